@@ -1,0 +1,12 @@
+//! What every room of the house shares: identifiers, the text forms of
+//! addresses, the clock, logging (`vlog`) and event counters (`coverage`).
+//!
+//! Nothing here does I/O but the log's own destinations.
+
+pub mod id;
+pub mod mac;
+pub mod time;
+
+pub use id::{DpPort, OfPort, TableId};
+pub use mac::MacAddr;
+pub use time::{Clock, Timestamp};
