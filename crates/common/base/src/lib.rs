@@ -3,6 +3,7 @@
 //!
 //! Nothing here does I/O but the log's own destinations.
 
+pub mod getopt;
 pub mod id;
 pub mod mac;
 pub mod time;
