@@ -4,6 +4,7 @@
 //! Nothing here does I/O but the log's own destinations.
 
 pub mod coverage;
+pub mod getopt;
 pub mod id;
 pub mod mac;
 pub mod program;
