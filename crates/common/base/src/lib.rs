@@ -7,7 +7,6 @@ pub mod coverage;
 pub mod getopt;
 pub mod id;
 pub mod mac;
-pub mod program;
 pub mod time;
 pub mod vlog;
 
