@@ -1,0 +1,19 @@
+//! OpenFlow: messages and actions of versions 1.0 to 1.5, with the Nicira
+//! extensions, as types, as bytes and as text.
+//!
+//! Enters: bytes from a connection, text from a user. Leaves: [`Message`]s
+//! and [`Action`]s that say the same whatever the version, or an
+//! [`OfError`] that says precisely what was wrong. Called by the switch's
+//! controller side, by translation (which reads actions) and by `ovs-ofctl`.
+//!
+//! Not here: connections (`rpc`), tables (`ofproto`), fields (`fields`).
+
+mod action;
+mod error;
+mod msg;
+mod version;
+
+pub use action::*;
+pub use error::{ErrorCode, NX_VENDOR, ONF_VENDOR, OfError};
+pub use msg::*;
+pub use version::Version;
