@@ -375,6 +375,37 @@ impl Context<'_> {
     }
 }
 
+/// The first action of `list` that translation does not know how to do. A
+/// rule with one is refused when it is added, so that it is never ignored.
+pub fn unsupported(list: &[Action]) -> Option<&Action> {
+    list.iter().find_map(|action| match action {
+        Action::Group(_)
+        | Action::Bundle(_)
+        | Action::SetMplsLabel(_)
+        | Action::SetMplsTc(_)
+        | Action::SetMplsTtl(_)
+        | Action::DecMplsTtl
+        | Action::PushMpls(_)
+        | Action::PopMpls(_)
+        | Action::DecNshTtl
+        | Action::DeleteField(_)
+        | Action::Encap(_)
+        | Action::Decap(_)
+        | Action::FinTimeout(_)
+        | Action::Learn(_)
+        | Action::Multipath(_)
+        | Action::Sample(_)
+        | Action::Ct(_)
+        | Action::Nat(_)
+        | Action::CheckPktLarger(_)
+        | Action::DebugRecirc
+        | Action::DebugSlow
+        | Action::Meter(_) => Some(action),
+        Action::Controller(controller) if controller.pause => Some(action),
+        other => unsupported(other.nested()),
+    })
+}
+
 /// Whether an action leaves the packet as the datapath has it, so that a clone needs no copy.
 fn is_reversible(action: &Action) -> bool {
     !matches!(

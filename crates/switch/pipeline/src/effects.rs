@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use base::{MacAddr, OfPort};
 
-use crate::state::{BridgeId, BundleId, PortTraffic, Rule};
+use crate::state::{BridgeId, BundleId, PortTraffic, Rule, TableTraffic};
 
 /// One thing to do, or to count.
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// The packets belong to the rule's counters, and keep it from idling out.
     CountRule(Arc<Rule>),
+    /// The packets were looked up in a table.
+    CountTable { traffic: Arc<TableTraffic>, matched: bool },
     /// The packets left through one patch port and came in through its peer.
     CountPatch { sent: Arc<PortTraffic>, received: Arc<PortTraffic> },
     /// A source address was seen.

@@ -29,10 +29,11 @@ pub mod trace;
 mod translate;
 pub mod vlan;
 
+pub use actions::unsupported;
 pub use effects::{Effect, Output};
 pub use state::{
-    BridgeId, BridgeView, Bundle, BundleId, Counters, Fragments, Frozen, FrozenId, Miss, MissRules, Port,
-    PortFlags, PortTraffic, Rule, View,
+    BridgeId, BridgeView, Bundle, BundleId, Counters, Fragments, Frozen, FrozenId, Miss, MissRules, Network,
+    Port, PortFlags, PortTraffic, Rule, SharedNetwork, TableTraffic, View,
 };
-pub use translate::{Error, Request, Start, Translation, translate};
+pub use translate::{Error, Request, Start, Translation, installable, translate};
 pub use vlan::{PriorityTags, VlanConfig, VlanMode, VlanSet};

@@ -103,11 +103,19 @@ impl Counters {
     }
 }
 
+/// Lookups in a table, and how many found a rule.
+#[derive(Debug, Default)]
+pub struct TableTraffic {
+    pub matched: AtomicU64,
+    pub missed: AtomicU64,
+}
+
 /// An OpenFlow rule. It does not change: modifying a rule puts another one in its place that shares the counters.
 #[derive(Debug)]
 pub struct Rule {
     pub table: TableId,
-    pub priority: u16,
+    /// Up to 65,535 for controllers; the switch's own rules may lie above.
+    pub priority: i32,
     pub matching: Match,
     pub cookie: u64,
     pub actions: Arc<[Action]>,
@@ -145,6 +153,22 @@ pub trait View {
     fn thaw(&self, id: u32) -> Option<Arc<FrozenId>>;
 }
 
+/// The bridges with what stands around a translation: where packets come in, and what becomes of effects.
+pub trait Network: View {
+    /// The bridge and OpenFlow port that a datapath port is.
+    fn ingress(&self, port: DpPort) -> Option<(BridgeId, OfPort)>;
+    /// Applies effects on behalf of `packets` that were `bytes` long in all, the last one at `used`.
+    fn apply(&self, effects: &[crate::Effect], packets: u64, bytes: u64, used: Timestamp);
+}
+
+/// The bridges as threads share them.
+pub trait SharedNetwork: Send + Sync {
+    /// Calls `look` with the bridges as they are; they do not change meanwhile.
+    fn read(&self, look: &mut dyn FnMut(&dyn Network));
+    /// A number that moves whenever packets may be translated otherwise.
+    fn epoch(&self) -> u64;
+}
+
 /// A translation that was interrupted, and all that it needs to go on when the
 /// packet comes back: from a recirculation, or from a controller.
 #[derive(Clone, PartialEq, Debug)]
@@ -179,6 +203,7 @@ pub trait BridgeView {
     /// The best rule for `key` in `table`; adds to `mask` what the choice depended on.
     fn lookup(&self, table: TableId, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Rule>>;
     fn miss(&self, table: TableId) -> Miss;
+    fn table_traffic(&self, table: TableId) -> Option<&Arc<TableTraffic>>;
     /// The rules that account for packets without a rule: dropped, sent to the controllers.
     fn miss_rules(&self) -> &MissRules;
     fn fragments(&self) -> Fragments;

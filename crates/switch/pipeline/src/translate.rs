@@ -339,7 +339,12 @@ impl<'a> Context<'a> {
             &self.key
         };
         loop {
-            if let Some(rule) = bridge.lookup(*table, key, &mut self.mask) {
+            let found = bridge.lookup(*table, key, &mut self.mask);
+            if let Some(traffic) = bridge.table_traffic(*table) {
+                let matched = found.is_some();
+                self.effects.push(Effect::CountTable { traffic: Arc::clone(traffic), matched });
+            }
+            if let Some(rule) = found {
                 return Some(Arc::clone(rule));
             }
             if !heeds_miss {
@@ -399,6 +404,17 @@ fn describe(rule: &Rule) -> String {
         text.push_str(&format!(", cookie {:#x}", rule.cookie));
     }
     text
+}
+
+/// The mask with which a megaflow for `key` is to be installed: `mask`, and
+/// that a packet without a VLAN tag matches only packets without one.
+pub fn installable(mask: &FlowMask, key: &FlowKey) -> FlowMask {
+    let mut mask = mask.clone();
+    mask.add_all(slot::IN_PORT);
+    if key.vlan0_tci() == 0 {
+        mask.add_all(slot::VLAN0_TCI);
+    }
+    mask
 }
 
 /// Removes from the mask what cannot matter, so that the megaflow can be compared and printed.
