@@ -98,6 +98,11 @@ impl<'a> Members<'a> {
         crate::number::integer(self.optional(name, Kinds::INTEGER)?)
     }
 
+    /// What is being read.
+    pub fn json(&self) -> &'a Value {
+        self.json
+    }
+
     pub fn has_error(&self) -> bool {
         self.error.is_some()
     }
