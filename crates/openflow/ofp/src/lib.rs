@@ -11,9 +11,15 @@
 mod action;
 mod error;
 mod msg;
+mod oxm;
+mod prop;
+mod text;
 mod version;
+mod wire;
 
 pub use action::*;
 pub use error::{ErrorCode, NX_VENDOR, ONF_VENDOR, OfError};
 pub use msg::*;
+pub use oxm::nx_match_to_text;
+pub use text::{hex_bytes, put_hex_dump};
 pub use version::Version;

@@ -9,13 +9,22 @@
 //! its text, its check. [`Action`] joins them.
 
 mod bundle;
+mod check;
+pub(crate) mod codec;
 mod conntrack;
 mod encap;
 mod header;
+mod kind;
 mod learn;
 mod misc;
 mod output;
+mod raw;
 mod set_field;
+mod text;
+
+pub use check::Check;
+pub use kind::ActionKind;
+pub use text::{format_actions, outputs_to_group, outputs_to_port, parse_actions, parse_instructions};
 
 pub use bundle::{Bundle, BundleAlgorithm, HashFields, Multipath, MultipathAlgorithm};
 pub use conntrack::{Ct, Nat, NatRange, ZoneSource};
@@ -23,11 +32,16 @@ pub use encap::{Encap, EncapProperty};
 pub use header::{DecTtl, PushVlan, SetL4Port, SetVlanPcp, SetVlanVid};
 pub use learn::{Learn, LearnDestination, LearnSource, LearnSpec};
 pub use misc::{CheckPktLarger, Conjunction, FinTimeout, Resubmit, Sample, SampleDirection, SampleSource};
-pub use output::{Controller, Enqueue, Output, OutputReg, OutputTrunc};
+pub use output::{Controller, Enqueue, Output, OutputReg, OutputTrunc, check_output_port};
 pub use set_field::{RegMove, SetField, SetFieldForm};
 
 use base::MacAddr;
-use fields::{Field, Subfield};
+use fields::{Field, Match, PortNames, Subfield, SubfieldError, TableNames};
+
+pub(crate) use check::{Instruction, Outer};
+pub(crate) use text::Parser;
+
+use crate::OfError;
 
 /// What a rule does to a packet.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -45,7 +59,10 @@ pub enum Action {
     SetField(Box<SetField>),
     SetVlanVid(SetVlanVid),
     SetVlanPcp(SetVlanPcp),
-    StripVlan,
+    StripVlan {
+        /// Whether it is written `pop_vlan`.
+        pop: bool,
+    },
     PushVlan(PushVlan),
     SetEthSrc(MacAddr),
     SetEthDst(MacAddr),
@@ -139,5 +156,47 @@ impl Action {
             Action::Ct(ct) => &ct.actions,
             _ => &[],
         }
+    }
+}
+
+/// Names of ports and tables, for reading and writing text.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Names<'a> {
+    pub ports: Option<&'a PortNames>,
+    pub tables: Option<&'a TableNames>,
+}
+
+/// `(start << 6) | (n_bits - 1)`, the form of subfields in older actions.
+pub(crate) fn ofs_nbits(subfield: &Subfield) -> u16 {
+    subfield.start << 6 | subfield.n_bits.wrapping_sub(1) & 0x3f
+}
+
+/// Undoes [`ofs_nbits`].
+pub(crate) fn subfield_of(field: Field, ofs_nbits: u16) -> Subfield {
+    Subfield { field, start: ofs_nbits >> 6, n_bits: (ofs_nbits & 0x3f) + 1 }
+}
+
+fn subfield_error(error: SubfieldError) -> OfError {
+    match error {
+        SubfieldError::BadLength => OfError::OfpbacBadSetLen,
+        SubfieldError::PrereqsNotMet => OfError::OfpbacMatchInconsistent,
+        SubfieldError::NotWritable => OfError::OfpbacBadSetArgument,
+    }
+}
+
+/// Whether the subfield can be read.
+pub(crate) fn subfield_source(subfield: &Subfield, m: Option<&Match>) -> Result<(), OfError> {
+    subfield.check_source(m).map_err(subfield_error)
+}
+
+/// Whether the subfield can be written.
+pub(crate) fn subfield_destination(subfield: &Subfield, m: Option<&Match>) -> Result<(), OfError> {
+    subfield.check_destination(m).map_err(subfield_error)
+}
+
+/// Takes a comma off the end.
+fn chomp(out: &mut String) {
+    if out.ends_with(',') {
+        out.pop();
     }
 }

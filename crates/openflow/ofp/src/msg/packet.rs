@@ -111,3 +111,24 @@ impl PacketOut {
         OfPort(self.metadata.key.in_port())
     }
 }
+
+impl PacketInReason {
+    const NAMES: [&str; 6] = ["no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"];
+
+    /// The reason called `name`.
+    pub fn from_name(name: &str) -> Option<PacketInReason> {
+        let at = PacketInReason::NAMES.iter().position(|n| n.eq_ignore_ascii_case(name))?;
+        Some(PacketInReason::from_number(at as u8))
+    }
+}
+
+/// The name; the two kinds of misses have none, unknown ones are numbers.
+impl std::fmt::Display for PacketInReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PacketInReason::ExplicitMiss | PacketInReason::ImplicitMiss => Ok(()),
+            PacketInReason::Other(number) => write!(f, "{number}"),
+            known => f.write_str(PacketInReason::NAMES[usize::from(known.number())]),
+        }
+    }
+}
