@@ -22,31 +22,62 @@ pub enum Action {
     Userspace(Box<Userspace>),
     /// Rewrite header fields or metadata; see [`Set`].
     Set(Box<Set>),
-    PushVlan { tpid: u16, tci: u16 },
+    PushVlan {
+        tpid: u16,
+        tci: u16,
+    },
     PopVlan,
-    PushMpls { entry: u32, ether_type: u16 },
-    PopMpls { ether_type: u16 },
+    PushMpls {
+        entry: u32,
+        ether_type: u16,
+    },
+    PopMpls {
+        ether_type: u16,
+    },
     /// Like [`Action::PushMpls`], with the label before the Ethernet header when `is_l3` is not set.
-    AddMpls { entry: u32, ether_type: u16, is_l3: bool },
-    PushEth { src: MacAddr, dst: MacAddr },
+    AddMpls {
+        entry: u32,
+        ether_type: u16,
+        is_l3: bool,
+    },
+    PushEth {
+        src: MacAddr,
+        dst: MacAddr,
+    },
     PopEth,
     /// The header's values are the NSH slots of the key; `metadata` is that of type 2.
-    PushNsh { key: Box<SparseKey>, metadata: Box<[u8]> },
+    PushNsh {
+        key: Box<SparseKey>,
+        metadata: Box<[u8]>,
+    },
     PopNsh,
     /// Look up again with this number in the key.
     Recirc(u32),
-    Hash { algorithm: HashAlgorithm, basis: u32 },
+    Hash {
+        algorithm: HashAlgorithm,
+        basis: u32,
+    },
     /// Run the list for `probability` of 2^32 packets.
-    Sample { probability: u32, actions: Arc<[Action]> },
+    Sample {
+        probability: u32,
+        actions: Arc<[Action]>,
+    },
     Clone(Arc<[Action]>),
-    CheckPktLen { size: u16, greater: Arc<[Action]>, less_equal: Arc<[Action]> },
+    CheckPktLen {
+        size: u16,
+        greater: Arc<[Action]>,
+        less_equal: Arc<[Action]>,
+    },
     Ct(Box<Conntrack>),
     CtClear,
     Meter(u32),
     TunnelPush(Box<PushTunnel>),
     TunnelPop(DpPort),
     DecTtl(Arc<[Action]>),
-    Psample { group: u32, cookie: Box<[u8]> },
+    Psample {
+        group: u32,
+        cookie: Box<[u8]>,
+    },
     Drop(DropReason),
 }
 
@@ -88,7 +119,8 @@ impl Set {
 
     /// Whether every bit of the attribute is set.
     pub fn is_whole(&self) -> bool {
-        self.attr == Attr::Tunnel || self.attr.slots().iter().all(|&(slot, ones)| self.mask.read(slot) == ones)
+        self.attr == Attr::Tunnel
+            || self.attr.slots().iter().all(|&(slot, ones)| self.mask.read(slot) == ones)
     }
 }
 
@@ -108,7 +140,14 @@ pub struct Userspace {
 
 impl Userspace {
     pub fn new(cookie: Cookie) -> Userspace {
-        Userspace { pid: 0, cookie, include_actions: false, tunnel_out_port: None, ofp_in_port: 0xffff, bridge: 0 }
+        Userspace {
+            pid: 0,
+            cookie,
+            include_actions: false,
+            tunnel_out_port: None,
+            ofp_in_port: 0xffff,
+            bridge: 0,
+        }
     }
 }
 
@@ -117,7 +156,10 @@ impl Userspace {
 pub enum Cookie {
     /// No user data.
     None,
-    Sflow { vlan_tci: u16, output: u32 },
+    Sflow {
+        vlan_tci: u16,
+        output: u32,
+    },
     SlowPath(SlowPath),
     FlowSample {
         probability: u16,
@@ -127,7 +169,9 @@ pub enum Cookie {
         output_port: DpPort,
         direction: SampleDirection,
     },
-    Ipfix { output_port: DpPort },
+    Ipfix {
+        output_port: DpPort,
+    },
     Controller {
         reason: u16,
         dont_send: bool,

@@ -179,13 +179,8 @@ const IPV6: &[(Slot, u128)] = &[
     all(slot::NW_FRAG),
 ];
 
-const ARP: &[(Slot, u128)] = &[
-    all(slot::NW_SRC),
-    all(slot::NW_DST),
-    all(slot::NW_PROTO),
-    all(slot::ARP_SHA),
-    all(slot::ARP_THA),
-];
+const ARP: &[(Slot, u128)] =
+    &[all(slot::NW_SRC), all(slot::NW_DST), all(slot::NW_PROTO), all(slot::ARP_SHA), all(slot::ARP_THA)];
 
 const NSH: &[(Slot, u128)] = &[
     all(slot::NSH_FLAGS),

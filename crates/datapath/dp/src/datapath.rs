@@ -257,7 +257,13 @@ pub trait Datapath: Send + Sync {
     fn ports(&self) -> Vec<PortInfo>;
     fn port_stats(&self, port: DpPort) -> Result<PortStats, DpError>;
     /// Changes MTU, MAC or administrative state where `Some`.
-    fn configure_port(&self, port: DpPort, mtu: Option<u32>, mac: Option<MacAddr>, up: Option<bool>) -> Result<(), DpError>;
+    fn configure_port(
+        &self,
+        port: DpPort,
+        mtu: Option<u32>,
+        mac: Option<MacAddr>,
+        up: Option<bool>,
+    ) -> Result<(), DpError>;
     /// A number that changes whenever a port came, went or changed its state.
     fn port_epoch(&self) -> u64;
 

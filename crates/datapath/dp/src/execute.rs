@@ -43,7 +43,12 @@ pub trait Executor {
     /// Sends the packet to the member of bond `bond` that its hash chooses.
     fn lb_output(&mut self, bond: u32, packet: Packet);
     /// Hands a copy up. Returns the steps to run on it, if any.
-    fn userspace(&mut self, packet: &mut Packet, action: &Userspace, rest: &[Action]) -> Option<Arc<[Action]>>;
+    fn userspace(
+        &mut self,
+        packet: &mut Packet,
+        action: &Userspace,
+        rest: &[Action],
+    ) -> Option<Arc<[Action]>>;
     /// Looks the packet up anew, `packet.metadata.recirc_id` being set.
     fn recirculate(&mut self, packet: Packet);
     /// Tracks the packet's connection; `None`: it was consumed.
@@ -109,7 +114,9 @@ fn step<E: Executor + ?Sized>(
                 e.recirculate(p);
             });
         }
-        Action::TunnelPop(port) => return hand_over(executor, packet, is_last, |e, p| e.tunnel_pop(p, *port)),
+        Action::TunnelPop(port) => {
+            return hand_over(executor, packet, is_last, |e, p| e.tunnel_pop(p, *port));
+        }
         Action::Userspace(up) => {
             let mut copy = executor.duplicate(&packet);
             truncate(&mut copy);
@@ -151,7 +158,9 @@ fn step<E: Executor + ?Sized>(
         Action::PopVlan => tags::pop_vlan(&mut packet),
         Action::PushMpls { entry, ether_type } => tags::push_mpls(&mut packet, *entry, *ether_type),
         Action::PopMpls { ether_type } => tags::pop_mpls(&mut packet, *ether_type),
-        Action::AddMpls { entry, ether_type, is_l3 } => tags::add_mpls(&mut packet, *entry, *ether_type, *is_l3),
+        Action::AddMpls { entry, ether_type, is_l3 } => {
+            tags::add_mpls(&mut packet, *entry, *ether_type, *is_l3)
+        }
         Action::PushEth { src, dst } => tags::push_eth(&mut packet, *src, *dst),
         Action::PopEth => tags::pop_eth(&mut packet),
         Action::PushNsh { key, metadata } => tags::push_nsh(&mut packet, key, metadata),
@@ -161,7 +170,9 @@ fn step<E: Executor + ?Sized>(
                 return None;
             }
         }
-        Action::Hash { algorithm, basis } => packet.metadata.dp_hash = hash::hash(&packet, *algorithm, *basis),
+        Action::Hash { algorithm, basis } => {
+            packet.metadata.dp_hash = hash::hash(&packet, *algorithm, *basis)
+        }
         // No psample group in userspace.
         Action::Psample { .. } => {}
         Action::Drop(reason) => {

@@ -21,11 +21,14 @@ mod packet;
 pub mod text;
 mod upcall;
 
-pub use action::{Action, Conntrack, Cookie, HashAlgorithm, Nat, NatKind, NatRange, PushTunnel, SampleDirection, Set, SlowPath, Userspace};
+pub use action::{
+    Action, Conntrack, Cookie, HashAlgorithm, Nat, NatKind, NatRange, PushTunnel, SampleDirection, Set,
+    SlowPath, Userspace,
+};
 pub use attr::Attr;
 pub use datapath::{
-    Datapath, DpError, DpStats, Execute, Flow, FlowPut, FlowStats, Meter, MeterBand, MeterStats, PortInfo, PortSpec, PortStats,
-    PutMode, Ufid, WorkerId,
+    Datapath, DpError, DpStats, Execute, Flow, FlowPut, FlowStats, Meter, MeterBand, MeterStats, PortInfo,
+    PortSpec, PortStats, PutMode, Ufid, WorkerId,
 };
 pub use execute::{DropReason, Executor, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};

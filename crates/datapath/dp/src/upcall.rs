@@ -35,7 +35,12 @@ pub struct UpcallOutcome {
 impl UpcallOutcome {
     /// Drops this packet and installs nothing.
     pub fn drop_packet() -> UpcallOutcome {
-        UpcallOutcome { actions: Arc::new([]), mask: FlowMask::exact(), install: false, install_actions: None }
+        UpcallOutcome {
+            actions: Arc::new([]),
+            mask: FlowMask::exact(),
+            install: false,
+            install_actions: None,
+        }
     }
 }
 
@@ -51,5 +56,10 @@ pub trait Upcall: Send + Sync {
     /// A packet that came to a [`Action::Userspace`] step. `rest` are the
     /// steps behind it when it asked for them. The actions returned are run
     /// on the packet, apart from the steps that follow.
-    fn userspace(&self, upcall: &mut UpcallPacket<'_>, action: &Userspace, rest: &[Action]) -> Option<Arc<[Action]>>;
+    fn userspace(
+        &self,
+        upcall: &mut UpcallPacket<'_>,
+        action: &Userspace,
+        rest: &[Action],
+    ) -> Option<Arc<[Action]>>;
 }

@@ -195,7 +195,8 @@ impl PacketKey {
         if fragment & (ipv4::MORE_FRAGMENTS | ipv4::FRAGMENT_OFFSET) != 0 {
             nw_frag = frag::ANY | if fragment & ipv4::FRAGMENT_OFFSET != 0 { frag::LATER } else { 0 };
         }
-        let ct = md.ct.as_ref().map(|ct| ct.to_key()).filter(|ct| ct.ct_ipv6_src() == 0 && ct.ct_ipv6_dst() == 0);
+        let ct =
+            md.ct.as_ref().map(|ct| ct.to_key()).filter(|ct| ct.ct_ipv6_src() == 0 && ct.ct_ipv6_dst() == 0);
         if let Some(ct) = &ct
             && ct.ct_nw_proto() != 0
         {
@@ -248,7 +249,10 @@ impl PacketKey {
     fn transport(&mut self, proto: u8, nw_frag: u8, bytes: &[u8], ct: Option<&FlowKey>) {
         if nw_frag & frag::LATER != 0 {
             if let Some(ct) = ct
-                && matches!(ct.ct_nw_proto(), protocol::TCP | protocol::UDP | protocol::SCTP | protocol::ICMP | protocol::ICMPV6)
+                && matches!(
+                    ct.ct_nw_proto(),
+                    protocol::TCP | protocol::UDP | protocol::SCTP | protocol::ICMP | protocol::ICMPV6
+                )
             {
                 self.ct_ports(ct);
             }
@@ -271,7 +275,10 @@ impl PacketKey {
             }
             protocol::ICMPV6 if bytes.len() >= icmp::LEN => {
                 let is_nd = byte(bytes, 1) == 0
-                    && matches!(byte(bytes, 0), icmp::V6_NEIGHBOR_SOLICITATION | icmp::V6_NEIGHBOR_ADVERTISEMENT);
+                    && matches!(
+                        byte(bytes, 0),
+                        icmp::V6_NEIGHBOR_SOLICITATION | icmp::V6_NEIGHBOR_ADVERTISEMENT
+                    );
                 self.kind_and_code(bytes, 0);
                 if is_nd {
                     self.neighbor_discovery(bytes);

@@ -16,7 +16,8 @@ pub struct TunnelKey {
 impl TunnelKey {
     /// The tunnel part of `key`, or `None` when it has no tunnel addresses.
     pub fn from_key(key: &FlowKey) -> Option<TunnelKey> {
-        let is_set = key.tun_dst() != 0 || key.tun_src() != 0 || key.tun_ipv6_dst() != 0 || key.tun_ipv6_src() != 0;
+        let is_set =
+            key.tun_dst() != 0 || key.tun_src() != 0 || key.tun_ipv6_dst() != 0 || key.tun_ipv6_src() != 0;
         is_set.then(|| {
             let mut words = [0; 9];
             words.copy_from_slice(&key.words()[TUNNEL_WORDS]);

@@ -48,7 +48,10 @@ impl Checksum {
 
     #[must_use]
     pub const fn address(self, value: u128) -> Checksum {
-        self.dword((value >> 96) as u32).dword((value >> 64) as u32).dword((value >> 32) as u32).dword(value as u32)
+        self.dword((value >> 96) as u32)
+            .dword((value >> 64) as u32)
+            .dword((value >> 32) as u32)
+            .dword(value as u32)
     }
 
     /// The folded sum, not inverted: what a header holds whose checksum the hardware shall complete.

@@ -84,7 +84,11 @@ impl NeighborDiscovery {
                 let mac = MacAddr::from_u64(be48(options, 2));
                 let place = if kind == 1 { &mut nd.source_mac } else { &mut nd.target_mac };
                 if !place.is_zero() {
-                    return NeighborDiscovery { reserved: nd.reserved, option_type: nd.option_type, ..Default::default() };
+                    return NeighborDiscovery {
+                        reserved: nd.reserved,
+                        option_type: nd.option_type,
+                        ..Default::default()
+                    };
                 }
                 *place = mac;
                 if nd.option_type == 0 {

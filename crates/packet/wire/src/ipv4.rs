@@ -21,7 +21,8 @@ impl<'a> Ipv4<'a> {
         let view = Ipv4(bytes);
         let header = view.header_len();
         let total = view.total_len();
-        (header >= MIN_LEN && header <= bytes.len() && total <= bytes.len() && total >= header).then_some(view)
+        (header >= MIN_LEN && header <= bytes.len() && total <= bytes.len() && total >= header)
+            .then_some(view)
     }
 
     #[inline]
@@ -86,7 +87,15 @@ impl<'a> Ipv4<'a> {
 }
 
 /// A header without options and with its checksum, for `payload_len` bytes.
-pub fn header(src: u32, dst: u32, protocol: u8, tos: u8, ttl: u8, fragment_word: u16, payload_len: usize) -> [u8; MIN_LEN] {
+pub fn header(
+    src: u32,
+    dst: u32,
+    protocol: u8,
+    tos: u8,
+    ttl: u8,
+    fragment_word: u16,
+    payload_len: usize,
+) -> [u8; MIN_LEN] {
     let mut out = [0; MIN_LEN];
     out[0] = 0x45;
     out[1] = tos;

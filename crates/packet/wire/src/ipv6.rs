@@ -69,7 +69,13 @@ pub struct Upper<'a> {
 
 /// Walks the extension headers; `None` when one is cut off.
 pub fn upper(next_header: u8, payload: &[u8]) -> Option<Upper<'_>> {
-    let mut at = Upper { protocol: next_header, payload, is_fragment: false, is_later_fragment: false, has_routing: false };
+    let mut at = Upper {
+        protocol: next_header,
+        payload,
+        is_fragment: false,
+        is_later_fragment: false,
+        has_routing: false,
+    };
     loop {
         let bytes = at.payload;
         let len = match at.protocol {
@@ -114,7 +120,15 @@ pub fn upper(next_header: u8, payload: &[u8]) -> Option<Upper<'_>> {
 }
 
 /// A header for `payload_len` bytes.
-pub fn header(src: u128, dst: u128, next_header: u8, traffic_class: u8, label: u32, hop_limit: u8, payload_len: usize) -> [u8; LEN] {
+pub fn header(
+    src: u128,
+    dst: u128,
+    next_header: u8,
+    traffic_class: u8,
+    label: u32,
+    hop_limit: u8,
+    payload_len: usize,
+) -> [u8; LEN] {
     let mut out = [0; LEN];
     put32(&mut out, 0, 6 << 28 | u32::from(traffic_class) << 20 | label & LABEL_MASK);
     put16(&mut out, 4, u16::try_from(payload_len).unwrap_or(u16::MAX));

@@ -15,10 +15,14 @@ use crate::{Attr, Packet, Set};
 /// Gives the fields of `set` their new values, as far as the packet has them.
 pub(super) fn set(packet: &mut Packet, set: &Set) {
     match set.attr {
-        Attr::Priority => packet.metadata.skb_priority = merge32(set, slot::SKB_PRIORITY, packet.metadata.skb_priority),
+        Attr::Priority => {
+            packet.metadata.skb_priority = merge32(set, slot::SKB_PRIORITY, packet.metadata.skb_priority)
+        }
         Attr::SkbMark => packet.metadata.pkt_mark = merge32(set, slot::PKT_MARK, packet.metadata.pkt_mark),
         Attr::DpHash => packet.metadata.dp_hash = merge32(set, slot::DP_HASH, packet.metadata.dp_hash),
-        Attr::RecircId => packet.metadata.recirc_id = merge32(set, slot::RECIRC_ID, packet.metadata.recirc_id),
+        Attr::RecircId => {
+            packet.metadata.recirc_id = merge32(set, slot::RECIRC_ID, packet.metadata.recirc_id)
+        }
         Attr::Tunnel => {
             let key = FlowKey::from_words(set.key.to_dense());
             packet.metadata.tunnel = TunnelKey::from_key(&key).map(Box::new);
@@ -39,7 +43,12 @@ pub(super) fn set(packet: &mut Packet, set: &Set) {
                 put16(packet.bytes_mut(), 14, tci & !flow::VLAN_CFI);
             }
         }
-        Attr::InPort | Attr::PacketType | Attr::EthType | Attr::TcpFlags | Attr::CtTuple4 | Attr::CtTuple6 => {}
+        Attr::InPort
+        | Attr::PacketType
+        | Attr::EthType
+        | Attr::TcpFlags
+        | Attr::CtTuple4
+        | Attr::CtTuple6 => {}
     }
 }
 
@@ -339,7 +348,8 @@ fn set_nsh(packet: &mut Packet, set: &Set) {
     let si = merge32(set, slot::NSH_SI, path & 0xff);
     put32(bytes, at + 4, spi << 8 | si & 0xff);
     if byte(bytes, at + 2) == nsh::MD_TYPE_1 {
-        for (index, place) in [slot::NSH_C1, slot::NSH_C2, slot::NSH_C3, slot::NSH_C4].into_iter().enumerate() {
+        for (index, place) in [slot::NSH_C1, slot::NSH_C2, slot::NSH_C3, slot::NSH_C4].into_iter().enumerate()
+        {
             let at = at + nsh::BASE_LEN + index * 4;
             let word = merge32(set, place, be32(bytes, at));
             put32(bytes, at, word);

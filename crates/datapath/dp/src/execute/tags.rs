@@ -21,7 +21,9 @@ pub(super) fn push_vlan(packet: &mut Packet, tpid: u16, tci: u16) {
 }
 
 pub(super) fn pop_vlan(packet: &mut Packet) {
-    if packet.len() >= ethernet::HEADER_LEN + ethernet::VLAN_HEADER_LEN && ethernet::is_vlan(be16(packet.bytes(), 12)) {
+    if packet.len() >= ethernet::HEADER_LEN + ethernet::VLAN_HEADER_LEN
+        && ethernet::is_vlan(be16(packet.bytes(), 12))
+    {
         packet.remove(12, ethernet::VLAN_HEADER_LEN);
     }
 }
@@ -116,7 +118,11 @@ pub(super) fn push_nsh(packet: &mut Packet, key: &SparseKey, metadata: &[u8]) {
         _ => return,
     };
     let md_type = key.read(slot::NSH_MDTYPE) as u8;
-    let len = if md_type == nsh::MD_TYPE_1 { nsh::MD1_LEN } else { nsh::BASE_LEN + metadata.len().next_multiple_of(4) };
+    let len = if md_type == nsh::MD_TYPE_1 {
+        nsh::MD1_LEN
+    } else {
+        nsh::BASE_LEN + metadata.len().next_multiple_of(4)
+    };
     if len > nsh::MAX_LEN {
         return;
     }
@@ -126,7 +132,8 @@ pub(super) fn push_nsh(packet: &mut Packet, key: &SparseKey, metadata: &[u8]) {
     put(bytes, 2, [md_type, next]);
     put32(bytes, 4, (key.read(slot::NSH_SPI) as u32) << 8 | key.read(slot::NSH_SI) as u32);
     if md_type == nsh::MD_TYPE_1 {
-        for (index, word) in [slot::NSH_C1, slot::NSH_C2, slot::NSH_C3, slot::NSH_C4].into_iter().enumerate() {
+        for (index, word) in [slot::NSH_C1, slot::NSH_C2, slot::NSH_C3, slot::NSH_C4].into_iter().enumerate()
+        {
             put32(bytes, nsh::BASE_LEN + index * 4, key.read(word) as u32);
         }
     } else if let Some(place) = bytes.get_mut(nsh::BASE_LEN..nsh::BASE_LEN + metadata.len()) {
@@ -162,7 +169,8 @@ pub(super) fn pop_nsh(packet: &mut Packet) -> bool {
 /// The first label, for rewriting.
 pub(super) fn first_label(packet: &Packet) -> Option<(usize, u32)> {
     let at = l2_len(packet);
-    (ethernet::is_mpls(ether_type(packet)) && packet.len() >= at + mpls::LEN).then(|| (at, be32(packet.bytes(), at)))
+    (ethernet::is_mpls(ether_type(packet)) && packet.len() >= at + mpls::LEN)
+        .then(|| (at, be32(packet.bytes(), at)))
 }
 
 /// The offset of the NSH header.

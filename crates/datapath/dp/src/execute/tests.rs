@@ -60,7 +60,8 @@ fn frame(is_v6: bool, proto: u8, payload: &[u8], is_partial: bool) -> Packet {
     };
     let check_at = if proto == protocol::TCP { 16 } else { 6 };
     l4.extend(payload);
-    let (src, dst) = (0x2001_0db8_0000_0001_0000_0000_0000_0007u128, 0xfd00_0000_0000_0000_0000_0000_0000_0009u128);
+    let (src, dst) =
+        (0x2001_0db8_0000_0001_0000_0000_0000_0007u128, 0xfd00_0000_0000_0000_0000_0000_0000_0009u128);
     let pseudo = if is_v6 {
         pseudo_ipv6(src, dst, proto, l4.len())
     } else {
@@ -68,7 +69,8 @@ fn frame(is_v6: bool, proto: u8, payload: &[u8], is_partial: bool) -> Packet {
     };
     let check = if is_partial { pseudo.sum() } else { Checksum::bytes(pseudo, &l4).finish() };
     l4[check_at..check_at + 2].copy_from_slice(&check.to_be_bytes());
-    let mut bytes = ethernet::header(MacAddr([2; 6]), MacAddr([4; 6]), if is_v6 { 0x86dd } else { 0x0800 }).to_vec();
+    let mut bytes =
+        ethernet::header(MacAddr([2; 6]), MacAddr([4; 6]), if is_v6 { 0x86dd } else { 0x0800 }).to_vec();
     if is_v6 {
         bytes.extend(ipv6::header(src, dst, proto, 0, 0, 64, l4.len()));
     } else {
@@ -174,7 +176,8 @@ proptest! {
 fn lists_inside_steps_leave_the_packet_as_it_was() {
     let packet = frame(false, protocol::UDP, b"abc", false);
     let before = packet.bytes().to_vec();
-    let inner: Arc<[Action]> = Arc::new([Action::PushVlan { tpid: 0x8100, tci: 0x1001 }, Action::Output(DpPort(1))]);
+    let inner: Arc<[Action]> =
+        Arc::new([Action::PushVlan { tpid: 0x8100, tci: 0x1001 }, Action::Output(DpPort(1))]);
     let actions = [
         Action::Clone(inner.clone()),
         Action::Sample { probability: u32::MAX, actions: inner.clone() },
