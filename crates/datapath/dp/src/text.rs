@@ -10,6 +10,20 @@ use std::collections::HashMap;
 
 use base::DpPort;
 
+mod action_format;
+mod action_parse;
+mod key_format;
+mod key_parse;
+mod scan;
+mod tunnel_format;
+mod tunnel_parse;
+mod values;
+
+pub use action_format::format_actions;
+pub use action_parse::parse_actions;
+pub use key_format::{format_attr, format_key};
+pub use key_parse::parse_key;
+
 /// Names of ports, to show and to read in place of numbers.
 #[derive(Clone, Debug, Default)]
 pub struct PortNames {
@@ -53,3 +67,6 @@ pub struct ParseError {
     /// The text from the word on that was not understood.
     pub at: String,
 }
+
+#[cfg(test)]
+mod tests;
