@@ -1,7 +1,7 @@
 //! Properties: the type-length-value lists of OpenFlow 1.3 and later.
 
 use crate::wire::{Put, Reader, round8};
-use crate::{OfError, ONF_VENDOR};
+use crate::{ONF_VENDOR, OfError};
 
 /// A property. `length` on the wire covers the header, not the padding.
 #[derive(Clone, Copy, Debug)]

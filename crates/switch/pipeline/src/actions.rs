@@ -8,6 +8,7 @@ use ofp::{Action, PacketInReason};
 use crate::commit::commit;
 use crate::trace::Kind;
 use crate::translate::Context;
+use crate::translate::action_text;
 
 /// Whether the next action of a list is still to be run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Context<'_> {
                 break;
             }
             let last = is_last && index + 1 == list.len() && self.action_set.is_empty();
-            self.record.line(Kind::Action, || crate::translate::action_text(std::slice::from_ref(action)));
+            self.record.line(Kind::Action, || action_text(std::slice::from_ref(action)));
             if self.run_action(action, last) == Next::Leave {
                 break;
             }
@@ -56,7 +57,7 @@ impl Context<'_> {
             Action::SetVlanPcp(set) => {
                 self.set_vlan_bits(0xe000, u16::from(set.pcp) << 13, set.push_if_needed);
             }
-            Action::StripVlan => self.pop_vlan(),
+            Action::StripVlan { .. } => self.pop_vlan(),
             Action::PushVlan(push) => self.push_vlan(push.ethertype),
             Action::SetEthSrc(mac) => self.set_slot(slot::DL_SRC, mac.to_u64().into()),
             Action::SetEthDst(mac) => self.set_slot(slot::DL_DST, mac.to_u64().into()),
@@ -355,7 +356,7 @@ impl Context<'_> {
             if list.is_empty() {
                 format!("action set {verb} empty")
             } else {
-                format!("action set {verb}: {}", crate::translate::action_text(&list))
+                format!("action set {verb}: {}", action_text(&list))
             }
         });
     }
@@ -426,7 +427,7 @@ fn is_reversible(action: &Action) -> bool {
 fn ordered(set: &[Action]) -> Vec<Action> {
     type Is = fn(&Action) -> bool;
     const ONE_EACH: [Is; 6] = [
-        |a| matches!(a, Action::StripVlan),
+        |a| matches!(a, Action::StripVlan { .. }),
         |a| matches!(a, Action::PopMpls(_)),
         |a| matches!(a, Action::PushMpls(_)),
         |a| matches!(a, Action::PushVlan(_)),

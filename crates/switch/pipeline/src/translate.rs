@@ -389,7 +389,9 @@ impl<'a> Context<'a> {
 
 /// Actions as the trace shows them.
 pub(crate) fn action_text(actions: &[Action]) -> String {
-    format!("{actions:?}")
+    let mut text = String::new();
+    ofp::format_actions(actions, &mut text, ofp::Names::default());
+    text
 }
 
 /// A rule as the trace shows it.
