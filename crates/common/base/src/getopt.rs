@@ -230,10 +230,7 @@ mod tests {
     #[test]
     fn words_are_permuted_or_end_the_options() {
         let (found, rest, _) = run(Order::Permute, "a -hv -t5 b --time 6 -- --help");
-        assert_eq!(
-            found,
-            [(1, None), (3, None), (2, Some("5".into())), (2, Some("6".into()))]
-        );
+        assert_eq!(found, [(1, None), (3, None), (2, Some("5".into())), (2, Some("6".into()))]);
         assert_eq!(rest, ["a", "b", "--help"]);
         let (found, rest, _) = run(Order::StopAtWord, "-h a -v");
         assert_eq!(found, [(1, None)]);

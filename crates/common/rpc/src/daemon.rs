@@ -163,8 +163,7 @@ fn switch_user(spec: &str) -> Result<(), DaemonError> {
     };
     let missing = |_| DaemonError(format!("{spec}: fail to look up user or group, aborting"));
     let identity = sys::identity(user, group).map_err(missing)?;
-    sys::become_user(&identity)
-        .map_err(|_| DaemonError(format!("fail to switch user to {user}, aborting")))
+    sys::become_user(&identity).map_err(|_| DaemonError(format!("fail to switch user to {user}, aborting")))
 }
 
 enum Fork {

@@ -116,8 +116,7 @@ fn shape(
     } else {
         ("notification", [true, true, false, false, false])
     };
-    let present =
-        [method.is_some(), params.is_some(), result.is_some(), error.is_some(), id.is_some()];
+    let present = [method.is_some(), params.is_some(), result.is_some(), error.is_some(), id.is_some()];
     for (i, name) in ["method", "params", "result", "error", "id"].into_iter().enumerate() {
         let (expected, found) = (pattern.get(i), present.get(i));
         if expected != found {

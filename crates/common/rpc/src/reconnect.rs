@@ -125,8 +125,7 @@ impl Reconnect {
 
     /// `None` or zero means no probes; the least is one second.
     pub fn set_probe_interval(&mut self, interval: Option<Duration>) {
-        self.probe_interval =
-            interval.filter(|i| !i.is_zero()).map(|i| i.max(Duration::from_secs(1)));
+        self.probe_interval = interval.filter(|i| !i.is_zero()).map(|i| i.max(Duration::from_secs(1)));
     }
 
     pub fn enable(&mut self, now: Timestamp) {
@@ -349,13 +348,15 @@ impl Reconnect {
 
 /// A positive number with at most three significant digits ("%.3g").
 fn three_digits(v: f64) -> String {
-    let decimals = if v >= 100.0 { 0 } else if v >= 10.0 { 1 } else { 2 };
-    let text = format!("{v:.decimals$}");
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    let decimals = if v >= 100.0 {
+        0
+    } else if v >= 10.0 {
+        1
     } else {
-        text
-    }
+        2
+    };
+    let text = format!("{v:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 #[cfg(test)]

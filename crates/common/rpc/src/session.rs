@@ -100,7 +100,13 @@ impl Session {
         session
     }
 
-    fn bare(targets: Vec<String>, default_port: u16, tls: Tls, clock: Clock, reconnect: Reconnect) -> Session {
+    fn bare(
+        targets: Vec<String>,
+        default_port: u16,
+        tls: Tls,
+        clock: Clock,
+        reconnect: Reconnect,
+    ) -> Session {
         Session {
             targets,
             next_target: 0,

@@ -48,10 +48,7 @@ impl Function {
     }
 
     fn is_relational(self) -> bool {
-        matches!(
-            self,
-            Function::Less | Function::LessOrEqual | Function::Greater | Function::GreaterOrEqual
-        )
+        matches!(self, Function::Less | Function::LessOrEqual | Function::Greater | Function::GreaterOrEqual)
     }
 }
 

@@ -158,8 +158,7 @@ impl Datum {
         if r#type.min == 0 {
             return self.is_empty();
         }
-        self.len() == 1
-            && self.entries().all(|(k, v)| k.is_default() && v.is_none_or(Atom::is_default))
+        self.len() == 1 && self.entries().all(|(k, v)| k.is_default() && v.is_none_or(Atom::is_default))
     }
 
     /// Adds the entries of `other` whose keys are new.
@@ -220,11 +219,16 @@ impl Datum {
         }
         if r#type.is_map() {
             let mut pairs = Vec::new();
-            walk(self.pairs(), new.pairs(), |a, b| a.0.cmp(&b.0), |old, new| match (old, new) {
-                (Some(a), Some(b)) if a.1 == b.1 => {}
-                (_, Some(pair)) | (Some(pair), None) => pairs.push(pair.clone()),
-                (None, None) => {}
-            });
+            walk(
+                self.pairs(),
+                new.pairs(),
+                |a, b| a.0.cmp(&b.0),
+                |old, new| match (old, new) {
+                    (Some(a), Some(b)) if a.1 == b.1 => {}
+                    (_, Some(pair)) | (Some(pair), None) => pairs.push(pair.clone()),
+                    (None, None) => {}
+                },
+            );
             Datum::from_sorted_pairs(pairs)
         } else {
             let mut atoms = Vec::new();
@@ -253,12 +257,17 @@ impl Datum {
     pub fn added_removed(&self, new: &Datum, r#type: &Type) -> (Datum, Datum) {
         if r#type.is_map() {
             let (mut added, mut removed) = (Vec::new(), Vec::new());
-            walk(self.pairs(), new.pairs(), |a, b| a.0.cmp(&b.0), |old, new| {
-                if old != new {
-                    removed.extend(old.cloned());
-                    added.extend(new.cloned());
-                }
-            });
+            walk(
+                self.pairs(),
+                new.pairs(),
+                |a, b| a.0.cmp(&b.0),
+                |old, new| {
+                    if old != new {
+                        removed.extend(old.cloned());
+                        added.extend(new.cloned());
+                    }
+                },
+            );
             (Datum::from_sorted_pairs(added), Datum::from_sorted_pairs(removed))
         } else {
             let (mut added, mut removed) = (Vec::new(), Vec::new());
@@ -324,10 +333,9 @@ impl Datum {
             Datum::Empty => wrap(if is_map { "map" } else { "set" }, Vec::new()),
             Datum::One(atom) => atom.to_json(),
             Datum::Set(atoms) => wrap("set", atoms.iter().map(Atom::to_json).collect()),
-            Datum::Map(pairs) => wrap(
-                "map",
-                pairs.iter().map(|(k, v)| Value::Array(vec![k.to_json(), v.to_json()])).collect(),
-            ),
+            Datum::Map(pairs) => {
+                wrap("map", pairs.iter().map(|(k, v)| Value::Array(vec![k.to_json(), v.to_json()])).collect())
+            }
         }
     }
 

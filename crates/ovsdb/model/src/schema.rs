@@ -218,9 +218,9 @@ impl TableSchema {
         let mut set = Vec::with_capacity(names.len());
         for name in names {
             let name = name.as_str().ok_or_else(bad)?;
-            let column = self.column(name).ok_or_else(|| {
-                Error::syntax(json, format!("{name} is not a valid column name"))
-            })?;
+            let column = self
+                .column(name)
+                .ok_or_else(|| Error::syntax(json, format!("{name} is not a valid column name")))?;
             if set.contains(&column.index) {
                 return Err(bad());
             }
@@ -318,4 +318,3 @@ impl ColumnSchema {
         object.into()
     }
 }
-

@@ -49,16 +49,26 @@ fn types_keep_their_constraints() {
 
 #[test]
 fn values_out_of_bounds_are_refused_in_the_reference_s_words() {
-    let say = |r#type: Json, value: Json| Datum::from_json(&value, &ty(r#type), None).unwrap_err().to_string();
+    let say =
+        |r#type: Json, value: Json| Datum::from_json(&value, &ty(r#type), None).unwrap_err().to_string();
     let ranged = json!({"key": {"type": "integer", "minInteger": 1, "maxInteger": 9}});
-    assert_eq!(say(ranged, json!(10)), "constraint violation: 10 is not in the valid range 1 to 9 (inclusive)");
+    assert_eq!(
+        say(ranged, json!(10)),
+        "constraint violation: 10 is not in the valid range 1 to 9 (inclusive)"
+    );
     let listed = json!({"key": {"type": "string", "enum": ["set", ["x", "y"]]}});
     assert_eq!(say(listed, json!("z")), "constraint violation: z is not one of the allowed values ([x, y])");
     let short = json!({"key": {"type": "string", "maxLength": 2}});
-    assert_eq!(say(short, json!("abc")), "constraint violation: \"abc\" length 3 is greater than maximum allowed length 2");
+    assert_eq!(
+        say(short, json!("abc")),
+        "constraint violation: \"abc\" length 3 is greater than maximum allowed length 2"
+    );
     assert_eq!(say(json!("integer"), json!("a")), "syntax \"\"a\"\": syntax error: expected integer");
     let map = json!({"key": "string", "value": "string"});
-    assert_eq!(say(map, json!(["map", []])), "syntax \"[\"map\",[]]\": syntax error: map must have exactly one member but 0 are present");
+    assert_eq!(
+        say(map, json!(["map", []])),
+        "syntax \"[\"map\",[]]\": syntax error: map must have exactly one member but 0 are present"
+    );
     let set = json!({"key": "integer", "min": 0, "max": 3});
     assert_eq!(say(set, json!(["set", [1, 1]])), "ovsdb error: set contains duplicate");
 }
@@ -121,7 +131,10 @@ fn conditions_ask_and_mutations_change() {
         assert_eq!(condition.matches_all(|c| row.get(c)), expected, "{clause}");
     }
     let error = Clause::from_json(&json!(["set", "<", 1]), &table, None).unwrap_err();
-    assert_eq!(error.details.unwrap(), "Type mismatch: \"<\" operator may not be applied to column set of type set of integers.");
+    assert_eq!(
+        error.details.unwrap(),
+        "Type mismatch: \"<\" operator may not be applied to column set of type set of integers."
+    );
 
     let mutate = |json: Json| {
         let mutation = Mutation::from_json(&json, &table, None)?;
@@ -130,10 +143,18 @@ fn conditions_ask_and_mutations_change() {
         Ok::<Datum, Error>(value)
     };
     assert_eq!(mutate(json!(["n", "*=", 3])).unwrap(), Datum::from(15));
-    assert_eq!(mutate(json!(["set", "insert", ["set", [0, 2, 7]]])).unwrap(), Datum::set([0, 1, 2, 7].map(Atom::from)));
+    assert_eq!(
+        mutate(json!(["set", "insert", ["set", [0, 2, 7]]])).unwrap(),
+        Datum::set([0, 1, 2, 7].map(Atom::from))
+    );
     assert_eq!(mutate(json!(["map", "delete", "k"])).unwrap(), Datum::Empty);
     assert_eq!(mutate(json!(["n", "/=", 0])).unwrap_err().to_string(), "domain error: Division by zero.");
-    assert!(mutate(json!(["fixed", "insert", "a"])).unwrap_err().to_string().contains("Cannot mutate immutable column fixed"));
+    assert!(
+        mutate(json!(["fixed", "insert", "a"]))
+            .unwrap_err()
+            .to_string()
+            .contains("Cannot mutate immutable column fixed")
+    );
 }
 
 #[test]
@@ -145,7 +166,10 @@ fn schemas_survive_json() {
     let schema = Schema::from_json(&json).unwrap();
     assert_eq!(json::sorted(&schema.to_json()), json::sorted(&json));
     let undefined = json!({"name": "D", "tables": {"T": {"columns": {"r": {"type": {"key": {"type": "uuid", "refTable": "X"}}}}}}});
-    assert_eq!(Schema::from_json(&undefined).unwrap_err().to_string(), "syntax error: column r key refers to undefined table X");
+    assert_eq!(
+        Schema::from_json(&undefined).unwrap_err().to_string(),
+        "syntax error: column r key refers to undefined table X"
+    );
 }
 
 fn atoms() -> impl Strategy<Value = Vec<i64>> {

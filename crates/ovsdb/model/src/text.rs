@@ -53,11 +53,7 @@ pub(crate) fn needs_quotes(text: &str) -> bool {
     !plain || text == "true" || text == "false" || crate::parse_uuid(text).is_some()
 }
 
-pub(crate) fn parse_atom(
-    text: &str,
-    base: &BaseType,
-    symbols: Option<&mut Symbols>,
-) -> Result<Atom, String> {
+pub(crate) fn parse_atom(text: &str, base: &BaseType, symbols: Option<&mut Symbols>) -> Result<Atom, String> {
     match base.kind {
         AtomType::Integer => parse_integer(text)
             .map(Atom::Integer)
@@ -88,7 +84,9 @@ fn parse_integer(text: &str) -> Option<i64> {
 
 fn parse_string(text: &str) -> Result<String, String> {
     if text.is_empty() {
-        return Err("An empty string is not valid as input; use \"\" to represent the empty string".to_owned());
+        return Err(
+            "An empty string is not valid as input; use \"\" to represent the empty string".to_owned()
+        );
     }
     if !text.starts_with('"') {
         return Ok(text.to_owned());
@@ -117,9 +115,7 @@ fn parse_range(text: &str) -> Option<(i64, i64)> {
 fn range_atoms(text: &str, base: &BaseType) -> Option<Result<Vec<Atom>, String>> {
     let (start, end) = parse_range(text)?;
     if end < start {
-        return Some(Err(format!(
-            "\"{text}\" is not a valid range. Range end cannot be before start."
-        )));
+        return Some(Err(format!("\"{text}\" is not a valid range. Range end cannot be before start.")));
     }
     let checked = |i: i64| Atom::Integer(i).check(base).map_err(|e| e.to_string());
     if let Err(e) = checked(start).and_then(|()| checked(end)) {
@@ -209,7 +205,12 @@ fn parse_entry<'t>(
     Ok(rest)
 }
 
-fn collect(text: &str, r#type: &Type, mut atoms: Vec<Atom>, mut pairs: Vec<(Atom, Atom)>) -> Result<Datum, String> {
+fn collect(
+    text: &str,
+    r#type: &Type,
+    mut atoms: Vec<Atom>,
+    mut pairs: Vec<(Atom, Atom)>,
+) -> Result<Datum, String> {
     let n = atoms.len() + pairs.len();
     let what = if r#type.is_map() { "pair(s)" } else { "value(s)" };
     if n < r#type.min as usize {

@@ -56,11 +56,23 @@ pub enum RefKind {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Bounds {
     None,
-    Integer { min: i64, max: i64 },
-    Real { min: f64, max: f64 },
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    Real {
+        min: f64,
+        max: f64,
+    },
     /// In characters.
-    Length { min: u32, max: u32 },
-    Reference { table: Arc<str>, kind: RefKind },
+    Length {
+        min: u32,
+        max: u32,
+    },
+    Reference {
+        table: Arc<str>,
+        kind: RefKind,
+    },
 }
 
 /// An atomic type with its constraints.

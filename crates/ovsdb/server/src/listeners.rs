@@ -5,7 +5,7 @@ use crate::remotes::Remote;
 use crate::server::SharedServer;
 use crate::session::SessionId;
 use base::Clock;
-use rpc::stream::{is_passive_name, is_active_name};
+use rpc::stream::{is_active_name, is_passive_name};
 use rpc::{Event, Listener, OVSDB_PORT, Session, Tls};
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -221,7 +221,13 @@ impl MonitoredTable {
         }
     }
 
-    fn row_update(&self, version: Version, old: Option<&Row>, new: Option<&Row>, kind: Select) -> Option<String> {
+    fn row_update(
+        &self,
+        version: Version,
+        old: Option<&Row>,
+        new: Option<&Row>,
+        kind: Select,
+    ) -> Option<String> {
         if !self.select.includes(kind) {
             return None;
         }
@@ -300,7 +306,9 @@ impl MonitoredTable {
         let mut first = true;
         for column in columns {
             let Some(schema) = self.schema.columns.get(column) else { continue };
-            let Some(value) = row.and_then(|r| r.column(column)).and_then(|v| form(v, column)) else { continue };
+            let Some(value) = row.and_then(|r| r.column(column)).and_then(|v| form(v, column)) else {
+                continue;
+            };
             if !first {
                 out.push(',');
             }

@@ -105,7 +105,12 @@ fn parse_table(
     Ok(())
 }
 
-fn add_column(monitored: &mut MonitoredTable, column: usize, select: Select, json: &Json) -> Result<(), Error> {
+fn add_column(
+    monitored: &mut MonitoredTable,
+    column: usize,
+    select: Select,
+    json: &Json,
+) -> Result<(), Error> {
     if monitored.columns.iter().any(|(c, _)| *c == column) {
         let name = monitored.schema.columns.get(column).map_or("", |c| c.name.as_str());
         return Err(Error::syntax(json, format!("column {name} mentioned more than once")));

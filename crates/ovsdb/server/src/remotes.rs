@@ -60,7 +60,9 @@ pub(crate) fn string_of(server: &Server, name: &str) -> Result<Option<String>, S
     if let Some(column) = schema.filter(|c| c.r#type.key.kind != AtomType::String || c.r#type.is_map()) {
         let table = &place.table.schema.name;
         let column = &column.name;
-        return Err(format!("\"{name}\": table \"{table}\" column \"{column}\" is not string or set of strings"));
+        return Err(format!(
+            "\"{name}\": table \"{table}\" column \"{column}\" is not string or set of strings"
+        ));
     }
     let values = place.table.rows().filter_map(|row| row.column(place.column));
     let mut strings = values.flat_map(|value| value.atoms().iter().filter_map(|a| a.as_str()));

@@ -41,7 +41,9 @@ impl Server {
         let answer = match method {
             "transact" => match self.lookup(method, &params) {
                 Err(e) => Err(e),
-                Ok(_) if self.has_trigger(id, &request) => Err(syntax(&params, "transact: duplicate request ID")),
+                Ok(_) if self.has_trigger(id, &request) => {
+                    Err(syntax(&params, "transact: duplicate request ID"))
+                }
                 Ok(name) => {
                     let before = self.generation();
                     self.transact(&name, id, params, request);
@@ -57,9 +59,9 @@ impl Server {
             "monitor_cond_since" if self.monitor_cond => self.monitor(id, method, &params, Version::Three),
             "monitor_cond_change" => self.monitor_cond_change(id, &params),
             "monitor_cancel" => self.monitor_cancel(id, &params),
-            "get_schema" => self.lookup(method, &params).map(|name| {
-                self.database(&name).map_or(Value::Null, |file| file.database.schema.to_json())
-            }),
+            "get_schema" => self
+                .lookup(method, &params)
+                .map(|name| self.database(&name).map_or(Value::Null, |file| file.database.schema.to_json())),
             "list_dbs" => Ok(self.database_names().map(Value::from).collect()),
             "get_server_id" => Ok(Value::from(self.uuid.to_string())),
             "lock" | "steal" => self.lock(id, method, &params),

@@ -191,7 +191,12 @@ impl Server {
 
     /// Messages for the session's connection, and whether it must be closed. While `congested`, updates of
     /// monitors are held back. The waker is woken when there is more.
-    pub(crate) fn drain(&mut self, id: SessionId, congested: bool, waker: &Waker) -> (Vec<Chunk>, Option<String>) {
+    pub(crate) fn drain(
+        &mut self,
+        id: SessionId,
+        congested: bool,
+        waker: &Waker,
+    ) -> (Vec<Chunk>, Option<String>) {
         if !congested {
             self.flush_monitors(id);
         }

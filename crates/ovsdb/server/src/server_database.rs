@@ -50,7 +50,8 @@ impl Server {
         let Some(own) = self.database(SERVER_DATABASE) else { return };
         let mut known: Vec<(String, Uuid)> = Vec::new();
         for row in own.database.table("Database").into_iter().flat_map(|t| t.rows()) {
-            let name = own.database.table("Database").and_then(|t| row.column(t.schema.column("name")?.index));
+            let name =
+                own.database.table("Database").and_then(|t| row.column(t.schema.column("name")?.index));
             known.push((name.map_or_else(String::new, |n| n.to_bare()), row.uuid()));
         }
         for (name, hosted) in &self.databases {

@@ -50,13 +50,31 @@ fn monitors_tell_each_version_its_own_way() {
     let [a, b, c] = [(); 3].map(|()| server.open_session("test", false));
     ask(&mut server, a, "transact", json!(["D", insert("old", &[1])]));
     let one = ask(&mut server, a, "monitor", json!(["D", "m", {"T": {"columns": ["name", "tags"]}}]));
-    assert_eq!(result(&one)["T"].as_object().unwrap().values().next().unwrap(), &json!({"new": {"name": "old", "tags": 1}}));
-    ask(&mut server, b, "monitor_cond", json!(["D", ["m"], {"T": [{"columns": ["tags"], "where": [["name", "==", "old"]]}]}]));
-    let three = ask(&mut server, c, "monitor_cond_since", json!(["D", null, {"T": [{"select": {"initial": false}}]}, "00000000-0000-0000-0000-000000000000"]));
+    assert_eq!(
+        result(&one)["T"].as_object().unwrap().values().next().unwrap(),
+        &json!({"new": {"name": "old", "tags": 1}})
+    );
+    ask(
+        &mut server,
+        b,
+        "monitor_cond",
+        json!(["D", ["m"], {"T": [{"columns": ["tags"], "where": [["name", "==", "old"]]}]}]),
+    );
+    let three = ask(
+        &mut server,
+        c,
+        "monitor_cond_since",
+        json!(["D", null, {"T": [{"select": {"initial": false}}]}, "00000000-0000-0000-0000-000000000000"]),
+    );
     assert_eq!(result(&three), &json!([false, "00000000-0000-0000-0000-000000000000", {}]));
 
-    let messages = ask(&mut server, a, "transact", json!(["D",
-        {"op": "mutate", "table": "T", "where": [], "mutations": [["tags", "insert", 2]]}, insert("new", &[])]));
+    let messages = ask(
+        &mut server,
+        a,
+        "transact",
+        json!(["D",
+        {"op": "mutate", "table": "T", "where": [], "mutations": [["tags", "insert", 2]]}, insert("new", &[])]),
+    );
     let Message::Notify { method, params } = &messages[0] else { panic!("{messages:?}") };
     assert_eq!((method.as_str(), &params[0]), ("update", &json!("m")));
     let rows: Vec<&Value> = params[1]["T"].as_object().unwrap().values().collect();
@@ -66,9 +84,17 @@ fn monitors_tell_each_version_its_own_way() {
     let messages = outbox(&mut server, b);
     let [Message::Notify { method, params }] = messages.as_slice() else { panic!("{messages:?}") };
     assert_eq!((method.as_str(), &params[0]), ("update2", &json!(["m"])));
-    assert_eq!(params[1]["T"].as_object().unwrap().values().collect::<Vec<_>>(), [&json!({"modify": {"tags": 2}})]);
+    assert_eq!(
+        params[1]["T"].as_object().unwrap().values().collect::<Vec<_>>(),
+        [&json!({"modify": {"tags": 2}})]
+    );
 
-    let changed = ask(&mut server, b, "monitor_cond_change", json!([["m"], ["n"], {"T": [{"where": [["name", "==", "new"]]}]}]));
+    let changed = ask(
+        &mut server,
+        b,
+        "monitor_cond_change",
+        json!([["m"], ["n"], {"T": [{"where": [["name", "==", "new"]]}]}]),
+    );
     let Message::Notify { params, .. } = &changed[0] else { panic!("{changed:?}") };
     let rows: Vec<&Value> = params[1]["T"].as_object().unwrap().values().collect();
     assert!(rows.contains(&&json!({"delete": null})) && rows.contains(&&json!({"insert": {}})));
@@ -90,7 +116,9 @@ fn a_waiting_transaction_runs_when_its_rows_come_or_its_time_is_over() {
     assert_eq!(result(&outbox(&mut server, a))[0]["details"], "\"wait\" timed out after 500 ms");
     assert!(ask(&mut server, a, "transact", wait(500)).is_empty());
     server.handle(a, Message::notify("cancel", vec![json!("x")]));
-    assert!(matches!(outbox(&mut server, a).as_slice(), [Message::Error { error, .. }] if error == "canceled"));
+    assert!(
+        matches!(outbox(&mut server, a).as_slice(), [Message::Error { error, .. }] if error == "canceled")
+    );
 }
 
 #[test]

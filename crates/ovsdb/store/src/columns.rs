@@ -33,8 +33,9 @@ impl Columns {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().flat_map(|(word, bits)| {
-            (0..64).filter(move |i| bits >> i & 1 != 0).map(move |i| word * 64 + i)
-        })
+        self.0
+            .iter()
+            .enumerate()
+            .flat_map(|(word, bits)| (0..64).filter(move |i| bits >> i & 1 != 0).map(move |i| word * 64 + i))
     }
 }

@@ -86,7 +86,9 @@ impl<'d> Commit<'d> {
 
     fn ids(&self) -> Vec<RowId> {
         let tables = self.transaction.tables.iter();
-        tables.flat_map(|(table, rows)| rows.keys().map(|uuid| RowId { table: *table, uuid: *uuid })).collect()
+        tables
+            .flat_map(|(table, rows)| rows.keys().map(|uuid| RowId { table: *table, uuid: *uuid }))
+            .collect()
     }
 
     fn touched(&self, id: RowId) -> Option<&TouchedRow> {
@@ -217,7 +219,9 @@ impl<'d> Commit<'d> {
             if touched.old.is_none() || touched.new.is_some() {
                 continue;
             }
-            let Some(sources) = self.table(id.table).and_then(|t| t.weak_from.get(&id.uuid)) else { continue };
+            let Some(sources) = self.table(id.table).and_then(|t| t.weak_from.get(&id.uuid)) else {
+                continue;
+            };
             for source in sources.keys() {
                 if let Some(touched) = self.transaction.touch(self.database, *source) {
                     touched.lost_target = true;
@@ -275,9 +279,8 @@ impl<'d> Commit<'d> {
                 for (uuid, touched) in rows {
                     let Some(new) = &touched.new else { continue };
                     let key = new.key(columns);
-                    let twin = seen.get(&key).or_else(|| {
-                        index.get(&key).filter(|twin| !rows.contains_key(*twin))
-                    });
+                    let twin =
+                        seen.get(&key).or_else(|| index.get(&key).filter(|twin| !rows.contains_key(*twin)));
                     if let Some(twin) = twin {
                         return Err(self.duplicate(*table_index, table, columns, *twin, *uuid));
                     }
@@ -309,7 +312,8 @@ impl<'d> Commit<'d> {
 
     /// What happened to one of two rows with equal keys.
     fn story(&self, index: usize, table: &Table, columns: &[usize], uuid: Uuid) -> String {
-        let unmodified = "existed in the database before this transaction and was not modified by the transaction.";
+        let unmodified =
+            "existed in the database before this transaction and was not modified by the transaction.";
         let Some(touched) = self.transaction.touched(index, &uuid) else { return unmodified.to_owned() };
         if touched.changed.is_empty() {
             return unmodified.to_owned();
@@ -335,7 +339,9 @@ impl<'d> Commit<'d> {
                     strong.push((RowId { table, uuid }, count));
                 }
                 let modified = touched.old.is_some() && touched.new.is_some();
-                if (modified && touched.changed.is_empty()) || (touched.old.is_none() && touched.new.is_none()) {
+                if (modified && touched.changed.is_empty())
+                    || (touched.old.is_none() && touched.new.is_none())
+                {
                     continue;
                 }
                 if modified {

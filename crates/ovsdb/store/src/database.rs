@@ -122,10 +122,7 @@ impl Database {
     /// The rows as they stand, for another thread to write out.
     pub fn snapshot(&self) -> Snapshot {
         let rows = |table: &Table| table.rows().cloned().collect();
-        Snapshot {
-            schema: self.schema.clone(),
-            rows: self.tables.iter().map(rows).collect(),
-        }
+        Snapshot { schema: self.schema.clone(), rows: self.tables.iter().map(rows).collect() }
     }
 
     /// The same rows under another schema. Tables and columns that it lacks are dropped; what it has

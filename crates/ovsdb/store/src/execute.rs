@@ -269,8 +269,10 @@ impl<'a> Execution<'a> {
         for (column, _) in &values {
             if let Some(column) = table.columns.get(*column).filter(|c| !c.mutable) {
                 let (column, table) = (&column.name, &table.name);
-                return Err(Error::constraint(format!("Cannot update immutable column {column} in table {table}."))
-                    .about(members.json()));
+                return Err(Error::constraint(format!(
+                    "Cannot update immutable column {column} in table {table}."
+                ))
+                .about(members.json()));
             }
         }
         let condition = self.condition(condition, &table)?;
@@ -298,7 +300,8 @@ impl<'a> Execution<'a> {
         let table = self.table(members);
         let condition = members.required("where", Kinds::ARRAY);
         let mutations_json = members.required("mutations", Kinds::ARRAY).and_then(Value::as_array);
-        let (Some((index, table)), Some(mutations_json), false) = (table, mutations_json, members.has_error())
+        let (Some((index, table)), Some(mutations_json), false) =
+            (table, mutations_json, members.has_error())
         else {
             return Ok(());
         };
@@ -346,7 +349,8 @@ impl<'a> Execution<'a> {
         let until = members.required("until", Kinds::STRING);
         let rows = members.required("rows", Kinds::ARRAY).and_then(Value::as_array);
         let table = self.table(members);
-        let (Some((index, table)), Some(until), Some(rows), false) = (table, until, rows, members.has_error())
+        let (Some((index, table)), Some(until), Some(rows), false) =
+            (table, until, rows, members.has_error())
         else {
             return Ok(());
         };

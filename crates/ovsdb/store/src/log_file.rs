@@ -249,10 +249,7 @@ impl LogFile {
 
     /// Waits until all that was written is on disk.
     pub fn sync(&self) -> Result<(), Error> {
-        self.file
-            .get_ref()
-            .sync_data()
-            .map_err(|e| io_failed(&e, format!("{}: fsync failed", self.display)))
+        self.file.get_ref().sync_data().map_err(|e| io_failed(&e, format!("{}: fsync failed", self.display)))
     }
 
     /// A second descriptor of the file, for a thread that syncs it.
@@ -340,9 +337,8 @@ fn parse_header(line: &[u8]) -> Option<(&str, u64, String)> {
 /// The first record of a log, which is the schema.
 pub fn read_schema(log: &mut LogFile) -> Result<model::Schema, Error> {
     match log.read()? {
-        Some(json @ Value::Object(_)) => model::Schema::from_json(&json).map_err(|e| {
-            e.wrap(&format!("failed to parse \"{}\" as ovsdb schema", log.display()))
-        }),
+        Some(json @ Value::Object(_)) => model::Schema::from_json(&json)
+            .map_err(|e| e.wrap(&format!("failed to parse \"{}\" as ovsdb schema", log.display()))),
         _ => {
             let display = log.display();
             Err(Error::io("End of file", format!("{display}: database file contains no schema")))

@@ -34,8 +34,12 @@ pub fn encode(database: &Database, changes: &Changes, style: Style) -> Option<St
                 (Some(old), Some(new)) => {
                     let mut any = false;
                     for column in change.changed.iter() {
-                        let Some(schema) = table.schema.columns.get(column).filter(|c| c.persistent) else { continue };
-                        let (Some(old), Some(new)) = (old.column(column), new.column(column)) else { continue };
+                        let Some(schema) = table.schema.columns.get(column).filter(|c| c.persistent) else {
+                            continue;
+                        };
+                        let (Some(old), Some(new)) = (old.column(column), new.column(column)) else {
+                            continue;
+                        };
                         row.push_str(if any { "," } else { "{" });
                         any = true;
                         let is_map = schema.r#type.is_map();

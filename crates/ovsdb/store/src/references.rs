@@ -24,7 +24,9 @@ pub(crate) struct ColumnRef {
 impl ColumnRef {
     /// The rows that a value of this column refers to.
     pub(crate) fn targets(self, datum: &Datum) -> impl Iterator<Item = Uuid> {
-        datum.entries().filter_map(move |(key, value)| if self.by_value { value } else { Some(key) }?.as_uuid())
+        datum
+            .entries()
+            .filter_map(move |(key, value)| if self.by_value { value } else { Some(key) }?.as_uuid())
     }
 
     /// The row that one entry refers to.

@@ -25,7 +25,13 @@ fn schema() -> Schema {
 fn run_on(file: &mut DatabaseFile, operations: Value) -> Vec<Value> {
     let mut params = vec![json!("D")];
     params.extend(operations.as_array().unwrap().iter().cloned());
-    let request = Request { params: &params, read_only: false, privileged: false, elapsed_ms: 0, holds_lock: &|name| name == "mine" };
+    let request = Request {
+        params: &params,
+        read_only: false,
+        privileged: false,
+        elapsed_ms: 0,
+        holds_lock: &|name| name == "mine",
+    };
     match execute(&file.database, &request) {
         Executed::Blocked { .. } => vec![json!("blocked")],
         Executed::Failed(results) => results,
@@ -43,7 +49,8 @@ fn fresh() -> DatabaseFile {
 }
 
 fn names(file: &mut DatabaseFile, table: &str) -> Vec<String> {
-    let select = json!([{"op": "select", "table": table, "where": [], "columns": ["name"], "sort": ["name"]}]);
+    let select =
+        json!([{"op": "select", "table": table, "where": [], "columns": ["name"], "sort": ["name"]}]);
     let rows = run_on(file, select)[0]["rows"].clone();
     rows.as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap().to_owned()).collect()
 }
@@ -65,9 +72,13 @@ fn rows_that_nobody_refers_to_are_collected_and_weak_references_go_with_them() {
     assert_eq!(names(&mut file, "Kid"), ["kid"]);
     let refused = run_on(&mut file, json!([{"op": "delete", "table": "Kid", "where": []}]));
     assert!(refused[1]["details"].as_str().unwrap().ends_with("because of 1 remaining reference(s)"));
-    run_on(&mut file, json!([{"op": "update", "table": "Root", "where": [["name", "==", "r"]], "row": {"kids": ["set", []]}}]));
+    run_on(
+        &mut file,
+        json!([{"op": "update", "table": "Root", "where": [["name", "==", "r"]], "row": {"kids": ["set", []]}}]),
+    );
     assert!(names(&mut file, "Kid").is_empty());
-    let rows = run_on(&mut file, json!([{"op": "select", "table": "Root", "where": [], "columns": ["friend"]}]));
+    let rows =
+        run_on(&mut file, json!([{"op": "select", "table": "Root", "where": [], "columns": ["friend"]}]));
     assert_eq!(rows[0]["rows"], json!([{"friend": ["set", []]}]));
 }
 
@@ -78,23 +89,36 @@ fn what_constraints_forbid_changes_nothing() {
     let twin = run_on(&mut file, json!([{"op": "insert", "table": "Root", "row": {"name": "a"}}]));
     let details = twin[1]["details"].as_str().unwrap();
     assert!(details.starts_with("Transaction causes multiple rows in \"Root\" table to have identical values (a) for index on column \"name\".  First row, with UUID "), "{details}");
-    let many = run_on(&mut file, json!([
-        {"op": "insert", "table": "Root", "row": {"name": "b"}},
-        {"op": "insert", "table": "Root", "row": {"name": "c"}},
-        {"op": "insert", "table": "Root", "row": {"name": "d"}}
-    ]));
-    assert_eq!(many[3]["details"], "transaction causes \"Root\" table to contain 4 rows, greater than the schema-defined limit of 3 row(s)");
-    let range = run_on(&mut file, json!([{"op": "mutate", "table": "Root", "where": [], "mutations": [["n", "insert", -1]]}]));
+    let many = run_on(
+        &mut file,
+        json!([
+            {"op": "insert", "table": "Root", "row": {"name": "b"}},
+            {"op": "insert", "table": "Root", "row": {"name": "c"}},
+            {"op": "insert", "table": "Root", "row": {"name": "d"}}
+        ]),
+    );
+    assert_eq!(
+        many[3]["details"],
+        "transaction causes \"Root\" table to contain 4 rows, greater than the schema-defined limit of 3 row(s)"
+    );
+    let range = run_on(
+        &mut file,
+        json!([{"op": "mutate", "table": "Root", "where": [], "mutations": [["n", "insert", -1]]}]),
+    );
     assert_eq!(range[0]["details"], "-1 is less than minimum allowed value 0");
     assert_eq!(names(&mut file, "Root"), ["a"]);
-    let missing = run_on(&mut file, json!([{"op": "update", "table": "Root", "where": [], "row": {"kids": ["uuid", Uuid::nil().to_string()]}}]));
+    let missing = run_on(
+        &mut file,
+        json!([{"op": "update", "table": "Root", "where": [], "row": {"kids": ["uuid", Uuid::nil().to_string()]}}]),
+    );
     assert_eq!(missing[1]["error"], "referential integrity violation");
 }
 
 #[test]
 fn mistakes_stop_the_transaction_and_say_where() {
     let mut file = fresh();
-    let results = run_on(&mut file, json!([{"op": "comment", "comment": "x"}, {"op": "nope"}, {"op": "abort"}]));
+    let results =
+        run_on(&mut file, json!([{"op": "comment", "comment": "x"}, {"op": "nope"}, {"op": "abort"}]));
     assert_eq!(results[1]["details"], "Parsing ovsdb operation 2 of 3 failed: No operation \"nope\"");
     assert_eq!(results[2], Value::Null);
     let results = run_on(&mut file, json!([{"op": "assert", "lock": "theirs"}]));
@@ -130,9 +154,16 @@ fn what_was_committed_is_there_after_a_restart() {
     let path = on_disk(&directory);
     let mut file = DatabaseFile::open(&path, Mode::ReadWrite).unwrap();
     run_on(&mut file, family());
-    run_on(&mut file, json!([{"op": "mutate", "table": "Root", "where": [], "mutations": [["n", "insert", ["set", [1, 2, 3]]]]}]));
-    run_on(&mut file, json!([{"op": "mutate", "table": "Root", "where": [], "mutations": [["n", "delete", 2]]}, {"op": "update", "table": "Root", "where": [], "row": {"scratch": "gone"}}]));
-    let select = json!([{"op": "select", "table": "Root", "where": [], "columns": ["name", "n", "kids", "friend"]}]);
+    run_on(
+        &mut file,
+        json!([{"op": "mutate", "table": "Root", "where": [], "mutations": [["n", "insert", ["set", [1, 2, 3]]]]}]),
+    );
+    run_on(
+        &mut file,
+        json!([{"op": "mutate", "table": "Root", "where": [], "mutations": [["n", "delete", 2]]}, {"op": "update", "table": "Root", "where": [], "row": {"scratch": "gone"}}]),
+    );
+    let select =
+        json!([{"op": "select", "table": "Root", "where": [], "columns": ["name", "n", "kids", "friend"]}]);
     let before = run_on(&mut file, select.clone());
     for compacted in [false, true] {
         if compacted {
@@ -141,7 +172,15 @@ fn what_was_committed_is_there_after_a_restart() {
         drop(file);
         file = DatabaseFile::open(&path, Mode::ReadWrite).unwrap();
         assert_eq!(run_on(&mut file, select.clone()), before);
-        assert!(run_on(&mut file, json!([{"op": "select", "table": "Root", "where": [["scratch", "==", "gone"]]}]))[0]["rows"].as_array().unwrap().is_empty());
+        assert!(
+            run_on(
+                &mut file,
+                json!([{"op": "select", "table": "Root", "where": [["scratch", "==", "gone"]]}])
+            )[0]["rows"]
+                .as_array()
+                .unwrap()
+                .is_empty()
+        );
     }
 }
 

@@ -36,7 +36,12 @@ impl Transaction {
     }
 
     /// The row as the transaction sees it.
-    pub(crate) fn row<'a>(&'a self, database: &'a Database, table: usize, uuid: &Uuid) -> Option<&'a Arc<Row>> {
+    pub(crate) fn row<'a>(
+        &'a self,
+        database: &'a Database,
+        table: usize,
+        uuid: &Uuid,
+    ) -> Option<&'a Arc<Row>> {
         match self.touched(table, uuid) {
             Some(touched) => touched.new.as_ref(),
             None => database.tables.get(table)?.row(uuid),
@@ -44,7 +49,11 @@ impl Transaction {
     }
 
     /// Rows of a table as the transaction sees them.
-    pub(crate) fn rows<'a>(&'a self, table_index: usize, table: &'a Table) -> impl Iterator<Item = &'a Arc<Row>> {
+    pub(crate) fn rows<'a>(
+        &'a self,
+        table_index: usize,
+        table: &'a Table,
+    ) -> impl Iterator<Item = &'a Arc<Row>> {
         let touched = self.tables.get(&table_index);
         let untouched =
             table.rows.iter().filter(move |(uuid, _)| touched.is_none_or(|t| !t.contains_key(*uuid)));

@@ -1,1 +1,78 @@
-//! The flow key.
+//! The flow key: all that the switch can know of a packet, as 64-bit words.
+//!
+//! Enters: header values and metadata. Leaves: [`FlowKey`] (dense, addressed
+//! by [`Slot`]), [`FlowMask`] (which bits matter) and [`SparseKey`] (a bitmap
+//! and the words that are not zero). Everybody who classifies, translates or
+//! installs flows works on these types; nobody else lays out a key.
+//!
+//! [`extract`] fills a key from a packet's bytes and [`Metadata`].
+//!
+//! Not here: the headers themselves (`wire`), the names, prerequisites
+//! and text forms of fields (`fields`).
+//!
+//! ```text
+//! word  0 ─ 30   metadata: recirculation, ports, registers, tunnel, conntrack
+//! word 31 ─ 35   L2: addresses, type, VLANs, MPLS
+//! word 36 ─ 48   L3: addresses, protocol, ARP/ND, NSH
+//! word 49 ─ 50   L4: ports, TCP flags, IGMP
+//! ```
+//! The layers begin at known words, so that masking, hashing and staged
+//! lookup work on words and never on names.
+
+pub mod extract;
+mod key;
+mod mask;
+mod metadata;
+mod slots;
+mod sparse;
+
+pub use extract::{PacketKey, extract};
+pub use key::{FlowKey, WORDS};
+pub use mask::FlowMask;
+pub use metadata::{CtKey, Metadata, TunnelKey};
+pub use slots::{Slot, slot};
+pub use sparse::SparseKey;
+
+/// First word of each stage of a staged lookup, and the end: metadata, L2, L3, L4.
+pub const STAGES: [usize; 5] = [0, 31, 36, 49, WORDS];
+
+/// `dl_type` of frames that carry a length instead of a type (`OFP_DL_TYPE_NOT_ETH_TYPE`).
+pub const DL_TYPE_NONE: u16 = 0x05ff;
+
+/// Bit of a VLAN TCI that says "a tag is there"; on the wire it is the DEI/CFI bit.
+pub const VLAN_CFI: u16 = 0x1000;
+
+/// How many VLAN tags the key holds.
+pub const MAX_VLANS: usize = 2;
+
+/// How many MPLS labels the key holds.
+pub const MAX_MPLS: usize = 3;
+
+/// `nw_frag` bits (`FLOW_NW_FRAG_*`).
+pub mod frag {
+    /// The packet is a fragment.
+    pub const ANY: u8 = 1;
+    /// It is not the first one, so it has no L4 header.
+    pub const LATER: u8 = 2;
+}
+
+/// `tun_flags` bits (`NX_TUN_FLAG_*`, `FLOW_TNL_F_*`).
+pub mod tunnel_flags {
+    pub const OAM: u16 = 1;
+    pub const DONT_FRAGMENT: u16 = 2;
+    pub const CSUM: u16 = 4;
+    pub const KEY: u16 = 8;
+    pub const ALL: u16 = 15;
+}
+
+/// `ct_state` bits (`CS_*`).
+pub mod ct_state {
+    pub const NEW: u32 = 0x01;
+    pub const ESTABLISHED: u32 = 0x02;
+    pub const RELATED: u32 = 0x04;
+    pub const REPLY: u32 = 0x08;
+    pub const INVALID: u32 = 0x10;
+    pub const TRACKED: u32 = 0x20;
+    pub const SRC_NAT: u32 = 0x40;
+    pub const DST_NAT: u32 = 0x80;
+}

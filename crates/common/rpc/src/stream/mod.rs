@@ -258,18 +258,17 @@ impl Drop for Listener {
 
 async fn bind_tcp(name: &str, host: &str, port: u16) -> io::Result<TcpListener> {
     let address = target::resolve(host, port).await?;
-    let socket = if address.is_ipv4() {
-        tokio::net::TcpSocket::new_v4()?
-    } else {
-        tokio::net::TcpSocket::new_v6()?
-    };
+    let socket =
+        if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     let target = name.split_once(':').map_or(name, |(_, target)| target);
     socket.bind(address).inspect_err(|e| {
         log::error!(target: "socket_util", "{target}: bind: {}", crate::error_text(e));
     })?;
     let listener = socket.listen(64)?;
-    if port == 0 && let Ok(bound) = listener.local_addr() {
+    if port == 0
+        && let Ok(bound) = listener.local_addr()
+    {
         log::info!(target: "socket_util", "{target}: listening on port {}", bound.port());
     }
     Ok(listener)

@@ -23,7 +23,11 @@ impl Client {
     }
 
     /// Runs one command: the outer result is about the socket, the inner one is the program's answer.
-    pub async fn transact(&mut self, command: &str, arguments: &[String]) -> io::Result<Result<Value, Value>> {
+    pub async fn transact(
+        &mut self,
+        command: &str,
+        arguments: &[String],
+    ) -> io::Result<Result<Value, Value>> {
         let params = arguments.iter().map(|a| Value::from(a.as_str())).collect();
         let request = Message::request(command, params, self.next_id);
         self.next_id += 1;

@@ -46,7 +46,14 @@ impl<C: 'static> Registry<C> {
         registry
     }
 
-    fn insert(&mut self, name: &'static str, usage: Option<&'static str>, min: usize, max: usize, handler: Handler<C>) {
+    fn insert(
+        &mut self,
+        name: &'static str,
+        usage: Option<&'static str>,
+        min: usize,
+        max: usize,
+        handler: Handler<C>,
+    ) {
         let command = Command { usage, min_arguments: min, max_arguments: max, handler };
         self.commands.insert(name, command);
     }

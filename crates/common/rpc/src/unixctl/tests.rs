@@ -53,8 +53,12 @@ fn commands_run_or_say_why_not() {
         assert_eq!(ask(path, "count", &["2"]).await, Ok(json!("2")));
         assert_eq!(ask(path, "count", &[]).await, Ok(json!("3")));
         assert_eq!(ask(path, "count", &["x"]).await, Err(json!("bad step")));
-        assert_eq!(ask(path, "count", &["1", "2"]).await, Err(json!("\"count\" command takes at most 1 arguments")));
-        let unknown = "\"foo\" is not a valid command (use \"list-commands\" to see a list of valid commands)";
+        assert_eq!(
+            ask(path, "count", &["1", "2"]).await,
+            Err(json!("\"count\" command takes at most 1 arguments"))
+        );
+        let unknown =
+            "\"foo\" is not a valid command (use \"list-commands\" to see a list of valid commands)";
         assert_eq!(ask(path, "foo", &[]).await, Err(json!(unknown)));
         assert_eq!(ask(path, "version", &[]).await, Ok(json!("x (Open vSwitch) 1")));
         let list = "The available commands are:\n  count                   [STEP]\n  list-commands           \n  \
@@ -68,7 +72,10 @@ fn an_answer_may_come_later_and_in_json() {
     run(async |path| {
         let mut waiting = Client::connect(path).await.unwrap();
         let format = ["--format".to_owned(), "json".to_owned()];
-        assert_eq!(waiting.transact("set-options", &format).await.unwrap(), Ok(json!({"reply": "", "reply-format": "plain"})));
+        assert_eq!(
+            waiting.transact("set-options", &format).await.unwrap(),
+            Ok(json!({"reply": "", "reply-format": "plain"}))
+        );
         let wait = waiting.transact("wait", &[]);
         let release = async {
             // The second command finds the first one waiting, as commands are run in their order.

@@ -1,0 +1,202 @@
+//! Actions and instructions.
+//!
+//! A rule's actions are a `Vec<Action>`. Instructions of OpenFlow 1.1+ are
+//! actions here too: `apply_actions` is the plain list, and the others stand
+//! in the order meter, (the list), clear_actions, write_actions,
+//! write_metadata, goto_table.
+//!
+//! One file per family, each of one shape: what the action says, its bytes,
+//! its text, its check. [`Action`] joins them.
+
+mod bundle;
+mod check;
+pub(crate) mod codec;
+mod conntrack;
+mod encap;
+mod header;
+mod kind;
+mod learn;
+mod misc;
+mod output;
+mod raw;
+mod set_field;
+mod text;
+
+pub use check::Check;
+pub use kind::ActionKind;
+pub use text::{format_actions, outputs_to_group, outputs_to_port, parse_actions, parse_instructions};
+
+pub use bundle::{Bundle, BundleAlgorithm, HashFields, Multipath, MultipathAlgorithm};
+pub use conntrack::{Ct, Nat, NatRange, ZoneSource};
+pub use encap::{Encap, EncapProperty};
+pub use header::{DecTtl, PushVlan, SetL4Port, SetVlanPcp, SetVlanVid};
+pub use learn::{Learn, LearnDestination, LearnSource, LearnSpec};
+pub use misc::{CheckPktLarger, Conjunction, FinTimeout, Resubmit, Sample, SampleDirection, SampleSource};
+pub use output::{Controller, Enqueue, Output, OutputReg, OutputTrunc, check_output_port};
+pub use set_field::{RegMove, SetField, SetFieldForm};
+
+use base::MacAddr;
+use fields::{Field, Match, PortNames, Subfield, SubfieldError, TableNames};
+
+pub(crate) use check::{Instruction, Outer};
+pub(crate) use text::Parser;
+
+use crate::OfError;
+
+/// What a rule does to a packet.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Action {
+    // Output.
+    Output(Output),
+    Group(u32),
+    Controller(Box<Controller>),
+    Enqueue(Enqueue),
+    OutputReg(OutputReg),
+    OutputTrunc(OutputTrunc),
+    Bundle(Box<Bundle>),
+
+    // Header changes.
+    SetField(Box<SetField>),
+    SetVlanVid(SetVlanVid),
+    SetVlanPcp(SetVlanPcp),
+    StripVlan {
+        /// Whether it is written `pop_vlan`.
+        pop: bool,
+    },
+    PushVlan(PushVlan),
+    SetEthSrc(MacAddr),
+    SetEthDst(MacAddr),
+    SetIpv4Src(u32),
+    SetIpv4Dst(u32),
+    /// In the upper six bits.
+    SetIpDscp(u8),
+    SetIpEcn(u8),
+    SetIpTtl(u8),
+    SetL4Src(SetL4Port),
+    SetL4Dst(SetL4Port),
+    RegMove(RegMove),
+    StackPush(Subfield),
+    StackPop(Subfield),
+    DecTtl(DecTtl),
+    SetMplsLabel(u32),
+    SetMplsTc(u8),
+    SetMplsTtl(u8),
+    DecMplsTtl,
+    PushMpls(u16),
+    PopMpls(u16),
+    DecNshTtl,
+    DeleteField(Field),
+    Encap(Box<Encap>),
+    /// The new packet type; [`Action::DECAP_NEXT`] means what the header says.
+    Decap(u32),
+
+    // Metadata.
+    SetTunnel {
+        id: u64,
+        /// Whether it is written as `set_tunnel64`.
+        wide: bool,
+    },
+    SetQueue(u32),
+    PopQueue,
+    FinTimeout(FinTimeout),
+
+    // Flow tables.
+    Resubmit(Resubmit),
+    Learn(Box<Learn>),
+    Conjunction(Conjunction),
+    Multipath(Multipath),
+
+    // Others.
+    Note(Box<[u8]>),
+    Exit,
+    Sample(Box<Sample>),
+    Ct(Box<Ct>),
+    CtClear,
+    /// Only inside `ct`.
+    Nat(Box<Nat>),
+    Clone(Vec<Action>),
+    CheckPktLarger(CheckPktLarger),
+    DebugRecirc,
+    DebugSlow,
+
+    // Instructions.
+    Meter(u32),
+    ClearActions,
+    WriteActions(Vec<Action>),
+    WriteMetadata {
+        metadata: u64,
+        mask: u64,
+    },
+    GotoTable(u8),
+}
+
+/// A list of actions as one value, for signatures.
+pub type Actions = Vec<Action>;
+
+impl Action {
+    /// [`Action::Decap`]'s "whatever the header says": (0, 0xfffe).
+    pub const DECAP_NEXT: u32 = 0xfffe;
+
+    /// Whether it is an instruction of its own in OpenFlow 1.1 to 1.4.
+    pub fn is_instruction(&self) -> bool {
+        matches!(
+            self,
+            Action::Meter(_)
+                | Action::ClearActions
+                | Action::WriteActions(_)
+                | Action::WriteMetadata { .. }
+                | Action::GotoTable(_)
+        )
+    }
+
+    /// The actions nested in this one.
+    pub fn nested(&self) -> &[Action] {
+        match self {
+            Action::Clone(actions) | Action::WriteActions(actions) => actions,
+            Action::Ct(ct) => &ct.actions,
+            _ => &[],
+        }
+    }
+}
+
+/// Names of ports and tables, for reading and writing text.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Names<'a> {
+    pub ports: Option<&'a PortNames>,
+    pub tables: Option<&'a TableNames>,
+}
+
+/// `(start << 6) | (n_bits - 1)`, the form of subfields in older actions.
+pub(crate) fn ofs_nbits(subfield: &Subfield) -> u16 {
+    subfield.start << 6 | subfield.n_bits.wrapping_sub(1) & 0x3f
+}
+
+/// Undoes [`ofs_nbits`].
+pub(crate) fn subfield_of(field: Field, ofs_nbits: u16) -> Subfield {
+    Subfield { field, start: ofs_nbits >> 6, n_bits: (ofs_nbits & 0x3f) + 1 }
+}
+
+fn subfield_error(error: SubfieldError) -> OfError {
+    match error {
+        SubfieldError::BadLength => OfError::OfpbacBadSetLen,
+        SubfieldError::PrereqsNotMet => OfError::OfpbacMatchInconsistent,
+        SubfieldError::NotWritable => OfError::OfpbacBadSetArgument,
+    }
+}
+
+/// Whether the subfield can be read.
+pub(crate) fn subfield_source(subfield: &Subfield, m: Option<&Match>) -> Result<(), OfError> {
+    subfield.check_source(m).map_err(subfield_error)
+}
+
+/// Whether the subfield can be written.
+pub(crate) fn subfield_destination(subfield: &Subfield, m: Option<&Match>) -> Result<(), OfError> {
+    subfield.check_destination(m).map_err(subfield_error)
+}
+
+/// Takes a comma off the end.
+fn chomp(out: &mut String) {
+    if out.ends_with(',') {
+        out.pop();
+    }
+}

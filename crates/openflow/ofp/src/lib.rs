@@ -1,0 +1,25 @@
+//! OpenFlow: messages and actions of versions 1.0 to 1.5, with the Nicira
+//! extensions, as types, as bytes and as text.
+//!
+//! Enters: bytes from a connection, text from a user. Leaves: [`Message`]s
+//! and [`Action`]s that say the same whatever the version, or an
+//! [`OfError`] that says precisely what was wrong. Called by the switch's
+//! controller side, by translation (which reads actions) and by `ovs-ofctl`.
+//!
+//! Not here: connections (`rpc`), tables (`ofproto`), fields (`fields`).
+
+mod action;
+mod error;
+mod msg;
+mod oxm;
+mod prop;
+mod text;
+mod version;
+mod wire;
+
+pub use action::*;
+pub use error::{ErrorCode, NX_VENDOR, ONF_VENDOR, OfError};
+pub use msg::*;
+pub use oxm::nx_match_to_text;
+pub use text::{hex_bytes, put_hex_dump};
+pub use version::Version;

@@ -1,0 +1,134 @@
+//! Packets to and from controllers.
+
+use base::OfPort;
+use fields::Match;
+
+use crate::Action;
+
+/// Why a packet is sent to the controller (`OFPR_*`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PacketInReason {
+    NoMatch,
+    Action,
+    InvalidTtl,
+    ActionSet,
+    Group,
+    PacketOut,
+    /// Not of the standard: an explicit `controller` action in a table-miss rule.
+    ExplicitMiss,
+    /// Not of the standard: no rule at all matched.
+    ImplicitMiss,
+    /// A number that has no name.
+    Other(u8),
+}
+
+impl PacketInReason {
+    pub const fn number(self) -> u8 {
+        match self {
+            PacketInReason::NoMatch => 0,
+            PacketInReason::Action => 1,
+            PacketInReason::InvalidTtl => 2,
+            PacketInReason::ActionSet => 3,
+            PacketInReason::Group => 4,
+            PacketInReason::PacketOut => 5,
+            PacketInReason::ExplicitMiss => 6,
+            PacketInReason::ImplicitMiss => 7,
+            PacketInReason::Other(number) => number,
+        }
+    }
+
+    pub const fn from_number(number: u8) -> PacketInReason {
+        match number {
+            0 => PacketInReason::NoMatch,
+            1 => PacketInReason::Action,
+            2 => PacketInReason::InvalidTtl,
+            3 => PacketInReason::ActionSet,
+            4 => PacketInReason::Group,
+            5 => PacketInReason::PacketOut,
+            6 => PacketInReason::ExplicitMiss,
+            7 => PacketInReason::ImplicitMiss,
+            other => PacketInReason::Other(other),
+        }
+    }
+}
+
+/// How packet-ins are written.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[repr(u8)]
+pub enum PacketInFormat {
+    #[default]
+    Standard = 0,
+    Nxt = 1,
+    Nxt2 = 2,
+}
+
+/// A packet for the controller.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PacketIn {
+    /// The packet, or its beginning.
+    pub packet: Vec<u8>,
+    /// Length of the whole packet.
+    pub total_len: usize,
+    pub buffer_id: u32,
+    /// in_port and other metadata.
+    pub metadata: Match,
+    pub reason: PacketInReason,
+    pub table: u8,
+    /// `u64::MAX` when no rule sent it.
+    pub cookie: u64,
+    pub userdata: Vec<u8>,
+    /// Where to resume, when the packet is paused.
+    pub continuation: Option<Box<Continuation>>,
+}
+
+/// The state of a paused packet (`NXCPT_*`): opaque to controllers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Continuation {
+    /// As it came; set on decoding and preferred on encoding a resume.
+    pub raw: Vec<u8>,
+    pub bridge: Option<[u8; 16]>,
+    /// Values, the top last; each as many bytes as were pushed.
+    pub stack: Vec<Vec<u8>>,
+    pub mirrors: u32,
+    pub conntracked: bool,
+    pub actions: Vec<Action>,
+    pub action_set: Vec<Action>,
+    pub odp_port: Option<u32>,
+}
+
+/// A packet from the controller.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PacketOut {
+    pub packet: Vec<u8>,
+    pub buffer_id: u32,
+    /// in_port and other metadata.
+    pub metadata: Match,
+    pub actions: Vec<Action>,
+}
+
+impl PacketOut {
+    pub fn in_port(&self) -> OfPort {
+        OfPort(self.metadata.key.in_port())
+    }
+}
+
+impl PacketInReason {
+    const NAMES: [&str; 6] = ["no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"];
+
+    /// The reason called `name`.
+    pub fn from_name(name: &str) -> Option<PacketInReason> {
+        let at = PacketInReason::NAMES.iter().position(|n| n.eq_ignore_ascii_case(name))?;
+        Some(PacketInReason::from_number(at as u8))
+    }
+}
+
+/// The name; the two kinds of misses have none, unknown ones are numbers.
+impl std::fmt::Display for PacketInReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PacketInReason::ExplicitMiss | PacketInReason::ImplicitMiss => Ok(()),
+            PacketInReason::Other(number) => write!(f, "{number}"),
+            known => f.write_str(PacketInReason::NAMES[usize::from(known.number())]),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Numbers and bytes in the texts of users.
+
+use std::fmt::Write;
+
+use fields::text::{parse_int, parse_u64, parse_u64_prefix};
+use fields::{TextError, refuse};
+
+pub(crate) fn u8_of(text: &str, name: &str) -> Result<u8, TextError> {
+    match parse_int(text).and_then(|v| u8::try_from(v).ok()) {
+        Some(v) => Ok(v),
+        None => refuse!("invalid {name} \"{text}\""),
+    }
+}
+
+pub(crate) fn u16_of(text: &str, name: &str) -> Result<u16, TextError> {
+    match parse_int(text).and_then(|v| u16::try_from(v).ok()) {
+        Some(v) => Ok(v),
+        None => refuse!("invalid {name} \"{text}\""),
+    }
+}
+
+pub(crate) fn u32_of(text: &str) -> Result<u32, TextError> {
+    if text.is_empty() {
+        return refuse!("missing required numeric argument");
+    }
+    match parse_u64(text).and_then(|v| u32::try_from(v).ok()) {
+        Some(v) => Ok(v),
+        None => refuse!("invalid numeric format {text}"),
+    }
+}
+
+pub(crate) fn u64_of(text: &str) -> Result<u64, TextError> {
+    if text.is_empty() {
+        return refuse!("missing required numeric argument");
+    }
+    parse_u64(text).ok_or_else(|| TextError(format!("invalid numeric format {text}")))
+}
+
+/// What C's `atoi` makes of a text.
+pub(crate) fn atoi(text: &str) -> i32 {
+    let t = text.trim_start();
+    let (sign, digits) = match t.strip_prefix('-') {
+        Some(rest) => (-1i64, rest),
+        None => (1, t.strip_prefix('+').unwrap_or(t)),
+    };
+    let end = digits.bytes().position(|c| !c.is_ascii_digit()).unwrap_or(digits.len());
+    (digits[..end].parse::<i64>().unwrap_or(0) * sign) as i32
+}
+
+/// What C's `strtoull` with base 0 makes of a text.
+pub(crate) fn strtoull(text: &str) -> u64 {
+    parse_u64_prefix(text).map_or(0, |(v, _)| v)
+}
+
+/// Reads pairs of hex digits, blanks, dots and tabs between them, and returns
+/// what follows; `None` when a pair is cut in half.
+pub fn hex_bytes(text: &str) -> Option<(Vec<u8>, &str)> {
+    let mut out = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches([' ', '.', '\t', '\r', '\n']);
+        let bytes = rest.as_bytes();
+        let digit = |i: usize| bytes.get(i).and_then(|c| (*c as char).to_digit(16));
+        match (digit(0), digit(1)) {
+            (Some(high), Some(low)) => {
+                out.push((high << 4 | low) as u8);
+                rest = &rest[2..];
+            }
+            _ => return Some((out, rest)),
+        }
+    }
+}
+
+/// Writes bytes as hex with `delimiter` between them.
+pub(crate) fn put_hex_bytes(out: &mut String, bytes: &[u8], delimiter: &str) {
+    for (index, byte) in bytes.iter().enumerate() {
+        if index > 0 {
+            out.push_str(delimiter);
+        }
+        let _ = write!(out, "{byte:02x}");
+    }
+}
+
+/// `printf("%#x")`: zero has no prefix.
+pub(crate) struct Hex(pub(crate) u64);
+
+impl std::fmt::Display for Hex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0 == 0 { f.write_str("0") } else { write!(f, "{:#x}", self.0) }
+    }
+}
+
+/// Bytes as lines of 16 with offset and, if asked, characters.
+pub fn put_hex_dump(out: &mut String, bytes: &[u8], offset: usize, ascii: bool) {
+    let mut at = offset;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let start = at % 16;
+        let n = (16 - start).min(rest.len());
+        let (line, tail) = rest.split_at(n);
+        let _ = write!(out, "{:08x}  ", at - start);
+        for _ in 0..start {
+            out.push_str("   ");
+        }
+        for (index, byte) in line.iter().enumerate() {
+            let _ = write!(out, "{byte:02x}{}", if start + index == 7 { '-' } else { ' ' });
+        }
+        if ascii {
+            for _ in start + n..16 {
+                out.push_str("   ");
+            }
+            out.push('|');
+            for _ in 0..start {
+                out.push(' ');
+            }
+            for &byte in line {
+                out.push(if (32..127).contains(&byte) { byte as char } else { '.' });
+            }
+            for _ in start + n..16 {
+                out.push(' ');
+            }
+            out.push('|');
+        } else if out.ends_with(' ') {
+            out.pop();
+        }
+        out.push('\n');
+        at += n;
+        rest = tail;
+    }
+}

@@ -1,0 +1,176 @@
+//! A match: the condition of a rule.
+
+pub(crate) mod format;
+
+use flow::{FlowKey, FlowMask, slot};
+
+use crate::prereqs::{ether, proto};
+use crate::text::parse_wide_prefix;
+use crate::{Field, PortNames, Prereq, Protocols, Subfield, TextError, refuse};
+
+/// Which packets a rule is for: those that agree with `key` in the bits of `mask`.
+///
+/// Invariant: bits of `key` outside `mask` are zero; the setters keep it.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+pub struct Match {
+    pub key: FlowKey,
+    pub mask: FlowMask,
+}
+
+impl Match {
+    /// The match of every packet.
+    pub fn catch_all() -> Match {
+        Match::default()
+    }
+
+    /// From a key and mask; bits of `key` outside `mask` are dropped.
+    pub fn new(key: &FlowKey, mask: FlowMask) -> Match {
+        Match { key: key.masked(&mask), mask }
+    }
+
+    pub fn is_catch_all(&self) -> bool {
+        self.mask.is_empty()
+    }
+
+    /// Whether `key` is of the match.
+    pub fn matches(&self, key: &FlowKey) -> bool {
+        self.key.equal_under(key, &self.mask)
+    }
+
+    /// Restores the invariant after the mask was changed.
+    pub fn drop_unmasked(&mut self) {
+        self.key = self.key.masked(&self.mask);
+    }
+
+    pub fn set_dl_type(&mut self, dl_type: u16) {
+        self.key.set_dl_type(dl_type);
+        self.mask.add_all(slot::DL_TYPE);
+    }
+
+    pub fn set_nw_proto(&mut self, protocol: u8) {
+        self.key.set_nw_proto(protocol);
+        self.mask.add_all(slot::NW_PROTO);
+    }
+
+    pub fn set_in_port(&mut self, port: base::OfPort) {
+        self.key.set_in_port(port.0);
+        self.mask.add_all(slot::IN_PORT);
+    }
+
+    pub fn set_packet_type(&mut self, packet_type: u32) {
+        self.key.set_packet_type(packet_type);
+        self.mask.add_all(slot::PACKET_TYPE);
+    }
+
+    /// Asks for Ethernet unless another packet type is asked for.
+    pub fn set_default_packet_type(&mut self) {
+        if self.mask.bits(slot::PACKET_TYPE) == 0 {
+            self.set_packet_type(0);
+        }
+    }
+
+    /// Whether it asks for Ethernet packets.
+    pub fn has_default_packet_type(&self) -> bool {
+        self.key.packet_type() == 0 && self.mask.bits(slot::PACKET_TYPE) == u128::from(u32::MAX)
+    }
+
+    /// A match on a field of packets asks for Ethernet, if it names no packet type.
+    pub fn add_ethernet_prereq(&mut self, field: Field) {
+        if field.info().prereq != Prereq::None {
+            self.set_default_packet_type();
+        }
+    }
+
+    /// Whether the fields that controllers cannot set have the values that all rules have.
+    pub fn has_default_hidden_fields(&self) -> bool {
+        let mask = self.mask.bits(slot::RECIRC_ID);
+        self.key.recirc_id() == 0
+            && (mask == 0 || mask == u128::from(u32::MAX))
+            && self.key.dp_hash() == 0
+            && self.mask.bits(slot::DP_HASH) == 0
+    }
+
+    /// Reads `tcp,nw_dst=10.0.0.0/8,…`: shorthands and fields only.
+    /// Returns the match and the protocols that can express it.
+    pub fn parse(text: &str, names: Option<&PortNames>) -> Result<(Match, Protocols), TextError> {
+        let mut m = Match::default();
+        let mut usable = Protocols::ANY;
+        let mut rest = text;
+        while let Some((key, value, after)) = crate::text_pairs::next_pair(rest) {
+            rest = after;
+            if !parse_field(&mut m, key, value, names, &mut usable)? {
+                return refuse!("{key}: unknown field");
+            }
+        }
+        Ok((m, usable))
+    }
+}
+
+/// Ethernet type and IP protocol of shorthands such as `tcp6`.
+pub fn protocol_shorthand(name: &str) -> Option<(u16, Option<u8>)> {
+    Some(match name {
+        "ip" | "ipv4" | "ip4" => (ether::IP, None),
+        "arp" => (ether::ARP, None),
+        "icmp" => (ether::IP, Some(proto::ICMP)),
+        "tcp" => (ether::IP, Some(proto::TCP)),
+        "udp" => (ether::IP, Some(proto::UDP)),
+        "sctp" => (ether::IP, Some(proto::SCTP)),
+        "ipv6" | "ip6" => (ether::IPV6, None),
+        "icmp6" => (ether::IPV6, Some(proto::ICMPV6)),
+        "tcp6" => (ether::IPV6, Some(proto::TCP)),
+        "udp6" => (ether::IPV6, Some(proto::UDP)),
+        "sctp6" => (ether::IPV6, Some(proto::SCTP)),
+        "rarp" => (ether::RARP, None),
+        "mpls" => (ether::MPLS, None),
+        "mplsm" => (ether::MPLS_MCAST, None),
+        _ => return None,
+    })
+}
+
+/// Adds `name=value` to `m` when `name` is a shorthand, a field or a
+/// subfield, and narrows `usable`. Returns false for other names.
+pub fn parse_field(
+    m: &mut Match,
+    name: &str,
+    value: &str,
+    names: Option<&PortNames>,
+    usable: &mut Protocols,
+) -> Result<bool, TextError> {
+    if let Some((dl_type, protocol)) = protocol_shorthand(name) {
+        m.set_dl_type(dl_type);
+        if let Some(protocol) = protocol {
+            m.set_nw_proto(protocol);
+        }
+        m.set_default_packet_type();
+    } else if name == "eth" {
+        m.set_packet_type(0);
+    } else if let Some(field) = Field::from_name(name) {
+        let value = if value.is_empty() { "0/0" } else { value };
+        let (value, mask) = field.parse(value, names)?;
+        *usable &= m.set(field, value, mask);
+        m.add_ethernet_prereq(field);
+    } else if name.contains('[') {
+        parse_subfield(m, name, value, usable)?;
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+fn parse_subfield(m: &mut Match, name: &str, text: &str, usable: &mut Protocols) -> Result<(), TextError> {
+    let subfield = Subfield::parse(name)?;
+    let field = subfield.field;
+    let Ok((value, "")) = parse_wide_prefix(text, field.n_bytes()) else {
+        return refuse!("{name}: cannot parse integer value: {text}");
+    };
+    if value & !subfield.ones() != 0 {
+        let mut shown = String::new();
+        field.format(&mut shown, value, field.exact(), None);
+        return refuse!("{name}: value {shown} does not fit into {} bits", subfield.n_bits);
+    }
+    let (old_value, old_mask) = m.get(field);
+    let bits = subfield.field_mask();
+    *usable &= m.set(field, old_value & !bits | value << subfield.start, old_mask | bits);
+    m.add_ethernet_prereq(field);
+    Ok(())
+}

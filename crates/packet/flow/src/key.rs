@@ -1,0 +1,128 @@
+//! The dense key.
+
+use std::fmt;
+
+use crate::{FlowMask, Slot, slot};
+
+/// Words of a key. At most 64, so that one `u64` names any set of them.
+pub const WORDS: usize = 51;
+
+/// All that the switch knows of one packet.
+///
+/// Invariant: a value that the packet does not have is zero. Two packets with
+/// equal keys are the same packet to every rule.
+///
+/// Cost: 408 bytes; copying or clearing one takes about a dozen vector stores.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    words: [u64; WORDS],
+}
+
+impl Default for FlowKey {
+    fn default() -> Self {
+        FlowKey { words: [0; WORDS] }
+    }
+}
+
+impl FlowKey {
+    /// The key of a packet of which nothing is known.
+    pub fn new() -> FlowKey {
+        FlowKey::default()
+    }
+
+    pub fn from_words(words: [u64; WORDS]) -> FlowKey {
+        FlowKey { words }
+    }
+
+    #[inline]
+    pub fn words(&self) -> &[u64; WORDS] {
+        &self.words
+    }
+
+    #[inline]
+    pub fn words_mut(&mut self) -> &mut [u64; WORDS] {
+        &mut self.words
+    }
+
+    /// The value in `slot`.
+    #[inline]
+    pub fn read(&self, slot: Slot) -> u128 {
+        slot.read(&self.words)
+    }
+
+    /// Replaces the value in `slot`; bits beyond its width are dropped.
+    #[inline]
+    pub fn write(&mut self, slot: Slot, value: u128) {
+        slot.write(&mut self.words, value);
+    }
+
+    /// Replaces those bits of `slot` that `mask` names.
+    #[inline]
+    pub fn write_masked(&mut self, slot: Slot, value: u128, mask: u128) {
+        self.write(slot, self.read(slot) & !mask | value & mask);
+    }
+
+    pub fn register(&self, index: usize) -> u32 {
+        self.read(Slot::register(index)) as u32
+    }
+
+    pub fn set_register(&mut self, index: usize, value: u32) {
+        self.write(Slot::register(index), u128::from(value));
+    }
+
+    /// TCI of tag `index` (0 outer); zero when there is none.
+    pub fn vlan_tci(&self, index: usize) -> u16 {
+        self.read(Slot::vlan_tci(index)) as u16
+    }
+
+    pub fn vlan_tpid(&self, index: usize) -> u16 {
+        self.read(Slot::vlan_tpid(index)) as u16
+    }
+
+    pub fn set_vlan(&mut self, index: usize, tpid: u16, tci: u16) {
+        self.write(Slot::vlan_tpid(index), u128::from(tpid));
+        self.write(Slot::vlan_tci(index), u128::from(tci));
+    }
+
+    /// How many tags the packet carries, as far as the key can hold them.
+    pub fn vlan_count(&self) -> usize {
+        (0..crate::MAX_VLANS).take_while(|&i| self.vlan_tci(i) & crate::VLAN_CFI != 0).count()
+    }
+
+    /// The key with every bit that `mask` does not name cleared.
+    #[must_use]
+    pub fn masked(&self, mask: &FlowMask) -> FlowKey {
+        let mut out = self.clone();
+        for (word, m) in out.words.iter_mut().zip(mask.words()) {
+            *word &= m;
+        }
+        out
+    }
+
+    /// Whether both keys agree in every bit that `mask` names.
+    pub fn equal_under(&self, other: &FlowKey, mask: &FlowMask) -> bool {
+        self.words.iter().zip(other.words.iter()).zip(mask.words()).all(|((a, b), m)| (a ^ b) & m == 0)
+    }
+
+    pub fn is_ip(&self) -> bool {
+        matches!(self.dl_type(), 0x0800 | 0x86dd)
+    }
+
+    /// Whether the packet's type is Ethernet, so that it has L2 addresses.
+    pub fn is_ethernet(&self) -> bool {
+        self.packet_type() == 0
+    }
+}
+
+impl fmt::Debug for FlowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("FlowKey");
+        for (name, slot) in slot::ALL {
+            let value = self.read(*slot);
+            if value != 0 {
+                out.field(name, &format_args!("{value:#x}"));
+            }
+        }
+        out.finish()
+    }
+}
