@@ -14,6 +14,8 @@ pub struct Request<'a> {
     /// The parameters of "transact": the database's name and the operations.
     pub params: &'a [Json],
     pub read_only: bool,
+    /// The server itself asks: it may change databases whose names are reserved.
+    pub privileged: bool,
     /// Since the request was first tried.
     pub elapsed_ms: u64,
     /// Whether the session holds a lock, by name.
@@ -138,7 +140,7 @@ impl<'a> Execution<'a> {
                 format!("{operation} operation not allowed when database server is in read only mode"),
             ));
         }
-        if name.starts_with('_') {
+        if name.starts_with('_') && !self.request.privileged {
             return Err(Error::new(
                 "not allowed",
                 format!("{operation} operation not allowed on table in reserved database {name}"),

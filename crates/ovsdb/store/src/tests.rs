@@ -25,8 +25,13 @@ fn schema() -> Schema {
 fn run_on(file: &mut DatabaseFile, operations: Value) -> Vec<Value> {
     let mut params = vec![json!("D")];
     params.extend(operations.as_array().unwrap().iter().cloned());
-    let request =
-        Request { params: &params, read_only: false, elapsed_ms: 0, holds_lock: &|name| name == "mine" };
+    let request = Request {
+        params: &params,
+        read_only: false,
+        privileged: false,
+        elapsed_ms: 0,
+        holds_lock: &|name| name == "mine",
+    };
     match execute(&file.database, &request) {
         Executed::Blocked { .. } => vec![json!("blocked")],
         Executed::Failed(results) => results,
