@@ -206,7 +206,8 @@ pub fn set_link(index: u32, mtu: Option<u32>, mac: Option<MacAddr>, up: Option<b
         info[8..12].copy_from_slice(&(if up { bit } else { 0 }).to_ne_bytes());
         info[12..16].copy_from_slice(&bit.to_ne_bytes());
     }
-    let mut request = Builder::new(libc::RTM_NEWLINK, (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16).raw(&info);
+    let mut request =
+        Builder::new(libc::RTM_NEWLINK, (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16).raw(&info);
     if let Some(mtu) = mtu {
         request = request.attribute(IFLA_MTU, &mtu.to_ne_bytes());
     }

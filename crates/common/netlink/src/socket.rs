@@ -12,7 +12,8 @@ pub(crate) struct Socket {
 impl Socket {
     /// `groups` is a bit set of `RTMGRP_*`.
     pub(crate) fn open(groups: u32, is_nonblocking: bool) -> io::Result<Socket> {
-        let flags = libc::SOCK_RAW | libc::SOCK_CLOEXEC | if is_nonblocking { libc::SOCK_NONBLOCK } else { 0 };
+        let flags =
+            libc::SOCK_RAW | libc::SOCK_CLOEXEC | if is_nonblocking { libc::SOCK_NONBLOCK } else { 0 };
         // SAFETY: socket(2) takes no pointers; the descriptor is checked and then owned.
         let fd = unsafe { libc::socket(libc::AF_NETLINK, flags, libc::NETLINK_ROUTE) };
         if fd < 0 {
