@@ -163,9 +163,10 @@ impl FlowSync {
     pub fn credit(&self) {
         let now = self.clock.now();
         self.datapath.flow_dump(&mut |flow| {
-            let known = self.flows().get_mut(&flow.ufid).map(|tracked| {
-                (tracked.take_delta(flow.worker, flow.stats), Arc::clone(&tracked.effects))
-            });
+            let known = self
+                .flows()
+                .get_mut(&flow.ufid)
+                .map(|tracked| (tracked.take_delta(flow.worker, flow.stats), Arc::clone(&tracked.effects)));
             if let Some(((packets, bytes), effects)) = known
                 && packets > 0
             {
