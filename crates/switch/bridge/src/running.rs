@@ -19,8 +19,22 @@ pub struct Running {
     pub datapath: Arc<dyn Datapath>,
     pub flows: Arc<FlowSync>,
     clock: Clock,
+    dummies: Dummies,
     bridges: BTreeMap<String, RunningBridge>,
     notices: Vec<Notice>,
+}
+
+/// Which interfaces are made as dummies, for tests (`--enable-dummy`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Dummies {
+    #[default]
+    None,
+    /// Those of type dummy, and all of bridges of type dummy.
+    Asked,
+    /// System and internal ones too.
+    Override,
+    /// System ones too.
+    System,
 }
 
 /// A bridge that runs.
@@ -51,8 +65,8 @@ pub enum Notice {
 }
 
 impl Running {
-    pub fn new(switch: Arc<SharedSwitch>, datapath: Arc<dyn Datapath>, flows: Arc<FlowSync>, clock: Clock) -> Running {
-        Running { switch, datapath, flows, clock, bridges: BTreeMap::new(), notices: Vec::new() }
+    pub fn new(switch: Arc<SharedSwitch>, datapath: Arc<dyn Datapath>, flows: Arc<FlowSync>, clock: Clock, dummies: Dummies) -> Running {
+        Running { switch, datapath, flows, clock, dummies, bridges: BTreeMap::new(), notices: Vec::new() }
     }
 
     pub fn bridges(&self) -> &BTreeMap<String, RunningBridge> {
@@ -179,6 +193,7 @@ impl Running {
             None
         } else {
             let kind = if is_local && config.kind.is_empty() { "internal" } else { &config.kind };
+            let kind = self.kind_of(bridge_name, kind);
             let spec = PortSpec {
                 options: config.options.clone().into_iter().collect(),
                 ..PortSpec::new(&config.name, kind)
@@ -207,6 +222,18 @@ impl Running {
         let number = status.desc.port;
         self.notices.push(Notice::PortStatus { bridge: id, status });
         Ok(number)
+    }
+
+    /// The kind of device that stands for `kind`.
+    fn kind_of<'a>(&self, bridge: &str, kind: &'a str) -> &'a str {
+        let in_dummy_bridge = self.bridges.get(bridge).is_some_and(|b| b.config.datapath_type == "dummy");
+        match (self.dummies, kind) {
+            (Dummies::None, kind) => kind,
+            (Dummies::Override | Dummies::System, "") => "dummy",
+            (Dummies::Override, "internal" | "tap") => "dummy-internal",
+            (_, "internal") if in_dummy_bridge => "dummy-internal",
+            (_, kind) => kind,
+        }
     }
 
     fn remove_interface(&mut self, bridge_name: &str, name: &str) {
