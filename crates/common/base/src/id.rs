@@ -43,11 +43,7 @@ impl OfPort {
 
     /// From the 16-bit form of OpenFlow 1.0.
     pub const fn from_u16(v: u16) -> OfPort {
-        if v >= 0xff00 {
-            OfPort(v as u32 | 0xffff_0000)
-        } else {
-            OfPort(v as u32)
-        }
+        if v >= 0xff00 { OfPort(v as u32 | 0xffff_0000) } else { OfPort(v as u32) }
     }
 }
 

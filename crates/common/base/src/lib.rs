@@ -3,9 +3,12 @@
 //!
 //! Nothing here does I/O but the log's own destinations.
 
+pub mod coverage;
+pub mod getopt;
 pub mod id;
 pub mod mac;
 pub mod time;
+pub mod vlog;
 
 pub use id::{DpPort, OfPort, TableId};
 pub use mac::MacAddr;

@@ -32,9 +32,15 @@ struct Row {
 }
 
 macro_rules! vendor {
-    (OF) => { 0 };
-    (NX) => { NX_VENDOR };
-    (ONF) => { ONF_VENDOR };
+    (OF) => {
+        0
+    };
+    (NX) => {
+        NX_VENDOR
+    };
+    (ONF) => {
+        ONF_VENDOR
+    };
 }
 
 macro_rules! errors {
@@ -317,6 +323,9 @@ mod tests {
                 }
             }
         }
-        assert_eq!(OfError::OfpbrcBadType.code(Version::Of10), Some(ErrorCode { vendor: 0, kind: 1, code: 1 }));
+        assert_eq!(
+            OfError::OfpbrcBadType.code(Version::Of10),
+            Some(ErrorCode { vendor: 0, kind: 1, code: 1 })
+        );
     }
 }

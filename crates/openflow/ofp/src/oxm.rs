@@ -27,7 +27,10 @@ pub(crate) struct Rules {
 }
 
 /// Reads a header. With `action` set, errors are those of actions.
-pub(crate) fn pull_header(r: &mut Reader<'_>, action: bool) -> Result<(Header, Result<Field, OfError>), OfError> {
+pub(crate) fn pull_header(
+    r: &mut Reader<'_>,
+    action: bool,
+) -> Result<(Header, Result<Field, OfError>), OfError> {
     let header = Header::read(r.rest()).ok_or(OfError::OfpbmcBadLen)?;
     if header.payload_len().is_none() {
         log::warn!(target: "nx_match", "OXM header {header} has invalid length {} (minimum is {})", header.length, header.header_len());
@@ -36,7 +39,9 @@ pub(crate) fn pull_header(r: &mut Reader<'_>, action: bool) -> Result<(Header, R
     r.skip(header.header_len())?;
     let field = match oxm::by_header(&header) {
         Some((field, _)) => Ok(field),
-        None if action && oxm::by_number(&header).is_some() && header.width() > 0 => Err(OfError::OfpbacBadSetLen),
+        None if action && oxm::by_number(&header).is_some() && header.width() > 0 => {
+            Err(OfError::OfpbacBadSetLen)
+        }
         None if action => Err(OfError::OfpbacBadSetType),
         None => Err(OfError::OfpbmcBadField),
     };
@@ -88,7 +93,12 @@ pub(crate) fn put_entry(out: &mut Vec<u8>, field: Field, version: u8, value: u12
     }
 }
 
-fn pull_entry(r: &mut Reader<'_>, rules: Rules, may_mask: bool, action: bool) -> Result<Result<Entry, OfError>, OfError> {
+fn pull_entry(
+    r: &mut Reader<'_>,
+    rules: Rules,
+    may_mask: bool,
+    action: bool,
+) -> Result<Result<Entry, OfError>, OfError> {
     let (header, field) = pull_header(r, action)?;
     let unknown = match field {
         Err(e) if e == OfError::OfpbmcBadField => Some(e),
@@ -167,7 +177,13 @@ pub(crate) fn decode(bytes: &[u8], rules: Rules) -> Result<(Match, u64, u64), Of
     Ok((m, cookie, cookie_mask))
 }
 
-fn decode_one(r: &mut Reader<'_>, rules: Rules, m: &mut Match, cookie: &mut u64, cookie_mask: &mut u64) -> Result<(), OfError> {
+fn decode_one(
+    r: &mut Reader<'_>,
+    rules: Rules,
+    m: &mut Match,
+    cookie: &mut u64,
+    cookie_mask: &mut u64,
+) -> Result<(), OfError> {
     let entry = match pull_entry(r, rules, true, false)? {
         Ok(entry) => entry,
         Err(_) if rules.loose => return Ok(()),
@@ -343,7 +359,22 @@ fn put_l2(w: &mut Writer<'_>, m: &Match) {
 
 fn put_metadata(w: &mut Writer<'_>, m: &Match) {
     use Field::*;
-    for field in [TunId, TunFlags, TunSrc, TunDst, TunIpv6Src, TunIpv6Dst, TunGbpId, TunGbpFlags, TunErspanIdx, TunErspanVer, TunErspanDir, TunErspanHwid, TunGtpuFlags, TunGtpuMsgtype] {
+    for field in [
+        TunId,
+        TunFlags,
+        TunSrc,
+        TunDst,
+        TunIpv6Src,
+        TunIpv6Dst,
+        TunGbpId,
+        TunGbpFlags,
+        TunErspanIdx,
+        TunErspanVer,
+        TunErspanDir,
+        TunErspanHwid,
+        TunGtpuFlags,
+        TunGtpuMsgtype,
+    ] {
         w.field(field, m);
     }
     for field in [NshFlags, NshTtl, NshMdtype, NshNp, NshSpi, NshSi, NshC1, NshC2, NshC3, NshC4] {
@@ -383,7 +414,14 @@ pub(crate) fn put_match(out: &mut Vec<u8>, m: &Match, version: u8, cookie: u64, 
     if cookie_mask != 0 {
         let masked = cookie_mask != u64::MAX;
         let length = if masked { 16 } else { 8 };
-        Header { class: oxm::COOKIE_CLASS, number: oxm::COOKIE_NUMBER, has_mask: masked, length, experimenter: 0 }.write(out);
+        Header {
+            class: oxm::COOKIE_CLASS,
+            number: oxm::COOKIE_NUMBER,
+            has_mask: masked,
+            length,
+            experimenter: 0,
+        }
+        .write(out);
         out.put_u64(cookie & cookie_mask);
         if masked {
             out.put_u64(cookie_mask);
@@ -417,7 +455,11 @@ pub(crate) fn put_oxm_match(out: &mut Vec<u8>, m: &Match, version: Version) -> u
 }
 
 /// Reads a padded NXM match of `len` bytes.
-pub(crate) fn pull_nx_match(r: &mut Reader<'_>, len: usize, rules: Rules) -> Result<(Match, u64, u64), OfError> {
+pub(crate) fn pull_nx_match(
+    r: &mut Reader<'_>,
+    len: usize,
+    rules: Rules,
+) -> Result<(Match, u64, u64), OfError> {
     let padded = r.take(round8(len)).map_err(|_| {
         log::debug!(target: "nx_match", "nx_match length {len}, rounded up to a multiple of 8, is longer than space in message (max length {})", r.len());
         OfError::OfpbmcBadLen

@@ -17,7 +17,8 @@ pub enum Version {
 }
 
 impl Version {
-    pub const ALL: [Version; 6] = [Version::Of10, Version::Of11, Version::Of12, Version::Of13, Version::Of14, Version::Of15];
+    pub const ALL: [Version; 6] =
+        [Version::Of10, Version::Of11, Version::Of12, Version::Of13, Version::Of14, Version::Of15];
 
     /// Bit `v` for each supported version byte `v`.
     pub const SUPPORTED: u32 = 0x7e;
@@ -46,7 +47,8 @@ impl Version {
 
     /// `OpenFlow13`.
     pub const fn name(self) -> &'static str {
-        ["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"][self as usize - 1]
+        ["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"]
+            [self as usize - 1]
     }
 
     /// Reads `OpenFlow13`, in any case.

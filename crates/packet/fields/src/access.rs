@@ -6,7 +6,7 @@
 use base::OfPort;
 use flow::{FlowKey, FlowMask, VLAN_CFI, slot};
 
-use crate::{Field, Match, Maskable, Protocols};
+use crate::{Field, Maskable, Match, Protocols};
 
 const VID: u16 = 0x0fff;
 const PCP: u16 = 0xe000;
@@ -231,7 +231,9 @@ impl Match {
         let have = self.mask.bits(tci) as u16;
         let place = match field {
             Field::DlVlan | Field::VlanVid if have & PCP != 0 => flow::Slot { bits: 12, ..tci },
-            Field::DlVlanPcp | Field::VlanPcp if have & VID != 0 => flow::Slot { shift: tci.shift + 13, bits: 3, ..tci },
+            Field::DlVlanPcp | Field::VlanPcp if have & VID != 0 => {
+                flow::Slot { shift: tci.shift + 13, bits: 3, ..tci }
+            }
             Field::DlVlan | Field::VlanVid | Field::DlVlanPcp | Field::VlanPcp => tci,
             _ => field.slot(),
         };

@@ -18,12 +18,15 @@ mod prereqs;
 mod protocol;
 pub mod registry;
 mod subfield;
-pub mod text_pairs;
 pub mod text;
+pub mod text_pairs;
 
-pub use matching::{Match, parse_field, protocol_shorthand};
 pub use matching::format::{DEFAULT_PRIORITY, format_frag, format_packet_type};
-pub use names::{NameMap, PortNames, TableNames, format_port, format_port_plain, format_table, parse_port, parse_table, reserved_port_name};
+pub use matching::{Match, parse_field, protocol_shorthand};
+pub use names::{
+    NameMap, PortNames, TableNames, format_port, format_port_plain, format_table, parse_port, parse_table,
+    reserved_port_name,
+};
 pub use prereqs::{Prereq, effective_dl_type, is_nd};
 pub use protocol::Protocols;
 pub use registry::{Field, Info, Legacy, Maskable, TextForm};

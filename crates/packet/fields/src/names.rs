@@ -25,7 +25,9 @@ impl NameMap {
 
     pub fn insert(&mut self, number: u32, name: &str) {
         if let Some(&known) = self.by_name.get(name) {
-            if known != number && let Some(entry) = self.by_number.get_mut(&known) {
+            if known != number
+                && let Some(entry) = self.by_number.get_mut(&known)
+            {
                 entry.1 = true;
             }
             return;
@@ -89,7 +91,8 @@ fn json_unescape(text: &str) -> Option<String> {
 
 /// Writes `name`, in JSON quotes unless it is plainly alphanumeric.
 fn put_name(out: &mut String, name: &str) {
-    let plain = name.bytes().next().is_some_and(|c| c.is_ascii_alphabetic()) && name.bytes().all(|c| c.is_ascii_alphanumeric());
+    let plain = name.bytes().next().is_some_and(|c| c.is_ascii_alphabetic())
+        && name.bytes().all(|c| c.is_ascii_alphanumeric());
     if plain {
         out.push_str(name);
         return;

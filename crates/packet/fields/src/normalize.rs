@@ -48,7 +48,9 @@ fn allowed(m: &Match) -> Allowed {
                 may.nd_target = may.arp_sha || may.arp_tha;
             }
         }
-        ether::ARP | ether::RARP => (may.protocol, may.nw_address, may.arp_sha, may.arp_tha) = (true, true, true, true),
+        ether::ARP | ether::RARP => {
+            (may.protocol, may.nw_address, may.arp_sha, may.arp_tha) = (true, true, true, true)
+        }
         other => may.mpls = is_mpls(other),
     }
     may

@@ -42,7 +42,13 @@ impl Header {
     pub fn of(id: &OxmId, width: usize, has_mask: bool) -> Header {
         let extra = if id.class == 0xffff { 4 } else { 0 };
         let payload = if has_mask { 2 * width } else { width };
-        Header { class: id.class, number: id.number, has_mask, length: (payload + extra) as u8, experimenter: id.experimenter }
+        Header {
+            class: id.class,
+            number: id.number,
+            has_mask,
+            length: (payload + extra) as u8,
+            experimenter: id.experimenter,
+        }
     }
 
     pub fn write(&self, out: &mut Vec<u8>) {
@@ -93,8 +99,9 @@ impl std::fmt::Display for Header {
 }
 
 type ByNumber = HashMap<(u16, u32, u8), (Field, &'static OxmId)>;
-static BY_NUMBER: LazyLock<ByNumber> =
-    LazyLock::new(|| each().map(|(field, id)| ((id.class, id.experimenter, id.number), (field, id))).collect());
+static BY_NUMBER: LazyLock<ByNumber> = LazyLock::new(|| {
+    each().map(|(field, id)| ((id.class, id.experimenter, id.number), (field, id))).collect()
+});
 static BY_NAME: LazyLock<HashMap<&'static str, (Field, &'static OxmId)>> =
     LazyLock::new(|| each().map(|(field, id)| (id.name, (field, id))).collect());
 

@@ -107,14 +107,28 @@ impl Protocols {
     }
 
     pub fn from_version_bitmap(bitmap: u32) -> Protocols {
-        (1..=6u8).filter(|v| bitmap >> v & 1 != 0).fold(Protocols::NONE, |all, v| all | Protocols::from_version(v))
+        (1..=6u8)
+            .filter(|v| bitmap >> v & 1 != 0)
+            .fold(Protocols::NONE, |all, v| all | Protocols::from_version(v))
     }
 
     /// A single protocol with the table-number extension on or off, where it has one.
     pub const fn set_tid(self, on: bool) -> Protocols {
         match self.0 {
-            1 | 2 => if on { Protocols::OF10_STD_TID } else { Protocols::OF10_STD },
-            4 | 8 => if on { Protocols::OF10_NXM_TID } else { Protocols::OF10_NXM },
+            1 | 2 => {
+                if on {
+                    Protocols::OF10_STD_TID
+                } else {
+                    Protocols::OF10_STD
+                }
+            }
+            4 | 8 => {
+                if on {
+                    Protocols::OF10_NXM_TID
+                } else {
+                    Protocols::OF10_NXM
+                }
+            }
             _ => self,
         }
     }

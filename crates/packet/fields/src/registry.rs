@@ -90,18 +90,38 @@ const fn part(of: Slot, shift: u8, bits: u8) -> Slot {
 }
 
 macro_rules! class {
-    (NXM0) => { (0x0000, 0) };
-    (NXM1) => { (0x0001, 0) };
-    (OXM) => { (0x8000, 0) };
-    (PKT_REG) => { (0x8001, 0) };
-    (ERIC) => { (0x1000, 0) };
-    (NICIRA) => { (0xffff, 0x0000_2320) };
-    (NSH) => { (0xffff, 0x005a_d650) };
-    (ONF) => { (0xffff, 0x4f4e_4600) };
+    (NXM0) => {
+        (0x0000, 0)
+    };
+    (NXM1) => {
+        (0x0001, 0)
+    };
+    (OXM) => {
+        (0x8000, 0)
+    };
+    (PKT_REG) => {
+        (0x8001, 0)
+    };
+    (ERIC) => {
+        (0x1000, 0)
+    };
+    (NICIRA) => {
+        (0xffff, 0x0000_2320)
+    };
+    (NSH) => {
+        (0xffff, 0x005a_d650)
+    };
+    (ONF) => {
+        (0xffff, 0x4f4e_4600)
+    };
 }
 macro_rules! access {
-    (Ro) => { false };
-    (Rw) => { true };
+    (Ro) => {
+        false
+    };
+    (Rw) => {
+        true
+    };
 }
 
 macro_rules! registry {
@@ -307,7 +327,9 @@ impl Field {
 
     /// The field called `name`, by its name or its other name (not an OXM name).
     pub fn from_name(name: &str) -> Option<Field> {
-        INFO.iter().find(|info| info.name == name || (!info.extra_name.is_empty() && info.extra_name == name)).map(|info| info.field)
+        INFO.iter()
+            .find(|info| info.name == name || (!info.extra_name.is_empty() && info.extra_name == name))
+            .map(|info| info.field)
     }
 
     /// Register `index` (0 to 15).
@@ -389,7 +411,11 @@ mod tests {
     fn rows_stand_in_the_order_of_the_variants() {
         for (index, field) in Field::all().enumerate() {
             assert_eq!(field as usize, index);
-            assert!(field.info().slot.bits as usize <= 8 * field.n_bytes() || field.slot().bits == 16 || field == Field::InPort);
+            assert!(
+                field.info().slot.bits as usize <= 8 * field.n_bytes()
+                    || field.slot().bits == 16
+                    || field == Field::InPort
+            );
         }
     }
 

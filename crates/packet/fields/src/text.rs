@@ -142,8 +142,16 @@ pub const TCP_FLAGS: FlagNames = &[
     (0x800, "[800]"),
 ];
 pub const TUNNEL_FLAGS: FlagNames = &[(1, "oam"), (2, "df"), (4, "csum"), (8, "key")];
-pub const CT_STATES: FlagNames =
-    &[(0x01, "new"), (0x02, "est"), (0x04, "rel"), (0x08, "rpl"), (0x10, "inv"), (0x20, "trk"), (0x40, "snat"), (0x80, "dnat")];
+pub const CT_STATES: FlagNames = &[
+    (0x01, "new"),
+    (0x02, "est"),
+    (0x04, "rel"),
+    (0x08, "rpl"),
+    (0x10, "inv"),
+    (0x20, "trk"),
+    (0x40, "snat"),
+    (0x80, "dnat"),
+];
 
 fn bits(word: u32) -> impl Iterator<Item = u32> {
     (0..32).map(|i| 1 << i).filter(move |bit| word & bit != 0)
@@ -214,7 +222,12 @@ pub fn parse_flags(text: &str, names: FlagNames, what: &str, allowed: u32) -> Re
             continue;
         }
         let (name, after) = rest.split_once('|').unwrap_or((rest, ""));
-        let bit = names.iter().find(|(_, n)| *n == name).map(|(b, _)| *b).filter(|b| b & allowed != 0).ok_or_else(unknown)?;
+        let bit = names
+            .iter()
+            .find(|(_, n)| *n == name)
+            .map(|(b, _)| *b)
+            .filter(|b| b & allowed != 0)
+            .ok_or_else(unknown)?;
         result |= bit;
         rest = after;
     }
@@ -227,7 +240,12 @@ fn parse_flags_numeric(text: &str) -> Option<(u32, u32)> {
     rest.is_empty().then_some((flags as u32, mask as u32))
 }
 
-fn parse_flags_signed(text: &str, names: FlagNames, what: &str, allowed: u32) -> Result<(u32, u32), TextError> {
+fn parse_flags_signed(
+    text: &str,
+    names: FlagNames,
+    what: &str,
+    allowed: u32,
+) -> Result<(u32, u32), TextError> {
     let (mut flags, mut mask) = (0, 0);
     let mut rest = text;
     while !rest.is_empty() {
@@ -256,12 +274,21 @@ fn parse_flags_signed(text: &str, names: FlagNames, what: &str, allowed: u32) ->
 }
 
 /// name, mask, value of the forms of `ip_frag`.
-const FRAGS: &[(&str, u8, u8)] =
-    &[("no", 3, 0), ("first", 3, 1), ("later", 3, 3), ("no", 1, 0), ("yes", 1, 1), ("not_later", 2, 0), ("later", 2, 2)];
+const FRAGS: &[(&str, u8, u8)] = &[
+    ("no", 3, 0),
+    ("first", 3, 1),
+    ("later", 3, 3),
+    ("no", 1, 0),
+    ("yes", 1, 1),
+    ("not_later", 2, 0),
+    ("later", 2, 2),
+];
 
 fn parse_integer(field: Field, text: &str) -> Result<(u128, u128), TextError> {
     let refuse_as = |error, what| match error {
-        IntError::Range => TextError(format!("{text}: {what} too large for {}-byte field {}", field.n_bytes(), field.name())),
+        IntError::Range => {
+            TextError(format!("{text}: {what} too large for {}-byte field {}", field.n_bytes(), field.name()))
+        }
         IntError::Syntax => TextError(format!("{text}: bad syntax for {} {what}", field.name())),
     };
     let (value, rest) = parse_wide_prefix(text, field.n_bytes()).map_err(|e| refuse_as(e, "value"))?;

@@ -5,7 +5,9 @@
 //! and the words that are not zero). Everybody who classifies, translates or
 //! installs flows works on these types; nobody else lays out a key.
 //!
-//! Not here: reading headers from bytes (`wire`), the names, prerequisites
+//! [`extract`] fills a key from a packet's bytes and [`Metadata`].
+//!
+//! Not here: the headers themselves (`wire`), the names, prerequisites
 //! and text forms of fields (`fields`).
 //!
 //! ```text
@@ -17,13 +19,17 @@
 //! The layers begin at known words, so that masking, hashing and staged
 //! lookup work on words and never on names.
 
+pub mod extract;
 mod key;
 mod mask;
+mod metadata;
 mod slots;
 mod sparse;
 
+pub use extract::{PacketKey, extract};
 pub use key::{FlowKey, WORDS};
 pub use mask::FlowMask;
+pub use metadata::{CtKey, Metadata, TunnelKey};
 pub use slots::{Slot, slot};
 pub use sparse::SparseKey;
 
@@ -48,6 +54,15 @@ pub mod frag {
     pub const ANY: u8 = 1;
     /// It is not the first one, so it has no L4 header.
     pub const LATER: u8 = 2;
+}
+
+/// `tun_flags` bits (`NX_TUN_FLAG_*`, `FLOW_TNL_F_*`).
+pub mod tunnel_flags {
+    pub const OAM: u16 = 1;
+    pub const DONT_FRAGMENT: u16 = 2;
+    pub const CSUM: u16 = 4;
+    pub const KEY: u16 = 8;
+    pub const ALL: u16 = 15;
 }
 
 /// `ct_state` bits (`CS_*`).

@@ -1,6 +1,6 @@
 //! The sparse form: a bitmap and the words that are not zero.
 
-use crate::{FlowKey, FlowMask, WORDS};
+use crate::{FlowKey, FlowMask, Slot, WORDS};
 
 /// A key or mask with its zero words left out. Small enough to keep one per
 /// rule: a rule on a 5-tuple takes four words instead of 51.
@@ -49,6 +49,27 @@ impl SparseKey {
         dense
     }
 
+    /// Word `index`, zero when it is not present.
+    #[inline]
+    pub fn word(&self, index: usize) -> u64 {
+        let bit = 1u64 << index;
+        if self.map & bit == 0 {
+            return 0;
+        }
+        self.words[(self.map & (bit - 1)).count_ones() as usize]
+    }
+
+    /// The value in `slot`.
+    #[inline]
+    pub fn read(&self, slot: Slot) -> u128 {
+        let word = usize::from(slot.word);
+        if slot.bits == 128 {
+            u128::from(self.word(word)) << 64 | u128::from(self.word(word + 1))
+        } else {
+            u128::from(self.word(word) >> slot.shift) & slot.ones()
+        }
+    }
+
     /// With `self` as a mask: whether both dense keys agree in its bits.
     #[inline]
     pub fn agree(&self, a: &FlowKey, b: &FlowKey) -> bool {
@@ -74,7 +95,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Slot, slot};
+    use crate::slot;
 
     /// Words of which about half are zero.
     fn words() -> impl Strategy<Value = [u64; WORDS]> {
@@ -88,6 +109,10 @@ mod tests {
             let sparse = SparseKey::from_dense(&dense);
             prop_assert_eq!(sparse.to_dense(), dense);
             prop_assert_eq!(sparse.words().len(), sparse.map().count_ones() as usize);
+            let key = FlowKey::from_words(dense);
+            for (_, place) in slot::ALL {
+                prop_assert_eq!(sparse.read(*place), key.read(*place));
+            }
         }
 
         #[test]

@@ -109,7 +109,8 @@ impl Bundle {
     pub(super) fn decode(raw: Raw, body: &[u8]) -> Result<Action, OfError> {
         let load = raw == Raw::BundleLoad;
         let mut r = Reader::new(&body[10..]);
-        let (algorithm, fields, basis, member_type, n_members) = (r.u16()?, r.u16()?, r.u16()?, r.u32()?, r.u16()?);
+        let (algorithm, fields, basis, member_type, n_members) =
+            (r.u16()?, r.u16()?, r.u16()?, r.u32()?, r.u16()?);
         let (bits, header) = (r.u16()?, r.u32()?);
         let mut valid = all_zeros(r.take(4)?) && usize::from(n_members) <= MAX_MEMBERS && member_type == 2;
         let algorithm = match algorithm {
@@ -129,7 +130,8 @@ impl Bundle {
             log::warn!(target: "ofp_actions", "Nicira action {} only has {} bytes allocated for members.  {} bytes are required for {n_members} members.", if load { "bundle_load" } else { "bundle" }, r.len(), 2 * n_members);
             return Err(OfError::OfpbacBadLen);
         }
-        let (Some(algorithm), Some(fields), true) = (algorithm, HashFields::from_number(fields), valid) else {
+        let (Some(algorithm), Some(fields), true) = (algorithm, HashFields::from_number(fields), valid)
+        else {
             log::warn!(target: "ofp_actions", "bundle action has bad arguments");
             return Err(OfError::OfpbacBadArgument);
         };
@@ -202,7 +204,13 @@ impl Bundle {
                 Some(subfield)
             }
         };
-        Ok(Action::Bundle(Box::new(Bundle { algorithm, fields, basis: atoi(basis) as u16, destination, members })))
+        Ok(Action::Bundle(Box::new(Bundle {
+            algorithm,
+            fields,
+            basis: atoi(basis) as u16,
+            destination,
+            members,
+        })))
     }
 
     pub(super) fn format(&self, out: &mut String, names: Names<'_>) {
@@ -329,9 +337,11 @@ impl Multipath {
 
     pub(super) fn format(&self, out: &mut String) {
         use std::fmt::Write;
-        let algorithm = ALGORITHMS.iter().find(|(a, _)| *a == self.algorithm).map_or("<unknown>", |(_, name)| *name);
+        let algorithm =
+            ALGORITHMS.iter().find(|(a, _)| *a == self.algorithm).map_or("<unknown>", |(_, name)| *name);
         let links = u32::from(self.max_link) + 1;
-        let _ = write!(out, "multipath({},{},{algorithm},{links},{},", self.fields.name(), self.basis, self.arg);
+        let _ =
+            write!(out, "multipath({},{},{algorithm},{links},{},", self.fields.name(), self.basis, self.arg);
         self.destination.format(out);
         out.push(')');
     }

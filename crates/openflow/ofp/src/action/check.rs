@@ -42,7 +42,15 @@ impl<'a> Check<'a> {
         self.usable = Protocols::ANY;
         let result = actions.iter_mut().try_for_each(|a| self.one(a));
         let key = &mut self.m.key;
-        for place in [slot::PACKET_TYPE, slot::DL_TYPE, slot::NW_PROTO, slot::VLAN0_TCI, slot::VLAN0_TPID, slot::VLAN1_TCI, slot::VLAN1_TPID] {
+        for place in [
+            slot::PACKET_TYPE,
+            slot::DL_TYPE,
+            slot::NW_PROTO,
+            slot::VLAN0_TCI,
+            slot::VLAN0_TPID,
+            slot::VLAN1_TCI,
+            slot::VLAN1_TPID,
+        ] {
             key.write(place, saved.read(place));
         }
         result
@@ -73,7 +81,9 @@ impl<'a> Check<'a> {
         match action {
             Action::Output(a) => output::check_output_port(a.port)?,
             Action::OutputTrunc(a) => output::check_output_port(a.port)?,
-            Action::Enqueue(a) if !output::is_usable_enqueue_port(a.port) => return Err(OfError::OfpbacBadOutPort),
+            Action::Enqueue(a) if !output::is_usable_enqueue_port(a.port) => {
+                return Err(OfError::OfpbacBadOutPort);
+            }
             Action::OutputReg(a) => a.check(self)?,
             Action::Bundle(a) => a.check(Some(self))?,
             Action::SetField(a) => a.check(self)?,
@@ -128,7 +138,9 @@ impl<'a> Check<'a> {
             Action::Ct(a) => a.check(self)?,
             Action::Nat(a) => a.check(self)?,
             Action::Clone(actions) => self.nested(actions)?,
-            Action::Meter(id) if *id == 0 || *id > crate::meter_id::MAX => return Err(OfError::OfpmmfcInvalidMeter),
+            Action::Meter(id) if *id == 0 || *id > crate::meter_id::MAX => {
+                return Err(OfError::OfpmmfcInvalidMeter);
+            }
             Action::WriteActions(actions) => {
                 let usable = self.usable;
                 let result = self.actions(actions);
@@ -191,7 +203,8 @@ impl Instruction {
     }
 
     fn name(self) -> &'static str {
-        ["meter", "apply_actions", "clear_actions", "write_actions", "write_metadata", "goto_table"][self as usize]
+        ["meter", "apply_actions", "clear_actions", "write_actions", "write_metadata", "goto_table"]
+            [self as usize]
     }
 }
 
@@ -216,7 +229,10 @@ fn verify_nested(action: &Action, outer: Outer) -> Result<(), (OfError, String)>
     }
     if matches!(action, Action::Nat(_)) {
         if outer != Outer::Ct {
-            return Err((OfError::OfpbacBadSetArgument, "Cannot have NAT action outside of \"ct\" action".into()));
+            return Err((
+                OfError::OfpbacBadSetArgument,
+                "Cannot have NAT action outside of \"ct\" action".into(),
+            ));
         }
         return Ok(());
     }
@@ -238,7 +254,12 @@ fn verify_nested(action: &Action, outer: Outer) -> Result<(), (OfError, String)>
 
 /// Whether actions stand in an order that OpenFlow 1.1 allows, and may be
 /// where they are. `instructions`: whether instructions besides the list are allowed.
-pub(super) fn verify(actions: &[Action], version: Version, instructions: bool, outer: Outer) -> Result<(), (OfError, String)> {
+pub(super) fn verify(
+    actions: &[Action],
+    version: Version,
+    instructions: bool,
+    outer: Outer,
+) -> Result<(), (OfError, String)> {
     let mut current = Instruction::Meter;
     for (index, action) in actions.iter().enumerate() {
         if matches!(action, Action::Conjunction(_)) {
@@ -249,7 +270,10 @@ pub(super) fn verify(actions: &[Action], version: Version, instructions: bool, o
         let misplaced = if current == Instruction::Apply { next < current } else { next <= current };
         if index > 0 && misplaced {
             let text = if next == current {
-                format!("duplicate {} instruction not allowed, for OpenFlow 1.1+ compatibility", current.name())
+                format!(
+                    "duplicate {} instruction not allowed, for OpenFlow 1.1+ compatibility",
+                    current.name()
+                )
             } else {
                 format!(
                     "invalid instruction ordering: {} must appear before {}, for OpenFlow 1.1+ compatibility",
@@ -281,7 +305,12 @@ fn verify_conjunctions(actions: &[Action]) -> Result<(), (OfError, String)> {
 }
 
 /// [`verify`], with the reason in the log.
-pub(super) fn verify_logged(actions: &[Action], version: Version, instructions: bool, outer: Outer) -> Result<(), OfError> {
+pub(super) fn verify_logged(
+    actions: &[Action],
+    version: Version,
+    instructions: bool,
+    outer: Outer,
+) -> Result<(), OfError> {
     verify(actions, version, instructions, outer).map_err(|(error, text)| {
         log::warn!(target: "ofp_actions", "{text}");
         error

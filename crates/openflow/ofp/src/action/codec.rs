@@ -133,7 +133,14 @@ fn decode_list(bytes: &[u8], version: Version, depth: usize, out: &mut Vec<Actio
 }
 
 /// Takes `len` bytes of actions and reads them.
-fn pull_checked(r: &mut Reader<'_>, len: usize, version: Version, outer: Outer, instructions: bool, depth: usize) -> Result<Vec<Action>, OfError> {
+fn pull_checked(
+    r: &mut Reader<'_>,
+    len: usize,
+    version: Version,
+    outer: Outer,
+    instructions: bool,
+    depth: usize,
+) -> Result<Vec<Action>, OfError> {
     if len % 8 != 0 {
         log::warn!(target: "ofp_actions", "OpenFlow message actions length {len} is not a multiple of 8");
         return Err(OfError::OfpbrcBadLen);
@@ -154,7 +161,12 @@ pub(crate) fn pull_actions(r: &mut Reader<'_>, len: usize, version: Version) -> 
 }
 
 /// Reads the actions inside an action, to the end of `r`.
-pub(super) fn decode_nested(r: &mut Reader<'_>, version: Version, outer: Outer, depth: usize) -> Result<Vec<Action>, OfError> {
+pub(super) fn decode_nested(
+    r: &mut Reader<'_>,
+    version: Version,
+    outer: Outer,
+    depth: usize,
+) -> Result<Vec<Action>, OfError> {
     let len = r.len();
     let actions = pull_checked(r, len, version, outer, false, depth + 1)?;
     if actions.iter().any(|a| matches!(a, Action::Meter(_)) && version < Version::Of15) {
@@ -171,7 +183,11 @@ const CLEAR_ACTIONS: u16 = 5;
 const METER: u16 = 6;
 
 /// Reads `len` bytes of a rule's instructions (of its actions, in OpenFlow 1.0).
-pub(crate) fn pull_instructions(r: &mut Reader<'_>, len: usize, version: Version) -> Result<Vec<Action>, OfError> {
+pub(crate) fn pull_instructions(
+    r: &mut Reader<'_>,
+    len: usize,
+    version: Version,
+) -> Result<Vec<Action>, OfError> {
     if version == Version::Of10 {
         return pull_checked(r, len, version, Outer::None, true, 0);
     }
@@ -287,11 +303,17 @@ fn encode_one(action: &Action, version: Version, out: &mut Vec<u8>) {
         }
         Action::SetEthSrc(mac) => put_set_field(out, version, Field::EthSrc, u128::from(mac.to_u64())),
         Action::SetEthDst(mac) => put_set_field(out, version, Field::EthDst, u128::from(mac.to_u64())),
-        Action::SetIpv4Src(ip) if old => raw::put_number(out, pick(Raw::SetNwSrc10, Raw::SetNwSrc11), u128::from(*ip), 4),
-        Action::SetIpv4Dst(ip) if old => raw::put_number(out, pick(Raw::SetNwDst10, Raw::SetNwDst11), u128::from(*ip), 4),
+        Action::SetIpv4Src(ip) if old => {
+            raw::put_number(out, pick(Raw::SetNwSrc10, Raw::SetNwSrc11), u128::from(*ip), 4)
+        }
+        Action::SetIpv4Dst(ip) if old => {
+            raw::put_number(out, pick(Raw::SetNwDst10, Raw::SetNwDst11), u128::from(*ip), 4)
+        }
         Action::SetIpv4Src(ip) => put_set_field(out, version, Field::Ipv4Src, u128::from(*ip)),
         Action::SetIpv4Dst(ip) => put_set_field(out, version, Field::Ipv4Dst, u128::from(*ip)),
-        Action::SetIpDscp(tos) if old => raw::put_number(out, pick(Raw::SetNwTos10, Raw::SetNwTos11), u128::from(*tos), 1),
+        Action::SetIpDscp(tos) if old => {
+            raw::put_number(out, pick(Raw::SetNwTos10, Raw::SetNwTos11), u128::from(*tos), 1)
+        }
         Action::SetIpDscp(tos) => put_set_field(out, version, Field::IpDscpShifted, u128::from(tos >> 2)),
         Action::SetIpEcn(ecn) => header::encode_ecn(*ecn, version, out),
         Action::SetIpTtl(ttl) => header::encode_ttl(*ttl, version, out),
@@ -305,13 +327,19 @@ fn encode_one(action: &Action, version: Version, out: &mut Vec<u8>) {
             raw::put_number(out, pick(Raw::SetMplsLabel10, Raw::SetMplsLabel11), u128::from(*label), 4);
         }
         Action::SetMplsLabel(label) => put_set_field(out, version, Field::MplsLabel, u128::from(*label)),
-        Action::SetMplsTc(tc) if old => raw::put_number(out, pick(Raw::SetMplsTc10, Raw::SetMplsTc11), u128::from(*tc), 1),
+        Action::SetMplsTc(tc) if old => {
+            raw::put_number(out, pick(Raw::SetMplsTc10, Raw::SetMplsTc11), u128::from(*tc), 1)
+        }
         Action::SetMplsTc(tc) => put_set_field(out, version, Field::MplsTc, u128::from(*tc)),
-        Action::SetMplsTtl(ttl) => raw::put_number(out, pick(Raw::SetMplsTtl10, Raw::SetMplsTtl11), u128::from(*ttl), 1),
+        Action::SetMplsTtl(ttl) => {
+            raw::put_number(out, pick(Raw::SetMplsTtl10, Raw::SetMplsTtl11), u128::from(*ttl), 1)
+        }
         Action::DecMplsTtl => {
             raw::put(out, pick(Raw::DecMplsTtl10, Raw::DecMplsTtl11));
         }
-        Action::PushMpls(t) => raw::put_number(out, pick(Raw::PushMpls10, Raw::PushMpls11), u128::from(*t), 2),
+        Action::PushMpls(t) => {
+            raw::put_number(out, pick(Raw::PushMpls10, Raw::PushMpls11), u128::from(*t), 2)
+        }
         Action::PopMpls(t) => raw::put_number(out, pick(Raw::PopMpls10, Raw::PopMpls11), u128::from(*t), 2),
         Action::DecNshTtl => {
             raw::put(out, Raw::DecNshTtl);
@@ -328,7 +356,9 @@ fn encode_one(action: &Action, version: Version, out: &mut Vec<u8>) {
             raw::put_number(out, Raw::SetTunnel64, u128::from(*id), 8);
         }
         Action::SetTunnel { id, .. } => raw::put_number(out, Raw::SetTunnel, u128::from(*id), 4),
-        Action::SetQueue(queue) => raw::put_number(out, pick(Raw::SetQueue10, Raw::SetQueue11), u128::from(*queue), 4),
+        Action::SetQueue(queue) => {
+            raw::put_number(out, pick(Raw::SetQueue10, Raw::SetQueue11), u128::from(*queue), 4)
+        }
         Action::PopQueue => {
             raw::put(out, Raw::PopQueue);
         }
@@ -371,7 +401,9 @@ fn encode_one(action: &Action, version: Version, out: &mut Vec<u8>) {
 fn encode_instruction(action: &Action, version: Version, out: &mut Vec<u8>) {
     let of10 = version == Version::Of10;
     match action {
-        Action::Meter(id) if version >= Version::Of15 => raw::put_number(out, Raw::Meter15, u128::from(*id), 4),
+        Action::Meter(id) if version >= Version::Of15 => {
+            raw::put_number(out, Raw::Meter15, u128::from(*id), 4)
+        }
         Action::Meter(id) if version >= Version::Of13 => {
             put_instruction(out, METER, 8);
             out.put_u32(*id);
@@ -398,7 +430,12 @@ fn encode_instruction(action: &Action, version: Version, out: &mut Vec<u8>) {
             out.put_u64(*mask);
         }
         Action::GotoTable(table) if of10 => {
-            let resubmit = Resubmit { in_port: base::OfPort::IN_PORT, table: Some(*table), with_ct_orig: false, short: false };
+            let resubmit = Resubmit {
+                in_port: base::OfPort::IN_PORT,
+                table: Some(*table),
+                with_ct_orig: false,
+                short: false,
+            };
             resubmit.encode(out);
         }
         Action::GotoTable(table) => {

@@ -117,7 +117,14 @@ impl Ct {
     }
 
     pub(super) fn parse(arg: &str, p: &mut Parser<'_>) -> Result<Action, TextError> {
-        let mut ct = Ct { commit: false, force: false, zone: ZoneSource::Immediate(0), recirc_table: None, alg: 0, actions: Vec::new() };
+        let mut ct = Ct {
+            commit: false,
+            force: false,
+            zone: ZoneSource::Immediate(0),
+            recirc_table: None,
+            alg: 0,
+            actions: Vec::new(),
+        };
         let mut rest = arg;
         while let Some((key, value, after)) = next_pair(rest) {
             rest = after;
@@ -465,7 +472,9 @@ impl Nat {
                 }
             }
             out.push(',');
-            for (on, word) in [(self.persistent, "persistent,"), (self.hash, "hash,"), (self.random, "random,")] {
+            for (on, word) in
+                [(self.persistent, "persistent,"), (self.hash, "hash,"), (self.random, "random,")]
+            {
                 if on {
                     out.push_str(word);
                 }

@@ -30,7 +30,8 @@ const ETHERNET: u32 = 0;
 const NSH: u32 = 0x1_894f;
 const MPLS: u32 = 0x1_8847;
 const MPLS_MCAST: u32 = 0x1_8848;
-const TYPES: [(u32, &str); 4] = [(ETHERNET, "ethernet"), (NSH, "nsh"), (MPLS, "mpls"), (MPLS_MCAST, "mpls_mc")];
+const TYPES: [(u32, &str); 4] =
+    [(ETHERNET, "ethernet"), (NSH, "nsh"), (MPLS, "mpls"), (MPLS_MCAST, "mpls_mc")];
 const CLASS_NSH: u16 = 4;
 const MD_TYPE: u8 = 1;
 const TLV: u8 = 2;
@@ -137,7 +138,11 @@ fn parse_tlv(value: &str) -> Result<EncapProperty, TextError> {
         let (class, rest) = value.strip_prefix("0x")?.split_once(',')?;
         let (kind, data) = rest.split_once(",0x")?;
         let (data, _) = hex_bytes(data)?;
-        Some(EncapProperty::NshTlv { class: u16::from_str_radix(class, 16).ok()?, kind: kind.trim().parse().ok()?, data })
+        Some(EncapProperty::NshTlv {
+            class: u16::from_str_radix(class, 16).ok()?,
+            kind: kind.trim().parse().ok()?,
+            data,
+        })
     };
     parse().ok_or_else(|| TextError(format!("Invalid NSH TLV header: {value}")))
 }
@@ -146,7 +151,8 @@ impl EncapProperty {
     fn decode(r: &mut Reader<'_>) -> Result<EncapProperty, OfError> {
         let bad = |_| OfError::OfpbacBadLen;
         let mut head = Reader::new(r.rest());
-        let (class, kind, len) = (head.u16().map_err(bad)?, head.u8().map_err(bad)?, usize::from(head.u8().map_err(bad)?));
+        let (class, kind, len) =
+            (head.u16().map_err(bad)?, head.u8().map_err(bad)?, usize::from(head.u8().map_err(bad)?));
         if len < 4 || round8(len) > r.len() {
             return Err(OfError::OfpbacBadLen);
         }

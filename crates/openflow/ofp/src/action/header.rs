@@ -173,8 +173,15 @@ impl SetL4Port {
             _ => None,
         };
         match field {
-            Some(field) if version >= Version::Of12 => put_set_field(out, version, field, u128::from(self.port)),
-            _ => raw::put_number(out, if source { Raw::SetTpSrc } else { Raw::SetTpDst }, u128::from(self.port), 2),
+            Some(field) if version >= Version::Of12 => {
+                put_set_field(out, version, field, u128::from(self.port))
+            }
+            _ => raw::put_number(
+                out,
+                if source { Raw::SetTpSrc } else { Raw::SetTpDst },
+                u128::from(self.port),
+                2,
+            ),
         }
     }
 
@@ -192,7 +199,9 @@ impl SetL4Port {
 /// ECN and TTL have no action of their own in OpenFlow 1.0.
 pub(super) fn encode_ecn(ecn: u8, version: Version, out: &mut Vec<u8>) {
     match version {
-        Version::Of10 => put_reg_load(out, &Subfield { field: Field::IpEcn, start: 0, n_bits: 2 }, u64::from(ecn)),
+        Version::Of10 => {
+            put_reg_load(out, &Subfield { field: Field::IpEcn, start: 0, n_bits: 2 }, u64::from(ecn))
+        }
         Version::Of11 => raw::put_number(out, Raw::SetNwEcn, u128::from(ecn), 1),
         _ => put_set_field(out, version, Field::IpEcn, u128::from(ecn)),
     }
@@ -242,7 +251,8 @@ impl DecTtl {
         if arg.is_empty() {
             return Ok(Action::DecTtl(DecTtl::plain()));
         }
-        let controllers: Vec<u16> = arg.split([',', ' ']).filter(|t| !t.is_empty()).map(|t| atoi(t) as u16).collect();
+        let controllers: Vec<u16> =
+            arg.split([',', ' ']).filter(|t| !t.is_empty()).map(|t| atoi(t) as u16).collect();
         if controllers.is_empty() {
             return refuse!("dec_ttl_cnt_ids: expected at least one controller id.");
         }

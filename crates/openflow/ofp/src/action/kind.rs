@@ -102,9 +102,32 @@ impl Action {
         use ActionKind::*;
         !matches!(
             self.kind(),
-            Bundle | ClearActions | Conjunction | Enqueue | Exit | FinTimeout | GotoTable | Learn | Meter | Multipath | Note
-                | OutputReg | PopQueue | Sample | StackPop | StackPush | WriteActions | WriteMetadata | Clone | OutputTrunc
-                | DebugRecirc | DebugSlow | CheckPktLarger | Nat | DeleteField | Controller
+            Bundle
+                | ClearActions
+                | Conjunction
+                | Enqueue
+                | Exit
+                | FinTimeout
+                | GotoTable
+                | Learn
+                | Meter
+                | Multipath
+                | Note
+                | OutputReg
+                | PopQueue
+                | Sample
+                | StackPop
+                | StackPush
+                | WriteActions
+                | WriteMetadata
+                | Clone
+                | OutputTrunc
+                | DebugRecirc
+                | DebugSlow
+                | CheckPktLarger
+                | Nat
+                | DeleteField
+                | Controller
         )
     }
 }

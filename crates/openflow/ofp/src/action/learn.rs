@@ -200,8 +200,12 @@ impl Learn {
         use std::fmt::Write;
         out.push_str("learn(table=");
         format_table(out, self.table, names.tables);
-        let numbers =
-            [("idle_timeout", self.idle_timeout), ("hard_timeout", self.hard_timeout), ("fin_idle_timeout", self.fin_idle_timeout), ("fin_hard_timeout", self.fin_hard_timeout)];
+        let numbers = [
+            ("idle_timeout", self.idle_timeout),
+            ("hard_timeout", self.hard_timeout),
+            ("fin_idle_timeout", self.fin_idle_timeout),
+            ("fin_hard_timeout", self.fin_hard_timeout),
+        ];
         for (name, value) in numbers.into_iter().filter(|(_, v)| *v != 0) {
             let _ = write!(out, ",{name}={value}");
         }
@@ -244,7 +248,9 @@ impl Learn {
                         destination.write_match(&mut learned, *value);
                     }
                 }
-                (LearnDestination::Load(destination), _) => subfield_destination(destination, Some(&learned))?,
+                (LearnDestination::Load(destination), _) => {
+                    subfield_destination(destination, Some(&learned))?
+                }
                 (LearnDestination::Output, _) => {}
             }
         }
@@ -259,7 +265,10 @@ fn decode_specs(r: &mut Reader<'_>) -> Result<Vec<LearnSpec>, OfError> {
         if header == 0 {
             break;
         }
-        specs.push(decode_spec(header, r).map_err(|e| if e == OfError::OfpbrcBadLen { OfError::OfpbacBadLen } else { e })?);
+        specs.push(
+            decode_spec(header, r)
+                .map_err(|e| if e == OfError::OfpbrcBadLen { OfError::OfpbacBadLen } else { e })?,
+        );
     }
     if all_zeros(r.rest()) { Ok(specs) } else { Err(OfError::OfpbacBadArgument) }
 }
@@ -281,7 +290,11 @@ fn decode_spec(header: u16, r: &mut Reader<'_>) -> Result<LearnSpec, OfError> {
         let field = oxm::field_of_u32(r.u32()?)?;
         Ok::<_, OfError>(Subfield { field, start: r.u16()?, n_bits })
     };
-    let source = if immediate { LearnSource::Immediate(r.wide(source_len)?) } else { LearnSource::Field(subfield(r)?) };
+    let source = if immediate {
+        LearnSource::Immediate(r.wide(source_len)?)
+    } else {
+        LearnSource::Field(subfield(r)?)
+    };
     let destination = match kind {
         DESTINATION_LOAD => LearnDestination::Load(subfield(r)?),
         DESTINATION_OUTPUT => LearnDestination::Output,
@@ -298,25 +311,43 @@ fn parse_spec(orig: &str, name: &str, value: &str, p: &Parser<'_>) -> Result<Lea
         "load" => parse_load_spec(name, value),
         "output" => {
             let source = Subfield::parse(value)?;
-            Ok(LearnSpec { n_bits: source.n_bits, source: LearnSource::Field(source), destination: LearnDestination::Output })
+            Ok(LearnSpec {
+                n_bits: source.n_bits,
+                source: LearnSource::Field(source),
+                destination: LearnDestination::Output,
+            })
         }
         _ => refuse!("{orig}: unknown keyword {name}"),
     }
 }
 
-fn parse_match_spec(orig: &str, name: &str, value: &str, destination: Subfield, p: &Parser<'_>) -> Result<LearnSpec, TextError> {
+fn parse_match_spec(
+    orig: &str,
+    name: &str,
+    value: &str,
+    destination: Subfield,
+    p: &Parser<'_>,
+) -> Result<LearnSpec, TextError> {
     let field = destination.field;
     if !oxm::has_u32_header(field) {
         return refuse!("{orig}: experimenter OXM field '{name}' not supported");
     }
-    let spec = |source| LearnSpec { n_bits: destination.n_bits, source, destination: LearnDestination::Match(destination) };
+    let spec = |source| LearnSpec {
+        n_bits: destination.n_bits,
+        source,
+        destination: LearnDestination::Match(destination),
+    };
     if value.is_empty() {
         return Ok(spec(LearnSource::Field(destination)));
     }
     let error = match Subfield::parse(value) {
         Ok(source) if source.n_bits == destination.n_bits => return Ok(spec(LearnSource::Field(source))),
         Ok(source) => {
-            return refuse!("{orig}: bit widths of {name} ({}) and {value} ({}) differ", source.n_bits, destination.n_bits);
+            return refuse!(
+                "{orig}: bit widths of {name} ({}) and {value} ({}) differ",
+                source.n_bits,
+                destination.n_bits
+            );
         }
         Err(error) => error,
     };
@@ -362,11 +393,19 @@ fn parse_load_spec(name: &str, value: &str) -> Result<LearnSpec, TextError> {
                 return refuse!("{value}: value does not fit into {} bits", destination.n_bits);
             }
             let n_bits = destination.n_bits;
-            Ok(LearnSpec { n_bits, source: LearnSource::Immediate(immediate), destination: LearnDestination::Load(destination) })
+            Ok(LearnSpec {
+                n_bits,
+                source: LearnSource::Immediate(immediate),
+                destination: LearnDestination::Load(destination),
+            })
         }
         Err(_) => {
             let RegMove { source, destination, .. } = RegMove::parse(value)?;
-            Ok(LearnSpec { n_bits: source.n_bits, source: LearnSource::Field(source), destination: LearnDestination::Load(destination) })
+            Ok(LearnSpec {
+                n_bits: source.n_bits,
+                source: LearnSource::Field(source),
+                destination: LearnDestination::Load(destination),
+            })
         }
     }
 }

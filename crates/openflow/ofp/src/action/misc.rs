@@ -310,7 +310,15 @@ impl Sample {
             return Err(OfError::OfpbacBadArgument);
         }
         let (obs_domain, obs_point) = (obs_domain?, obs_point?);
-        Ok(Action::Sample(Box::new(Sample { probability, collector_set_id, obs_domain, obs_point, sampling_port, direction, form })))
+        Ok(Action::Sample(Box::new(Sample {
+            probability,
+            collector_set_id,
+            obs_domain,
+            obs_point,
+            sampling_port,
+            direction,
+            form,
+        })))
     }
 
     /// The form that can say all of it, and is no older than the one it came in.
@@ -380,8 +388,8 @@ impl Sample {
                 "obs_domain_id" => sample.obs_domain = parse_source(key, value)?,
                 "obs_point_id" => sample.obs_point = parse_source(key, value)?,
                 "sampling_port" => {
-                    sample.sampling_port =
-                        parse_port(value, p.names.ports).ok_or_else(|| TextError(format!("{value}: unknown port")))?;
+                    sample.sampling_port = parse_port(value, p.names.ports)
+                        .ok_or_else(|| TextError(format!("{value}: unknown port")))?;
                 }
                 "ingress" => sample.direction = SampleDirection::Ingress,
                 "egress" => sample.direction = SampleDirection::Egress,
@@ -396,7 +404,8 @@ impl Sample {
 
     pub(super) fn format(&self, out: &mut String, names: Names<'_>) {
         use std::fmt::Write;
-        let _ = write!(out, "sample(probability={},collector_set_id={}", self.probability, self.collector_set_id);
+        let _ =
+            write!(out, "sample(probability={},collector_set_id={}", self.probability, self.collector_set_id);
         for (name, source) in [("obs_domain_id", &self.obs_domain), ("obs_point_id", &self.obs_point)] {
             let _ = write!(out, ",{name}=");
             match source {

@@ -142,7 +142,11 @@ impl Action {
     pub fn is_instruction(&self) -> bool {
         matches!(
             self,
-            Action::Meter(_) | Action::ClearActions | Action::WriteActions(_) | Action::WriteMetadata { .. } | Action::GotoTable(_)
+            Action::Meter(_)
+                | Action::ClearActions
+                | Action::WriteActions(_)
+                | Action::WriteMetadata { .. }
+                | Action::GotoTable(_)
         )
     }
 

@@ -81,7 +81,13 @@ use crate::{OfError, Version};
 /// Whether a rule may send to `port`.
 pub fn check_output_port(port: OfPort) -> Result<(), OfError> {
     match port {
-        OfPort::IN_PORT | OfPort::TABLE | OfPort::NORMAL | OfPort::FLOOD | OfPort::ALL | OfPort::CONTROLLER | OfPort::LOCAL => Ok(()),
+        OfPort::IN_PORT
+        | OfPort::TABLE
+        | OfPort::NORMAL
+        | OfPort::FLOOD
+        | OfPort::ALL
+        | OfPort::CONTROLLER
+        | OfPort::LOCAL => Ok(()),
         _ if port < OfPort::MAX => Ok(()),
         _ => Err(OfError::OfpbacBadOutPort),
     }
@@ -303,14 +309,23 @@ mod property {
 
 impl Controller {
     fn is_plain(&self) -> bool {
-        self.reason == PacketInReason::Action && self.controller_id == 0 && self.userdata.is_empty() && !self.pause && self.meter_id == 0
+        self.reason == PacketInReason::Action
+            && self.controller_id == 0
+            && self.userdata.is_empty()
+            && !self.pause
+            && self.meter_id == 0
     }
 
     pub(super) fn decode(body: &[u8]) -> Result<Action, OfError> {
         let mut r = Reader::new(&body[10..]);
         let (max_len, controller_id, reason) = (r.u16()?, r.u16()?, r.u8()?);
         let reason = PacketInReason::from_number(reason);
-        Ok(Action::Controller(Box::new(Controller { max_len, controller_id, reason, ..Controller::default() })))
+        Ok(Action::Controller(Box::new(Controller {
+            max_len,
+            controller_id,
+            reason,
+            ..Controller::default()
+        })))
     }
 
     pub(super) fn decode2(body: &[u8]) -> Result<Action, OfError> {
@@ -377,7 +392,8 @@ impl Controller {
                 rest = after;
                 match key {
                     "reason" => {
-                        out.reason = PacketInReason::from_name(value).ok_or_else(|| TextError(format!("unknown reason \"{value}\"")))?;
+                        out.reason = PacketInReason::from_name(value)
+                            .ok_or_else(|| TextError(format!("unknown reason \"{value}\"")))?;
                     }
                     "max_len" => out.max_len = u16_of(value, "max_len")?,
                     "id" => out.controller_id = u16_of(value, "id")?,

@@ -136,12 +136,19 @@ pub(super) fn pull<'a>(r: &mut Reader<'a>, version: Version) -> Result<(Raw, &'a
     let (vendor, number) = if kind != 0xffff {
         (OF, kind)
     } else if vendor == NX || vendor == ONF {
-        (vendor, head.u16().map_err(bad_len).and_then(|n| if r.len() < 16 { Err(OfError::OfpbacBadLen) } else { Ok(n) })?)
+        (
+            vendor,
+            head.u16()
+                .map_err(bad_len)
+                .and_then(|n| if r.len() < 16 { Err(OfError::OfpbacBadLen) } else { Ok(n) })?,
+        )
     } else {
         log::warn!(target: "ofp_actions", "OpenFlow action has unknown vendor {vendor:#x}");
         return Err(OfError::OfpbacBadVendor);
     };
-    let row = ROWS.iter().find(|row| row.vendor == vendor && row.number == number && (row.from..=row.to).contains(&version.byte()));
+    let row = ROWS.iter().find(|row| {
+        row.vendor == vendor && row.number == number && (row.from..=row.to).contains(&version.byte())
+    });
     let Some(row) = row else {
         log::warn!(target: "ofp_actions", "unknown {} action for vendor {} and type {number}", version.name(), c_hex(vendor));
         return Err(if vendor != 0 { OfError::OfpbacBadVendorType } else { OfError::OfpbacBadType });

@@ -207,7 +207,9 @@ impl SetField {
             Field::Ipv4Dst => raw::put_number(out, pick(Raw::SetNwDst10, Raw::SetNwDst11), v, 4),
             Field::IpDscp => raw::put_number(out, pick(Raw::SetNwTos10, Raw::SetNwTos11), v, 1),
             Field::IpDscpShifted => raw::put_number(out, pick(Raw::SetNwTos10, Raw::SetNwTos11), v << 2, 1),
-            Field::IpEcn if of10 => put_reg_load(out, &Subfield { field: Field::IpEcn, start: 0, n_bits: 2 }, v as u64),
+            Field::IpEcn if of10 => {
+                put_reg_load(out, &Subfield { field: Field::IpEcn, start: 0, n_bits: 2 }, v as u64)
+            }
             Field::IpEcn => raw::put_number(out, Raw::SetNwEcn, v, 1),
             Field::TcpSrc | Field::UdpSrc => raw::put_number(out, Raw::SetTpSrc, v, 2),
             Field::TcpDst | Field::UdpDst => raw::put_number(out, Raw::SetTpDst, v, 2),
@@ -228,7 +230,13 @@ impl SetField {
             return refuse!("{text} is not a valid value for field {key}");
         }
         p.usable &= field.protocols_exact();
-        Ok(Action::SetField(Box::new(SetField { field, value, mask, form: SetFieldForm::SetField, flow_has_vlan: false })))
+        Ok(Action::SetField(Box::new(SetField {
+            field,
+            value,
+            mask,
+            form: SetFieldForm::SetField,
+            flow_has_vlan: false,
+        })))
     }
 
     pub(super) fn parse_load(arg: &str) -> Result<Action, TextError> {

@@ -33,7 +33,11 @@ pub fn parse_actions(text: &str, names: Names<'_>) -> Result<(Vec<Action>, Proto
     parse_top(text, names, false)
 }
 
-fn parse_top(text: &str, names: Names<'_>, instructions: bool) -> Result<(Vec<Action>, Protocols), TextError> {
+fn parse_top(
+    text: &str,
+    names: Names<'_>,
+    instructions: bool,
+) -> Result<(Vec<Action>, Protocols), TextError> {
     let mut parser = Parser { names, usable: Protocols::ANY, depth: 0 };
     let actions = parse_list(text, &mut parser, instructions, Outer::None)?;
     Ok((actions, parser.usable))
@@ -44,7 +48,12 @@ pub(super) fn parse_nested(text: &str, p: &mut Parser<'_>, outer: Outer) -> Resu
     parse_list(text, p, false, outer)
 }
 
-fn parse_list(text: &str, p: &mut Parser<'_>, instructions: bool, outer: Outer) -> Result<Vec<Action>, TextError> {
+fn parse_list(
+    text: &str,
+    p: &mut Parser<'_>,
+    instructions: bool,
+    outer: Outer,
+) -> Result<Vec<Action>, TextError> {
     if p.depth >= MAX_DEPTH {
         return refuse!("Action nested too deeply");
     }
@@ -54,7 +63,12 @@ fn parse_list(text: &str, p: &mut Parser<'_>, instructions: bool, outer: Outer) 
     result
 }
 
-fn parse_list_inner(text: &str, p: &mut Parser<'_>, instructions: bool, outer: Outer) -> Result<Vec<Action>, TextError> {
+fn parse_list_inner(
+    text: &str,
+    p: &mut Parser<'_>,
+    instructions: bool,
+    outer: Outer,
+) -> Result<Vec<Action>, TextError> {
     let mut actions = Vec::new();
     let mut drop = false;
     let mut rest = text;
@@ -279,7 +293,9 @@ impl Action {
             Action::DeleteField(field) => write!(out, "delete_field:{}", field.name()),
             Action::Encap(a) => return a.format(out),
             Action::Decap(Action::DECAP_NEXT) => out.write_str("decap()"),
-            Action::Decap(t) => write!(out, "decap(packet_type(ns={},type={}))", t >> 16, Hex(u64::from(t & 0xffff))),
+            Action::Decap(t) => {
+                write!(out, "decap(packet_type(ns={},type={}))", t >> 16, Hex(u64::from(t & 0xffff)))
+            }
             _ => return self.format_other(out, names),
         };
     }
@@ -295,7 +311,9 @@ impl Action {
             Action::FinTimeout(a) => return a.format(out),
             Action::Resubmit(a) => return a.format(out, names),
             Action::Learn(a) => return a.format(out, names),
-            Action::Conjunction(a) => write!(out, "conjunction({},{}/{})", a.id, u32::from(a.clause) + 1, a.n_clauses),
+            Action::Conjunction(a) => {
+                write!(out, "conjunction({},{}/{})", a.id, u32::from(a.clause) + 1, a.n_clauses)
+            }
             Action::Multipath(a) => return a.format(out),
             Action::Note(data) => {
                 out.push_str("note:");

@@ -1,6 +1,5 @@
 //! Messages about the connection itself.
 
-
 use super::Message;
 
 /// A controller's role.
@@ -158,4 +157,3 @@ pub struct CtFlush {
     pub original: CtTuple,
     pub reply: CtTuple,
 }
-

@@ -139,7 +139,14 @@ pub struct FlowStatsRequest {
 
 impl Default for FlowStatsRequest {
     fn default() -> Self {
-        FlowStatsRequest { m: Match::default(), cookie: 0, cookie_mask: 0, out_port: OfPort::ANY, out_group: GROUP_ANY, table: 0xff }
+        FlowStatsRequest {
+            m: Match::default(),
+            cookie: 0,
+            cookie_mask: 0,
+            out_port: OfPort::ANY,
+            out_group: GROUP_ANY,
+            table: 0xff,
+        }
     }
 }
 

@@ -39,8 +39,13 @@ pub struct Decoded {
 #[allow(clippy::large_enum_variant)]
 pub enum Message {
     /// Bit `v` for each version byte `v` that the sender speaks.
-    Hello { versions: u32 },
-    Error { error: OfError, payload: Vec<u8> },
+    Hello {
+        versions: u32,
+    },
+    Error {
+        error: OfError,
+        payload: Vec<u8>,
+    },
     EchoRequest(Vec<u8>),
     EchoReply(Vec<u8>),
     FeaturesRequest,
@@ -82,12 +87,21 @@ pub enum Message {
     TableStatsReply(Vec<TableStats>),
     PortStatsRequest(OfPort),
     PortStatsReply(Vec<PortStats>),
-    QueueStatsRequest { port: OfPort, queue: u32 },
+    QueueStatsRequest {
+        port: OfPort,
+        queue: u32,
+    },
     QueueStatsReply(Vec<QueueStats>),
     PortDescRequest(OfPort),
     PortDescReply(Vec<PortDesc>),
-    QueueDescRequest { port: OfPort, queue: u32 },
-    QueueDescReply { port: OfPort, queues: Vec<QueueConfig> },
+    QueueDescRequest {
+        port: OfPort,
+        queue: u32,
+    },
+    QueueDescReply {
+        port: OfPort,
+        queues: Vec<QueueConfig>,
+    },
     GroupStatsRequest(u32),
     GroupStatsReply(Vec<GroupStats>),
     GroupDescRequest(u32),
@@ -111,7 +125,9 @@ pub enum Message {
     FlowMonitorResumed,
 
     // Nicira extensions of which OpenFlow has none of its own.
-    SetFlowFormat { nxm: bool },
+    SetFlowFormat {
+        nxm: bool,
+    },
     FlowModTableId(bool),
     SetPacketInFormat(PacketInFormat),
     FlowAge,

@@ -33,10 +33,15 @@ pub struct FlowMonitorRequest {
 pub enum FlowUpdate {
     Initial(Box<FlowUpdateFull>),
     Added(Box<FlowUpdateFull>),
-    Removed { reason: u8, update: Box<FlowUpdateFull> },
+    Removed {
+        reason: u8,
+        update: Box<FlowUpdateFull>,
+    },
     Modified(Box<FlowUpdateFull>),
     /// The controller's own request `xid` made a change.
-    Abbreviated { xid: u32 },
+    Abbreviated {
+        xid: u32,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -6,7 +6,10 @@ use base::OfPort;
 use flow::{Slot, VLAN_CFI, slot};
 
 use crate::prereqs::{effective_dl_type, ether, proto};
-use crate::text::{CT_STATES, TCP_FLAGS, TUNNEL_FLAGS, put_flags, put_flags_masked, put_hex, put_ipv4_masked, put_ipv6_masked, put_mac_masked};
+use crate::text::{
+    CT_STATES, TCP_FLAGS, TUNNEL_FLAGS, put_flags, put_flags_masked, put_hex, put_ipv4_masked,
+    put_ipv6_masked, put_mac_masked,
+};
 use crate::{Match, PortNames, format_port};
 
 /// The priority that is not shown.
@@ -85,7 +88,11 @@ impl Writer<'_> {
         if mask == 0 {
             return;
         }
-        let _ = if mask == full { write!(self.out, "{name}={value:#x},") } else { write!(self.out, "{name}={value:#x}/{mask:#x},") };
+        let _ = if mask == full {
+            write!(self.out, "{name}={value:#x},")
+        } else {
+            write!(self.out, "{name}={value:#x}/{mask:#x},")
+        };
     }
 
     /// Decimal when exact, else hexadecimal with mask.
@@ -298,7 +305,12 @@ impl Writer<'_> {
         self.hex0("nsh_spi", self.value(place), self.mask(place), place.ones());
         self.byte("nsh_si", slot::NSH_SI);
         if self.mask(slot::NSH_MDTYPE) == 0xff && self.m.key.nsh_mdtype() == 1 {
-            for (name, place) in [("nsh_c1", slot::NSH_C1), ("nsh_c2", slot::NSH_C2), ("nsh_c3", slot::NSH_C3), ("nsh_c4", slot::NSH_C4)] {
+            for (name, place) in [
+                ("nsh_c1", slot::NSH_C1),
+                ("nsh_c2", slot::NSH_C2),
+                ("nsh_c3", slot::NSH_C3),
+                ("nsh_c4", slot::NSH_C4),
+            ] {
                 self.hex0(name, self.value(place), self.mask(place), place.ones());
             }
         }
@@ -315,7 +327,9 @@ impl Writer<'_> {
         }
         self.plain("nw_ttl", slot::NW_TTL);
         let (lse, mask) = (self.m.key.mpls0(), self.mask(slot::MPLS0) as u32);
-        for (name, shift, ones) in [("mpls_label", 12, 0xf_ffff), ("mpls_tc", 9, 7), ("mpls_ttl", 0, 0xff), ("mpls_bos", 8, 1)] {
+        for (name, shift, ones) in
+            [("mpls_label", 12, 0xf_ffff), ("mpls_tc", 9, 7), ("mpls_ttl", 0, 0xff), ("mpls_bos", 8, 1)]
+        {
             if mask >> shift & ones != 0 {
                 let _ = write!(self.out, "{name}={},", lse >> shift & ones);
             }

@@ -1,0 +1,71 @@
+//! The one executable. It acts by the name it is called with, a link per
+//! program, or by its first word: `ovs vsctl …` is `ovs-vsctl …`.
+
+use std::process::ExitCode;
+
+/// A program: its names, and what it does with the words after its name.
+struct Program {
+    names: &'static [&'static str],
+    run: fn(Vec<String>) -> ExitCode,
+}
+
+const PROGRAMS: &[Program] = &[
+    Program { names: &["ovs-appctl"], run: appctl::ovs_appctl },
+    Program { names: &["schema"], run: print_schema },
+];
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+    let called = args.next().unwrap_or_default();
+    let name = called.rsplit('/').next().unwrap_or_default().to_owned();
+    if let Some(program) = find(&name) {
+        return (program.run)(args.collect());
+    }
+    let Some(word) = args.next() else {
+        print!("{}", usage());
+        return ExitCode::FAILURE;
+    };
+    match find(&word).or_else(|| find(&format!("ovs-{word}"))) {
+        Some(program) => (program.run)(args.collect()),
+        None if matches!(word.as_str(), "help" | "--help" | "-h") => {
+            print!("{}", usage());
+            ExitCode::SUCCESS
+        }
+        None if matches!(word.as_str(), "version" | "--version" | "-V") => {
+            println!("{}\nIronbridge {}", rpc::version_text("ovs"), env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        None => {
+            eprintln!("ovs: unknown command '{word}'; use --help for help");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn find(name: &str) -> Option<&'static Program> {
+    PROGRAMS.iter().find(|program| program.names.contains(&name))
+}
+
+fn usage() -> String {
+    let mut text =
+        String::from("usage: ovs COMMAND [ARG...]\n\nThe commands, each also a program of its own name:\n");
+    for program in PROGRAMS {
+        text.push_str(&format!("  {}\n", program.names.join(", ")));
+    }
+    text
+}
+
+/// `ovs schema [NAME]`: a schema as JSON.
+fn print_schema(args: Vec<String>) -> ExitCode {
+    match args.first().map_or("Open_vSwitch", String::as_str) {
+        "Open_vSwitch" => {
+            let json = schema::OPEN_VSWITCH.to_json();
+            println!("{}", serde_json::to_string_pretty(&json).unwrap_or_else(|_| json.to_string()));
+            ExitCode::SUCCESS
+        }
+        other => {
+            eprintln!("ovs: schema: no schema named {other}; there is Open_vSwitch");
+            ExitCode::FAILURE
+        }
+    }
+}

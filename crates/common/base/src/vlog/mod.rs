@@ -1,0 +1,371 @@
+//! Logging as operators know it: a level per module and destination, changed
+//! while running (`vlog/set`), with a pattern per destination.
+//!
+//! Rooms log with the `log` macros and the module's name as target:
+//! `log::warn!(target: "bridge", "…")`. A program calls [`init`] once; from
+//! then on the records arrive here, are formatted and written to the console
+//! (stderr), the system log and the log file.
+//!
+//! Not here: the transport of the `vlog/*` commands. [`COMMANDS`] lists them
+//! for whoever serves a control socket.
+
+mod command;
+mod output;
+mod pattern;
+
+use std::sync::OnceLock;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+pub use command::{COMMANDS, Command, set_levels};
+pub use output::OpenLogError;
+
+use output::Outputs;
+
+/// How bad it is. Each destination shows its level and all above it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Level {
+    Off,
+    Emergency,
+    Error,
+    Warning,
+    Info,
+    Debug,
+}
+
+impl Level {
+    const ALL: [Level; 6] =
+        [Level::Off, Level::Emergency, Level::Error, Level::Warning, Level::Info, Level::Debug];
+
+    /// The name in log lines and in `vlog/set`.
+    pub const fn name(self) -> &'static str {
+        ["OFF", "EMER", "ERR", "WARN", "INFO", "DBG"][self as usize]
+    }
+
+    fn from_name(name: &str) -> Option<Level> {
+        Level::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(name))
+    }
+
+    fn from_log(level: log::Level) -> Level {
+        match level {
+            log::Level::Error => Level::Error,
+            log::Level::Warn => Level::Warning,
+            log::Level::Info => Level::Info,
+            log::Level::Debug | log::Level::Trace => Level::Debug,
+        }
+    }
+
+    /// The severity of RFC 5424.
+    const fn syslog_severity(self) -> u8 {
+        match self {
+            Level::Off | Level::Emergency => 1,
+            Level::Error => 3,
+            Level::Warning => 4,
+            Level::Info => 5,
+            Level::Debug => 7,
+        }
+    }
+}
+
+/// Where messages go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Destination {
+    Syslog,
+    Console,
+    File,
+}
+
+impl Destination {
+    pub const ALL: [Destination; 3] = [Destination::Syslog, Destination::Console, Destination::File];
+
+    pub const fn name(self) -> &'static str {
+        ["syslog", "console", "file"][self as usize]
+    }
+
+    fn from_name(name: &str) -> Option<Destination> {
+        Destination::ALL.into_iter().find(|d| d.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// A named source of messages with its level at each destination.
+struct Module {
+    name: &'static str,
+    levels: [AtomicU8; 3],
+    rate_limited: std::sync::atomic::AtomicBool,
+}
+
+impl Module {
+    fn level(&self, destination: Destination) -> u8 {
+        self.levels[destination as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// The log of this process.
+struct Vlog {
+    /// Sorted by name.
+    modules: Vec<Module>,
+    patterns: RwLock<[String; 3]>,
+    outputs: Outputs,
+    sequence: AtomicU32,
+    program: String,
+    started: std::time::Instant,
+}
+
+static VLOG: OnceLock<Vlog> = OnceLock::new();
+
+/// The modules whose levels can be set, by the names that operators know.
+const MODULES: &[&str] = &[
+    "bfd",
+    "bond",
+    "bridge",
+    "bundle",
+    "bundles",
+    "cfm",
+    "classifier",
+    "collectors",
+    "command_line",
+    "connmgr",
+    "conntrack",
+    "controller",
+    "coverage",
+    "ct_dpif",
+    "daemon",
+    "daemon_unix",
+    "db_ctl_base",
+    "dpif",
+    "dpif_netdev",
+    "dpif_netlink",
+    "dpif_ebpf",
+    "fail_open",
+    "fatal_signal",
+    "flow",
+    "in_band",
+    "ipf",
+    "ipfix",
+    "jsonrpc",
+    "lacp",
+    "learning_switch",
+    "lldp",
+    "lockfile",
+    "memory",
+    "meta_flow",
+    "native_tnl",
+    "netdev",
+    "netdev_afxdp",
+    "netdev_dummy",
+    "netdev_linux",
+    "netdev_vport",
+    "netflow",
+    "netlink",
+    "netlink_notifier",
+    "netlink_socket",
+    "nx_match",
+    "odp_execute",
+    "odp_util",
+    "ofctl",
+    "ofp_actions",
+    "ofp_bundle",
+    "ofp_connection",
+    "ofp_errors",
+    "ofp_flow",
+    "ofp_group",
+    "ofp_match",
+    "ofp_meter",
+    "ofp_monitor",
+    "ofp_msgs",
+    "ofp_packet",
+    "ofp_port",
+    "ofp_protocol",
+    "ofp_queue",
+    "ofp_table",
+    "ofp_util",
+    "ofproto",
+    "ofproto_dpif",
+    "ofproto_dpif_mirror",
+    "ofproto_dpif_monitor",
+    "ofproto_dpif_rid",
+    "ofproto_dpif_upcall",
+    "ofproto_dpif_xlate",
+    "ofproto_xlate_cache",
+    "ovs_lldp",
+    "ovs_router",
+    "ovs_thread",
+    "ovsdb",
+    "ovsdb_client",
+    "ovsdb_cs",
+    "ovsdb_error",
+    "ovsdb_file",
+    "ovsdb_idl",
+    "ovsdb_jsonrpc_server",
+    "ovsdb_log",
+    "ovsdb_monitor",
+    "ovsdb_rbac",
+    "ovsdb_server",
+    "ovsdb_util",
+    "pcap",
+    "pmd_perf",
+    "poll_loop",
+    "process",
+    "raft",
+    "rconn",
+    "reconnect",
+    "relay",
+    "replication",
+    "route_table",
+    "rstp",
+    "rstp_sm",
+    "sflow",
+    "socket_util",
+    "stopwatch",
+    "storage",
+    "stp",
+    "stream",
+    "stream_fd",
+    "stream_ssl",
+    "stream_tcp",
+    "stream_unix",
+    "system_stats",
+    "tc",
+    "timeval",
+    "transaction",
+    "transaction_forward",
+    "trigger",
+    "tunnel",
+    "unixctl",
+    "userspace_tso",
+    "util",
+    "vconn",
+    "vconn_stream",
+    "vlog",
+    "vsctl",
+    "vswitchd",
+    "vtep_ctl",
+];
+
+/// Starts logging for `program`, console and file at INFO. Later calls change nothing.
+pub fn init(program: &str) {
+    VLOG.get_or_init(|| Vlog {
+        modules: MODULES
+            .iter()
+            .map(|name| Module {
+                name,
+                levels: [const { AtomicU8::new(Level::Info as u8) }; 3],
+                rate_limited: true.into(),
+            })
+            .collect(),
+        patterns: RwLock::new(pattern::DEFAULTS.map(str::to_owned)),
+        outputs: Outputs::default(),
+        sequence: AtomicU32::new(0),
+        program: program.to_owned(),
+        started: std::time::Instant::now(),
+    });
+    if log::set_logger(&Logger).is_ok() {
+        update_max_level();
+    }
+}
+
+/// Sets the level of every module at `destination`, or at all of them.
+pub fn set_all_levels(destination: Option<Destination>, level: Level) {
+    if let Some(vlog) = VLOG.get() {
+        for module in &vlog.modules {
+            set_module_level(module, destination, level);
+        }
+        update_max_level();
+    }
+}
+
+/// Opens the log file, or `LOGDIR/PROGRAM.log` where `path` is an already resolved default.
+pub fn set_log_file(path: &std::path::Path) -> Result<(), OpenLogError> {
+    match VLOG.get() {
+        Some(vlog) => vlog.outputs.open_file(path),
+        None => Ok(()),
+    }
+}
+
+/// Sends syslog messages to `HOST:PORT` over UDP or to a datagram socket at a path, instead of /dev/log.
+pub fn set_syslog_target(target: &str) -> Result<(), OpenLogError> {
+    match VLOG.get() {
+        Some(vlog) => vlog.outputs.set_syslog_target(target),
+        None => Ok(()),
+    }
+}
+
+/// Whether `vlog/disable-rate-limit` was said for `module`.
+pub fn is_rate_limited(module: &str) -> bool {
+    VLOG.get().and_then(|vlog| vlog.module(module)).is_none_or(|m| m.rate_limited.load(Ordering::Relaxed))
+}
+
+fn set_module_level(module: &Module, destination: Option<Destination>, level: Level) {
+    for d in Destination::ALL {
+        if destination.is_none_or(|only| only == d) {
+            module.levels[d as usize].store(level as u8, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Tells the `log` crate the most detailed level that anybody wants, so that the rest costs one comparison.
+fn update_max_level() {
+    let Some(vlog) = VLOG.get() else { return };
+    let most = vlog.modules.iter().flat_map(|m| Destination::ALL.map(|d| m.level(d))).max().unwrap_or(0);
+    log::set_max_level(match Level::ALL[usize::from(most)] {
+        Level::Off | Level::Emergency => log::LevelFilter::Off,
+        Level::Error => log::LevelFilter::Error,
+        Level::Warning => log::LevelFilter::Warn,
+        Level::Info => log::LevelFilter::Info,
+        Level::Debug => log::LevelFilter::Trace,
+    });
+}
+
+impl Vlog {
+    fn module(&self, name: &str) -> Option<&Module> {
+        // Names are sorted but for case and a few groups, and the list is short.
+        self.modules.iter().find(|m| m.name == name)
+    }
+
+    /// The level at `destination` for messages of `target`; a target without a module of its own is shown like `vswitchd`.
+    fn level(&self, target: &str, destination: Destination) -> u8 {
+        self.module(target)
+            .or_else(|| self.module("util"))
+            .map_or(Level::Info as u8, |m| m.level(destination))
+    }
+
+    fn write(&self, target: &str, level: Level, message: &str) {
+        let line = pattern::Line {
+            program: &self.program,
+            module: target,
+            level,
+            message: message.trim_end_matches('\n'),
+            sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1,
+            uptime: self.started.elapsed(),
+            wall: std::time::SystemTime::now(),
+        };
+        let Ok(patterns) = self.patterns.read() else { return };
+        for d in Destination::ALL {
+            if level as u8 <= self.level(target, d) && self.outputs.wants(d) {
+                self.outputs.write(d, level, &line.format(&patterns[d as usize]));
+            }
+        }
+    }
+}
+
+/// The bridge from the `log` crate.
+struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        let level = Level::from_log(metadata.level()) as u8;
+        VLOG.get()
+            .is_some_and(|vlog| Destination::ALL.iter().any(|&d| level <= vlog.level(metadata.target(), d)))
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if let Some(vlog) = VLOG.get()
+            && self.enabled(record.metadata())
+        {
+            vlog.write(record.target(), Level::from_log(record.level()), &record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}

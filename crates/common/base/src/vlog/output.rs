@@ -1,0 +1,144 @@
+//! The three destinations: stderr, the system log, a file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::net::UdpSocket;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use super::{Destination, Level};
+
+/// A log destination could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to open {path} for logging: {source}")]
+pub struct OpenLogError {
+    path: String,
+    source: io::Error,
+}
+
+#[derive(Default)]
+pub(super) struct Outputs {
+    file: Mutex<Option<LogFile>>,
+    syslog: Mutex<Syslog>,
+}
+
+struct LogFile {
+    path: PathBuf,
+    file: File,
+}
+
+#[derive(Default)]
+enum Syslog {
+    /// Nothing was sent so far.
+    #[default]
+    Unopened,
+    Local(UnixDatagram),
+    Remote(UdpSocket),
+    /// There is no system log on this machine.
+    Absent,
+}
+
+impl Outputs {
+    /// Whether a message for `destination` would go anywhere.
+    pub(super) fn wants(&self, destination: Destination) -> bool {
+        destination != Destination::File || self.file.lock().is_ok_and(|f| f.is_some())
+    }
+
+    /// Writes one line. A log that cannot be written must not stop the switch, so failures end here.
+    pub(super) fn write(&self, destination: Destination, level: Level, line: &str) {
+        match destination {
+            Destination::Console => {
+                let _ = writeln!(io::stderr().lock(), "{line}");
+            }
+            Destination::File => {
+                if let Ok(mut guard) = self.file.lock()
+                    && let Some(log) = guard.as_mut()
+                {
+                    let _ = log.file.write_all(format!("{line}\n").as_bytes());
+                }
+            }
+            Destination::Syslog => {
+                if let Ok(mut syslog) = self.syslog.lock() {
+                    syslog.send(level, line);
+                }
+            }
+        }
+    }
+
+    pub(super) fn open_file(&self, path: &Path) -> Result<(), OpenLogError> {
+        let file = open(path)?;
+        if let Ok(mut guard) = self.file.lock() {
+            *guard = Some(LogFile { path: path.to_owned(), file });
+        }
+        log::info!(target: "vlog", "opened log file {}", path.display());
+        Ok(())
+    }
+
+    /// Opens the file anew under its name, after somebody moved it away. `None` when there is no log file.
+    pub(super) fn reopen_file(&self) -> Option<Result<(), OpenLogError>> {
+        let mut guard = self.file.lock().ok()?;
+        let path = guard.as_ref()?.path.clone();
+        let result = open(&path).map(|file| *guard = Some(LogFile { path, file }));
+        Some(result)
+    }
+
+    pub(super) fn close_file(&self) {
+        if let Ok(mut guard) = self.file.lock() {
+            *guard = None;
+        }
+    }
+
+    pub(super) fn set_syslog_target(&self, target: &str) -> Result<(), OpenLogError> {
+        let named = |source| OpenLogError { path: target.to_owned(), source };
+        let new = if target == "null" {
+            Syslog::Absent
+        } else if let Some(path) = target.strip_prefix("unix:") {
+            Syslog::Local(connect_local(path).map_err(named)?)
+        } else if let Some(address) = target.strip_prefix("udp:") {
+            let socket = UdpSocket::bind("0.0.0.0:0").map_err(named)?;
+            socket.connect(address).map_err(named)?;
+            Syslog::Remote(socket)
+        } else {
+            Syslog::Unopened
+        };
+        if let Ok(mut guard) = self.syslog.lock() {
+            *guard = new;
+        }
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<File, OpenLogError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)
+        .map_err(|source| OpenLogError { path: path.display().to_string(), source })
+}
+
+fn connect_local(path: &str) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(path)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// RFC 5424 facility "daemon", shifted into its place.
+const FACILITY_DAEMON: u8 = 3 << 3;
+
+impl Syslog {
+    fn send(&mut self, level: Level, line: &str) {
+        if matches!(self, Syslog::Unopened) {
+            *self = connect_local("/dev/log").map_or(Syslog::Absent, Syslog::Local);
+        }
+        let message = format!("<{}>{line}", FACILITY_DAEMON | level.syslog_severity());
+        let _ = match self {
+            Syslog::Local(socket) => socket.send(message.as_bytes()),
+            Syslog::Remote(socket) => socket.send(message.as_bytes()),
+            Syslog::Unopened | Syslog::Absent => Ok(0),
+        };
+    }
+}

@@ -1,0 +1,13 @@
+//! Netlink: what the kernel knows of links, and what changes there.
+//!
+//! Enters: names or indices of links. Leaves: [`Link`]s, and their changes as
+//! [`LinkChange`]s. `netdev` asks for ports' state; `bridge` listens for
+//! devices that appear and vanish.
+//!
+//! Not here: routes, neighbours and traffic control, until somebody needs them.
+
+mod link;
+mod message;
+mod socket;
+
+pub use link::{Link, LinkChange, LinkCounters, Monitor, link, link_by_index, links, set_link};

@@ -1,0 +1,166 @@
+//! JSON-RPC 1.0 messages (RFC 7047 §4) and their JSON form.
+
+use serde_json::{Map, Value};
+use std::fmt::Write;
+
+/// One message, of one of the four shapes that JSON-RPC 1.0 has.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    Request { method: String, params: Vec<Value>, id: Value },
+    Notify { method: String, params: Vec<Value> },
+    Reply { result: Value, id: Value },
+    Error { error: Value, id: Value },
+}
+
+/// The JSON is none of the four shapes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidMessage(String);
+
+impl Message {
+    pub fn request(method: &str, params: Vec<Value>, id: impl Into<Value>) -> Message {
+        Message::Request { method: method.to_owned(), params, id: id.into() }
+    }
+
+    pub fn notify(method: &str, params: Vec<Value>) -> Message {
+        Message::Notify { method: method.to_owned(), params }
+    }
+
+    /// "request", "notification", "reply" or "error".
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Message::Request { .. } => "request",
+            Message::Notify { .. } => "notification",
+            Message::Reply { .. } => "reply",
+            Message::Error { .. } => "error",
+        }
+    }
+
+    /// The compact JSON text.
+    pub fn encode(&self) -> Vec<u8> {
+        let null = &Value::Null;
+        let mut text = String::with_capacity(128);
+        // Writing to a string cannot fail, nor can a Value fail to have a text.
+        let _ = match self {
+            Message::Request { method, params, id } => request(&mut text, method, params, id),
+            Message::Notify { method, params } => request(&mut text, method, params, null),
+            Message::Reply { result, id } => {
+                write!(text, r#"{{"id":{id},"result":{result},"error":null}}"#)
+            }
+            Message::Error { error, id } => {
+                write!(text, r#"{{"id":{id},"result":null,"error":{error}}}"#)
+            }
+        };
+        text.into_bytes()
+    }
+
+    /// From the JSON of one message.
+    pub fn from_json(json: Value) -> Result<Message, InvalidMessage> {
+        let Value::Object(mut object) = json else {
+            return Err(InvalidMessage("message is not a JSON object".to_owned()));
+        };
+        let method = match object.swap_remove("method") {
+            None => None,
+            Some(Value::String(method)) => Some(method),
+            Some(_) => return Err(InvalidMessage("method is not a JSON string".to_owned())),
+        };
+        let params = take(&mut object, "params");
+        let result = take(&mut object, "result");
+        let error = take(&mut object, "error");
+        let id = take(&mut object, "id");
+        if let Some((name, _)) = object.iter().next() {
+            return Err(InvalidMessage(format!("message has unexpected member \"{name}\"")));
+        }
+        let params = match params {
+            None => None,
+            Some(Value::Array(params)) => Some(params),
+            Some(_) => return Err(InvalidMessage("\"params\" must be JSON array".to_owned())),
+        };
+        shape(method, params, result, error, id)
+    }
+
+    /// From the bytes of one message.
+    pub fn decode(bytes: &[u8]) -> Result<Message, InvalidMessage> {
+        let json = serde_json::from_slice(bytes).map_err(|e| InvalidMessage(e.to_string()))?;
+        Message::from_json(json)
+    }
+}
+
+fn request(text: &mut String, method: &str, params: &[Value], id: &Value) -> std::fmt::Result {
+    let method = Value::from(method);
+    write!(text, r#"{{"id":{id},"method":{method},"params":["#)?;
+    for (i, param) in params.iter().enumerate() {
+        write!(text, "{}{param}", if i > 0 { "," } else { "" })?;
+    }
+    text.write_str("]}")
+}
+
+/// A member, where null means that it is absent.
+fn take(object: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    object.swap_remove(name).filter(|v| !v.is_null())
+}
+
+fn shape(
+    method: Option<String>,
+    params: Option<Vec<Value>>,
+    result: Option<Value>,
+    error: Option<Value>,
+    id: Option<Value>,
+) -> Result<Message, InvalidMessage> {
+    let (kind, pattern) = if result.is_some() {
+        ("reply", [false, false, true, false, true])
+    } else if error.is_some() {
+        ("error", [false, false, false, true, true])
+    } else if id.is_some() {
+        ("request", [true, true, false, false, true])
+    } else {
+        ("notification", [true, true, false, false, false])
+    };
+    let present = [method.is_some(), params.is_some(), result.is_some(), error.is_some(), id.is_some()];
+    for (i, name) in ["method", "params", "result", "error", "id"].into_iter().enumerate() {
+        let (expected, found) = (pattern.get(i), present.get(i));
+        if expected != found {
+            let not = if expected == Some(&true) { "" } else { " not" };
+            return Err(InvalidMessage(format!("{kind} must{not} have \"{name}\"")));
+        }
+    }
+    Ok(match (method, params, result, error, id) {
+        (_, _, Some(result), _, Some(id)) => Message::Reply { result, id },
+        (_, _, _, Some(error), Some(id)) => Message::Error { error, id },
+        (Some(method), Some(params), _, _, Some(id)) => Message::Request { method, params, id },
+        (Some(method), Some(params), ..) => Message::Notify { method, params },
+        _ => return Err(InvalidMessage(format!("{kind} is incomplete"))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_four_shapes_survive_encoding() {
+        for message in [
+            Message::request("echo", vec![json!("x"), json!({"a": 1})], 7),
+            Message::notify("update", vec![]),
+            Message::Reply { result: json!([]), id: json!("echo") },
+            Message::Error { error: json!("no"), id: json!(1) },
+        ] {
+            assert_eq!(Message::decode(&message.encode()), Ok(message));
+        }
+    }
+
+    #[test]
+    fn other_shapes_are_told_apart() {
+        for (text, expected) in [
+            (r#"[]"#, "message is not a JSON object"),
+            (r#"{"method":1}"#, "method is not a JSON string"),
+            (r#"{"method":"a","params":{}}"#, "\"params\" must be JSON array"),
+            (r#"{"id":1}"#, "request must have \"method\""),
+            (r#"{"result":1,"params":[],"id":1}"#, "reply must not have \"params\""),
+            (r#"{"method":"a","params":[],"x":1}"#, "message has unexpected member \"x\""),
+        ] {
+            assert_eq!(Message::decode(text.as_bytes()).unwrap_err().to_string(), expected);
+        }
+    }
+}

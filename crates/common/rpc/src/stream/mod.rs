@@ -1,0 +1,275 @@
+//! Byte streams by name: `unix:PATH`, `tcp:HOST:PORT`, `ssl:HOST:PORT` to
+//! connect, `punix:PATH`, `ptcp:[PORT][:HOST]`, `pssl:[PORT][:HOST]` to listen.
+//!
+//! Names enter, [`Stream`]s and [`Listener`]s leave. Relative socket paths are
+//! in the run directory. What flows through a stream is not here.
+
+mod target;
+mod tls;
+mod unix;
+
+pub use target::{Active, Passive, is_active_name, is_passive_name};
+pub use tls::Tls;
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// Numbers the nameless peers of unix sockets, for logs.
+static NEXT_UNNAMED: AtomicU64 = AtomicU64::new(0);
+
+/// A connected stream.
+#[derive(Debug)]
+pub struct Stream {
+    name: String,
+    inner: Inner,
+    /// The common name in the peer's certificate, where there is one.
+    peer_id: Option<String>,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+    Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Connects to `name`. The port of TCP and TLS is `default_port` where the name has none.
+    pub async fn connect(name: &str, default_port: u16, tls: &Tls) -> io::Result<Stream> {
+        let inner = match Active::parse(name, default_port)? {
+            Active::Unix(path) => Inner::Unix(unix::connect(&path).await?),
+            Active::Tcp { host, port } => Inner::Tcp(connect_tcp(&host, port).await?),
+            Active::Tls { host, port } => {
+                let config = tls.client_config()?;
+                let tcp = connect_tcp(&host, port).await?;
+                Inner::Tls(Box::new(tls::connect(config, &host, tcp).await?.into()))
+            }
+        };
+        Ok(Stream { name: name.to_owned(), inner, peer_id: None })
+    }
+
+    /// As given to [`Stream::connect`], or the peer's address for accepted streams.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn peer_id(&self) -> Option<&str> {
+        self.peer_id.as_deref()
+    }
+
+    /// Probing a peer on the same machine tells nothing.
+    pub fn needs_probes(&self) -> bool {
+        !matches!(self.inner, Inner::Unix(_))
+    }
+
+    /// The local and the peer's IP address, where there is one.
+    pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let tcp = match &self.inner {
+            Inner::Unix(_) => return None,
+            Inner::Tcp(tcp) => tcp,
+            Inner::Tls(tls) => tls.get_ref().0,
+        };
+        Some((tcp.local_addr().ok()?, tcp.peer_addr().ok()?))
+    }
+
+    /// From an already connected socket pair, for tests and for programs that talk to themselves.
+    pub fn from_unix(name: &str, stream: UnixStream) -> Stream {
+        Stream { name: name.to_owned(), inner: Inner::Unix(stream), peer_id: None }
+    }
+}
+
+async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let address = target::resolve(host, port).await?;
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.inner {
+            Inner::Unix(s) => Pin::new(s).poll_read(cx, buf),
+            Inner::Tcp(s) => Pin::new(s).poll_read(cx, buf),
+            Inner::Tls(s) => Pin::new(s).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.inner {
+            Inner::Unix(s) => Pin::new(s).poll_write(cx, buf),
+            Inner::Tcp(s) => Pin::new(s).poll_write(cx, buf),
+            Inner::Tls(s) => Pin::new(s).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.inner {
+            Inner::Unix(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+            Inner::Tcp(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+            Inner::Tls(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.inner {
+            Inner::Unix(s) => Pin::new(s).poll_flush(cx),
+            Inner::Tcp(s) => Pin::new(s).poll_flush(cx),
+            Inner::Tls(s) => Pin::new(s).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.inner {
+            Inner::Unix(s) => Pin::new(s).poll_shutdown(cx),
+            Inner::Tcp(s) => Pin::new(s).poll_shutdown(cx),
+            Inner::Tls(s) => Pin::new(s).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A listening socket; dropping it removes the file of a unix socket.
+#[derive(Debug)]
+pub struct Listener {
+    name: String,
+    inner: ListenerInner,
+    tls: Tls,
+}
+
+#[derive(Debug)]
+enum ListenerInner {
+    Unix(UnixListener, PathBuf),
+    Tcp(TcpListener),
+    Tls(TcpListener),
+}
+
+/// A stream that was accepted; with TLS its handshake is still to be done, by [`Incoming::finish`].
+#[derive(Debug)]
+pub struct Incoming {
+    name: String,
+    inner: IncomingInner,
+}
+
+#[derive(Debug)]
+enum IncomingInner {
+    Ready(Inner),
+    Handshake(TcpStream, Tls),
+}
+
+impl Incoming {
+    /// Completes the stream: at once but for TLS, so a slow peer holds up nobody but itself.
+    pub async fn finish(self) -> io::Result<Stream> {
+        match self.inner {
+            IncomingInner::Ready(inner) => Ok(Stream { name: self.name, inner, peer_id: None }),
+            IncomingInner::Handshake(tcp, tls) => {
+                let stream = tls::accept(tls.server_config()?, tcp).await?;
+                let peer_id = tls::peer_common_name(&stream);
+                let inner = Inner::Tls(Box::new(stream.into()));
+                Ok(Stream { name: self.name, inner, peer_id })
+            }
+        }
+    }
+}
+
+impl Listener {
+    /// Listens at `name`. The port of TCP and TLS is `default_port` where the name has none; port 0 lets
+    /// the kernel choose.
+    pub async fn bind(name: &str, default_port: u16, tls: &Tls) -> io::Result<Listener> {
+        let passive = Passive::parse(name, default_port)?;
+        let inner = match passive {
+            Passive::Unix(path) => ListenerInner::Unix(unix::listen(&path)?, path),
+            Passive::Tcp { host, port } => ListenerInner::Tcp(bind_tcp(name, &host, port).await?),
+            Passive::Tls { host, port } => {
+                tls.server_config()?;
+                ListenerInner::Tls(bind_tcp(name, &host, port).await?)
+            }
+        };
+        Ok(Listener { name: name.to_owned(), inner, tls: tls.clone() })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The TCP port, known even when the kernel chose it.
+    pub fn port(&self) -> Option<u16> {
+        match &self.inner {
+            ListenerInner::Unix(..) => None,
+            ListenerInner::Tcp(l) | ListenerInner::Tls(l) => Some(l.local_addr().ok()?.port()),
+        }
+    }
+
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
+        match &self.inner {
+            ListenerInner::Unix(listener, _) => listener.poll_accept(cx).map_ok(|(stream, peer)| {
+                let name = match peer.as_pathname() {
+                    Some(path) => format!("unix:{}", path.display()),
+                    None => format!("unix#{}", NEXT_UNNAMED.fetch_add(1, Ordering::Relaxed)),
+                };
+                Incoming { name, inner: IncomingInner::Ready(Inner::Unix(stream)) }
+            }),
+            ListenerInner::Tcp(listener) => listener.poll_accept(cx).map(|accepted| {
+                let (stream, peer) = accepted?;
+                stream.set_nodelay(true)?;
+                let inner = IncomingInner::Ready(Inner::Tcp(stream));
+                Ok(Incoming { name: format!("tcp:{peer}"), inner })
+            }),
+            ListenerInner::Tls(listener) => listener.poll_accept(cx).map(|accepted| {
+                let (stream, peer) = accepted?;
+                stream.set_nodelay(true)?;
+                let inner = IncomingInner::Handshake(stream, self.tls.clone());
+                Ok(Incoming { name: format!("ssl:{peer}"), inner })
+            }),
+        }
+    }
+
+    pub async fn accept(&self) -> io::Result<Incoming> {
+        std::future::poll_fn(|cx| self.poll_accept(cx)).await
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let ListenerInner::Unix(_, path) = &self.inner {
+            // The file may be gone already, which is what is wanted.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+async fn bind_tcp(name: &str, host: &str, port: u16) -> io::Result<TcpListener> {
+    let address = target::resolve(host, port).await?;
+    let socket =
+        if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    let target = name.split_once(':').map_or(name, |(_, target)| target);
+    socket.bind(address).inspect_err(|e| {
+        log::error!(target: "socket_util", "{target}: bind: {}", crate::error_text(e));
+    })?;
+    let listener = socket.listen(64)?;
+    if port == 0
+        && let Ok(bound) = listener.local_addr()
+    {
+        log::info!(target: "socket_util", "{target}: listening on port {}", bound.port());
+    }
+    Ok(listener)
+}

@@ -1,0 +1,236 @@
+//! TLS by rustls: who we are, whom we believe, and the handshakes.
+//!
+//! As in the reference, both sides show certificates and each checks that the
+//! other's was issued by the configured authority; host names are not compared.
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+
+/// Files that hold the keys. They are read at each connection, so that new ones take effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    pub private_key: Option<PathBuf>,
+    pub certificate: Option<PathBuf>,
+    /// "none" switches the check of the peer off.
+    pub ca_cert: Option<PathBuf>,
+    /// When the CA's file does not exist: believe the first peer, and write its authority there.
+    pub bootstrap_ca_cert: bool,
+}
+
+fn refused(what: &str) -> io::Error {
+    log::error!(target: "stream_ssl", "{what}");
+    io::Error::from_raw_os_error(libc::ENOPROTOOPT)
+}
+
+fn unreadable(path: &Path, error: impl std::fmt::Display) -> io::Error {
+    refused(&format!("{}: {error}", path.display()))
+}
+
+impl Tls {
+    fn identity(&self) -> io::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+        let key = self.private_key.as_ref();
+        let key = key.ok_or_else(|| refused("Private key must be configured to use SSL"))?;
+        let certificate = self.certificate.as_ref();
+        let certificate = certificate.ok_or_else(|| refused("Certificate must be configured to use SSL"))?;
+        if self.ca_cert.is_none() {
+            return Err(refused("CA certificate must be configured to use SSL"));
+        }
+        let private = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable(key, e))?;
+        Ok((certificates(certificate)?, private))
+    }
+
+    fn roots(&self) -> io::Result<Option<Arc<RootCertStore>>> {
+        let Some(path) = self.ca_cert.as_ref().filter(|path| *path != Path::new("none")) else {
+            return Ok(None);
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(path)? {
+            roots.add(certificate).map_err(|e| unreadable(path, e))?;
+        }
+        Ok(Some(Arc::new(roots)))
+    }
+
+    pub(super) fn client_config(&self) -> io::Result<Arc<ClientConfig>> {
+        let (chain, key) = self.identity()?;
+        let bootstrap = match &self.ca_cert {
+            Some(path) if self.bootstrap_ca_cert && !path.exists() => Some(path.clone()),
+            _ => None,
+        };
+        let chain_verifier = match (&bootstrap, self.roots()) {
+            (Some(_), _) => None,
+            (None, roots) => roots?,
+        };
+        let chain_verifier = match chain_verifier {
+            Some(roots) => Some(WebPkiServerVerifier::builder(roots).build().map_err(io::Error::other)?),
+            None => None,
+        };
+        let verifier = Arc::new(IssuedByAuthority { chain_verifier, bootstrap });
+        let config = ClientConfig::builder()
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_client_auth_cert(chain, key)
+            .map_err(|e| refused(&format!("Private key does not match certificate public key: {e}")))?;
+        Ok(Arc::new(config))
+    }
+
+    pub(super) fn server_config(&self) -> io::Result<Arc<ServerConfig>> {
+        let (chain, key) = self.identity()?;
+        let builder = match self.roots()? {
+            Some(roots) => {
+                let verifier = WebPkiClientVerifier::builder(roots).build().map_err(io::Error::other)?;
+                ServerConfig::builder().with_client_cert_verifier(verifier)
+            }
+            None => ServerConfig::builder().with_no_client_auth(),
+        };
+        let config = builder
+            .with_single_cert(chain, key)
+            .map_err(|e| refused(&format!("Private key does not match certificate public key: {e}")))?;
+        Ok(Arc::new(config))
+    }
+}
+
+fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|e| unreadable(path, e))?;
+    certificates.collect::<Result<Vec<_>, _>>().map_err(|e| unreadable(path, e))
+}
+
+pub(super) async fn connect(
+    config: Arc<ClientConfig>,
+    host: &str,
+    tcp: TcpStream,
+) -> io::Result<client::TlsStream<TcpStream>> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|e| io::Error::other(e.to_string()))?;
+    TlsConnector::from(config).connect(name, tcp).await.map_err(handshake_failed)
+}
+
+pub(super) async fn accept(
+    config: Arc<ServerConfig>,
+    tcp: TcpStream,
+) -> io::Result<server::TlsStream<TcpStream>> {
+    TlsAcceptor::from(config).accept(tcp).await.map_err(handshake_failed)
+}
+
+fn handshake_failed(error: io::Error) -> io::Error {
+    if error.raw_os_error().is_some() {
+        return error;
+    }
+    log::warn!(target: "stream_ssl", "TLS handshake: {error}");
+    io::Error::from_raw_os_error(libc::EPROTO)
+}
+
+/// The common name of the peer's certificate, which access control goes by.
+pub(super) fn peer_common_name(stream: &server::TlsStream<TcpStream>) -> Option<String> {
+    let certificate = stream.get_ref().1.peer_certificates()?.first()?;
+    // The last attribute of type 2.5.4.3 is the subject's: the issuer's comes before it in X.509.
+    let oid = [0x06, 0x03, 0x55, 0x04, 0x03];
+    let at = certificate.windows(oid.len()).rposition(|w| w == oid)? + oid.len();
+    let length = usize::from(*certificate.get(at + 1)?);
+    let text = certificate.get(at + 2..at + 2 + length)?;
+    String::from_utf8(text.to_vec()).ok()
+}
+
+/// Believes a server whose certificate the authority issued, whatever its name.
+#[derive(Debug)]
+struct IssuedByAuthority {
+    /// `None` believes everybody.
+    chain_verifier: Option<Arc<WebPkiServerVerifier>>,
+    /// Where the authority of the first peer is written.
+    bootstrap: Option<PathBuf>,
+}
+
+impl IssuedByAuthority {
+    fn write_authority(&self, path: &Path, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+        let fail = |what: String| {
+            log::error!(target: "stream_ssl", "could not bootstrap CA cert: {what}");
+            rustls::Error::General(what)
+        };
+        let Some(root) = chain.last() else {
+            return Err(fail("only one certificate was received".to_owned()));
+        };
+        std::fs::write(path, pem(root))
+            .map_err(|e| fail(format!("creating {} failed: {}", path.display(), crate::error_text(&e))))?;
+        log::info!(target: "stream_ssl", "successfully bootstrapped CA cert to {}", path.display());
+        log::info!(target: "stream_ssl", "killing successful connection to retry using CA cert");
+        Err(rustls::Error::General("retrying with the new CA certificate".to_owned()))
+    }
+}
+
+impl ServerCertVerifier for IssuedByAuthority {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(path) = &self.bootstrap {
+            self.write_authority(path, intermediates)?;
+        }
+        let Some(verifier) = &self.chain_verifier else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        match verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The PEM text of a certificate (RFC 7468).
+fn pem(certificate: &CertificateDer<'_>) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut base64 = String::new();
+    for group in certificate.chunks(3) {
+        let byte = |i: usize| u32::from(group.get(i).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for i in 0..4 {
+            let digit = DIGITS.get((bits >> (18 - 6 * i) & 63) as usize).copied().unwrap_or(b'=');
+            base64.push(if i <= group.len() { digit as char } else { '=' });
+        }
+    }
+    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in base64.as_bytes().chunks(64) {
+        text.push_str(&String::from_utf8_lossy(line));
+        text.push('\n');
+    }
+    text.push_str("-----END CERTIFICATE-----\n");
+    text
+}

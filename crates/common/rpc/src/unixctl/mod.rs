@@ -1,0 +1,16 @@
+//! Control sockets: the door through which `ovs-appctl` reaches a running
+//! program. One JSON-RPC request is one command with words as arguments.
+//!
+//! The program's own loop drives it: [`Server::next`] yields a [`Request`],
+//! and [`Registry::dispatch`] hands it to the command with the loop's state.
+
+mod client;
+mod registry;
+mod server;
+
+pub use client::{Client, transact};
+pub use registry::Registry;
+pub use server::{Request, Responder, Server};
+
+#[cfg(test)]
+mod tests;

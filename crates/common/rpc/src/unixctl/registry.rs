@@ -1,0 +1,141 @@
+//! The commands of a program, by name.
+
+use super::server::{Request, Responder};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+type Sync<C> = Box<dyn Fn(&mut C, &[String]) -> Result<String, String>>;
+type Deferred<C> = Box<dyn Fn(&mut C, &[String], Responder)>;
+
+enum Handler<C> {
+    Sync(Sync<C>),
+    Deferred(Deferred<C>),
+    ListCommands,
+}
+
+struct Command<C> {
+    /// `None` hides the command from listings.
+    usage: Option<&'static str>,
+    min_arguments: usize,
+    max_arguments: usize,
+    handler: Handler<C>,
+}
+
+/// The commands that work on a `C`. A new registry has `list-commands`, `version` and `set-options`.
+pub struct Registry<C> {
+    commands: BTreeMap<&'static str, Command<C>>,
+}
+
+impl<C> std::fmt::Debug for Registry<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.commands.keys()).finish()
+    }
+}
+
+impl<C: 'static> Registry<C> {
+    /// `version` is what the command of that name prints.
+    pub fn new(version: &str) -> Registry<C> {
+        let mut registry = Registry { commands: BTreeMap::new() };
+        let version = version.to_owned();
+        registry.insert("list-commands", Some(""), 0, 0, Handler::ListCommands);
+        registry.insert("help", None, 0, 0, Handler::ListCommands);
+        registry.add("version", "", 0, 0, move |_, _| Ok(version.clone()));
+        // The server answers it before it comes here; the row is for the listing.
+        registry.add("set-options", "[--format text|json]", 1, 2, |_, _| Ok(String::new()));
+        registry
+    }
+
+    fn insert(
+        &mut self,
+        name: &'static str,
+        usage: Option<&'static str>,
+        min: usize,
+        max: usize,
+        handler: Handler<C>,
+    ) {
+        let command = Command { usage, min_arguments: min, max_arguments: max, handler };
+        self.commands.insert(name, command);
+    }
+
+    /// Adds a command that answers before it returns. `min` and `max` count the words after its name.
+    pub fn add(
+        &mut self,
+        name: &'static str,
+        usage: &'static str,
+        min: usize,
+        max: usize,
+        handler: impl Fn(&mut C, &[String]) -> Result<String, String> + 'static,
+    ) {
+        self.insert(name, Some(usage), min, max, Handler::Sync(Box::new(handler)));
+    }
+
+    /// Adds a command that is not listed.
+    pub fn add_hidden(
+        &mut self,
+        name: &'static str,
+        min: usize,
+        max: usize,
+        handler: impl Fn(&mut C, &[String]) -> Result<String, String> + 'static,
+    ) {
+        self.insert(name, None, min, max, Handler::Sync(Box::new(handler)));
+    }
+
+    /// Adds a command that answers when it wants, by its [`Responder`].
+    pub fn add_deferred(
+        &mut self,
+        name: &'static str,
+        usage: &'static str,
+        min: usize,
+        max: usize,
+        handler: impl Fn(&mut C, &[String], Responder) + 'static,
+    ) {
+        self.insert(name, Some(usage), min, max, Handler::Deferred(Box::new(handler)));
+    }
+
+    /// Runs a command, or answers why it cannot be.
+    pub fn dispatch(&self, context: &mut C, request: Request) {
+        let Request { command: name, arguments, json, responder } = request;
+        let Some(command) = self.commands.get(name.as_str()) else {
+            responder.reply(Err(format!(
+                "\"{name}\" is not a valid command (use \"list-commands\" to see a list of valid commands)"
+            )));
+            return;
+        };
+        if arguments.len() < command.min_arguments {
+            let min = command.min_arguments;
+            responder.reply(Err(format!("\"{name}\" command requires at least {min} arguments")));
+        } else if arguments.len() > command.max_arguments {
+            let max = command.max_arguments;
+            responder.reply(Err(format!("\"{name}\" command takes at most {max} arguments")));
+        } else {
+            match &command.handler {
+                Handler::Sync(handler) => responder.reply(handler(context, &arguments)),
+                Handler::Deferred(handler) => handler(context, &arguments, responder),
+                Handler::ListCommands if json => responder.reply_json(self.list_json()),
+                Handler::ListCommands => responder.reply(Ok(self.list())),
+            }
+        }
+    }
+
+    fn list(&self) -> String {
+        let mut text = "The available commands are:\n".to_owned();
+        for (name, command) in &self.commands {
+            if let Some(usage) = command.usage {
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "  {name:<23} {usage}");
+            }
+        }
+        text
+    }
+
+    fn list_json(&self) -> Value {
+        let mut object = Map::new();
+        for (name, command) in &self.commands {
+            if let Some(usage) = command.usage {
+                object.insert((*name).to_owned(), usage.into());
+            }
+        }
+        object.into()
+    }
+}

@@ -1,0 +1,268 @@
+//! The answering side of a control socket: connections, one request of each at a time.
+
+use crate::connection::Connection;
+use crate::dirs;
+use crate::message::Message;
+use crate::stream::{Listener, Tls};
+use base::getopt::{Opt, Order, Parser, Takes};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::task::{Context, Poll};
+use tokio::sync::mpsc;
+
+/// The listening control socket; dropping it removes its file.
+#[derive(Debug)]
+pub struct Server {
+    path: PathBuf,
+    listener: Option<Listener>,
+    connections: BTreeMap<u64, Peer>,
+    next_id: u64,
+    replies: mpsc::UnboundedReceiver<Answer>,
+    reply_sender: mpsc::UnboundedSender<Answer>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    connection: Connection,
+    /// The request that is not answered yet.
+    pending: Option<Value>,
+    /// Replies are wrapped in JSON objects (`ovs-appctl --format json`).
+    json: bool,
+    broken: bool,
+}
+
+#[derive(Debug)]
+struct Answer {
+    peer: u64,
+    result: Result<Value, String>,
+}
+
+/// A command that waits to be run.
+#[derive(Debug)]
+pub struct Request {
+    pub command: String,
+    /// The words after the command's name.
+    pub arguments: Vec<String>,
+    /// The peer asked for replies in JSON.
+    pub json: bool,
+    pub responder: Responder,
+}
+
+/// The right, and the duty, to answer one request. It may be kept, and sent to another thread.
+#[derive(Debug)]
+pub struct Responder {
+    peer: u64,
+    sender: mpsc::UnboundedSender<Answer>,
+    answered: bool,
+}
+
+impl Responder {
+    /// Answers with text: what the command prints, or why it failed.
+    pub fn reply(mut self, result: Result<String, String>) {
+        self.answer(result.map(Value::from));
+    }
+
+    /// Answers a peer that asked for JSON.
+    pub fn reply_json(mut self, value: Value) {
+        self.answer(Ok(json!({ "\u{0}json": value })));
+    }
+
+    fn answer(&mut self, result: Result<Value, String>) {
+        self.answered = true;
+        // A server that is gone has no peers to answer.
+        let _ = self.sender.send(Answer { peer: self.peer, result });
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.answer(Err("the command was given up".to_owned()));
+        }
+    }
+}
+
+impl Server {
+    /// Listens at `path`, by default `RUNDIR/PROGRAM.PID.ctl`; "none" listens nowhere. Needs a runtime.
+    pub async fn new(path: Option<&str>, program: &str) -> io::Result<Server> {
+        let rundir = dirs::rundir();
+        let default = format!("{program}.{}.ctl", std::process::id());
+        let absolute = dirs::absolute(&rundir, path.unwrap_or(&default));
+        let listener = if path == Some("none") {
+            None
+        } else {
+            let name = format!("punix:{}", absolute.display());
+            Some(Listener::bind(&name, 0, &Tls::default()).await?)
+        };
+        let (reply_sender, replies) = mpsc::unbounded_channel();
+        Ok(Server {
+            path: absolute,
+            listener,
+            connections: BTreeMap::new(),
+            next_id: 0,
+            replies,
+            reply_sender,
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The next command that somebody wants to be run. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Request {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Writes out all answers given so far, for a program that is about to end.
+    pub async fn flush(&mut self) {
+        self.take_answers(None);
+        for peer in self.connections.values_mut() {
+            // A peer that went away does not need its answer.
+            let _ = peer.connection.flush().await;
+        }
+    }
+
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Request> {
+        self.accept(cx);
+        loop {
+            self.take_answers(Some(cx));
+            let Some((id, command, arguments)) = self.poll_peers(cx) else {
+                return Poll::Pending;
+            };
+            let Some(peer) = self.connections.get_mut(&id) else { continue };
+            if command == "set-options" {
+                let result = set_options(peer, arguments).map(Value::from);
+                // The receiver is ours and alive.
+                let _ = self.reply_sender.send(Answer { peer: id, result });
+                continue;
+            }
+            let responder = Responder { peer: id, sender: self.reply_sender.clone(), answered: false };
+            return Poll::Ready(Request { command, arguments, json: peer.json, responder });
+        }
+    }
+
+    fn accept(&mut self, cx: &mut Context<'_>) {
+        while let Some(listener) = &self.listener {
+            let Poll::Ready(accepted) = listener.poll_accept(cx) else { return };
+            let incoming = match accepted {
+                Ok(incoming) => incoming,
+                Err(e) => {
+                    log::warn!(target: "unixctl", "{}: accept: {}", self.path.display(), crate::error_text(&e));
+                    return;
+                }
+            };
+            // A unix stream is complete as it is accepted.
+            let mut finish = Box::pin(incoming.finish());
+            if let Poll::Ready(Ok(stream)) = finish.as_mut().poll(cx) {
+                let connection = Connection::new(stream);
+                let peer = Peer { connection, pending: None, json: false, broken: false };
+                self.connections.insert(self.next_id, peer);
+                self.next_id += 1;
+            }
+        }
+    }
+
+    fn take_answers(&mut self, mut cx: Option<&mut Context<'_>>) {
+        loop {
+            let answer = match &mut cx {
+                Some(cx) => match self.replies.poll_recv(cx) {
+                    Poll::Ready(Some(answer)) => answer,
+                    _ => return,
+                },
+                None => match self.replies.try_recv() {
+                    Ok(answer) => answer,
+                    Err(_) => return,
+                },
+            };
+            if let Some(peer) = self.connections.get_mut(&answer.peer) {
+                peer.answer(answer.result);
+            }
+        }
+    }
+
+    /// Moves bytes; the first whole command is returned.
+    fn poll_peers(&mut self, cx: &mut Context<'_>) -> Option<(u64, String, Vec<String>)> {
+        let mut found = None;
+        for (&id, peer) in &mut self.connections {
+            if let Some((command, arguments)) = peer.poll(cx) {
+                found = Some((id, command, arguments));
+                break;
+            }
+        }
+        self.connections.retain(|_, peer| !peer.broken);
+        found
+    }
+}
+
+impl Peer {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Option<(String, Vec<String>)> {
+        if let Poll::Ready(Err(_)) = self.connection.poll_flush(cx) {
+            self.broken = true;
+            return None;
+        }
+        while self.pending.is_none() {
+            let Poll::Ready(received) = self.connection.poll_receive(cx) else { return None };
+            match received {
+                Ok(Message::Request { method, params, id }) => {
+                    self.pending = Some(id);
+                    let words: Option<Vec<String>> =
+                        params.iter().map(|p| p.as_str().map(str::to_owned)).collect();
+                    if let Some(words) = words {
+                        return Some((method, words));
+                    }
+                    self.answer(Err(format!("\"{method}\" command has non-string argument")));
+                }
+                Ok(other) => {
+                    log::warn!(target: "unixctl",
+                        "{}: received unexpected {} message", self.connection.name(), other.kind());
+                    self.broken = true;
+                    return None;
+                }
+                Err(_) => {
+                    self.broken = true;
+                    return None;
+                }
+            }
+            if let Poll::Ready(Err(_)) = self.connection.poll_flush(cx) {
+                self.broken = true;
+            }
+        }
+        None
+    }
+
+    fn answer(&mut self, result: Result<Value, String>) {
+        let Some(id) = self.pending.take() else { return };
+        let message = match result {
+            Err(error) => Message::Error { error: error.into(), id },
+            Ok(Value::Object(mut wrapped)) if wrapped.contains_key("\u{0}json") => {
+                let result = wrapped.swap_remove("\u{0}json").unwrap_or_default();
+                Message::Reply { result, id }
+            }
+            Ok(text) if self.json => {
+                Message::Reply { result: json!({"reply": text, "reply-format": "plain"}), id }
+            }
+            Ok(result) => Message::Reply { result, id },
+        };
+        self.connection.send(&message);
+    }
+}
+
+fn set_options(peer: &mut Peer, arguments: Vec<String>) -> Result<String, String> {
+    const OPTIONS: &[Opt<()>] = &[Opt::long("format", Takes::Argument, ())];
+    if arguments.is_empty() {
+        return Err("\"set-options\" command requires at least 1 arguments".to_owned());
+    }
+    let mut parser = Parser::new("", OPTIONS, Order::Permute, arguments);
+    while let Some(item) = parser.next() {
+        let format = item.map_err(|e| e.to_string())?.argument.unwrap_or_default();
+        peer.json = match format.to_ascii_lowercase().as_str() {
+            "json" => true,
+            "text" => false,
+            _ => return Err(format!("option format has invalid value {format}")),
+        };
+    }
+    Ok(String::new())
+}

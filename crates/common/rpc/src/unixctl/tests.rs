@@ -1,0 +1,88 @@
+use super::*;
+use serde_json::{Value, json};
+
+#[derive(Default)]
+struct State {
+    kept: Vec<Responder>,
+    count: u32,
+}
+
+fn registry() -> Registry<State> {
+    let mut registry = Registry::new("x (Open vSwitch) 1");
+    registry.add("count", "[STEP]", 0, 1, |state: &mut State, arguments| {
+        let step = arguments.first().map_or(Ok(1), |a| a.parse::<u32>());
+        state.count += step.map_err(|_| "bad step".to_owned())?;
+        Ok(state.count.to_string())
+    });
+    registry.add_deferred("wait", "", 0, 0, |state: &mut State, _, responder| state.kept.push(responder));
+    registry
+}
+
+fn run(test: impl AsyncFn(&str)) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ctl").display().to_string();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut server = Server::new(Some(&path), "x").await.unwrap();
+        let (registry, mut state) = (registry(), State::default());
+        let serve = async {
+            loop {
+                let request = server.next().await;
+                let release = request.command == "count";
+                registry.dispatch(&mut state, request);
+                if release {
+                    state.kept.drain(..).for_each(|r| r.reply(Ok("at last".into())));
+                }
+            }
+        };
+        tokio::select! {
+            () = serve => {}
+            () = test(&path) => {}
+        }
+    });
+}
+
+async fn ask(path: &str, command: &str, arguments: &[&str]) -> Result<Value, Value> {
+    let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+    Client::connect(path).await.unwrap().transact(command, &arguments).await.unwrap()
+}
+
+#[test]
+fn commands_run_or_say_why_not() {
+    run(async |path| {
+        assert_eq!(ask(path, "count", &["2"]).await, Ok(json!("2")));
+        assert_eq!(ask(path, "count", &[]).await, Ok(json!("3")));
+        assert_eq!(ask(path, "count", &["x"]).await, Err(json!("bad step")));
+        assert_eq!(
+            ask(path, "count", &["1", "2"]).await,
+            Err(json!("\"count\" command takes at most 1 arguments"))
+        );
+        let unknown =
+            "\"foo\" is not a valid command (use \"list-commands\" to see a list of valid commands)";
+        assert_eq!(ask(path, "foo", &[]).await, Err(json!(unknown)));
+        assert_eq!(ask(path, "version", &[]).await, Ok(json!("x (Open vSwitch) 1")));
+        let list = "The available commands are:\n  count                   [STEP]\n  list-commands           \n  \
+                    set-options             [--format text|json]\n  version                 \n  wait                    \n";
+        assert_eq!(ask(path, "list-commands", &[]).await, Ok(json!(list)));
+    });
+}
+
+#[test]
+fn an_answer_may_come_later_and_in_json() {
+    run(async |path| {
+        let mut waiting = Client::connect(path).await.unwrap();
+        let format = ["--format".to_owned(), "json".to_owned()];
+        assert_eq!(
+            waiting.transact("set-options", &format).await.unwrap(),
+            Ok(json!({"reply": "", "reply-format": "plain"}))
+        );
+        let wait = waiting.transact("wait", &[]);
+        let release = async {
+            // The second command finds the first one waiting, as commands are run in their order.
+            ask(path, "count", &[]).await.unwrap();
+            ask(path, "count", &[]).await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(wait, release);
+        assert_eq!(answer.unwrap(), Ok(json!({"reply": "at last", "reply-format": "plain"})));
+    });
+}

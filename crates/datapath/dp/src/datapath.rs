@@ -1,0 +1,322 @@
+//! What a datapath offers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base::{DpPort, MacAddr, Timestamp};
+use flow::{FlowKey, FlowMask};
+
+use crate::{Action, Packet, Upcall};
+
+/// A flow's unique id.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Ufid(pub u128);
+
+impl fmt::Display for Ufid {
+    /// As `ufid:xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let v = self.0;
+        write!(
+            f,
+            "ufid:{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            (v >> 96) as u32,
+            (v >> 80) as u16,
+            (v >> 64) as u16,
+            (v >> 48) as u16,
+            v & 0xffff_ffff_ffff
+        )
+    }
+}
+
+impl fmt::Debug for Ufid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Ufid {
+    /// The id of the megaflow that a packet with `key` makes.
+    pub fn of(key: &FlowKey) -> Ufid {
+        let (mut a, mut b) = (0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344);
+        for (index, &word) in key.words().iter().enumerate() {
+            if word != 0 {
+                a = flow::extract::mix(a, word.wrapping_add(index as u64));
+                b = flow::extract::mix(b, word ^ (index as u64) << 56);
+            }
+        }
+        Ufid(u128::from(a) << 64 | u128::from(b))
+    }
+}
+
+/// Who forwards: the threads that share no table. The control thread is one too.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum WorkerId {
+    /// Whoever calls [`Datapath::execute`] or feeds a dummy port.
+    Main,
+    /// A worker by number.
+    Worker(u32),
+}
+
+/// The port that shall be made.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PortSpec {
+    pub name: String,
+    /// As in the database: "system" (or empty), "internal", "tap", "dummy", "dummy-internal", "dummy-pmd",
+    /// "vxlan", "geneve", "gre", …
+    pub kind: String,
+    /// The number wished for.
+    pub number: Option<DpPort>,
+    /// The `options` column.
+    pub options: Vec<(String, String)>,
+}
+
+impl PortSpec {
+    pub fn new(name: &str, kind: &str) -> PortSpec {
+        PortSpec { name: name.into(), kind: kind.into(), ..PortSpec::default() }
+    }
+
+    pub fn option(&self, key: &str) -> Option<&str> {
+        self.options.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+}
+
+/// A port as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PortInfo {
+    pub number: DpPort,
+    pub name: String,
+    pub kind: String,
+    pub mac: MacAddr,
+    pub mtu: u32,
+    pub ifindex: u32,
+    /// Administratively up.
+    pub is_up: bool,
+    /// Carrier.
+    pub has_link: bool,
+    pub link_resets: u64,
+    pub speed_mbps: u32,
+    pub is_full_duplex: bool,
+    /// The device is there; false after it vanished from under the port.
+    pub is_present: bool,
+}
+
+/// A port's counters; `None` where the device has no such counter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PortStats {
+    pub rx_packets: u64,
+    pub tx_packets: u64,
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+    pub rx_dropped: u64,
+    pub tx_dropped: u64,
+    pub rx_errors: u64,
+    pub tx_errors: u64,
+    pub multicast: u64,
+    pub collisions: u64,
+    pub rx_length_errors: u64,
+    pub rx_over_errors: u64,
+    pub rx_crc_errors: u64,
+    pub rx_frame_errors: u64,
+    pub rx_fifo_errors: u64,
+    pub rx_missed_errors: u64,
+}
+
+/// A flow's counters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FlowStats {
+    pub packets: u64,
+    pub bytes: u64,
+    /// The last packet's time, or `None` when there was none.
+    pub used: Option<Timestamp>,
+    /// All TCP flags seen, or-ed.
+    pub tcp_flags: u16,
+}
+
+/// A megaflow as it is.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    pub ufid: Ufid,
+    pub worker: WorkerId,
+    /// The key that made the flow, of which only the bits in `mask` count.
+    pub key: Arc<FlowKey>,
+    pub mask: Arc<FlowMask>,
+    pub actions: Arc<[Action]>,
+    pub stats: FlowStats,
+}
+
+/// May the flow be new, may it exist?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PutMode {
+    Create,
+    Modify,
+    CreateOrModify,
+}
+
+/// A megaflow to install or change.
+#[derive(Clone, Debug)]
+pub struct FlowPut {
+    /// `None`: derived from the key.
+    pub ufid: Option<Ufid>,
+    /// `None`: every worker that has it, or all of them for a new one.
+    pub worker: Option<WorkerId>,
+    pub key: FlowKey,
+    pub mask: FlowMask,
+    pub actions: Arc<[Action]>,
+    pub mode: PutMode,
+    /// Start the counters anew.
+    pub zero_stats: bool,
+}
+
+/// A packet to act upon as if it had been received.
+#[derive(Debug)]
+pub struct Execute<'a> {
+    /// With its metadata; consumed by the actions.
+    pub packet: Packet,
+    pub actions: &'a [Action],
+    pub now: Timestamp,
+}
+
+/// A datapath's counters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DpStats {
+    /// Packets that a flow matched.
+    pub hits: u64,
+    /// Packets that went up.
+    pub missed: u64,
+    /// Packets lost on their way up.
+    pub lost: u64,
+    pub flows: u64,
+    pub masks: u64,
+    /// Hits of the exact-match cache, the signature cache and the megaflow table.
+    pub exact_hits: u64,
+    pub signature_hits: u64,
+    pub megaflow_hits: u64,
+    /// Subtables searched by all megaflow hits.
+    pub subtable_lookups: u64,
+    pub recirculated: u64,
+    pub lost_upcalls: u64,
+    pub successful_upcalls: u64,
+}
+
+/// Why a datapath refused.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum DpError {
+    #[error("no port {0}")]
+    NoPort(DpPort),
+    #[error("no port named {0}")]
+    NoPortName(String),
+    /// EEXIST / EBUSY.
+    #[error("port {0} already exists")]
+    PortExists(String),
+    #[error("port number {0} is taken")]
+    NumberTaken(DpPort),
+    #[error("could not open network device {name} ({reason})")]
+    Open { name: String, reason: String, errno: i32 },
+    #[error("unknown port type {0}")]
+    UnknownKind(String),
+    #[error("flow exists")]
+    FlowExists,
+    #[error("no such flow")]
+    NoFlow,
+    #[error("the flow table is full")]
+    TableFull,
+    #[error("{0}")]
+    Unsupported(String),
+    #[error("{what}: {reason}")]
+    Device { what: String, reason: String, errno: i32 },
+}
+
+impl DpError {
+    /// The error number by which programs tell it (`ovs_strerror`).
+    pub fn errno(&self) -> i32 {
+        match self {
+            DpError::NoPort(_) | DpError::NoPortName(_) => 19,
+            DpError::PortExists(_) | DpError::FlowExists => 17,
+            DpError::NumberTaken(_) => 16,
+            DpError::Open { errno, .. } | DpError::Device { errno, .. } => *errno,
+            DpError::UnknownKind(_) => 97,
+            DpError::NoFlow => 2,
+            DpError::TableFull => 28,
+            DpError::Unsupported(_) => 95,
+        }
+    }
+}
+
+/// A datapath. Shared by all threads; every call may block for a batch of packets.
+pub trait Datapath: Send + Sync {
+    /// "netdev" or "system".
+    fn kind(&self) -> &str;
+    fn name(&self) -> &str;
+
+    /// Makes the port and its device, and starts to receive on it.
+    fn add_port(&self, spec: &PortSpec) -> Result<DpPort, DpError>;
+    fn del_port(&self, port: DpPort) -> Result<(), DpError>;
+    fn port(&self, port: DpPort) -> Option<PortInfo>;
+    fn port_by_name(&self, name: &str) -> Option<PortInfo>;
+    /// In the order of their numbers.
+    fn ports(&self) -> Vec<PortInfo>;
+    fn port_stats(&self, port: DpPort) -> Result<PortStats, DpError>;
+    /// Changes MTU, MAC or administrative state where `Some`.
+    fn configure_port(
+        &self,
+        port: DpPort,
+        mtu: Option<u32>,
+        mac: Option<MacAddr>,
+        up: Option<bool>,
+    ) -> Result<(), DpError>;
+    /// A number that changes whenever a port came, went or changed its state.
+    fn port_epoch(&self) -> u64;
+
+    /// From here on misses go through this door; before, they are dropped.
+    fn set_upcall(&self, upcall: Option<Arc<dyn Upcall>>);
+
+    fn flow_put(&self, put: &FlowPut) -> Result<(), DpError>;
+    /// `worker` `None`: from every worker. The counters at the end, summed up.
+    fn flow_del(&self, ufid: Ufid, worker: Option<WorkerId>) -> Result<FlowStats, DpError>;
+    fn flow_get(&self, ufid: Ufid, worker: Option<WorkerId>) -> Option<Flow>;
+    /// Calls `visit` with every flow, in chunks that let packets through in
+    /// between; a flow that comes or goes meanwhile may or may not be seen.
+    /// No lock is held during the call.
+    fn flow_dump(&self, visit: &mut dyn FnMut(Flow));
+    fn flow_flush(&self);
+
+    /// Runs the actions on the calling thread; packets have left when it returns.
+    fn execute(&self, execute: Execute<'_>) -> Result<(), DpError>;
+
+    fn stats(&self) -> DpStats;
+    /// Lines for `dpif-netdev/pmd-stats-show`.
+    fn worker_stats(&self) -> Vec<(WorkerId, DpStats)>;
+
+    /// Meters: rates in `kbps` or packets per second with bursts; see OpenFlow 1.3 §5.7.
+    fn set_meter(&self, meter: u32, config: Option<Meter>) -> Result<(), DpError>;
+    fn meter_stats(&self, meter: u32) -> Option<MeterStats>;
+
+    /// Members of bond `bond`, one datapath port per hash bucket; empty removes it.
+    fn set_bond(&self, bond: u32, buckets: Vec<DpPort>);
+
+    /// Hands `packet` to a dummy port as received; it is processed when the call returns.
+    fn receive(&self, port: DpPort, packet: Packet, now: Timestamp) -> Result<(), DpError>;
+}
+
+/// A meter's configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Meter {
+    /// Count packets, else kilobits.
+    pub is_pktps: bool,
+    pub bands: Vec<MeterBand>,
+}
+
+/// A drop band: over `rate` (kbit/s or packets/s) with `burst` (kbit or packets), drop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MeterBand {
+    pub rate: u32,
+    pub burst: u32,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct MeterStats {
+    pub packets_in: u64,
+    pub bytes_in: u64,
+    /// Packets and bytes each band dropped.
+    pub bands: Vec<(u64, u64)>,
+}

@@ -1,0 +1,248 @@
+//! Running actions on a packet.
+//!
+//! [`execute`] does all that needs the packet alone: rewriting, pushing,
+//! popping, sampling, truncating. What needs the datapath (output,
+//! recirculation, connection tracking, meters, tunnels, upcalls) it asks of
+//! an [`Executor`], which `dp-user` implements for its workers.
+
+use std::sync::Arc;
+
+use base::DpPort;
+
+use crate::{Action, Conntrack, Packet, PushTunnel, Userspace};
+
+mod hash;
+mod rewrite;
+mod tags;
+
+/// Why a packet was dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DropReason {
+    /// A flow says so.
+    Explicit,
+    /// The upcall's outcome was to drop, for a reason of the translation.
+    Translation(u32),
+    /// No upcall handler, or it failed.
+    Upcall,
+    /// The output port does not exist or cannot send.
+    NoPort,
+    RecirculationDepth,
+    Meter,
+    TunnelPush,
+    TunnelPop,
+    NshDecap,
+    Conntrack,
+    /// A sample that was not taken; not an error.
+    Sample,
+}
+
+/// The datapath's part in executing actions.
+pub trait Executor {
+    /// Sends the packet. `packet.trunc` has been applied.
+    fn output(&mut self, port: DpPort, packet: Packet);
+    /// Sends the packet to the member of bond `bond` that its hash chooses.
+    fn lb_output(&mut self, bond: u32, packet: Packet);
+    /// Hands a copy up. Returns the steps to run on it, if any.
+    fn userspace(
+        &mut self,
+        packet: &mut Packet,
+        action: &Userspace,
+        rest: &[Action],
+    ) -> Option<Arc<[Action]>>;
+    /// Looks the packet up anew, `packet.metadata.recirc_id` being set.
+    fn recirculate(&mut self, packet: Packet);
+    /// Tracks the packet's connection; `None`: it was consumed.
+    fn conntrack(&mut self, packet: Packet, action: &Conntrack) -> Option<Packet>;
+    /// Whether the meter lets the packet pass.
+    fn meter(&mut self, packet: &Packet, meter: u32) -> bool;
+    /// Puts the tunnel's headers before the packet; `None`: it failed.
+    fn tunnel_push(&mut self, packet: Packet, push: &PushTunnel) -> Option<Packet>;
+    /// Takes the tunnel's headers off and processes the packet as one that came in at `port`.
+    fn tunnel_pop(&mut self, packet: Packet, port: DpPort);
+    /// A number of 32 random bits.
+    fn random(&mut self) -> u32;
+    /// The packet ends here.
+    fn dropped(&mut self, packet: Packet, reason: DropReason);
+    /// A copy of a packet, from a pool if there is one.
+    fn duplicate(&mut self, packet: &Packet) -> Packet {
+        packet.clone()
+    }
+    /// Takes a packet that is not needed any more.
+    fn recycle(&mut self, packet: Packet) {
+        drop(packet);
+    }
+}
+
+/// How deep lists in steps may stand in each other.
+const MAX_DEPTH: u32 = 32;
+
+/// Runs `actions` on `packet` and consumes it.
+pub fn execute<E: Executor + ?Sized>(executor: &mut E, packet: Packet, actions: &[Action]) {
+    run(executor, packet, actions, 0);
+}
+
+fn run<E: Executor + ?Sized>(executor: &mut E, mut packet: Packet, actions: &[Action], depth: u32) {
+    if actions.is_empty() {
+        executor.dropped(packet, DropReason::Explicit);
+        return;
+    }
+    for (index, action) in actions.iter().enumerate() {
+        let rest = actions.get(index + 1..).unwrap_or(&[]);
+        match step(executor, packet, action, rest, depth) {
+            Some(left) => packet = left,
+            None => return,
+        }
+    }
+    executor.recycle(packet);
+}
+
+/// One step; the packet as it is for the next one, or `None` when it is gone.
+fn step<E: Executor + ?Sized>(
+    executor: &mut E,
+    mut packet: Packet,
+    action: &Action,
+    rest: &[Action],
+    depth: u32,
+) -> Option<Packet> {
+    let is_last = rest.is_empty();
+    match action {
+        Action::Output(port) => return hand_over(executor, packet, is_last, |e, p| e.output(*port, p)),
+        Action::LbOutput(bond) => return hand_over(executor, packet, is_last, |e, p| e.lb_output(*bond, p)),
+        Action::Recirc(id) => {
+            return hand_over(executor, packet, is_last, |e, mut p| {
+                p.metadata.recirc_id = *id;
+                e.recirculate(p);
+            });
+        }
+        Action::TunnelPop(port) => {
+            return hand_over(executor, packet, is_last, |e, p| e.tunnel_pop(p, *port));
+        }
+        Action::Userspace(up) => {
+            let mut copy = executor.duplicate(&packet);
+            truncate(&mut copy);
+            packet.trunc = None;
+            match executor.userspace(&mut copy, up, if up.include_actions { rest } else { &[] }) {
+                Some(actions) if !actions.is_empty() => run(executor, copy, &actions, depth + 1),
+                _ => executor.recycle(copy),
+            }
+        }
+        Action::Sample { probability, actions } => {
+            let is_taken = *probability == u32::MAX || executor.random() < *probability;
+            if is_taken {
+                return nested(executor, packet, actions, is_last, depth);
+            }
+        }
+        Action::Clone(actions) => return nested(executor, packet, actions, is_last, depth),
+        Action::CheckPktLen { size, greater, less_equal } => {
+            let chosen = if wire_len(&packet) > usize::from(*size) { greater } else { less_equal };
+            return nested(executor, packet, chosen, is_last, depth);
+        }
+        Action::DecTtl(at_end) => {
+            if !rewrite::decrement_ttl(&mut packet) {
+                run_bounded(executor, packet, at_end, depth);
+                return None;
+            }
+        }
+        Action::Ct(ct) => return executor.conntrack(packet, ct),
+        Action::CtClear => packet.metadata.ct = None,
+        Action::Meter(meter) => {
+            if !executor.meter(&packet, *meter) {
+                executor.dropped(packet, DropReason::Meter);
+                return None;
+            }
+        }
+        Action::TunnelPush(push) => return executor.tunnel_push(packet, push),
+        Action::Trunc(max) => packet.trunc = Some(*max),
+        Action::Set(set) => rewrite::set(&mut packet, set),
+        Action::PushVlan { tpid, tci } => tags::push_vlan(&mut packet, *tpid, *tci),
+        Action::PopVlan => tags::pop_vlan(&mut packet),
+        Action::PushMpls { entry, ether_type } => tags::push_mpls(&mut packet, *entry, *ether_type),
+        Action::PopMpls { ether_type } => tags::pop_mpls(&mut packet, *ether_type),
+        Action::AddMpls { entry, ether_type, is_l3 } => {
+            tags::add_mpls(&mut packet, *entry, *ether_type, *is_l3)
+        }
+        Action::PushEth { src, dst } => tags::push_eth(&mut packet, *src, *dst),
+        Action::PopEth => tags::pop_eth(&mut packet),
+        Action::PushNsh { key, metadata } => tags::push_nsh(&mut packet, key, metadata),
+        Action::PopNsh => {
+            if !tags::pop_nsh(&mut packet) {
+                executor.dropped(packet, DropReason::NshDecap);
+                return None;
+            }
+        }
+        Action::Hash { algorithm, basis } => {
+            packet.metadata.dp_hash = hash::hash(&packet, *algorithm, *basis)
+        }
+        // No psample group in userspace.
+        Action::Psample { .. } => {}
+        Action::Drop(reason) => {
+            executor.dropped(packet, *reason);
+            return None;
+        }
+    }
+    Some(packet)
+}
+
+/// Gives the packet, or a copy when it is still needed, to `take`.
+fn hand_over<E: Executor + ?Sized>(
+    executor: &mut E,
+    mut packet: Packet,
+    is_last: bool,
+    take: impl FnOnce(&mut E, Packet),
+) -> Option<Packet> {
+    if is_last {
+        truncate(&mut packet);
+        take(executor, packet);
+        return None;
+    }
+    let mut copy = executor.duplicate(&packet);
+    truncate(&mut copy);
+    packet.trunc = None;
+    take(executor, copy);
+    Some(packet)
+}
+
+fn nested<E: Executor + ?Sized>(
+    executor: &mut E,
+    packet: Packet,
+    actions: &[Action],
+    is_last: bool,
+    depth: u32,
+) -> Option<Packet> {
+    if is_last {
+        run_bounded(executor, packet, actions, depth);
+        return None;
+    }
+    let copy = executor.duplicate(&packet);
+    run_bounded(executor, copy, actions, depth);
+    Some(packet)
+}
+
+fn run_bounded<E: Executor + ?Sized>(executor: &mut E, packet: Packet, actions: &[Action], depth: u32) {
+    if depth >= MAX_DEPTH {
+        executor.dropped(packet, DropReason::RecirculationDepth);
+    } else {
+        run(executor, packet, actions, depth + 1);
+    }
+}
+
+fn truncate(packet: &mut Packet) {
+    if let Some(max) = packet.trunc.take()
+        && packet.len() > max as usize
+    {
+        packet.set_len(max as usize);
+        // What was to be completed over the whole packet cannot be any more.
+        packet.offload = crate::Offload::default();
+    }
+}
+
+/// The length a packet of the train has on the wire.
+fn wire_len(packet: &Packet) -> usize {
+    match packet.offload.segmentation {
+        Some(seg) => packet.len().min(usize::from(seg.header_len) + usize::from(seg.size)),
+        None => packet.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,35 @@
+//! The datapath contract: what every kind of datapath offers, whoever moves the packets.
+//!
+//! Enters: configuration (ports, flows) and packets to execute. Leaves:
+//! upcalls for packets that no flow knows, statistics, packets at ports.
+//!
+//! - [`Datapath`] is the trait that `dp-user` implements and that `bridge`,
+//!   `flowsync` and `dpctl` call; [`Upcall`] is the door it calls back through.
+//! - [`Action`] is one step of what shall happen to a packet; [`execute`]
+//!   runs steps on a [`Packet`].
+//! - [`text`] writes and reads flow keys and actions as operators see them
+//!   (`ovs-appctl dpctl/dump-flows`).
+//!
+//! Not here: which packets come and go where (`netdev`), the flow tables and
+//! caches (`dp-user`), why an action was chosen (`pipeline`).
+
+mod action;
+mod attr;
+mod datapath;
+pub mod execute;
+mod packet;
+pub mod text;
+mod upcall;
+
+pub use action::{
+    Action, Conntrack, Cookie, HashAlgorithm, Nat, NatKind, NatRange, PushTunnel, SampleDirection, Set,
+    SlowPath, Userspace,
+};
+pub use attr::Attr;
+pub use datapath::{
+    Datapath, DpError, DpStats, Execute, Flow, FlowPut, FlowStats, Meter, MeterBand, MeterStats, PortInfo,
+    PortSpec, PortStats, PutMode, Ufid, WorkerId,
+};
+pub use execute::{DropReason, Executor, execute};
+pub use packet::{HEADROOM, Offload, Packet, Segmentation};
+pub use upcall::{Upcall, UpcallOutcome, UpcallPacket};

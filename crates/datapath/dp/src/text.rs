@@ -1,0 +1,72 @@
+//! Flow keys and actions as operators see them.
+//!
+//! `recirc_id(0),in_port(1),packet_type(ns=0,id=0),eth(src=…),…` and
+//! `push_vlan(vid=1,pcp=0),2`: the forms of `ovs-appctl dpctl/dump-flows`,
+//! `ofproto/trace` and `netdev-dummy/receive`, byte for byte those of the
+//! reference. [`format_key`] and [`parse_key`] are for keys,
+//! [`format_actions`] and [`parse_actions`] for actions.
+
+use std::collections::HashMap;
+
+use base::DpPort;
+
+mod action_format;
+mod action_parse;
+mod key_format;
+mod key_parse;
+mod scan;
+mod tunnel_format;
+mod tunnel_parse;
+mod values;
+
+pub use action_format::format_actions;
+pub use action_parse::parse_actions;
+pub use key_format::{format_attr, format_key};
+pub use key_parse::parse_key;
+
+/// Names of ports, to show and to read in place of numbers.
+#[derive(Clone, Debug, Default)]
+pub struct PortNames {
+    names: HashMap<u32, String>,
+    numbers: HashMap<String, u32>,
+}
+
+impl PortNames {
+    pub fn new() -> PortNames {
+        PortNames::default()
+    }
+
+    pub fn insert(&mut self, port: DpPort, name: &str) {
+        self.names.insert(port.0, name.to_owned());
+        self.numbers.insert(name.to_owned(), port.0);
+    }
+
+    pub fn name(&self, port: DpPort) -> Option<&str> {
+        self.names.get(&port.0).map(String::as_str)
+    }
+
+    pub fn number(&self, name: &str) -> Option<DpPort> {
+        self.numbers.get(name).copied().map(DpPort)
+    }
+}
+
+impl FromIterator<(DpPort, String)> for PortNames {
+    fn from_iter<T: IntoIterator<Item = (DpPort, String)>>(iter: T) -> Self {
+        let mut out = PortNames::new();
+        for (port, name) in iter {
+            out.insert(port, &name);
+        }
+        out
+    }
+}
+
+/// The text is no flow key, or no list of actions.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("syntax error at {at}")]
+pub struct ParseError {
+    /// The text from the word on that was not understood.
+    pub at: String,
+}
+
+#[cfg(test)]
+mod tests;

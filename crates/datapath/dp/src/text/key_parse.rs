@@ -1,0 +1,425 @@
+//! Flow keys from text.
+
+use base::DpPort;
+use flow::{DL_TYPE_NONE, FlowKey, FlowMask, MAX_MPLS, Slot, VLAN_CFI, frag, slot};
+use wire::ethernet;
+
+use super::scan::{Result, Scan};
+use super::tunnel_parse;
+use super::values::{CT_STATE, TCP_FLAGS};
+use super::{ParseError, PortNames};
+use crate::{Attr, Ufid};
+
+/// How a value is read.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Number,
+    Ip4,
+    Ip6,
+    Mac,
+    Fragment,
+}
+
+/// The key and the mask that `text` tells of.
+///
+/// What the text does not name is zero and wildcarded; what it names without
+/// a mask is exact. A leading `ufid:…` is skipped. `packet_type` and
+/// `eth_type` that are missing mean Ethernet and a frame without type.
+pub fn parse_key(
+    text: &str,
+    ports: Option<&PortNames>,
+) -> std::result::Result<(FlowKey, FlowMask), ParseError> {
+    let mut key = KeyParser::new(ports);
+    let mut scan = Scan::new(text);
+    loop {
+        scan.skip_delimiters();
+        if scan.is_end() {
+            break;
+        }
+        if scan.take("ufid:") {
+            parse_ufid_digits(scan.word()).map_or_else(|| scan.error(), Ok)?;
+            continue;
+        }
+        let before = scan;
+        if key.attr(&mut scan, 0).is_err() {
+            return before.error();
+        }
+    }
+    key.finish();
+    Ok((key.key, key.mask))
+}
+
+/// `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
+pub(super) fn parse_ufid_digits(text: &str) -> Option<Ufid> {
+    let lens: Vec<usize> = text.split('-').map(str::len).collect();
+    let digits = text.replace('-', "");
+    (lens == [8, 4, 4, 4, 12]).then(|| u128::from_str_radix(&digits, 16).ok())?.map(Ufid)
+}
+
+pub(super) struct KeyParser<'a> {
+    pub(super) key: FlowKey,
+    pub(super) mask: FlowMask,
+    ports: Option<&'a PortNames>,
+    /// The attribute parsed last.
+    pub(super) attr: Option<Attr>,
+    has_eth_type: bool,
+    has_ethernet: bool,
+}
+
+impl<'a> KeyParser<'a> {
+    pub(super) fn new(ports: Option<&'a PortNames>) -> KeyParser<'a> {
+        KeyParser {
+            key: FlowKey::new(),
+            mask: FlowMask::new(),
+            ports,
+            attr: None,
+            has_eth_type: false,
+            has_ethernet: false,
+        }
+    }
+
+    fn finish(&mut self) {
+        if !self.has_eth_type {
+            self.key.set_dl_type(DL_TYPE_NONE);
+        }
+        if !self.has_ethernet
+            && self.key.packet_type() == 0
+            && self.has_eth_type
+            && self.mask.bits(slot::PACKET_TYPE) == 0
+        {
+            // Without eth() the packet begins at L3.
+            self.key.set_packet_type(1 << 16 | u32::from(self.key.dl_type()));
+        }
+    }
+
+    /// One `name(…)`; `depth` counts the tags around it.
+    pub(super) fn attr(&mut self, scan: &mut Scan<'_>, depth: usize) -> Result<()> {
+        let before = *scan;
+        let name = scan.span(|c| c.is_ascii_alphanumeric() || c == '_');
+        scan.expect("(")?;
+        if name == "encap" {
+            return self.encap(scan, depth);
+        }
+        let attr = attr_by_name(name).map_or_else(|| before.error(), Ok)?;
+        self.attr = Some(attr);
+        match attr {
+            Attr::RecircId => {
+                self.single(scan, slot::RECIRC_ID)?;
+                self.mask.add_all(slot::RECIRC_ID);
+            }
+            Attr::DpHash => self.single(scan, slot::DP_HASH)?,
+            Attr::Priority => self.single(scan, slot::SKB_PRIORITY)?,
+            Attr::SkbMark => self.single(scan, slot::PKT_MARK)?,
+            Attr::CtZone => self.single(scan, slot::CT_ZONE)?,
+            Attr::CtMark => self.single(scan, slot::CT_MARK)?,
+            Attr::CtLabel => self.single(scan, slot::CT_LABEL)?,
+            Attr::CtState => self.flags(scan, slot::CT_STATE, &CT_STATE, 0xff)?,
+            Attr::TcpFlags => self.flags(scan, slot::TCP_FLAGS, &TCP_FLAGS, 0xfff)?,
+            Attr::InPort => self.in_port(scan)?,
+            Attr::EthType => self.eth_type(scan)?,
+            Attr::Vlan => self.vlan(scan)?,
+            Attr::Mpls => self.labels(scan)?,
+            Attr::Tunnel => tunnel_parse::tunnel(scan, &mut self.key, &mut self.mask)?,
+            Attr::PacketType => self.packet_type(scan)?,
+            _ => {
+                self.has_ethernet |= attr == Attr::Ethernet;
+                self.named(scan, table(attr))?;
+            }
+        }
+        scan.expect(")")
+    }
+
+    fn encap(&mut self, scan: &mut Scan<'_>, depth: usize) -> Result<()> {
+        // The type seen so far is that of the tag.
+        if depth < flow::MAX_VLANS {
+            self.key.write(Slot::vlan_tpid(depth), u128::from(self.key.dl_type()));
+            self.mask.set_bits(Slot::vlan_tpid(depth), 0xffff);
+        } else {
+            return scan.error();
+        }
+        if self.key.read(Slot::vlan_tci(depth)) & u128::from(VLAN_CFI) == 0 {
+            // A tag that was cut off: its type is all there is.
+            self.key.write(Slot::vlan_tpid(depth), 0);
+            self.mask.set_bits(Slot::vlan_tpid(depth), 0);
+        } else {
+            self.key.set_dl_type(DL_TYPE_NONE);
+            self.mask.set_bits(slot::DL_TYPE, 0);
+        }
+        loop {
+            scan.skip_delimiters();
+            if scan.take(")") {
+                return Ok(());
+            }
+            if scan.is_end() {
+                return scan.error();
+            }
+            self.attr(scan, depth + 1)?;
+        }
+    }
+
+    fn put(&mut self, place: Slot, value: u128, mask: u128) {
+        self.key.write(place, value);
+        self.mask.set_bits(place, mask);
+    }
+
+    /// Value and optional mask.
+    fn single(&mut self, scan: &mut Scan<'_>, place: Slot) -> Result<()> {
+        let value = scan.number(place.ones())?;
+        let mask = if scan.take("/") { scan.number(place.ones())? } else { place.ones() };
+        self.put(place, value, mask);
+        Ok(())
+    }
+
+    fn flags(&mut self, scan: &mut Scan<'_>, place: Slot, names: &[&str], allowed: u32) -> Result<()> {
+        let (value, mask) = scan.flags(names, allowed)?;
+        // A whole mask of 16-bit flags is 16 bits wide.
+        let whole = place.ones();
+        self.put(place, value.into(), if mask == u32::MAX { whole } else { mask.into() });
+        Ok(())
+    }
+
+    fn in_port(&mut self, scan: &mut Scan<'_>) -> Result<()> {
+        if self.single(scan, slot::IN_PORT).is_ok() && scan.rest().starts_with(')') {
+            return Ok(());
+        }
+        let name = scan.span(|c| c != ')');
+        let port: Option<DpPort> = self.ports.and_then(|ports| ports.number(name));
+        let Some(port) = port else { return scan.error() };
+        self.put(slot::IN_PORT, port.0.into(), slot::IN_PORT.ones());
+        Ok(())
+    }
+
+    fn eth_type(&mut self, scan: &mut Scan<'_>) -> Result<()> {
+        self.single(scan, slot::DL_TYPE)?;
+        self.has_eth_type = true;
+        if self.key.dl_type() < ethernet::TYPE_MIN {
+            self.key.set_dl_type(DL_TYPE_NONE);
+        }
+        Ok(())
+    }
+
+    fn packet_type(&mut self, scan: &mut Scan<'_>) -> Result<()> {
+        let (mut value, mut mask) = (0, 0);
+        loop {
+            let shift = if scan.take("ns=") {
+                16
+            } else if scan.take("id=") {
+                0
+            } else if scan.rest().starts_with(')') {
+                break;
+            } else {
+                return scan.error();
+            };
+            value |= u32::from(scan.u16()?) << shift;
+            mask |= if scan.take("/") { u32::from(scan.u16()?) } else { 0xffff } << shift;
+            let _ = scan.take(",");
+        }
+        self.put(slot::PACKET_TYPE, value.into(), mask.into());
+        Ok(())
+    }
+
+    fn vlan(&mut self, scan: &mut Scan<'_>) -> Result<()> {
+        let index = if self.key.vlan0_tci() != 0 { 1 } else { 0 };
+        let (mut tci, mut mask) = (VLAN_CFI, VLAN_CFI);
+        while !scan.rest().starts_with(')') {
+            let (shift, ones) = if scan.take("vid=") {
+                (0, 0xfff)
+            } else if scan.take("pcp=") {
+                (13, 7)
+            } else if scan.take("cfi=") {
+                (12, 1)
+            } else {
+                return scan.error();
+            };
+            let value = scan.number(ones)? as u16;
+            let bits = if scan.take("/") { scan.number(ones)? as u16 } else { ones as u16 };
+            tci = tci & !((ones as u16) << shift) | value << shift;
+            mask = mask & !((ones as u16) << shift) | bits << shift;
+            let _ = scan.take(",");
+        }
+        self.put(Slot::vlan_tci(index), tci.into(), mask.into());
+        Ok(())
+    }
+
+    fn labels(&mut self, scan: &mut Scan<'_>) -> Result<()> {
+        let mut index = 0;
+        let (mut entry, mut bits, mut seen) = (0u32, 0u32, 0u8);
+        while !scan.rest().starts_with(')') {
+            let (field, shift, ones) = if scan.take("label=") {
+                (1, 12, 0xfffff)
+            } else if scan.take("tc=") {
+                (2, 9, 7)
+            } else if scan.take("ttl=") {
+                (4, 0, 0xff)
+            } else if scan.take("bos=") {
+                (8, 8, 1)
+            } else {
+                return scan.error();
+            };
+            if seen & field != 0 {
+                self.put(Slot::mpls(index), entry.into(), bits.into());
+                index += 1;
+                if index == MAX_MPLS {
+                    return scan.error();
+                }
+                (entry, bits, seen) = (0, 0, 0);
+            }
+            seen |= field;
+            entry |= (scan.number(ones)? as u32) << shift;
+            // Masks of labels are written without 0x where they are small.
+            let mask = if scan.take("/") { scan.hex(ones)? } else { ones };
+            bits |= (mask as u32) << shift;
+            let _ = scan.take(",");
+        }
+        self.put(Slot::mpls(index), entry.into(), bits.into());
+        Ok(())
+    }
+
+    /// `name=value[/mask],…` up to the closing parenthesis.
+    fn named(&mut self, scan: &mut Scan<'_>, fields: &[(&str, Slot, Kind)]) -> Result<()> {
+        while !scan.rest().starts_with(')') {
+            let field = fields
+                .iter()
+                .find(|(name, ..)| scan.rest().strip_prefix(name).is_some_and(|rest| rest.starts_with('=')));
+            let Some(&(name, place, kind)) = field else { return scan.error() };
+            scan.expect(name)?;
+            scan.expect("=")?;
+            let (value, mask) = value(scan, place, kind)?;
+            self.put(place, value, mask);
+            if !scan.take(",") && !scan.rest().starts_with(')') {
+                return scan.error();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One value and its mask; all ones when the text gives none.
+pub(super) fn value(scan: &mut Scan<'_>, place: Slot, kind: Kind) -> Result<(u128, u128)> {
+    let ones = match place {
+        slot::IPV6_LABEL => 0xfffff,
+        _ => place.ones(),
+    };
+    let read = |scan: &mut Scan<'_>| match kind {
+        Kind::Number => scan.number(ones),
+        Kind::Ip4 => scan.ip4(),
+        Kind::Ip6 => scan.ip6(),
+        Kind::Mac => scan.mac(),
+        Kind::Fragment => match scan.span(|c| c.is_ascii_lowercase()) {
+            "no" => Ok(0),
+            "first" => Ok(frag::ANY.into()),
+            "later" => Ok((frag::ANY | frag::LATER).into()),
+            _ => scan.error(),
+        },
+    };
+    let value = read(scan)?;
+    let whole = match kind {
+        Kind::Fragment => u128::from(frag::ANY | frag::LATER),
+        _ => ones,
+    };
+    let mask = if !matches!(kind, Kind::Fragment) && scan.take("/") { read(scan)? } else { whole };
+    Ok((value, mask))
+}
+
+fn attr_by_name(name: &str) -> Option<Attr> {
+    const ALL: [Attr; 29] = [
+        Attr::RecircId,
+        Attr::DpHash,
+        Attr::Priority,
+        Attr::Tunnel,
+        Attr::InPort,
+        Attr::SkbMark,
+        Attr::CtState,
+        Attr::CtZone,
+        Attr::CtMark,
+        Attr::CtLabel,
+        Attr::CtTuple4,
+        Attr::CtTuple6,
+        Attr::PacketType,
+        Attr::Ethernet,
+        Attr::Vlan,
+        Attr::EthType,
+        Attr::Ipv4,
+        Attr::Ipv6,
+        Attr::Arp,
+        Attr::Mpls,
+        Attr::Nsh,
+        Attr::Tcp,
+        Attr::TcpFlags,
+        Attr::Udp,
+        Attr::Sctp,
+        Attr::Icmp,
+        Attr::Icmpv6,
+        Attr::Nd,
+        Attr::NdExt,
+    ];
+    ALL.into_iter().find(|attr| attr.name() == name)
+}
+
+fn table(attr: Attr) -> &'static [(&'static str, Slot, Kind)] {
+    use Kind::{Fragment, Ip4, Ip6, Mac, Number};
+    match attr {
+        Attr::CtTuple4 => &[
+            ("src", slot::CT_NW_SRC, Ip4),
+            ("dst", slot::CT_NW_DST, Ip4),
+            ("proto", slot::CT_NW_PROTO, Number),
+            ("tp_src", slot::CT_TP_SRC, Number),
+            ("tp_dst", slot::CT_TP_DST, Number),
+        ],
+        Attr::CtTuple6 => &[
+            ("src", slot::CT_IPV6_SRC, Ip6),
+            ("dst", slot::CT_IPV6_DST, Ip6),
+            ("proto", slot::CT_NW_PROTO, Number),
+            ("tp_src", slot::CT_TP_SRC, Number),
+            ("tp_dst", slot::CT_TP_DST, Number),
+            ("src_port", slot::CT_TP_SRC, Number),
+            ("dst_port", slot::CT_TP_DST, Number),
+        ],
+        Attr::Ethernet => &[("src", slot::DL_SRC, Mac), ("dst", slot::DL_DST, Mac)],
+        Attr::Ipv4 => &[
+            ("src", slot::NW_SRC, Ip4),
+            ("dst", slot::NW_DST, Ip4),
+            ("proto", slot::NW_PROTO, Number),
+            ("tos", slot::NW_TOS, Number),
+            ("ttl", slot::NW_TTL, Number),
+            ("frag", slot::NW_FRAG, Fragment),
+        ],
+        Attr::Ipv6 => &[
+            ("src", slot::IPV6_SRC, Ip6),
+            ("dst", slot::IPV6_DST, Ip6),
+            ("label", slot::IPV6_LABEL, Number),
+            ("proto", slot::NW_PROTO, Number),
+            ("tclass", slot::NW_TOS, Number),
+            ("hlimit", slot::NW_TTL, Number),
+            ("frag", slot::NW_FRAG, Fragment),
+        ],
+        Attr::Tcp | Attr::Udp | Attr::Sctp => &[("src", slot::TP_SRC, Number), ("dst", slot::TP_DST, Number)],
+        Attr::Icmp | Attr::Icmpv6 => &[("type", slot::TP_SRC, Number), ("code", slot::TP_DST, Number)],
+        Attr::Arp => &[
+            ("sip", slot::NW_SRC, Ip4),
+            ("tip", slot::NW_DST, Ip4),
+            ("op", slot::NW_PROTO, Number),
+            ("sha", slot::ARP_SHA, Mac),
+            ("tha", slot::ARP_THA, Mac),
+        ],
+        Attr::Nd => {
+            &[("target", slot::ND_TARGET, Ip6), ("sll", slot::ARP_SHA, Mac), ("tll", slot::ARP_THA, Mac)]
+        }
+        Attr::NdExt => {
+            &[("nd_reserved", slot::ND_RESERVED, Number), ("nd_options_type", slot::ND_OPTIONS_TYPE, Number)]
+        }
+        Attr::Nsh => &[
+            ("flags", slot::NSH_FLAGS, Number),
+            ("ttl", slot::NSH_TTL, Number),
+            ("mdtype", slot::NSH_MDTYPE, Number),
+            ("np", slot::NSH_NP, Number),
+            ("spi", slot::NSH_SPI, Number),
+            ("si", slot::NSH_SI, Number),
+            ("c1", slot::NSH_C1, Number),
+            ("c2", slot::NSH_C2, Number),
+            ("c3", slot::NSH_C3, Number),
+            ("c4", slot::NSH_C4, Number),
+        ],
+        _ => &[],
+    }
+}

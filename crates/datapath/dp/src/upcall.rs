@@ -1,0 +1,65 @@
+//! The door through which a datapath asks what to do with a packet.
+
+use std::sync::Arc;
+
+use base::Timestamp;
+use flow::{FlowKey, FlowMask};
+
+use crate::{Action, Packet, Ufid, Userspace};
+
+/// A packet on its way up.
+#[derive(Debug)]
+pub struct UpcallPacket<'a> {
+    /// May be read and, before actions run, changed.
+    pub packet: &'a mut Packet,
+    /// The packet's key, `in_port` being a datapath port.
+    pub key: &'a FlowKey,
+    /// The id that a megaflow installed for exactly this key gets.
+    pub ufid: Ufid,
+    pub now: Timestamp,
+}
+
+/// What is to be done with a packet that no flow matched.
+#[derive(Clone, Debug)]
+pub struct UpcallOutcome {
+    /// Run on the packet now and, when installed, on those that follow; empty: dropped.
+    pub actions: Arc<[Action]>,
+    /// What the choice depended on.
+    pub mask: FlowMask,
+    /// Install a megaflow of key and mask with these actions.
+    pub install: bool,
+    /// Other actions for the megaflow than for this packet, for slow-path flows.
+    pub install_actions: Option<Arc<[Action]>>,
+}
+
+impl UpcallOutcome {
+    /// Drops this packet and installs nothing.
+    pub fn drop_packet() -> UpcallOutcome {
+        UpcallOutcome {
+            actions: Arc::new([]),
+            mask: FlowMask::exact(),
+            install: false,
+            install_actions: None,
+        }
+    }
+}
+
+/// What stands behind the door: `flowsync`.
+///
+/// Called by workers, several at once, with no lock of the datapath held. An
+/// implementation may call the [`crate::Datapath`] that calls it, and shall
+/// not block for long: the packets behind this one wait.
+pub trait Upcall: Send + Sync {
+    /// A packet that no flow matched.
+    fn miss(&self, upcall: &mut UpcallPacket<'_>) -> UpcallOutcome;
+
+    /// A packet that came to a [`Action::Userspace`] step. `rest` are the
+    /// steps behind it when it asked for them. The actions returned are run
+    /// on the packet, apart from the steps that follow.
+    fn userspace(
+        &self,
+        upcall: &mut UpcallPacket<'_>,
+        action: &Userspace,
+        rest: &[Action],
+    ) -> Option<Arc<[Action]>>;
+}

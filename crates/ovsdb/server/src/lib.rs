@@ -1,0 +1,25 @@
+//! OVSDB's server: what clients ask of databases, and what they are told.
+//!
+//! [`Server`] is the whole of it without I/O: messages enter with the session
+//! they came on, and leave into the sessions' outboxes. [`Listeners`] carry
+//! them: they accept, connect, and run one task per connection on the caller's
+//! runtime. Rows and files are `store`'s; command lines are not here.
+
+mod listeners;
+mod locks;
+mod monitor;
+mod monitor_request;
+mod remotes;
+mod requests;
+mod server;
+mod server_database;
+mod session;
+
+pub use listeners::{Listeners, RemoteStatus};
+pub use remotes::{Remote, database_remotes, write_status};
+pub use server::{Server, SharedServer};
+pub use server_database::SERVER_DATABASE;
+pub use session::SessionId;
+
+#[cfg(test)]
+mod tests;

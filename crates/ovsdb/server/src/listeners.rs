@@ -1,0 +1,281 @@
+//! Carries messages between the [`Server`] and the network: one task per listening remote, per remote
+//! that is connected to, and per accepted connection.
+
+use crate::remotes::Remote;
+use crate::server::SharedServer;
+use crate::session::SessionId;
+use base::Clock;
+use rpc::stream::{is_active_name, is_passive_name};
+use rpc::{Event, Listener, OVSDB_PORT, Session, Tls};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::task::{AbortHandle, spawn_local};
+
+/// How a remote does, for the status columns of the database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RemoteStatus {
+    pub is_connected: bool,
+    pub state: String,
+    pub since_connect: Option<Duration>,
+    pub since_disconnect: Option<Duration>,
+    pub locks_held: Vec<String>,
+    pub locks_waiting: Vec<String>,
+    pub locks_lost: Vec<String>,
+    pub connections: usize,
+    pub bound_port: Option<u16>,
+}
+
+impl RemoteStatus {
+    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
+        let mut pairs = Vec::new();
+        let mut put = |name: &str, value: String| pairs.push((name.to_owned(), value));
+        if !self.state.is_empty() {
+            put("state", self.state.clone());
+        }
+        if let Some(since) = self.since_connect {
+            put("sec_since_connect", since.as_secs().to_string());
+        }
+        if let Some(since) = self.since_disconnect {
+            put("sec_since_disconnect", since.as_secs().to_string());
+        }
+        for (name, locks) in [
+            ("locks_held", &self.locks_held),
+            ("locks_waiting", &self.locks_waiting),
+            ("locks_lost", &self.locks_lost),
+        ] {
+            if !locks.is_empty() {
+                put(name, locks.join(" "));
+            }
+        }
+        if self.connections > 1 {
+            put("n_connections", self.connections.to_string());
+        }
+        if let Some(port) = self.bound_port {
+            put("bound_port", port.to_string());
+        }
+        pairs
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    status: RemoteStatus,
+    sessions: Vec<SessionId>,
+}
+
+type SharedState = Rc<RefCell<State>>;
+
+#[derive(Debug)]
+struct Active {
+    remote: Remote,
+    state: SharedState,
+    tasks: Rc<RefCell<Vec<AbortHandle>>>,
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.tasks.borrow().iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// All remotes at work. Tasks are local to the thread: use it inside a `LocalSet`.
+#[derive(Debug)]
+pub struct Listeners {
+    server: SharedServer,
+    clock: Clock,
+    tls: Tls,
+    remotes: BTreeMap<String, Active>,
+}
+
+impl Listeners {
+    pub fn new(server: SharedServer, clock: Clock) -> Listeners {
+        Listeners { server, clock, tls: Tls::default(), remotes: BTreeMap::new() }
+    }
+
+    pub fn set_tls(&mut self, tls: Tls) {
+        if self.tls != tls {
+            self.tls = tls;
+            // The old keys must not serve anybody new.
+            self.remotes.retain(|target, _| !target.contains("ssl:"));
+        }
+    }
+
+    /// Makes these the remotes: begins what is new, ends what is not wanted any more. Errors are of remotes
+    /// that could not be begun, by target.
+    pub async fn set_remotes(&mut self, wanted: &[Remote]) -> Vec<(String, io::Error)> {
+        self.remotes.retain(|target, active| {
+            wanted.iter().any(|remote| remote.target == *target && *remote == active.remote)
+        });
+        let mut errors = Vec::new();
+        for remote in wanted {
+            if self.remotes.contains_key(&remote.target) {
+                continue;
+            }
+            match self.begin(remote).await {
+                Ok(active) => drop(self.remotes.insert(remote.target.clone(), active)),
+                Err(e) => errors.push((remote.target.clone(), e)),
+            }
+        }
+        errors
+    }
+
+    async fn begin(&self, remote: &Remote) -> io::Result<Active> {
+        let state = SharedState::default();
+        let tasks = Rc::new(RefCell::new(Vec::new()));
+        let door = Door {
+            server: self.server.clone(),
+            clock: self.clock.clone(),
+            remote: remote.clone(),
+            state: state.clone(),
+            tasks: tasks.clone(),
+        };
+        if is_passive_name(&remote.target) {
+            let listener = Listener::bind(&remote.target, OVSDB_PORT, &self.tls).await?;
+            state.borrow_mut().status.bound_port = listener.port();
+            let task = spawn_local(door.listen(listener));
+            tasks.borrow_mut().push(task.abort_handle());
+        } else if is_active_name(&remote.target) {
+            let targets = [remote.target.clone()];
+            let session = Session::open(&targets, OVSDB_PORT, true, self.tls.clone(), self.clock.clone());
+            let task = spawn_local(run_session(door, session));
+            tasks.borrow_mut().push(task.abort_handle());
+        } else {
+            return Err(io::Error::from_raw_os_error(97));
+        }
+        Ok(Active { remote: remote.clone(), state, tasks })
+    }
+
+    /// How the remote of that target does.
+    pub fn status(&self, target: &str) -> Option<RemoteStatus> {
+        let active = self.remotes.get(target)?;
+        let state = active.state.borrow();
+        let mut status = state.status.clone();
+        if is_passive_name(target) {
+            status.connections = state.sessions.len();
+            status.is_connected = !state.sessions.is_empty();
+            status.state = "ACTIVE".to_owned();
+        }
+        let server = self.server.borrow();
+        for session in &state.sessions {
+            let (held, waiting) = server.locks.held_and_awaited(*session);
+            status.locks_held.extend(held);
+            status.locks_waiting.extend(waiting);
+            let lost = server.sessions.get(session).map(|s| s.locks_lost.clone());
+            status.locks_lost.extend(lost.unwrap_or_default());
+        }
+        Some(status)
+    }
+}
+
+/// What the tasks of one remote share.
+#[derive(Clone)]
+struct Door {
+    server: SharedServer,
+    clock: Clock,
+    remote: Remote,
+    state: SharedState,
+    tasks: Rc<RefCell<Vec<AbortHandle>>>,
+}
+
+impl Door {
+    async fn listen(self, listener: Listener) {
+        loop {
+            let incoming = match listener.accept().await {
+                Ok(incoming) => incoming,
+                Err(e) => {
+                    log::warn!(target: "ovsdb_jsonrpc_server",
+                        "accept failed: {}: {}", self.remote.target, rpc::error_text(&e));
+                    // Descriptors may be used up; others must get the chance to give some back.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let door = self.clone();
+            let task = spawn_local(async move {
+                if let Ok(stream) = incoming.finish().await {
+                    let session = Session::accepted(stream, door.clock.clone());
+                    run_session(door, session).await;
+                }
+            });
+            let mut tasks = self.tasks.borrow_mut();
+            tasks.retain(|task| !task.is_finished());
+            tasks.push(task.abort_handle());
+        }
+    }
+}
+
+/// Closes the server's session when the connection's task ends, however it does.
+struct Opened {
+    server: SharedServer,
+    state: SharedState,
+    id: SessionId,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.state.borrow_mut().sessions.retain(|id| *id != self.id);
+        self.server.borrow_mut().close_session(self.id);
+    }
+}
+
+async fn run_session(door: Door, mut link: Session) {
+    if let Some(interval) = door.remote.probe_interval {
+        link.set_probe_interval(interval);
+    }
+    if let Some(backoff) = door.remote.max_backoff {
+        link.set_max_backoff(backoff);
+    }
+    let open = |link: &Session| {
+        let mut server = door.server.borrow_mut();
+        let id = server.open_session(link.name(), door.remote.read_only);
+        door.state.borrow_mut().sessions.push(id);
+        Opened { server: door.server.clone(), state: door.state.clone(), id }
+    };
+    let mut opened = link.is_connected().then(|| open(&link));
+    loop {
+        if !is_passive_name(&door.remote.target) {
+            let status = link.status();
+            let mut state = door.state.borrow_mut();
+            state.status.is_connected = status.is_connected;
+            state.status.state = status.state.to_owned();
+            state.status.since_connect = status.since_connect;
+            state.status.since_disconnect = status.since_disconnect;
+        }
+        let event = poll_fn(|cx| {
+            if let (Some(opened), Some(connection)) = (&opened, link.connection_mut()) {
+                let congested = connection.backlog() > 0;
+                let (chunks, doomed) = door.server.borrow_mut().drain(opened.id, congested, cx.waker());
+                chunks.into_iter().for_each(|chunk| connection.send_encoded(chunk));
+                if doomed.is_some() {
+                    // What is queued may still reach the client, the error that ends it among them.
+                    let _ = connection.poll_flush(cx);
+                    return Poll::Ready(None);
+                }
+            }
+            link.poll_next(cx).map(Some)
+        })
+        .await;
+        match event {
+            Some(Event::Connected) => opened = Some(open(&link)),
+            Some(Event::Message(message)) => {
+                if let Some(opened) = &opened {
+                    door.server.borrow_mut().handle(opened.id, message);
+                }
+            }
+            Some(Event::Disconnected) => opened = None,
+            Some(Event::Ended) => return,
+            None => {
+                opened = None;
+                if is_passive_name(&door.remote.target) {
+                    return;
+                }
+                link.force_reconnect();
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Remotes that a database names: `db:DATABASE,TABLE,COLUMN`.
+//!
+//! A column of strings holds targets. A column of references leads to rows (such
+//! as those of `Manager`) that hold a target with options, and whose status
+//! columns are kept up to date.
+
+use crate::listeners::RemoteStatus;
+use crate::server::Server;
+use model::{AtomType, Datum, Json};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Database, Row, Table};
+
+/// Where to listen or whom to connect to, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    pub target: String,
+    pub read_only: bool,
+    /// Zero is never.
+    pub probe_interval: Option<Duration>,
+    pub max_backoff: Option<Duration>,
+}
+
+impl Remote {
+    pub fn new(target: &str) -> Remote {
+        Remote { target: target.to_owned(), read_only: false, probe_interval: None, max_backoff: None }
+    }
+}
+
+struct Place<'s> {
+    database: &'s Database,
+    table: &'s Table,
+    column: usize,
+}
+
+/// Finds what `db:DATABASE,TABLE,COLUMN` names.
+fn parse<'s>(server: &'s Server, name: &str) -> Result<Place<'s>, String> {
+    let invalid = || format!("\"{name}\": invalid syntax");
+    let mut words = name.strip_prefix("db:").ok_or_else(invalid)?.split(',').filter(|w| !w.is_empty());
+    let (Some(database), Some(table), Some(column)) = (words.next(), words.next(), words.next()) else {
+        return Err(invalid());
+    };
+    let file = server.database(database);
+    let database = &file.ok_or_else(|| format!("\"{name}\": no database named {database}"))?.database;
+    let table = database.table(table).ok_or_else(|| format!("\"{name}\": no table named {table}"))?;
+    let found = table.schema.column(column);
+    let column = found
+        .ok_or_else(|| format!("\"{name}\": table \"{}\" has no column \"{column}\"", table.schema.name))?;
+    Ok(Place { database, table, column: column.index })
+}
+
+/// The first string in the column that `db:DATABASE,TABLE,COLUMN` names, or `name` itself.
+pub(crate) fn string_of(server: &Server, name: &str) -> Result<Option<String>, String> {
+    if !name.starts_with("db:") {
+        return Ok(Some(name.to_owned()));
+    }
+    let place = parse(server, name)?;
+    let schema = place.table.schema.columns.get(place.column);
+    if let Some(column) = schema.filter(|c| c.r#type.key.kind != AtomType::String || c.r#type.is_map()) {
+        let table = &place.table.schema.name;
+        let column = &column.name;
+        return Err(format!(
+            "\"{name}\": table \"{table}\" column \"{column}\" is not string or set of strings"
+        ));
+    }
+    let values = place.table.rows().filter_map(|row| row.column(place.column));
+    let mut strings = values.flat_map(|value| value.atoms().iter().filter_map(|a| a.as_str()));
+    Ok(strings.find(|text| !text.is_empty()).map(str::to_owned))
+}
+
+impl Server {
+    /// See the command line's `--private-key=db:…`.
+    pub fn string_of(&self, name: &str) -> Result<Option<String>, String> {
+        string_of(self, name)
+    }
+}
+
+/// The remotes that `db:DATABASE,TABLE,COLUMN` names now.
+pub fn database_remotes(server: &Server, name: &str) -> Result<Vec<Remote>, String> {
+    let place = parse(server, name)?;
+    let Some(column) = place.table.schema.columns.get(place.column) else { return Ok(Vec::new()) };
+    let base = &column.r#type.key;
+    if base.kind == AtomType::String && !column.r#type.is_map() {
+        let values = place.table.rows().filter_map(|row| row.column(place.column));
+        let targets = values.flat_map(|value| value.atoms().iter().filter_map(|a| a.as_str()));
+        return Ok(targets.map(Remote::new).collect());
+    }
+    let mut remotes = Vec::new();
+    if let Some((table, _)) = base.reference().filter(|_| !column.r#type.is_map()) {
+        for row in referred_rows(&place, table) {
+            remotes.extend(manager_remote(place.database, table, &row));
+        }
+    }
+    Ok(remotes)
+}
+
+fn referred_rows(place: &Place<'_>, target: &str) -> Vec<Arc<Row>> {
+    let Some(target) = place.database.table(target) else { return Vec::new() };
+    let values = place.table.rows().filter_map(|row| row.column(place.column));
+    let uuids = values.flat_map(|value| value.atoms().iter().filter_map(|a| a.as_uuid()));
+    uuids.filter_map(|uuid| target.row(&uuid).cloned()).collect()
+}
+
+fn manager_remote(database: &Database, table: &str, row: &Row) -> Option<Remote> {
+    let schema = &database.table(table)?.schema;
+    let value = |name: &str| -> Option<&Datum> { row.column(schema.column(name)?.index) };
+    let Some(target) = value("target").and_then(|v| v.one()).and_then(|a| a.as_str()) else {
+        log::info!(target: "ovsdb_server", "Table `{table}' has missing or invalid `target' column");
+        return None;
+    };
+    if target.starts_with("pfd:") {
+        log::warn!(target: "ovsdb_server",
+            "pfd: remotes can only be specified on the command line; ignoring \"{target}\" from database");
+        return None;
+    }
+    let duration = |name: &str| {
+        let ms = value(name)?.one()?.as_integer()?;
+        u64::try_from(ms).ok().map(Duration::from_millis)
+    };
+    Some(Remote {
+        target: target.to_owned(),
+        read_only: value("read_only").and_then(|v| v.one()).and_then(|a| a.as_boolean()).unwrap_or(false),
+        probe_interval: duration("inactivity_probe"),
+        max_backoff: duration("max_backoff"),
+    })
+}
+
+/// Brings the status columns of the rows that `db:DATABASE,TABLE,COLUMN` names up to date.
+pub fn write_status(server: &mut Server, name: &str, status_of: &dyn Fn(&str) -> Option<RemoteStatus>) {
+    let Ok(place) = parse(server, name) else { return };
+    let column = place.table.schema.columns.get(place.column);
+    let Some((table, _)) = column.and_then(|c| c.r#type.key.reference()) else { return };
+    let database = place.database.name().to_owned();
+    let Some(schema) = place.database.table(table).map(|t| t.schema.clone()) else { return };
+    let mut operations = vec![Json::from(database.as_str())];
+    for row in referred_rows(&place, table) {
+        let Some(target) = schema.column("target").and_then(|c| row.column(c.index)) else { continue };
+        let Some(status) = target.one().and_then(|a| a.as_str()).and_then(status_of) else { continue };
+        let mut values = serde_json::Map::new();
+        if schema.column("is_connected").is_some() {
+            values.insert("is_connected".to_owned(), json!(status.is_connected));
+        }
+        if schema.column("status").is_some_and(|c| c.r#type.is_map()) {
+            let pairs = status.pairs().into_iter().map(|(k, v)| json!([k, v]));
+            values.insert("status".to_owned(), json!(["map", pairs.collect::<Vec<_>>()]));
+        }
+        let uuid = row.uuid().to_string();
+        operations.push(json!({
+            "op": "update", "table": table, "where": [["_uuid", "==", ["uuid", uuid]]], "row": values
+        }));
+    }
+    if operations.len() > 1
+        && let Err(e) = server.commit_own(&database, &operations)
+    {
+        log::error!(target: "ovsdb_server", "Failed to update remote status: {e}");
+    }
+}

@@ -1,0 +1,219 @@
+//! The methods of the protocol (RFC 7047 §4.1 and ovsdb-server(7)), by name.
+
+use crate::monitor::Version;
+use crate::server::Server;
+use crate::session::SessionId;
+use crate::{monitor, monitor_request};
+use model::{Error, Json, Schema, is_id};
+use rpc::Message;
+use serde_json::{Map, Value, json};
+
+type Answer = Result<Json, Json>;
+
+fn syntax(params: &[Json], details: impl Into<String>) -> Json {
+    Error::syntax(&Value::Array(params.to_vec()), details).to_json()
+}
+
+fn empty() -> Json {
+    Value::Object(Map::new())
+}
+
+impl Server {
+    /// Takes in one message of a client. Answers, and what others are to know, go to the outboxes.
+    pub fn handle(&mut self, id: SessionId, message: Message) {
+        match message {
+            Message::Request { method, params, id: request } => self.request(id, &method, params, request),
+            Message::Notify { method, params } if method == "cancel" => {
+                if let [request] = params.as_slice() {
+                    self.cancel(id, request);
+                }
+            }
+            Message::Notify { .. } => {}
+            Message::Reply { .. } | Message::Error { .. } => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.doomed = Some(format!("received unexpected {} message", message.kind()));
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, id: SessionId, method: &str, params: Vec<Json>, request: Json) {
+        let answer = match method {
+            "transact" => match self.lookup(method, &params) {
+                Err(e) => Err(e),
+                Ok(_) if self.has_trigger(id, &request) => {
+                    Err(syntax(&params, "transact: duplicate request ID"))
+                }
+                Ok(name) => {
+                    let before = self.generation();
+                    self.transact(&name, id, params, request);
+                    if self.generation() != before {
+                        self.run_triggers(&name);
+                    }
+                    return;
+                }
+            },
+            "convert" => self.convert_request(id, &params),
+            "monitor" => self.monitor(id, method, &params, Version::One),
+            "monitor_cond" if self.monitor_cond => self.monitor(id, method, &params, Version::Two),
+            "monitor_cond_since" if self.monitor_cond => self.monitor(id, method, &params, Version::Three),
+            "monitor_cond_change" => self.monitor_cond_change(id, &params),
+            "monitor_cancel" => self.monitor_cancel(id, &params),
+            "get_schema" => self
+                .lookup(method, &params)
+                .map(|name| self.database(&name).map_or(Value::Null, |file| file.database.schema.to_json())),
+            "list_dbs" => Ok(self.database_names().map(Value::from).collect()),
+            "get_server_id" => Ok(Value::from(self.uuid.to_string())),
+            "lock" | "steal" => self.lock(id, method, &params),
+            "unlock" => self.unlock(id, &params),
+            "set_db_change_aware" => self.set_db_change_aware(id, &params),
+            "echo" => Ok(Value::Array(params)),
+            _ => Err(Value::from("unknown method")),
+        };
+        self.reply(id, answer, request);
+    }
+
+    /// The database that the first parameter names.
+    fn lookup(&self, method: &str, params: &[Json]) -> Result<String, Json> {
+        let Some(name) = params.first().and_then(Value::as_str) else {
+            return Err(syntax(params, format!("{method} request params must begin with <db-name>")));
+        };
+        if self.databases.contains_key(name) {
+            return Ok(name.to_owned());
+        }
+        let message = format!("{method} request specifies unknown database {name}");
+        Err(Error::new("unknown database", message).about(&Value::Array(params.to_vec())).to_json())
+    }
+
+    fn convert_request(&mut self, id: SessionId, params: &[Json]) -> Answer {
+        let name = self.lookup("convert", params)?;
+        if self.read_only || name.starts_with('_') || self.sessions.get(&id).is_some_and(|s| s.read_only) {
+            let message = format!("conversion is not allowed for read-only database {name}");
+            return Err(Error::new("not allowed", message).to_json());
+        }
+        let [_, schema] = params else { return Err(syntax(params, "array expected")) };
+        let schema = Schema::from_json(schema).map_err(|e| e.to_json())?;
+        if schema.name != name {
+            let message = format!("new schema name ({}) does not match database name ({name})", schema.name);
+            return Err(Error::new("invalid parameters", message).to_json());
+        }
+        self.convert(&name, schema).map_err(|e| e.to_json())?;
+        Ok(empty())
+    }
+
+    fn monitor(&mut self, id: SessionId, method: &str, params: &[Json], version: Version) -> Answer {
+        let name = self.lookup(method, params)?;
+        let Some(hosted) = self.databases.get(&name) else { return Ok(Value::Null) };
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(Value::Null) };
+        let database = &hosted.file.database;
+        if let Some(twin) = params.get(1).filter(|monitor| session.monitor(monitor).is_some()) {
+            return Err(Error::syntax(twin, "duplicate monitor ID").to_json());
+        }
+        let monitor = monitor_request::parse(params, version, database).map_err(|e| e.to_json())?;
+        let updates = parse_json(&monitor.initial(database));
+        session.monitors.insert(model::json::sorted(&monitor.id), monitor);
+        Ok(match version {
+            Version::One | Version::Two => updates,
+            Version::Three => json!([false, model::Uuid::nil().to_string(), updates]),
+        })
+    }
+
+    fn monitor_cond_change(&mut self, id: SessionId, params: &[Json]) -> Answer {
+        self.flush_monitors(id);
+        let [old_id, new_id, requests] = params else { return Err(syntax(params, "invalid parameters")) };
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(Value::Null) };
+        let old_key = model::json::sorted(old_id);
+        let new_key = model::json::sorted(new_id);
+        if !session.monitors.contains_key(&old_key) {
+            return Err(Error::syntax(old_id, "unknown monitor session").to_json());
+        }
+        if old_key != new_key && session.monitors.contains_key(&new_key) {
+            return Err(Error::syntax(new_id, "duplicate monitor ID").to_json());
+        }
+        let Some(mut monitor) = session.monitors.swap_remove(&old_key) else { return Ok(Value::Null) };
+        let result = change_conditions(&mut monitor, requests, &self.databases);
+        if result.is_ok() {
+            monitor.id = new_id.clone();
+        }
+        if let Ok(Some(updates)) = &result {
+            let notification = monitor.notification(updates);
+            session.push(notification);
+        }
+        session.monitors.insert(model::json::sorted(&monitor.id), monitor);
+        result.map(|_| empty()).map_err(|e| e.to_json())
+    }
+
+    fn monitor_cancel(&mut self, id: SessionId, params: &[Json]) -> Answer {
+        let [monitor] = params else { return Err(Value::from("invalid parameters")) };
+        let key = model::json::sorted(monitor);
+        let session = self.sessions.get_mut(&id);
+        match session.and_then(|session| session.monitors.shift_remove(&key)) {
+            Some(_) => Ok(empty()),
+            None => Err(Value::from("unknown monitor")),
+        }
+    }
+
+    fn lock_name<'p>(&self, id: SessionId, method: &str, params: &'p [Json]) -> Result<&'p str, Json> {
+        if self.sessions.get(&id).is_some_and(|session| session.read_only) {
+            return Err(Value::from("lock and unlock methods not allowed, DB server is read only."));
+        }
+        match params {
+            [Value::String(name)] if is_id(name) => Ok(name),
+            _ => Err(syntax(params, format!("{method} request params must be <id>"))),
+        }
+    }
+
+    fn lock(&mut self, id: SessionId, method: &str, params: &[Json]) -> Answer {
+        let name = self.lock_name(id, method, params)?;
+        if self.locks.is_waiting(name, id) {
+            return Err(syntax(params, format!("must issue \"unlock\" before new \"{method}\"")));
+        }
+        let locked = if method == "steal" {
+            if let Some(victim) = self.locks.steal(name, id) {
+                if let Some(session) = self.sessions.get_mut(&victim) {
+                    session.locks_lost.push(name.to_owned());
+                }
+                self.notify(victim, "stolen", name);
+            }
+            true
+        } else {
+            self.locks.lock(name, id)
+        };
+        Ok(json!({ "locked": locked }))
+    }
+
+    fn unlock(&mut self, id: SessionId, params: &[Json]) -> Answer {
+        let name = self.lock_name(id, "unlock", params)?;
+        if !self.locks.is_waiting(name, id) {
+            return Err(syntax(params, "unlock: \"unlock\" without \"lock\" or \"steal\""));
+        }
+        self.give_up_lock(name, id);
+        Ok(empty())
+    }
+
+    fn set_db_change_aware(&mut self, id: SessionId, params: &[Json]) -> Answer {
+        let [Value::Bool(aware)] = params else {
+            return Err(syntax(params, "set_db_change_aware: true or false parameter expected"));
+        };
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.db_change_aware = *aware;
+        }
+        Ok(empty())
+    }
+}
+
+fn change_conditions(
+    monitor: &mut monitor::Monitor,
+    requests: &Json,
+    databases: &std::collections::BTreeMap<String, crate::server::Hosted>,
+) -> Result<Option<String>, Error> {
+    let Some(hosted) = databases.get(&monitor.database) else { return Ok(None) };
+    let database = &hosted.file.database;
+    let conditions = monitor_request::parse_change(requests, monitor, database)?;
+    Ok(monitor.change_conditions(conditions, database))
+}
+
+/// JSON that this program wrote itself.
+fn parse_json(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or_default()
+}

@@ -1,0 +1,41 @@
+//! A set of column numbers.
+
+use smallvec::SmallVec;
+
+/// Which columns of a row; small, as tables have tens of columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Columns(SmallVec<[u64; 2]>);
+
+impl Columns {
+    /// The columns 0 to `n` - 1.
+    pub fn first(n: usize) -> Columns {
+        let mut columns = Columns::default();
+        (0..n).for_each(|i| columns.insert(i));
+        columns
+    }
+
+    pub fn insert(&mut self, column: usize) {
+        let word = column / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        if let Some(bits) = self.0.get_mut(word) {
+            *bits |= 1 << (column % 64);
+        }
+    }
+
+    pub fn contains(&self, column: usize) -> bool {
+        self.0.get(column / 64).is_some_and(|bits| bits >> (column % 64) & 1 != 0)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|bits| *bits == 0)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = usize> {
+        self.0
+            .iter()
+            .enumerate()
+            .flat_map(|(word, bits)| (0..64).filter(move |i| bits >> i & 1 != 0).map(move |i| word * 64 + i))
+    }
+}

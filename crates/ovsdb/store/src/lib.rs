@@ -1,0 +1,28 @@
+//! A database: rows in memory, transactions on them, and the log file that keeps them.
+//!
+//! Operations as JSON enter [`execute`]; a [`Transaction`] leaves, which
+//! [`Database::commit`] checks whole and then applies, leaving the [`Changes`]
+//! that monitors and the [`file::DatabaseFile`] want. Nothing here waits, and
+//! nothing here knows of sessions.
+
+pub mod changes;
+mod columns;
+mod commit;
+pub mod database;
+mod execute;
+pub mod file;
+pub mod log_file;
+mod query;
+pub mod record;
+mod references;
+mod transaction;
+
+pub use changes::{Change, Changes};
+pub use columns::Columns;
+pub use database::{Database, Row, Table};
+pub use execute::{Executed, Request, execute};
+pub use file::DatabaseFile;
+pub use transaction::Transaction;
+
+#[cfg(test)]
+mod tests;

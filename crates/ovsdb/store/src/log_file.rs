@@ -1,0 +1,347 @@
+//! OVSDB's log file: records of JSON, each with its length and SHA-1 hash.
+//!
+//! ```text
+//! OVSDB JSON 123 da39a3ee5e6b4b0d3255bfef95601890afd80709
+//! {...}
+//! ```
+//!
+//! A record that was cut short by a crash ends the reading, and is cut off by
+//! the next write. Who writes holds the lock of `.NAME.~lock~` beside the file.
+
+use model::{Error, Json};
+use rpc::error_text;
+use rustix::fs::FlockOperation;
+use serde_json::Value;
+use sha1::{Digest, Sha1};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// How a log is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    ReadOnly,
+    ReadWrite,
+    /// The file must not exist.
+    Create,
+}
+
+/// An open log. Reading comes first; the first write ends it.
+#[derive(Debug)]
+pub struct LogFile {
+    path: PathBuf,
+    /// As named by the user.
+    display: String,
+    file: BufReader<File>,
+    /// Where the next record begins.
+    offset: u64,
+    previous: u64,
+    state: State,
+    _lock: Option<File>,
+    /// The size after the last compaction.
+    base: u64,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Reading,
+    ReadError(Error),
+    Writing,
+    WriteError(Error),
+}
+
+fn io_failed(error: &io::Error, what: String) -> Error {
+    Error::io(&error_text(error), what)
+}
+
+/// Takes the lock of the file beside `path`.
+fn lock(path: &Path, display: &str) -> Result<File, Error> {
+    let failed = |e: io::Error| io_failed(&e, format!("{display}: failed to lock lockfile"));
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let lock_path = target.with_file_name(format!(".{name}.~lock~"));
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&lock_path)
+        .map_err(failed)?;
+    rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| {
+        log::warn!(target: "lockfile",
+            "{}: cannot lock file because it is already locked", lock_path.display());
+        let e = if e == rustix::io::Errno::ACCESS { rustix::io::Errno::AGAIN } else { e };
+        failed(e.into())
+    })?;
+    Ok(file)
+}
+
+fn sync_parent(path: &Path) {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Some file systems cannot sync directories; the file itself is synced anyhow.
+    if let Ok(directory) = File::open(parent) {
+        let _ = directory.sync_all();
+    }
+}
+
+impl LogFile {
+    /// Opens the log at `path`; who may write takes the lock.
+    pub fn open(path: &str, mode: Mode) -> Result<LogFile, Error> {
+        let lock = if mode == Mode::ReadOnly { None } else { Some(lock(Path::new(path), path)?) };
+        LogFile::open_locked(path, mode, lock)
+    }
+
+    fn open_locked(path: &str, mode: Mode, lock: Option<File>) -> Result<LogFile, Error> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut options = OpenOptions::new();
+        options.read(true).write(mode != Mode::ReadOnly).mode(0o660);
+        // A dangling symbolic link is created through, which O_EXCL forbids.
+        let dangling = Path::new(path).is_symlink() && !Path::new(path).exists();
+        options.create(mode == Mode::Create && dangling).create_new(mode == Mode::Create && !dangling);
+        let action = if mode == Mode::Create { "create" } else { "open" };
+        let file = options.open(path).map_err(|e| io_failed(&e, format!("{path}: {action} failed")))?;
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+        let mut log = LogFile {
+            path: absolute,
+            display: path.to_owned(),
+            file: BufReader::with_capacity(1 << 16, file),
+            offset: 0,
+            previous: 0,
+            state: State::Reading,
+            _lock: lock,
+            base: 0,
+        };
+        log.check_magic(mode)?;
+        Ok(log)
+    }
+
+    fn check_magic(&mut self, mode: Mode) -> Result<(), Error> {
+        let path = self.display.clone();
+        let header = self.header().map_err(|e| io_failed(&e, format!("{path}: read error")))?;
+        match header {
+            None if mode == Mode::Create => sync_parent(&self.path),
+            None => return Err(Error::general(format!("{path}: cannot identify file type"))),
+            Some(line) => match parse_header(&line) {
+                None => return Err(Error::general(format!("{path}: unexpected file format"))),
+                Some((magic, ..)) if magic != "JSON" => {
+                    return Err(Error::general(format!("{path}: cannot identify file type")));
+                }
+                Some(_) => {}
+            },
+        }
+        self.file
+            .seek(SeekFrom::Start(0))
+            .map(drop)
+            .map_err(|e| io_failed(&e, format!("{path}: seek failed")))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn display(&self) -> &str {
+        &self.display
+    }
+
+    /// Where the next record begins: the size of what was read or written.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// One line, or what is left of one; `None` at the end.
+    fn header(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut line = Vec::new();
+        (&mut self.file).take(128).read_until(b'\n', &mut line)?;
+        Ok((!line.is_empty()).then_some(line))
+    }
+
+    /// The next record; `None` at the end.
+    pub fn read(&mut self) -> Result<Option<Json>, Error> {
+        match &self.state {
+            State::Reading => {}
+            State::ReadError(e) | State::WriteError(e) => return Err(e.clone()),
+            State::Writing => return Ok(None),
+        }
+        let result = self.read_record();
+        if let Err(e) = &result {
+            self.state = State::ReadError(e.clone());
+        }
+        result
+    }
+
+    fn read_record(&mut self) -> Result<Option<Json>, Error> {
+        let display = self.display.clone();
+        let header = self.header().map_err(|e| io_failed(&e, format!("{display}: read failed")))?;
+        let Some(header) = header else { return Ok(None) };
+        let at = self.offset;
+        let Some(("JSON", length, expected)) = parse_header(&header) else {
+            let line = String::from_utf8_lossy(&header);
+            let line = line.split('\n').next().unwrap_or("");
+            let message = format!("{display}: parse error at offset {at} in header line \"{line}\"");
+            return Err(Error::new("syntax error", message));
+        };
+        let start = at + header.len() as u64;
+        let mut data = Vec::new();
+        let got = (&mut self.file).take(length).read_to_end(&mut data);
+        let what = format!("{display}: error reading {length} bytes starting at offset {start}");
+        match got {
+            Err(e) => return Err(io_failed(&e, what)),
+            Ok(n) if (n as u64) < length => return Err(Error::io("End of file", what)),
+            Ok(_) => {}
+        }
+        let actual = hex(&Sha1::digest(&data));
+        let bytes = format!("{display}: {length} bytes starting at offset {start}");
+        if actual != expected {
+            let message = format!("{bytes} have SHA-1 hash {actual} but should have hash {expected}");
+            return Err(Error::new("syntax error", message));
+        }
+        let json: Json = serde_json::from_slice(&data)
+            .map_err(|e| Error::new("syntax error", format!("{bytes} are not valid JSON ({e})")))?;
+        if !json.is_object() {
+            return Err(Error::new("syntax error", format!("{bytes} are not a JSON object")));
+        }
+        self.previous = at;
+        self.offset = start + length;
+        Ok(Some(json))
+    }
+
+    /// The record just read does not count: the next write replaces it.
+    pub fn unread(&mut self) {
+        self.offset = self.previous;
+    }
+
+    /// Appends a record, given as JSON text. What was not read is cut off first.
+    pub fn write(&mut self, json: &str) -> Result<(), Error> {
+        if !matches!(self.state, State::Writing) {
+            let result = self.truncate();
+            self.state = match &result {
+                Ok(()) => State::Writing,
+                Err(e) => State::WriteError(e.clone()),
+            };
+            result?;
+        }
+        let record = compose(json);
+        let file = self.file.get_mut();
+        if let Err(e) = file.write_all(&record) {
+            log::warn!(target: "ovsdb_log",
+                "{}: write failed ({})", self.path.display(), error_text(&e));
+            // What was written in part is of no use; if it stays, the next start cuts it off.
+            let _ = file.set_len(self.offset);
+            let error = io_failed(&e, format!("{}: write failed", self.display));
+            self.state = State::WriteError(error.clone());
+            return Err(error);
+        }
+        self.offset += record.len() as u64;
+        Ok(())
+    }
+
+    fn truncate(&mut self) -> Result<(), Error> {
+        let (at, display) = (self.offset, self.display.clone());
+        self.file
+            .seek(SeekFrom::Start(at))
+            .map_err(|e| io_failed(&e, format!("{display}: cannot seek to offset {at}")))?;
+        self.file
+            .get_mut()
+            .set_len(at)
+            .map_err(|e| io_failed(&e, format!("{display}: cannot truncate to length {at}")))
+    }
+
+    /// Waits until all that was written is on disk.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.file.get_ref().sync_data().map_err(|e| io_failed(&e, format!("{}: fsync failed", self.display)))
+    }
+
+    /// A second descriptor of the file, for a thread that syncs it.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        Ok(self.file.get_ref().try_clone()?.into())
+    }
+
+    /// The size at hand is that of a fresh compaction.
+    pub fn mark_base(&mut self) {
+        self.base = self.offset;
+    }
+
+    /// Whether the log has grown enough to be worth a compaction.
+    pub fn grew_lots(&self) -> bool {
+        self.offset > 10 * 1024 * 1024 && self.offset / 2 > self.base
+    }
+
+    /// Replaces the contents in one step: a new file beside it, synced, then renamed over it. After an
+    /// error the old contents stand.
+    pub fn replace(&mut self, records: &[String]) -> Result<(), Error> {
+        let target = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let mut temporary = target.as_os_str().to_owned();
+        temporary.push(".tmp");
+        let temporary = PathBuf::from(temporary);
+        let text = temporary.display().to_string();
+        match std::fs::remove_file(&temporary) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(io_failed(&e, format!("failed to remove {text}")));
+            }
+            _ => {}
+        }
+        let mut new = LogFile::open_locked(&text, Mode::Create, None)?;
+        let written = (|| {
+            for record in records {
+                new.write(record)?;
+            }
+            new.sync()?;
+            std::fs::rename(&temporary, &target).map_err(|e| {
+                io_failed(&e, format!("failed to rename \"{text}\" to \"{}\"", target.display()))
+            })
+        })();
+        if let Err(e) = written {
+            // The error at hand is the one to tell.
+            let _ = std::fs::remove_file(&temporary);
+            return Err(e);
+        }
+        sync_parent(&target);
+        self.file = new.file;
+        self.offset = new.offset;
+        self.previous = 0;
+        self.state = State::Writing;
+        self.base = self.offset;
+        Ok(())
+    }
+}
+
+/// The bytes of a record: header line, JSON, line end.
+fn compose(json: &str) -> Vec<u8> {
+    let mut hasher = Sha1::new();
+    hasher.update(json);
+    hasher.update(b"\n");
+    let header = format!("OVSDB JSON {} {}\n", json.len() + 1, hex(&hasher.finalize()));
+    let mut record = header.into_bytes();
+    record.extend_from_slice(json.as_bytes());
+    record.push(b'\n');
+    record
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).map_or('0', |d| *d as char);
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
+}
+
+/// The magic, the length and the hash in lower case.
+fn parse_header(line: &[u8]) -> Option<(&str, u64, String)> {
+    let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+    let mut words = line.strip_prefix("OVSDB ")?.split(' ');
+    let (magic, length, hash) = (words.next()?, words.next()?, words.next()?);
+    let length: u64 = length.parse().ok().filter(|n| *n > 0)?;
+    let is_hash = hash.len() == 40 && hash.bytes().all(|c| c.is_ascii_hexdigit());
+    (is_hash && words.next().is_none()).then(|| (magic, length, hash.to_ascii_lowercase()))
+}
+
+/// The first record of a log, which is the schema.
+pub fn read_schema(log: &mut LogFile) -> Result<model::Schema, Error> {
+    match log.read()? {
+        Some(json @ Value::Object(_)) => model::Schema::from_json(&json)
+            .map_err(|e| e.wrap(&format!("failed to parse \"{}\" as ovsdb schema", log.display()))),
+        _ => {
+            let display = log.display();
+            Err(Error::io("End of file", format!("{display}: database file contains no schema")))
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Transactions as the log file keeps them: JSON by table, row and column.
+//!
+//! Rows that are modified hold the *difference* of each column when `_is_diff`
+//! is true (see [`model::Datum::diff`]), else the new value. Deleted rows are
+//! null.
+
+use crate::changes::Changes;
+use crate::database::{Database, Row, Snapshot};
+use crate::transaction::Transaction;
+use model::{Datum, Error, Json, TableSchema, Uuid};
+use serde_json::Value;
+use std::fmt::Write;
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Write differences; releases before 2.17 of the reference cannot read them.
+    pub column_diff: bool,
+    /// Milliseconds since 1970.
+    pub date_ms: i64,
+}
+
+/// The record of a commit as JSON text; `None` when nothing in it is kept on disk.
+pub fn encode(database: &Database, changes: &Changes, style: Style) -> Option<String> {
+    let mut out = String::from("{");
+    for (index, rows) in &changes.tables {
+        let Some(table) = database.tables.get(*index) else { continue };
+        let mut first = true;
+        for change in rows {
+            let mut row = String::new();
+            match (&change.old, &change.new) {
+                (_, None) => row.push_str("null"),
+                (None, Some(new)) => write_row(&mut row, new, &table.schema),
+                (Some(old), Some(new)) => {
+                    let mut any = false;
+                    for column in change.changed.iter() {
+                        let Some(schema) = table.schema.columns.get(column).filter(|c| c.persistent) else {
+                            continue;
+                        };
+                        let (Some(old), Some(new)) = (old.column(column), new.column(column)) else {
+                            continue;
+                        };
+                        row.push_str(if any { "," } else { "{" });
+                        any = true;
+                        let is_map = schema.r#type.is_map();
+                        model::json::write_string(&mut row, &schema.name);
+                        row.push(':');
+                        if style.column_diff {
+                            old.diff(new, &schema.r#type).write_json(&mut row, is_map);
+                        } else {
+                            new.write_json(&mut row, is_map);
+                        }
+                    }
+                    if !any {
+                        continue;
+                    }
+                    row.push('}');
+                }
+            }
+            if first {
+                separate(&mut out);
+                model::json::write_string(&mut out, &table.schema.name);
+                out.push_str(":{");
+            } else {
+                out.push(',');
+            }
+            first = false;
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\"{}\":{row}", change.uuid);
+        }
+        if !first {
+            out.push('}');
+        }
+    }
+    if out.len() == 1 {
+        return None;
+    }
+    annotate(&mut out, changes.comment.as_deref(), style);
+    Some(out)
+}
+
+/// The record that makes the whole database out of an empty one.
+pub fn encode_snapshot(snapshot: &Snapshot, comment: Option<&str>, style: Style) -> String {
+    let mut out = String::from("{");
+    for (table, rows) in snapshot.schema.tables.values().zip(&snapshot.rows) {
+        if rows.is_empty() {
+            continue;
+        }
+        separate(&mut out);
+        model::json::write_string(&mut out, &table.name);
+        for (i, row) in rows.iter().enumerate() {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "{}\"{}\":", if i == 0 { ":{" } else { "," }, row.uuid());
+            write_row(&mut out, row, table);
+        }
+        out.push('}');
+    }
+    annotate(&mut out, comment, style);
+    out
+}
+
+fn separate(out: &mut String) {
+    if out.len() > 1 {
+        out.push(',');
+    }
+}
+
+fn annotate(out: &mut String, comment: Option<&str>, style: Style) {
+    separate(out);
+    if let Some(comment) = comment {
+        out.push_str("\"_comment\":");
+        model::json::write_string(out, comment);
+        out.push(',');
+    }
+    if style.column_diff {
+        out.push_str("\"_is_diff\":true,");
+    }
+    // Writing to a string cannot fail.
+    let _ = write!(out, "\"_date\":{}}}", style.date_ms);
+}
+
+/// A new row: the columns that do not hold defaults.
+fn write_row(out: &mut String, row: &Row, table: &TableSchema) {
+    out.push('{');
+    let mut any = false;
+    for (schema, value) in table.columns.iter().zip(&row.columns).skip(1) {
+        if !schema.persistent || value.is_default(&schema.r#type) {
+            continue;
+        }
+        if any {
+            out.push(',');
+        }
+        any = true;
+        model::json::write_string(out, &schema.name);
+        out.push(':');
+        value.write_json(out, schema.r#type.is_map());
+    }
+    out.push('}');
+}
+
+/// From a record. While converting to another schema, what that lacks is passed over.
+pub fn decode(database: &Database, json: &Json, converting: bool) -> Result<Transaction, Error> {
+    let Some(object) = json.as_object() else {
+        return Err(Error::syntax(json, "object expected"));
+    };
+    let is_diff = object.get("_is_diff") == Some(&Value::Bool(true));
+    let mut transaction = Transaction::new();
+    for (name, value) in object {
+        match database.table_index(name) {
+            Some(table) => decode_table(database, &mut transaction, table, value, is_diff, converting)?,
+            None if name == "_date" && value.is_number() => {}
+            None if name == "_is_diff" && value.is_boolean() => {}
+            None if name == "_comment" => {
+                if let Some(comment) = value.as_str() {
+                    transaction.add_comment(comment);
+                }
+            }
+            None if converting => {}
+            None => {
+                let message = format!("No table named {name}.");
+                return Err(Error::new("unknown table", message).about(json));
+            }
+        }
+    }
+    Ok(transaction)
+}
+
+fn decode_table(
+    database: &Database,
+    transaction: &mut Transaction,
+    table: usize,
+    json: &Json,
+    is_diff: bool,
+    converting: bool,
+) -> Result<(), Error> {
+    let Some(rows) = json.as_object() else {
+        return Err(Error::syntax(json, "object expected"));
+    };
+    let Some(schema) = database.tables.get(table).map(|t| &t.schema) else { return Ok(()) };
+    for (text, row_json) in rows {
+        let uuid = model::parse_uuid(text)
+            .ok_or_else(|| Error::syntax(json, format!("\"{text}\" is not a valid UUID")))?;
+        let exists = transaction.row(database, table, &uuid).is_some();
+        if row_json.is_null() {
+            if !exists {
+                let message = format!("transaction deletes row {uuid} that does not exist");
+                return Err(Error::new("syntax error", message));
+            }
+            transaction.delete(database, table, uuid);
+        } else if exists {
+            if let Some(row) = transaction.modify(database, table, uuid) {
+                decode_row(row, schema, row_json, is_diff, converting)?;
+            }
+        } else {
+            let mut row = Row::new(schema, uuid);
+            decode_row(&mut row, schema, row_json, false, converting)?;
+            transaction.insert(table, row);
+        }
+    }
+    Ok(())
+}
+
+fn decode_row(
+    row: &mut Row,
+    schema: &TableSchema,
+    json: &Json,
+    is_diff: bool,
+    converting: bool,
+) -> Result<(), Error> {
+    let Some(object) = json.as_object() else {
+        return Err(Error::syntax(json, "row must be JSON object"));
+    };
+    for (name, value) in object {
+        let Some(column) = schema.column(name) else {
+            if converting {
+                continue;
+            }
+            let message = format!("No column {name} in table {}.", schema.name);
+            return Err(Error::new("unknown column", message).about(json));
+        };
+        let Some(slot) = row.columns.get_mut(column.index) else { continue };
+        *slot = if is_diff {
+            // A difference may have more or fewer entries than the type allows.
+            let mut relaxed = column.r#type.clone();
+            relaxed.min = 0;
+            relaxed.max = u32::MAX;
+            let diff = Datum::from_json(value, &relaxed, None)?;
+            slot.apply_diff(&diff, &column.r#type)?
+        } else {
+            Datum::from_json(value, &column.r#type, None)?
+        };
+    }
+    Ok(())
+}
+
+/// The rows of a record by table, for listings: `None` for a deleted row.
+pub fn rows_of(record: &Json) -> impl Iterator<Item = (&str, Uuid, Option<&Json>)> {
+    let tables = record.as_object().into_iter().flatten();
+    tables.filter_map(|(name, rows)| Some((name.as_str(), rows.as_object()?))).flat_map(|(name, rows)| {
+        rows.iter().filter_map(move |(uuid, row)| {
+            let uuid = model::parse_uuid(uuid)?;
+            Some((name, uuid, (!row.is_null()).then_some(row)))
+        })
+    })
+}

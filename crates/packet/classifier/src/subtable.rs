@@ -1,0 +1,231 @@
+//! The rules of one mask.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flow::extract::mix;
+use flow::{FlowKey, FlowMask, STAGES, SparseKey, WORDS};
+use hashbrown::{HashMap, HashTable};
+use smallvec::SmallVec;
+
+/// A rule as it is kept.
+#[derive(Clone, Debug)]
+pub struct Rule<T> {
+    pub priority: i32,
+    /// The values at the places of the mask's words.
+    words: Box<[u64]>,
+    pub mask: Arc<SparseKey>,
+    pub value: T,
+}
+
+impl<T> Rule<T> {
+    /// Word `index` of the rule's key, bits outside the mask being zero.
+    pub(crate) fn word(&self, index: usize) -> u64 {
+        let bit = 1u64 << index;
+        if self.mask.map() & bit == 0 {
+            return 0;
+        }
+        let rank = (self.mask.map() & (bit - 1)).count_ones() as usize;
+        self.words.get(rank).copied().unwrap_or(0)
+    }
+
+    /// The rule's key, bits outside the mask being zero.
+    pub fn key(&self) -> FlowKey {
+        let mut words = [0; WORDS];
+        for ((index, _), &word) in self.mask.iter().zip(&self.words) {
+            words[index] = word;
+        }
+        FlowKey::from_words(words)
+    }
+
+    pub fn mask(&self) -> FlowMask {
+        FlowMask::from_words(self.mask.to_dense())
+    }
+}
+
+/// Rules with equal masked keys, by falling priority.
+type Bucket<T> = SmallVec<[Rule<T>; 1]>;
+
+#[derive(Debug)]
+pub(crate) struct Subtable<T> {
+    mask: Arc<SparseKey>,
+    /// The mask's words with their places.
+    parts: Box<[(u8, u64)]>,
+    /// Where in `parts` each stage ends that has parts, all but the last stage.
+    stage_ends: SmallVec<[u8; 3]>,
+    /// Per stage in `stage_ends`: how many buckets have this hash up to there.
+    stages: SmallVec<[HashMap<u64, u32>; 3]>,
+    buckets: HashTable<(u64, Bucket<T>)>,
+    /// How many rules have each priority.
+    priorities: BTreeMap<i32, u32>,
+}
+
+impl<T> Subtable<T> {
+    pub(crate) fn new(mask: SparseKey) -> Subtable<T> {
+        let parts: Box<[(u8, u64)]> = mask.iter().map(|(index, word)| (index as u8, word)).collect();
+        let mut stage_ends = SmallVec::new();
+        for &end in &STAGES[1..STAGES.len() - 1] {
+            let count = parts.iter().take_while(|(index, _)| usize::from(*index) < end).count() as u8;
+            if count > 0 && usize::from(count) < parts.len() && stage_ends.last() != Some(&count) {
+                stage_ends.push(count);
+            }
+        }
+        Subtable {
+            mask: Arc::new(mask),
+            stages: stage_ends.iter().map(|_| HashMap::new()).collect(),
+            parts,
+            stage_ends,
+            buckets: HashTable::new(),
+            priorities: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn mask(&self) -> &SparseKey {
+        &self.mask
+    }
+
+    pub(crate) fn max_priority(&self) -> Option<i32> {
+        self.priorities.last_key_value().map(|(&priority, _)| priority)
+    }
+
+    pub(crate) fn has_priority(&self, priority: i32) -> bool {
+        self.priorities.contains_key(&priority)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.priorities.is_empty()
+    }
+
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Rule<T>> {
+        self.buckets.iter().flat_map(|(_, bucket)| bucket)
+    }
+
+    /// The masked words of `key`, their hash, and the hashes up to each stage.
+    fn masked(&self, key: &FlowKey) -> (Box<[u64]>, u64, SmallVec<[u64; 3]>) {
+        let words = key.words();
+        let masked: Box<[u64]> =
+            self.parts.iter().map(|&(index, mask)| words[usize::from(index)] & mask).collect();
+        let mut hash = 0;
+        let mut stages = SmallVec::new();
+        for (count, &word) in masked.iter().enumerate() {
+            if self.stage_ends.get(stages.len()) == Some(&(count as u8)) {
+                stages.push(hash);
+            }
+            hash = mix(hash, word);
+        }
+        (masked, hash, stages)
+    }
+
+    pub(crate) fn insert(&mut self, key: &FlowKey, priority: i32, value: T) -> Option<T> {
+        let (words, hash, stages) = self.masked(key);
+        let rule = Rule { priority, words, mask: self.mask.clone(), value };
+        let found = self.buckets.find_mut(hash, |(h, bucket)| *h == hash && has_words(bucket, &rule.words));
+        match found {
+            Some((_, bucket)) => {
+                let at = bucket.partition_point(|other| other.priority > priority);
+                if let Some(same) = bucket.get_mut(at).filter(|other| other.priority == priority) {
+                    return Some(std::mem::replace(&mut same.value, rule.value));
+                }
+                bucket.insert(at, rule);
+            }
+            None => {
+                let mut bucket = Bucket::new();
+                bucket.push(rule);
+                self.buckets.insert_unique(hash, (hash, bucket), |(hash, _)| *hash);
+                for (stage, hash) in self.stages.iter_mut().zip(stages) {
+                    *stage.entry(hash).or_insert(0) += 1;
+                }
+            }
+        }
+        *self.priorities.entry(priority).or_insert(0) += 1;
+        None
+    }
+
+    pub(crate) fn remove(&mut self, key: &FlowKey, priority: i32) -> Option<T> {
+        let (words, hash, stages) = self.masked(key);
+        let mut entry =
+            self.buckets.find_entry(hash, |(h, bucket)| *h == hash && has_words(bucket, &words)).ok()?;
+        let bucket = &mut entry.get_mut().1;
+        let at = bucket.iter().position(|rule| rule.priority == priority)?;
+        let rule = bucket.remove(at);
+        if bucket.is_empty() {
+            entry.remove();
+            for (stage, hash) in self.stages.iter_mut().zip(stages) {
+                decrement(stage, hash);
+            }
+        }
+        if let Some(count) = self.priorities.get_mut(&priority) {
+            *count -= 1;
+            if *count == 0 {
+                self.priorities.remove(&priority);
+            }
+        }
+        Some(rule.value)
+    }
+
+    pub(crate) fn find_exact(&self, key: &FlowKey, priority: i32) -> Option<&Rule<T>> {
+        let (words, hash, _) = self.masked(key);
+        let (_, bucket) = self.buckets.find(hash, |(h, bucket)| *h == hash && has_words(bucket, &words))?;
+        bucket.iter().find(|rule| rule.priority == priority)
+    }
+
+    pub(crate) fn find_exact_mut(&mut self, key: &FlowKey, priority: i32) -> Option<&mut T> {
+        let (words, hash, _) = self.masked(key);
+        let (_, bucket) =
+            self.buckets.find_mut(hash, |(h, bucket)| *h == hash && has_words(bucket, &words))?;
+        bucket.iter_mut().find(|rule| rule.priority == priority).map(|rule| &mut rule.value)
+    }
+
+    /// The rules that `key` matches; the bits looked at are added to `depends`.
+    pub(crate) fn lookup(&self, key: &FlowKey, depends: Option<&mut FlowMask>) -> &[Rule<T>] {
+        let words = key.words();
+        let mut hash = 0;
+        let mut from = 0;
+        for (stage, &end) in self.stages.iter().zip(&self.stage_ends) {
+            let end = usize::from(end);
+            for &(index, mask) in self.parts.get(from..end).unwrap_or(&[]) {
+                hash = mix(hash, words[usize::from(index)] & mask);
+            }
+            from = end;
+            if !stage.contains_key(&hash) {
+                self.looked_at(end, depends);
+                return &[];
+            }
+        }
+        for &(index, mask) in self.parts.get(from..).unwrap_or(&[]) {
+            hash = mix(hash, words[usize::from(index)] & mask);
+        }
+        self.looked_at(self.parts.len(), depends);
+        let found = self.buckets.find(hash, |(h, bucket)| {
+            *h == hash
+                && bucket.first().is_some_and(|rule| {
+                    rule.words
+                        .iter()
+                        .zip(&self.parts)
+                        .all(|(&word, &(index, mask))| words[usize::from(index)] & mask == word)
+                })
+        });
+        found.map_or(&[], |(_, bucket)| bucket)
+    }
+
+    fn looked_at(&self, count: usize, depends: Option<&mut FlowMask>) {
+        if let Some(depends) = depends {
+            for &(index, mask) in self.parts.iter().take(count) {
+                depends.words_mut()[usize::from(index)] |= mask;
+            }
+        }
+    }
+}
+
+fn has_words<T>(bucket: &Bucket<T>, words: &[u64]) -> bool {
+    bucket.first().is_some_and(|rule| *rule.words == *words)
+}
+
+fn decrement(counts: &mut HashMap<u64, u32>, hash: u64) {
+    if let Some(count) = counts.get_mut(&hash) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&hash);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What travels with a packet beside its bytes.
+
+use base::DpPort;
+
+use crate::{FlowKey, ct_state, slot};
+
+const TUNNEL_WORDS: std::ops::Range<usize> = 12..21;
+const CT_WORDS: std::ops::Range<usize> = 21..30;
+
+/// The tunnel part of a key: from which tunnel a packet came, or into which it shall go.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct TunnelKey {
+    words: [u64; 9],
+}
+
+impl TunnelKey {
+    /// The tunnel part of `key`, or `None` when it has no tunnel addresses.
+    pub fn from_key(key: &FlowKey) -> Option<TunnelKey> {
+        let is_set =
+            key.tun_dst() != 0 || key.tun_src() != 0 || key.tun_ipv6_dst() != 0 || key.tun_ipv6_src() != 0;
+        is_set.then(|| {
+            let mut words = [0; 9];
+            words.copy_from_slice(&key.words()[TUNNEL_WORDS]);
+            TunnelKey { words }
+        })
+    }
+
+    pub fn write_to(&self, key: &mut FlowKey) {
+        key.words_mut()[TUNNEL_WORDS].copy_from_slice(&self.words);
+    }
+
+    /// A key of which only the tunnel part is set, for its accessors.
+    pub fn to_key(&self) -> FlowKey {
+        let mut key = FlowKey::new();
+        self.write_to(&mut key);
+        key
+    }
+}
+
+/// The connection-tracking part of a key.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct CtKey {
+    words: [u64; 9],
+}
+
+impl CtKey {
+    /// The connection-tracking part of `key`, or `None` when the packet was not tracked.
+    pub fn from_key(key: &FlowKey) -> Option<CtKey> {
+        let mut words = [0; 9];
+        words.copy_from_slice(&key.words()[CT_WORDS]);
+        words[8] &= !(slot::CONJ_ID.ones() as u64);
+        words.iter().any(|&w| w != 0).then_some(CtKey { words })
+    }
+
+    /// Writes all but what depends on the packet's headers; see [`crate::extract`].
+    pub fn write_to(&self, key: &mut FlowKey) {
+        let conj_id = key.conj_id();
+        key.words_mut()[CT_WORDS].copy_from_slice(&self.words);
+        key.set_conj_id(conj_id);
+    }
+
+    pub fn to_key(&self) -> FlowKey {
+        let mut key = FlowKey::new();
+        self.write_to(&mut key);
+        key
+    }
+
+    pub fn is_tracked(&self) -> bool {
+        self.to_key().ct_state() & ct_state::TRACKED != 0
+    }
+}
+
+/// What a packet carries beside its bytes, from its arrival to its end.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Metadata {
+    pub in_port: DpPort,
+    pub recirc_id: u32,
+    pub dp_hash: u32,
+    pub skb_priority: u32,
+    pub pkt_mark: u32,
+    /// As in [`FlowKey::packet_type`]: 0 is Ethernet, else the bytes begin at L3.
+    pub packet_type: u32,
+    pub tunnel: Option<Box<TunnelKey>>,
+    pub ct: Option<Box<CtKey>>,
+}
+
+impl Metadata {
+    /// The metadata of a packet that came in at `in_port`, and nothing else.
+    pub fn new(in_port: DpPort) -> Metadata {
+        Metadata { in_port, ..Metadata::default() }
+    }
+
+    /// The metadata that `key` tells of.
+    pub fn from_key(key: &FlowKey) -> Metadata {
+        Metadata {
+            in_port: DpPort(key.in_port()),
+            recirc_id: key.recirc_id(),
+            dp_hash: key.dp_hash(),
+            skb_priority: key.skb_priority(),
+            pkt_mark: key.pkt_mark(),
+            packet_type: key.packet_type(),
+            tunnel: TunnelKey::from_key(key).map(Box::new),
+            ct: CtKey::from_key(key).map(Box::new),
+        }
+    }
+}

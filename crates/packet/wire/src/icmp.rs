@@ -1,0 +1,102 @@
+//! ICMP (RFC 792), IGMP (RFC 2236), ICMPv6 (RFC 4443) and neighbour discovery (RFC 4861).
+
+use base::MacAddr;
+
+use crate::bytes::{be16, be32, be48, be128, byte};
+
+pub const LEN: usize = 8;
+pub const IGMP_LEN: usize = 8;
+
+pub const ECHO_REPLY: u8 = 0;
+pub const ECHO_REQUEST: u8 = 8;
+
+pub const V6_ECHO_REQUEST: u8 = 128;
+pub const V6_ECHO_REPLY: u8 = 129;
+pub const V6_ROUTER_SOLICITATION: u8 = 133;
+pub const V6_ROUTER_ADVERTISEMENT: u8 = 134;
+pub const V6_NEIGHBOR_SOLICITATION: u8 = 135;
+pub const V6_NEIGHBOR_ADVERTISEMENT: u8 = 136;
+
+/// The view of the eight bytes with which ICMP, ICMPv6 and IGMP messages begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Icmp<'a>(&'a [u8]);
+
+impl<'a> Icmp<'a> {
+    pub fn parse(bytes: &'a [u8]) -> Option<Icmp<'a>> {
+        (bytes.len() >= LEN).then_some(Icmp(bytes))
+    }
+
+    pub fn kind(&self) -> u8 {
+        byte(self.0, 0)
+    }
+
+    pub fn code(&self) -> u8 {
+        byte(self.0, 1)
+    }
+
+    pub fn check(&self) -> u16 {
+        be16(self.0, 2)
+    }
+
+    /// The four bytes behind the checksum: identifier and sequence, flags of
+    /// neighbour discovery, or the group of IGMP.
+    pub fn rest(&self) -> u32 {
+        be32(self.0, 4)
+    }
+
+    pub fn payload(&self) -> &'a [u8] {
+        self.0.get(LEN..).unwrap_or(&[])
+    }
+}
+
+/// What the switch reads of a neighbour solicitation or advertisement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct NeighborDiscovery {
+    /// Flags and reserved bits.
+    pub reserved: u32,
+    pub target: u128,
+    pub source_mac: MacAddr,
+    pub target_mac: MacAddr,
+    /// Type of the first link-layer address option seen (1 source, 2 target), else 0.
+    pub option_type: u8,
+}
+
+impl NeighborDiscovery {
+    /// From an ICMPv6 message of kind 135 or 136, code 0.
+    ///
+    /// A message too short for the target gives `reserved` alone, and so does a
+    /// doubled option; at an option of a wrong length reading ends.
+    pub fn parse(icmp: &Icmp<'_>) -> NeighborDiscovery {
+        let mut nd = NeighborDiscovery { reserved: icmp.rest(), ..NeighborDiscovery::default() };
+        let body = icmp.payload();
+        if body.len() < 16 {
+            return nd;
+        }
+        nd.target = be128(body, 0);
+        let mut options = body.get(16..).unwrap_or(&[]);
+        while options.len() >= 8 {
+            let len = usize::from(byte(options, 1)) * 8;
+            if len == 0 || len > options.len() {
+                return nd;
+            }
+            let kind = byte(options, 0);
+            if len == 8 && (kind == 1 || kind == 2) {
+                let mac = MacAddr::from_u64(be48(options, 2));
+                let place = if kind == 1 { &mut nd.source_mac } else { &mut nd.target_mac };
+                if !place.is_zero() {
+                    return NeighborDiscovery {
+                        reserved: nd.reserved,
+                        option_type: nd.option_type,
+                        ..Default::default()
+                    };
+                }
+                *place = mac;
+                if nd.option_type == 0 {
+                    nd.option_type = kind;
+                }
+            }
+            options = options.get(len..).unwrap_or(&[]);
+        }
+        nd
+    }
+}

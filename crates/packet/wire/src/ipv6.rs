@@ -1,0 +1,139 @@
+//! IPv6 and its extension headers (RFC 8200).
+
+use crate::bytes::{be16, be32, be128, byte, put, put16, put32, put128};
+use crate::protocol;
+
+pub const LEN: usize = 40;
+pub const LABEL_MASK: u32 = 0xfffff;
+
+/// The view of an IPv6 header whose stated length fits the bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Ipv6<'a>(&'a [u8]);
+
+impl<'a> Ipv6<'a> {
+    pub fn parse(bytes: &'a [u8]) -> Option<Ipv6<'a>> {
+        if bytes.len() < LEN {
+            return None;
+        }
+        let view = Ipv6(bytes);
+        (view.payload_len() <= bytes.len() - LEN).then_some(view)
+    }
+
+    pub fn traffic_class(&self) -> u8 {
+        (be32(self.0, 0) >> 20) as u8
+    }
+
+    pub fn label(&self) -> u32 {
+        be32(self.0, 0) & LABEL_MASK
+    }
+
+    pub fn payload_len(&self) -> usize {
+        usize::from(be16(self.0, 4))
+    }
+
+    pub fn next_header(&self) -> u8 {
+        byte(self.0, 6)
+    }
+
+    pub fn hop_limit(&self) -> u8 {
+        byte(self.0, 7)
+    }
+
+    pub fn src(&self) -> u128 {
+        be128(self.0, 8)
+    }
+
+    pub fn dst(&self) -> u128 {
+        be128(self.0, 24)
+    }
+
+    /// What follows the fixed header, without padding of the frame.
+    pub fn payload(&self) -> &'a [u8] {
+        self.0.get(LEN..LEN + self.payload_len()).unwrap_or(&[])
+    }
+}
+
+/// What stands behind the extension headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upper<'a> {
+    pub protocol: u8,
+    pub payload: &'a [u8],
+    /// The packet is a fragment.
+    pub is_fragment: bool,
+    /// It is a fragment other than the first; `payload` then is not an L4 header.
+    pub is_later_fragment: bool,
+    /// A routing header with segments left was passed: the addresses in the
+    /// fixed header are not those that L4 checksums cover.
+    pub has_routing: bool,
+}
+
+/// Walks the extension headers; `None` when one is cut off.
+pub fn upper(next_header: u8, payload: &[u8]) -> Option<Upper<'_>> {
+    let mut at = Upper {
+        protocol: next_header,
+        payload,
+        is_fragment: false,
+        is_later_fragment: false,
+        has_routing: false,
+    };
+    loop {
+        let bytes = at.payload;
+        let len = match at.protocol {
+            protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DEST_OPTIONS => {
+                if bytes.len() < 8 {
+                    return None;
+                }
+                at.has_routing |= at.protocol == protocol::ROUTING && byte(bytes, 3) > 0;
+                (usize::from(byte(bytes, 1)) + 1) * 8
+            }
+            protocol::AUTH => {
+                if bytes.len() < 8 {
+                    return None;
+                }
+                (usize::from(byte(bytes, 1)) + 2) * 4
+            }
+            protocol::FRAGMENT => {
+                if bytes.len() < 8 {
+                    return None;
+                }
+                8
+            }
+            _ => return Some(at),
+        };
+        let protocol = at.protocol;
+        at.protocol = byte(bytes, 0);
+        at.payload = bytes.get(len..)?;
+        if protocol == protocol::FRAGMENT {
+            let word = be16(bytes, 2);
+            // A whole packet with a fragment header is no fragment.
+            if word != 0 {
+                at.is_fragment = true;
+                if word & 0xfff8 != 0 {
+                    at.is_later_fragment = true;
+                    // What the next header would be is not in this packet.
+                    at.protocol = protocol::FRAGMENT;
+                    return Some(at);
+                }
+            }
+        }
+    }
+}
+
+/// A header for `payload_len` bytes.
+pub fn header(
+    src: u128,
+    dst: u128,
+    next_header: u8,
+    traffic_class: u8,
+    label: u32,
+    hop_limit: u8,
+    payload_len: usize,
+) -> [u8; LEN] {
+    let mut out = [0; LEN];
+    put32(&mut out, 0, 6 << 28 | u32::from(traffic_class) << 20 | label & LABEL_MASK);
+    put16(&mut out, 4, u16::try_from(payload_len).unwrap_or(u16::MAX));
+    put(&mut out, 6, [next_header, hop_limit]);
+    put128(&mut out, 8, src);
+    put128(&mut out, 24, dst);
+    out
+}

@@ -1,0 +1,195 @@
+//! Keeping the flow cache true.
+//!
+//! Enters: packets that no megaflow matches ([`dp::Upcall`]), packets that a
+//! megaflow sends up, packets from controllers. Leaves: megaflows in the
+//! datapath, effects applied to the bridges, packets and samples for the
+//! control thread ([`Sink`]).
+//!
+//! The rule that it keeps: a megaflow does what a translation now would do.
+//! When the bridges' epoch moves, [`FlowSync::revalidate`] translates every
+//! installed key again, without effects, and keeps, changes or removes its
+//! flow. In the same round it credits the packets that the flow forwarded to
+//! the rules that they hit.
+//!
+//! Not here: what a packet's translation is (`pipeline`), the state that it
+//! reads (`ofproto`), the cache itself (`dp-user`).
+
+mod revalidate;
+mod tracked;
+mod upcall;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use base::{Clock, OfPort, Timestamp};
+use dp::Datapath;
+use flow::FlowKey;
+use pipeline::{BridgeId, SharedNetwork};
+
+pub use revalidate::Round;
+
+/// The most megaflows unless `other_config:flow-limit` says otherwise.
+pub const DEFAULT_FLOW_LIMIT: usize = 200_000;
+
+/// How long a megaflow without packets stays unless `other_config:max-idle` says otherwise.
+pub const DEFAULT_MAX_IDLE: Duration = Duration::from_secs(10);
+
+/// How often flows are looked through though nothing changed (`other_config:max-revalidator`).
+pub const REVALIDATION_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A packet for the controllers.
+#[derive(Clone, Debug)]
+pub struct PacketIn {
+    pub bridge: BridgeId,
+    pub controller_id: u16,
+    pub reason: ofp::PacketInReason,
+    pub max_len: u16,
+    pub table: u8,
+    pub cookie: u64,
+    pub userdata: Vec<u8>,
+    /// Registers, tunnel, the OpenFlow in_port.
+    pub metadata: FlowKey,
+    pub packet: Vec<u8>,
+}
+
+/// A packet that sFlow sampled.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    pub bridge: BridgeId,
+    /// The packet's key as it came in; `in_port` is a datapath port.
+    pub key: FlowKey,
+    pub packet: Vec<u8>,
+    /// The tag with which it left, and where it left (sFlow's output format).
+    pub vlan_tci: u16,
+    pub output: u32,
+    /// What was done to it after the sample.
+    pub actions: Vec<dp::Action>,
+}
+
+/// Who takes packets to the control thread. Called by workers: must not block.
+pub trait Sink: Send + Sync {
+    fn packet_in(&self, packet: PacketIn);
+    fn sample(&self, sample: Sample);
+}
+
+/// The bounds that operators can set.
+#[derive(Debug)]
+struct Limits {
+    flows: AtomicUsize,
+    max_idle_ms: AtomicU64,
+}
+
+/// The keeper of one datapath's flows.
+pub struct FlowSync {
+    network: Arc<dyn SharedNetwork>,
+    datapath: Arc<dyn Datapath>,
+    sink: Arc<dyn Sink>,
+    clock: Clock,
+    limits: Limits,
+    flows: Mutex<tracked::Flows>,
+    /// The epoch that all installed flows are of.
+    settled: AtomicU64,
+    rounds: Mutex<Rounds>,
+    wake: Condvar,
+}
+
+/// What the revalidator is asked for and has done.
+#[derive(Debug, Default)]
+struct Rounds {
+    wanted: u64,
+    done: u64,
+    ending: bool,
+    last: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for FlowSync {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FlowSync").field("datapath", &self.datapath.name()).finish_non_exhaustive()
+    }
+}
+
+impl FlowSync {
+    /// Starts to serve the misses of `datapath`.
+    pub fn new(
+        network: Arc<dyn SharedNetwork>,
+        datapath: Arc<dyn Datapath>,
+        sink: Arc<dyn Sink>,
+        clock: Clock,
+    ) -> Arc<FlowSync> {
+        let sync = Arc::new(FlowSync {
+            network,
+            datapath: Arc::clone(&datapath),
+            sink,
+            clock,
+            limits: Limits {
+                flows: AtomicUsize::new(DEFAULT_FLOW_LIMIT),
+                max_idle_ms: AtomicU64::new(DEFAULT_MAX_IDLE.as_millis() as u64),
+            },
+            flows: Mutex::default(),
+            settled: AtomicU64::new(0),
+            rounds: Mutex::default(),
+            wake: Condvar::new(),
+        });
+        datapath.set_upcall(Some(Arc::clone(&sync) as Arc<dyn dp::Upcall>));
+        sync
+    }
+
+    pub fn set_limits(&self, flows: usize, max_idle: Duration) {
+        self.limits.flows.store(flows.max(1), Ordering::Relaxed);
+        self.limits.max_idle_ms.store(max_idle.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    pub fn flow_limit(&self) -> usize {
+        self.limits.flows.load(Ordering::Relaxed)
+    }
+
+    /// How many megaflows are kept.
+    pub fn flow_count(&self) -> usize {
+        self.flows().len()
+    }
+
+    /// Sends a packet as a controller asks: `actions` are run on it as if it had come in by `in_port`.
+    pub fn packet_out(
+        &self,
+        bridge: BridgeId,
+        packet: dp::Packet,
+        metadata: &FlowKey,
+        actions: &[ofp::Action],
+    ) -> Result<(), dp::DpError> {
+        let mut packet = packet;
+        packet.metadata = flow::Metadata::from_key(metadata);
+        let key = packet.key(flow::MAX_VLANS);
+        let now = self.clock.now();
+        let mut made = None;
+        self.network.read(&mut |network| {
+            let request = pipeline::Request {
+                bridge,
+                key: &key,
+                start: pipeline::Start::Actions(actions),
+                is_packet_out: true,
+                trace: false,
+            };
+            let translation = pipeline::translate(network, &request);
+            network.apply(&translation.effects, 1, packet.len() as u64, now);
+            let in_port = network
+                .bridge(bridge)
+                .and_then(|b| b.port(OfPort(metadata.in_port()))?.datapath)
+                .unwrap_or(base::DpPort::NONE);
+            made = Some((translation, in_port));
+        });
+        let Some((translation, in_port)) = made else { return Ok(()) };
+        let mut datapath_metadata = metadata.clone();
+        datapath_metadata.set_in_port(in_port.0);
+        packet.metadata = flow::Metadata::from_key(&datapath_metadata);
+        self.datapath.execute(dp::Execute { packet, actions: &translation.actions, now })
+    }
+
+    fn flows(&self) -> MutexGuard<'_, tracked::Flows> {
+        self.flows.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn rounds(&self) -> MutexGuard<'_, Rounds> {
+        self.rounds.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,227 @@
+//! Rounds over the installed flows.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use base::Timestamp;
+use dp::{Flow, FlowPut, FlowStats, PutMode};
+
+use crate::upcall::translate;
+use crate::{FlowSync, REVALIDATION_INTERVAL};
+
+base::coverage!(static ROUNDS = "revalidate_round");
+base::coverage!(static CHANGED = "revalidate_flow_changed");
+base::coverage!(static REMOVED = "revalidate_flow_removed");
+
+/// What a round did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    pub kept: usize,
+    pub changed: usize,
+    pub removed: usize,
+}
+
+/// What is to become of a flow.
+enum Verdict {
+    Keep,
+    Remove,
+    /// It matches as it should, but does something else.
+    Change(Arc<[dp::Action]>),
+}
+
+impl FlowSync {
+    /// Looks every flow through: removes idle ones and those that match too
+    /// much, changes those that do something else than a translation now
+    /// would, and credits the packets of all to their rules.
+    pub fn revalidate(&self) -> Round {
+        ROUNDS.count();
+        let now = self.clock.now();
+        let epoch = self.network.epoch();
+        let max_idle = self.max_idle();
+        let mut round = Round::default();
+        let mut seen = std::collections::HashSet::new();
+        self.datapath.flow_dump(&mut |flow| {
+            seen.insert(flow.ufid);
+            match self.judge(&flow, epoch, now, max_idle) {
+                Verdict::Keep => round.kept += 1,
+                Verdict::Remove => {
+                    self.remove(&flow, now);
+                    round.removed += 1;
+                    REMOVED.count();
+                }
+                Verdict::Change(actions) => {
+                    CHANGED.count();
+                    round.changed += 1;
+                    self.change(&flow, actions);
+                }
+            }
+        });
+        // Flows that the datapath does not have were refused, or flushed behind our back.
+        self.flows().retain(|ufid, tracked| seen.contains(ufid) || tracked.epoch >= epoch);
+        self.settled.store(epoch, Ordering::Release);
+        round
+    }
+
+    /// How long an idle flow may stay: less when there are more than allowed.
+    fn max_idle(&self) -> Duration {
+        let idle = Duration::from_millis(self.limits.max_idle_ms.load(Ordering::Relaxed));
+        let (count, limit) = (self.flow_count(), self.flow_limit());
+        if count > 2 * limit {
+            Duration::ZERO
+        } else if count > limit {
+            idle.min(Duration::from_millis(100))
+        } else {
+            idle
+        }
+    }
+
+    fn judge(&self, flow: &Flow, epoch: u64, now: Timestamp, max_idle: Duration) -> Verdict {
+        let known = {
+            let mut flows = self.flows();
+            flows.get_mut(&flow.ufid).map(|tracked| {
+                let delta = tracked.take_delta(flow.worker, flow.stats);
+                (tracked.epoch, Arc::clone(&tracked.effects), delta)
+            })
+        };
+        let Some((translated_at, effects, (packets, bytes))) = known else {
+            // Nobody remembers why it is there.
+            return Verdict::Remove;
+        };
+        if packets > 0 {
+            let used = flow.stats.used.unwrap_or(now);
+            self.network.read(&mut |network| network.apply(&effects, packets, bytes, used));
+        }
+        let idle_since = flow.stats.used.unwrap_or(Timestamp::ZERO);
+        if flow.stats.used.is_some() && now - idle_since > max_idle {
+            return Verdict::Remove;
+        }
+        if translated_at == epoch { Verdict::Keep } else { self.compare(flow, epoch) }
+    }
+
+    /// Translates the flow's key again and compares.
+    fn compare(&self, flow: &Flow, epoch: u64) -> Verdict {
+        let mut made = None;
+        self.network.read(&mut |network| made = translate(network, &flow.key));
+        let Some((_, translation)) = made else { return Verdict::Remove };
+        // A wider mask than needed only costs hits; a narrower one is wrong.
+        if translation.error.is_some() || !flow.mask.covers(&translation.mask) {
+            return Verdict::Remove;
+        }
+        let actions = if translation.slow.is_empty() {
+            translation.actions
+        } else {
+            vec![dp::Action::slow_path(translation.slow)]
+        };
+        if let Some(tracked) = self.flows().get_mut(&flow.ufid) {
+            tracked.epoch = epoch;
+            tracked.effects = translation.effects.into();
+            tracked._frozen = translation.frozen;
+        }
+        if *flow.actions == *actions { Verdict::Keep } else { Verdict::Change(actions.into()) }
+    }
+
+    fn change(&self, flow: &Flow, actions: Arc<[dp::Action]>) {
+        let put = FlowPut {
+            ufid: Some(flow.ufid),
+            worker: Some(flow.worker),
+            key: (*flow.key).clone(),
+            mask: (*flow.mask).clone(),
+            actions,
+            mode: PutMode::Modify,
+            zero_stats: false,
+        };
+        // A flow that went away meanwhile needs no change.
+        if self.datapath.flow_put(&put).is_err() {
+            log::debug!(target: "ofproto_dpif_upcall", "{} went away while it was changed", flow.ufid);
+        }
+    }
+
+    /// Removes a flow and credits its last packets.
+    fn remove(&self, flow: &Flow, now: Timestamp) {
+        let last: Result<FlowStats, _> = self.datapath.flow_del(flow.ufid, Some(flow.worker));
+        let tracked = {
+            let mut flows = self.flows();
+            let Some(tracked) = flows.get_mut(&flow.ufid) else { return };
+            let delta = last.ok().map(|stats| tracked.take_delta(flow.worker, stats));
+            let result = (delta, Arc::clone(&tracked.effects));
+            tracked.credited.retain(|(worker, _)| *worker != flow.worker);
+            if tracked.credited.is_empty() {
+                flows.remove(&flow.ufid);
+            }
+            result
+        };
+        if let (Some((packets, bytes)), effects) = tracked
+            && packets > 0
+        {
+            let used = flow.stats.used.unwrap_or(now);
+            self.network.read(&mut |network| network.apply(&effects, packets, bytes, used));
+        }
+    }
+
+    /// Removes every flow, after crediting its packets (`revalidator/purge`).
+    pub fn purge(&self) {
+        let now = self.clock.now();
+        let mut flows = Vec::new();
+        self.datapath.flow_dump(&mut |flow| flows.push(flow));
+        for flow in flows {
+            self.remove(&flow, now);
+        }
+        self.flows().clear();
+    }
+
+    /// Asks for a round, without waiting for it.
+    pub fn poke(&self) {
+        self.rounds().wanted += 1;
+        self.wake.notify_all();
+    }
+
+    /// Asks for a round if the bridges changed or the last one is too long ago.
+    pub fn tick(&self) {
+        let now = self.clock.now();
+        let changed = self.network.epoch() != self.settled.load(Ordering::Acquire);
+        let due = self.rounds().last.is_none_or(|last| now - last >= REVALIDATION_INTERVAL);
+        if changed || due {
+            self.poke();
+        }
+    }
+
+    /// Waits until a round that begins after now has ended (`revalidator/wait`).
+    pub fn wait_round(&self) {
+        let mut rounds = self.rounds();
+        rounds.wanted += 1;
+        let target = rounds.wanted;
+        self.wake.notify_all();
+        while rounds.done < target && !rounds.ending {
+            rounds = self.wake.wait(rounds).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+    }
+
+    /// Runs rounds whenever somebody asks, until [`FlowSync::end`]. The body of the revalidator thread.
+    pub fn run(&self) {
+        loop {
+            let wanted = {
+                let mut rounds = self.rounds();
+                while rounds.wanted == rounds.done && !rounds.ending {
+                    rounds = self.wake.wait(rounds).unwrap_or_else(|poisoned| poisoned.into_inner());
+                }
+                if rounds.ending {
+                    self.wake.notify_all();
+                    return;
+                }
+                rounds.last = Some(self.clock.now());
+                rounds.wanted
+            };
+            self.revalidate();
+            self.rounds().done = wanted;
+            self.wake.notify_all();
+        }
+    }
+
+    /// Ends [`FlowSync::run`] and stops serving misses.
+    pub fn end(&self) {
+        self.rounds().ending = true;
+        self.wake.notify_all();
+        self.datapath.set_upcall(None);
+    }
+}

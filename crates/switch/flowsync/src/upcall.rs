@@ -1,0 +1,149 @@
+//! Packets on their way up.
+
+use std::sync::Arc;
+
+use base::DpPort;
+use dp::{Action, Cookie, Upcall, UpcallOutcome, UpcallPacket, Userspace};
+use flow::FlowKey;
+use pipeline::{BridgeId, Network, Request, Start, Translation};
+
+use crate::tracked::Tracked;
+use crate::{FlowSync, PacketIn, Sample};
+
+base::coverage!(static UPCALLS = "upcall_miss");
+base::coverage!(static FLOW_LIMIT_HIT = "upcall_flow_limit_hit");
+base::coverage!(static NO_BRIDGE = "upcall_no_bridge");
+
+/// Translates a datapath key. `None` when no bridge has its port.
+pub(crate) fn translate(network: &dyn Network, key: &FlowKey) -> Option<(BridgeId, Translation)> {
+    let (bridge, port) = network.ingress(DpPort(key.in_port()))?;
+    let mut seen = key.clone();
+    seen.set_in_port(port.0);
+    let request = Request { bridge, key: &seen, start: Start::Lookup, is_packet_out: false, trace: false };
+    let mut translation = pipeline::translate(network, &request);
+    translation.mask = pipeline::installable(&translation.mask, key);
+    Some((bridge, translation))
+}
+
+impl Upcall for FlowSync {
+    fn miss(&self, upcall: &mut UpcallPacket<'_>) -> UpcallOutcome {
+        UPCALLS.count();
+        // Read before translating: a change that comes in between makes the flow stale, not fresh.
+        let epoch = self.network.epoch();
+        let mut made = None;
+        self.network.read(&mut |network| {
+            if let Some((bridge, translation)) = translate(network, upcall.key) {
+                network.apply(&translation.effects, 1, upcall.packet.len() as u64, upcall.now);
+                made = Some((bridge, translation));
+            }
+        });
+        let Some((_, translation)) = made else {
+            NO_BRIDGE.count();
+            return UpcallOutcome::drop_packet();
+        };
+        let actions: Arc<[Action]> = translation.actions.into();
+        let install_actions =
+            (!translation.slow.is_empty()).then(|| Arc::from([Action::slow_path(translation.slow)]));
+        let install =
+            translation.error.is_none() && self.track(upcall, translation.effects, translation.frozen, epoch);
+        if self.network.epoch() != epoch {
+            self.poke();
+        }
+        UpcallOutcome { actions, mask: translation.mask, install, install_actions }
+    }
+
+    fn userspace(
+        &self,
+        upcall: &mut UpcallPacket<'_>,
+        action: &Userspace,
+        rest: &[Action],
+    ) -> Option<Arc<[Action]>> {
+        match &action.cookie {
+            Cookie::SlowPath(_) => return self.slow_path(upcall),
+            Cookie::Controller {
+                reason, rule_cookie, controller_id, max_len, recirc_id, dont_send, ..
+            } => {
+                if !dont_send {
+                    self.send_up(upcall, *recirc_id, *reason, *rule_cookie, *controller_id, *max_len);
+                }
+            }
+            Cookie::Sflow { vlan_tci, output } => {
+                let mut bridge = None;
+                self.network.read(&mut |network| {
+                    bridge = network.ingress(DpPort(upcall.key.in_port())).map(|(bridge, _)| bridge);
+                });
+                if let Some(bridge) = bridge {
+                    self.sink.sample(Sample {
+                        bridge,
+                        key: upcall.key.clone(),
+                        packet: upcall.packet.bytes().to_vec(),
+                        vlan_tci: *vlan_tci,
+                        output: *output,
+                        actions: rest.to_vec(),
+                    });
+                }
+            }
+            Cookie::None | Cookie::FlowSample { .. } | Cookie::Ipfix { .. } | Cookie::Raw(_) => {}
+        }
+        None
+    }
+}
+
+impl FlowSync {
+    /// Remembers a flow that is to be installed; false when there are too many.
+    fn track(
+        &self,
+        upcall: &UpcallPacket<'_>,
+        effects: Vec<pipeline::Effect>,
+        frozen: Vec<Arc<pipeline::FrozenId>>,
+        epoch: u64,
+    ) -> bool {
+        let mut flows = self.flows();
+        if flows.len() >= self.flow_limit() && !flows.contains_key(&upcall.ufid) {
+            FLOW_LIMIT_HIT.count();
+            return false;
+        }
+        let tracked = Tracked { effects: effects.into(), _frozen: frozen, epoch, credited: Vec::new() };
+        flows.insert(upcall.ufid, tracked);
+        true
+    }
+
+    /// A packet of a flow whose actions cannot be cached: it is translated each time.
+    fn slow_path(&self, upcall: &UpcallPacket<'_>) -> Option<Arc<[Action]>> {
+        let mut actions = None;
+        self.network.read(&mut |network| {
+            if let Some((_, translation)) = translate(network, upcall.key) {
+                network.apply(&translation.effects, 1, upcall.packet.len() as u64, upcall.now);
+                actions = Some(translation.actions.into());
+            }
+        });
+        actions
+    }
+
+    fn send_up(
+        &self,
+        upcall: &UpcallPacket<'_>,
+        frozen: u32,
+        reason: u16,
+        cookie: u64,
+        controller_id: u16,
+        max_len: u16,
+    ) {
+        let mut state = None;
+        self.network.read(&mut |network| state = network.thaw(frozen));
+        let Some(state) = state else { return };
+        let mut metadata = FlowKey::from_words(state.frozen.metadata.to_dense());
+        metadata.set_recirc_id(0);
+        self.sink.packet_in(PacketIn {
+            bridge: state.frozen.bridge,
+            controller_id,
+            reason: ofp::PacketInReason::from_number(reason as u8),
+            max_len,
+            table: state.frozen.table.0,
+            cookie,
+            userdata: state.frozen.userdata.clone(),
+            metadata,
+            packet: upcall.packet.bytes().to_vec(),
+        });
+    }
+}

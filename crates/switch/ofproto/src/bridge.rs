@@ -1,0 +1,254 @@
+//! One bridge: its ports, its tables, what it has learned.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use base::{DpPort, MacAddr, OfPort, TableId};
+use fields::Match;
+use flow::{FlowKey, FlowMask};
+use ofp::{Action, PacketInReason};
+use pipeline::{
+    BridgeId, BridgeView, Bundle, BundleId, Counters, Fragments, Miss, MissRules, Port, Rule, TableTraffic,
+};
+
+use crate::macs::MacTable;
+use crate::table::{Criteria, Entry, Table};
+
+/// What sFlow asks of translation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SflowSampling {
+    /// Of 2^32.
+    pub probability: u32,
+    /// The number by which each datapath port is known to collectors.
+    pub ifindexes: BTreeMap<DpPort, u32>,
+}
+
+/// A bridge's settings that forwarding depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    pub forwards_bpdus: bool,
+    pub fragments: Fragments,
+    /// Whether packets without a rule go to controllers, in tables that do not say otherwise.
+    pub misses_to_controller: bool,
+    pub sflow: Option<SflowSampling>,
+}
+
+/// A port with what OpenFlow tells of it.
+#[derive(Clone, Debug)]
+pub struct PortEntry {
+    pub port: Port,
+    pub desc: ofp::PortDesc,
+    /// The name of the patch port at the other end, if it is one.
+    pub peer_name: Option<String>,
+    pub created: base::Timestamp,
+}
+
+/// A bridge.
+#[derive(Debug)]
+pub struct Bridge {
+    pub(crate) id: BridgeId,
+    pub(crate) name: String,
+    pub(crate) ports: BTreeMap<OfPort, PortEntry>,
+    pub(crate) bundles: BTreeMap<BundleId, Bundle>,
+    tables: Vec<Option<Box<Table>>>,
+    macs: Mutex<MacTable>,
+    miss_rules: MissRules,
+    settings: Settings,
+    epoch: Arc<AtomicU64>,
+}
+
+impl Bridge {
+    /// `epoch` moves with every change after which packets may be translated otherwise.
+    pub(crate) fn new(id: BridgeId, name: &str, epoch: Arc<AtomicU64>) -> Bridge {
+        Bridge {
+            id,
+            name: name.to_owned(),
+            ports: BTreeMap::new(),
+            bundles: BTreeMap::new(),
+            tables: (0..TableId::COUNT).map(|_| None).collect(),
+            macs: Mutex::default(),
+            miss_rules: miss_rules(),
+            settings: Settings::default(),
+            epoch,
+        }
+    }
+
+    pub fn id(&self) -> BridgeId {
+        self.id
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Says that packets may be translated otherwise from now on.
+    pub fn changed(&self) {
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn set_settings(&mut self, settings: Settings) {
+        if self.settings != settings {
+            self.settings = settings;
+            self.changed();
+        }
+    }
+
+    /// What was learned. Do not hold it across a translation.
+    pub fn macs(&self) -> MutexGuard<'_, MacTable> {
+        self.macs.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub fn table(&self, id: TableId) -> Option<&Table> {
+        self.tables.get(usize::from(id.0))?.as_deref()
+    }
+
+    /// The table, made if it did not exist; a number beyond the last table means the last.
+    pub fn table_mut(&mut self, id: TableId) -> &mut Table {
+        let index = usize::from(id.0).min(self.tables.len() - 1);
+        self.tables[index].get_or_insert_with(|| Box::new(Table::new(TableId(index as u8))))
+    }
+
+    /// The tables that were ever used.
+    pub fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.tables.iter().filter_map(Option::as_deref)
+    }
+
+    /// The rules that `criteria` are about, in the order of their tables.
+    pub fn select(&self, criteria: &Criteria) -> Vec<Arc<Entry>> {
+        self.tables().flat_map(|table| table.select(criteria)).cloned().collect()
+    }
+
+    pub fn rule_count(&self) -> usize {
+        self.tables().map(Table::len).sum()
+    }
+
+    pub fn port_entries(&self) -> impl Iterator<Item = &PortEntry> {
+        self.ports.values()
+    }
+
+    pub fn port_entry(&self, number: OfPort) -> Option<&PortEntry> {
+        self.ports.get(&number)
+    }
+
+    pub fn port_named(&self, name: &str) -> Option<&PortEntry> {
+        self.ports.values().find(|entry| &*entry.port.name == name)
+    }
+
+    pub fn bundle_named(&self, name: &str) -> Option<&Bundle> {
+        self.bundles.values().find(|bundle| &*bundle.name == name)
+    }
+
+    /// The numbers and names of the ports, for texts that name ports.
+    pub fn port_names(&self) -> fields::PortNames {
+        let mut names = fields::PortNames::new();
+        for entry in self.ports.values() {
+            names.insert(entry.port.number.0, &entry.port.name);
+        }
+        names
+    }
+
+    /// The rules that count what matched nothing, and fragments.
+    pub fn internal_rules(&self) -> [&Arc<Rule>; 3] {
+        [&self.miss_rules.controller, &self.miss_rules.drop, &self.miss_rules.drop_fragments]
+    }
+
+    /// Removes every rule of controllers and all that was learned.
+    pub fn flush(&mut self) {
+        for table in self.tables.iter_mut() {
+            *table = None;
+        }
+        self.changed();
+    }
+}
+
+fn miss_rules() -> MissRules {
+    let rule = |actions: Vec<Action>| {
+        Arc::new(Rule {
+            table: TableId::INTERNAL,
+            priority: 0,
+            matching: Match::default(),
+            cookie: 0,
+            actions: actions.into(),
+            counters: Arc::new(Counters::default()),
+        })
+    };
+    let to_controller =
+        ofp::Controller { reason: PacketInReason::ImplicitMiss, ..ofp::Controller::default() };
+    MissRules {
+        drop: rule(Vec::new()),
+        controller: rule(vec![Action::Controller(Box::new(to_controller))]),
+        drop_fragments: rule(Vec::new()),
+    }
+}
+
+impl BridgeView for Bridge {
+    fn id(&self) -> BridgeId {
+        self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn lookup(&self, table: TableId, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Rule>> {
+        self.table(table)?.lookup(key, mask).map(|entry| &entry.rule)
+    }
+
+    fn miss(&self, table: TableId) -> Miss {
+        match self.table(table).map(|table| table.miss) {
+            Some(Miss::Continue) => Miss::Continue,
+            Some(Miss::Controller) => Miss::Controller,
+            _ if self.settings.misses_to_controller => Miss::Controller,
+            _ => Miss::Drop,
+        }
+    }
+
+    fn table_traffic(&self, table: TableId) -> Option<&Arc<TableTraffic>> {
+        self.table(table).map(|table| &table.traffic)
+    }
+
+    fn miss_rules(&self) -> &MissRules {
+        &self.miss_rules
+    }
+
+    fn fragments(&self) -> Fragments {
+        self.settings.fragments
+    }
+
+    fn port(&self, number: OfPort) -> Option<&Port> {
+        self.ports.get(&number).map(|entry| &entry.port)
+    }
+
+    fn ports(&self) -> Box<dyn Iterator<Item = &Port> + '_> {
+        Box::new(self.ports.values().map(|entry| &entry.port))
+    }
+
+    fn bundle(&self, id: BundleId) -> Option<&Bundle> {
+        self.bundles.get(&id)
+    }
+
+    fn bundles(&self) -> Box<dyn Iterator<Item = &Bundle> + '_> {
+        Box::new(self.bundles.values())
+    }
+
+    fn learned(&self, vlan: u16, mac: MacAddr) -> Option<BundleId> {
+        self.macs().lookup(vlan, mac)
+    }
+
+    fn forwards_bpdus(&self) -> bool {
+        self.settings.forwards_bpdus
+    }
+
+    fn sflow_probability(&self) -> Option<u32> {
+        self.settings.sflow.as_ref().map(|sflow| sflow.probability)
+    }
+
+    fn sflow_ifindex(&self, port: DpPort) -> Option<u32> {
+        self.settings.sflow.as_ref()?.ifindexes.get(&port).copied()
+    }
+}

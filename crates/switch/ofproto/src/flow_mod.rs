@@ -1,0 +1,190 @@
+//! Changing rules: all checks first, then the whole change, with enough kept to take it back.
+
+use std::sync::Arc;
+
+use base::{TableId, Timestamp};
+use ofp::{FlowFlags, FlowMod, FlowModCommand, FlowRemovedReason, OfError};
+use pipeline::{Counters, Rule};
+
+use crate::bridge::Bridge;
+use crate::table::{Criteria, Entry};
+
+/// What happened to one rule.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub old: Option<Arc<Entry>>,
+    pub new: Option<Arc<Entry>>,
+    /// Why a rule that is gone is gone.
+    pub reason: Option<FlowRemovedReason>,
+}
+
+impl Bridge {
+    /// Carries out `request`. On an error nothing has changed.
+    pub fn flow_mod(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
+        if !request.command.is_delete() && pipeline::unsupported(&request.actions).is_some() {
+            return Err(unsupported_error(&request.actions));
+        }
+        match request.command {
+            FlowModCommand::Add => self.add_rule(request, now).map(|change| vec![change]),
+            FlowModCommand::Modify | FlowModCommand::ModifyStrict => self.modify_rules(request, now),
+            FlowModCommand::Delete | FlowModCommand::DeleteStrict => Ok(self.delete_rules(request)),
+        }
+    }
+
+    /// Takes changes back, the last one first.
+    pub fn undo(&mut self, changes: &[Change]) {
+        for change in changes.iter().rev() {
+            if let Some(new) = &change.new {
+                let table = self.table_mut(new.rule.table);
+                table.remove(&new.rule.matching, new.rule.priority);
+            }
+            if let Some(old) = &change.old {
+                self.table_mut(old.rule.table).insert(Arc::clone(old));
+            }
+        }
+        self.changed();
+    }
+
+    fn add_rule(&mut self, request: &FlowMod, now: Timestamp) -> Result<Change, OfError> {
+        let table = match request.table {
+            0xff => TableId(0),
+            table if usize::from(table) < TableId::COUNT => TableId(table),
+            _ => return Err(OfError::OfpbrcBadTableId),
+        };
+        if table == TableId::INTERNAL {
+            return Err(OfError::OfpbrcEperm);
+        }
+        let priority = i32::from(request.priority);
+        if request.flags.contains(FlowFlags::CHECK_OVERLAP)
+            && self.table(table).is_some_and(|t| t.overlaps(&request.m, priority))
+        {
+            return Err(OfError::OfpfmfcOverlap);
+        }
+        let old = self.table_mut(table).find(&request.m, priority).cloned();
+        let keeps_counts = !request.flags.contains(FlowFlags::RESET_COUNTS);
+        let counters = match &old {
+            Some(old) if keeps_counts => Arc::clone(&old.rule.counters),
+            _ => Arc::new(Counters::default()),
+        };
+        let entry = Arc::new(Entry {
+            rule: Arc::new(Rule {
+                table,
+                priority,
+                matching: request.m.clone(),
+                cookie: request.new_cookie,
+                actions: request.actions.clone().into(),
+                counters,
+            }),
+            flags: FlowFlags(request.flags.0 & FlowFlags::STATE.0 & !FlowFlags::CHECK_OVERLAP.0),
+            idle_timeout: request.idle_timeout,
+            hard_timeout: request.hard_timeout,
+            importance: request.importance,
+            created: now,
+            modified: now,
+        });
+        self.table_mut(table).insert(Arc::clone(&entry));
+        self.changed();
+        Ok(Change { old, new: Some(entry), reason: None })
+    }
+
+    fn modify_rules(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
+        let found = self.select(&self.criteria(request)?);
+        if found.is_empty() {
+            // OpenFlow 1.0 adds what it finds nothing to modify of; a request that asks for a cookie does not.
+            let adds = request.cookie_mask == 0 && request.new_cookie != u64::MAX;
+            return if adds {
+                self.add_rule(request, now).map(|change| vec![change])
+            } else {
+                Ok(Vec::new())
+            };
+        }
+        let actions: Arc<[ofp::Action]> = request.actions.clone().into();
+        let resets = request.flags.contains(FlowFlags::RESET_COUNTS);
+        let changes = found.into_iter().map(|old| {
+            let rule = &old.rule;
+            let new = Entry {
+                rule: Arc::new(Rule {
+                    table: rule.table,
+                    priority: rule.priority,
+                    matching: rule.matching.clone(),
+                    cookie: if request.modify_cookie { request.new_cookie } else { rule.cookie },
+                    actions: Arc::clone(&actions),
+                    counters: if resets { Arc::default() } else { Arc::clone(&rule.counters) },
+                }),
+                modified: now,
+                ..Entry::clone(&old)
+            };
+            Change { old: Some(old), new: Some(Arc::new(new)), reason: None }
+        });
+        let changes: Vec<Change> = changes.collect();
+        for new in changes.iter().filter_map(|change| change.new.as_ref()) {
+            self.table_mut(new.rule.table).insert(Arc::clone(new));
+        }
+        self.changed();
+        Ok(changes)
+    }
+
+    fn delete_rules(&mut self, request: &FlowMod) -> Vec<Change> {
+        match self.criteria(request) {
+            Ok(criteria) => self.remove_rules(&criteria, FlowRemovedReason::Delete),
+            // A table that cannot exist has no rules to delete.
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Removes what `criteria` are about.
+    pub fn remove_rules(&mut self, criteria: &Criteria, reason: FlowRemovedReason) -> Vec<Change> {
+        let found = self.select(criteria);
+        self.remove_entries(found.into_iter().map(|entry| (entry, reason)))
+    }
+
+    /// Removes the rules that have timed out.
+    pub fn expire_rules(&mut self, now: Timestamp) -> Vec<Change> {
+        let mut due = Vec::new();
+        for (entry, idle) in self.tables().flat_map(|table| table.expired(now)) {
+            let reason = if idle { FlowRemovedReason::IdleTimeout } else { FlowRemovedReason::HardTimeout };
+            due.push((entry, reason));
+        }
+        self.remove_entries(due.into_iter())
+    }
+
+    fn remove_entries(
+        &mut self,
+        entries: impl Iterator<Item = (Arc<Entry>, FlowRemovedReason)>,
+    ) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (entry, reason) in entries {
+            self.table_mut(entry.rule.table).remove(&entry.rule.matching, entry.rule.priority);
+            changes.push(Change { old: Some(entry), new: None, reason: Some(reason) });
+        }
+        if !changes.is_empty() {
+            self.changed();
+        }
+        changes
+    }
+
+    fn criteria(&self, request: &FlowMod) -> Result<Criteria, OfError> {
+        if request.table != TableId::ALL.0 && usize::from(request.table) >= TableId::COUNT {
+            return Err(OfError::OfpbrcBadTableId);
+        }
+        Ok(Criteria {
+            table: TableId(request.table),
+            matching: request.m.clone(),
+            strict_priority: request.command.is_strict().then_some(i32::from(request.priority)),
+            cookie: request.cookie,
+            cookie_mask: request.cookie_mask,
+            out_port: if request.command.is_delete() { request.out_port } else { base::OfPort::ANY },
+            out_group: if request.command.is_delete() { request.out_group } else { ofp::GROUP_ANY },
+            include_hidden: false,
+        })
+    }
+}
+
+/// The error for an action that cannot be done: a group or meter is unknown, other actions are of an unknown type.
+fn unsupported_error(actions: &[ofp::Action]) -> OfError {
+    match pipeline::unsupported(actions) {
+        Some(ofp::Action::Group(_)) => OfError::OfpbacBadOutGroup,
+        Some(ofp::Action::Meter(_)) => OfError::OfpmmfcUnknownMeter,
+        _ => OfError::OfpbacBadType,
+    }
+}

@@ -1,0 +1,29 @@
+//! Bridges: what should be.
+//!
+//! Enters: configuration (ports, bundles, settings) from `bridge`, OpenFlow
+//! requests from `controller`, effects of translations from `flowsync`.
+//! Leaves: the view that translation reads, and messages for controllers
+//! about what changed.
+//!
+//! [`Switch`] holds all bridges behind one lock; a [`Bridge`] has 255
+//! [`Table`]s of rules, ports and bundles, and a [`MacTable`]. Every change
+//! after which packets may be translated otherwise moves the switch's epoch,
+//! which `flowsync` watches.
+//!
+//! Not here: how packets are translated (`pipeline`), keeping the flow cache
+//! true (`flowsync`), OpenFlow connections (`controller`).
+
+mod bridge;
+mod flow_mod;
+mod macs;
+mod ports;
+mod stats;
+mod switch;
+mod table;
+
+pub use bridge::{Bridge, PortEntry, Settings, SflowSampling};
+pub use flow_mod::Change;
+pub use macs::{DEFAULT_CAPACITY, DEFAULT_IDLE, Known, MacCounters, MacTable};
+pub use ports::{BundleConfig, NewPort};
+pub use switch::{SharedSwitch, Switch};
+pub use table::{Criteria, Entry, Table};

@@ -1,0 +1,322 @@
+//! The MAC learning table: which port an address was last seen on, per VLAN.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use base::{MacAddr, Timestamp};
+use pipeline::BundleId;
+
+/// Most addresses that a bridge remembers unless told otherwise (`other_config:mac-table-size`).
+pub const DEFAULT_CAPACITY: usize = 8192;
+
+/// How long an address that is not seen again is remembered unless told otherwise (`other_config:mac-aging-time`).
+pub const DEFAULT_IDLE: Duration = Duration::from_secs(300);
+
+/// Within this long after a gratuitous ARP, other packets do not move an address of a bond: they may be reflections.
+const GRATUITOUS_ARP_LOCK: Duration = Duration::from_secs(5);
+
+type Address = (u16, MacAddr);
+
+/// The addresses of one bridge.
+///
+/// Invariants: `by_age` and `per_port` hold exactly the entries of `entries`
+/// that are not static, and there are never more than `capacity` of them.
+/// Looking up and refreshing are O(log n).
+#[derive(Debug)]
+pub struct MacTable {
+    entries: HashMap<Address, Entry>,
+    /// Oldest first. A port's own entries are found through `per_port`.
+    by_age: BTreeMap<u64, Address>,
+    per_port: HashMap<BundleId, BTreeMap<u64, Address>>,
+    sequence: u64,
+    capacity: usize,
+    idle: Duration,
+    pub counters: MacCounters,
+}
+
+/// What has happened so far (`fdb/stats-show`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MacCounters {
+    pub learned: u64,
+    pub expired: u64,
+    pub evicted: u64,
+    pub moved: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    port: BundleId,
+    used: Timestamp,
+    arp_lock: Timestamp,
+    /// Key in `by_age` and `per_port`; `None` for a static entry, which never ages.
+    sequence: Option<u64>,
+}
+
+/// One line of `fdb/show`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub port: BundleId,
+    pub vlan: u16,
+    pub mac: MacAddr,
+    pub age: Duration,
+    pub is_static: bool,
+}
+
+impl Default for MacTable {
+    fn default() -> Self {
+        MacTable {
+            entries: HashMap::new(),
+            by_age: BTreeMap::new(),
+            per_port: HashMap::new(),
+            sequence: 0,
+            capacity: DEFAULT_CAPACITY,
+            idle: DEFAULT_IDLE,
+            counters: MacCounters::default(),
+        }
+    }
+}
+
+impl MacTable {
+    /// Sets the bounds. Shrinking forgets the oldest addresses.
+    pub fn configure(&mut self, capacity: usize, idle: Duration) {
+        self.capacity = capacity.clamp(10, 1_000_000);
+        self.idle = idle.clamp(Duration::from_secs(15), Duration::from_secs(3600));
+        while self.by_age.len() > self.capacity {
+            self.evict();
+        }
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many entries were put in by hand.
+    pub fn static_count(&self) -> usize {
+        self.entries.len() - self.by_age.len()
+    }
+
+    /// The port behind which `mac` lives.
+    pub fn lookup(&self, vlan: u16, mac: MacAddr) -> Option<BundleId> {
+        self.entries.get(&(vlan, mac)).map(|entry| entry.port)
+    }
+
+    /// Notes that `mac` was seen on `port`. Returns whether forwarding may
+    /// now differ: the address is new or has moved.
+    pub fn learn(
+        &mut self,
+        vlan: u16,
+        mac: MacAddr,
+        port: BundleId,
+        gratuitous_arp_on_bond: bool,
+        now: Timestamp,
+    ) -> bool {
+        if mac.is_multicast() {
+            return false;
+        }
+        let address = (vlan, mac);
+        let old = self.entries.get(&address).copied();
+        if let Some(entry) = old {
+            if entry.sequence.is_none() {
+                return false;
+            }
+            if entry.port == port && entry.used == now {
+                return false;
+            }
+            if !gratuitous_arp_on_bond && entry.port != port && now < entry.arp_lock {
+                return false;
+            }
+            self.forget(address);
+        } else if self.by_age.len() >= self.capacity {
+            self.evict();
+        }
+        self.sequence += 1;
+        let arp_lock = if gratuitous_arp_on_bond {
+            now + GRATUITOUS_ARP_LOCK
+        } else {
+            old.map_or(Timestamp::ZERO, |e| e.arp_lock)
+        };
+        self.by_age.insert(self.sequence, address);
+        self.per_port.entry(port).or_default().insert(self.sequence, address);
+        self.entries.insert(address, Entry { port, used: now, arp_lock, sequence: Some(self.sequence) });
+        match old {
+            None => self.counters.learned += 1,
+            Some(entry) if entry.port != port => self.counters.moved += 1,
+            Some(_) => return false,
+        }
+        true
+    }
+
+    /// Puts an address in by hand: it stays until it is removed by hand.
+    pub fn add_static(&mut self, vlan: u16, mac: MacAddr, port: BundleId, now: Timestamp) {
+        self.forget((vlan, mac));
+        let entry = Entry { port, used: now, arp_lock: Timestamp::ZERO, sequence: None };
+        self.entries.insert((vlan, mac), entry);
+    }
+
+    /// Removes one address. Returns whether it was there.
+    pub fn remove(&mut self, vlan: u16, mac: MacAddr) -> bool {
+        self.forget((vlan, mac)).is_some()
+    }
+
+    /// Forgets addresses that were not seen for too long. Returns whether there were any.
+    pub fn expire(&mut self, now: Timestamp) -> bool {
+        let before = self.counters.expired;
+        while let Some((_, &address)) = self.by_age.first_key_value() {
+            let stale = self.entries.get(&address).is_none_or(|entry| now - entry.used >= self.idle);
+            if !stale {
+                break;
+            }
+            self.forget(address);
+            self.counters.expired += 1;
+        }
+        self.counters.expired != before
+    }
+
+    /// When [`MacTable::expire`] has something to do, if ever.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        let (_, address) = self.by_age.first_key_value()?;
+        self.entries.get(address).map(|entry| entry.used + self.idle)
+    }
+
+    /// Forgets all that was learned; what was put in by hand stays.
+    pub fn flush(&mut self) {
+        let learned: Vec<Address> = self.by_age.values().copied().collect();
+        for address in learned {
+            self.forget(address);
+        }
+    }
+
+    /// Forgets everything about a port that goes away.
+    pub fn flush_port(&mut self, port: BundleId) {
+        let addresses: Vec<Address> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.port == port)
+            .map(|(&address, _)| address)
+            .collect();
+        for address in addresses {
+            self.forget(address);
+        }
+    }
+
+    /// All entries, the one seen longest ago first.
+    pub fn entries(&self, now: Timestamp) -> Vec<Known> {
+        let mut all: Vec<(u64, Known)> = self
+            .entries
+            .iter()
+            .map(|(&(vlan, mac), entry)| {
+                let is_static = entry.sequence.is_none();
+                let known = Known { port: entry.port, vlan, mac, age: now - entry.used, is_static };
+                (entry.sequence.unwrap_or(0), known)
+            })
+            .collect();
+        all.sort_by_key(|(sequence, known)| (*sequence, known.vlan, known.mac));
+        all.into_iter().map(|(_, known)| known).collect()
+    }
+
+    fn forget(&mut self, address: Address) -> Option<Entry> {
+        let entry = self.entries.remove(&address)?;
+        if let Some(sequence) = entry.sequence {
+            self.by_age.remove(&sequence);
+            if let Some(ages) = self.per_port.get_mut(&entry.port) {
+                ages.remove(&sequence);
+                if ages.is_empty() {
+                    self.per_port.remove(&entry.port);
+                }
+            }
+        }
+        Some(entry)
+    }
+
+    /// Makes room: the port with the most addresses loses its oldest, so that
+    /// one port that invents addresses cannot push out those of the others.
+    fn evict(&mut self) {
+        let victim = self
+            .per_port
+            .values()
+            .max_by_key(|ages| ages.len())
+            .and_then(|ages| ages.first_key_value())
+            .map(|(_, &address)| address);
+        if let Some(address) = victim {
+            self.forget(address);
+            self.counters.evicted += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mac(n: u64) -> MacAddr {
+        MacAddr::from_u64(n)
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    const A: BundleId = BundleId(1);
+    const B: BundleId = BundleId(2);
+
+    #[test]
+    fn an_address_is_learned_moves_and_ages() {
+        let mut table = MacTable::default();
+        assert!(table.learn(0, mac(2), A, false, at(0)));
+        assert!(!table.learn(0, mac(2), A, false, at(100)), "a refresh changes nothing");
+        assert!(table.learn(0, mac(2), B, false, at(200)), "a move does");
+        assert_eq!(table.lookup(0, mac(2)), Some(B));
+        assert_eq!(table.lookup(1, mac(2)), None, "VLANs are apart");
+        assert!(!table.expire(at(499)));
+        assert_eq!(table.next_expiry(), Some(at(500)));
+        assert!(table.expire(at(500)));
+        assert!(table.is_empty());
+        assert_eq!(table.counters, MacCounters { learned: 1, expired: 1, evicted: 0, moved: 1 });
+    }
+
+    #[test]
+    fn group_addresses_are_never_learned() {
+        assert!(!MacTable::default().learn(0, MacAddr::BROADCAST, A, false, at(0)));
+    }
+
+    #[test]
+    fn a_full_table_takes_from_the_greediest_port() {
+        let mut table = MacTable::default();
+        table.configure(10, DEFAULT_IDLE);
+        table.learn(0, mac(1 << 8), B, false, at(0));
+        for n in 0..30 {
+            table.learn(0, mac((n + 2) << 8), A, false, at(1));
+        }
+        assert_eq!(table.len(), 10);
+        assert_eq!(table.lookup(0, mac(1 << 8)), Some(B), "the oldest of all, but B's only one");
+        assert_eq!(table.counters.evicted, 21);
+    }
+
+    #[test]
+    fn static_entries_outlive_ageing_and_traffic() {
+        let mut table = MacTable::default();
+        table.add_static(5, mac(2), A, at(0));
+        assert!(!table.learn(5, mac(2), B, false, at(1)));
+        table.expire(at(10_000));
+        table.flush();
+        assert_eq!(table.lookup(5, mac(2)), Some(A));
+        assert_eq!(table.static_count(), 1);
+        assert!(table.remove(5, mac(2)) && !table.remove(5, mac(2)));
+    }
+
+    #[test]
+    fn a_gratuitous_arp_locks_an_address_against_reflections() {
+        let mut table = MacTable::default();
+        table.learn(0, mac(2), A, true, at(10));
+        assert!(!table.learn(0, mac(2), B, false, at(12)));
+        assert!(table.learn(0, mac(2), B, false, at(16)));
+    }
+}

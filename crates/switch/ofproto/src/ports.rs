@@ -1,0 +1,150 @@
+//! Ports and bundles coming, changing and going.
+
+use std::sync::Arc;
+
+use base::{DpPort, OfPort, Timestamp};
+use ofp::{PortReason, PortStatus, port_config};
+use pipeline::{Bundle, BundleId, Port, PortFlags, VlanConfig};
+
+use crate::bridge::{Bridge, PortEntry};
+
+/// A port to be added.
+#[derive(Clone, Debug, Default)]
+pub struct NewPort {
+    pub name: String,
+    /// The number that it shall have, if that is free.
+    pub wanted: Option<OfPort>,
+    /// `None` for a patch port.
+    pub datapath: Option<DpPort>,
+    pub peer_name: Option<String>,
+    /// Name and number are filled in.
+    pub desc: ofp::PortDesc,
+}
+
+/// A bundle as the database describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleConfig {
+    pub name: String,
+    pub ports: Vec<OfPort>,
+    pub vlan: VlanConfig,
+    pub protected: bool,
+}
+
+impl Bridge {
+    /// Adds a port; the status message tells its number. `None` when no number is free.
+    pub fn add_port(&mut self, new: NewPort, now: Timestamp) -> Option<PortStatus> {
+        let number = self.free_number(new.wanted, &new.name)?;
+        let desc = ofp::PortDesc { port: number, name: new.name.clone(), ..new.desc };
+        let port = Port {
+            number,
+            name: new.name.into(),
+            datapath: new.datapath,
+            bundle: None,
+            peer: None,
+            flags: flags(desc.config),
+            traffic: Arc::default(),
+        };
+        let entry = PortEntry { port, desc: desc.clone(), peer_name: new.peer_name, created: now };
+        self.ports.insert(number, entry);
+        self.changed();
+        Some(PortStatus { reason: PortReason::Add, desc })
+    }
+
+    fn free_number(&self, wanted: Option<OfPort>, name: &str) -> Option<OfPort> {
+        if name == self.name {
+            return Some(OfPort::LOCAL);
+        }
+        let free = |number: &OfPort| !self.ports.contains_key(number);
+        let valid = |number: &OfPort| number.0 > 0 && *number < OfPort::MAX;
+        wanted.filter(valid).filter(free).or_else(|| (1..OfPort::MAX.0).map(OfPort).find(free))
+    }
+
+    /// Removes a port and what was learned of it.
+    pub fn remove_port(&mut self, number: OfPort) -> Option<PortStatus> {
+        let entry = self.ports.remove(&number)?;
+        if let Some(bundle) = entry.port.bundle.and_then(|id| self.bundles.get_mut(&id)) {
+            bundle.ports.retain(|&port| port != number);
+        }
+        self.changed();
+        Some(PortStatus { reason: PortReason::Delete, desc: entry.desc })
+    }
+
+    /// Takes in what a device reports of itself. Returns a message if controllers should know.
+    pub fn update_port(&mut self, number: OfPort, change: impl FnOnce(&mut PortEntry)) -> Option<PortStatus> {
+        let entry = self.ports.get_mut(&number)?;
+        let before = (entry.desc.clone(), entry.port.flags, entry.port.datapath);
+        change(entry);
+        entry.port.flags = flags(entry.desc.config);
+        let (desc, port_flags, datapath) = before;
+        let told = entry.desc.clone();
+        if port_flags != entry.port.flags || datapath != entry.port.datapath {
+            self.refresh_floodable();
+            self.changed();
+        }
+        (told != desc).then_some(PortStatus { reason: PortReason::Modify, desc: told })
+    }
+
+    /// Makes or changes a bundle.
+    pub fn set_bundle(&mut self, config: BundleConfig, new_id: impl FnOnce() -> BundleId) -> BundleId {
+        let id = self.bundle_named(&config.name).map_or_else(new_id, |bundle| bundle.id);
+        for entry in self.ports.values_mut() {
+            if entry.port.bundle == Some(id) {
+                entry.port.bundle = None;
+            }
+        }
+        for number in &config.ports {
+            if let Some(entry) = self.ports.get_mut(number) {
+                entry.port.bundle = Some(id);
+            }
+        }
+        let bundle = Bundle {
+            id,
+            name: config.name.into(),
+            ports: config.ports,
+            vlan: config.vlan,
+            floodable: true,
+            protected: config.protected,
+        };
+        let vlan_moved = self.bundles.get(&id).is_some_and(|old| old.vlan != bundle.vlan);
+        self.bundles.insert(id, bundle);
+        if vlan_moved {
+            // What was learned through it is of VLANs that it may not be in any more.
+            self.macs().flush_port(id);
+        }
+        self.refresh_floodable();
+        self.changed();
+        id
+    }
+
+    pub fn remove_bundle(&mut self, id: BundleId) {
+        self.bundles.remove(&id);
+        self.macs().flush_port(id);
+        for entry in self.ports.values_mut() {
+            if entry.port.bundle == Some(id) {
+                entry.port.bundle = None;
+            }
+        }
+        self.changed();
+    }
+
+    /// Flooding reaches a bundle unless a port of it says no-flood.
+    fn refresh_floodable(&mut self) {
+        for bundle in self.bundles.values_mut() {
+            bundle.floodable = bundle
+                .ports
+                .iter()
+                .all(|number| self.ports.get(number).is_none_or(|entry| !entry.port.flags.no_flood));
+        }
+    }
+}
+
+/// The flags that forwarding heeds, of a port's configuration bits.
+pub(crate) fn flags(config: u32) -> PortFlags {
+    PortFlags {
+        down: config & port_config::PORT_DOWN != 0,
+        no_receive: config & port_config::NO_RECV != 0,
+        no_flood: config & port_config::NO_FLOOD != 0,
+        no_forward: config & port_config::NO_FWD != 0,
+        no_packet_in: config & port_config::NO_PACKET_IN != 0,
+    }
+}

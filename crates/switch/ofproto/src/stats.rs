@@ -1,0 +1,100 @@
+//! Statistics of rules and tables, as OpenFlow tells them.
+
+use base::{TableId, Timestamp};
+use ofp::{AggregateStats, FlowRemoved, FlowRemovedReason, FlowStats, FlowStatsRequest, TableStats};
+use std::sync::atomic::Ordering;
+
+use crate::bridge::Bridge;
+use crate::table::{Criteria, Entry};
+
+impl Entry {
+    /// The rule with its counters at `now`.
+    pub fn stats(&self, now: Timestamp) -> FlowStats {
+        let rule = &self.rule;
+        let age = now - self.created;
+        let seconds = |since: Timestamp| Some(u16::try_from((now - since).as_secs()).unwrap_or(u16::MAX));
+        FlowStats {
+            m: rule.matching.clone(),
+            cookie: rule.cookie,
+            table: rule.table.0,
+            priority: rule.priority.clamp(0, i32::from(u16::MAX)) as u16,
+            idle_timeout: self.idle_timeout,
+            hard_timeout: self.hard_timeout,
+            duration_sec: u32::try_from(age.as_secs()).unwrap_or(u32::MAX),
+            duration_nsec: age.subsec_nanos(),
+            idle_age: seconds(self.used()),
+            hard_age: seconds(self.modified),
+            packet_count: rule.counters.packets(),
+            byte_count: rule.counters.bytes(),
+            flags: self.flags,
+            importance: self.importance,
+            actions: rule.actions.to_vec(),
+        }
+    }
+
+    /// The message about its end.
+    pub fn removed(&self, reason: FlowRemovedReason, now: Timestamp) -> FlowRemoved {
+        let stats = self.stats(now);
+        FlowRemoved {
+            m: stats.m,
+            cookie: stats.cookie,
+            priority: stats.priority,
+            reason: reason as u8,
+            table: stats.table,
+            duration_sec: stats.duration_sec,
+            duration_nsec: stats.duration_nsec,
+            idle_timeout: stats.idle_timeout,
+            hard_timeout: stats.hard_timeout,
+            packet_count: stats.packet_count,
+            byte_count: stats.byte_count,
+        }
+    }
+}
+
+impl Bridge {
+    pub fn flow_stats(&self, request: &FlowStatsRequest, now: Timestamp) -> Vec<FlowStats> {
+        self.select(&criteria(request)).iter().map(|entry| entry.stats(now)).collect()
+    }
+
+    pub fn aggregate_stats(&self, request: &FlowStatsRequest) -> AggregateStats {
+        let mut sum = AggregateStats { packet_count: 0, byte_count: 0, flow_count: 0 };
+        for entry in self.select(&criteria(request)) {
+            sum.packet_count += entry.rule.counters.packets();
+            sum.byte_count += entry.rule.counters.bytes();
+            sum.flow_count += 1;
+        }
+        sum
+    }
+
+    /// One row for each table that controllers can use.
+    pub fn table_stats(&self) -> Vec<TableStats> {
+        (0..TableId::INTERNAL.0)
+            .map(|number| {
+                let table = self.table(TableId(number));
+                let (matched, missed) = table.map_or((0, 0), |table| {
+                    let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+                    (read(&table.traffic.matched), read(&table.traffic.missed))
+                });
+                TableStats {
+                    table: number,
+                    active_count: table.map_or(0, |table| u32::try_from(table.len()).unwrap_or(u32::MAX)),
+                    lookup_count: matched + missed,
+                    matched_count: matched,
+                    features: None,
+                }
+            })
+            .collect()
+    }
+}
+
+fn criteria(request: &FlowStatsRequest) -> Criteria {
+    Criteria {
+        table: TableId(request.table),
+        matching: request.m.clone(),
+        cookie: request.cookie,
+        cookie_mask: request.cookie_mask,
+        out_port: request.out_port,
+        out_group: request.out_group,
+        ..Criteria::all()
+    }
+}

@@ -1,0 +1,232 @@
+//! All bridges of the process behind one lock, and the door for translation.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use base::{DpPort, OfPort, Timestamp};
+use pipeline::{BridgeId, BridgeView, BundleId, Effect, Frozen, FrozenId, Network, SharedNetwork, View};
+
+use crate::bridge::Bridge;
+
+/// The bridges, and which of them a datapath port belongs to.
+///
+/// It stands behind one read-write lock for all bridges, not one for each:
+/// patch ports lead a translation from bridge to bridge, and to hold the read
+/// locks of several while somebody waits to write can block for ever.
+#[derive(Debug, Default)]
+pub struct Switch {
+    bridges: BTreeMap<BridgeId, Bridge>,
+    by_datapath_port: HashMap<DpPort, (BridgeId, OfPort)>,
+    next_bridge: u32,
+    next_bundle: u32,
+    epoch: Arc<AtomicU64>,
+    frozen: FrozenStates,
+}
+
+impl Switch {
+    pub fn new() -> Switch {
+        Switch::default()
+    }
+
+    /// A number that moves whenever packets may be translated otherwise.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The counter behind [`Switch::epoch`], to be watched without the lock.
+    pub fn epoch_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.epoch)
+    }
+
+    pub fn add_bridge(&mut self, name: &str) -> BridgeId {
+        self.next_bridge += 1;
+        let id = BridgeId(self.next_bridge);
+        self.bridges.insert(id, Bridge::new(id, name, Arc::clone(&self.epoch)));
+        id
+    }
+
+    pub fn remove_bridge(&mut self, id: BridgeId) {
+        self.bridges.remove(&id);
+        self.reconnect();
+    }
+
+    /// In the order in which they were made.
+    pub fn bridges(&self) -> impl Iterator<Item = &Bridge> {
+        self.bridges.values()
+    }
+
+    pub fn bridges_mut(&mut self) -> impl Iterator<Item = &mut Bridge> {
+        self.bridges.values_mut()
+    }
+
+    pub fn get(&self, id: BridgeId) -> Option<&Bridge> {
+        self.bridges.get(&id)
+    }
+
+    pub fn get_mut(&mut self, id: BridgeId) -> Option<&mut Bridge> {
+        self.bridges.get_mut(&id)
+    }
+
+    pub fn named(&self, name: &str) -> Option<&Bridge> {
+        self.bridges.values().find(|bridge| bridge.name == name)
+    }
+
+    pub fn named_mut(&mut self, name: &str) -> Option<&mut Bridge> {
+        self.bridges.values_mut().find(|bridge| bridge.name == name)
+    }
+
+    pub fn new_bundle_id(&mut self) -> BundleId {
+        self.next_bundle += 1;
+        BundleId(self.next_bundle)
+    }
+
+    /// Finds anew which datapath ports are whose, and which patch ports face
+    /// each other. To be called after ports came, went or changed.
+    pub fn reconnect(&mut self) {
+        self.by_datapath_port.clear();
+        let mut patches: HashMap<String, (BridgeId, OfPort, String)> = HashMap::new();
+        for bridge in self.bridges.values() {
+            for entry in bridge.ports.values() {
+                if let Some(port) = entry.port.datapath {
+                    self.by_datapath_port.insert(port, (bridge.id, entry.port.number));
+                }
+                if let Some(peer) = &entry.peer_name {
+                    patches.insert(entry.port.name.to_string(), (bridge.id, entry.port.number, peer.clone()));
+                }
+            }
+        }
+        for bridge in self.bridges.values_mut() {
+            for entry in bridge.ports.values_mut() {
+                // Two ports face each other when each names the other.
+                entry.port.peer = entry.peer_name.as_ref().and_then(|peer| {
+                    let (other, number, back) = patches.get(peer)?;
+                    (**back == *entry.port.name).then_some((*other, *number))
+                });
+            }
+        }
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Forgets frozen states that nothing refers to any more.
+    pub fn sweep_frozen(&self) {
+        self.frozen.sweep();
+    }
+}
+
+impl Network for Switch {
+    fn ingress(&self, port: DpPort) -> Option<(BridgeId, OfPort)> {
+        self.by_datapath_port.get(&port).copied()
+    }
+
+    fn apply(&self, effects: &[Effect], packets: u64, bytes: u64, used: Timestamp) {
+        for effect in effects {
+            match effect {
+                Effect::CountRule(rule) => rule.counters.add(packets, bytes, used),
+                Effect::CountTable { traffic, matched } => {
+                    let counter = if *matched { &traffic.matched } else { &traffic.missed };
+                    counter.fetch_add(packets, Ordering::Relaxed);
+                }
+                Effect::CountPatch { sent, received } => {
+                    sent.sent.add(packets, bytes, used);
+                    received.received.add(packets, bytes, used);
+                }
+                Effect::LearnMac { bridge, vlan, mac, port, gratuitous_arp_on_bond } => {
+                    if let Some(bridge) = self.bridges.get(bridge) {
+                        let news = bridge.macs().learn(*vlan, *mac, *port, *gratuitous_arp_on_bond, used);
+                        if news {
+                            bridge.changed();
+                        }
+                    }
+                }
+                Effect::LearnRule { .. } | Effect::FinTimeout { .. } | Effect::FlowRecord { .. } => {}
+            }
+        }
+    }
+}
+
+impl View for Switch {
+    fn bridge(&self, id: BridgeId) -> Option<&dyn BridgeView> {
+        self.bridges.get(&id).map(|bridge| bridge as &dyn BridgeView)
+    }
+
+    fn freeze(&self, frozen: Frozen) -> Arc<FrozenId> {
+        self.frozen.intern(frozen)
+    }
+
+    fn thaw(&self, id: u32) -> Option<Arc<FrozenId>> {
+        self.frozen.find(id)
+    }
+}
+
+/// The switch behind its lock.
+#[derive(Debug)]
+pub struct SharedSwitch {
+    switch: RwLock<Switch>,
+    epoch: Arc<AtomicU64>,
+}
+
+impl Default for SharedSwitch {
+    fn default() -> Self {
+        let switch = Switch::new();
+        SharedSwitch { epoch: switch.epoch_counter(), switch: RwLock::new(switch) }
+    }
+}
+
+impl SharedSwitch {
+    /// For looking. Keep it short: nobody can write meanwhile.
+    pub fn read(&self) -> RwLockReadGuard<'_, Switch> {
+        self.switch.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// For changing. Keep it short: no packet is translated meanwhile.
+    pub fn write(&self) -> RwLockWriteGuard<'_, Switch> {
+        self.switch.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl SharedNetwork for SharedSwitch {
+    fn read(&self, look: &mut dyn FnMut(&dyn Network)) {
+        look(&*SharedSwitch::read(self));
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+}
+
+/// Interrupted translations by number. Equal states share one, so that
+/// translating the same packet again gives the same actions.
+#[derive(Debug, Default)]
+struct FrozenStates {
+    next: AtomicU32,
+    states: Mutex<BTreeMap<u32, Arc<FrozenId>>>,
+}
+
+impl FrozenStates {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Arc<FrozenId>>> {
+        self.states.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn intern(&self, frozen: Frozen) -> Arc<FrozenId> {
+        let mut states = self.lock();
+        if let Some(same) = states.values().find(|state| state.frozen == frozen) {
+            return Arc::clone(same);
+        }
+        let mut id = self.next.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        while id == 0 || states.contains_key(&id) {
+            id = self.next.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        }
+        let state = Arc::new(FrozenId { id, frozen });
+        states.insert(id, Arc::clone(&state));
+        state
+    }
+
+    fn find(&self, id: u32) -> Option<Arc<FrozenId>> {
+        self.lock().get(&id).cloned()
+    }
+
+    fn sweep(&self) {
+        self.lock().retain(|_, state| Arc::strong_count(state) > 1);
+    }
+}

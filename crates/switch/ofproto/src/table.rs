@@ -1,0 +1,191 @@
+//! An OpenFlow table: rules with their timeouts, looked up by packets and by matches.
+
+use std::sync::Arc;
+
+use base::{OfPort, TableId, Timestamp};
+use classifier::Classifier;
+use fields::Match;
+use flow::{FlowKey, FlowMask};
+use ofp::{Action, FlowFlags};
+use pipeline::{Miss, Rule, TableTraffic};
+
+/// A rule as a controller made it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub rule: Arc<Rule>,
+    pub flags: FlowFlags,
+    /// In seconds; 0 for never.
+    pub idle_timeout: u16,
+    pub hard_timeout: u16,
+    pub importance: u16,
+    pub created: Timestamp,
+    pub modified: Timestamp,
+}
+
+impl Entry {
+    /// Whether controllers see it; the switch's own rules lie above their priorities.
+    pub fn is_hidden(&self) -> bool {
+        self.rule.priority > i32::from(u16::MAX)
+    }
+
+    /// When a packet used it last, or when it was made.
+    pub fn used(&self) -> Timestamp {
+        self.rule.counters.used().max(self.created)
+    }
+
+    /// Whether it sends packets to `port`, whatever the way.
+    pub fn outputs_to(&self, port: OfPort) -> bool {
+        port == OfPort::ANY || outputs_to(&self.rule.actions, port)
+    }
+}
+
+fn outputs_to(actions: &[Action], port: OfPort) -> bool {
+    actions.iter().any(|action| match action {
+        Action::Output(output) => output.port == port,
+        Action::OutputTrunc(output) => output.port == port,
+        Action::Enqueue(enqueue) => enqueue.port == port,
+        Action::Controller(_) => port == OfPort::CONTROLLER,
+        other => outputs_to(other.nested(), port),
+    })
+}
+
+/// Which rules a request is about.
+#[derive(Clone, Debug)]
+pub struct Criteria {
+    pub table: TableId,
+    pub matching: Match,
+    /// Rules of exactly this match and priority; else all whose match is as narrow or narrower.
+    pub strict_priority: Option<i32>,
+    pub cookie: u64,
+    pub cookie_mask: u64,
+    pub out_port: OfPort,
+    pub out_group: u32,
+    pub include_hidden: bool,
+}
+
+impl Criteria {
+    /// All that controllers can see.
+    pub fn all() -> Criteria {
+        Criteria {
+            table: TableId::ALL,
+            matching: Match::default(),
+            strict_priority: None,
+            cookie: 0,
+            cookie_mask: 0,
+            out_port: OfPort::ANY,
+            out_group: ofp::GROUP_ANY,
+            include_hidden: false,
+        }
+    }
+
+    fn admits(&self, entry: &Entry) -> bool {
+        (self.include_hidden || !entry.is_hidden())
+            && (entry.rule.cookie ^ self.cookie) & self.cookie_mask == 0
+            && entry.outputs_to(self.out_port)
+            && self.out_group == ofp::GROUP_ANY
+    }
+}
+
+/// One table of a bridge.
+#[derive(Debug)]
+pub struct Table {
+    id: TableId,
+    rules: Classifier<Arc<Entry>>,
+    pub miss: Miss,
+    pub traffic: Arc<TableTraffic>,
+    /// How many rules have a timeout, so that a table without any is never searched for expired ones.
+    expiring: usize,
+}
+
+impl Table {
+    pub fn new(id: TableId) -> Table {
+        Table { id, rules: Classifier::new(), miss: Miss::default(), traffic: Arc::default(), expiring: 0 }
+    }
+
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The best rule for a packet.
+    pub fn lookup(&self, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Entry>> {
+        self.rules.lookup(key, Some(mask)).map(|rule| &rule.value)
+    }
+
+    /// The rule of exactly this match and priority.
+    pub fn find(&self, matching: &Match, priority: i32) -> Option<&Arc<Entry>> {
+        self.rules.find_exact(&matching.key, &matching.mask, priority).map(|rule| &rule.value)
+    }
+
+    /// Puts a rule in, in the place of one of the same match and priority.
+    pub fn insert(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
+        self.expiring += usize::from(expires(&entry));
+        let rule = &entry.rule;
+        let (key, mask, priority) = (rule.matching.key.clone(), rule.matching.mask.clone(), rule.priority);
+        let old = self.rules.insert(&key, &mask, priority, entry);
+        if let Some(old) = &old {
+            self.expiring -= usize::from(expires(old));
+        }
+        old
+    }
+
+    pub fn remove(&mut self, matching: &Match, priority: i32) -> Option<Arc<Entry>> {
+        let old = self.rules.remove(&matching.key, &matching.mask, priority)?;
+        self.expiring -= usize::from(expires(&old));
+        Some(old)
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.rules.iter().map(|rule| &rule.value)
+    }
+
+    /// The rules that `criteria` are about.
+    pub fn select<'a>(&'a self, criteria: &'a Criteria) -> Box<dyn Iterator<Item = &'a Arc<Entry>> + 'a> {
+        if criteria.table != TableId::ALL && criteria.table != self.id {
+            return Box::new(std::iter::empty());
+        }
+        match criteria.strict_priority {
+            Some(priority) => Box::new(
+                self.find(&criteria.matching, priority).into_iter().filter(|entry| criteria.admits(entry)),
+            ),
+            None => Box::new(
+                self.rules
+                    .iter_within(&criteria.matching.key, &criteria.matching.mask)
+                    .map(|rule| &rule.value)
+                    .filter(|entry| criteria.admits(entry)),
+            ),
+        }
+    }
+
+    /// Whether some packet is of `matching` and of another rule of the same priority.
+    pub fn overlaps(&self, matching: &Match, priority: i32) -> bool {
+        self.rules.overlapping(&matching.key, &matching.mask, priority).is_some()
+    }
+
+    /// The rules that have timed out, with whether it was for idleness.
+    pub fn expired(&self, now: Timestamp) -> Vec<(Arc<Entry>, bool)> {
+        if self.expiring == 0 {
+            return Vec::new();
+        }
+        let due =
+            |since: Timestamp, timeout: u16| timeout != 0 && (now - since).as_secs() >= u64::from(timeout);
+        self.entries()
+            .filter_map(|entry| {
+                if due(entry.modified, entry.hard_timeout) {
+                    Some((Arc::clone(entry), false))
+                } else if due(entry.used(), entry.idle_timeout) {
+                    Some((Arc::clone(entry), true))
+                } else {
+                    None
+                }
+            })
+            .collect()
+    }
+}
+
+fn expires(entry: &Entry) -> bool {
+    entry.idle_timeout != 0 || entry.hard_timeout != 0
+}

@@ -1,0 +1,172 @@
+//! From what rules did to the key to what the datapath must do to the packet.
+//!
+//! Actions change only `key`. Before the packet leaves, [`commit`] appends the
+//! datapath actions that turn `base` (the packet as the datapath has it) into
+//! `key`, and adds to the mask the bits that this depended on.
+
+use dp::{Action, Attr};
+use flow::{FlowKey, FlowMask, MAX_VLANS, Slot, VLAN_CFI, slot};
+
+use crate::translate::Context;
+
+/// Appends what is missing. Afterwards `base` equals `key` in all that a packet carries.
+pub(crate) fn commit(context: &mut Context<'_>) {
+    set(context, Attr::Ethernet, ETHERNET);
+    let leaves_mpls = is_mpls(context.base.dl_type()) && !is_mpls(context.key.dl_type());
+    if leaves_mpls {
+        commit_mpls(context);
+    }
+    commit_network(context);
+    commit_transport(context);
+    if !leaves_mpls {
+        commit_mpls(context);
+    }
+    commit_vlans(context);
+    set(context, Attr::Priority, &[slot::SKB_PRIORITY]);
+    set(context, Attr::SkbMark, &[slot::PKT_MARK]);
+}
+
+const ETHERNET: &[Slot] = &[slot::DL_SRC, slot::DL_DST];
+
+/// Sets those of `slots` that differ.
+///
+/// That the others are left alone is right only as long as they are what they
+/// are in this packet, so all that was read or set stays in the mask.
+fn set(context: &mut Context<'_>, attr: Attr, slots: &[Slot]) {
+    let mut changed = FlowMask::new();
+    for &place in slots {
+        if context.key.read(place) != context.base.read(place) {
+            // What an action set is in the mask already; a bit that is not was neither read nor set.
+            changed.set_bits(place, context.mask.bits(place));
+            if context.mask.bits(place) == 0 {
+                changed.set_bits(place, place.ones());
+                context.mask.add_all(place);
+            }
+        }
+    }
+    if changed.is_empty() {
+        return;
+    }
+    for &place in slots {
+        let value = context.key.read(place);
+        context.base.write(place, value);
+    }
+    context.actions.push(Action::set(attr, &context.key, &changed));
+}
+
+fn commit_network(context: &mut Context<'_>) {
+    let mask_protocol = |context: &mut Context<'_>| context.mask.add_all(slot::NW_PROTO);
+    match context.base.dl_type() {
+        0x0800 => {
+            let before = context.actions.len();
+            set(context, Attr::Ipv4, &[slot::NW_SRC, slot::NW_DST, slot::NW_TOS, slot::NW_TTL]);
+            if context.actions.len() != before {
+                mask_protocol(context);
+            }
+        }
+        0x86dd => {
+            let before = context.actions.len();
+            set(
+                context,
+                Attr::Ipv6,
+                &[slot::IPV6_SRC, slot::IPV6_DST, slot::IPV6_LABEL, slot::NW_TOS, slot::NW_TTL],
+            );
+            set(context, Attr::Nd, &[slot::ND_TARGET, slot::ARP_SHA, slot::ARP_THA]);
+            if context.actions.len() != before {
+                mask_protocol(context);
+            }
+        }
+        0x0806 | 0x8035 => set(
+            context,
+            Attr::Arp,
+            &[slot::NW_SRC, slot::NW_DST, slot::NW_PROTO, slot::ARP_SHA, slot::ARP_THA],
+        ),
+        _ => {}
+    }
+}
+
+fn commit_transport(context: &mut Context<'_>) {
+    let attr = match (context.base.dl_type(), context.key.nw_proto()) {
+        (0x0800 | 0x86dd, 6) => Attr::Tcp,
+        (0x0800 | 0x86dd, 17) => Attr::Udp,
+        (0x0800 | 0x86dd, 132) => Attr::Sctp,
+        (0x0800, 1) => Attr::Icmp,
+        (0x86dd, 58) => Attr::Icmpv6,
+        _ => return,
+    };
+    let before = context.actions.len();
+    set(context, attr, &[slot::TP_SRC, slot::TP_DST]);
+    if context.actions.len() != before {
+        context.mask.add_all(slot::NW_PROTO);
+    }
+}
+
+fn commit_vlans(context: &mut Context<'_>) {
+    let (mut base, mut key) = (context.base.vlan_count(), context.key.vlan_count());
+    // Tags that are the same from the inside out stay on the packet.
+    while base > 0 && key > 0 && tag(&context.base, base - 1) == tag(&context.key, key - 1) {
+        base -= 1;
+        key -= 1;
+    }
+    for index in (0..base).rev() {
+        context.actions.push(Action::PopVlan);
+        context.mask.add_all(Slot::vlan_tci(index));
+        context.mask.add_all(Slot::vlan_tpid(index));
+    }
+    for index in (0..key).rev() {
+        let (tpid, tci) = tag(&context.key, index);
+        context.actions.push(Action::PushVlan { tpid, tci: tci | VLAN_CFI });
+    }
+    for index in 0..MAX_VLANS {
+        let (tpid, tci) = tag(&context.key, index);
+        context.base.set_vlan(index, tpid, tci);
+    }
+}
+
+fn tag(key: &FlowKey, index: usize) -> (u16, u16) {
+    (key.vlan_tpid(index), key.vlan_tci(index))
+}
+
+fn is_mpls(ether_type: u16) -> bool {
+    matches!(ether_type, 0x8847 | 0x8848)
+}
+
+/// Labels from the bottom up: pop what differs, change the outer one in place where that is enough, push the rest.
+fn commit_mpls(context: &mut Context<'_>) {
+    let labels = |key: &FlowKey| -> Vec<u32> {
+        if !is_mpls(key.dl_type()) {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for index in 0..flow::MAX_MPLS {
+            let entry = key.read(Slot::mpls(index)) as u32;
+            all.push(entry);
+            if entry & 0x100 != 0 {
+                break;
+            }
+        }
+        all
+    };
+    let (base, key) = (labels(&context.base), labels(&context.key));
+    if base == key && (key.is_empty() || context.base.dl_type() == context.key.dl_type()) {
+        return;
+    }
+    let common = base.iter().rev().zip(key.iter().rev()).take_while(|(a, b)| a == b).count();
+    if base.len() == key.len() && base.len() - common == 1 {
+        set(context, Attr::Mpls, &[slot::MPLS0]);
+    } else {
+        for left in (common..base.len()).rev() {
+            let ether_type = if left > 0 { 0x8847 } else { context.key.dl_type() };
+            context.actions.push(Action::PopMpls { ether_type });
+        }
+        for entry in key[..key.len() - common].iter().rev() {
+            context.actions.push(Action::PushMpls { entry: *entry, ether_type: context.key.dl_type() });
+        }
+    }
+    let ether_type = context.key.dl_type();
+    context.base.set_dl_type(ether_type);
+    for index in 0..flow::MAX_MPLS {
+        let value = context.key.read(Slot::mpls(index));
+        context.base.write(Slot::mpls(index), value);
+    }
+}

@@ -1,0 +1,52 @@
+//! What a translation asks for besides forwarding the packet.
+//!
+//! Translation performs nothing. `flowsync` applies the effects in order when
+//! the packet is there, again for the packets that the megaflow forwarded
+//! since, and not at all when it translates only to compare.
+
+use std::sync::Arc;
+
+use base::{MacAddr, OfPort};
+
+use crate::state::{BridgeId, BundleId, PortTraffic, Rule, TableTraffic};
+
+/// One thing to do, or to count.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// The packets belong to the rule's counters, and keep it from idling out.
+    CountRule(Arc<Rule>),
+    /// The packets were looked up in a table.
+    CountTable { traffic: Arc<TableTraffic>, matched: bool },
+    /// The packets left through one patch port and came in through its peer.
+    CountPatch { sent: Arc<PortTraffic>, received: Arc<PortTraffic> },
+    /// A source address was seen.
+    LearnMac { bridge: BridgeId, vlan: u16, mac: MacAddr, port: BundleId, gratuitous_arp_on_bond: bool },
+    /// A `learn` action matched: a rule is to be added.
+    LearnRule { bridge: BridgeId, rule: Box<ofp::FlowMod> },
+    /// A `fin_timeout` action met FIN or RST: the rule's timeouts shrink.
+    FinTimeout { rule: Arc<Rule>, idle_s: u16, hard_s: u16 },
+    /// Forwarding of this packet alone: `NetFlow` wants to know the way it took.
+    FlowRecord { bridge: BridgeId, output: Output },
+}
+
+/// Where a packet went, as flow export tells it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Output {
+    #[default]
+    Drop,
+    Port(OfPort),
+    Multiple,
+    Flood,
+}
+
+impl Output {
+    /// The sum of what happened before and of what an action did.
+    pub(crate) fn then(self, next: Output) -> Output {
+        match (self, next) {
+            (Output::Flood, _) | (_, Output::Flood) => Output::Flood,
+            (before, Output::Drop) => before,
+            (Output::Drop, next) => next,
+            _ => Output::Multiple,
+        }
+    }
+}

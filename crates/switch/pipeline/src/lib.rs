@@ -1,0 +1,39 @@
+//! Translation: what happens to a packet, and why.
+//!
+//! Enters: the packet's key and a read-only view of the bridges
+//! ([`state::View`], which `ofproto` implements). Leaves: the datapath
+//! actions, the mask of what the outcome depended on, the effects to apply
+//! and, when asked for, the trace. `flowsync` calls it for packets that no
+//! megaflow matches and to check the megaflows that it has; `ofproto/trace`
+//! calls it for people.
+//!
+//! ```text
+//!   lookup ─▶ actions ─▶ NORMAL ─▶ output ─▶ commit ─▶ datapath actions
+//!     ▲          │                    │
+//!     └─ resubmit┘      patch port ───┘ (the same again in the next bridge)
+//! ```
+//!
+//! The one property on which the flow cache rests: two packets that agree in
+//! the bits of the returned mask are translated alike.
+//!
+//! Not here: applying effects, installing flows (`flowsync`), tables and
+//! rules (`ofproto`), executing actions (`dp`).
+
+mod actions;
+mod commit;
+pub mod effects;
+mod normal;
+mod output;
+pub mod state;
+pub mod trace;
+mod translate;
+pub mod vlan;
+
+pub use actions::unsupported;
+pub use effects::{Effect, Output};
+pub use state::{
+    BridgeId, BridgeView, Bundle, BundleId, Counters, Fragments, Frozen, FrozenId, Miss, MissRules, Network,
+    Port, PortFlags, PortTraffic, Rule, SharedNetwork, TableTraffic, View,
+};
+pub use translate::{Error, Request, Start, Translation, installable, translate};
+pub use vlan::{PriorityTags, VlanConfig, VlanMode, VlanSet};

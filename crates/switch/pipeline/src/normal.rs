@@ -1,0 +1,105 @@
+//! The NORMAL action: a learning switch with VLANs.
+
+use base::OfPort;
+use flow::{VLAN_CFI, slot};
+
+use crate::effects::{Effect, Output};
+use crate::state::{Bundle, BundleId};
+use crate::translate::Context;
+use crate::vlan::{PriorityTags, Tags, is_vlan};
+
+impl Context<'_> {
+    pub(crate) fn normal(&mut self, is_last: bool) {
+        self.mask.add_all(slot::DL_SRC);
+        self.mask.add_all(slot::DL_DST);
+        self.mask.add(slot::VLAN0_TCI, u128::from(0x0fff | VLAN_CFI));
+
+        let bridge = self.bridge;
+        let in_number = OfPort(self.key.in_port());
+        let in_bundle = bridge.port(in_number).and_then(|port| bridge.bundle(port.bundle?));
+        // A packet-out may say that it comes from no port; it is then not learned from.
+        if in_bundle.is_none() && in_number != OfPort::NONE {
+            return self.warning(|| "no input bundle, dropping".to_owned());
+        }
+        if is_vlan(self.key.dl_type()) && self.key.vlan_tci(0) & VLAN_CFI == 0 {
+            return self.warning(|| "partial VLAN tag, dropping".to_owned());
+        }
+        let wire_tags = Tags::of(&self.key);
+        let tags = match in_bundle {
+            None => wire_tags,
+            Some(bundle) => {
+                if let Err(why) = bundle.vlan.check_input(wire_tags.0[0].vid, &bundle.name) {
+                    self.record.line(crate::trace::Kind::Error, || why);
+                    return self.warning(|| "disallowed VLAN VID for this input port, dropping".to_owned());
+                }
+                bundle.vlan.input(wire_tags)
+            }
+        };
+        if !bridge.forwards_bpdus() && self.key.dl_dst().is_reserved() {
+            return self.detail(|| "packet has reserved destination MAC, dropping".to_owned());
+        }
+        let vlan = tags.0[0].vid;
+        if let Some(bundle) = in_bundle {
+            self.effects.push(Effect::LearnMac {
+                bridge: bridge.id(),
+                vlan,
+                mac: self.key.dl_src(),
+                port: bundle.id,
+                gratuitous_arp_on_bond: false,
+            });
+        }
+        self.forward(in_bundle, vlan, tags, is_last);
+    }
+
+    /// To where the destination was learned, else to all.
+    fn forward(&mut self, in_bundle: Option<&Bundle>, vlan: u16, tags: Tags, is_last: bool) {
+        let bridge = self.bridge;
+        let in_id = in_bundle.map(|bundle| bundle.id);
+        match bridge.learned(vlan, self.key.dl_dst()) {
+            None => {
+                self.detail(|| "no learned MAC for destination, flooding".to_owned());
+                self.flood_bundles(in_id, tags, is_last);
+            }
+            Some(id) if Some(id) == in_id => {
+                self.detail(|| "learned port is input port, dropping".to_owned());
+            }
+            Some(id) => match bridge.bundle(id) {
+                Some(bundle) => {
+                    self.detail(|| "forwarding to learned port".to_owned());
+                    self.output_to_bundle(bundle, tags, is_last);
+                }
+                None => self.warning(|| "learned port is unknown, dropping".to_owned()),
+            },
+        }
+    }
+
+    fn flood_bundles(&mut self, in_id: Option<BundleId>, tags: Tags, is_last: bool) {
+        let bridge = self.bridge;
+        let mut targets = bridge
+            .bundles()
+            .filter(|bundle| Some(bundle.id) != in_id && bundle.floodable && bundle.vlan.includes(tags))
+            .peekable();
+        while let Some(bundle) = targets.next() {
+            self.output_to_bundle(bundle, tags, is_last && targets.peek().is_none());
+        }
+        self.output = Output::Flood;
+    }
+
+    fn output_to_bundle(&mut self, bundle: &Bundle, tags: Tags, is_last: bool) {
+        if bundle.vlan.looks_at_inner_tag() {
+            self.mask.add_all(slot::VLAN1_TCI);
+        }
+        let mut out = bundle.vlan.output(tags);
+        if bundle.vlan.priority_tags != PriorityTags::Never {
+            out.0[0].pcp = self.key.vlan_tci(0) & 0xe000;
+        }
+        let Some(&number) = bundle.ports.first() else { return };
+        let kept: [(u16, u16); flow::MAX_VLANS] =
+            std::array::from_fn(|i| (self.key.vlan_tpid(i), self.key.vlan_tci(i)));
+        out.put(&mut self.key, bundle.vlan.priority_tags);
+        self.output_to(number, is_last);
+        for (index, (tpid, tci)) in kept.into_iter().enumerate() {
+            self.key.set_vlan(index, tpid, tci);
+        }
+    }
+}

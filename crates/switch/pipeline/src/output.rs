@@ -1,0 +1,271 @@
+//! Output: from an OpenFlow port to datapath actions, through patch ports where they lead.
+
+use base::{OfPort, TableId};
+use flow::slot;
+
+use crate::commit::commit;
+use crate::effects::{Effect, Output};
+use crate::state::Port;
+use crate::trace::Kind;
+use crate::translate::Context;
+
+impl Context<'_> {
+    /// Output to `port`, which may be one of the reserved ones.
+    pub(crate) fn output_action(&mut self, port: OfPort, max_len: u16, is_last: bool) {
+        let before = std::mem::replace(&mut self.output, Output::Drop);
+        let in_port = OfPort(self.key.in_port());
+        match port {
+            OfPort::IN_PORT => self.output_to(in_port, is_last),
+            OfPort::TABLE => self.lookup_and_run(TableId(0), in_port, false, true, is_last),
+            OfPort::NORMAL => self.normal(is_last),
+            OfPort::FLOOD => self.flood(false, is_last),
+            OfPort::ALL => self.flood(true, is_last),
+            OfPort::CONTROLLER => {
+                let reason = if self.in_packet_out {
+                    ofp::PacketInReason::PacketOut
+                } else if self.in_action_set {
+                    ofp::PacketInReason::ActionSet
+                } else {
+                    ofp::PacketInReason::Action
+                };
+                self.send_to_controller(max_len, reason, 0, &[]);
+            }
+            OfPort::NONE => {}
+            port if port == in_port => self.detail(|| "skipping output to input port".to_owned()),
+            port => self.output_to(port, is_last),
+        }
+        self.output = before.then(self.output);
+    }
+
+    fn flood(&mut self, all: bool, is_last: bool) {
+        let in_port = OfPort(self.key.in_port());
+        let bridge = self.bridge;
+        let targets: Vec<OfPort> = bridge
+            .ports()
+            .filter(|port| port.number != in_port && (all || !port.flags.no_flood))
+            .map(|port| port.number)
+            .collect();
+        for (index, number) in targets.iter().enumerate() {
+            self.output_to(*number, is_last && index + 1 == targets.len());
+        }
+        self.output = Output::Flood;
+    }
+
+    /// Output to a real port, with the packet as it is now.
+    pub(crate) fn output_to(&mut self, number: OfPort, is_last: bool) {
+        let bridge = self.bridge;
+        let Some(port) = bridge.port(number) else {
+            return self.warning(|| "Nonexistent output port".to_owned());
+        };
+        if port.flags.no_forward {
+            return self.detail(|| "OFPPC_NO_FWD set, skipping output".to_owned());
+        }
+        if self.is_between_protected(port) {
+            return self.warning(|| "Flow is between protected ports, skipping output.".to_owned());
+        }
+        if self.key.packet_type() != 0 {
+            return self
+                .warning(|| "Trying to send non-Ethernet packet through L2 port, skipping".to_owned());
+        }
+        if let Some((peer_bridge, peer_port)) = port.peer {
+            return self.cross_patch(port, peer_bridge, peer_port, is_last);
+        }
+        let Some(datapath_port) = port.datapath else { return };
+        commit(self);
+        self.actions.push(dp::Action::Output(datapath_port));
+        self.sflow.outputs += 1;
+        self.sflow.last = Some(datapath_port);
+        self.output = Output::Port(number);
+    }
+
+    fn is_between_protected(&self, out: &Port) -> bool {
+        let protected = |port: &Port| {
+            port.bundle.and_then(|id| self.bridge.bundle(id)).is_some_and(|bundle| bundle.protected)
+        };
+        protected(out) && self.bridge.port(OfPort(self.key.in_port())).is_some_and(protected)
+    }
+
+    /// The packet goes on in the bridge at the other end; here nothing that happens there is seen.
+    fn cross_patch(&mut self, port: &Port, peer_bridge: crate::BridgeId, peer_port: OfPort, is_last: bool) {
+        let Some(other) = self.view.bridge(peer_bridge) else { return };
+        let Some(peer) = other.port(peer_port) else { return };
+        if self.depth >= 64 {
+            self.error = Some(crate::Error::RecursionTooDeep);
+            return self.record.line(Kind::Error, || "over max translation depth 64".to_owned());
+        }
+        self.effects.push(Effect::CountPatch { sent: port.traffic.clone(), received: peer.traffic.clone() });
+
+        let kept_key = self.key.clone();
+        let kept_tunnel = TUNNEL.map(|place| self.mask.bits(place));
+        let kept_stack = std::mem::take(&mut self.stack);
+        let kept_set = std::mem::take(&mut self.action_set);
+        let kept_table = std::mem::replace(&mut self.table, TableId(0));
+        let kept_bridge = std::mem::replace(&mut self.bridge, other);
+        let kept_cookie = self.cookie;
+        let kept_conntracked = self.conntracked;
+        let kept_exit = std::mem::replace(&mut self.exit, false);
+
+        self.key.set_in_port(peer_port.0);
+        self.key.set_metadata(0);
+        for index in 0..16 {
+            self.key.set_register(index, 0);
+        }
+        for place in TUNNEL {
+            self.key.write(place, 0);
+        }
+        self.key.set_actset_output(OfPort::UNSET.0);
+        self.clear_conntrack();
+
+        self.record.open(Kind::Bridge, || format!("bridge(\"{}\")", other.name()));
+        if self.may_receive(peer) {
+            self.depth += 1;
+            self.lookup_and_run(TableId(0), peer_port, true, true, is_last);
+            self.depth -= 1;
+            if self.error.is_none() {
+                self.run_action_set();
+            }
+        }
+        self.record.close();
+
+        self.bridge = kept_bridge;
+        self.key = kept_key;
+        self.table = kept_table;
+        self.stack = kept_stack;
+        self.action_set = kept_set;
+        self.cookie = kept_cookie;
+        self.conntracked = kept_conntracked;
+        self.exit = kept_exit;
+        for (place, bits) in TUNNEL.into_iter().zip(kept_tunnel) {
+            self.mask.add(place, bits);
+        }
+    }
+
+    /// Forgets what connection tracking said.
+    pub(crate) fn clear_conntrack(&mut self) {
+        self.conntracked = false;
+        for place in CONNTRACK {
+            self.key.write(place, 0);
+        }
+    }
+
+    /// Puts sFlow's sampling before everything else, if it is on.
+    pub(crate) fn add_sflow_sample(&mut self) {
+        let Some(probability) = self.bridge.sflow_probability() else { return };
+        let mut userspace = dp::Userspace::new(dp::Cookie::Sflow { vlan_tci: 0, output: 0 });
+        userspace.include_actions = true;
+        let action = dp::Action::Userspace(Box::new(userspace));
+        self.sflow.position = Some(self.actions.len());
+        self.actions.push(if probability == u32::MAX {
+            action
+        } else {
+            dp::Action::Sample { probability, actions: std::sync::Arc::new([action]) }
+        });
+    }
+
+    /// Fills in where the sampled packet went, which is known only now.
+    pub(crate) fn finish_sflow_sample(&mut self) {
+        let Some(position) = self.sflow.position else { return };
+        let output = match self.sflow.outputs {
+            0 => SFLOW_DROPPED,
+            1 => {
+                self.sflow.last.and_then(|port| self.bridge.sflow_ifindex(port)).unwrap_or(SFLOW_MULTIPLE | 1)
+            }
+            many => SFLOW_MULTIPLE | many,
+        };
+        let cookie = dp::Cookie::Sflow { vlan_tci: self.base.vlan_tci(0), output };
+        let patch = |action: &mut dp::Action| {
+            if let dp::Action::Userspace(userspace) = action {
+                userspace.cookie = cookie.clone();
+            }
+        };
+        match self.actions.get_mut(position) {
+            Some(dp::Action::Sample { actions, .. }) => {
+                let mut inner = actions.to_vec();
+                inner.iter_mut().for_each(patch);
+                *actions = inner.into();
+            }
+            Some(action) => patch(action),
+            None => {}
+        }
+    }
+
+    /// Hands the packet as it is now to the controllers.
+    pub(crate) fn send_to_controller(
+        &mut self,
+        max_len: u16,
+        reason: ofp::PacketInReason,
+        controller_id: u16,
+        userdata: &[u8],
+    ) {
+        commit(self);
+        let frozen = self.view.freeze(crate::Frozen {
+            bridge: self.bridge.id(),
+            table: self.table,
+            cookie: self.cookie,
+            metadata: self.metadata(),
+            stack: Vec::new(),
+            action_set: Vec::new(),
+            actions: Vec::new(),
+            conntracked: self.conntracked,
+            userdata: userdata.to_vec(),
+            pause: false,
+        });
+        let cookie = dp::Cookie::Controller {
+            reason: u16::from(reason.number()),
+            dont_send: false,
+            continuation: false,
+            recirc_id: frozen.id,
+            rule_cookie: self.cookie,
+            controller_id,
+            max_len,
+        };
+        self.frozen.push(frozen);
+        let mut userspace = dp::Userspace::new(cookie);
+        userspace.ofp_in_port = self.key.in_port();
+        self.actions.push(dp::Action::Userspace(Box::new(userspace)));
+    }
+
+    /// The part of the key that is not in the packet.
+    pub(crate) fn metadata(&self) -> flow::SparseKey {
+        let mut words = *self.key.words();
+        for word in &mut words[flow::STAGES[1]..] {
+            *word = 0;
+        }
+        flow::SparseKey::from_dense(&words)
+    }
+}
+
+/// sFlow v5: "packet dropped for unknown reason", and "number of output ports".
+const SFLOW_DROPPED: u32 = 0x4000_0000 | 256;
+const SFLOW_MULTIPLE: u32 = 0x8000_0000;
+
+const TUNNEL: [flow::Slot; 14] = [
+    slot::TUN_ID,
+    slot::TUN_SRC,
+    slot::TUN_DST,
+    slot::TUN_IPV6_SRC,
+    slot::TUN_IPV6_DST,
+    slot::TUN_FLAGS,
+    slot::TUN_TOS,
+    slot::TUN_TTL,
+    slot::TUN_TP_SRC,
+    slot::TUN_TP_DST,
+    slot::TUN_GBP_ID,
+    slot::TUN_GBP_FLAGS,
+    slot::TUN_GTPU_FLAGS,
+    slot::TUN_GTPU_MSGTYPE,
+];
+
+const CONNTRACK: [flow::Slot; 11] = [
+    slot::CT_STATE,
+    slot::CT_ZONE,
+    slot::CT_MARK,
+    slot::CT_LABEL,
+    slot::CT_NW_PROTO,
+    slot::CT_NW_SRC,
+    slot::CT_NW_DST,
+    slot::CT_IPV6_SRC,
+    slot::CT_IPV6_DST,
+    slot::CT_TP_SRC,
+    slot::CT_TP_DST,
+];

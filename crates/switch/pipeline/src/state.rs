@@ -1,0 +1,232 @@
+//! The view of the switch that translation reads.
+//!
+//! `ofproto` keeps its state in these very types, so that there is no second
+//! copy to keep equal. Translation holds the switch's read lock through the
+//! view; it never changes anything but the counters behind an [`Arc`], and
+//! those only through the effects it returns.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base::{DpPort, MacAddr, OfPort, TableId, Timestamp};
+use fields::Match;
+use flow::{FlowKey, FlowMask};
+use ofp::Action;
+
+use crate::vlan::VlanConfig;
+
+/// A bridge; never used again for another one while the process lives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct BridgeId(pub u32);
+
+/// A port in the sense of the database: one interface, or several bonded.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct BundleId(pub u32);
+
+/// OpenFlow's port configuration bits, as far as forwarding heeds them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PortFlags {
+    pub down: bool,
+    pub no_receive: bool,
+    pub no_flood: bool,
+    pub no_forward: bool,
+    pub no_packet_in: bool,
+}
+
+/// An OpenFlow port.
+#[derive(Clone, Debug)]
+pub struct Port {
+    pub number: OfPort,
+    pub name: Arc<str>,
+    /// Where the datapath knows it; a patch port is in no datapath.
+    pub datapath: Option<DpPort>,
+    pub bundle: Option<BundleId>,
+    /// The other end of a patch port.
+    pub peer: Option<(BridgeId, OfPort)>,
+    pub flags: PortFlags,
+    /// What crossed a patch port, which no device counts.
+    pub traffic: Arc<PortTraffic>,
+}
+
+/// A port in the sense of the database.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    pub id: BundleId,
+    pub name: Arc<str>,
+    /// Its OpenFlow ports; the first one forwards.
+    pub ports: Vec<OfPort>,
+    pub vlan: VlanConfig,
+    /// Whether flooding reaches it: no port of it says no-flood.
+    pub floodable: bool,
+    /// Protected ports do not forward to each other.
+    pub protected: bool,
+}
+
+/// Packets and bytes that crossed a patch port.
+#[derive(Debug, Default)]
+pub struct PortTraffic {
+    pub received: Counters,
+    pub sent: Counters,
+}
+
+/// Packets, bytes, and when the last one was.
+#[derive(Debug, Default)]
+pub struct Counters {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    used: AtomicU64,
+}
+
+impl Counters {
+    pub fn add(&self, packets: u64, bytes: u64, used: Timestamp) {
+        self.packets.fetch_add(packets, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.used.fetch_max(used.as_nanos(), Ordering::Relaxed);
+    }
+
+    pub fn packets(&self) -> u64 {
+        self.packets.load(Ordering::Relaxed)
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// When something was counted last; zero for never.
+    pub fn used(&self) -> Timestamp {
+        Timestamp::from_nanos(self.used.load(Ordering::Relaxed))
+    }
+
+    pub fn reset(&self) {
+        self.packets.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Lookups in a table, and how many found a rule.
+#[derive(Debug, Default)]
+pub struct TableTraffic {
+    pub matched: AtomicU64,
+    pub missed: AtomicU64,
+}
+
+/// An OpenFlow rule. It does not change: modifying a rule puts another one in its place that shares the counters.
+#[derive(Debug)]
+pub struct Rule {
+    pub table: TableId,
+    /// Up to 65,535 for controllers; the switch's own rules may lie above.
+    pub priority: i32,
+    pub matching: Match,
+    pub cookie: u64,
+    pub actions: Arc<[Action]>,
+    pub counters: Arc<Counters>,
+}
+
+/// What a packet meets that no rule of a table matches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Miss {
+    #[default]
+    Drop,
+    /// Goes to the controllers.
+    Controller,
+    /// Goes on in the next table.
+    Continue,
+}
+
+/// What becomes of IP fragments (`OFPC_FRAG_*`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Fragments {
+    /// They match without L4 ports.
+    #[default]
+    Normal,
+    Drop,
+    /// The first fragment matches with its ports, later ones with ports 0.
+    NxMatch,
+}
+
+/// All bridges of a switch.
+pub trait View {
+    fn bridge(&self, id: BridgeId) -> Option<&dyn BridgeView>;
+    /// A number that stands for `frozen`: the same one for equal states, as long as somebody holds the returned handle.
+    fn freeze(&self, frozen: Frozen) -> Arc<FrozenId>;
+    /// What [`View::freeze`] was given for this number.
+    fn thaw(&self, id: u32) -> Option<Arc<FrozenId>>;
+}
+
+/// The bridges with what stands around a translation: where packets come in, and what becomes of effects.
+pub trait Network: View {
+    /// The bridge and OpenFlow port that a datapath port is.
+    fn ingress(&self, port: DpPort) -> Option<(BridgeId, OfPort)>;
+    /// Applies effects on behalf of `packets` that were `bytes` long in all, the last one at `used`.
+    fn apply(&self, effects: &[crate::Effect], packets: u64, bytes: u64, used: Timestamp);
+}
+
+/// The bridges as threads share them.
+pub trait SharedNetwork: Send + Sync {
+    /// Calls `look` with the bridges as they are; they do not change meanwhile.
+    fn read(&self, look: &mut dyn FnMut(&dyn Network));
+    /// A number that moves whenever packets may be translated otherwise.
+    fn epoch(&self) -> u64;
+}
+
+/// A translation that was interrupted, and all that it needs to go on when the
+/// packet comes back: from a recirculation, or from a controller.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Frozen {
+    pub bridge: BridgeId,
+    pub table: TableId,
+    pub cookie: u64,
+    /// The values that headers do not hold: registers, metadata, tunnel, the OpenFlow in_port.
+    pub metadata: flow::SparseKey,
+    pub stack: Vec<u8>,
+    pub action_set: Vec<Action>,
+    /// What is left to do; when empty, processing starts with a lookup in `table`.
+    pub actions: Vec<Action>,
+    pub conntracked: bool,
+    /// Opaque bytes for the controller.
+    pub userdata: Vec<u8>,
+    /// The packet goes to a controller that may resume it.
+    pub pause: bool,
+}
+
+/// A frozen state with its number.
+#[derive(Debug)]
+pub struct FrozenId {
+    pub id: u32,
+    pub frozen: Frozen,
+}
+
+/// One bridge.
+pub trait BridgeView {
+    fn id(&self) -> BridgeId;
+    fn name(&self) -> &str;
+    /// The best rule for `key` in `table`; adds to `mask` what the choice depended on.
+    fn lookup(&self, table: TableId, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Rule>>;
+    fn miss(&self, table: TableId) -> Miss;
+    fn table_traffic(&self, table: TableId) -> Option<&Arc<TableTraffic>>;
+    /// The rules that account for packets without a rule: dropped, sent to the controllers.
+    fn miss_rules(&self) -> &MissRules;
+    fn fragments(&self) -> Fragments;
+    fn port(&self, number: OfPort) -> Option<&Port>;
+    /// In the order of their numbers.
+    fn ports(&self) -> Box<dyn Iterator<Item = &Port> + '_>;
+    fn bundle(&self, id: BundleId) -> Option<&Bundle>;
+    /// In the order in which flooding serves them.
+    fn bundles(&self) -> Box<dyn Iterator<Item = &Bundle> + '_>;
+    /// Where `mac` was learned in VLAN `vlan`.
+    fn learned(&self, vlan: u16, mac: MacAddr) -> Option<BundleId>;
+    /// Whether frames to 01:80:c2:00:00:0x are forwarded like others.
+    fn forwards_bpdus(&self) -> bool;
+    /// The probability of sFlow sampling, of 2^32, if it is on.
+    fn sflow_probability(&self) -> Option<u32>;
+    /// The number by which sFlow knows a datapath port.
+    fn sflow_ifindex(&self, port: DpPort) -> Option<u32>;
+}
+
+/// Rules of the hidden table that count what matched nothing.
+#[derive(Debug)]
+pub struct MissRules {
+    pub drop: Arc<Rule>,
+    pub controller: Arc<Rule>,
+    pub drop_fragments: Arc<Rule>,
+}

@@ -1,0 +1,449 @@
+//! One translation: what is known so far, and how it begins and ends.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base::{DpPort, OfPort, TableId};
+use dp::SlowPath;
+use flow::{FlowKey, FlowMask, slot};
+use ofp::Action;
+
+use crate::effects::{Effect, Output};
+use crate::state::{BridgeId, BridgeView, Fragments, FrozenId, Miss, Port, Rule, View};
+use crate::trace::{Kind, Node, Recorder};
+
+/// How deep resubmits to the same or an earlier table may nest.
+const MAX_DEPTH: u32 = 64;
+/// How many lookups one packet may cause.
+const MAX_RESUBMITS: u32 = 64 * 64;
+/// How many datapath actions and how many bytes of stack one packet may cause.
+const MAX_ACTIONS: usize = 4096;
+const MAX_STACK: usize = 65_536;
+
+/// Where translation begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a> {
+    /// With a lookup in table 0, or where a frozen state says.
+    Lookup,
+    /// With these actions, of a packet-out.
+    Actions(&'a [Action]),
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub struct Request<'a> {
+    pub bridge: BridgeId,
+    /// The packet's key; its `in_port` is an OpenFlow port.
+    pub key: &'a FlowKey,
+    pub start: Start<'a>,
+    /// The packet comes from a controller.
+    pub is_packet_out: bool,
+    pub trace: bool,
+}
+
+/// What comes of it.
+#[derive(Debug)]
+pub struct Translation {
+    /// Empty: the packet is dropped.
+    pub actions: Vec<dp::Action>,
+    /// The bits of the key that the outcome depended on.
+    pub mask: FlowMask,
+    /// In the order in which they are to be applied.
+    pub effects: Vec<Effect>,
+    /// Why the actions can't be cached, if anything.
+    pub slow: SlowPath,
+    /// Where the packet went.
+    pub output: Output,
+    /// The states that the actions refer to; they live as long as these handles.
+    pub frozen: Vec<Arc<FrozenId>>,
+    /// Empty unless asked for.
+    pub trace: Vec<Node>,
+    /// The key as it was in the end.
+    pub final_key: FlowKey,
+    /// Why the packet is dropped, when it is for a fault.
+    pub error: Option<Error>,
+}
+
+/// A fault of the rules; the packet is dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Error {
+    #[error("Bridge not found")]
+    BridgeNotFound,
+    #[error("Recursion too deep")]
+    RecursionTooDeep,
+    #[error("Too many resubmits")]
+    TooManyResubmits,
+    #[error("Stack too deep")]
+    StackTooDeep,
+    #[error("No recirculation context")]
+    NoRecirculationContext,
+    #[error("Recirculation conflict")]
+    RecirculationConflict,
+    #[error("Too many MPLS labels")]
+    TooManyMplsLabels,
+    #[error("Invalid tunnel metadata")]
+    InvalidTunnelMetadata,
+    #[error("Unsupported packet type")]
+    UnsupportedPacketType,
+}
+
+/// Translates one packet. Pure but for the numbers of frozen states.
+pub fn translate(view: &dyn View, request: &Request<'_>) -> Translation {
+    let Some(bridge) = view.bridge(request.bridge) else {
+        return Translation::failed(request.key, Error::BridgeNotFound);
+    };
+    let mut context = Context::new(view, bridge, request);
+    context.run(request.start);
+    context.finish(request.key)
+}
+
+impl Translation {
+    fn failed(key: &FlowKey, error: Error) -> Translation {
+        Translation {
+            actions: Vec::new(),
+            mask: FlowMask::exact(),
+            effects: Vec::new(),
+            slow: SlowPath::default(),
+            output: Output::Drop,
+            frozen: Vec::new(),
+            trace: Vec::new(),
+            final_key: key.clone(),
+            error: Some(error),
+        }
+    }
+}
+
+/// The state of one translation. Each module of this crate adds the part of
+/// its `impl` that it is about.
+pub(crate) struct Context<'a> {
+    pub view: &'a dyn View,
+    pub bridge: &'a dyn BridgeView,
+    /// The packet as rules see it now.
+    pub key: FlowKey,
+    /// The packet as the datapath has it after `actions`.
+    pub base: FlowKey,
+    pub mask: FlowMask,
+    pub actions: Vec<dp::Action>,
+    pub effects: Vec<Effect>,
+    pub frozen: Vec<Arc<FrozenId>>,
+    pub record: Recorder,
+    pub table: TableId,
+    /// The cookie of the rule at hand, all ones where there is none.
+    pub cookie: u64,
+    pub depth: u32,
+    pub resubmits: u32,
+    pub stack: Vec<u8>,
+    pub action_set: Vec<Action>,
+    pub in_action_set: bool,
+    pub in_packet_out: bool,
+    /// No further action of the lists at hand.
+    pub exit: bool,
+    pub slow: SlowPath,
+    pub output: Output,
+    pub conntracked: bool,
+    pub sflow: SflowOutput,
+    /// The bundle of the port that the packet came in by, as far as the present bridge is concerned.
+    pub error: Option<Error>,
+}
+
+/// What sFlow wants to know about where the packet went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SflowOutput {
+    pub outputs: u32,
+    pub last: Option<DpPort>,
+    /// The place of the sampling action in the list.
+    pub position: Option<usize>,
+}
+
+impl<'a> Context<'a> {
+    fn new(view: &'a dyn View, bridge: &'a dyn BridgeView, request: &Request<'_>) -> Context<'a> {
+        let mut key = request.key.clone();
+        key.set_actset_output(OfPort::UNSET.0);
+        Context {
+            view,
+            bridge,
+            base: key.clone(),
+            key,
+            mask: FlowMask::new(),
+            actions: Vec::new(),
+            effects: Vec::new(),
+            frozen: Vec::new(),
+            record: Recorder::new(request.trace),
+            table: TableId(0),
+            cookie: u64::MAX,
+            depth: 0,
+            resubmits: 0,
+            stack: Vec::new(),
+            action_set: Vec::new(),
+            in_action_set: false,
+            in_packet_out: request.is_packet_out,
+            exit: false,
+            slow: SlowPath::default(),
+            output: Output::Drop,
+            conntracked: false,
+            sflow: SflowOutput::default(),
+            error: None,
+        }
+    }
+
+    fn run(&mut self, start: Start<'_>) {
+        self.always_examined();
+        let name = self.bridge.name().to_owned();
+        self.record.open(Kind::Bridge, || format!("bridge(\"{name}\")"));
+        if self.key.recirc_id() != 0 {
+            self.record.line(Kind::Error, || {
+                format!("Recirculation context not found for ID {:x}", self.key.recirc_id())
+            });
+            self.error = Some(Error::NoRecirculationContext);
+            return;
+        }
+        let in_port = self.bridge.port(OfPort(self.key.in_port()));
+        if in_port.is_some_and(|port| !self.may_receive(port)) {
+            return;
+        }
+        self.add_sflow_sample();
+        match start {
+            Start::Actions(list) => self.run_actions(list, true),
+            Start::Lookup => self.lookup_and_run(TableId(0), OfPort(self.key.in_port()), true, true, true),
+        }
+        if self.error.is_none() {
+            self.run_action_set();
+        }
+        self.finish_sflow_sample();
+    }
+
+    /// The bits that every translation depends on.
+    fn always_examined(&mut self) {
+        for always in [slot::PACKET_TYPE, slot::IN_PORT, slot::RECIRC_ID, slot::DL_TYPE] {
+            self.mask.add_all(always);
+        }
+        if self.key.is_ip() {
+            self.mask.add_all(slot::NW_FRAG);
+        }
+    }
+
+    fn finish(mut self, original: &FlowKey) -> Translation {
+        if self.error.is_some() {
+            self.actions.clear();
+            self.slow = SlowPath::default();
+        } else if self.actions.len() > MAX_ACTIONS {
+            self.slow = self.slow.with(SlowPath::ACTION);
+        }
+        finish_mask(&mut self.mask, original);
+        Translation {
+            actions: self.actions,
+            mask: self.mask,
+            effects: self.effects,
+            slow: self.slow,
+            output: self.output,
+            frozen: self.frozen,
+            trace: self.record.finish(),
+            final_key: self.key,
+            error: self.error,
+        }
+    }
+
+    /// Whether the port's configuration lets packets in; STP's own frames have a flag of their own.
+    pub(crate) fn may_receive(&self, port: &Port) -> bool {
+        !port.flags.no_receive || self.key.dl_dst().is_reserved()
+    }
+
+    /// Looks the packet up in `table` and runs what it finds.
+    ///
+    /// `in_port` is what the rule shall see as port; `misses_count` says
+    /// whether a packet without a rule may go to a controller, and goes on to
+    /// the next table where the table is configured so.
+    pub(crate) fn lookup_and_run(
+        &mut self,
+        table: TableId,
+        in_port: OfPort,
+        may_packet_in: bool,
+        heeds_miss: bool,
+        is_last: bool,
+    ) {
+        if !self.may_resubmit() {
+            return;
+        }
+        let came_from = self.table;
+        let mut found_in = table;
+        let rule = self.find_rule(&mut found_in, in_port, may_packet_in, heeds_miss);
+        self.table = found_in;
+        if let Some(rule) = rule {
+            self.effects.push(Effect::CountRule(Arc::clone(&rule)));
+            let opened = self.record.is_on();
+            self.record_rule(&rule, table);
+            let old_cookie = std::mem::replace(&mut self.cookie, rule.cookie);
+            let deepens = u32::from(table <= came_from);
+            self.resubmits += 1;
+            self.depth += deepens;
+            self.run_actions(&rule.actions, is_last);
+            self.depth -= deepens;
+            self.cookie = old_cookie;
+            if opened {
+                self.record.close();
+            }
+        }
+        self.table = came_from;
+    }
+
+    /// Whether the bounds on work admit another lookup; notes the fault if not.
+    fn may_resubmit(&mut self) -> bool {
+        let (error, text) = if self.depth >= MAX_DEPTH {
+            (Error::RecursionTooDeep, format!("over max translation depth {MAX_DEPTH}"))
+        } else if self.resubmits >= MAX_RESUBMITS {
+            (Error::TooManyResubmits, format!("over {MAX_RESUBMITS} resubmit actions"))
+        } else if self.actions.len() > 2 * MAX_ACTIONS {
+            // The datapath cannot take so many, but a longer list ends no sooner.
+            self.exit = true;
+            return self.refuse("resubmits yielded over 64 kB of actions");
+        } else if self.stack.len() >= MAX_STACK {
+            (Error::StackTooDeep, "resubmits yielded over 64 kB of stack".to_owned())
+        } else {
+            return true;
+        };
+        self.error = Some(error);
+        self.exit = true;
+        self.refuse(&text)
+    }
+
+    fn refuse(&mut self, text: &str) -> bool {
+        self.record.line(Kind::Error, || text.to_owned());
+        false
+    }
+
+    fn find_rule(
+        &mut self,
+        table: &mut TableId,
+        in_port: OfPort,
+        may_packet_in: bool,
+        heeds_miss: bool,
+    ) -> Option<Arc<Rule>> {
+        let bridge = self.bridge;
+        let fragment = self.key.nw_frag() & flow::frag::ANY != 0;
+        let mut seen;
+        let key = if fragment || OfPort(self.key.in_port()) != in_port {
+            seen = self.key.clone();
+            seen.set_in_port(in_port.0);
+            if fragment {
+                match bridge.fragments() {
+                    Fragments::Drop => return Some(Arc::clone(&bridge.miss_rules().drop_fragments)),
+                    Fragments::Normal => {
+                        seen.set_tp_src(0);
+                        seen.set_tp_dst(0);
+                    }
+                    Fragments::NxMatch => {}
+                }
+            }
+            &seen
+        } else {
+            &self.key
+        };
+        loop {
+            let found = bridge.lookup(*table, key, &mut self.mask);
+            if let Some(traffic) = bridge.table_traffic(*table) {
+                let matched = found.is_some();
+                self.effects.push(Effect::CountTable { traffic: Arc::clone(traffic), matched });
+            }
+            if let Some(rule) = found {
+                return Some(Arc::clone(rule));
+            }
+            if !heeds_miss {
+                return None;
+            }
+            match bridge.miss(*table) {
+                Miss::Continue if usize::from(table.0) + 1 < usize::from(TableId::INTERNAL.0) => table.0 += 1,
+                Miss::Controller if may_packet_in => {
+                    let quiet = bridge.port(OfPort(key.in_port())).is_some_and(|p| p.flags.no_packet_in);
+                    let rules = bridge.miss_rules();
+                    return Some(Arc::clone(if quiet { &rules.drop } else { &rules.controller }));
+                }
+                _ => return Some(Arc::clone(&bridge.miss_rules().drop)),
+            }
+        }
+    }
+
+    fn record_rule(&mut self, rule: &Arc<Rule>, table: TableId) {
+        let misses = self.bridge.miss_rules();
+        self.record.open(Kind::Table, || {
+            let text = if Arc::ptr_eq(rule, &misses.controller) {
+                "No match, and a \"packet-in\" is called for.".to_owned()
+            } else if Arc::ptr_eq(rule, &misses.drop) {
+                "No match.".to_owned()
+            } else if Arc::ptr_eq(rule, &misses.drop_fragments) {
+                "Packets are IP fragments and the fragment handling mode is \"drop\".".to_owned()
+            } else {
+                describe(rule)
+            };
+            format!("{:2}. {text}", table.0)
+        });
+    }
+
+    pub(crate) fn detail(&mut self, text: impl FnOnce() -> String) {
+        self.record.line(Kind::Detail, text);
+    }
+
+    pub(crate) fn warning(&mut self, text: impl FnOnce() -> String) {
+        self.record.line(Kind::Warning, text);
+    }
+}
+
+/// Actions as the trace shows them.
+pub(crate) fn action_text(actions: &[Action]) -> String {
+    let mut text = String::new();
+    ofp::format_actions(actions, &mut text, ofp::Names::default());
+    text
+}
+
+/// A rule as the trace shows it.
+fn describe(rule: &Rule) -> String {
+    let mut text = String::new();
+    rule.matching.format(&mut text, None, 0x8000);
+    if !text.is_empty() && !text.ends_with(' ') {
+        text.push_str(", ");
+    }
+    text.push_str(&format!("priority {}", rule.priority));
+    if rule.cookie != 0 {
+        text.push_str(&format!(", cookie {:#x}", rule.cookie));
+    }
+    text
+}
+
+/// The mask with which a megaflow for `key` is to be installed: `mask`, and
+/// that a packet without a VLAN tag matches only packets without one.
+pub fn installable(mask: &FlowMask, key: &FlowKey) -> FlowMask {
+    let mut mask = mask.clone();
+    mask.add_all(slot::IN_PORT);
+    if key.vlan0_tci() == 0 {
+        mask.add_all(slot::VLAN0_TCI);
+    }
+    mask
+}
+
+/// Removes from the mask what cannot matter, so that the megaflow can be compared and printed.
+fn finish_mask(mask: &mut FlowMask, key: &FlowKey) {
+    // ICMP types and codes are eight bits wide.
+    if matches!((key.dl_type(), key.nw_proto()), (0x0800, 1) | (0x86dd, 58)) {
+        for place in [slot::TP_SRC, slot::TP_DST] {
+            mask.set_bits(place, mask.bits(place) & 0xff);
+        }
+    }
+    // A tag's bits say nothing unless it is known that the tag is there.
+    for index in 0..flow::MAX_VLANS {
+        let tci = flow::Slot::vlan_tci(index);
+        if mask.bits(tci) != 0 {
+            mask.add(tci, u128::from(flow::VLAN_CFI));
+        }
+    }
+    // These exist for rules alone; the datapath does not have them.
+    let mut own: Vec<flow::Slot> = (0..16).map(flow::Slot::register).collect();
+    own.extend([slot::METADATA, slot::ACTSET_OUTPUT, slot::CONJ_ID]);
+    for place in own {
+        mask.set_bits(place, 0);
+    }
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("table", &self.table).field("key", &self.key).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,216 @@
+//! The house rules, checked by a program.
+//!
+//! * A crate depends only on crates of a strictly lower floor.
+//! * `unsafe` is forbidden but in the crates that say `unsafe = true` in
+//!   their house table, which are listed here too.
+//! * A file over 600 lines or a function over 80 has its reason noted in
+//!   place: a comment `house: long because …` in the file, or above the
+//!   function.
+//! * Formatting, lints and licences.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// The only crates in which `unsafe` may stand.
+const UNSAFE_CRATES: &[&str] = &["rpc", "netlink", "netdev", "dp-user", "dp-ebpf"];
+
+const MAX_FILE: usize = 600;
+const MAX_FUNCTION: usize = 80;
+
+/// What excuses a long file or function.
+const REASON: &str = "house: long because";
+
+/// Everything.
+pub(crate) fn all() -> Result<(), String> {
+    let metadata = crate::programs::metadata()?;
+    let packages: Vec<&Value> = metadata["packages"].as_array().into_iter().flatten().collect();
+    let mut faults = String::new();
+    floors(&packages, &mut faults);
+    fences(&packages, &mut faults);
+    for package in &packages {
+        sizes(package, &mut faults);
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    println!("house rules: {} crates in order", packages.len());
+    crate::run(crate::cargo().args(["fmt", "--all", "--check"]))?;
+    crate::run(crate::cargo().args([
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    let deny = crate::cargo().args(["deny", "--version"]).output();
+    if deny.is_ok_and(|output| output.status.success()) {
+        crate::run(crate::cargo().args([
+            "deny",
+            "--log-level",
+            "error",
+            "check",
+            "licenses",
+            "bans",
+            "sources",
+        ]))
+    } else {
+        println!("licences not checked: cargo-deny is not installed (cargo install --locked cargo-deny)");
+        Ok(())
+    }
+}
+
+fn name(package: &Value) -> &str {
+    package["name"].as_str().unwrap_or("?")
+}
+
+/// The floor of a crate; xtask stands outside the house.
+fn floor(package: &Value) -> Option<i64> {
+    package["metadata"]["house"]["floor"].as_i64()
+}
+
+fn floors(packages: &[&Value], faults: &mut String) {
+    let floors: BTreeMap<&str, i64> = packages.iter().filter_map(|p| Some((name(p), floor(p)?))).collect();
+    for package in packages {
+        let Some(own) = floor(package) else {
+            if name(package) != "xtask" {
+                fault(faults, format_args!("{}: no floor in [package.metadata.house]", name(package)));
+            }
+            continue;
+        };
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            // A test may use whatever it tests with.
+            if dependency["kind"] == "dev" {
+                continue;
+            }
+            let on = dependency["name"].as_str().unwrap_or("?");
+            if let Some(&other) = floors.get(on)
+                && dependency["path"].is_string()
+                && other >= own
+            {
+                let own_name = name(package);
+                fault(
+                    faults,
+                    format_args!(
+                        "{own_name} (floor {own}) depends on {on} (floor {other}): only lower floors"
+                    ),
+                );
+            }
+        }
+    }
+}
+
+fn fences(packages: &[&Value], faults: &mut String) {
+    for package in packages {
+        let crate_name = name(package);
+        let allowed = UNSAFE_CRATES.contains(&crate_name);
+        for file in sources(package) {
+            let Ok(text) = std::fs::read_to_string(&file) else { continue };
+            for (index, line) in text.lines().enumerate() {
+                let code = line.split("//").next().unwrap_or("");
+                let is_unsafe =
+                    code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
+                if is_unsafe && !allowed && crate_name != "xtask" && !code.contains('"') {
+                    fault(faults, format_args!("{}:{}: unsafe in {crate_name}", file.display(), index + 1));
+                }
+            }
+        }
+    }
+}
+
+fn sizes(package: &Value, faults: &mut String) {
+    for file in sources(package) {
+        if file.ends_with("tests.rs")
+            || file.components().any(|c| matches!(c.as_os_str().to_str(), Some("tests" | "benches")))
+        {
+            continue;
+        }
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or(&text);
+        let lines: Vec<&str> = code.lines().collect();
+        if lines.len() > MAX_FILE && !lines.iter().take(40).any(|line| line.contains(REASON)) {
+            fault(faults, format_args!("{}: {} lines (at most {MAX_FILE})", file.display(), lines.len()));
+        }
+        for function in long_functions(&lines) {
+            fault(faults, format_args!("{}:{}", file.display(), function));
+        }
+    }
+}
+
+/// Functions over the limit that give no reason. Formatted code closes a
+/// function with a brace as deep as its first line.
+fn long_functions(lines: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (start, line) in lines.iter().enumerate() {
+        let trimmed = line.trim_start();
+        let is_function =
+            trimmed.split('(').next().is_some_and(|head| head.split_whitespace().any(|word| word == "fn"));
+        if !is_function || trimmed.starts_with("//") || trimmed.ends_with(';') {
+            continue;
+        }
+        let closing = format!("{}}}", &line[..line.len() - trimmed.len()]);
+        let Some(length) = lines[start..].iter().position(|l| *l == closing) else { continue };
+        let excused = lines[start.saturating_sub(12)..=start].iter().any(|l| l.contains(REASON));
+        if length + 1 > MAX_FUNCTION && !excused {
+            found.push(format!(
+                "{}: {} lines (at most {MAX_FUNCTION}): {}",
+                start + 1,
+                length + 1,
+                trimmed.trim_end_matches(" {")
+            ));
+        }
+    }
+    found
+}
+
+/// The crate's .rs files.
+fn sources(package: &Value) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    if let Some(directory) = package["manifest_path"].as_str().and_then(|path| Path::new(path).parent()) {
+        collect(directory, &mut files);
+    }
+    files.sort();
+    files
+}
+
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            if !path.ends_with("target") {
+                collect(&path, files);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn fault(faults: &mut String, what: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(faults, "{what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_function_is_found_unless_it_says_why() {
+        let body = "    x();\n".repeat(90);
+        let text = format!(
+            "impl A {{\n    fn short() {{\n    }}\n    pub fn long(\n        a: u8,\n    ) {{\n{body}    }}\n}}\n"
+        );
+        let lines: Vec<&str> = text.lines().collect();
+        let found = long_functions(&lines);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("4: 94 lines"), "{found:?}");
+        let excused =
+            text.replace("    pub fn long", "    // house: long because it is one table\n    pub fn long");
+        assert!(long_functions(&excused.lines().collect::<Vec<_>>()).is_empty());
+    }
+}

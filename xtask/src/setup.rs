@@ -1,0 +1,49 @@
+//! What the tests need besides Rust, and installing it where we may.
+
+use std::process::Command;
+
+/// Debian's packages: the reference programs that ours are compared with, and the tools that make and watch traffic.
+const PACKAGES: &[(&str, &str)] = &[
+    ("openvswitch-switch", "/usr/sbin/ovs-vswitchd"),
+    ("openvswitch-testcontroller", "/usr/bin/ovs-testcontroller"),
+    ("python3-openvswitch", "/usr/lib/python3/dist-packages/ovs/db/idl.py"),
+    ("iproute2", "/sbin/ip"),
+    ("iputils-ping", "/bin/ping"),
+    ("tcpdump", "/usr/bin/tcpdump"),
+    ("ethtool", "/sbin/ethtool"),
+    ("iperf3", "/usr/bin/iperf3"),
+    ("nfdump", "/usr/bin/nfdump"),
+];
+
+/// Installs the missing packages and the test runner, or says what to type.
+pub(crate) fn install() -> Result<(), String> {
+    let missing: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|(_, file)| !std::path::Path::new(file).exists())
+        .map(|(package, _)| *package)
+        .collect();
+    if !missing.is_empty() {
+        install_packages(&missing)?;
+    }
+    let nextest = crate::cargo().args(["nextest", "--version"]).output();
+    if !nextest.is_ok_and(|output| output.status.success()) {
+        eprintln!("installing cargo-nextest");
+        crate::run(crate::cargo().args(["install", "--locked", "cargo-nextest"]))?;
+    }
+    Ok(())
+}
+
+fn install_packages(missing: &[&str]) -> Result<(), String> {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.starts_with(b"0\n"));
+    let advice = format!("apt-get install --no-install-recommends {}", missing.join(" "));
+    if !root || !std::path::Path::new("/usr/bin/apt-get").exists() {
+        return Err(format!("the tests need some packages; as root: {advice}"));
+    }
+    eprintln!("{advice}");
+    // The daemons that these packages would start are not ours to run.
+    let quiet = |command: &mut Command| {
+        crate::run(command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1"))
+    };
+    quiet(Command::new("apt-get").args(["update", "-qq"]))?;
+    quiet(Command::new("apt-get").args(["install", "-qq", "-y", "--no-install-recommends"]).args(missing))
+}
