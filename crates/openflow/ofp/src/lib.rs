@@ -9,6 +9,7 @@
 //! Not here: connections (`rpc`), tables (`ofproto`), fields (`fields`).
 
 mod action;
+mod codec;
 mod error;
 mod msg;
 mod oxm;
@@ -18,6 +19,7 @@ mod version;
 mod wire;
 
 pub use action::*;
+pub use codec::{Context, Encoder, decode, message_len, message_xid, split_messages};
 pub use error::{ErrorCode, NX_VENDOR, ONF_VENDOR, OfError};
 pub use msg::*;
 pub use oxm::nx_match_to_text;
