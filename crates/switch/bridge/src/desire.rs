@@ -155,7 +155,7 @@ fn parse_datapath_id(text: &str, bridge: &str) -> Option<u64> {
 }
 
 fn versions(names: &[&str]) -> Vec<Version> {
-    let all = controller::default_versions();
+    let all = ::controller::default_versions();
     if names.is_empty() {
         return all;
     }
@@ -199,7 +199,8 @@ fn desire_port(rows: &dyn Rows, row: &Row) -> DesiredPort {
 fn desire_vlan(row: &Row) -> VlanConfig {
     let tag = row.integer(port::TAG).and_then(|tag| u16::try_from(tag).ok());
     let vids = |column| {
-        let vids: Vec<u16> = row.integers(column).into_iter().filter_map(|vid| u16::try_from(vid).ok()).collect();
+        let vids: Vec<u16> =
+            row.integers(column).into_iter().filter_map(|vid| u16::try_from(vid).ok()).collect();
         (!vids.is_empty()).then(|| vids.into_iter().collect())
     };
     let trunks = vids(port::TRUNKS);

@@ -29,13 +29,26 @@ pub struct ActualInterface {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     RemoveBridge(String),
-    RemoveInterface { bridge: String, interface: String },
-    RemoveBundle { bridge: String, bundle: String },
-    AddBridge { bridge: String },
+    RemoveInterface {
+        bridge: String,
+        interface: String,
+    },
+    RemoveBundle {
+        bridge: String,
+        bundle: String,
+    },
+    AddBridge {
+        bridge: String,
+    },
     /// May fail: the error then stands at the interface, and the rest goes on.
-    AddInterface { bridge: String, interface: Box<DesiredInterface> },
+    AddInterface {
+        bridge: String,
+        interface: Box<DesiredInterface>,
+    },
     /// Everything of the bridge that can be set again without harm: bundles, settings, controllers.
-    Settle { bridge: String },
+    Settle {
+        bridge: String,
+    },
 }
 
 /// The steps that make `desired` of `actual`: first what goes away, so that
@@ -54,7 +67,8 @@ pub fn plan(desired: &Desired, actual: &Actual) -> Vec<Step> {
             steps.push(Step::AddBridge { bridge: want.name.clone() });
         }
         let fits = |interface: &DesiredInterface| {
-            have.and_then(|have| have.interfaces.get(&interface.name)).is_some_and(|have| is_same(interface, have))
+            have.and_then(|have| have.interfaces.get(&interface.name))
+                .is_some_and(|have| is_same(interface, have))
         };
         for interface in interfaces(want).filter(|interface| !fits(interface)) {
             steps.push(Step::AddInterface {
@@ -106,8 +120,11 @@ mod tests {
         let bridges = desired.bridges.iter().map(|b| {
             let interfaces = interfaces(b)
                 .map(|i| {
-                    let have =
-                        ActualInterface { kind: i.kind.clone(), options: i.options.clone(), number: i.number };
+                    let have = ActualInterface {
+                        kind: i.kind.clone(),
+                        options: i.options.clone(),
+                        number: i.number,
+                    };
                     (i.name.clone(), have)
                 })
                 .collect();

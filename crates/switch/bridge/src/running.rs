@@ -7,7 +7,7 @@ use base::{Clock, MacAddr, OfPort};
 use dp::{Datapath, PortSpec};
 use flowsync::FlowSync;
 use ofp::{PortStatus, port_config, port_state};
-use ofproto::{Bridge, BundleConfig, NewPort, Settings, SharedSwitch, SflowSampling};
+use ofproto::{Bridge, BundleConfig, NewPort, Settings, SflowSampling, SharedSwitch};
 use pipeline::BridgeId;
 
 use crate::desired::{Desired, DesiredBridge, DesiredInterface};
@@ -65,7 +65,13 @@ pub enum Notice {
 }
 
 impl Running {
-    pub fn new(switch: Arc<SharedSwitch>, datapath: Arc<dyn Datapath>, flows: Arc<FlowSync>, clock: Clock, dummies: Dummies) -> Running {
+    pub fn new(
+        switch: Arc<SharedSwitch>,
+        datapath: Arc<dyn Datapath>,
+        flows: Arc<FlowSync>,
+        clock: Clock,
+        dummies: Dummies,
+    ) -> Running {
         Running { switch, datapath, flows, clock, dummies, bridges: BTreeMap::new(), notices: Vec::new() }
     }
 
@@ -183,7 +189,12 @@ impl Running {
     }
 
     /// Opens the device and adds the port. The error is worded for the interface's `error` column.
-    fn open_interface(&mut self, bridge_name: &str, id: BridgeId, config: &DesiredInterface) -> Result<OfPort, String> {
+    fn open_interface(
+        &mut self,
+        bridge_name: &str,
+        id: BridgeId,
+        config: &DesiredInterface,
+    ) -> Result<OfPort, String> {
         let is_local = config.name == bridge_name;
         let mut desc = ofp::PortDesc { hw_addr: random_mac(), ..ofp::PortDesc::default() };
         let datapath_port = if config.is_patch() {
@@ -217,7 +228,10 @@ impl Running {
             if let Some(number) = datapath_port {
                 self.close_port(number);
             }
-            return Err(format!("could not add network device {} to ofproto (Too many open files)", config.name));
+            return Err(format!(
+                "could not add network device {} to ofproto (Too many open files)",
+                config.name
+            ));
         };
         let number = status.desc.port;
         self.notices.push(Notice::PortStatus { bridge: id, status });
@@ -378,7 +392,9 @@ impl Running {
                     again = true;
                     continue;
                 };
-                let Some(port) = state.port_entry(number).and_then(|entry| entry.port.datapath) else { continue };
+                let Some(port) = state.port_entry(number).and_then(|entry| entry.port.datapath) else {
+                    continue;
+                };
                 match self.datapath.port(port).filter(|info| info.is_present) {
                     Some(info) => {
                         let status = state.update_port(number, |entry| describe(&mut entry.desc, &info));
@@ -400,8 +416,13 @@ impl Running {
             let switch = self.switch.read();
             let Some(state) = switch.get(bridge.id) else { continue };
             for (name, interface) in &bridge.interfaces {
-                let port = interface.result.as_ref().ok().and_then(|number| state.port_entry(*number)?.port.datapath);
-                let gone = port.is_some_and(|port| !self.datapath.port(port).is_some_and(|info| info.is_present));
+                let port = interface
+                    .result
+                    .as_ref()
+                    .ok()
+                    .and_then(|number| state.port_entry(*number)?.port.datapath);
+                let gone =
+                    port.is_some_and(|port| !self.datapath.port(port).is_some_and(|info| info.is_present));
                 if gone {
                     vanished.push((bridge_name.clone(), name.clone()));
                 }

@@ -221,12 +221,15 @@ fn patch_counters(entry: &ofproto::PortEntry) -> Datum {
 }
 
 fn pairs<const N: usize>(values: [(&str, u64); N]) -> Datum {
-    Datum::map(values.map(|(name, value)| (Atom::from(name), Atom::from(i64::try_from(value).unwrap_or(i64::MAX)))))
+    Datum::map(
+        values.map(|(name, value)| (Atom::from(name), Atom::from(i64::try_from(value).unwrap_or(i64::MAX)))),
+    )
 }
 
 fn write_controllers(writer: &mut Writer<'_>, manager: &Manager, bridge: &RunningBridge) {
     let rows = writer.rows;
-    let statuses: BTreeMap<String, controller::ControllerStatus> = manager.statuses(bridge.id).into_iter().collect();
+    let statuses: BTreeMap<String, controller::ControllerStatus> =
+        manager.statuses(bridge.id).into_iter().collect();
     for wanted in &bridge.config.controllers {
         let Some(status) = statuses.get(&wanted.target) else { continue };
         let Some(row) = rows.row(controller_table::NAME_OF_TABLE, &wanted.uuid) else { continue };
