@@ -17,6 +17,7 @@ mod transaction;
 
 pub use crate::core::{Core, Event, MonitorSpec, TransactionId};
 pub use driver::Replica;
+pub use model::Json;
 pub use row::{Row, Table};
 pub use transaction::{Transaction, named_uuid};
 

@@ -19,6 +19,7 @@
 //! The layers begin at known words, so that masking, hashing and staged
 //! lookup work on words and never on names.
 
+pub mod compose;
 pub mod extract;
 mod key;
 mod mask;

@@ -25,7 +25,7 @@ mod peer;
 mod statistics;
 
 pub use channel::{Event, PeerId};
-pub use manager::{ControllerSpec, ControllerStatus, Manager};
+pub use manager::{BridgeSettings, ControllerSpec, ControllerStatus, Manager};
 pub use peer::Kind;
 
 /// The default OpenFlow versions of a bridge: 1.0 to 1.5.

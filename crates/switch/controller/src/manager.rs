@@ -28,6 +28,18 @@ pub struct ControllerSpec {
     pub probe: Duration,
 }
 
+/// How a bridge is controlled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BridgeSettings {
+    pub name: String,
+    pub datapath_id: u64,
+    pub dp_desc: Option<String>,
+    pub versions: Vec<Version>,
+    /// Without a controller it forwards nothing but by its rules.
+    pub is_secure: bool,
+    pub controllers: Vec<ControllerSpec>,
+}
+
 /// What the database shows of a controller.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ControllerStatus {
@@ -113,18 +125,10 @@ impl Manager {
     }
 
     /// Sets how a bridge is controlled. Listening sockets that cannot be opened are logged and tried again.
-    pub async fn configure(
-        &mut self,
-        bridge: BridgeId,
-        name: &str,
-        datapath_id: u64,
-        dp_desc: Option<String>,
-        versions: &[Version],
-        is_secure: bool,
-        controllers: &[ControllerSpec],
-    ) {
+    pub async fn configure(&mut self, bridge: BridgeId, settings: BridgeSettings) {
+        let BridgeSettings { name, datapath_id, dp_desc, versions, is_secure, controllers } = settings;
         let control = self.bridges.entry(bridge).or_insert_with(|| BridgeControl {
-            name: name.to_owned(),
+            name: name.clone(),
             datapath_id,
             dp_desc: None,
             versions: Vec::new(),
@@ -138,7 +142,7 @@ impl Manager {
         control.dp_desc = dp_desc;
         control.is_secure = is_secure;
         let versions_changed = control.versions != versions;
-        control.versions = versions.to_vec();
+        control.versions = versions;
 
         let mut wanted: BTreeMap<String, (ControllerSpec, Kind)> = BTreeMap::new();
         let rundir = rpc::dirs::rundir();
@@ -148,7 +152,7 @@ impl Manager {
             probe: Duration::ZERO,
         };
         wanted.insert(management.target.clone(), (management, Kind::Service));
-        for spec in controllers {
+        for spec in &controllers {
             let kind = if rpc::stream::is_passive_name(&spec.target) { Kind::Service } else { Kind::Primary };
             wanted.insert(spec.target.clone(), (spec.clone(), kind));
         }
