@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod dirs;
 pub mod framing;
 pub mod message;
+pub mod options;
 pub mod reconnect;
 pub mod session;
 pub mod stream;

@@ -161,7 +161,8 @@ impl Server {
     pub fn open_session(&mut self, remote: &str, read_only: bool) -> SessionId {
         let id = SessionId(self.next_session);
         self.next_session += 1;
-        let session = Session { remote: remote.to_owned(), read_only, ..Session::default() };
+        log::debug!(target: "ovsdb_jsonrpc_server", "{remote}: new session");
+        let session = Session { read_only, ..Session::default() };
         self.sessions.insert(id, session);
         id
     }

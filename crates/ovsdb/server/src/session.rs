@@ -13,8 +13,6 @@ pub struct SessionId(pub u64);
 /// One client.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
-    /// The remote it came by, or its own address.
-    pub(crate) remote: String,
     pub(crate) read_only: bool,
     /// The client wants to be told of databases that change their schema or go, and stays connected.
     pub(crate) db_change_aware: bool,

@@ -1,0 +1,8 @@
+//! The programs around the database: `ovsdb-server` serves it, `ovsdb-client`
+//! talks to a server, `ovsdb-tool` works on files.
+//!
+//! Each takes the words after its name and gives back its exit status.
+
+mod ovsdb_server;
+
+pub use ovsdb_server::ovsdb_server;

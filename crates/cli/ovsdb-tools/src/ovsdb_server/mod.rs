@@ -1,0 +1,289 @@
+//! `ovsdb-server`: the daemon that serves databases.
+
+mod commands;
+mod options;
+
+use base::Clock;
+use options::{Options, PROGRAM, Stop};
+use rpc::Tls;
+use rpc::daemon::{self, Signals, Termination};
+use rpc::unixctl;
+use server::{Listeners, Remote, Server, SharedServer};
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// How often the status columns of remotes are brought up to date.
+const STATUS_INTERVAL: Duration = Duration::from_millis(2500);
+/// How often logs are looked at for compaction, and how long each is left alone at least.
+const COMPACTION_INTERVAL: Duration = Duration::from_secs(600);
+
+/// The state that control commands work on.
+pub(crate) struct Program {
+    options: Options,
+    server: SharedServer,
+    clock: Clock,
+    exiting: bool,
+}
+
+/// How the program ended.
+enum End {
+    /// By command, or with the process that `--run` started.
+    Exit(ExitCode),
+    Signal(Termination),
+}
+
+/// The program. `args` are the words after its name.
+pub fn ovsdb_server(args: Vec<String>) -> ExitCode {
+    base::vlog::init(PROGRAM);
+    let options = match options::parse(args) {
+        Ok(options) => options,
+        Err(Stop::Print(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(Stop::Fail(text)) => {
+            eprintln!("{text}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(options) {
+        Ok(End::Exit(code)) => code,
+        Ok(End::Signal(termination)) => termination.die(),
+        Err(text) => {
+            log::error!(target: "ovsdb_server", "{text}");
+            eprintln!("{PROGRAM}: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: Options) -> Result<End, String> {
+    // Databases are named by the directory that the user stands in, which detaching leaves.
+    let mut options = options;
+    for path in &mut options.databases {
+        if let Ok(absolute) = std::path::absolute(&*path) {
+            *path = absolute.display().to_string();
+        }
+    }
+    let daemon = daemon::start(options.daemon.clone()).map_err(|e| e.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("failed to start the runtime: {e}"))?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, serve(options, daemon))
+}
+
+async fn serve(options: Options, mut daemon: daemon::Daemon) -> Result<End, String> {
+    let clock = Clock::new();
+    let mut signals = Signals::new().map_err(|e| rpc::error_text(&e))?;
+    let server: SharedServer = Rc::new(RefCell::new(Server::new(clock.clone()).map_err(|e| e.to_string())?));
+    let mut listeners = Listeners::new(server.clone(), clock.clone());
+    let mut program = Program { options, server, clock, exiting: false };
+    program.open_databases()?;
+    program.configure(&mut listeners, true).await?;
+    let unixctl_path = program.options.unixctl.clone();
+    let mut unixctl = unixctl::Server::new(unixctl_path.as_deref(), PROGRAM)
+        .await
+        .map_err(|e| format!("could not initialize control socket ({})", rpc::error_text(&e)))?;
+    let mut child = program.options.run.as_deref().map(start_child).transpose()?;
+    daemon.complete().map_err(|e| e.to_string())?;
+    if child.is_none() {
+        log::info!(target: "ovsdb_server", "{}", rpc::version_text(PROGRAM));
+    }
+    let registry = commands::registry();
+    let mut status_due = Instant::now() + STATUS_INTERVAL;
+    let mut compaction_due = Instant::now() + COMPACTION_INTERVAL;
+    while !program.exiting {
+        let generation = program.server.borrow().generation();
+        let transactions = program.next_timeout();
+        tokio::select! {
+            request = unixctl.next() => registry.dispatch(&mut program, request),
+            termination = signals.next() => return Ok(End::Signal(termination)),
+            status = wait_for_child(&mut child) => return child_ended(&program, status),
+            () = program.wait_for_commit(generation), if program.depends_on_rows() => {}
+            () = tokio::time::sleep_until(transactions) => program.server.borrow_mut().run_timeouts(),
+            () = tokio::time::sleep_until(status_due), if program.depends_on_rows() => {
+                status_due = Instant::now() + STATUS_INTERVAL;
+                program.write_status(&listeners);
+            }
+            () = tokio::time::sleep_until(compaction_due) => {
+                compaction_due = Instant::now() + COMPACTION_INTERVAL;
+                program.compact_what_grew();
+            }
+        }
+        if let Err(e) = program.configure(&mut listeners, false).await {
+            log::warn!(target: "ovsdb_server", "{e}");
+        }
+    }
+    unixctl.flush().await;
+    Ok(End::Exit(ExitCode::SUCCESS))
+}
+
+/// Starts the process of `--run`; its status comes when it ends.
+fn start_child(
+    command: &str,
+) -> Result<oneshot::Receiver<std::io::Result<std::process::ExitStatus>>, String> {
+    let child = std::process::Command::new("/bin/sh").arg("-c").arg(command).spawn();
+    let mut child =
+        child.map_err(|e| format!("{command}: process failed to start ({})", rpc::error_text(&e)))?;
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        // Nobody listens when the server is ending anyway.
+        let _ = sender.send(child.wait());
+    });
+    Ok(receiver)
+}
+
+type ChildStatus = Result<std::io::Result<std::process::ExitStatus>, oneshot::error::RecvError>;
+
+async fn wait_for_child(
+    child: &mut Option<oneshot::Receiver<std::io::Result<std::process::ExitStatus>>>,
+) -> ChildStatus {
+    match child {
+        Some(receiver) => receiver.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn child_ended(program: &Program, status: ChildStatus) -> Result<End, String> {
+    let command = program.options.run.as_deref().unwrap_or_default();
+    match status {
+        Ok(Ok(status)) if status.success() => Ok(End::Exit(ExitCode::SUCCESS)),
+        Ok(Ok(status)) => {
+            let how = match status.code() {
+                Some(code) => format!("exit status {code}"),
+                None => "killed".to_owned(),
+            };
+            Err(format!("{command}: child exited, {how}"))
+        }
+        _ => Err(format!("{command}: child was lost")),
+    }
+}
+
+impl Program {
+    fn open_databases(&mut self) -> Result<(), String> {
+        let mut failed = false;
+        for path in self.options.databases.clone() {
+            if let Err(e) = self.open_database(&path) {
+                log::warn!(target: "ovsdb_server", "failed to open database '{path}': {e}");
+                failed = true;
+            }
+        }
+        if failed {
+            log::warn!(target: "ovsdb_server", "failed to configure databases");
+            return Err("server configuration failed".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether remotes or keys are named by rows, which may change at any commit.
+    fn depends_on_rows(&self) -> bool {
+        let tls = &self.options.tls;
+        let paths = [&tls.private_key, &tls.certificate, &tls.ca_cert];
+        let in_database = |path: &&Option<PathBuf>| {
+            path.as_ref().is_some_and(|p| p.starts_with("db:") || p.to_string_lossy().starts_with("db:"))
+        };
+        self.options.remotes.iter().any(|remote| remote.starts_with("db:")) || paths.iter().any(in_database)
+    }
+
+    async fn wait_for_commit(&self, generation: u64) {
+        std::future::poll_fn(|cx| {
+            let mut server = self.server.borrow_mut();
+            if server.generation() != generation {
+                return std::task::Poll::Ready(());
+            }
+            server.wake_on_commit(cx.waker());
+            std::task::Poll::Pending
+        })
+        .await;
+    }
+
+    fn next_timeout(&self) -> Instant {
+        let now = Instant::now();
+        match self.server.borrow().deadline() {
+            Some(deadline) => now + deadline.since(self.clock.now()),
+            None => now + Duration::from_secs(3600),
+        }
+    }
+
+    /// Brings remotes and keys to what the options and the rows say.
+    async fn configure(&mut self, listeners: &mut Listeners, first: bool) -> Result<(), String> {
+        let mut wanted: Vec<Remote> = Vec::new();
+        let mut errors = Vec::new();
+        listeners.set_tls(self.tls(&mut errors));
+        for remote in &self.options.remotes {
+            if remote.starts_with("db:") {
+                match server::database_remotes(&self.server.borrow(), remote) {
+                    Ok(remotes) => wanted.extend(remotes),
+                    Err(e) => errors.push(format!("failed to configure remotes: {e}")),
+                }
+            } else {
+                wanted.push(Remote::new(remote));
+            }
+        }
+        for (target, e) in listeners.set_remotes(&wanted).await {
+            log::error!(target: "ovsdb_jsonrpc_server", "{target}: listen failed: {}", rpc::error_text(&e));
+        }
+        match errors.first() {
+            None => Ok(()),
+            Some(error) if first => {
+                log::warn!(target: "ovsdb_server", "{error}");
+                Err("server configuration failed".to_owned())
+            }
+            Some(error) => Err(error.clone()),
+        }
+    }
+
+    fn tls(&self, errors: &mut Vec<String>) -> Tls {
+        let server = self.server.borrow();
+        let mut resolve = |path: &Option<PathBuf>| {
+            let text = path.as_ref()?.to_string_lossy().into_owned();
+            match server.string_of(&text) {
+                Ok(found) => found.map(PathBuf::from),
+                Err(e) => {
+                    errors.push(format!("failed to configure SSL/TLS: {e}"));
+                    None
+                }
+            }
+        };
+        let tls = &self.options.tls;
+        Tls {
+            private_key: resolve(&tls.private_key),
+            certificate: resolve(&tls.certificate),
+            ca_cert: resolve(&tls.ca_cert),
+            bootstrap_ca_cert: tls.bootstrap_ca_cert,
+        }
+    }
+
+    fn write_status(&self, listeners: &Listeners) {
+        for remote in self.options.remotes.iter().filter(|remote| remote.starts_with("db:")) {
+            let targets = server::database_remotes(&self.server.borrow(), remote).unwrap_or_default();
+            let statuses: Vec<_> =
+                targets.iter().map(|r| (r.target.clone(), listeners.status(&r.target))).collect();
+            let status_of = |target: &str| {
+                let found = statuses.iter().find(|(t, _)| t == target);
+                found.and_then(|(_, status)| status.clone())
+            };
+            server::write_status(&mut self.server.borrow_mut(), remote, &status_of);
+        }
+    }
+
+    fn compact_what_grew(&self) {
+        let mut server = self.server.borrow_mut();
+        let names: Vec<String> = server.database_names().map(str::to_owned).collect();
+        for name in names {
+            let Some(file) = server.database_mut(&name) else { continue };
+            if file.log_size().is_some_and(|(_, grew)| grew)
+                && let Err(e) = file.compact("compacting database online")
+            {
+                log::warn!(target: "ovsdb_server", "{name}: compacting failed: {e}");
+            }
+        }
+    }
+}

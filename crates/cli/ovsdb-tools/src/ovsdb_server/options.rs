@@ -1,0 +1,122 @@
+//! The command line of `ovsdb-server`.
+
+use base::getopt::{Opt, Order, Parser, Takes};
+use rpc::Tls;
+use rpc::daemon::{self, DaemonOption};
+use rpc::dirs;
+use rpc::options::{LogOption, TlsOption};
+
+pub(crate) const PROGRAM: &str = "ovsdb-server";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Remote,
+    Unixctl,
+    Run,
+    Help,
+    Version,
+    SyncFrom,
+    SyncExclude,
+    Active,
+    NoDbs,
+    NoColumnDiff,
+    NoDataConversion,
+    ConfigFile,
+    Daemon(DaemonOption),
+    Log(LogOption),
+    Tls(TlsOption),
+}
+
+/// What the command line asks for.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) remotes: Vec<String>,
+    pub(crate) databases: Vec<String>,
+    pub(crate) unixctl: Option<String>,
+    pub(crate) run: Option<String>,
+    pub(crate) column_diff: bool,
+    pub(crate) daemon: daemon::Options,
+    /// Paths, or places in a database (`db:…`).
+    pub(crate) tls: Tls,
+}
+
+/// What ends the program early: text for stdout, or a sentence for stderr.
+pub(crate) enum Stop {
+    Print(String),
+    Fail(String),
+}
+
+pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
+    let mut table = vec![
+        Opt::long("remote", Takes::Argument, Choice::Remote),
+        Opt::long("unixctl", Takes::Argument, Choice::Unixctl),
+        Opt::long("run", Takes::Argument, Choice::Run),
+        Opt::both('h', "help", Takes::Nothing, Choice::Help),
+        Opt::both('V', "version", Takes::Nothing, Choice::Version),
+        Opt::long("sync-from", Takes::Argument, Choice::SyncFrom),
+        Opt::long("sync-exclude-tables", Takes::Argument, Choice::SyncExclude),
+        Opt::long("active", Takes::Nothing, Choice::Active),
+        Opt::long("no-dbs", Takes::Nothing, Choice::NoDbs),
+        Opt::long("disable-file-column-diff", Takes::Nothing, Choice::NoColumnDiff),
+        Opt::long("disable-file-no-data-conversion", Takes::Nothing, Choice::NoDataConversion),
+        Opt::long("config-file", Takes::Argument, Choice::ConfigFile),
+    ];
+    table.extend(daemon::Options::table(Choice::Daemon));
+    table.extend(LogOption::table(Choice::Log));
+    table.extend(TlsOption::table(Choice::Tls));
+    let fail = |text: String| Stop::Fail(format!("{PROGRAM}: {text}"));
+    let unsupported = |what: &str| Err(fail(format!("{what} is not supported yet")));
+    let mut options = Options { column_diff: true, ..Options::default() };
+    let mut default_database = true;
+    let mut parser = Parser::new(PROGRAM, &table, Order::Permute, args);
+    while let Some(item) = parser.next() {
+        let item = item.map_err(|e| Stop::Fail(e.to_string()))?;
+        let argument = item.argument.as_deref();
+        let text = || argument.unwrap_or_default().to_owned();
+        match item.id {
+            Choice::Remote => options.remotes.push(text()),
+            Choice::Unixctl => options.unixctl = Some(text()),
+            Choice::Run => options.run = Some(text()),
+            Choice::Help => return Err(Stop::Print(usage())),
+            Choice::Version => return Err(Stop::Print(format!("{}\n", rpc::version_text(PROGRAM)))),
+            Choice::SyncFrom | Choice::SyncExclude => return unsupported("replication"),
+            Choice::ConfigFile => return unsupported("--config-file"),
+            Choice::Active | Choice::NoDataConversion => {}
+            Choice::NoDbs => default_database = false,
+            Choice::NoColumnDiff => options.column_diff = false,
+            Choice::Daemon(option) => options.daemon.apply(option, argument, PROGRAM),
+            Choice::Log(option) => option.apply(argument, PROGRAM).map_err(fail)?,
+            Choice::Tls(option) => option.apply(argument, &mut options.tls),
+        }
+    }
+    options.databases = parser.rest();
+    if options.databases.is_empty() && default_database {
+        options.databases.push(dirs::dbdir().join("conf.db").display().to_string());
+    }
+    Ok(options)
+}
+
+fn usage() -> String {
+    format!(
+        "{PROGRAM}: Open vSwitch database server
+usage: {PROGRAM} [OPTIONS] [DATABASE...]
+where each DATABASE is a database file in ovsdb format.
+The default DATABASE, if none is given, is
+{}/conf.db.
+
+JSON-RPC options (may be specified any number of times):
+  --remote=REMOTE         connect or listen to REMOTE
+{}
+Other options:
+  --run COMMAND           run COMMAND as subprocess then exit
+  --unixctl=SOCKET        override default control socket name
+  --no-dbs                do not add default database
+  --disable-file-column-diff
+                          don't use column diff in database file
+  -h, --help              display this help message
+  -V, --version           display version information
+",
+        dirs::dbdir().display(),
+        daemon::usage(PROGRAM)
+    )
+}

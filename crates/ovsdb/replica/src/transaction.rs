@@ -1,0 +1,309 @@
+//! A transaction under construction: a copy of the tables, changed at will, whose difference is sent.
+
+use crate::tables::{Row, Table, Tables};
+use indexmap::{IndexMap, IndexSet};
+use model::{Atom, Datum, Json, Uuid};
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How a transaction ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// There was nothing to do.
+    Unchanged,
+    Success {
+        /// For each row inserted, by its provisional UUID, the one it got.
+        inserted: HashMap<Uuid, Uuid>,
+        /// The new value of the incremented column.
+        incremented: Option<i64>,
+    },
+    /// What was verified has changed, or the connection was lost: build it anew.
+    TryAgain,
+    /// The lock is not ours.
+    NotLocked,
+    /// The server's `<error>` as JSON.
+    Error(String),
+}
+
+/// See the module's text.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    original: Tables,
+    tables: Tables,
+    inserted: IndexMap<Uuid, String>,
+    deleted: IndexSet<(String, Uuid)>,
+    modified: IndexSet<(String, Uuid)>,
+    /// Columns that must not have changed: by row, the columns' numbers.
+    verified: IndexMap<(String, Uuid), IndexSet<usize>>,
+    increment: Option<(String, Uuid, String)>,
+    comments: Vec<String>,
+    /// Where in the results the inserts and the increment are.
+    insert_results: Vec<(usize, Uuid)>,
+    increment_result: Option<usize>,
+    /// Not committed at the end, only checked.
+    pub dry_run: bool,
+}
+
+impl Transaction {
+    pub fn new(tables: &Tables) -> Transaction {
+        Transaction {
+            original: tables.clone(),
+            tables: tables.clone(),
+            inserted: IndexMap::new(),
+            deleted: IndexSet::new(),
+            modified: IndexSet::new(),
+            verified: IndexMap::new(),
+            increment: None,
+            comments: Vec::new(),
+            insert_results: Vec::new(),
+            increment_result: None,
+            dry_run: false,
+        }
+    }
+
+    /// The tables as the transaction has them.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    pub fn table(&self, name: &str) -> Option<&Table> {
+        self.tables.table(name)
+    }
+
+    pub fn row(&self, table: &str, uuid: &Uuid) -> Option<&Arc<Row>> {
+        self.tables.row(table, uuid)
+    }
+
+    pub fn rows(&self, table: &str) -> impl Iterator<Item = &Arc<Row>> {
+        self.tables.rows(table)
+    }
+
+    /// Inserts a row under a provisional UUID, by which other rows may refer to it at once.
+    pub fn insert(&mut self, table: &str) -> Uuid {
+        self.insert_as(table, Uuid::new_v4())
+    }
+
+    /// Inserts a row under this provisional UUID, which other rows may refer to already.
+    pub fn insert_as(&mut self, table: &str, uuid: Uuid) -> Uuid {
+        if let Some(rows) = self.tables.table_mut(table) {
+            let row = Row::new(uuid, &rows.schema);
+            rows.rows.insert(uuid, Arc::new(row));
+            self.inserted.insert(uuid, table.to_owned());
+        }
+        uuid
+    }
+
+    /// Whether the row is one that this transaction inserts.
+    pub fn is_inserted(&self, uuid: &Uuid) -> bool {
+        self.inserted.contains_key(uuid)
+    }
+
+    /// Deletes a row.
+    pub fn delete(&mut self, table: &str, uuid: &Uuid) {
+        if let Some(rows) = self.tables.table_mut(table) {
+            rows.rows.shift_remove(uuid);
+        }
+        if self.inserted.shift_remove(uuid).is_none() {
+            self.deleted.insert((table.to_owned(), *uuid));
+        }
+    }
+
+    /// Gives a column a value. Columns that the database lacks are passed over.
+    pub fn set(&mut self, table: &str, uuid: &Uuid, column: &str, value: impl Into<Datum>) {
+        let Some(rows) = self.tables.table_mut(table) else { return };
+        let Some(index) = rows.schema.column(column).map(|c| c.index) else { return };
+        let Some(row) = rows.rows.get_mut(uuid) else { return };
+        if let Some(slot) = Arc::make_mut(row).columns.get_mut(index) {
+            *slot = value.into();
+        }
+        if !self.inserted.contains_key(uuid) {
+            self.modified.insert((table.to_owned(), *uuid));
+        }
+    }
+
+    /// Sets a key of a map of strings, or removes it.
+    pub fn set_key(&mut self, table: &str, uuid: &Uuid, column: &str, key: &str, value: Option<&str>) {
+        let Some(row) = self.row(table, uuid) else { return };
+        let old = row.get(column).pairs().iter().filter(|(k, _)| k.as_str() != Some(key)).cloned();
+        let new = value.map(|value| (Atom::from(key), Atom::from(value)));
+        let map = Datum::map(old.chain(new));
+        self.set(table, uuid, column, map);
+    }
+
+    /// The transaction fails with [`Outcome::TryAgain`] when the column is not any more as it is in the copy.
+    pub fn verify(&mut self, table: &str, uuid: &Uuid, column: &str) {
+        if self.inserted.contains_key(uuid) {
+            return;
+        }
+        if let Some(column) = self.original.table(table).and_then(|t| t.schema.column(column)) {
+            self.verified.entry((table.to_owned(), *uuid)).or_default().insert(column.index);
+        }
+    }
+
+    /// Adds one to an integer column when the rest is done; the outcome tells the result.
+    pub fn increment(&mut self, table: &str, uuid: &Uuid, column: &str) {
+        self.increment = Some((table.to_owned(), *uuid, column.to_owned()));
+    }
+
+    pub fn comment(&mut self, text: &str) {
+        self.comments.push(text.to_owned());
+    }
+
+    /// Whether there is anything to send.
+    pub fn is_empty(&self) -> bool {
+        self.inserted.is_empty()
+            && self.deleted.is_empty()
+            && self.modified.is_empty()
+            && self.increment.is_none()
+    }
+
+    fn row_ref(&self, uuid: &Uuid) -> Json {
+        if self.inserted.contains_key(uuid) {
+            json!(["named-uuid", model::row_name(uuid)])
+        } else {
+            json!(["uuid", uuid.to_string()])
+        }
+    }
+
+    /// A value in JSON, with rows that are inserted by name.
+    fn value(&self, value: &Datum, is_map: bool) -> Json {
+        let mut json = value.to_json(is_map);
+        if !self.inserted.is_empty() {
+            self.rename(&mut json);
+        }
+        json
+    }
+
+    fn rename(&self, json: &mut Json) {
+        let Some(items) = json.as_array_mut() else { return };
+        if let [Value::String(tag), Value::String(text)] = items.as_mut_slice() {
+            if tag == "uuid"
+                && let Some(uuid) = model::parse_uuid(text).filter(|u| self.inserted.contains_key(u))
+            {
+                *tag = "named-uuid".to_owned();
+                *text = model::row_name(&uuid);
+            }
+            return;
+        }
+        items.iter_mut().for_each(|item| self.rename(item));
+    }
+
+    fn condition(uuid: &Uuid) -> Json {
+        json!([["_uuid", "==", ["uuid", uuid.to_string()]]])
+    }
+
+    /// The operations to send; `None` when there is nothing to do.
+    pub(crate) fn operations(&mut self, lock: Option<&str>) -> Option<Vec<Json>> {
+        let mut operations = Vec::new();
+        if let Some(lock) = lock {
+            operations.push(json!({"op": "assert", "lock": lock}));
+        }
+        self.push_waits(&mut operations);
+        let fixed = operations.len();
+        for (table, uuid) in &self.deleted {
+            operations.push(json!({"op": "delete", "table": table, "where": Self::condition(uuid)}));
+        }
+        for (table, uuid) in &self.modified {
+            if let Some(row) = self.changed_columns(table, uuid) {
+                let condition = Self::condition(uuid);
+                operations.push(json!({"op": "update", "table": table, "where": condition, "row": row}));
+            }
+        }
+        let mut insert_results = Vec::new();
+        for (uuid, table) in &self.inserted {
+            insert_results.push((operations.len(), *uuid));
+            let row = self.inserted_columns(table, uuid);
+            let name = model::row_name(uuid);
+            operations.push(json!({"op": "insert", "table": table, "uuid-name": name, "row": row}));
+        }
+        self.insert_results = insert_results;
+        if operations.len() == fixed && self.increment.is_none() {
+            return None;
+        }
+        if let Some((table, uuid, column)) = &self.increment {
+            let condition = json!([["_uuid", "==", self.row_ref(uuid)]]);
+            operations.push(json!({
+                "op": "mutate", "table": table, "where": condition, "mutations": [[column, "+=", 1]]
+            }));
+            self.increment_result = Some(operations.len());
+            operations.push(json!({"op": "select", "table": table, "where": condition, "columns": [column]}));
+        }
+        if !self.comments.is_empty() {
+            operations.push(json!({"op": "comment", "comment": self.comments.join("\n")}));
+        }
+        if self.dry_run {
+            operations.push(json!({"op": "abort"}));
+        }
+        Some(operations)
+    }
+
+    fn push_waits(&self, operations: &mut Vec<Json>) {
+        for ((table, uuid), columns) in &self.verified {
+            let Some(row) = self.original.row(table, uuid) else { continue };
+            let (mut names, mut values) = (Vec::new(), Map::new());
+            for index in columns {
+                if let (Some(schema), Some(value)) = (row.schema.columns.get(*index), row.columns.get(*index))
+                {
+                    names.push(Json::from(schema.name.as_str()));
+                    values.insert(schema.name.clone(), value.to_json(schema.r#type.is_map()));
+                }
+            }
+            operations.push(json!({
+                "op": "wait", "table": table, "timeout": 0, "where": Self::condition(uuid),
+                "columns": names, "until": "==", "rows": [values]
+            }));
+        }
+    }
+
+    fn changed_columns(&self, table: &str, uuid: &Uuid) -> Option<Json> {
+        let new = self.tables.row(table, uuid)?;
+        let old = self.original.row(table, uuid)?;
+        let mut row = Map::new();
+        for (schema, (old, new)) in new.schema.columns.iter().zip(old.columns.iter().zip(&new.columns)) {
+            if old != new {
+                row.insert(schema.name.clone(), self.value(new, schema.r#type.is_map()));
+            }
+        }
+        (!row.is_empty()).then_some(Value::Object(row))
+    }
+
+    fn inserted_columns(&self, table: &str, uuid: &Uuid) -> Json {
+        let mut columns = Map::new();
+        if let Some(row) = self.tables.row(table, uuid) {
+            for (schema, value) in row.schema.columns.iter().zip(&row.columns).skip(2) {
+                if !value.is_default(&schema.r#type) {
+                    columns.insert(schema.name.clone(), self.value(value, schema.r#type.is_map()));
+                }
+            }
+        }
+        Value::Object(columns)
+    }
+
+    /// What the results of the operations mean.
+    pub(crate) fn outcome(&self, results: &Json) -> Outcome {
+        let Some(results) = results.as_array() else {
+            return Outcome::Error(model::json::sorted(results));
+        };
+        for result in results {
+            match result.get("error").and_then(Value::as_str) {
+                None => {}
+                Some("timed out") => return Outcome::TryAgain,
+                Some("not owner") => return Outcome::NotLocked,
+                Some("aborted") if self.dry_run => {}
+                Some(_) => return Outcome::Error(model::json::sorted(result)),
+            }
+        }
+        let uuid = |at: usize| {
+            let text = results.get(at)?.get("uuid")?.get(1)?.as_str()?;
+            model::parse_uuid(text)
+        };
+        let inserted =
+            self.insert_results.iter().filter_map(|(at, temporary)| Some((*temporary, uuid(*at)?))).collect();
+        let incremented = self.increment_result.and_then(|at| {
+            let column = &self.increment.as_ref()?.2;
+            model::number::integer(results.get(at)?.get("rows")?.get(0)?.get(column)?)
+        });
+        Outcome::Success { inserted, incremented }
+    }
+}
