@@ -12,7 +12,7 @@ use dp::Datapath;
 use dp_user::DpUser;
 use flowsync::FlowSync;
 use ofproto::SharedSwitch;
-use replica::{MonitorSpec, Replica};
+use replica::{Outcome, Replica, Subscription};
 use rpc::unixctl;
 use tokio::sync::mpsc;
 
@@ -109,8 +109,15 @@ impl Switchd {
             options.dummies,
         );
         let manager = Manager::new(Arc::clone(&switch), Arc::clone(&flows), door, clock.clone());
-        let mut replica = Replica::open(&options.remotes, "Open_vSwitch", watched(), clock.clone());
-        replica.set_lock(LOCK);
+        let mut replica = Replica::open(
+            &options.remotes,
+            "Open_vSwitch",
+            watched(),
+            true,
+            rpc::Tls::default(),
+            clock.clone(),
+        );
+        replica.set_lock(Some(LOCK));
         let control = unixctl::Server::new(options.unixctl.as_deref(), PROGRAM)
             .await
             .map_err(|e| format!("could not initialize control socket ({})", rpc::error_text(&e)))?;
@@ -177,24 +184,34 @@ impl Switchd {
 impl State {
     fn database_event(&mut self, event: replica::Event) {
         match event {
-            replica::Event::Changed => self.is_stale = true,
-            replica::Event::Locked(owned) => {
+            replica::Event::Updated => self.is_stale = true,
+            replica::Event::Lock(owned) => {
                 if !owned && self.owns_lock {
-                    log::error!(target: "bridge", "another ovs-vswitchd process is running, disabling this process until it goes away");
+                    log::error!(
+                        target: "bridge",
+                        "another ovs-vswitchd process is running, disabling this process until it goes away"
+                    );
                 }
                 self.owns_lock = owned;
                 self.is_stale = true;
             }
-            replica::Event::Refused(reason) => {
-                log::error!(target: "ovsdb_cs", "the database server refuses: {reason}");
+            replica::Event::NoDatabase(reason) => {
+                log::error!(target: "ovsdb_cs", "the server does not have the database: {reason}");
             }
-            replica::Event::Transacted { id, result } if Some(id) == self.writing => {
+            replica::Event::Committed(id, outcome) if Some(id) == self.writing => {
                 self.writing = None;
-                if let Err(reason) = failure(result) {
-                    log::warn!(target: "bridge", "status could not be written: {reason}");
+                match outcome {
+                    Outcome::Success { .. } | Outcome::Unchanged => {}
+                    Outcome::TryAgain | Outcome::NotLocked => self.is_stale = true,
+                    Outcome::Error(reason) => {
+                        log::warn!(target: "bridge", "status could not be written: {reason}");
+                    }
                 }
             }
-            replica::Event::Transacted { .. } => {}
+            replica::Event::Committed(..)
+            | replica::Event::Connected
+            | replica::Event::Disconnected
+            | replica::Event::Ended(_) => {}
         }
     }
 
@@ -249,7 +266,7 @@ impl State {
 
     /// Brings into force what has changed since the last event.
     pub(crate) async fn settle(&mut self) {
-        if self.is_stale && self.owns_lock && self.replica.is_synced() {
+        if self.is_stale && self.owns_lock && self.replica.is_live() {
             self.is_stale = false;
             self.reconfigure().await;
         }
@@ -264,7 +281,7 @@ impl State {
 
     async fn reconfigure(&mut self) {
         let changes = self.replica.take_changes();
-        let Some(desired) = bridge::desire(&self.replica) else { return };
+        let Some(desired) = bridge::desire(self.replica.tables()) else { return };
         log::debug!(target: "bridge", "{} rows changed", changes.len());
         self.running.apply(&desired);
         for config in &desired.bridges {
@@ -292,19 +309,21 @@ impl State {
         let root = schema::open_vswitch::NAME_OF_TABLE;
         let wanted = self
             .replica
-            .table(root)
-            .and_then(|table| table.rows().next()?.integer(schema::open_vswitch::NEXT_CFG));
+            .tables()
+            .rows(root)
+            .next()
+            .and_then(|row| row.integer(schema::open_vswitch::NEXT_CFG));
         self.applied = wanted.unwrap_or(0);
         self.write_status(Extent::State);
     }
 
     /// Writes the status columns that differ, unless an earlier write is still under way.
     fn write_status(&mut self, extent: Extent) {
-        if self.writing.is_some() || !self.owns_lock || !self.replica.is_synced() {
+        if self.writing.is_some() || !self.owns_lock || !self.replica.is_live() {
             return;
         }
         let transaction = bridge::status(
-            &self.replica,
+            self.replica.tables(),
             &self.running,
             &self.manager,
             &self.identity,
@@ -312,19 +331,9 @@ impl State {
             extent,
         );
         if !transaction.is_empty() {
-            self.writing = Some(self.replica.transact(transaction));
+            self.writing = Some(self.replica.commit(transaction));
         }
     }
-}
-
-/// The reason why a transaction failed, if it did.
-fn failure(result: Result<Vec<replica::Json>, String>) -> Result<(), String> {
-    for operation in result? {
-        if let Some(error) = operation.get("error").and_then(|error| error.as_str()) {
-            return Err(error.to_owned());
-        }
-    }
-    Ok(())
 }
 
 fn identity(dummy: bool) -> Identity {
@@ -338,7 +347,7 @@ fn identity(dummy: bool) -> Identity {
 }
 
 /// The tables that the switch follows, all columns of each.
-fn watched() -> MonitorSpec {
+fn watched() -> Subscription {
     use schema::{bridge, controller, interface, open_vswitch, port, sflow};
     let tables = [
         open_vswitch::NAME_OF_TABLE,
@@ -348,5 +357,6 @@ fn watched() -> MonitorSpec {
         controller::NAME_OF_TABLE,
         sflow::NAME_OF_TABLE,
     ];
-    MonitorSpec { tables: tables.map(|table| (table.to_owned(), Vec::new())).into() }
+    let tables = tables.map(|table| (table.to_owned(), None)).into();
+    Subscription { tables: Some(tables), ..Subscription::default() }
 }

@@ -5,41 +5,26 @@ use std::time::Duration;
 use base::OfPort;
 use ofp::Version;
 use pipeline::{PriorityTags, VlanConfig, VlanMode};
-use replica::{Row, Table};
+use replica::{Row, Tables};
 use schema::{bridge, controller, interface, open_vswitch, port, sflow};
 
+use crate::columns::Columns;
 use crate::desired::{
     Desired, DesiredBridge, DesiredController, DesiredInterface, DesiredPort, DesiredSflow, FailMode,
 };
 
-/// The tables of a copy of the database, by name.
-pub trait Rows {
-    fn table(&self, name: &str) -> Option<&Table>;
-
-    fn row(&self, table: &str, uuid: &uuid::Uuid) -> Option<&Row> {
-        self.table(table)?.row(uuid)
-    }
-
-    /// The one row of the root table.
-    fn root(&self) -> Option<&Row> {
-        self.table(open_vswitch::NAME_OF_TABLE)?.rows().next()
-    }
-}
-
-impl Rows for replica::Replica {
-    fn table(&self, name: &str) -> Option<&Table> {
-        replica::Replica::table(self, name)
-    }
+/// The one row of the root table.
+pub(crate) fn root(rows: &Tables) -> Option<&Row> {
+    rows.rows(open_vswitch::NAME_OF_TABLE).next().map(|row| &**row)
 }
 
 /// What the rows ask for; `None` before the database was initialised.
-pub fn desire(rows: &dyn Rows) -> Option<Desired> {
-    let root = rows.root()?;
+pub fn desire(rows: &Tables) -> Option<Desired> {
+    let root = root(rows)?;
     let config = |key| root.map_number(open_vswitch::OTHER_CONFIG, key);
     let mut bridges: Vec<DesiredBridge> = root
         .references(open_vswitch::BRIDGES)
-        .iter()
-        .filter_map(|uuid| rows.row(bridge::NAME_OF_TABLE, uuid))
+        .filter_map(|uuid| rows.row(bridge::NAME_OF_TABLE, &uuid))
         .map(|row| desire_bridge(rows, row))
         .collect();
     bridges.sort_by(|a, b| a.name.cmp(&b.name));
@@ -74,14 +59,13 @@ fn drop_taken_names(bridges: &mut [DesiredBridge]) {
     }
 }
 
-fn desire_bridge(rows: &dyn Rows, row: &Row) -> DesiredBridge {
-    let name = row.text(bridge::NAME).to_owned();
-    let other = |key| row.map_value(bridge::OTHER_CONFIG, key);
+fn desire_bridge(rows: &Tables, row: &Row) -> DesiredBridge {
+    let name = row.string(bridge::NAME).to_owned();
+    let other = |key| row.map_text(bridge::OTHER_CONFIG, key);
     let number = |key| row.map_number(bridge::OTHER_CONFIG, key);
     let mut ports: Vec<DesiredPort> = row
         .references(bridge::PORTS)
-        .iter()
-        .filter_map(|uuid| rows.row(port::NAME_OF_TABLE, uuid))
+        .filter_map(|uuid| rows.row(port::NAME_OF_TABLE, &uuid))
         .map(|row| desire_port(rows, row))
         .collect();
     ports.sort_by(|a, b| a.name.cmp(&b.name));
@@ -90,27 +74,26 @@ fn desire_bridge(rows: &dyn Rows, row: &Row) -> DesiredBridge {
     }
     let controllers = row
         .references(bridge::CONTROLLER)
-        .iter()
-        .filter_map(|uuid| rows.row(controller::NAME_OF_TABLE, uuid))
-        .map(desire_controller)
+        .filter_map(|uuid| rows.row(controller::NAME_OF_TABLE, &uuid))
+        .map(|row| desire_controller(row))
         .filter(|controller| controller.target != "none")
         .collect();
     DesiredBridge {
         uuid: row.uuid,
-        datapath_type: row.text(bridge::DATAPATH_TYPE).to_owned(),
+        datapath_type: row.string(bridge::DATAPATH_TYPE).to_owned(),
         datapath_id: other("datapath-id").and_then(|text| parse_datapath_id(text, &name)),
         mac: other("hwaddr").and_then(|text| text.parse().ok()),
-        fail_mode: match row.optional_text(bridge::FAIL_MODE) {
+        fail_mode: match row.text(bridge::FAIL_MODE) {
             Some("secure") => FailMode::Secure,
             _ => FailMode::Standalone,
         },
         controllers,
-        versions: versions(&row.texts(bridge::PROTOCOLS)),
+        versions: versions(&row.strings(bridge::PROTOCOLS)),
         ports,
         sflow: row
             .reference(bridge::SFLOW)
             .and_then(|uuid| rows.row(sflow::NAME_OF_TABLE, &uuid))
-            .map(desire_sflow),
+            .map(|row| desire_sflow(row)),
         mac_aging: Duration::from_secs(number("mac-aging-time").unwrap_or(300)),
         mac_table_size: number("mac-table-size").map_or(ofproto::DEFAULT_CAPACITY, |n| n as usize),
         forwards_bpdus: row.map_boolean(bridge::OTHER_CONFIG, "forward-bpdu").unwrap_or(false),
@@ -170,29 +153,28 @@ fn desire_controller(row: &Row) -> DesiredController {
     let burst = row.integer(controller::CONTROLLER_BURST_LIMIT).and_then(|n| u32::try_from(n).ok());
     DesiredController {
         uuid: row.uuid,
-        target: row.text(controller::TARGET).to_owned(),
+        target: row.string(controller::TARGET).to_owned(),
         max_backoff: millis(controller::MAX_BACKOFF, 8000).max(Duration::from_secs(1)),
         inactivity_probe: millis(controller::INACTIVITY_PROBE, 5000),
         rate_limit: limit.map(|rate| (rate.max(100), burst.unwrap_or(rate / 4).max(25))),
-        is_service: row.optional_text(controller::TYPE) == Some("service"),
+        is_service: row.text(controller::TYPE) == Some("service"),
     }
 }
 
-fn desire_port(rows: &dyn Rows, row: &Row) -> DesiredPort {
+fn desire_port(rows: &Tables, row: &Row) -> DesiredPort {
     let mut interfaces: Vec<DesiredInterface> = row
         .references(port::INTERFACES)
-        .iter()
-        .filter_map(|uuid| rows.row(interface::NAME_OF_TABLE, uuid))
-        .map(desire_interface)
+        .filter_map(|uuid| rows.row(interface::NAME_OF_TABLE, &uuid))
+        .map(|row| desire_interface(row))
         .collect();
     interfaces.sort_by(|a, b| a.name.cmp(&b.name));
     DesiredPort {
         uuid: row.uuid,
-        name: row.text(port::NAME).to_owned(),
+        name: row.string(port::NAME).to_owned(),
         interfaces,
         vlan: desire_vlan(row),
-        protected: row.boolean(port::PROTECTED),
-        fake_bridge: row.boolean(port::FAKE_BRIDGE),
+        protected: row.is_true(port::PROTECTED),
+        fake_bridge: row.is_true(port::FAKE_BRIDGE),
     }
 }
 
@@ -204,7 +186,7 @@ fn desire_vlan(row: &Row) -> VlanConfig {
         (!vids.is_empty()).then(|| vids.into_iter().collect())
     };
     let trunks = vids(port::TRUNKS);
-    let mode = match row.optional_text(port::VLAN_MODE) {
+    let mode = match row.text(port::VLAN_MODE) {
         Some("access") => VlanMode::Access,
         Some("native-tagged") => VlanMode::NativeTagged,
         Some("native-untagged") => VlanMode::NativeUntagged,
@@ -214,12 +196,12 @@ fn desire_vlan(row: &Row) -> VlanConfig {
         _ if tag.is_some() => VlanMode::Access,
         _ => VlanMode::Trunk,
     };
-    let priority_tags = match row.map_value(port::OTHER_CONFIG, "priority-tags") {
+    let priority_tags = match row.map_text(port::OTHER_CONFIG, "priority-tags") {
         Some("if-nonzero" | "true") => PriorityTags::IfNonzero,
         Some("always") => PriorityTags::Always,
         _ => PriorityTags::Never,
     };
-    let qinq_tpid = match row.map_value(port::OTHER_CONFIG, "qinq-ethtype") {
+    let qinq_tpid = match row.map_text(port::OTHER_CONFIG, "qinq-ethtype") {
         Some("802.1q") => pipeline::vlan::TPID_8021Q,
         _ => pipeline::vlan::TPID_8021AD,
     };
@@ -238,8 +220,8 @@ fn desire_interface(row: &Row) -> DesiredInterface {
     let number = wanted.and_then(|n| u32::try_from(n).ok()).map(OfPort::from_database);
     DesiredInterface {
         uuid: row.uuid,
-        name: row.text(interface::NAME).to_owned(),
-        kind: match row.text(interface::TYPE) {
+        name: row.string(interface::NAME).to_owned(),
+        kind: match row.string(interface::TYPE) {
             "system" => String::new(),
             kind => kind.to_owned(),
         },
@@ -253,10 +235,10 @@ fn desire_interface(row: &Row) -> DesiredInterface {
 fn desire_sflow(row: &Row) -> DesiredSflow {
     let number = |column, default| row.integer(column).and_then(|n| u32::try_from(n).ok()).unwrap_or(default);
     DesiredSflow {
-        targets: row.texts(sflow::TARGETS).into_iter().map(str::to_owned).collect(),
+        targets: row.strings(sflow::TARGETS).into_iter().map(str::to_owned).collect(),
         sampling: number(sflow::SAMPLING, 400).max(1),
         polling: number(sflow::POLLING, 30),
         header: number(sflow::HEADER, 128),
-        agent: row.optional_text(sflow::AGENT).map(str::to_owned),
+        agent: row.text(sflow::AGENT).map(str::to_owned),
     }
 }

@@ -12,13 +12,14 @@
 //!
 //! Not here: forwarding (`ofproto`, `pipeline`), the main loop (`vswitchd`).
 
+mod columns;
 mod desire;
 mod desired;
 mod plan;
 mod running;
 mod status;
 
-pub use desire::{Rows, desire};
+pub use desire::desire;
 pub use desired::{
     Desired, DesiredBridge, DesiredController, DesiredInterface, DesiredPort, DesiredSflow, FailMode,
 };

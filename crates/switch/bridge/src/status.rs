@@ -6,11 +6,10 @@ use base::OfPort;
 use controller::Manager;
 use model::{Atom, Datum};
 use ofp::{ControllerRole, port_config, port_state};
-use replica::{Row, Transaction};
+use replica::{Row, Tables, Transaction};
 use schema::{bridge, controller as controller_table, interface, open_vswitch};
-use serde_json::Map;
 
-use crate::desire::Rows;
+use crate::desire::root;
 use crate::running::{Running, RunningBridge};
 
 /// The kinds of datapaths and interfaces that this program offers.
@@ -26,24 +25,17 @@ pub struct Identity {
 
 /// Collects the columns that differ from what the database has.
 struct Writer<'a> {
-    rows: &'a dyn Rows,
+    rows: &'a Tables,
     transaction: Transaction,
 }
 
 impl Writer<'_> {
     /// Sets columns of `row`, those that differ.
     fn write(&mut self, table: &str, row: &Row, columns: Vec<(&str, Datum)>) {
-        let Some(copy) = self.rows.table(table) else { return };
-        let mut changed = Map::new();
         for (name, value) in columns {
-            if let Some(column) = copy.schema.column(name)
-                && *row.datum(name) != value
-            {
-                changed.insert(name.to_owned(), value.to_json(column.r#type.is_map()));
+            if row.schema.column(name).is_some() && *row.get(name) != value {
+                self.transaction.set(table, &row.uuid, name, value);
             }
-        }
-        if !changed.is_empty() {
-            self.transaction.update(table, row.uuid, changed);
         }
     }
 }
@@ -60,19 +52,19 @@ pub enum Extent {
 /// The transaction that brings the status columns up to date. `applied` is
 /// the `next_cfg` that is in force since now.
 pub fn status(
-    rows: &dyn Rows,
+    rows: &Tables,
     running: &Running,
     manager: &Manager,
     identity: &Identity,
     applied: Option<i64>,
     extent: Extent,
 ) -> Transaction {
-    let mut writer = Writer { rows, transaction: Transaction::new() };
+    let mut writer = Writer { rows, transaction: Transaction::new(rows) };
     for bridge in running.bridges().values() {
         write_bridge(&mut writer, running, bridge, extent);
         write_controllers(&mut writer, manager, bridge);
     }
-    if let Some(root) = rows.root() {
+    if let Some(root) = root(rows) {
         let texts = |list: &[String]| Datum::set(list.iter().map(|text| Atom::from(text.as_str())));
         let mut columns = vec![
             (open_vswitch::DATAPATH_TYPES, texts(&identity.datapath_types)),
