@@ -244,8 +244,33 @@ impl Header {
     }
 }
 
+/// The name in the table.
+pub(crate) fn name(raw: Raw) -> &'static str {
+    ROWS.iter().find(|row| row.raw == raw).map_or("", |row| row.name)
+}
+
+/// Which message the beginning of one is, whatever its length.
+pub(crate) fn identify_partial(bytes: &[u8], header: &Header) -> Option<Raw> {
+    lookup(bytes, header).ok().map(|(row, _, _)| row.raw)
+}
+
 /// Which message the bytes are, whether more parts follow, and its body.
 pub(crate) fn identify(bytes: &[u8], header: &Header) -> Result<(Raw, bool, usize), OfError> {
+    let (row, more, body) = lookup(bytes, header)?;
+    let (len, min, step) = (bytes.len() - body, usize::from(row.min), usize::from(row.step));
+    let fits = match step {
+        0 => len == min,
+        _ => len >= min && (len - min) % step == 0,
+    };
+    if !fits {
+        let full = bytes.len();
+        log::warn!(target: "ofp_msgs", "received {} with incorrect length {full} (least length {})", row.name, body + min);
+        return Err(OfError::OfpbrcBadLen);
+    }
+    Ok((row.raw, more, body))
+}
+
+fn lookup(bytes: &[u8], header: &Header) -> Result<(&'static Row, bool, usize), OfError> {
     let mut r = Reader::new(bytes.get(8..).ok_or(OfError::OfpbrcBadLen)?);
     let of10 = header.version == 1;
     let (request, reply) = if of10 { (16, 17) } else { (18, 19) };
@@ -304,17 +329,7 @@ pub(crate) fn identify(bytes: &[u8], header: &Header) -> Result<(Raw, bool, usiz
             OfError::OfpbrcBadType
         });
     };
-    let (len, min, step) = (r.len(), usize::from(row.min), usize::from(row.step));
-    let fits = match step {
-        0 => len == min,
-        _ => len >= min && (len - min) % step == 0,
-    };
-    if !fits {
-        let full = bytes.len();
-        log::warn!(target: "ofp_msgs", "received {} with incorrect length {full} (least length {})", row.name, full - len + min);
-        return Err(OfError::OfpbrcBadLen);
-    }
-    Ok((row.raw, more, bytes.len() - len))
+    Ok((row, more, bytes.len() - r.len()))
 }
 
 fn bad_vendor(vendor: u32) -> OfError {

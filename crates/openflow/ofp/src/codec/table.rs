@@ -109,32 +109,11 @@ pub(super) fn decode_stats(raw: Raw, r: &mut Reader<'_>) -> Result<Vec<TableStat
         }
         (s.active_count, s.lookup_count, s.matched_count) = (r.u32()?, r.u64()?, r.u64()?);
         if raw != Raw::Ofpst13TableReply {
-            s.features = Some(Box::new(TableFeatures { name, max_entries, ..features(s.table) }));
+            s.features = Some(Box::new(TableFeatures { name, max_entries, ..TableFeatures::unknown(s.table) }));
         }
         all.push(s);
     }
     Ok(all)
-}
-
-/// Features of a table of which nothing is known.
-pub(super) fn features(table: u8) -> TableFeatures {
-    TableFeatures {
-        command: 0,
-        table,
-        name: String::new(),
-        metadata_match: 0,
-        metadata_write: 0,
-        max_entries: 0,
-        any_properties: false,
-        miss_config: TableMiss::Default,
-        supports_eviction: None,
-        supports_vacancy_events: None,
-        nonmiss: TableInstructionFeatures::default(),
-        miss: TableInstructionFeatures::default(),
-        match_fields: FieldSet::default(),
-        mask_fields: FieldSet::default(),
-        wildcard_fields: FieldSet::default(),
-    }
 }
 
 pub(super) fn encode_stats(tables: &[TableStats], e: &Encoder, out: &mut Vec<u8>) {
@@ -145,7 +124,7 @@ pub(super) fn encode_stats(tables: &[TableStats], e: &Encoder, out: &mut Vec<u8>
         _ => Raw::Ofpst13TableReply,
     };
     let mut parts = Multipart::new(out, raw, e.version.byte(), e.xid);
-    let none = features(0);
+    let none = TableFeatures::unknown(0);
     for s in tables {
         let f = s.features.as_deref().unwrap_or(&none);
         parts.entry(|out| {
