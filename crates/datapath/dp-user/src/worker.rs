@@ -194,7 +194,17 @@ impl Worker<'_> {
                     }
                 }
                 index => {
+                    let flags = event.flags;
                     if let Some(source) = self.sources.get_mut(index as usize) {
+                        let has_failed = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
+                        if has_failed
+                            && !source.port.device.clear_error()
+                            && let Some(fd) = source.port.device.fd()
+                        {
+                            // Gone: it would be ready for ever.
+                            let _ = epoll::delete(poll, fd);
+                            continue;
+                        }
                         source.is_active = true;
                         source.used = now;
                     }

@@ -164,6 +164,28 @@ fn tcp_passes_through_a_vlan() {
 }
 
 #[test]
+fn a_device_that_goes_down_costs_nothing_and_comes_back() {
+    let Some((a, b, datapath)) = world(false) else { return };
+    let before = datapath.port_epoch();
+    ip("link set pa down");
+    wait_for(|| datapath.port_epoch() > before && !datapath.port_by_name("pa").unwrap().is_up);
+    ip("link set pa up");
+    wait_for(|| datapath.port_by_name("pa").unwrap().has_link);
+    transfer(&a, &b, 1 << 20);
+    ip("link del pa");
+    wait_for(|| !datapath.port_by_name("pa").unwrap().is_present);
+}
+
+/// Looks again until it is so, for ten seconds at most.
+fn wait_for(is_so: impl Fn() -> bool) {
+    let begin = std::time::Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < Duration::from_secs(10), "waited in vain");
+        thread::yield_now();
+    }
+}
+
+#[test]
 fn datagrams_of_any_size_pass() {
     let Some((a, b, _datapath)) = world(false) else { return };
     let server = b.run(|| UdpSocket::bind("10.9.0.2:7001").unwrap()).join().unwrap();
