@@ -1,7 +1,7 @@
 //! The datapath as others see it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
@@ -42,6 +42,7 @@ impl DpUser {
             ports: ArcSwap::default(),
             port_changes: Mutex::new(()),
             port_epoch: AtomicU64::new(0),
+            devices_made: AtomicU32::new(0),
             upcall: ArcSwapOption::empty(),
             tracker: ArcSwapOption::empty(),
             bonds: ArcSwap::default(),
@@ -188,7 +189,8 @@ impl Datapath for DpUser {
                 Some(number) if number.0 < 1 << 16 => number,
                 _ => ports.free_number(),
             };
-            let device = Device::open(spec, number, self.shared.config.is_dummy)?;
+            let sequence = self.shared.devices_made.fetch_add(1, Ordering::Relaxed);
+            let device = Device::open(spec, sequence, self.shared.config.is_dummy)?;
             ports.insert(Arc::new(Port { number, device }));
             Ok(number)
         })
@@ -348,9 +350,8 @@ impl Datapath for DpUser {
         let Some(dummy) = found.device.as_dummy() else {
             return Err(DpError::Unsupported(format!("{} is not a dummy port", found.device.name())));
         };
-        if dummy.accept(&packet) {
-            self.process(port, vec![packet]);
-        }
+        dummy.accept(&packet);
+        self.process(port, vec![packet]);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What all threads of a datapath share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -50,6 +50,7 @@ pub(crate) struct Shared {
     /// Held while ports change.
     pub(crate) port_changes: Mutex<()>,
     pub(crate) port_epoch: AtomicU64,
+    pub(crate) devices_made: AtomicU32,
     pub(crate) upcall: ArcSwapOption<UpcallDoor>,
     pub(crate) tracker: ArcSwapOption<TrackerDoor>,
     pub(crate) bonds: ArcSwap<HashMap<u32, Vec<DpPort>>>,

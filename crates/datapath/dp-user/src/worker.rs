@@ -49,9 +49,30 @@ struct Source {
     used: Timestamp,
 }
 
+/// Keeps this thread on one processor, of those it may use.
+///
+/// A worker that wanders leaves packets in the queues of the processor that it
+/// left, and those behind them overtake: TCP then takes them for lost.
+fn pin(index: usize) {
+    let Ok(allowed) = rustix::thread::sched_getaffinity(None) else { return };
+    let processors: Vec<usize> =
+        (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)).collect();
+    if processors.len() < 2 {
+        return;
+    }
+    if let Some(&cpu) = processors.get(index % processors.len()) {
+        let mut one = rustix::thread::CpuSet::new();
+        one.set(cpu);
+        if let Err(error) = rustix::thread::sched_setaffinity(None, &one) {
+            log::debug!(target: "dpif_netdev", "worker {index}: could not stay on processor {cpu}: {error}");
+        }
+    }
+}
+
 /// The thread's whole life.
 pub(crate) fn run(shared: &Shared, index: usize) {
     let Some(part) = shared.workers.get(index) else { return };
+    pin(index);
     // One worker listens for changes of links, for all.
     let monitor = if index == 0 { Monitor::open().ok() } else { None };
     let mut worker = Worker {
@@ -173,7 +194,17 @@ impl Worker<'_> {
                     }
                 }
                 index => {
+                    let flags = event.flags;
                     if let Some(source) = self.sources.get_mut(index as usize) {
+                        let has_failed = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
+                        if has_failed
+                            && !source.port.device.clear_error()
+                            && let Some(fd) = source.port.device.fd()
+                        {
+                            // Gone: it would be ready for ever.
+                            let _ = epoll::delete(poll, fd);
+                            continue;
+                        }
                         source.is_active = true;
                         source.used = now;
                     }

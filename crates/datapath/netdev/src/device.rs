@@ -28,11 +28,12 @@ pub enum DeviceKind {
 }
 
 impl Device {
-    /// Opens what `spec` asks for. `is_dummy`: the datapath is for tests, where system devices are dummies too.
-    pub fn open(spec: &PortSpec, number: DpPort, is_dummy: bool) -> Result<Device, DpError> {
+    /// Opens what `spec` asks for. `is_dummy`: the datapath is for tests, where system devices are dummies too;
+    /// `sequence` counts devices, and gives dummies their addresses.
+    pub fn open(spec: &PortSpec, sequence: u32, is_dummy: bool) -> Result<Device, DpError> {
         let kind = match spec.kind.as_str() {
-            "dummy" | "dummy-internal" | "dummy-pmd" => DeviceKind::Dummy(Dummy::open(spec, number.0)),
-            "" | "system" | "internal" | "tap" if is_dummy => DeviceKind::Dummy(Dummy::open(spec, number.0)),
+            "dummy" | "dummy-internal" | "dummy-pmd" => DeviceKind::Dummy(Dummy::open(spec, sequence)),
+            "" | "system" | "internal" | "tap" if is_dummy => DeviceKind::Dummy(Dummy::open(spec, sequence)),
             "internal" | "tap" => DeviceKind::Tap(Tap::open(&spec.name).map_err(|e| refused(spec, &e))?),
             "" | "system" => DeviceKind::Packet(open_packet(spec)?),
             "vxlan" | "geneve" | "gre" | "ip6gre" | "erspan" | "ip6erspan" | "gtpu" | "srv6" | "bareudp" => {
@@ -86,6 +87,19 @@ impl Device {
             DeviceKind::Tap(tap) => tap.send(packets, pool),
             DeviceKind::Dummy(dummy) => dummy.send(packets, pool),
             DeviceKind::Tunnel => packets.clear(),
+        }
+    }
+
+    /// Takes note of an error that the device reported; false when it cannot be used any more.
+    ///
+    /// A packet socket reports that its device went down, once, and serves again when it comes up.
+    pub fn clear_error(&self) -> bool {
+        match &self.kind {
+            DeviceKind::Packet(device) => {
+                device.clear_error();
+                true
+            }
+            _ => false,
         }
     }
 

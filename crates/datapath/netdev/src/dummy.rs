@@ -39,6 +39,10 @@ struct Io {
     tx_pcap: Option<PcapWriter>,
     listener: Option<UnixListener>,
     streams: Vec<Stream>,
+    /// Addresses whose ARP requests the port answers itself.
+    addresses: Vec<u32>,
+    /// Its answers, to be received.
+    answers: Vec<Packet>,
 }
 
 /// A peer: frames with their length, 16 bits, big-endian, before each.
@@ -49,15 +53,15 @@ struct Stream {
 }
 
 impl Dummy {
-    /// `number` makes the MAC address when the options give none.
-    pub fn open(spec: &PortSpec, number: u32) -> Dummy {
-        let [_, _, a, b] = number.to_be_bytes();
+    /// `sequence` makes the MAC address when the options give none.
+    pub fn open(spec: &PortSpec, sequence: u32) -> Dummy {
+        let [a, b, c, d] = sequence.wrapping_add(0xaa55_0000).to_be_bytes();
         let mac = spec.option("hwaddr").and_then(|text| text.parse().ok());
         let dummy = Dummy {
             name: spec.name.clone(),
-            mac: Mutex::new(mac.unwrap_or(MacAddr([0xaa, 0x55, 0xaa, 0x55, a, b]))),
+            mac: Mutex::new(mac.unwrap_or(MacAddr([0xaa, 0x55, a, b, c, d]))),
             mtu: AtomicU32::new(1500),
-            is_up: AtomicBool::new(false),
+            is_up: AtomicBool::new(true),
             has_link: AtomicBool::new(true),
             counters: Counters::default(),
             io: Mutex::new(Io::default()),
@@ -146,20 +150,21 @@ impl Dummy {
         }
     }
 
-    /// Counts a frame that a call hands in; false when the port is down.
-    pub fn accept(&self, packet: &Packet) -> bool {
-        if !self.is_up() {
-            return false;
-        }
+    /// From here on the port answers ARP requests for this address (`netdev-dummy/ip4addr`).
+    pub fn add_address(&self, ip: u32) {
+        self.io().addresses.push(ip);
+    }
+
+    /// Counts a frame that a call hands in.
+    pub fn accept(&self, packet: &Packet) {
         self.counters.rx_packets.fetch_add(1, Ordering::Relaxed);
         self.counters.rx_bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
         if let Some(pcap) = &mut self.io().rx_pcap {
             let _ = pcap.write(now(), packet.bytes());
         }
-        true
     }
 
-    /// Frames that peers have sent.
+    /// Frames that peers have sent, and answers to ARP requests.
     pub fn receive(&self, out: &mut Vec<Packet>) -> usize {
         let mut io = self.io();
         if let Some(listener) = &io.listener
@@ -169,10 +174,10 @@ impl Dummy {
             io.streams.push(Stream { socket, received: Vec::new() });
         }
         let before = out.len();
+        out.append(&mut io.answers);
         io.streams.retain_mut(|stream| stream.read(out));
         drop(io);
-        let frames = out.split_off(before);
-        out.extend(frames.into_iter().filter(|packet| self.accept(packet)));
+        out.iter().skip(before).for_each(|packet| self.accept(packet));
         out.len() - before
     }
 
@@ -182,8 +187,13 @@ impl Dummy {
         for packet in packets.drain(..) {
             dp::offload::segment(packet, &mut ready);
         }
+        let (mac, mtu) = (self.mac(), self.mtu() as usize);
         let mut io = self.io();
         for packet in ready {
+            let is_tagged = packet.bytes().get(12..14) == Some(&[0x81, 0]);
+            if packet.len() < 14 || packet.len() > mtu + 14 + if is_tagged { 4 } else { 0 } {
+                continue;
+            }
             self.counters.tx_packets.fetch_add(1, Ordering::Relaxed);
             self.counters.tx_bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
             if let Some(pcap) = &mut io.tx_pcap {
@@ -191,6 +201,8 @@ impl Dummy {
             }
             let bytes = packet.bytes();
             io.streams.retain_mut(|stream| stream.write(bytes));
+            let answer = io.addresses.iter().find_map(|&ip| flow::compose::arp_reply(bytes, mac, ip));
+            io.answers.extend(answer.map(|bytes| Packet::from_bytes(&bytes)));
             pool.give_back(packet);
         }
     }

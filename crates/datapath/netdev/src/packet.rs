@@ -94,6 +94,22 @@ impl PacketDevice {
         self.tx_dropped.load(Ordering::Relaxed)
     }
 
+    /// Reads the socket's error away, without which it would count as ready for ever.
+    pub fn clear_error(&self) {
+        let mut error = 0i32;
+        let mut len = std::mem::size_of::<i32>() as libc::socklen_t;
+        // SAFETY: pointers and length describe `error` and `len`, which live until the call returns.
+        unsafe {
+            libc::getsockopt(
+                self.receive.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_ERROR,
+                (&raw mut error).cast(),
+                &raw mut len,
+            )
+        };
+    }
+
     /// Takes up to a batch of frames; how many.
     pub fn receive(&self, pool: &mut Pool, out: &mut Vec<Packet>) -> io::Result<usize> {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);

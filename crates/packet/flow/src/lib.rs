@@ -27,6 +27,7 @@ mod metadata;
 mod slots;
 mod sparse;
 
+pub use compose::{compose, compose_sized};
 pub use extract::{PacketKey, extract};
 pub use key::{FlowKey, WORDS};
 pub use mask::FlowMask;
