@@ -138,6 +138,10 @@ impl Manager {
                 self.flows.credit();
                 self.with_bridge(bridge, |state| vec![Message::TableStatsReply(state.table_stats())])
             }
+            Message::TableFeaturesRequest(changes) if changes.is_empty() => self
+                .with_bridge(bridge, |state| {
+                    vec![Message::TableFeaturesReply(statistics::table_features(state))]
+                }),
             Message::PortStatsRequest(which) => self.port_stats(bridge, which),
             Message::PortDescRequest(which) => self.with_bridge(bridge, |state| {
                 vec![Message::PortDescReply(statistics::port_descs(state, which))]

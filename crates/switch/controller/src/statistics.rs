@@ -1,13 +1,25 @@
 //! Answers about the switch: features, descriptions, counters.
 
 use base::{OfPort, Timestamp};
+use fields::Field;
 use ofp::{ActionKind, PortDesc, PortStats, SwitchDesc, SwitchFeatures, Version, capability};
+use ofp::{FieldSet, TableActionFeatures, TableFeatures, TableInstructionFeatures, TableMiss};
 use ofproto::{Bridge, PortEntry};
 
 use crate::manager::BridgeControl;
 
 /// How many tables controllers may use.
 pub(crate) const TABLES: u8 = 254;
+
+/// The actions that a rule of any table may have, as later versions list them.
+const ACTIONS: [ActionKind; 6] = [
+    ActionKind::Output,
+    ActionKind::SetField,
+    ActionKind::StripVlan,
+    ActionKind::PushVlan,
+    ActionKind::DecTtl,
+    ActionKind::SetQueue,
+];
 
 /// The actions of OpenFlow 1.0, all of which every bridge does.
 const OF10_ACTIONS: [ActionKind; 12] = [
@@ -50,6 +62,52 @@ pub(crate) fn port_descs(bridge: &Bridge, which: OfPort) -> Vec<PortDesc> {
         .collect()
 }
 
+/// What every table can do: all of them the same.
+pub(crate) fn table_features(bridge: &Bridge) -> Vec<TableFeatures> {
+    let fields =
+        |wanted: fn(Field) -> bool| Field::all().filter(|field| wanted(*field)).collect::<FieldSet>();
+    let actions = ACTIONS.iter().fold(0, |set, kind| set | kind.bit());
+    let settable = fields(Field::is_writable);
+    let matchable = fields(|_| true);
+    let maskable = fields(|field| field.info().maskable == fields::Maskable::Full);
+    let list = TableActionFeatures { actions, set_fields: settable };
+    (0..TABLES)
+        .map(|table| {
+            let mut next = [0u64; 4];
+            for later in table + 1..TABLES {
+                next[usize::from(later / 64)] |= 1 << (later % 64);
+            }
+            let instructions =
+                TableInstructionFeatures { next, instructions: 0x3f, write: list, apply: list };
+            TableFeatures {
+                command: 0,
+                table,
+                name: String::new(),
+                metadata_match: u64::MAX,
+                metadata_write: u64::MAX,
+                max_entries: 1_000_000,
+                any_properties: true,
+                miss_config: miss_config(bridge, table),
+                supports_eviction: Some(false),
+                supports_vacancy_events: Some(false),
+                nonmiss: instructions,
+                miss: instructions,
+                match_fields: matchable,
+                mask_fields: maskable,
+                wildcard_fields: matchable,
+            }
+        })
+        .collect()
+}
+
+fn miss_config(bridge: &Bridge, table: u8) -> TableMiss {
+    match bridge.table(base::TableId(table)).map(|table| table.miss) {
+        Some(pipeline::Miss::Continue) => TableMiss::Continue,
+        Some(pipeline::Miss::Controller) => TableMiss::Controller,
+        _ => TableMiss::Default,
+    }
+}
+
 pub(crate) fn description(control: &BridgeControl) -> SwitchDesc {
     SwitchDesc {
         manufacturer: "Nicira, Inc.".to_owned(),
@@ -66,7 +124,7 @@ pub(crate) fn port_stats(entry: &PortEntry, datapath: &dyn dp::Datapath, now: Ti
     let mut stats = PortStats {
         port: entry.port.number,
         duration_sec: u32::try_from(age.as_secs()).unwrap_or(u32::MAX),
-        duration_nsec: age.subsec_nanos(),
+        duration_nsec: age.subsec_millis() * 1_000_000,
         ..PortStats::default()
     };
     match entry.port.datapath.map(|port| datapath.port_stats(port)) {

@@ -54,7 +54,7 @@ fn parse_packet(text: &str) -> Result<Vec<u8>, String> {
         return Ok(bytes.collect());
     }
     let (key, _) = dp::text::parse_key(text, None).map_err(|e| e.to_string())?;
-    Ok(flow::compose::compose(&key))
+    Ok(flow::compose(&key, None))
 }
 
 fn set_admin_state(state: &mut State, args: &[String]) -> Result<String, String> {

@@ -105,7 +105,7 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
         }
     };
     if found.generate {
-        packet = Some(flow::compose::compose(&subject.key));
+        packet = Some(flow::compose(&subject.key, None));
     }
     if let Some(bytes) = &packet {
         subject.key = flow::extract::extract(&Metadata::from_key(&subject.key), bytes, flow::MAX_VLANS);

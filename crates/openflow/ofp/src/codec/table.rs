@@ -109,7 +109,8 @@ pub(super) fn decode_stats(raw: Raw, r: &mut Reader<'_>) -> Result<Vec<TableStat
         }
         (s.active_count, s.lookup_count, s.matched_count) = (r.u32()?, r.u64()?, r.u64()?);
         if raw != Raw::Ofpst13TableReply {
-            s.features = Some(Box::new(TableFeatures { name, max_entries, ..TableFeatures::unknown(s.table) }));
+            s.features =
+                Some(Box::new(TableFeatures { name, max_entries, ..TableFeatures::unknown(s.table) }));
         }
         all.push(s);
     }
