@@ -12,6 +12,7 @@ mod action;
 mod codec;
 mod error;
 mod flow_text;
+mod match_text;
 mod msg;
 mod oxm;
 mod print;
@@ -26,6 +27,11 @@ pub use error::{ErrorCode, NX_VENDOR, ONF_VENDOR, OfError};
 pub use flow_text::{
     FlowTextKind, parse_flow_mod, parse_flow_stats_request, parse_flow_text, parse_group, parse_packet_out,
 };
+<<<<<<< HEAD
+=======
+pub use error::{ErrorCode, NX_VENDOR, ONF_VENDOR, OfError};
+pub use match_text::{RawMatch, nx_match_from_text, nx_match_round_trip};
+>>>>>>> of
 pub use msg::*;
 pub use oxm::nx_match_to_text;
 pub use print::{

@@ -23,6 +23,7 @@ mod set_field;
 mod text;
 
 pub use check::Check;
+pub use codec::{actions_from_wire, actions_to_wire};
 pub use kind::ActionKind;
 pub use text::{format_actions, outputs_to_group, outputs_to_port, parse_actions, parse_instructions};
 
