@@ -29,7 +29,10 @@ pub(crate) struct Run<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// No flow: `places` value of a packet that missed.
+/// The place of a flow that packets of a batch matched, and its actions.
+type Group = (u32, Arc<[Action]>);
+
+/// No flow: the group of a packet that missed.
 const MISS: u8 = u8::MAX;
 
 impl<'a> Run<'a> {
@@ -75,7 +78,7 @@ impl<'a> Run<'a> {
 
     /// Up to a batch: one lookup each.
     fn round(&mut self, packets: &mut Vec<Packet>) {
-        let mut groups: [Option<(u32, Arc<[Action]>)>; BATCH] = [const { None }; BATCH];
+        let mut groups: [Option<Group>; BATCH] = [const { None }; BATCH];
         let mut group_of = [MISS; BATCH];
         let misses = self.classify(packets, &mut groups, &mut group_of);
         let mut missed = Vec::new();
@@ -110,7 +113,7 @@ impl<'a> Run<'a> {
     fn classify(
         &mut self,
         packets: &[Packet],
-        groups: &mut [Option<(u32, Arc<[Action]>)>; BATCH],
+        groups: &mut [Option<Group>; BATCH],
         group_of: &mut [u8; BATCH],
     ) -> u64 {
         let max_vlans = self.shared.max_vlans.load(Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::Timestamp;
 use classifier::{Found, Megaflows};
 use dp::{Action, DpError, Flow, FlowStats, Ufid, WorkerId};
-use flow::{FlowKey, FlowMask, PacketKey};
+use flow::{FlowKey, FlowMask, PacketKey, SparseKey};
 
 /// Flows that one table takes at most.
 const MAX_FLOWS: usize = 400_000;
@@ -14,8 +14,8 @@ const MAX_FLOWS: usize = 400_000;
 /// A flow in its table.
 pub(crate) struct Entry {
     ufid: Ufid,
-    key: Arc<FlowKey>,
-    mask: Arc<FlowMask>,
+    key: SparseKey,
+    mask: SparseKey,
     pub(crate) actions: Arc<[Action]>,
     pub(crate) stats: FlowStats,
 }
@@ -34,8 +34,8 @@ impl Entry {
         Flow {
             ufid: self.ufid,
             worker,
-            key: self.key.clone(),
-            mask: self.mask.clone(),
+            key: Arc::new(FlowKey::from_words(self.key.to_dense())),
+            mask: Arc::new(FlowMask::from_words(self.mask.to_dense())),
             actions: self.actions.clone(),
             stats: self.stats,
         }
@@ -85,8 +85,8 @@ impl Table {
         }
         let entry = Entry {
             ufid,
-            key: Arc::new(key.clone()),
-            mask: Arc::new(mask.clone()),
+            key: SparseKey::from(key),
+            mask: SparseKey::from(mask),
             actions,
             stats: FlowStats::default(),
         };

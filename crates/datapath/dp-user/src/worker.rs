@@ -88,7 +88,13 @@ pub(crate) fn run(shared: &Shared, index: usize) {
         batch: Vec::new(),
     };
     while !shared.is_stopping.load(Ordering::Acquire) {
-        worker.turn();
+        // A mistake costs the batch at hand, not the switch.
+        let turn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.turn()));
+        if turn.is_err() {
+            log::error!(target: "dpif_netdev", "worker {index}: internal error, packets were lost");
+            worker.batch.clear();
+            worker.context = Context::new(index as u64);
+        }
     }
 }
 
@@ -118,7 +124,7 @@ impl Worker<'_> {
         self.rounds = self.rounds.wrapping_add(1);
         if !is_working {
             self.wait(None);
-        } else if self.rounds % ASK_EVERY == 0 {
+        } else if self.rounds.is_multiple_of(ASK_EVERY) {
             self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
         }
     }
