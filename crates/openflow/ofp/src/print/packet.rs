@@ -15,15 +15,7 @@ fn packet_mask(key: &FlowKey) -> FlowMask {
     let mut dl_type = key.dl_type();
     let packet_type = key.packet_type();
     if packet_type == 0 {
-        for s in [
-            slot::DL_SRC,
-            slot::DL_DST,
-            slot::DL_TYPE,
-            slot::VLAN0_TPID,
-            slot::VLAN0_TCI,
-            slot::VLAN1_TPID,
-            slot::VLAN1_TCI,
-        ] {
+        for s in [slot::DL_SRC, slot::DL_DST, slot::DL_TYPE, slot::VLAN0_TPID, slot::VLAN0_TCI, slot::VLAN1_TPID, slot::VLAN1_TCI] {
             mask.add_all(s);
         }
     } else {
@@ -71,9 +63,7 @@ fn packet_mask(key: &FlowKey) -> FlowMask {
         58 if v6 => {
             [slot::TP_SRC, slot::TP_DST].iter().for_each(|s| mask.add_all(*s));
             if matches!(key.tp_src(), 135 | 136) {
-                for s in
-                    [slot::ND_TARGET, slot::ARP_SHA, slot::ARP_THA, slot::ND_RESERVED, slot::ND_OPTIONS_TYPE]
-                {
+                for s in [slot::ND_TARGET, slot::ARP_SHA, slot::ARP_THA, slot::ND_RESERVED, slot::ND_OPTIONS_TYPE] {
                     mask.add_all(s);
                 }
             }
