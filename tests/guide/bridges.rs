@@ -69,9 +69,7 @@ fn a_missing_device_is_told_and_used_when_it_appears() {
     let shown = pair.switch.vsctl("show");
     assert!(shown.contains("error: \"could not open network device late (No such device)\""), "{shown}");
     pair.switch.host.ok("ip link add late type veth peer name late0");
-    until("the port gets its number", || {
-        pair.switch.vsctl("get interface late ofport").trim() == "3"
-    });
+    until("the port gets its number", || pair.switch.vsctl("get interface late ofport").trim() == "3");
     assert!(!pair.switch.vsctl("show").contains("error"));
 }
 
@@ -81,7 +79,8 @@ fn large_segments_and_partial_checksums_pass_untouched() {
         return;
     }
     let pair = Pair::new();
-    let mut server = pair.b.command("iperf3").args(["-s", "-1"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut server =
+        pair.b.command("iperf3").args(["-s", "-1"]).stdout(std::process::Stdio::null()).spawn().unwrap();
     until("TCP with the kernel's own offloads flows", || {
         let done = pair.a.run("iperf3 -c 10.1.0.2 -t 1 --connect-timeout 2000 -J");
         done.status == 0 && done.out.contains("bits_per_second")

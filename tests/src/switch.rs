@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::programs::{Output, Programs, run};
-use crate::world::{Host, World};
 use crate::until;
+use crate::world::{Host, World};
 
 /// A running switch.
 pub struct Switch {

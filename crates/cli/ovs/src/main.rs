@@ -13,6 +13,7 @@ const PROGRAMS: &[Program] = &[
     Program { names: &["ovs-appctl"], run: appctl::ovs_appctl },
     Program { names: &["ovs-ofctl"], run: ofctl::ovs_ofctl },
     Program { names: &["ovs-vswitchd"], run: vswitchd::ovs_vswitchd },
+    Program { names: &["ovsdb-tool"], run: ovsdb_tools::ovsdb_tool },
     Program { names: &["ovsdb-server"], run: ovsdb_tools::ovsdb_server },
     Program { names: &["schema"], run: print_schema },
 ];

@@ -4,5 +4,7 @@
 //! Each takes the words after its name and gives back its exit status.
 
 mod ovsdb_server;
+mod ovsdb_tool;
 
 pub use ovsdb_server::ovsdb_server;
+pub use ovsdb_tool::ovsdb_tool;

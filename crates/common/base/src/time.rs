@@ -4,10 +4,11 @@
 //! be stopped and warped (`ovs-appctl time/stop`, `time/warp`), which is what
 //! makes timeouts testable without sleeping.
 
+use std::fmt::Write;
 use std::ops::{Add, Sub};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point of monotonic time, in nanoseconds since the machine started.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
@@ -97,6 +98,57 @@ impl Clock {
 fn real() -> u64 {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
+
+/// `strftime` in UTC for the conversions that dates are made of, and `#` for the digits of the fraction of a second.
+pub fn wall_text(template: &str, wall: SystemTime) -> String {
+    let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = civil(days);
+    let mut fraction = format!("{:09}", since.subsec_nanos()).into_bytes().into_iter();
+    let mut out = String::new();
+    let mut rest = template.chars();
+    while let Some(c) = rest.next() {
+        let result = match c {
+            '#' => write!(out, "{}", fraction.next().map_or('0', char::from)),
+            '%' => match rest.next() {
+                Some('Y') => write!(out, "{year}"),
+                Some('m') => write!(out, "{month:02}"),
+                Some('d') => write!(out, "{day:02}"),
+                Some('H') => write!(out, "{:02}", seconds / 3600),
+                Some('M') => write!(out, "{:02}", seconds / 60 % 60),
+                Some('S') => write!(out, "{:02}", seconds % 60),
+                Some('T') => {
+                    write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+                }
+                Some('F') => write!(out, "{year}-{month:02}-{day:02}"),
+                Some('s') => write!(out, "{}", since.as_secs()),
+                Some('b') => write!(out, "{}", MONTHS[(month as usize - 1) % 12]),
+                Some(other) => write!(out, "{other}"),
+                None => write!(out, "%"),
+            },
+            other => write!(out, "{other}"),
+        };
+        // Writing to a String cannot fail.
+        let _ = result;
+    }
+    out
+}
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// Year, month and day of the Gregorian calendar for days since 1970-01-01.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // Count from 0000-03-01, so that a leap day is the last day of its year.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
 }
 
 #[cfg(test)]

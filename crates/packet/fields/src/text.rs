@@ -391,9 +391,10 @@ fn parse_packet_type(text: &str) -> Result<(u128, u128), TextError> {
 }
 
 impl Field {
-    /// Reads a value and mask. `*` is the wildcard.
+    /// Reads a value and mask. `*` is the wildcard; so is `ANY`, which old scripts have, but where it names a port.
     pub fn parse(self, text: &str, names: Option<&PortNames>) -> Result<(u128, u128), TextError> {
-        if text == "*" {
+        let is_port = matches!(self.info().form, TextForm::Port16 | TextForm::Port32);
+        if text == "*" || text == "ANY" && !is_port {
             return Ok((0, 0));
         }
         let widen = |(flags, mask): (u32, u32)| (u128::from(flags), u128::from(mask) & self.exact());

@@ -1,9 +1,9 @@
 //! Log patterns (`%D{…}|%05N|%c%T|%p|%m`) and the line they make.
 
-use std::fmt::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use super::Level;
+use crate::time::wall_text;
 
 /// The patterns of syslog, console and file until somebody sets others.
 pub(super) const DEFAULTS: [&str; 3] = [
@@ -60,7 +60,7 @@ impl Line<'_> {
             'A' => self.program.to_owned(),
             'B' => (16 << 3 | self.level.syslog_severity()).to_string(),
             'c' => self.module.to_owned(),
-            'd' | 'D' => time_text(braces.unwrap_or("%Y-%m-%d %H:%M:%S.###"), self.wall),
+            'd' | 'D' => wall_text(braces.unwrap_or("%Y-%m-%d %H:%M:%S.###"), self.wall),
             'E' => rustix::system::uname().nodename().to_string_lossy().into_owned(),
             'm' => self.message.to_owned(),
             'N' => self.sequence.to_string(),
@@ -86,59 +86,10 @@ fn thread_name() -> Option<String> {
     std::thread::current().name().filter(|&name| name != "main").map(str::to_owned)
 }
 
-/// `strftime` in UTC for the conversions that dates are made of, and `#` for the digits of the fraction of a second.
-fn time_text(template: &str, wall: SystemTime) -> String {
-    let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = civil(days);
-    let mut fraction = format!("{:09}", since.subsec_nanos()).into_bytes().into_iter();
-    let mut out = String::new();
-    let mut rest = template.chars();
-    while let Some(c) = rest.next() {
-        let result = match c {
-            '#' => write!(out, "{}", fraction.next().map_or('0', char::from)),
-            '%' => match rest.next() {
-                Some('Y') => write!(out, "{year}"),
-                Some('m') => write!(out, "{month:02}"),
-                Some('d') => write!(out, "{day:02}"),
-                Some('H') => write!(out, "{:02}", seconds / 3600),
-                Some('M') => write!(out, "{:02}", seconds / 60 % 60),
-                Some('S') => write!(out, "{:02}", seconds % 60),
-                Some('T') => {
-                    write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-                }
-                Some('F') => write!(out, "{year}-{month:02}-{day:02}"),
-                Some('s') => write!(out, "{}", since.as_secs()),
-                Some('b') => write!(out, "{}", MONTHS[(month as usize - 1) % 12]),
-                Some(other) => write!(out, "{other}"),
-                None => write!(out, "%"),
-            },
-            other => write!(out, "{other}"),
-        };
-        // Writing to a String cannot fail.
-        let _ = result;
-    }
-    out
-}
-
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-/// Year, month and day of the Gregorian calendar for days since 1970-01-01.
-fn civil(days: u64) -> (u64, u64, u64) {
-    // Count from 0000-03-01, so that a leap day is the last day of its year.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     fn line(message: &str) -> Line<'_> {
