@@ -1,0 +1,203 @@
+//! `ovs demo`: two hosts with a switch each, four VMs, and the VLANs that part
+//! and join them; all in network namespaces of its own, which go at the end.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// The four cases: what they are, the tag of each VM, the pairs that reach each other.
+const CASES: [(&str, [u16; 4], &[(usize, usize)]); 4] = [
+    ("VM1 and VM2 in one VLAN", [1, 1, 3, 4], &[(1, 2)]),
+    ("VM1 and VM2 in two VLANs", [1, 2, 3, 4], &[]),
+    ("all four in one VLAN, on two hosts", [1, 1, 1, 1], &[(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4)]),
+    ("two VLANs across one wire", [1, 2, 1, 2], &[(1, 3), (2, 4)]),
+];
+
+/// The program. Returns failure when a case did not come out as it should.
+pub(crate) fn demo(args: Vec<String>) -> ExitCode {
+    if let Some(word) = args.first() {
+        eprintln!("ovs: demo: unknown option '{word}'");
+        return ExitCode::FAILURE;
+    }
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("ovs: demo: it makes network namespaces, which takes root");
+        return ExitCode::FAILURE;
+    }
+    match Demo::new().and_then(|mut demo| demo.run()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(text) => {
+            eprintln!("ovs: demo: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What was made; dropping it removes it.
+struct Demo {
+    program: PathBuf,
+    dir: PathBuf,
+    prefix: String,
+    namespaces: Vec<String>,
+    daemons: Vec<Child>,
+}
+
+type Result<T> = std::result::Result<T, String>;
+
+impl Demo {
+    fn new() -> Result<Demo> {
+        let prefix = format!("ovsdemo{}", std::process::id());
+        let dir = std::env::temp_dir().join(&prefix);
+        std::fs::create_dir(&dir).map_err(|e| format!("{}: {}", dir.display(), rpc::error_text(&e)))?;
+        let program = std::env::current_exe().map_err(|e| rpc::error_text(&e))?;
+        Ok(Demo { program, dir, prefix, namespaces: Vec::new(), daemons: Vec::new() })
+    }
+
+    fn run(&mut self) -> Result<bool> {
+        println!("Host A with VM3 and VM4, host B with VM1 and VM2, one wire between them.\n");
+        for host in ["A", "B"] {
+            self.namespace(host)?;
+        }
+        self.wire("A", "eth0", "B", "eth0")?;
+        for vm in 1..=4 {
+            let name = format!("vm{vm}");
+            self.namespace(&name)?;
+            self.wire(host_of(vm), &format!("tap{vm}.0"), &name, "eth0")?;
+            self.inside(&name, &format!("ip addr add 10.4.0.{vm}/24 dev eth0"))?;
+        }
+        for host in ["A", "B"] {
+            self.start_switch(host)?;
+        }
+        let mut all_right = true;
+        for (number, (what, tags, pairs)) in CASES.into_iter().enumerate() {
+            all_right &= self.case(number + 1, what, tags, pairs)?;
+        }
+        println!("The rules of host A:\n{}", self.ovs("A", "ofctl", &["dump-flows", "ovsbr0"])?);
+        println!("Its megaflows:\n{}", self.ovs("A", "appctl", &["dpctl/dump-flows", "--names"])?);
+        println!("{}", if all_right { "Every case came out as it should." } else { "A case did not come out as it should." });
+        Ok(all_right)
+    }
+
+    fn case(&self, number: usize, what: &str, tags: [u16; 4], pairs: &[(usize, usize)]) -> Result<bool> {
+        for (vm, tag) in (1..).zip(tags) {
+            self.ovs(host_of(vm), "vsctl", &["set", "port", &format!("tap{vm}.0"), &format!("tag={tag}")])?;
+        }
+        println!("{number}. {what} (tags {tags:?})");
+        let mut right = true;
+        for from in 1..=4 {
+            for to in from + 1..=4 {
+                let expected = pairs.contains(&(from, to));
+                let reached = self.reaches(from, to, if expected { 5 } else { 1 });
+                right &= reached == expected;
+                let verdict = if reached == expected { "" } else { "   <- it should not be so" };
+                println!("     VM{from} {} VM{to}{verdict}", if reached { "reaches" } else { "does not reach" });
+            }
+        }
+        println!();
+        Ok(right)
+    }
+
+    fn reaches(&self, from: usize, to: usize, tries: u32) -> bool {
+        let ping = format!("ping -c 1 -W 1 10.4.0.{to}");
+        (0..tries).any(|_| self.inside(&format!("vm{from}"), &ping).is_ok())
+    }
+
+    fn name(&self, host: &str) -> String {
+        format!("{}-{host}", self.prefix)
+    }
+
+    fn namespace(&mut self, host: &str) -> Result<()> {
+        let name = self.name(host);
+        run(Command::new("ip").args(["netns", "add", &name]))?;
+        self.namespaces.push(name);
+        self.inside(host, "ip link set lo up").map(drop)
+    }
+
+    fn wire(&self, one: &str, a: &str, other: &str, b: &str) -> Result<()> {
+        let (x, y) = (self.name(one), self.name(other));
+        run(Command::new("ip").args(["link", "add", a, "netns", &x, "type", "veth", "peer", "name", b, "netns", &y]))?;
+        self.inside(one, &format!("ip link set {a} up"))?;
+        self.inside(other, &format!("ip link set {b} up")).map(drop)
+    }
+
+    /// Runs a command line on a host.
+    fn inside(&self, host: &str, line: &str) -> Result<String> {
+        run(Command::new("ip").args(["netns", "exec", &self.name(host)]).args(line.split_whitespace()))
+    }
+
+    /// A command of our own with the directories of `host`.
+    fn command(&self, host: &str, words: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name(host)]).arg(&self.program).args(words);
+        for variable in ["OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR", "OVS_SYSCONFDIR"] {
+            command.env(variable, self.dir.join(host));
+        }
+        command
+    }
+
+    fn ovs(&self, host: &str, program: &str, words: &[&str]) -> Result<String> {
+        run(self.command(host, &[program]).args(words))
+    }
+
+    fn start_switch(&mut self, host: &str) -> Result<()> {
+        let dir = self.dir.join(host);
+        std::fs::create_dir(&dir).map_err(|e| rpc::error_text(&e))?;
+        let database = dir.join("conf.db").display().to_string();
+        run(&mut self.command(host, &["ovsdb-tool", "create", &database]))?;
+        let mut command = self.command(host, &["up", "--foreground"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.daemons.push(command.spawn().map_err(|e| rpc::error_text(&e))?);
+        wait_for(&dir.join("ovs-vswitchd.pid"))?;
+        let taps = (1..=4).filter(|vm| host_of(*vm) == host).map(|vm| format!("tap{vm}.0"));
+        self.ovs(host, "vsctl", &["--no-wait", "init"])?;
+        let mut words = vec!["--timeout=20".to_owned(), "add-br".to_owned(), "ovsbr0".to_owned()];
+        for port in std::iter::once("eth0".to_owned()).chain(taps) {
+            words.extend(["--", "add-port", "ovsbr0"].map(str::to_owned));
+            words.push(port);
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.ovs(host, "vsctl", &words).map(drop)
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        for daemon in &mut self.daemons {
+            // It may have ended by itself; what matters is that it is gone.
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        for name in &self.namespaces {
+            let _ = run(Command::new("ip").args(["netns", "del", name]));
+        }
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn host_of(vm: usize) -> &'static str {
+    if vm <= 2 { "B" } else { "A" }
+}
+
+/// Waits until a daemon has made its pidfile and its database listens.
+fn wait_for(file: &Path) -> Result<()> {
+    let start = Instant::now();
+    let socket = file.with_file_name("db.sock");
+    while !file.exists() || std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        if start.elapsed() > Duration::from_secs(20) {
+            return Err(format!("{} did not appear", file.display()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Runs a command; what it printed, or what went wrong.
+fn run(command: &mut Command) -> Result<String> {
+    let shown = format!("{command:?}").replace('"', "");
+    let done = command.stdin(Stdio::null()).output().map_err(|e| format!("{shown}: {}", rpc::error_text(&e)))?;
+    if done.status.success() {
+        Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+    } else {
+        Err(format!("{shown}: {}", String::from_utf8_lossy(&done.stderr).trim()))
+    }
+}
