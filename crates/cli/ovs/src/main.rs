@@ -11,6 +11,9 @@ struct Program {
 
 const PROGRAMS: &[Program] = &[
     Program { names: &["ovs-appctl"], run: appctl::ovs_appctl },
+    Program { names: &["ovs-ofctl"], run: ofctl::ovs_ofctl },
+    Program { names: &["ovs-vswitchd"], run: vswitchd::ovs_vswitchd },
+    Program { names: &["ovsdb-server"], run: ovsdb_tools::ovsdb_server },
     Program { names: &["schema"], run: print_schema },
 ];
 

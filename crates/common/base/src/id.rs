@@ -32,6 +32,15 @@ impl OfPort {
         self.0 >= 0xffff_ff00
     }
 
+    /// From the `ofport` and `ofport_request` columns, where reserved ports have their 16-bit numbers and -1 is none.
+    pub const fn from_database(v: u32) -> Option<OfPort> {
+        match v {
+            1..0xff00 => Some(OfPort(v)),
+            0xfffe => Some(OfPort::LOCAL),
+            _ => None,
+        }
+    }
+
     /// The 16-bit form of OpenFlow 1.0 and of the `in_port` match field, or `None` when the number has none.
     pub const fn to_u16(self) -> Option<u16> {
         match self.0 {

@@ -100,7 +100,7 @@ impl Action {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Set {
     pub attr: Attr,
-    /// Values; bits that `mask` does not name are zero.
+    /// Values; only bits that `mask` names count.
     pub key: SparseKey,
     pub mask: SparseKey,
 }

@@ -88,6 +88,15 @@ fn run<E: Executor + ?Sized>(executor: &mut E, mut packet: Packet, actions: &[Ac
     }
     for (index, action) in actions.iter().enumerate() {
         let rest = actions.get(index + 1..).unwrap_or(&[]);
+        if matches!(action, Action::TunnelPush(_)) && packet.offload.segmentation.is_some() {
+            // A train goes into a tunnel segment by segment.
+            let mut segments = Vec::new();
+            crate::offload::segment(packet, &mut segments);
+            for segment in segments {
+                run(executor, segment, actions.get(index..).unwrap_or(&[]), depth);
+            }
+            return;
+        }
         match step(executor, packet, action, rest, depth) {
             Some(left) => packet = left,
             None => return,

@@ -17,6 +17,7 @@ mod action;
 mod attr;
 mod datapath;
 pub mod execute;
+pub mod offload;
 mod packet;
 pub mod text;
 mod upcall;

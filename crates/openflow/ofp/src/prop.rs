@@ -1,7 +1,7 @@
 //! Properties: the type-length-value lists of OpenFlow 1.3 and later.
 
 use crate::wire::{Put, Reader, round8};
-use crate::{ONF_VENDOR, OfError};
+use crate::OfError;
 
 /// A property. `length` on the wire covers the header, not the padding.
 #[derive(Clone, Copy, Debug)]
@@ -10,8 +10,6 @@ pub(crate) struct Property<'a> {
     /// Vendor and vendor's type, of experimenter properties.
     pub(crate) experimenter: Option<(u32, u32)>,
     pub(crate) data: &'a [u8],
-    /// All of it, without padding.
-    pub(crate) raw: &'a [u8],
 }
 
 /// The type of experimenter properties.
@@ -45,7 +43,7 @@ impl<'a> Property<'a> {
         } else {
             None
         };
-        Ok(Property { kind, experimenter, data: body.rest(), raw })
+        Ok(Property { kind, experimenter, data: body.rest() })
     }
 
     /// The data as one number of exactly `n` bytes, after padding of `pad`.
@@ -137,5 +135,3 @@ pub(crate) fn put_u64(out: &mut Vec<u8>, kind: u16, v: u64) {
     end(out, start);
 }
 
-/// The ONF's vendor number, for experimenter properties.
-pub(crate) const ONF: u32 = ONF_VENDOR;

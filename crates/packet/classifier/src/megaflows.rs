@@ -248,7 +248,7 @@ impl<T> Megaflows<T> {
     /// The same without the cache, for whoever has no packet's hash.
     pub fn lookup_table(&mut self, key: &FlowKey) -> Option<(u32, u32)> {
         self.lookups = self.lookups.wrapping_add(1);
-        if self.lookups % SORT_EVERY == 0 {
+        if self.lookups.is_multiple_of(SORT_EVERY) {
             self.sort();
         }
         let flows = &self.flows;

@@ -19,6 +19,7 @@
 //! The layers begin at known words, so that masking, hashing and staged
 //! lookup work on words and never on names.
 
+pub mod compose;
 pub mod extract;
 mod key;
 mod mask;
@@ -26,6 +27,7 @@ mod metadata;
 mod slots;
 mod sparse;
 
+pub use compose::{compose, compose_sized};
 pub use extract::{PacketKey, extract};
 pub use key::{FlowKey, WORDS};
 pub use mask::FlowMask;

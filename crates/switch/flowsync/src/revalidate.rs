@@ -159,6 +159,23 @@ impl FlowSync {
         }
     }
 
+    /// Credits what flows have forwarded since the last round, so that counters are whole.
+    pub fn credit(&self) {
+        let now = self.clock.now();
+        self.datapath.flow_dump(&mut |flow| {
+            let known = self
+                .flows()
+                .get_mut(&flow.ufid)
+                .map(|tracked| (tracked.take_delta(flow.worker, flow.stats), Arc::clone(&tracked.effects)));
+            if let Some(((packets, bytes), effects)) = known
+                && packets > 0
+            {
+                let used = flow.stats.used.unwrap_or(now);
+                self.network.read(&mut |network| network.apply(&effects, packets, bytes, used));
+            }
+        });
+    }
+
     /// Removes every flow, after crediting its packets (`revalidator/purge`).
     pub fn purge(&self) {
         let now = self.clock.now();

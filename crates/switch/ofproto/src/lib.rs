@@ -27,3 +27,6 @@ pub use macs::{DEFAULT_CAPACITY, DEFAULT_IDLE, Known, MacCounters, MacTable};
 pub use ports::{BundleConfig, NewPort};
 pub use switch::{SharedSwitch, Switch};
 pub use table::{Criteria, Entry, Table};
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ impl Entry {
             idle_timeout: self.idle_timeout,
             hard_timeout: self.hard_timeout,
             duration_sec: u32::try_from(age.as_secs()).unwrap_or(u32::MAX),
-            duration_nsec: age.subsec_nanos(),
+            duration_nsec: age.subsec_millis() * 1_000_000,
             idle_age: seconds(self.used()),
             hard_age: seconds(self.modified),
             packet_count: rule.counters.packets(),

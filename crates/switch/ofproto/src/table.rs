@@ -78,6 +78,15 @@ impl Criteria {
         }
     }
 
+    /// Whether `entry` is one that a loose request is about.
+    pub fn admits_entry(&self, entry: &Entry) -> bool {
+        let rule = &entry.rule;
+        (self.table == TableId::ALL || self.table == rule.table)
+            && self.admits(entry)
+            && rule.matching.mask.covers(&self.matching.mask)
+            && rule.matching.key.equal_under(&self.matching.key, &self.matching.mask)
+    }
+
     fn admits(&self, entry: &Entry) -> bool {
         (self.include_hidden || !entry.is_hidden())
             && (entry.rule.cookie ^ self.cookie) & self.cookie_mask == 0

@@ -209,3 +209,14 @@ fn mpls_is_pushed_between_the_tag_and_ip() {
     assert_eq!((key.vlan_tci(0), key.dl_type(), key.mpls0()), (0x1001, 0x8847, 0x10140));
     assert_eq!(sink.sent[1].1.bytes(), before);
 }
+
+#[test]
+fn a_train_goes_into_a_tunnel_in_segments() {
+    let mut packet = frame(false, protocol::TCP, &[7; 3000], true);
+    packet.offload.segmentation = Some(crate::Segmentation { kind: 1, size: 1000, header_len: 54 });
+    let push = PushTunnel { tunnel_port: DpPort(2), out_port: DpPort(1), kind: 4, header: Box::new([]) };
+    let sink = run_on(packet, &[Action::TunnelPush(Box::new(push)), Action::Output(DpPort(1))]);
+    let lens: Vec<_> = sink.sent.iter().map(|(_, packet)| packet.len()).collect();
+    assert_eq!(lens, [1054, 1054, 1054]);
+    assert!(sink.sent.iter().all(|(_, packet)| packet.offload.is_none() && receiver_sum(packet) == 0xffff));
+}

@@ -128,7 +128,9 @@ fn set(scan: &mut Scan<'_>) -> Result<Action> {
     let mut parser = KeyParser::new(None);
     parser.attr(scan, 0)?;
     let attr = parser.attr.unwrap_or(Attr::Priority);
-    let set = Set::new(attr, &parser.key, &parser.mask);
+    let mut set = Set::new(attr, &parser.key, &parser.mask);
+    // What the text says is kept, though only bits of the mask count.
+    set.key = SparseKey::from(&parser.key);
     Ok(Action::Set(Box::new(set)))
 }
 

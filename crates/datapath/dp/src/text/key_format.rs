@@ -122,7 +122,7 @@ impl Writer<'_> {
         let key = self.key;
         let dl_type = key.dl_type();
         if dl_type < ethernet::TYPE_MIN {
-            if self.mask.is_some() {
+            if self.mask.is_some_and(|mask| mask.bits(slot::DL_TYPE) != 0) {
                 self.out.push_str(",eth_type(0/0xffff)");
             }
             return;

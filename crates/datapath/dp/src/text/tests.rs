@@ -59,7 +59,7 @@ fn actions_come_out_as_they_went_in() {
         "set(eth(src=02:02:02:02:02:02,dst=0a:8f:a0:00:00:01)),1",
         "set(ipv4(src=10.0.0.1,ttl=63)),set(tcp(dst=80)),1",
         "set(ipv4(src=1.1.1.1,dst=2.2.2.2,proto=6,tos=0,ttl=64,frag=no))",
-        "set(ipv6(dst=fe80::/ffff::)),set(udp(src=1,dst=2))",
+        "set(ipv6(dst=fe80::1/ffff::)),set(udp(src=1,dst=2))",
         "set(skb_priority(0x3)),set(skb_mark(0x5)),set(arp(sip=1.1.1.1)),set(mpls(label=5,tc=0,ttl=64,bos=1))",
         "set(tunnel(tun_id=0x5,dst=1.2.3.4,ttl=64,flags(df|key))),4",
         "set(nsh(ttl=10,spi=0x123))",

@@ -248,7 +248,7 @@ fn geneve_options(scan: &mut Scan<'_>, out: &mut Vec<u8>) -> Result<()> {
         let kind = scan.u8()?;
         scan.expect(",len=")?;
         let len = scan.number(124)? as usize;
-        if len % 4 != 0 || out.len() + 4 + len > 252 {
+        if !len.is_multiple_of(4) || out.len() + 4 + len > 252 {
             return scan.error();
         }
         out.extend(class.to_be_bytes());

@@ -486,3 +486,24 @@ pub(crate) fn encode_instructions(actions: &[Action], version: Version, out: &mu
         rest = &rest[n..];
     }
 }
+
+/// Reads actions, or instructions, that fill `bytes`. The match is not considered.
+pub fn actions_from_wire(bytes: &[u8], version: Version, instructions: bool) -> Result<Vec<Action>, OfError> {
+    let mut r = Reader::new(bytes);
+    if instructions {
+        pull_instructions(&mut r, bytes.len(), version)
+    } else {
+        pull_actions(&mut r, bytes.len(), version)
+    }
+}
+
+/// The bytes of actions or instructions.
+pub fn actions_to_wire(actions: &[Action], version: Version, instructions: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    if instructions {
+        encode_instructions(actions, version, &mut out);
+    } else {
+        encode_actions(actions, version, &mut out);
+    }
+    out
+}

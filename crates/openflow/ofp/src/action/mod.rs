@@ -23,6 +23,7 @@ mod set_field;
 mod text;
 
 pub use check::Check;
+pub use codec::{actions_from_wire, actions_to_wire};
 pub use kind::ActionKind;
 pub use text::{format_actions, outputs_to_group, outputs_to_port, parse_actions, parse_instructions};
 
@@ -33,6 +34,7 @@ pub use header::{DecTtl, PushVlan, SetL4Port, SetVlanPcp, SetVlanVid};
 pub use learn::{Learn, LearnDestination, LearnSource, LearnSpec};
 pub use misc::{CheckPktLarger, Conjunction, FinTimeout, Resubmit, Sample, SampleDirection, SampleSource};
 pub use output::{Controller, Enqueue, Output, OutputReg, OutputTrunc, check_output_port};
+pub(crate) use output::port_from_of11;
 pub use set_field::{RegMove, SetField, SetFieldForm};
 
 use base::MacAddr;

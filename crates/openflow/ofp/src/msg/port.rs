@@ -106,7 +106,7 @@ pub struct PortStats {
     pub rx_crc_errors: u64,
     pub collisions: u64,
     /// RFC 2819 counters in [`RFC2819`]'s order.
-    pub rfc2819: [u64; 22],
+    pub rfc2819: [u64; 21],
     /// Names and values of others.
     pub custom: Vec<(String, u64)>,
     /// `u32::MAX` when unknown.
@@ -115,7 +115,7 @@ pub struct PortStats {
 }
 
 /// The order of [`PortStats::rfc2819`], as on the wire.
-pub const RFC2819: [&str; 22] = [
+pub const RFC2819: [&str; 21] = [
     "rx_1_to_64_packets",
     "rx_65_to_127_packets",
     "rx_128_to_255_packets",
@@ -137,7 +137,6 @@ pub const RFC2819: [&str; 22] = [
     "rx_oversize_errors",
     "rx_fragmented_errors",
     "rx_jabber_errors",
-    "reserved",
 ];
 
 impl Default for PortStats {
@@ -157,7 +156,7 @@ impl Default for PortStats {
             rx_over_errors: unknown,
             rx_crc_errors: unknown,
             collisions: unknown,
-            rfc2819: [unknown; 22],
+            rfc2819: [unknown; 21],
             custom: Vec::new(),
             duration_sec: u32::MAX,
             duration_nsec: u32::MAX,

@@ -132,3 +132,26 @@ pub struct TableFeatures {
     pub mask_fields: FieldSet,
     pub wildcard_fields: FieldSet,
 }
+
+impl TableFeatures {
+    /// Of a table of which nothing is known.
+    pub fn unknown(table: u8) -> TableFeatures {
+        TableFeatures {
+            command: 0,
+            table,
+            name: String::new(),
+            metadata_match: 0,
+            metadata_write: 0,
+            max_entries: 0,
+            any_properties: false,
+            miss_config: TableMiss::Default,
+            supports_eviction: None,
+            supports_vacancy_events: None,
+            nonmiss: TableInstructionFeatures::default(),
+            miss: TableInstructionFeatures::default(),
+            match_fields: FieldSet::default(),
+            mask_fields: FieldSet::default(),
+            wildcard_fields: FieldSet::default(),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! `ovs-ofctl`: one OpenFlow request to a switch, what it answers to the terminal.
+//!
+//! Enters: the words of the command line. Leaves: text on standard output,
+//! exit status 0, or a sentence on standard error and 1. Messages and their
+//! text come from `ofp`; here are only the commands.
+
+mod flows;
+mod monitor;
+mod options;
+mod switch;
+mod testing;
+mod vconn;
+
+use std::process::ExitCode;
+
+use options::{Options, Parsed};
+
+/// What ends the program early: a sentence, or nothing when it has been said.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fatal {
+    #[error("{0}")]
+    Said(String),
+    /// The reason is on standard error already.
+    #[error("")]
+    Silent,
+}
+
+impl From<fields::TextError> for Fatal {
+    fn from(error: fields::TextError) -> Fatal {
+        Fatal::Said(error.0)
+    }
+}
+
+/// `Err(Fatal)` with a formatted sentence.
+macro_rules! fatal {
+    ($($arg:tt)*) => { Err($crate::Fatal::Said(format!($($arg)*))) };
+}
+pub(crate) use fatal;
+
+pub(crate) type Done = Result<(), Fatal>;
+
+/// What a command gets: its words, itself the first, and the options.
+pub(crate) struct Context {
+    pub(crate) args: Vec<String>,
+    pub(crate) options: Options,
+}
+
+impl Context {
+    /// The argument `index`, or nothing.
+    pub(crate) fn arg(&self, index: usize) -> &str {
+        self.args.get(index).map_or("", String::as_str)
+    }
+}
+
+struct Command {
+    name: &'static str,
+    least: usize,
+    most: usize,
+    run: fn(&Context) -> Done,
+    writes: bool,
+}
+
+const fn command(name: &'static str, least: usize, most: usize, run: fn(&Context) -> Done, writes: bool) -> Command {
+    Command { name, least, most, run, writes }
+}
+
+const ANY: usize = usize::MAX;
+
+const COMMANDS: &[Command] = &[
+    command("show", 1, 1, switch::show, false),
+    command("monitor", 1, 3, monitor::monitor, false),
+    command("snoop", 1, 1, monitor::snoop, false),
+    command("dump-desc", 1, 1, switch::dump_desc, false),
+    command("dump-tables", 1, 1, switch::dump_tables, false),
+    command("dump-table-features", 1, 1, switch::dump_table_features, false),
+    command("dump-table-desc", 1, 1, switch::dump_table_desc, false),
+    command("dump-flows", 1, 2, flows::dump_flows, false),
+    command("dump-aggregate", 1, 2, flows::dump_aggregate, false),
+    command("queue-stats", 1, 3, switch::queue_stats, false),
+    command("add-flow", 2, 2, flows::add_flow, true),
+    command("add-flows", 2, 2, flows::add_flows, true),
+    command("mod-flows", 2, 2, flows::mod_flows, true),
+    command("del-flows", 1, 2, flows::del_flows, true),
+    command("replace-flows", 2, 2, flows::replace_flows, true),
+    command("diff-flows", 2, 2, flows::diff_flows, true),
+    command("dump-meter", 1, 2, switch::dump_meters, false),
+    command("dump-meters", 1, 2, switch::dump_meters, false),
+    command("meter-stats", 1, 2, switch::meter_stats, false),
+    command("meter-features", 1, 1, switch::meter_features, false),
+    command("del-meter", 1, 2, switch::del_meters, true),
+    command("del-meters", 1, 2, switch::del_meters, true),
+    command("packet-out", 2, ANY, switch::packet_out, true),
+    command("dump-ports", 1, 2, switch::dump_ports, false),
+    command("dump-ports-desc", 1, 2, switch::dump_ports_desc, false),
+    command("mod-port", 3, 3, switch::mod_port, true),
+    command("get-frags", 1, 1, switch::get_frags, false),
+    command("set-frags", 2, 2, switch::set_frags, true),
+    command("probe", 1, 1, switch::probe, false),
+    command("ping", 1, 2, switch::ping, false),
+    command("dump-groups", 1, 2, switch::dump_groups, false),
+    command("dump-group-stats", 1, 2, switch::dump_group_stats, false),
+    command("dump-group-features", 1, 1, switch::dump_group_features, false),
+    command("del-groups", 1, 2, switch::del_groups, true),
+    command("dump-tlv-map", 1, 1, switch::dump_tlv_map, false),
+    command("ct-flush-zone", 2, 2, switch::ct_flush_zone, true),
+    command("ofp-parse", 1, 1, testing::ofp_parse, true),
+    command("list-commands", 0, ANY, list_commands, false),
+    command("parse-flow", 1, 1, testing::parse_flow, true),
+    command("parse-flows", 1, 1, testing::parse_flows, true),
+    command("parse-nx-match", 0, 0, testing::parse_nxm, true),
+    command("parse-nxm", 0, 0, testing::parse_nxm, true),
+    command("parse-oxm", 1, 1, testing::parse_oxm, true),
+    command("parse-actions", 1, 1, testing::parse_actions, true),
+    command("parse-instructions", 1, 1, testing::parse_instructions, true),
+    command("print-error", 1, 1, testing::print_error, true),
+    command("encode-error-reply", 2, 2, testing::encode_error_reply, true),
+    command("ofp-print", 1, 2, testing::ofp_print, true),
+    command("encode-hello", 1, 1, testing::encode_hello, true),
+    command("parse-key-value", 1, ANY, testing::parse_key_value, true),
+    command("parse-packet", 0, 0, testing::parse_packet, false),
+];
+
+fn list_commands(_: &Context) -> Done {
+    println!("The available commands are:");
+    for command in COMMANDS {
+        println!("  {}", command.name);
+    }
+    Ok(())
+}
+
+fn run(context: &Context) -> Done {
+    let name = context.arg(0);
+    let Some(command) = COMMANDS.iter().find(|c| c.name == name) else {
+        if name.is_empty() {
+            return fatal!("missing command name; use --help for help");
+        }
+        return fatal!("unknown command '{name}'; use --help for help");
+    };
+    let n = context.args.len() - 1;
+    if n < command.least {
+        return fatal!("'{name}' command requires at least {} arguments", command.least);
+    }
+    if n > command.most {
+        return fatal!("'{name}' command takes at most {} arguments", command.most);
+    }
+    if command.writes && context.options.read_only {
+        return fatal!("'{name}' command does not work in read only mode");
+    }
+    (command.run)(context)
+}
+
+/// The program. `args` are the words after its name.
+pub fn ovs_ofctl(args: Vec<String>) -> ExitCode {
+    const PROGRAM: &str = "ovs-ofctl";
+    base::vlog::init(PROGRAM);
+    base::vlog::set_all_levels(None, base::vlog::Level::Warning);
+    let ended = match options::parse(PROGRAM, args) {
+        Ok(Parsed::Print(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Ok(Parsed::Run(options, args)) => run(&Context { args, options }),
+        Err(text) => {
+            eprintln!("{text}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Fatal::Silent) => ExitCode::FAILURE,
+        Err(Fatal::Said(text)) => {
+            eprintln!("{PROGRAM}: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}

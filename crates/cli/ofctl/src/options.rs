@@ -1,0 +1,254 @@
+//! The options of the command line.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use base::getopt::{Opt, Order, Parser, Takes};
+use fields::{Field, Protocols};
+use ofp::{PacketInFormat, Version};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Timeout,
+    Strict,
+    Readd,
+    FlowFormat,
+    PacketInFormat,
+    More,
+    Timestamp,
+    Sort,
+    Rsort,
+    Names,
+    NoNames,
+    Stats,
+    NoStats,
+    Unixctl,
+    Help,
+    ListOptions,
+    Bundle,
+    Color,
+    MayCreate,
+    Raw,
+    ReadOnly,
+    Versions,
+    Version,
+    Verbose,
+    Ignored,
+}
+
+const OPTIONS: &[Opt<Choice>] = &[
+    Opt::both('t', "timeout", Takes::Argument, Choice::Timeout),
+    Opt::long("strict", Takes::Nothing, Choice::Strict),
+    Opt::long("readd", Takes::Nothing, Choice::Readd),
+    Opt::both('F', "flow-format", Takes::Argument, Choice::FlowFormat),
+    Opt::both('P', "packet-in-format", Takes::Argument, Choice::PacketInFormat),
+    Opt::both('m', "more", Takes::Nothing, Choice::More),
+    Opt::long("timestamp", Takes::Nothing, Choice::Timestamp),
+    Opt::long("sort", Takes::Perhaps, Choice::Sort),
+    Opt::long("rsort", Takes::Perhaps, Choice::Rsort),
+    Opt::long("names", Takes::Nothing, Choice::Names),
+    Opt::long("no-names", Takes::Nothing, Choice::NoNames),
+    Opt::long("stats", Takes::Nothing, Choice::Stats),
+    Opt::long("no-stats", Takes::Nothing, Choice::NoStats),
+    Opt::long("unixctl", Takes::Argument, Choice::Unixctl),
+    Opt::both('h', "help", Takes::Nothing, Choice::Help),
+    Opt::both('o', "option", Takes::Nothing, Choice::ListOptions),
+    Opt::long("bundle", Takes::Nothing, Choice::Bundle),
+    Opt::long("color", Takes::Perhaps, Choice::Color),
+    Opt::long("may-create", Takes::Nothing, Choice::MayCreate),
+    Opt::long("pcap", Takes::Nothing, Choice::Ignored),
+    Opt::long("bare", Takes::Nothing, Choice::Ignored),
+    Opt::long("bad-csum", Takes::Nothing, Choice::Ignored),
+    Opt::long("raw", Takes::Nothing, Choice::Raw),
+    Opt::long("read-only", Takes::Nothing, Choice::ReadOnly),
+    Opt::both('O', "protocols", Takes::Argument, Choice::Versions),
+    Opt::both('V', "version", Takes::Nothing, Choice::Version),
+    Opt::both('v', "verbose", Takes::Perhaps, Choice::Verbose),
+    Opt::long("log-file", Takes::Perhaps, Choice::Ignored),
+    Opt::long("syslog-target", Takes::Argument, Choice::Ignored),
+    Opt::long("syslog-method", Takes::Argument, Choice::Ignored),
+    Opt::long("detach", Takes::Nothing, Choice::Ignored),
+    Opt::long("no-chdir", Takes::Nothing, Choice::Ignored),
+    Opt::long("pidfile", Takes::Perhaps, Choice::Ignored),
+    Opt::long("overwrite-pidfile", Takes::Nothing, Choice::Ignored),
+    Opt::long("monitor", Takes::Nothing, Choice::Ignored),
+    Opt::both('p', "private-key", Takes::Argument, Choice::Ignored),
+    Opt::both('c', "certificate", Takes::Argument, Choice::Ignored),
+    Opt::both('C', "ca-cert", Takes::Argument, Choice::Ignored),
+    Opt::long("bootstrap-ca-cert", Takes::Argument, Choice::Ignored),
+    Opt::long("peer-ca-cert", Takes::Argument, Choice::Ignored),
+];
+
+/// A key to sort rules by: a field, or the priority.
+#[derive(Clone, Copy)]
+pub(crate) struct SortKey {
+    pub(crate) field: Option<Field>,
+    pub(crate) descending: bool,
+}
+
+/// What the options say.
+pub(crate) struct Options {
+    pub(crate) versions: u32,
+    pub(crate) protocols: Protocols,
+    pub(crate) packet_in_format: Option<PacketInFormat>,
+    pub(crate) verbosity: i32,
+    pub(crate) strict: bool,
+    pub(crate) readd: bool,
+    pub(crate) timestamp: bool,
+    pub(crate) sort: Vec<SortKey>,
+    pub(crate) names: Option<bool>,
+    pub(crate) stats: bool,
+    pub(crate) bundle: bool,
+    pub(crate) raw: bool,
+    pub(crate) read_only: bool,
+}
+
+impl Options {
+    /// Whether names go into the output.
+    pub(crate) fn shows_names(&self) -> bool {
+        self.names.unwrap_or_else(|| std::io::stdout().is_terminal())
+    }
+
+    /// Whether names are understood in the input.
+    pub(crate) fn accepts_names(&self) -> bool {
+        self.names.unwrap_or(true)
+    }
+}
+
+/// What the command line asks for.
+pub(crate) enum Parsed {
+    Print(String),
+    Run(Options, Vec<String>),
+}
+
+fn sort_key(argument: Option<&str>, descending: bool) -> Result<SortKey, String> {
+    match argument {
+        None | Some("") => Ok(SortKey { field: None, descending }),
+        Some(name) if name.eq_ignore_ascii_case("priority") => Ok(SortKey { field: None, descending }),
+        Some(name) => match Field::from_name(name) {
+            Some(field) => Ok(SortKey { field: Some(field), descending }),
+            None => Err(format!("{name}: unknown field name")),
+        },
+    }
+}
+
+fn flow_formats(text: &str) -> Option<Protocols> {
+    let mut all = Protocols::NONE;
+    for word in text.split([',', ' ', '\t']).filter(|word| !word.is_empty()) {
+        all |= Protocols::parse(word)?;
+    }
+    Some(all)
+}
+
+/// Reads the command line; an error is the whole line for standard error.
+pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> {
+    let say = |text: String| format!("{program}: {text}");
+    let mut options = Options {
+        versions: 0,
+        protocols: Protocols::ANY,
+        packet_in_format: None,
+        verbosity: 0,
+        strict: false,
+        readd: false,
+        timestamp: false,
+        sort: Vec::new(),
+        names: None,
+        stats: true,
+        bundle: false,
+        raw: false,
+        read_only: false,
+    };
+    let mut parser = Parser::new(program, OPTIONS, Order::Permute, args);
+    while let Some(item) = parser.next() {
+        let item = item.map_err(|e| e.to_string())?;
+        let argument = item.argument.as_deref();
+        let text = argument.unwrap_or_default();
+        match item.id {
+            Choice::Timeout => match text.parse::<u32>() {
+                Ok(seconds) if seconds > 0 => rpc::daemon::limit_run_time(Duration::from_secs(seconds.into())),
+                _ => return Err(say(format!("value {text} on -t or --timeout is invalid"))),
+            },
+            Choice::FlowFormat => {
+                options.protocols = flow_formats(text)
+                    .filter(|p| !p.is_empty())
+                    .ok_or_else(|| say(format!("{text}: invalid flow format(s)")))?;
+            }
+            Choice::PacketInFormat => {
+                let format = PacketInFormat::from_name(text);
+                options.packet_in_format =
+                    Some(format.ok_or_else(|| say(format!("unknown packet-in format `{text}'")))?);
+            }
+            Choice::Versions => {
+                options.versions = Version::parse_bitmap(text)
+                    .map_err(|word| say(format!("{word}: not a valid OpenFlow version")))?;
+            }
+            Choice::More => options.verbosity += 1,
+            Choice::Strict => options.strict = true,
+            Choice::Readd => options.readd = true,
+            Choice::Timestamp => options.timestamp = true,
+            Choice::Sort => options.sort.push(sort_key(argument, false).map_err(say)?),
+            Choice::Rsort => options.sort.push(sort_key(argument, true).map_err(say)?),
+            Choice::Names => options.names = Some(true),
+            Choice::NoNames => options.names = Some(false),
+            Choice::Stats => options.stats = true,
+            Choice::NoStats => options.stats = false,
+            Choice::Bundle => options.bundle = true,
+            Choice::Raw => options.raw = true,
+            Choice::ReadOnly => options.read_only = true,
+            Choice::Help => return Ok(Parsed::Print(usage(program))),
+            Choice::ListOptions => return Ok(Parsed::Print(list())),
+            Choice::Version => {
+                return Ok(Parsed::Print(format!("{}\nOpenFlow versions 0x1:0x6\n", rpc::version_text(program))));
+            }
+            Choice::Verbose => base::vlog::set_levels(text).map_err(say)?,
+            Choice::Color | Choice::MayCreate | Choice::Unixctl | Choice::Ignored => {}
+        }
+    }
+    finish(&mut options).map_err(say)?;
+    Ok(Parsed::Run(options, parser.rest()))
+}
+
+fn finish(options: &mut Options) -> Result<(), String> {
+    if !options.sort.is_empty() {
+        options.sort.push(SortKey { field: None, descending: true });
+    }
+    if options.versions == 0 {
+        options.versions = Version::SUPPORTED;
+    }
+    let with_bundles = Protocols::OF13_UP.version_bitmap();
+    if options.bundle && options.versions & with_bundles == 0 {
+        options.versions = (options.versions | Protocols::OF14_OXM.version_bitmap()) & with_bundles;
+    }
+    let of_versions = Protocols::from_version_bitmap(options.versions);
+    if !options.protocols.intersects(of_versions) {
+        let names: Vec<&str> =
+            Version::ALL.iter().filter(|v| options.versions >> v.byte() & 1 != 0).map(|v| v.name()).collect();
+        return Err(format!(
+            "None of the enabled OpenFlow versions ({}) supports any of the enabled flow formats ({}).  \
+             (Use -O to enable additional OpenFlow versions or -F to enable additional flow formats.)",
+            names.join(", "),
+            options.protocols
+        ));
+    }
+    options.protocols &= of_versions;
+    options.versions &= options.protocols.version_bitmap();
+    Ok(())
+}
+
+fn list() -> String {
+    OPTIONS
+        .iter()
+        .filter_map(|option| {
+            let argument = match option.takes {
+                Takes::Nothing => "",
+                Takes::Argument => "=ARG",
+                Takes::Perhaps => "[=ARG]",
+            };
+            Some(format!("--{}{argument}\n", option.long?))
+        })
+        .collect()
+}
+
+fn usage(program: &str) -> String {
+    format!("{program}: OpenFlow switch management utility\nusage: {program} [OPTIONS] COMMAND [ARG...]\n")
+}

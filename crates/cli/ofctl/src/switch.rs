@@ -1,0 +1,380 @@
+//! Commands about the switch itself, its ports, tables, groups and meters.
+
+use std::time::Instant;
+
+use base::OfPort;
+use fields::{PortNames, TableNames, parse_port};
+use ofp::*;
+
+use crate::vconn::Vconn;
+use crate::{Context, Done, Fatal, fatal};
+
+/// The names of a switch's ports and tables.
+#[derive(Default)]
+pub(crate) struct Maps {
+    ports: PortNames,
+    tables: TableNames,
+}
+
+impl Maps {
+    pub(crate) fn names(&self) -> Names<'_> {
+        Names { ports: Some(&self.ports), tables: Some(&self.tables) }
+    }
+}
+
+/// Every port of the switch, from whichever message of the version has them.
+fn ports(cx: &Context, target: &str) -> Result<Vec<PortDesc>, Fatal> {
+    let mut vconn = Vconn::open(cx, target)?;
+    if vconn.version < Version::Of13 {
+        let reply = vconn.transact(&Message::FeaturesRequest)?;
+        if let Ok(Decoded { message: Message::FeaturesReply(features), .. }) = decode(&reply, &vconn.decoding()) {
+            return Ok(features.ports);
+        }
+    }
+    let mut all = Vec::new();
+    let decoding = vconn.decoding();
+    vconn.each_reply(&Message::PortDescRequest(OfPort::ANY), |reply| {
+        if let Ok(Decoded { message: Message::PortDescReply(ports), .. }) = decode(reply, &decoding) {
+            all.extend(ports);
+        }
+    })?;
+    Ok(all)
+}
+
+fn fetch_maps(cx: &Context, target: &str) -> Result<Maps, Fatal> {
+    let mut maps = Maps::default();
+    for port in ports(cx, target)? {
+        maps.ports.insert(port.port.0, &port.name);
+    }
+    let mut vconn = Vconn::open(cx, target)?;
+    let decoding = vconn.decoding();
+    let request = if vconn.version >= Version::Of13 {
+        return Ok(maps);
+    } else {
+        Message::TableStatsRequest
+    };
+    vconn.each_reply(&request, |reply| {
+        if let Ok(Decoded { message: Message::TableStatsReply(all), .. }) = decode(reply, &decoding) {
+            for stats in all {
+                if let Some(features) = stats.features.filter(|f| !f.name.is_empty()) {
+                    maps.tables.insert(u32::from(stats.table), &features.name);
+                }
+            }
+        }
+    })?;
+    Ok(maps)
+}
+
+/// Names to understand in the input, if the options want them.
+pub(crate) fn maps_to_accept(cx: &Context, target: &str) -> Result<Maps, Fatal> {
+    if cx.options.accepts_names() { fetch_maps(cx, target) } else { Ok(Maps::default()) }
+}
+
+/// Names to put into the output, if the options want them.
+pub(crate) fn maps_to_show(cx: &Context, target: &str) -> Result<Option<Maps>, Fatal> {
+    if cx.options.shows_names() { fetch_maps(cx, target).map(Some) } else { Ok(None) }
+}
+
+fn dump(cx: &Context, message: &Message) -> Done {
+    let maps = maps_to_show(cx, cx.arg(1))?;
+    let names = maps.as_ref().map_or_else(Names::default, Maps::names);
+    Vconn::open(cx, cx.arg(1))?.dump(cx, message, names)
+}
+
+pub(crate) fn show(cx: &Context) -> Done {
+    let mut vconn = Vconn::open(cx, cx.arg(1))?;
+    let reply = vconn.transact(&Message::FeaturesRequest)?;
+    print!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 1));
+    let mut has_ports = vconn.version < Version::Of13;
+    if has_ports && reply.len() + 64 > usize::from(u16::MAX) {
+        has_ports = false;
+    }
+    if !has_ports {
+        vconn.dump(cx, &Message::PortDescRequest(OfPort::ANY), Names::default())?;
+    }
+    let reply = vconn.transact(&Message::GetConfigRequest)?;
+    print!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 1));
+    Ok(())
+}
+
+pub(crate) fn dump_desc(cx: &Context) -> Done {
+    dump(cx, &Message::DescRequest)
+}
+
+pub(crate) fn dump_tables(cx: &Context) -> Done {
+    dump(cx, &Message::TableStatsRequest)
+}
+
+pub(crate) fn dump_table_features(cx: &Context) -> Done {
+    let mut vconn = Vconn::open(cx, cx.arg(1))?;
+    if vconn.version < Version::Of13 {
+        return fatal!("dump-table-features needs OpenFlow 1.3 or later ('-O OpenFlow13')");
+    }
+    vconn.dump(cx, &Message::TableFeaturesRequest(Vec::new()), Names::default())
+}
+
+pub(crate) fn dump_table_desc(cx: &Context) -> Done {
+    let mut vconn = Vconn::open(cx, cx.arg(1))?;
+    if vconn.version < Version::Of14 {
+        return fatal!("dump-table-desc needs OpenFlow 1.4 or later ('-O OpenFlow14')");
+    }
+    vconn.dump(cx, &Message::TableDescRequest, Names::default())
+}
+
+fn port_of(cx: &Context, text: &str) -> Result<OfPort, Fatal> {
+    if let Some(port) = parse_port(text, None) {
+        return Ok(port);
+    }
+    let maps = maps_to_accept(cx, cx.arg(1))?;
+    match parse_port(text, maps.names().ports) {
+        Some(port) => Ok(port),
+        None => fatal!("{}: unknown port `{text}'", cx.arg(1)),
+    }
+}
+
+fn is_all(text: &str) -> bool {
+    text.is_empty() || text.eq_ignore_ascii_case("all")
+}
+
+pub(crate) fn queue_stats(cx: &Context) -> Done {
+    let port = if is_all(cx.arg(2)) { OfPort::ANY } else { port_of(cx, cx.arg(2))? };
+    let queue = if is_all(cx.arg(3)) { QUEUE_ALL } else { cx.arg(3).parse().unwrap_or(0) };
+    dump(cx, &Message::QueueStatsRequest { port, queue })
+}
+
+pub(crate) fn dump_ports(cx: &Context) -> Done {
+    let port = if cx.args.len() > 2 { port_of(cx, cx.arg(2))? } else { OfPort::ANY };
+    dump(cx, &Message::PortStatsRequest(port))
+}
+
+pub(crate) fn dump_ports_desc(cx: &Context) -> Done {
+    let port = if cx.args.len() > 2 { port_of(cx, cx.arg(2))? } else { OfPort::ANY };
+    dump(cx, &Message::PortDescRequest(port))
+}
+
+pub(crate) fn mod_port(cx: &Context) -> Done {
+    let wanted = cx.arg(2);
+    let number = fields::text::parse_u64(wanted).and_then(|n| u32::try_from(n).ok());
+    let found = ports(cx, cx.arg(1))?.into_iter().find(|port| match number {
+        Some(number) => port.port.0 == number,
+        None => port.name == wanted,
+    });
+    let Some(port) = found else {
+        return fatal!("{}: couldn't find port `{wanted}'", cx.arg(1));
+    };
+    let lower = cx.arg(3).to_ascii_lowercase();
+    let (command, not) = match lower.strip_prefix("no-").or_else(|| lower.strip_prefix("no")) {
+        Some(command) => (command, true),
+        None => (lower.as_str(), false),
+    };
+    let (bit, on) = match command {
+        "up" => (port_config::PORT_DOWN, false),
+        "down" => (port_config::PORT_DOWN, true),
+        "stp" => (port_config::NO_STP, false),
+        "receive" => (port_config::NO_RECV, false),
+        "receive-stp" => (port_config::NO_RECV_STP, false),
+        "flood" => (port_config::NO_FLOOD, false),
+        "forward" => (port_config::NO_FWD, false),
+        "packet-in" => (port_config::NO_PACKET_IN, false),
+        _ => return fatal!("unknown mod-port command '{}'", cx.arg(3)),
+    };
+    let change = PortMod {
+        port: port.port,
+        hw_addr: port.hw_addr,
+        config: if on != not { bit } else { 0 },
+        mask: bit,
+        advertise: 0,
+    };
+    Vconn::open(cx, cx.arg(1))?.must(cx, &Message::PortMod(change))
+}
+
+fn fetch_config(vconn: &mut Vconn) -> Result<SwitchConfig, Fatal> {
+    let reply = vconn.transact(&Message::GetConfigRequest)?;
+    match decode(&reply, &vconn.decoding()) {
+        Ok(Decoded { message: Message::GetConfigReply(config), .. }) => Ok(config),
+        _ => fatal!("{}: bad reply to config request", vconn.name),
+    }
+}
+
+pub(crate) fn set_miss_send_len(cx: &Context, vconn: &mut Vconn, len: u16) -> Done {
+    let config = SwitchConfig { miss_send_len: len, ..fetch_config(vconn)? };
+    vconn.must(cx, &Message::SetConfig(config))
+}
+
+pub(crate) fn get_frags(cx: &Context) -> Done {
+    let mut vconn = Vconn::open(cx, cx.arg(1))?;
+    println!("{}", fetch_config(&mut vconn)?.frag.name());
+    Ok(())
+}
+
+pub(crate) fn set_frags(cx: &Context) -> Done {
+    let Some(frag) = FragHandling::from_name(cx.arg(2)) else {
+        return fatal!("{}: unknown fragment handling mode", cx.arg(2));
+    };
+    let mut vconn = Vconn::open(cx, cx.arg(1))?;
+    let config = fetch_config(&mut vconn)?;
+    if config.frag == frag {
+        return Ok(());
+    }
+    vconn.must(cx, &Message::SetConfig(SwitchConfig { frag, ..config }))?;
+    if fetch_config(&mut vconn)?.frag != frag {
+        return fatal!(
+            "{}: setting fragment handling mode failed (this switch probably doesn't support mode \"{}\")",
+            cx.arg(1),
+            frag.name()
+        );
+    }
+    Ok(())
+}
+
+pub(crate) fn probe(cx: &Context) -> Done {
+    let reply = Vconn::open(cx, cx.arg(1))?.transact(&Message::EchoRequest(Vec::new()))?;
+    if reply.len() != 8 {
+        return fatal!("reply does not match request");
+    }
+    Ok(())
+}
+
+pub(crate) fn ping(cx: &Context) -> Done {
+    let payload = if cx.args.len() > 2 { cx.arg(2).parse::<i64>().unwrap_or(0) } else { 64 };
+    let payload = match usize::try_from(payload) {
+        Ok(payload) if payload <= 65527 => payload,
+        _ => return fatal!("payload must be between 0 and 65527 bytes"),
+    };
+    let mut vconn = Vconn::open(cx, cx.arg(1))?;
+    for round in 0..10u8 {
+        let bytes: Vec<u8> = (0..payload).map(|i| (i as u8).wrapping_mul(31) ^ round).collect();
+        let start = Instant::now();
+        let reply = vconn.transact(&Message::EchoRequest(bytes.clone()))?;
+        let elapsed = start.elapsed();
+        if !matches!(decode(&reply, &vconn.decoding()), Ok(Decoded { message: Message::EchoReply(back), .. }) if back == bytes) {
+            println!("Reply does not match request.  Request:");
+            println!("Reply:");
+            print!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 2));
+        }
+        println!(
+            "{} bytes from {}: xid={:08x} time={:.1} ms",
+            reply.len().saturating_sub(8),
+            cx.arg(1),
+            message_xid(&reply).unwrap_or(0),
+            elapsed.as_secs_f64() * 1000.0
+        );
+    }
+    Ok(())
+}
+
+fn group_of(cx: &Context) -> Result<u32, Fatal> {
+    match cx.arg(2) {
+        "" => Ok(GROUP_ALL),
+        text => match parse_group(text.strip_prefix("group_id=").unwrap_or(text)) {
+            Some(group) => Ok(group),
+            None => fatal!("unknown group id `{text}'"),
+        },
+    }
+}
+
+pub(crate) fn dump_groups(cx: &Context) -> Done {
+    dump(cx, &Message::GroupDescRequest(group_of(cx)?))
+}
+
+pub(crate) fn dump_group_stats(cx: &Context) -> Done {
+    dump(cx, &Message::GroupStatsRequest(group_of(cx)?))
+}
+
+pub(crate) fn dump_group_features(cx: &Context) -> Done {
+    dump(cx, &Message::GroupFeaturesRequest)
+}
+
+pub(crate) fn del_groups(cx: &Context) -> Done {
+    let change = GroupMod {
+        command: GroupCommand::Delete,
+        kind: GroupType::All,
+        group: group_of(cx)?,
+        command_bucket: bucket_id::ALL,
+        buckets: Vec::new(),
+        properties: GroupProperties::default(),
+    };
+    Vconn::open(cx, cx.arg(1))?.must(cx, &Message::GroupMod(change))
+}
+
+fn meter_of(cx: &Context) -> Result<u32, Fatal> {
+    let text = cx.arg(2);
+    match text.strip_prefix("meter=").unwrap_or(text) {
+        "" | "all" => Ok(meter_id::ALL),
+        "controller" => Ok(meter_id::CONTROLLER),
+        "slowpath" => Ok(meter_id::SLOWPATH),
+        number => match fields::text::parse_u64(number).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) {
+            Some(meter) => Ok(meter),
+            None => fatal!("invalid meter-id: {number}"),
+        },
+    }
+}
+
+/// Meters came with OpenFlow 1.3.
+fn open_for_meters(cx: &Context) -> Result<Vconn, Fatal> {
+    let vconn = Vconn::open(cx, cx.arg(1))?;
+    if vconn.version < Version::Of13 {
+        return fatal!("none of the usable flow formats (OXM) is among the allowed flow formats ({})", cx.options.protocols);
+    }
+    Ok(vconn)
+}
+
+pub(crate) fn dump_meters(cx: &Context) -> Done {
+    let meter = meter_of(cx)?;
+    open_for_meters(cx)?.dump(cx, &Message::MeterConfigRequest(meter), Names::default())
+}
+
+pub(crate) fn meter_stats(cx: &Context) -> Done {
+    let meter = meter_of(cx)?;
+    open_for_meters(cx)?.dump(cx, &Message::MeterStatsRequest(meter), Names::default())
+}
+
+pub(crate) fn meter_features(cx: &Context) -> Done {
+    open_for_meters(cx)?.dump(cx, &Message::MeterFeaturesRequest, Names::default())
+}
+
+pub(crate) fn del_meters(cx: &Context) -> Done {
+    let config = MeterConfig { meter: meter_of(cx)?, flags: 0, bands: Vec::new() };
+    open_for_meters(cx)?.must(cx, &Message::MeterMod(MeterMod { command: MeterCommand::Delete, config }))
+}
+
+pub(crate) fn dump_tlv_map(cx: &Context) -> Done {
+    let mut vconn = Vconn::open(cx, cx.arg(1))?;
+    let reply = vconn.transact(&Message::TlvTableRequest)?;
+    print!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 1));
+    Ok(())
+}
+
+pub(crate) fn ct_flush_zone(cx: &Context) -> Done {
+    let Ok(zone) = cx.arg(2).parse::<u16>() else {
+        return fatal!("Invalid zone `{}'", cx.arg(2));
+    };
+    Vconn::open(cx, cx.arg(1))?.must(cx, &Message::CtFlushZone(zone))
+}
+
+pub(crate) fn packet_out(cx: &Context) -> Done {
+    let maps = maps_to_accept(cx, cx.arg(1))?;
+    // Five words or more are the old form: port, actions, packets.
+    if cx.args.len() > 4 {
+        let (actions, usable) = parse_actions(cx.arg(3), maps.names())?;
+        let port = port_of(cx, cx.arg(2))?;
+        let mut vconn = crate::flows::open_for_flow_mods(cx, cx.arg(1), usable)?;
+        for text in &cx.args[4..] {
+            let packet = match hex_bytes(text) {
+                Some((packet, "")) if packet.len() >= 14 => packet,
+                Some((_, "")) => return fatal!("Packet data too short for Ethernet"),
+                _ => return fatal!("Trailing garbage in packet data"),
+            };
+            let mut metadata = fields::Match::default();
+            metadata.set_in_port(port);
+            let message = PacketOut { packet, buffer_id: NO_BUFFER, metadata, actions: actions.clone() };
+            vconn.must(cx, &Message::PacketOut(message))?;
+        }
+        return Ok(());
+    }
+    if cx.args.len() != 3 {
+        return fatal!("Too few arguments");
+    }
+    let (message, usable) = parse_packet_out(cx.arg(2), maps.names())?;
+    crate::flows::open_for_flow_mods(cx, cx.arg(1), usable)?.must(cx, &Message::PacketOut(message))
+}

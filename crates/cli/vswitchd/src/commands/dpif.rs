@@ -1,0 +1,202 @@
+//! The datapath and its flows: `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*`.
+
+use std::fmt::Write;
+
+use base::DpPort;
+use dp::{Datapath, Flow};
+use rpc::unixctl::Registry;
+
+use super::bridge_named;
+use crate::switchd::State;
+
+pub(super) fn register(registry: &mut Registry<State>) {
+    registry.add("dpif/show", "", 0, 0, |state, _| Ok(show(state)));
+    registry.add("dpif/dump-dps", "", 0, 0, |state, _| Ok(format!("{}\n", datapath_name(state))));
+    registry.add("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, usize::MAX, dump_bridge_flows);
+    registry.add(
+        "dpctl/dump-flows",
+        "[--names] [--no-names] [dp] [filter=...] [type=...]",
+        0,
+        usize::MAX,
+        dump_flows,
+    );
+    registry.add("dpctl/show", "[dp...]", 0, usize::MAX, |state, _| Ok(dpctl_show(state)));
+    registry.add("dpctl/dump-dps", "", 0, 0, |state, _| Ok(format!("{}\n", datapath_name(state))));
+    registry.add("dpctl/del-flows", "[dp]", 0, 1, |state, _| {
+        state.flows.purge();
+        Ok(String::new())
+    });
+    registry.add("upcall/show", "", 0, 0, |state, _| Ok(upcall_show(state)));
+    registry.add("upcall/set-flow-limit", "flow-limit-number", 1, 1, |state, args| {
+        let limit = args[0].parse().map_err(|_| format!("{}: not a number", args[0]))?;
+        state.flows.set_limits(limit, flowsync::DEFAULT_MAX_IDLE);
+        Ok(format!("set flow_limit to {limit}\n"))
+    });
+    registry.add("revalidator/wait", "", 0, 0, |state, _| {
+        state.flows.wait_round();
+        Ok(String::new())
+    });
+    registry.add("revalidator/purge", "", 0, 0, |state, _| {
+        state.flows.purge();
+        Ok(String::new())
+    });
+}
+
+/// `netdev@ovs-netdev`.
+pub(super) fn datapath_name(state: &State) -> String {
+    format!("{}@{}", state.datapath.kind(), state.datapath.name())
+}
+
+fn show(state: &State) -> String {
+    let stats = state.datapath.stats();
+    let mut out = format!("{}: hit:{} missed:{}\n", datapath_name(state), stats.hits, stats.missed);
+    let switch = state.switch.read();
+    let mut bridges: Vec<&ofproto::Bridge> = switch.bridges().collect();
+    bridges.sort_by_key(|bridge| bridge.name());
+    for bridge in bridges {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  {}:", bridge.name());
+        let mut ports: Vec<&ofproto::PortEntry> = bridge.port_entries().collect();
+        ports.sort_by_key(|entry| entry.port.name.clone());
+        for entry in ports {
+            let number = entry.port.number.to_u16().map_or(entry.port.number.0, u32::from);
+            let datapath = entry.port.datapath.map_or_else(|| "none:".to_owned(), |port| format!("{port}:"));
+            let kind = match (entry.port.datapath, &entry.peer_name) {
+                (Some(port), _) => state.datapath.port(port).map(|info| info.kind).unwrap_or_default(),
+                (None, Some(peer)) => format!("patch: peer={peer}"),
+                (None, None) => "patch".to_owned(),
+            };
+            let _ = writeln!(out, "    {} {number}/{datapath} ({})", entry.port.name, shown_kind(&kind));
+        }
+    }
+    out
+}
+
+/// The kind of a device as operators know it: an internal port of a userspace datapath is a tap.
+fn shown_kind(kind: &str) -> &str {
+    match kind {
+        "" => "system",
+        "internal" => "tap",
+        "dummy-internal" => "dummy-internal",
+        other => other,
+    }
+}
+
+fn dpctl_show(state: &State) -> String {
+    let stats = state.datapath.stats();
+    let mut out = format!(
+        "{}:\n  lookups: hit:{} missed:{} lost:{}\n  flows: {}\n",
+        datapath_name(state),
+        stats.hits,
+        stats.missed,
+        stats.lost,
+        stats.flows
+    );
+    for info in state.datapath.ports() {
+        let kind = shown_kind(&info.kind);
+        let shown = if kind == "system" { String::new() } else { format!(" ({kind})") };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  port {}: {}{shown}", info.number, info.name);
+    }
+    out
+}
+
+fn upcall_show(state: &State) -> String {
+    let count = state.flows.flow_count();
+    format!(
+        "{}:\n  flows         : (current {count}) (avg {count}) (max {count}) (limit {})\n  dump duration : 1ms\n  ufid enabled : true\n\n  1: (keys {count})\n",
+        datapath_name(state),
+        state.flows.flow_limit()
+    )
+}
+
+/// How flows are to be shown.
+#[derive(Clone, Copy)]
+struct Style {
+    verbose: bool,
+    names: bool,
+}
+
+impl Style {
+    /// From options; what is not one is returned.
+    fn parse(args: &[String]) -> Result<(Style, Vec<&str>), String> {
+        let (mut verbose, mut names, mut rest) = (false, None, Vec::new());
+        for arg in args {
+            match arg.as_str() {
+                "-m" | "--more" => verbose = true,
+                "--names" => names = Some(true),
+                "--no-names" => names = Some(false),
+                option if option.starts_with('-') => return Err(format!("{option}: unknown option")),
+                other => rest.push(other),
+            }
+        }
+        Ok((Style { verbose, names: names.unwrap_or(verbose) }, rest))
+    }
+}
+
+fn dump_bridge_flows(state: &mut State, args: &[String]) -> Result<String, String> {
+    let (style, rest) = Style::parse(args)?;
+    let bridge = {
+        let switch = state.switch.read();
+        bridge_named(&switch, rest.last().copied().unwrap_or_default())?.id()
+    };
+    Ok(format_flows(state, style, |state, flow| {
+        use pipeline::Network;
+        let owner = state.switch.read().ingress(DpPort(flow.key.in_port()));
+        owner.is_some_and(|(id, _)| id == bridge)
+    }))
+}
+
+fn dump_flows(state: &mut State, args: &[String]) -> Result<String, String> {
+    let (style, rest) = Style::parse(args)?;
+    let name = datapath_name(state);
+    for word in rest {
+        if !word.contains('=') && word != name && word != state.datapath.name() {
+            return Err(format!("opening datapath {word} failed (No such device)"));
+        }
+    }
+    Ok(format_flows(state, style, |_, _| true))
+}
+
+fn format_flows(state: &State, style: Style, wanted: impl Fn(&State, &Flow) -> bool) -> String {
+    let names = style.names.then(|| {
+        let mut names = dp::text::PortNames::new();
+        for info in state.datapath.ports() {
+            names.insert(info.number, &info.name);
+        }
+        names
+    });
+    let now = state.clock.now();
+    let mut flows = Vec::new();
+    state.datapath.flow_dump(&mut |flow| flows.push(flow));
+    let mut out = String::new();
+    for flow in flows.iter().filter(|flow| wanted(state, flow)) {
+        if style.verbose {
+            out.push_str(&format!("{}, ", flow.ufid));
+        }
+        out.push_str(&dp::text::format_key(&flow.key, Some(&flow.mask), style.verbose, names.as_ref()));
+        out.push_str(&format!(", packets:{}, bytes:{}, used:", flow.stats.packets, flow.stats.bytes));
+        match flow.stats.used {
+            Some(used) => out.push_str(&format!("{:.3}s", (now - used).as_secs_f64())),
+            None => out.push_str("never"),
+        }
+        if flow.stats.tcp_flags != 0 {
+            out.push_str(&format!(", flags:{}", format_tcp_flags(flow.stats.tcp_flags)));
+        }
+        out.push_str(", actions:");
+        out.push_str(&dp::text::format_actions(&flow.actions, names.as_ref()));
+        out.push('\n');
+    }
+    out
+}
+
+/// TCP flags by their letters, as tcpdump writes them; bits without a letter as a number.
+fn format_tcp_flags(flags: u16) -> String {
+    const LETTERS: [char; 8] = ['F', 'S', 'R', 'P', '.', 'U', 'E', 'C'];
+    let letters = LETTERS.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 != 0);
+    let mut text: String = letters.map(|(_, letter)| letter).collect();
+    if flags & 0xff00 != 0 {
+        text.push_str(&format!("[{:x}]", flags & 0xff00));
+    }
+    text
+}

@@ -1,0 +1,53 @@
+//! The commands of the control socket (`ovs-appctl`).
+
+mod dpif;
+mod dummy;
+mod fdb;
+mod time;
+mod trace;
+
+use rpc::unixctl::Registry;
+
+use crate::options::PROGRAM;
+use crate::switchd::State;
+
+/// All commands.
+pub(crate) fn registry() -> Registry<State> {
+    let mut registry = Registry::new(&rpc::version_text(PROGRAM));
+    for command in base::vlog::COMMANDS {
+        let run = command.run;
+        registry
+            .add(command.name, command.usage, command.min_args, command.max_args, move |_, args| run(args));
+    }
+    registry.add("coverage/show", "", 0, 0, |state: &mut State, _| Ok(state.coverage.show()));
+    registry.add("coverage/read-counter", "counter", 1, 1, |_, args| base::coverage::read(&args[0]));
+    registry.add("exit", "[--cleanup]", 0, 1, |state, args| exit(state, args));
+    registry.add("ofproto/list", "", 0, 0, |state, _| {
+        let switch = state.switch.read();
+        let mut names: Vec<&str> = switch.bridges().map(|bridge| bridge.name()).collect();
+        names.sort_unstable();
+        Ok(names.iter().map(|name| format!("{name}\n")).collect())
+    });
+    fdb::register(&mut registry);
+    dpif::register(&mut registry);
+    trace::register(&mut registry);
+    time::register(&mut registry);
+    dummy::register(&mut registry);
+    registry
+}
+
+fn exit(state: &mut State, args: &[String]) -> Result<String, String> {
+    match args.first().map(String::as_str) {
+        // What the switch made goes with the process; there is nothing left to clean up.
+        None | Some("--cleanup") => {
+            state.exit_asked = true;
+            Ok(String::new())
+        }
+        Some(other) => Err(format!("{other}: the only option is --cleanup")),
+    }
+}
+
+/// The bridge of this name, or the refusal.
+fn bridge_named<'a>(switch: &'a ofproto::Switch, name: &str) -> Result<&'a ofproto::Bridge, String> {
+    switch.named(name).ok_or_else(|| "no such bridge".to_owned())
+}

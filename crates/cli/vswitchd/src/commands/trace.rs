@@ -1,0 +1,220 @@
+//! Why a packet goes where it goes: `ofproto/trace`.
+
+use base::{DpPort, OfPort};
+use fields::{Field, Match, PortNames};
+use flow::{FlowKey, FlowMask, Metadata, slot};
+use ofproto::{Bridge, Switch};
+use pipeline::{BridgeId, Network, Request, Start};
+use rpc::unixctl::Registry;
+
+use super::dpif::datapath_name;
+use crate::switchd::State;
+
+pub(super) fn register(registry: &mut Registry<State>) {
+    registry.add(
+        "ofproto/trace",
+        "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]",
+        1,
+        usize::MAX,
+        |state, args| run(state, args, None),
+    );
+    registry.add(
+        "ofproto/trace-packet-out",
+        "[-consistent] {[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet] actions",
+        2,
+        usize::MAX,
+        |state, args| {
+            let (actions, args) = args.split_last().ok_or("Syntax error")?;
+            let words: Vec<String> =
+                args.iter().filter(|arg| !arg.ends_with("-consistent")).cloned().collect();
+            run(state, &words, Some(actions))
+        },
+    );
+}
+
+/// What is to be traced.
+struct Subject {
+    bridge: BridgeId,
+    /// `in_port` is an OpenFlow port.
+    key: FlowKey,
+    names: bool,
+}
+
+/// The command line, taken apart.
+#[derive(Default)]
+struct Words<'a> {
+    generate: bool,
+    names: bool,
+    words: Vec<&'a str>,
+}
+
+fn split(args: &[String]) -> Result<Words<'_>, String> {
+    let mut found = Words::default();
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        match arg.as_str() {
+            "-generate" | "--generate" => found.generate = true,
+            "-names" | "--names" => found.names = true,
+            "-consistent" | "--consistent" => {}
+            "--l7" | "--l7-len" | "--ct-next" => {
+                rest.next().ok_or_else(|| format!("Missing argument for option {arg}"))?;
+            }
+            option if option.starts_with('-') => return Err(format!("{option}: unknown option")),
+            _ if found.words.len() == 3 => return Err("too many arguments".to_owned()),
+            word => found.words.push(word),
+        }
+    }
+    Ok(found)
+}
+
+fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, String> {
+    let mut found = split(args)?;
+    let mut packet = None;
+    if !found.generate && found.words.len() > 1 {
+        let last = found.words.last().copied().unwrap_or_default();
+        match from_hex(last) {
+            Some(bytes) => {
+                packet = Some(bytes);
+                found.words.pop();
+            }
+            None if found.words.len() > 2 => return Err("Trailing garbage in packet data".to_owned()),
+            None => {}
+        }
+    }
+    let flow_text = found.words.last().copied().unwrap_or_default();
+    let first = found.words.first().copied().unwrap_or_default();
+    let mut subject = match dp::text::parse_key(flow_text, Some(&datapath_names(state))) {
+        Ok((key, _)) if found.words.len() == 1 || names_datapath(state, first) => {
+            let port = DpPort(key.in_port());
+            let (bridge, number) =
+                switch.ingress(port).ok_or_else(|| format!("no OpenFlow port for datapath port {port}"))?;
+            let mut key = key;
+            key.set_in_port(number.0);
+            Subject { bridge, key, names: found.names }
+        }
+        Ok(_) => return Err("Cannot find the datapath".to_owned()),
+        Err(error) if found.words.len() != 2 => {
+            return Err(format!("{error} (or the bridge name was omitted)"));
+        }
+        Err(_) => {
+            let bridge = switch.named(first).ok_or_else(|| format!("{first}: unknown bridge"))?;
+            let names = bridge.port_names();
+            let (exact, _) = Match::parse(flow_text, Some(&names))
+                .map_err(|e| format!("Bad openflow flow syntax: {e}"))?;
+            Subject { bridge: bridge.id(), key: exact.key, names: found.names }
+        }
+    };
+    if found.generate {
+        packet = Some(flow::compose(&subject.key, None));
+    }
+    if let Some(bytes) = &packet {
+        subject.key = flow::extract::extract(&Metadata::from_key(&subject.key), bytes, flow::MAX_VLANS);
+    }
+    Ok(subject)
+}
+
+fn names_datapath(state: &State, word: &str) -> bool {
+    use dp::Datapath;
+    word == datapath_name(state) || word == state.datapath.name() || word == state.datapath.kind()
+}
+
+fn datapath_names(state: &State) -> dp::text::PortNames {
+    use dp::Datapath;
+    let mut names = dp::text::PortNames::new();
+    for info in state.datapath.ports() {
+        names.insert(info.number, &info.name);
+    }
+    names
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u32> =
+        text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16)).collect::<Option<_>>()?;
+    let pairs = digits.chunks_exact(2);
+    (pairs.remainder().is_empty() && digits.len() >= 28)
+        .then(|| pairs.map(|p| (p[0] << 4 | p[1]) as u8).collect())
+}
+
+fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<String, String> {
+    let switch = state.switch.read();
+    let subject = parse(state, &switch, args)?;
+    let bridge = switch.get(subject.bridge).ok_or("Cannot find the bridge")?;
+    let parsed = match actions {
+        None => None,
+        Some(text) => {
+            let names = ofp::Names::default();
+            let (list, _) = ofp::parse_actions(text, names).map_err(|e| e.to_string())?;
+            Some(list)
+        }
+    };
+    let start = parsed.as_deref().map_or(Start::Lookup, Start::Actions);
+    Ok(report(state, &switch, bridge, &subject, start))
+}
+
+fn report(state: &State, switch: &Switch, bridge: &Bridge, subject: &Subject, start: Start<'_>) -> String {
+    let names = subject.names.then(|| bridge.port_names());
+    let is_packet_out = matches!(start, Start::Actions(_));
+    let request = Request { bridge: subject.bridge, key: &subject.key, start, is_packet_out, trace: true };
+    let translation = pipeline::translate(switch, &request);
+    let mut initial = subject.key.clone();
+    initial.set_actset_output(OfPort::UNSET.0);
+
+    let mut out = format!("Flow: {}\n", describe(&initial, names.as_ref()));
+    out.push_str(&pipeline::trace::format(&translation.trace));
+    let unchanged = translation.final_key == initial;
+    let last =
+        if unchanged { "unchanged".to_owned() } else { describe(&translation.final_key, names.as_ref()) };
+    out.push_str(&format!("\nFinal flow: {last}\n"));
+    let mut megaflow = String::new();
+    Match::new(&subject.key, translation.mask.clone()).format(&mut megaflow, names.as_ref(), 0x8000);
+    let datapath_names = subject.names.then(|| datapath_names(state));
+    let actions = dp::text::format_actions(&translation.actions, datapath_names.as_ref());
+    out.push_str(&format!("Megaflow: {megaflow}\nDatapath actions: {actions}"));
+    if let Some(error) = translation.error {
+        out.push_str(&format!("\nTranslation failed ({error}), packet is dropped.\n"));
+    } else if !translation.slow.is_empty() {
+        out.push_str(&explain_slow(translation.slow));
+    }
+    out
+}
+
+/// Why a flow cannot be cached.
+fn explain_slow(slow: dp::SlowPath) -> String {
+    const REASONS: [&str; 7] = [
+        "Consists of CFM packets.",
+        "Consists of BFD packets.",
+        "Consists of LACP packets.",
+        "Consists of STP packets.",
+        "Consists of LLDP packets.",
+        "Uses action(s) not supported by datapath.",
+        "Datapath can't match specifically enough.",
+    ];
+    let mut out = String::from("\nThis flow is handled by the userspace slow path because it:");
+    for (bit, reason) in REASONS.iter().enumerate() {
+        if slow.0 >> bit & 1 != 0 {
+            out.push_str(&format!("\n  - {reason}"));
+        }
+    }
+    out
+}
+
+/// A packet as the match of exactly it; metadata that is zero is left out.
+fn describe(key: &FlowKey, names: Option<&PortNames>) -> String {
+    let mut mask = FlowMask::new();
+    mask.add_all(slot::PACKET_TYPE);
+    for field in Field::all() {
+        let is_metadata = field.info().prereq == fields::Prereq::None;
+        if is_metadata && field.read(key) == 0 || field == Field::ActsetOutput {
+            continue;
+        }
+        if field.info().prereq.met_by(key, None) {
+            field.add_to_mask(&mut mask);
+        }
+    }
+    for always in [slot::DL_SRC, slot::DL_DST, slot::DL_TYPE, slot::VLAN0_TCI] {
+        mask.add_all(always);
+    }
+    let mut out = String::new();
+    Match::new(key, mask).format(&mut out, names, 0x8000);
+    out
+}

@@ -1,0 +1,71 @@
+//! `ovs-vswitchd`: the switch daemon.
+//!
+//! One thread runs everything but forwarding: it follows the database,
+//! serves OpenFlow connections and control commands, and keeps time. Workers
+//! forward (`dp-user`), a revalidator keeps their flows true (`flowsync`).
+//!
+//! [`ovs_vswitchd`] is the program; [`Switchd`] is its main loop, which
+//! `ovs up` runs beside a database in one process.
+
+mod commands;
+mod options;
+mod sink;
+mod switchd;
+
+use std::process::ExitCode;
+
+pub use options::Options;
+pub use switchd::{Exit, Switchd};
+
+use options::{PROGRAM, Stop};
+
+/// The program. `args` are the words after its name.
+pub fn ovs_vswitchd(args: Vec<String>) -> ExitCode {
+    base::vlog::init(PROGRAM);
+    let options = match options::parse(args) {
+        Ok(options) => options,
+        Err(Stop::Print(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(Stop::Fail(text)) => {
+            eprintln!("{text}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            log::error!(target: "vswitchd", "{text}");
+            eprintln!("{PROGRAM}: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: Options) -> Result<(), String> {
+    let mut daemon = rpc::daemon::start(options.daemon.clone()).map_err(|e| e.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| rpc::error_text(&e))?;
+    let local = tokio::task::LocalSet::new();
+    let exit = local.block_on(&runtime, async {
+        let mut signals = rpc::daemon::Signals::new().map_err(|e| rpc::error_text(&e))?;
+        let mut switchd = Switchd::new(&options).await?;
+        daemon.complete().map_err(|e| e.to_string())?;
+        let exit = tokio::select! {
+            exit = switchd.run() => exit,
+            signal = signals.next() => Exit::Signal(signal),
+        };
+        switchd.shut_down().await;
+        Ok::<Exit, String>(exit)
+    })?;
+    drop(local);
+    drop(runtime);
+    drop(daemon);
+    match exit {
+        Exit::Asked => Ok(()),
+        Exit::Signal(signal) => signal.die(),
+    }
+}

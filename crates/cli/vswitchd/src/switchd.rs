@@ -1,0 +1,362 @@
+//! The main loop: the one place where the control thread waits.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use base::coverage::{History, SAMPLE_INTERVAL};
+use base::{Clock, Timestamp};
+use bridge::{Dummies, Extent, FailMode, Identity, Notice, Running};
+use controller::{ControllerSpec, Manager};
+use dp::Datapath;
+use dp_user::DpUser;
+use flowsync::FlowSync;
+use ofproto::SharedSwitch;
+use replica::{Outcome, Replica, Subscription};
+use rpc::unixctl;
+use tokio::sync::mpsc;
+
+use crate::options::{Options, PROGRAM};
+use crate::sink::{Handed, handover};
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub enum Exit {
+    /// Somebody said `exit`.
+    Asked,
+    Signal(rpc::daemon::Termination),
+}
+
+/// The lock in the database that says who the switch is.
+const LOCK: &str = "ovs_vswitchd";
+
+/// How often timers are looked at. Everything that must be quicker has an event of its own.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often counters are written to the database unless `other_config:stats-update-interval` says otherwise.
+const STATISTICS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How soon again an interface that could not be opened is tried.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The switch daemon.
+pub struct Switchd {
+    pub(crate) state: State,
+    control: unixctl::Server,
+    commands: unixctl::Registry<State>,
+    handed: mpsc::Receiver<Handed>,
+    revalidator: Option<JoinHandle<()>>,
+}
+
+/// All state of the control thread: what commands work on.
+pub(crate) struct State {
+    pub clock: Clock,
+    pub switch: Arc<SharedSwitch>,
+    pub datapath: Arc<DpUser>,
+    pub flows: Arc<FlowSync>,
+    pub running: Running,
+    pub manager: Manager,
+    pub replica: Replica,
+    pub coverage: History,
+    pub exit_asked: bool,
+    identity: Identity,
+    /// The configuration has to be looked at.
+    is_stale: bool,
+    owns_lock: bool,
+    /// The `next_cfg` that is in force.
+    applied: i64,
+    /// The transaction about status that is under way.
+    writing: Option<replica::TransactionId>,
+    timers: Timers,
+}
+
+/// When things were done last.
+#[derive(Debug, Default)]
+struct Timers {
+    statistics: Timestamp,
+    retry: Timestamp,
+    coverage: Timestamp,
+    port_epoch: u64,
+}
+
+impl Switchd {
+    pub async fn new(options: &Options) -> Result<Switchd, String> {
+        let clock = Clock::new();
+        let dummy = options.dummies != Dummies::None;
+        let overridden = matches!(options.dummies, Dummies::Override | Dummies::System);
+        let config = dp_user::Config {
+            name: if overridden { "ovs-dummy" } else { "ovs-netdev" }.to_owned(),
+            is_dummy: overridden,
+            workers: if overridden { 0 } else { 1 },
+            ..dp_user::Config::default()
+        };
+        let datapath = DpUser::new(config, clock.clone()).map_err(|e| rpc::error_text(&e))?;
+        let datapath = Arc::new(datapath);
+        let switch = Arc::new(SharedSwitch::default());
+        let (sink, handed) = handover();
+        let door: Arc<dyn Datapath> = Arc::clone(&datapath) as Arc<dyn Datapath>;
+        let flows = FlowSync::new(
+            Arc::clone(&switch) as Arc<dyn pipeline::SharedNetwork>,
+            Arc::clone(&door),
+            Arc::new(sink),
+            clock.clone(),
+        );
+        let running = Running::new(
+            Arc::clone(&switch),
+            Arc::clone(&door),
+            Arc::clone(&flows),
+            clock.clone(),
+            options.dummies,
+        );
+        let manager = Manager::new(Arc::clone(&switch), Arc::clone(&flows), door, clock.clone());
+        let mut replica = Replica::open(
+            &options.remotes,
+            "Open_vSwitch",
+            watched(),
+            true,
+            rpc::Tls::default(),
+            clock.clone(),
+        );
+        replica.set_lock(Some(LOCK));
+        let control = unixctl::Server::new(options.unixctl.as_deref(), PROGRAM)
+            .await
+            .map_err(|e| format!("could not initialize control socket ({})", rpc::error_text(&e)))?;
+        let revalidator = {
+            let flows = Arc::clone(&flows);
+            std::thread::Builder::new()
+                .name("revalidator".to_owned())
+                .spawn(move || flows.run())
+                .map_err(|e| rpc::error_text(&e))?
+        };
+        let state = State {
+            clock,
+            switch,
+            datapath,
+            flows,
+            running,
+            manager,
+            replica,
+            coverage: History::default(),
+            exit_asked: false,
+            identity: identity(dummy),
+            is_stale: true,
+            owns_lock: false,
+            applied: 0,
+            writing: None,
+            timers: Timers::default(),
+        };
+        log::info!(target: "bridge", "{}", rpc::version_text(PROGRAM));
+        let commands = crate::commands::registry();
+        Ok(Switchd { state, control, commands, handed, revalidator: Some(revalidator) })
+    }
+
+    /// Runs until somebody says `exit`.
+    pub async fn run(&mut self) -> Exit {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = self.state.replica.next() => self.state.database_event(event),
+                event = self.state.manager.next_event() => self.state.manager.handle(event),
+                request = self.control.next() => self.commands.dispatch(&mut self.state, request),
+                Some(handed) = self.handed.recv() => self.state.take_handed(handed),
+                _ = tick.tick() => self.state.tick(),
+            }
+            self.state.settle().await;
+            if self.state.exit_asked {
+                self.control.flush().await;
+                return Exit::Asked;
+            }
+        }
+    }
+
+    /// Stops forwarding, so that devices are left as they were found.
+    pub async fn shut_down(&mut self) {
+        self.control.flush().await;
+        self.state.flows.end();
+        if let Some(thread) = self.revalidator.take() {
+            // A revalidator that panicked has been reported where it did.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl State {
+    fn database_event(&mut self, event: replica::Event) {
+        match event {
+            replica::Event::Updated => self.is_stale = true,
+            replica::Event::Lock(owned) => {
+                if !owned && self.owns_lock {
+                    log::error!(
+                        target: "bridge",
+                        "another ovs-vswitchd process is running, disabling this process until it goes away"
+                    );
+                }
+                self.owns_lock = owned;
+                self.is_stale = true;
+            }
+            replica::Event::NoDatabase(reason) => {
+                log::error!(target: "ovsdb_cs", "the server does not have the database: {reason}");
+            }
+            replica::Event::Committed(id, outcome) if Some(id) == self.writing => {
+                self.writing = None;
+                match outcome {
+                    Outcome::Success { .. } | Outcome::Unchanged => {}
+                    Outcome::TryAgain | Outcome::NotLocked => self.is_stale = true,
+                    Outcome::Error(reason) => {
+                        log::warn!(target: "bridge", "status could not be written: {reason}");
+                    }
+                }
+            }
+            replica::Event::Committed(..)
+            | replica::Event::Connected
+            | replica::Event::Disconnected
+            | replica::Event::Ended(_) => {}
+        }
+    }
+
+    fn take_handed(&mut self, handed: Handed) {
+        match handed {
+            Handed::PacketIn(packet) => self.manager.send_packet_in(&packet),
+            Handed::Sample(_) => {}
+        }
+    }
+
+    /// Timers.
+    pub(crate) fn tick(&mut self) {
+        let now = self.clock.now();
+        self.datapath.poll_dummies();
+        self.manager.expire_rules();
+        self.manager.run_fail_open();
+        for bridge in self.switch.read().bridges() {
+            if bridge.macs().expire(now) {
+                bridge.changed();
+            }
+        }
+        self.flows.tick();
+        self.watch_ports(now);
+        if now - self.timers.coverage >= SAMPLE_INTERVAL {
+            self.timers.coverage = now;
+            self.coverage.sample(now);
+            self.switch.read().sweep_frozen();
+        }
+        if now - self.timers.statistics >= STATISTICS_INTERVAL {
+            self.timers.statistics = now;
+            self.write_status(Extent::Counters);
+        }
+    }
+
+    /// Devices that changed, went, or may have come.
+    fn watch_ports(&mut self, now: Timestamp) {
+        let epoch = self.datapath.port_epoch();
+        let moved = epoch != self.timers.port_epoch;
+        if !moved && now - self.timers.retry < RETRY_INTERVAL {
+            return;
+        }
+        self.timers.port_epoch = epoch;
+        self.timers.retry = now;
+        if self.running.refresh_ports() {
+            self.running.drop_vanished();
+            self.is_stale = true;
+        }
+        if moved {
+            self.write_status(Extent::State);
+        }
+    }
+
+    /// Brings into force what has changed since the last event.
+    pub(crate) async fn settle(&mut self) {
+        if self.is_stale && self.owns_lock && self.replica.is_live() {
+            self.is_stale = false;
+            self.reconfigure().await;
+        }
+        for notice in self.running.take_notices() {
+            match notice {
+                Notice::PortStatus { bridge, status } => self.manager.tell_port_status(bridge, &status),
+                Notice::BridgeRemoved(bridge) => self.manager.remove_bridge(bridge),
+            }
+        }
+        self.flows.tick();
+    }
+
+    async fn reconfigure(&mut self) {
+        let changes = self.replica.take_changes();
+        let Some(desired) = bridge::desire(self.replica.tables()) else { return };
+        log::debug!(target: "bridge", "{} rows changed", changes.len());
+        self.running.apply(&desired);
+        for config in &desired.bridges {
+            let Some(bridge) = self.running.bridges().get(&config.name) else { continue };
+            let (id, datapath_id) = (bridge.id, bridge.datapath_id);
+            let controllers: Vec<ControllerSpec> = config
+                .controllers
+                .iter()
+                .map(|controller| ControllerSpec {
+                    target: controller.target.clone(),
+                    max_backoff: controller.max_backoff,
+                    probe: controller.inactivity_probe,
+                })
+                .collect();
+            let settings = controller::BridgeSettings {
+                name: config.name.clone(),
+                datapath_id,
+                dp_desc: config.dp_desc.clone(),
+                versions: config.versions.clone(),
+                is_secure: config.fail_mode == FailMode::Secure,
+                controllers,
+            };
+            self.manager.configure(id, settings).await;
+        }
+        let root = schema::open_vswitch::NAME_OF_TABLE;
+        let wanted = self
+            .replica
+            .tables()
+            .rows(root)
+            .next()
+            .and_then(|row| row.integer(schema::open_vswitch::NEXT_CFG));
+        self.applied = wanted.unwrap_or(0);
+        self.write_status(Extent::State);
+    }
+
+    /// Writes the status columns that differ, unless an earlier write is still under way.
+    fn write_status(&mut self, extent: Extent) {
+        if self.writing.is_some() || !self.owns_lock || !self.replica.is_live() {
+            return;
+        }
+        let transaction = bridge::status(
+            self.replica.tables(),
+            &self.running,
+            &self.manager,
+            &self.identity,
+            Some(self.applied),
+            extent,
+        );
+        if !transaction.is_empty() {
+            self.writing = Some(self.replica.commit(transaction));
+        }
+    }
+}
+
+fn identity(dummy: bool) -> Identity {
+    let mut datapath_types: Vec<String> = bridge::DATAPATH_TYPES.iter().map(|t| (*t).to_owned()).collect();
+    let mut interface_types: Vec<String> = bridge::INTERFACE_TYPES.iter().map(|t| (*t).to_owned()).collect();
+    if dummy {
+        datapath_types.push("dummy".to_owned());
+        interface_types.extend(["dummy", "dummy-internal", "dummy-pmd"].map(str::to_owned));
+    }
+    Identity { datapath_types, interface_types }
+}
+
+/// The tables that the switch follows, all columns of each.
+fn watched() -> Subscription {
+    use schema::{bridge, controller, interface, open_vswitch, port, sflow};
+    let tables = [
+        open_vswitch::NAME_OF_TABLE,
+        bridge::NAME_OF_TABLE,
+        port::NAME_OF_TABLE,
+        interface::NAME_OF_TABLE,
+        controller::NAME_OF_TABLE,
+        sflow::NAME_OF_TABLE,
+    ];
+    let tables = tables.map(|table| (table.to_owned(), None)).into();
+    Subscription { tables: Some(tables), ..Subscription::default() }
+}

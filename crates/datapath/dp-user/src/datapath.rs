@@ -1,0 +1,357 @@
+//! The datapath as others see it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::thread::JoinHandle;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use base::{Clock, DpPort, MacAddr, Timestamp};
+use dp::{
+    Datapath, DpError, DpStats, Execute, Flow, FlowPut, FlowStats, Meter, MeterStats, Packet, PortInfo,
+    PortSpec, PortStats, PutMode, Ufid, Upcall, WorkerId,
+};
+use netdev::Device;
+
+use crate::context::Context;
+use crate::meters::Meters;
+use crate::ports::{Port, Ports};
+use crate::process::{Run, installable};
+use crate::shared::{Config, Part, Shared, Tracker, TrackerDoor, UpcallDoor};
+use crate::worker;
+
+/// Flows copied under one hold of a table's lock.
+const DUMP_CHUNK: u32 = 256;
+
+/// A userspace datapath and its worker threads, which end with it.
+pub struct DpUser {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl DpUser {
+    /// Makes the datapath and starts its workers, in this thread's network namespace.
+    pub fn new(config: Config, clock: Clock) -> std::io::Result<DpUser> {
+        let workers = (0..config.workers)
+            .map(|index| Part::new(WorkerId::Worker(index as u32)).map(Arc::new))
+            .collect::<std::io::Result<Vec<_>>>()?;
+        let shared = Arc::new(Shared {
+            max_vlans: AtomicUsize::new(config.max_vlans),
+            config,
+            clock,
+            ports: ArcSwap::default(),
+            port_changes: Mutex::new(()),
+            port_epoch: AtomicU64::new(0),
+            devices_made: AtomicU32::new(0),
+            upcall: ArcSwapOption::empty(),
+            tracker: ArcSwapOption::empty(),
+            bonds: ArcSwap::default(),
+            meters: Meters::default(),
+            main: Arc::new(Part::new(WorkerId::Main)?),
+            workers,
+            main_context: Mutex::new(Context::new(1)),
+            is_stopping: AtomicBool::new(false),
+        });
+        let mut threads = Vec::new();
+        for index in 0..shared.workers.len() {
+            let shared = shared.clone();
+            // Short: the kernel shows fifteen characters.
+            let thread = std::thread::Builder::new().name(format!("worker{index}"));
+            threads.push(thread.spawn(move || worker::run(&shared, index))?);
+        }
+        Ok(DpUser { shared, threads })
+    }
+
+    /// From here on `ct` actions go through this door; before, they do nothing.
+    pub fn set_tracker(&self, tracker: Option<Arc<dyn Tracker>>) {
+        self.shared.tracker.store(tracker.map(|tracker| Arc::new(TrackerDoor(tracker))));
+    }
+
+    /// How many VLAN tags keys hold (`other_config:vlan-limit`).
+    pub fn set_max_vlans(&self, max: usize) {
+        self.shared.max_vlans.store(max.min(flow::MAX_VLANS), Ordering::Relaxed);
+    }
+
+    /// Takes packets from the peers of dummy ports, as the workers do from others.
+    pub fn poll_dummies(&self) {
+        for port in self.shared.ports.load_full().iter() {
+            let Some(dummy) = port.device.as_dummy() else { continue };
+            let mut packets = Vec::new();
+            dummy.receive(&mut packets);
+            self.process(port.number, packets);
+        }
+    }
+
+    /// The device of a dummy port, for the commands that drive it.
+    pub fn with_dummy<R>(&self, name: &str, act: impl FnOnce(&netdev::dummy::Dummy) -> R) -> Option<R> {
+        let ports = self.shared.ports.load_full();
+        let result = act(ports.by_name(name)?.device.as_dummy()?);
+        self.shared.port_epoch.fetch_add(1, Ordering::AcqRel);
+        Some(result)
+    }
+
+    fn process(&self, in_port: DpPort, mut packets: Vec<Packet>) {
+        for packet in &mut packets {
+            packet.metadata.in_port = in_port;
+        }
+        if !packets.is_empty() {
+            self.on_main(|run| run.batch(&mut packets));
+        }
+    }
+
+    /// Runs on the control thread's context; on a fresh one when that is in use, which
+    /// is the case when an upcall executes packets itself.
+    fn on_main<R>(&self, act: impl FnOnce(&mut Run<'_>) -> R) -> R {
+        let mut guard = match self.shared.main_context.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        let mut fresh;
+        let context = match &mut guard {
+            Some(guard) => &mut **guard,
+            None => {
+                fresh = Context::new(self.shared.clock.now().as_nanos());
+                &mut fresh
+            }
+        };
+        let mut run = Run::new(&self.shared, &self.shared.main, context);
+        let result = act(&mut run);
+        run.flush();
+        result
+    }
+
+    /// Replaces the ports by what `change` makes of them.
+    fn change_ports<R>(&self, change: impl FnOnce(&mut Ports) -> Result<R, DpError>) -> Result<R, DpError> {
+        let _guard = self.shared.port_changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ports = Ports::clone(&self.shared.ports.load());
+        let result = change(&mut ports)?;
+        self.shared.ports.store(Arc::new(ports));
+        self.shared.port_epoch.fetch_add(1, Ordering::AcqRel);
+        for worker in &self.shared.workers {
+            worker.rx_epoch.fetch_add(1, Ordering::AcqRel);
+            worker.waker.wake();
+        }
+        Ok(result)
+    }
+
+    fn find_port(&self, number: DpPort) -> Result<Arc<Port>, DpError> {
+        self.shared.ports.load().get(number).cloned().ok_or(DpError::NoPort(number))
+    }
+
+    fn put_into(part: &Part, ufid: Ufid, put: &FlowPut, may_create: bool) -> Result<(), DpError> {
+        let mut table = part.table();
+        if put.mode != PutMode::Create && table.modify(ufid, put.actions.clone(), put.zero_stats) {
+            return Ok(());
+        }
+        if put.mode == PutMode::Modify || !may_create {
+            return Err(DpError::NoFlow);
+        }
+        table.insert(ufid, &put.key, &installable(&put.mask), put.actions.clone()).map(|_| ())
+    }
+
+    fn selected(&self, worker: Option<WorkerId>) -> Vec<&Arc<Part>> {
+        match worker {
+            Some(id) => self.shared.part(id).into_iter().collect(),
+            None => self.shared.parts().collect(),
+        }
+    }
+}
+
+impl Drop for DpUser {
+    fn drop(&mut self) {
+        self.shared.is_stopping.store(true, Ordering::Release);
+        for worker in &self.shared.workers {
+            worker.waker.wake();
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Datapath for DpUser {
+    fn kind(&self) -> &str {
+        if self.shared.config.is_dummy { "dummy" } else { "netdev" }
+    }
+
+    fn name(&self) -> &str {
+        &self.shared.config.name
+    }
+
+    fn add_port(&self, spec: &PortSpec) -> Result<DpPort, DpError> {
+        self.change_ports(|ports| {
+            if ports.by_name(&spec.name).is_some() {
+                return Err(DpError::PortExists(spec.name.clone()));
+            }
+            let number = match spec.number {
+                Some(number) if ports.get(number).is_some() => return Err(DpError::NumberTaken(number)),
+                Some(number) if number.0 < 1 << 16 => number,
+                _ => ports.free_number(),
+            };
+            let sequence = self.shared.devices_made.fetch_add(1, Ordering::Relaxed);
+            let device = Device::open(spec, sequence, self.shared.config.is_dummy)?;
+            ports.insert(Arc::new(Port { number, device }));
+            Ok(number)
+        })
+    }
+
+    fn del_port(&self, port: DpPort) -> Result<(), DpError> {
+        self.change_ports(|ports| ports.remove(port).map(|_| ()).ok_or(DpError::NoPort(port)))
+    }
+
+    fn port(&self, port: DpPort) -> Option<PortInfo> {
+        let port = self.find_port(port).ok()?;
+        Some(port.device.info(port.number))
+    }
+
+    fn port_by_name(&self, name: &str) -> Option<PortInfo> {
+        let port = self.shared.ports.load().by_name(name).cloned()?;
+        Some(port.device.info(port.number))
+    }
+
+    fn ports(&self) -> Vec<PortInfo> {
+        self.shared.ports.load_full().iter().map(|port| port.device.info(port.number)).collect()
+    }
+
+    fn port_stats(&self, port: DpPort) -> Result<PortStats, DpError> {
+        Ok(self.find_port(port)?.device.stats())
+    }
+
+    fn configure_port(
+        &self,
+        port: DpPort,
+        mtu: Option<u32>,
+        mac: Option<MacAddr>,
+        up: Option<bool>,
+    ) -> Result<(), DpError> {
+        self.find_port(port)?.device.configure(mtu, mac, up)?;
+        self.shared.port_epoch.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn port_epoch(&self) -> u64 {
+        self.shared.port_epoch.load(Ordering::Acquire)
+    }
+
+    fn set_upcall(&self, upcall: Option<Arc<dyn Upcall>>) {
+        self.shared.upcall.store(upcall.map(|upcall| Arc::new(UpcallDoor(upcall))));
+    }
+
+    fn flow_put(&self, put: &FlowPut) -> Result<(), DpError> {
+        let ufid = put.ufid.unwrap_or_else(|| Ufid::of(&put.key));
+        let parts = self.selected(put.worker);
+        let is_known = parts.iter().any(|part| part.table().get(ufid, part.id).is_some());
+        if put.mode == PutMode::Create && is_known {
+            return Err(DpError::FlowExists);
+        }
+        let mut result = Err(DpError::NoFlow);
+        for part in parts {
+            // What exists somewhere is changed where it is.
+            let done = DpUser::put_into(part, ufid, put, !is_known);
+            match done {
+                Ok(()) => result = Ok(()),
+                Err(DpError::NoFlow) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        result
+    }
+
+    fn flow_del(&self, ufid: Ufid, worker: Option<WorkerId>) -> Result<FlowStats, DpError> {
+        let mut sum: Option<FlowStats> = None;
+        for part in self.selected(worker) {
+            if let Some(stats) = part.table().remove(ufid) {
+                let sum = sum.get_or_insert_default();
+                sum.packets += stats.packets;
+                sum.bytes += stats.bytes;
+                sum.used = sum.used.max(stats.used);
+                sum.tcp_flags |= stats.tcp_flags;
+            }
+        }
+        sum.ok_or(DpError::NoFlow)
+    }
+
+    fn flow_get(&self, ufid: Ufid, worker: Option<WorkerId>) -> Option<Flow> {
+        self.selected(worker).into_iter().find_map(|part| part.table().get(ufid, part.id))
+    }
+
+    fn flow_dump(&self, visit: &mut dyn FnMut(Flow)) {
+        let mut flows = Vec::new();
+        for part in self.shared.parts() {
+            let mut at = Some(0);
+            while let Some(place) = at {
+                at = part.table().chunk(place, DUMP_CHUNK, part.id, &mut flows);
+                flows.drain(..).for_each(&mut *visit);
+            }
+        }
+    }
+
+    fn flow_flush(&self) {
+        for part in self.shared.parts() {
+            part.table().clear();
+        }
+    }
+
+    fn execute(&self, execute: Execute<'_>) -> Result<(), DpError> {
+        self.on_main(|run| {
+            run.now = execute.now;
+            run.execute(execute.packet, execute.actions);
+        });
+        Ok(())
+    }
+
+    fn stats(&self) -> DpStats {
+        let mut sum = DpStats::default();
+        for (_, stats) in self.worker_stats() {
+            sum.hits += stats.hits;
+            sum.missed += stats.missed;
+            sum.lost += stats.lost;
+            sum.flows += stats.flows;
+            sum.masks += stats.masks;
+            sum.exact_hits += stats.exact_hits;
+            sum.signature_hits += stats.signature_hits;
+            sum.megaflow_hits += stats.megaflow_hits;
+            sum.subtable_lookups += stats.subtable_lookups;
+            sum.recirculated += stats.recirculated;
+            sum.lost_upcalls += stats.lost_upcalls;
+            sum.successful_upcalls += stats.successful_upcalls;
+        }
+        sum
+    }
+
+    fn worker_stats(&self) -> Vec<(WorkerId, DpStats)> {
+        self.shared.parts().map(|part| (part.id, part.counters.stats(&part.table()))).collect()
+    }
+
+    fn set_meter(&self, meter: u32, config: Option<Meter>) -> Result<(), DpError> {
+        self.shared.meters.set(meter, config, self.shared.clock.now());
+        Ok(())
+    }
+
+    fn meter_stats(&self, meter: u32) -> Option<MeterStats> {
+        self.shared.meters.stats(meter)
+    }
+
+    fn set_bond(&self, bond: u32, buckets: Vec<DpPort>) {
+        self.shared.bonds.rcu(|bonds| {
+            let mut bonds: HashMap<u32, Vec<DpPort>> = (**bonds).clone();
+            if buckets.is_empty() {
+                bonds.remove(&bond);
+            } else {
+                bonds.insert(bond, buckets.clone());
+            }
+            bonds
+        });
+    }
+
+    fn receive(&self, port: DpPort, packet: Packet, _now: Timestamp) -> Result<(), DpError> {
+        let found = self.find_port(port)?;
+        let Some(dummy) = found.device.as_dummy() else {
+            return Err(DpError::Unsupported(format!("{} is not a dummy port", found.device.name())));
+        };
+        dummy.accept(&packet);
+        self.process(port, vec![packet]);
+        Ok(())
+    }
+}

@@ -1,0 +1,36 @@
+//! The userspace datapath: packets from ports through caches and actions to ports.
+//!
+//! Enters: packets at ports, flows and packets from above. Leaves: packets at
+//! ports, upcalls. `bridge` and `flowsync` hold it as a [`dp::Datapath`].
+//!
+//! A packet's way, all on one worker thread, in batches of [`netdev::BATCH`]:
+//!
+//! ```text
+//! Device::receive ─ PacketKey::refill ─ Megaflows::lookup ─┬ hit ── execute ─ Device::send
+//!                                                          └ miss ─ Upcall ── install, execute
+//! ```
+//!
+//! Locks: each worker has its own flow table behind a mutex, held for the
+//! lookups of a batch, never during upcalls, actions or system calls. Ports,
+//! bonds and doors are snapshots that are swapped whole. The control thread
+//! has a table of its own too ([`dp::WorkerId::Main`]), for packets that it
+//! executes and for dummy ports, so that tests see no thread at work.
+//!
+//! Sleep: a worker polls the ports that had packets lately, and waits in
+//! epoll when there are none.
+//!
+//! Not here: what to do with a packet (`flowsync` behind [`dp::Upcall`]),
+//! connection tracking (behind [`Tracker`]).
+
+mod context;
+mod datapath;
+mod meters;
+mod ports;
+mod process;
+mod shared;
+mod table;
+mod tunnel;
+mod worker;
+
+pub use datapath::DpUser;
+pub use shared::{Config, Tracker};

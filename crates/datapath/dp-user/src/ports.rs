@@ -1,0 +1,60 @@
+//! The ports of a datapath.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base::DpPort;
+use netdev::Device;
+
+/// A port.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) number: DpPort,
+    pub(crate) device: Device,
+}
+
+/// All ports; a value that is replaced when one changes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ports {
+    by_number: Vec<Option<Arc<Port>>>,
+    by_name: HashMap<String, DpPort>,
+}
+
+impl Ports {
+    #[inline]
+    pub(crate) fn get(&self, number: DpPort) -> Option<&Arc<Port>> {
+        self.by_number.get(number.0 as usize)?.as_ref()
+    }
+
+    pub(crate) fn by_name(&self, name: &str) -> Option<&Arc<Port>> {
+        self.get(*self.by_name.get(name)?)
+    }
+
+    /// In the order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Port>> {
+        self.by_number.iter().flatten()
+    }
+
+    /// The lowest free number; 0 is the datapath's own port.
+    pub(crate) fn free_number(&self) -> DpPort {
+        let taken = |n: &u32| self.get(DpPort(*n)).is_some();
+        DpPort((1..).find(|n| !taken(n)).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) fn insert(&mut self, port: Arc<Port>) {
+        let index = port.number.0 as usize;
+        if self.by_number.len() <= index {
+            self.by_number.resize(index + 1, None);
+        }
+        self.by_name.insert(port.device.name().to_owned(), port.number);
+        if let Some(place) = self.by_number.get_mut(index) {
+            *place = Some(port);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, number: DpPort) -> Option<Arc<Port>> {
+        let port = self.by_number.get_mut(number.0 as usize)?.take()?;
+        self.by_name.remove(port.device.name());
+        Some(port)
+    }
+}

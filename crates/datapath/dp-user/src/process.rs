@@ -1,0 +1,309 @@
+//! A batch of packets: looked up, sent up where unknown, acted upon.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use base::{DpPort, Timestamp};
+use classifier::Found;
+use dp::{
+    Action, Conntrack, DpError, DropReason, Executor, Packet, PushTunnel, Ufid, UpcallOutcome, UpcallPacket,
+    Userspace,
+};
+use flow::{FlowKey, FlowMask, slot};
+use netdev::BATCH;
+
+use crate::context::Context;
+use crate::ports::Ports;
+use crate::shared::{Counters, Part, Shared};
+use crate::tunnel;
+
+/// Recirculations of one packet, as many as the reference allows.
+const MAX_ROUNDS: u32 = 8;
+
+/// One run over a batch, by the thread that owns `context`.
+pub(crate) struct Run<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) part: &'a Part,
+    pub(crate) context: &'a mut Context,
+    pub(crate) ports: Arc<Ports>,
+    pub(crate) now: Timestamp,
+}
+
+/// The place of a flow that packets of a batch matched, and its actions.
+type Group = (u32, Arc<[Action]>);
+
+/// No flow: the group of a packet that missed.
+const MISS: u8 = u8::MAX;
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(shared: &'a Shared, part: &'a Part, context: &'a mut Context) -> Run<'a> {
+        Run { shared, part, context, ports: shared.ports.load_full(), now: shared.clock.now() }
+    }
+
+    /// Processes the packets and sends what came of them; `packets` is empty then.
+    pub(crate) fn batch(&mut self, packets: &mut Vec<Packet>) {
+        for round in 0..=MAX_ROUNDS {
+            if round == MAX_ROUNDS {
+                for packet in packets.drain(..) {
+                    self.dropped(packet, DropReason::RecirculationDepth);
+                }
+                break;
+            }
+            let mut rest = std::mem::take(packets);
+            while rest.len() > BATCH {
+                let tail = rest.split_off(BATCH);
+                self.round(&mut rest);
+                rest = tail;
+            }
+            self.round(&mut rest);
+            // The emptied vector goes back to the caller, or takes the next round.
+            *packets = std::mem::replace(&mut self.context.again, rest);
+            if packets.is_empty() {
+                break;
+            }
+            Counters::add(&self.part.counters.recirculated, packets.len() as u64);
+        }
+    }
+
+    /// Executes actions on one packet, and what recirculates of it; then sends.
+    pub(crate) fn execute(&mut self, packet: Packet, actions: &[Action]) {
+        dp::execute(self, packet, actions);
+        let mut again = std::mem::take(&mut self.context.again);
+        self.batch(&mut again);
+    }
+
+    pub(crate) fn flush(&mut self) {
+        self.context.flush(&self.ports);
+    }
+
+    /// Up to a batch: one lookup each.
+    fn round(&mut self, packets: &mut Vec<Packet>) {
+        let mut groups: [Option<Group>; BATCH] = [const { None }; BATCH];
+        let mut group_of = [MISS; BATCH];
+        let misses = self.classify(packets, &mut groups, &mut group_of);
+        let mut missed = Vec::new();
+        for (index, packet) in packets.drain(..).enumerate() {
+            let group = group_of.get(index).and_then(|&group| groups.get(usize::from(group)));
+            match group {
+                Some(Some((_, actions))) => {
+                    if let [Action::Output(port)] = &actions[..]
+                        && packet.trunc.is_none()
+                    {
+                        self.output(*port, packet);
+                    } else {
+                        dp::execute(self, packet, actions);
+                    }
+                }
+                _ => missed.push((index, packet)),
+            }
+        }
+        if misses > 0 {
+            for (index, packet) in missed {
+                let key =
+                    std::mem::take(self.context.keys.get_mut(index).unwrap_or(&mut flow::PacketKey::new()));
+                self.miss(packet, &key);
+                if let Some(place) = self.context.keys.get_mut(index) {
+                    *place = key;
+                }
+            }
+        }
+    }
+
+    /// Looks the packets up under the table's lock; how many missed.
+    fn classify(
+        &mut self,
+        packets: &[Packet],
+        groups: &mut [Option<Group>; BATCH],
+        group_of: &mut [u8; BATCH],
+    ) -> u64 {
+        let max_vlans = self.shared.max_vlans.load(Ordering::Relaxed);
+        let mut hashes = [0u64; BATCH];
+        for ((packet, key), hash) in packets.iter().zip(&mut self.context.keys).zip(&mut hashes) {
+            key.refill(&packet.metadata, packet.bytes(), max_vlans);
+            *hash = key.hash();
+        }
+        let (mut cache_hits, mut table_hits, mut subtables, mut misses) = (0, 0, 0, 0);
+        let mut count = 0;
+        let mut table = self.part.table();
+        let lookups = packets.iter().zip(&self.context.keys).zip(hashes).zip(group_of.iter_mut());
+        for (((packet, key), hash), group) in lookups {
+            let Some((place, found)) = table.lookup(key, hash) else {
+                misses += 1;
+                continue;
+            };
+            match found {
+                Found::Cache => cache_hits += 1,
+                Found::Table(asked) => {
+                    table_hits += 1;
+                    subtables += u64::from(asked);
+                }
+            }
+            let Some(entry) = table.entry_mut(place) else { continue };
+            entry.count(packet.len(), tcp_flags(key.key()), self.now);
+            let known = groups.iter().take(count).position(|g| g.as_ref().is_some_and(|(p, _)| *p == place));
+            let at = known.unwrap_or_else(|| {
+                if let Some(slot) = groups.get_mut(count) {
+                    *slot = Some((place, entry.actions.clone()));
+                }
+                count += 1;
+                count - 1
+            });
+            *group = at as u8;
+        }
+        drop(table);
+        Counters::add(&self.part.counters.cache_hits, cache_hits);
+        Counters::add(&self.part.counters.table_hits, table_hits);
+        Counters::add(&self.part.counters.subtables, subtables);
+        misses
+    }
+
+    /// A packet that no flow matched: asked for, then acted upon.
+    fn miss(&mut self, mut packet: Packet, key: &flow::PacketKey) {
+        // A packet before it in the batch may have installed what it needs.
+        let hash = key.hash();
+        let mut table = self.part.table();
+        if let Some((place, _)) = table.lookup(key, hash)
+            && let Some(entry) = table.entry_mut(place)
+        {
+            entry.count(packet.len(), tcp_flags(key.key()), self.now);
+            let actions = entry.actions.clone();
+            drop(table);
+            Counters::add(&self.part.counters.cache_hits, 1);
+            dp::execute(self, packet, &actions);
+            return;
+        }
+        drop(table);
+        Counters::add(&self.part.counters.missed, 1);
+        let door = self.shared.upcall.load_full();
+        let Some(door) = door else {
+            Counters::add(&self.part.counters.lost, 1);
+            self.dropped(packet, DropReason::Upcall);
+            return;
+        };
+        let ufid = Ufid::of(key.key());
+        let mut upcall = UpcallPacket { packet: &mut packet, key: key.key(), ufid, now: self.now };
+        let outcome = door.0.miss(&mut upcall);
+        if outcome.install {
+            self.install(ufid, key.key(), &outcome);
+        }
+        dp::execute(self, packet, &outcome.actions);
+    }
+
+    /// Installs the megaflow. Its counters begin at zero: the packet that made it is counted by whoever translated.
+    fn install(&mut self, ufid: Ufid, key: &FlowKey, outcome: &UpcallOutcome) {
+        let mask = installable(&outcome.mask);
+        let actions = outcome.install_actions.as_ref().unwrap_or(&outcome.actions).clone();
+        match self.part.table().insert(ufid, key, &mask, actions) {
+            Ok(_) | Err(DpError::FlowExists) => {}
+            Err(error) => log::debug!(target: "dpif_netdev", "failed to install a flow: {error}"),
+        }
+    }
+}
+
+/// The mask as the text and netlink forms can express it.
+pub(crate) fn installable(mask: &FlowMask) -> FlowMask {
+    let mut mask = mask.clone();
+    for place in [slot::RECIRC_ID, slot::IN_PORT, slot::PACKET_TYPE, slot::DL_TYPE] {
+        mask.add_all(place);
+    }
+    // That there is no tag cannot be left open.
+    if mask.bits(slot::VLAN0_TCI) == 0 {
+        mask.add_all(slot::VLAN0_TCI);
+    }
+    mask
+}
+
+#[inline]
+fn tcp_flags(key: &FlowKey) -> u16 {
+    if key.nw_proto() == 6 && key.is_ip() { key.tcp_flags() } else { 0 }
+}
+
+impl Executor for Run<'_> {
+    #[inline]
+    fn output(&mut self, port: DpPort, packet: Packet) {
+        if self.ports.get(port).is_some() {
+            self.context.queue(port, packet);
+        } else {
+            self.dropped(packet, DropReason::NoPort);
+        }
+    }
+
+    fn lb_output(&mut self, bond: u32, packet: Packet) {
+        let bonds = self.shared.bonds.load();
+        let hash = packet.metadata.dp_hash as usize;
+        let port = bonds.get(&bond).filter(|buckets| !buckets.is_empty()).and_then(|b| b.get(hash % b.len()));
+        match port {
+            Some(&port) => self.output(port, packet),
+            None => self.dropped(packet, DropReason::NoPort),
+        }
+    }
+
+    fn userspace(
+        &mut self,
+        packet: &mut Packet,
+        action: &Userspace,
+        rest: &[Action],
+    ) -> Option<Arc<[Action]>> {
+        let door = self.shared.upcall.load_full()?;
+        let key = packet.key(self.shared.max_vlans.load(Ordering::Relaxed));
+        let mut upcall = UpcallPacket { packet, key: &key, ufid: Ufid::of(&key), now: self.now };
+        door.0.userspace(&mut upcall, action, rest)
+    }
+
+    fn recirculate(&mut self, packet: Packet) {
+        self.context.again.push(packet);
+    }
+
+    fn conntrack(&mut self, mut packet: Packet, action: &Conntrack) -> Option<Packet> {
+        let tracker = self.shared.tracker.load_full();
+        let is_kept = tracker.is_none_or(|tracker| tracker.0.track(&mut packet, action, self.now));
+        if is_kept {
+            Some(packet)
+        } else {
+            self.dropped(packet, DropReason::Conntrack);
+            None
+        }
+    }
+
+    fn meter(&mut self, packet: &Packet, meter: u32) -> bool {
+        self.shared.meters.admit(meter, packet.len(), self.now)
+    }
+
+    fn tunnel_push(&mut self, packet: Packet, push: &PushTunnel) -> Option<Packet> {
+        match tunnel::push(packet, push) {
+            Ok(packet) => Some(packet),
+            Err(packet) => {
+                self.dropped(packet, DropReason::TunnelPush);
+                None
+            }
+        }
+    }
+
+    fn tunnel_pop(&mut self, packet: Packet, port: DpPort) {
+        let kind = self.ports.get(port).map(|port| port.device.spec().kind.clone()).unwrap_or_default();
+        match tunnel::pop(packet, &kind) {
+            Ok(mut packet) => {
+                packet.metadata.in_port = port;
+                packet.metadata.recirc_id = 0;
+                self.context.again.push(packet);
+            }
+            Err(packet) => self.dropped(packet, DropReason::TunnelPop),
+        }
+    }
+
+    fn random(&mut self) -> u32 {
+        self.context.random()
+    }
+
+    fn dropped(&mut self, packet: Packet, _reason: DropReason) {
+        self.context.pool.give_back(packet);
+    }
+
+    fn duplicate(&mut self, packet: &Packet) -> Packet {
+        self.context.pool.copy(packet)
+    }
+
+    fn recycle(&mut self, packet: Packet) {
+        self.context.pool.give_back(packet);
+    }
+}

@@ -1,0 +1,140 @@
+//! What all threads of a datapath share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use base::{Clock, DpPort, Timestamp};
+use dp::{Conntrack, DpStats, Packet, Upcall, WorkerId};
+
+use crate::context::Context;
+use crate::meters::Meters;
+use crate::ports::Ports;
+use crate::table::Table;
+use crate::worker::Waker;
+
+/// How a datapath is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// "ovs-netdev".
+    pub name: String,
+    /// "netdev", or "dummy" for one whose system ports are dummies too.
+    pub is_dummy: bool,
+    /// Worker threads; none in tests that want no thread.
+    pub workers: usize,
+    /// VLAN tags that keys hold (`other_config:vlan-limit`).
+    pub max_vlans: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { name: "ovs-netdev".into(), is_dummy: false, workers: 1, max_vlans: 1 }
+    }
+}
+
+/// The connection tracker's door.
+pub trait Tracker: Send + Sync {
+    /// Tracks the packet, setting its metadata and, with NAT, its headers; false: drop it.
+    fn track(&self, packet: &mut Packet, action: &Conntrack, now: Timestamp) -> bool;
+}
+
+pub(crate) struct UpcallDoor(pub(crate) Arc<dyn Upcall>);
+pub(crate) struct TrackerDoor(pub(crate) Arc<dyn Tracker>);
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) max_vlans: AtomicUsize,
+    pub(crate) ports: ArcSwap<Ports>,
+    /// Held while ports change.
+    pub(crate) port_changes: Mutex<()>,
+    pub(crate) port_epoch: AtomicU64,
+    pub(crate) devices_made: AtomicU32,
+    pub(crate) upcall: ArcSwapOption<UpcallDoor>,
+    pub(crate) tracker: ArcSwapOption<TrackerDoor>,
+    pub(crate) bonds: ArcSwap<HashMap<u32, Vec<DpPort>>>,
+    pub(crate) meters: Meters,
+    /// The control thread's part, then one per worker.
+    pub(crate) main: Arc<Part>,
+    pub(crate) workers: Vec<Arc<Part>>,
+    pub(crate) main_context: Mutex<Context>,
+    pub(crate) is_stopping: AtomicBool,
+}
+
+impl Shared {
+    /// The main part and the workers'.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Arc<Part>> {
+        std::iter::once(&self.main).chain(&self.workers)
+    }
+
+    pub(crate) fn part(&self, id: WorkerId) -> Option<&Arc<Part>> {
+        self.parts().find(|part| part.id == id)
+    }
+}
+
+/// What belongs to one thread that forwards, and may be looked at by others.
+pub(crate) struct Part {
+    pub(crate) id: WorkerId,
+    table: Mutex<Table>,
+    pub(crate) counters: Counters,
+    pub(crate) waker: Waker,
+    /// Moves when the ports to receive on changed.
+    pub(crate) rx_epoch: AtomicU64,
+}
+
+impl Part {
+    pub(crate) fn new(id: WorkerId) -> std::io::Result<Part> {
+        Ok(Part {
+            id,
+            table: Mutex::new(Table::new()),
+            counters: Counters::default(),
+            waker: Waker::new()?,
+            rx_epoch: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counters of one thread, written by it alone.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) cache_hits: AtomicU64,
+    pub(crate) table_hits: AtomicU64,
+    pub(crate) subtables: AtomicU64,
+    pub(crate) missed: AtomicU64,
+    pub(crate) lost: AtomicU64,
+    pub(crate) recirculated: AtomicU64,
+}
+
+impl Counters {
+    /// Adds without locking the bus: there is one writer.
+    pub(crate) fn add(counter: &AtomicU64, count: u64) {
+        if count != 0 {
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn stats(&self, table: &Table) -> DpStats {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (cache, megaflow) = (load(&self.cache_hits), load(&self.table_hits));
+        let (missed, lost) = (load(&self.missed), load(&self.lost));
+        DpStats {
+            hits: cache + megaflow,
+            missed,
+            lost,
+            flows: table.len() as u64,
+            masks: table.mask_count() as u64,
+            exact_hits: 0,
+            signature_hits: cache,
+            megaflow_hits: megaflow,
+            subtable_lookups: load(&self.subtables),
+            recirculated: load(&self.recirculated),
+            lost_upcalls: lost,
+            successful_upcalls: missed.saturating_sub(lost),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The flows of one thread.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base::Timestamp;
+use classifier::{Found, Megaflows};
+use dp::{Action, DpError, Flow, FlowStats, Ufid, WorkerId};
+use flow::{FlowKey, FlowMask, PacketKey, SparseKey};
+
+/// Flows that one table takes at most.
+const MAX_FLOWS: usize = 400_000;
+
+/// A flow in its table.
+pub(crate) struct Entry {
+    ufid: Ufid,
+    key: SparseKey,
+    mask: SparseKey,
+    pub(crate) actions: Arc<[Action]>,
+    pub(crate) stats: FlowStats,
+}
+
+impl Entry {
+    /// Counts one packet.
+    #[inline]
+    pub(crate) fn count(&mut self, bytes: usize, tcp_flags: u16, now: Timestamp) {
+        self.stats.packets += 1;
+        self.stats.bytes += bytes as u64;
+        self.stats.used = Some(now);
+        self.stats.tcp_flags |= tcp_flags;
+    }
+
+    fn to_flow(&self, worker: WorkerId) -> Flow {
+        Flow {
+            ufid: self.ufid,
+            worker,
+            key: Arc::new(FlowKey::from_words(self.key.to_dense())),
+            mask: Arc::new(FlowMask::from_words(self.mask.to_dense())),
+            actions: self.actions.clone(),
+            stats: self.stats,
+        }
+    }
+}
+
+pub(crate) struct Table {
+    flows: Megaflows<Entry>,
+    by_ufid: HashMap<Ufid, u32>,
+}
+
+impl Table {
+    pub(crate) fn new() -> Table {
+        Table { flows: Megaflows::new(), by_ufid: HashMap::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    pub(crate) fn mask_count(&self) -> usize {
+        self.flows.mask_count()
+    }
+
+    #[inline]
+    pub(crate) fn lookup(&mut self, key: &PacketKey, hash: u64) -> Option<(u32, Found)> {
+        self.flows.lookup(key, hash)
+    }
+
+    #[inline]
+    pub(crate) fn entry_mut(&mut self, place: u32) -> Option<&mut Entry> {
+        self.flows.get_mut(place)
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        ufid: Ufid,
+        key: &FlowKey,
+        mask: &FlowMask,
+        actions: Arc<[Action]>,
+    ) -> Result<u32, DpError> {
+        if self.by_ufid.contains_key(&ufid) {
+            return Err(DpError::FlowExists);
+        }
+        if self.flows.len() >= MAX_FLOWS {
+            return Err(DpError::TableFull);
+        }
+        let entry = Entry {
+            ufid,
+            key: SparseKey::from(key),
+            mask: SparseKey::from(mask),
+            actions,
+            stats: FlowStats::default(),
+        };
+        let place = self.flows.insert(key, mask, entry);
+        self.by_ufid.insert(ufid, place);
+        Ok(place)
+    }
+
+    pub(crate) fn modify(&mut self, ufid: Ufid, actions: Arc<[Action]>, zero_stats: bool) -> bool {
+        let Some(entry) = self.by_ufid.get(&ufid).and_then(|&place| self.flows.get_mut(place)) else {
+            return false;
+        };
+        entry.actions = actions;
+        if zero_stats {
+            entry.stats = FlowStats::default();
+        }
+        true
+    }
+
+    pub(crate) fn remove(&mut self, ufid: Ufid) -> Option<FlowStats> {
+        let place = self.by_ufid.remove(&ufid)?;
+        self.flows.remove(place).map(|entry| entry.stats)
+    }
+
+    pub(crate) fn get(&self, ufid: Ufid, worker: WorkerId) -> Option<Flow> {
+        let place = *self.by_ufid.get(&ufid)?;
+        self.flows.get(place).map(|entry| entry.to_flow(worker))
+    }
+
+    /// Copies of the flows in up to `count` places from `place` on; the place to go on from.
+    pub(crate) fn chunk(&self, place: u32, count: u32, worker: WorkerId, out: &mut Vec<Flow>) -> Option<u32> {
+        let end = place.saturating_add(count).min(self.flows.places());
+        out.extend((place..end).filter_map(|place| self.flows.get(place)).map(|entry| entry.to_flow(worker)));
+        (end < self.flows.places()).then_some(end)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.flows.clear();
+        self.by_ufid.clear();
+    }
+}

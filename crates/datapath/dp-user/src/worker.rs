@@ -1,0 +1,221 @@
+//! A worker: the thread that takes packets from ports.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use base::Timestamp;
+use dp::Packet;
+use netlink::Monitor;
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+
+use crate::context::Context;
+use crate::ports::Port;
+use crate::process::Run;
+use crate::shared::{Part, Shared};
+
+/// How long a port is polled after its last packet.
+const LINGER: Duration = Duration::from_micros(20);
+/// While some ports have packets, the others are asked for every so many rounds.
+const ASK_EVERY: u32 = 32;
+
+/// Wakes a worker that sleeps.
+pub(crate) struct Waker(OwnedFd);
+
+impl Waker {
+    pub(crate) fn new() -> io::Result<Waker> {
+        Ok(Waker(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?))
+    }
+
+    pub(crate) fn wake(&self) {
+        // It cannot fail but when the counter is full, and then the worker is being woken.
+        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+    }
+
+    fn clear(&self) {
+        let _ = rustix::io::read(&self.0, &mut [0u8; 8]);
+    }
+}
+
+/// Epoll data that is no index of a port.
+const WAKE: u64 = u64::MAX;
+const LINKS: u64 = u64::MAX - 1;
+
+struct Source {
+    port: Arc<Port>,
+    is_active: bool,
+    used: Timestamp,
+}
+
+/// Keeps this thread on one processor, of those it may use.
+///
+/// A worker that wanders leaves packets in the queues of the processor that it
+/// left, and those behind them overtake: TCP then takes them for lost.
+fn pin(index: usize) {
+    let Ok(allowed) = rustix::thread::sched_getaffinity(None) else { return };
+    let processors: Vec<usize> =
+        (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)).collect();
+    if processors.len() < 2 {
+        return;
+    }
+    if let Some(&cpu) = processors.get(index % processors.len()) {
+        let mut one = rustix::thread::CpuSet::new();
+        one.set(cpu);
+        if let Err(error) = rustix::thread::sched_setaffinity(None, &one) {
+            log::debug!(target: "dpif_netdev", "worker {index}: could not stay on processor {cpu}: {error}");
+        }
+    }
+}
+
+/// The thread's whole life.
+pub(crate) fn run(shared: &Shared, index: usize) {
+    let Some(part) = shared.workers.get(index) else { return };
+    pin(index);
+    // One worker listens for changes of links, for all.
+    let monitor = if index == 0 { Monitor::open().ok() } else { None };
+    let mut worker = Worker {
+        shared,
+        part,
+        index,
+        monitor,
+        context: Context::new(0x9e37_79b9_7f4a_7c15 ^ index as u64),
+        sources: Vec::new(),
+        epoch: u64::MAX,
+        poll: None,
+        rounds: 0,
+        batch: Vec::new(),
+    };
+    while !shared.is_stopping.load(Ordering::Acquire) {
+        // A mistake costs the batch at hand, not the switch.
+        let turn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.turn()));
+        if turn.is_err() {
+            log::error!(target: "dpif_netdev", "worker {index}: internal error, packets were lost");
+            worker.batch.clear();
+            worker.context = Context::new(index as u64);
+        }
+    }
+}
+
+struct Worker<'a> {
+    shared: &'a Shared,
+    part: &'a Arc<Part>,
+    index: usize,
+    monitor: Option<Monitor>,
+    context: Context,
+    sources: Vec<Source>,
+    epoch: u64,
+    poll: Option<OwnedFd>,
+    rounds: u32,
+    batch: Vec<Packet>,
+}
+
+impl Worker<'_> {
+    fn turn(&mut self) {
+        let epoch = self.part.rx_epoch.load(Ordering::Acquire);
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            if let Err(error) = self.take_ports() {
+                log::error!(target: "dpif_netdev", "worker {}: could not set up polling: {error}", self.index);
+            }
+        }
+        let is_working = self.receive();
+        self.rounds = self.rounds.wrapping_add(1);
+        if !is_working {
+            self.wait(None);
+        } else if self.rounds.is_multiple_of(ASK_EVERY) {
+            self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        }
+    }
+
+    /// Makes the list of ports that this worker serves.
+    fn take_ports(&mut self) -> io::Result<()> {
+        let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&poll, &self.part.waker.0, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
+        if let Some(monitor) = &self.monitor {
+            epoll::add(&poll, monitor.as_fd(), epoll::EventData::new_u64(LINKS), epoll::EventFlags::IN)?;
+        }
+        self.sources.clear();
+        let count = self.shared.workers.len().max(1);
+        let ports = self.shared.ports.load_full();
+        for port in ports.iter().filter(|port| port.number.0 as usize % count == self.index) {
+            let Some(fd) = port.device.fd() else { continue };
+            let data = epoll::EventData::new_u64(self.sources.len() as u64);
+            epoll::add(&poll, fd, data, epoll::EventFlags::IN)?;
+            self.sources.push(Source { port: port.clone(), is_active: true, used: Timestamp::ZERO });
+        }
+        self.poll = Some(poll);
+        Ok(())
+    }
+
+    /// One batch from each active port; whether any port is active still.
+    fn receive(&mut self) -> bool {
+        let mut is_working = false;
+        let now = self.shared.clock.now();
+        for source in &mut self.sources {
+            if !source.is_active {
+                continue;
+            }
+            let received = source.port.device.receive(&mut self.context.pool, &mut self.batch);
+            match received {
+                Ok(0) => {
+                    // A stopped clock must not keep the worker from sleep.
+                    source.is_active = now.since(source.used) < LINGER && !self.shared.clock.is_stopped();
+                }
+                Ok(_) => {
+                    source.used = now;
+                    for packet in &mut self.batch {
+                        packet.metadata.in_port = source.port.number;
+                    }
+                    let mut run = Run::new(self.shared, self.part, &mut self.context);
+                    run.batch(&mut self.batch);
+                    run.flush();
+                }
+                Err(error) => {
+                    log::debug!(target: "dpif_netdev", "error receiving data from {}: {error}", source.port.device.name());
+                    source.is_active = false;
+                }
+            }
+            is_working |= source.is_active;
+        }
+        is_working
+    }
+
+    /// Waits for packets or a call, at most for `limit`, and marks the ports that have packets.
+    fn wait(&mut self, limit: Option<&Timespec>) {
+        let Some(poll) = &self.poll else { return };
+        let mut events =
+            [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 64];
+        let Ok(count) = epoll::wait(poll, &mut events[..], limit) else { return };
+        let now = self.shared.clock.now();
+        for event in events.iter().take(count) {
+            match event.data.u64() {
+                WAKE => self.part.waker.clear(),
+                LINKS => {
+                    if let Some(monitor) = &mut self.monitor
+                        && !monitor.changes().is_empty()
+                    {
+                        self.shared.port_epoch.fetch_add(1, Ordering::AcqRel);
+                    }
+                }
+                index => {
+                    let flags = event.flags;
+                    if let Some(source) = self.sources.get_mut(index as usize) {
+                        let has_failed = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
+                        if has_failed
+                            && !source.port.device.clear_error()
+                            && let Some(fd) = source.port.device.fd()
+                        {
+                            // Gone: it would be ready for ever.
+                            let _ = epoll::delete(poll, fd);
+                            continue;
+                        }
+                        source.is_active = true;
+                        source.used = now;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Real traffic between two network namespaces through the datapath, with the kernel's default offloads.
+//!
+//! Needs the right to make namespaces; says so and passes where it is missing.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use base::{Clock, DpPort};
+use dp::{Action, Datapath, PortSpec, Upcall, UpcallOutcome, UpcallPacket, Userspace};
+use dp_user::{Config, DpUser};
+use flow::{FlowMask, slot};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
+
+/// A wire between the ports of a pair. With tags, what goes over the inner pair (2 and 3) has one.
+struct Wire {
+    has_tags: bool,
+}
+
+impl Upcall for Wire {
+    fn miss(&self, upcall: &mut UpcallPacket<'_>) -> UpcallOutcome {
+        let in_port = upcall.key.in_port();
+        let mut actions = Vec::new();
+        match (self.has_tags, in_port) {
+            (true, 1 | 4) => actions.push(Action::PushVlan { tpid: 0x8100, tci: 0x1007 }),
+            (true, _) => actions.push(Action::PopVlan),
+            _ => {}
+        }
+        // 1 and 2 are a pair, and 3 and 4.
+        actions.push(Action::Output(DpPort((in_port - 1 ^ 1) + 1)));
+        let mut mask = FlowMask::new();
+        mask.add_all(slot::DL_DST);
+        mask.add_all(slot::VLAN0_TCI);
+        UpcallOutcome { actions: actions.into(), mask, install: true, install_actions: None }
+    }
+
+    fn userspace(&self, _: &mut UpcallPacket<'_>, _: &Userspace, _: &[Action]) -> Option<Arc<[Action]>> {
+        None
+    }
+}
+
+/// A namespace that lives as long as a child that sleeps in it.
+struct Host(Child);
+
+impl Host {
+    fn new() -> Host {
+        let mut child = Command::new("unshare")
+            .args(["-n", "sh", "-c", "echo ready; exec sleep 1000"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = [0; 6];
+        child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+        Host(child)
+    }
+
+    fn namespace(&self) -> File {
+        File::open(format!("/proc/{}/ns/net", self.0.id())).unwrap()
+    }
+
+    /// Runs `ip` with these words inside.
+    fn ip(&self, words: &str) {
+        let pid = self.0.id().to_string();
+        let status =
+            Command::new("nsenter").args(["-t", &pid, "-n", "ip"]).args(words.split(' ')).status().unwrap();
+        assert!(status.success(), "ip {words}");
+    }
+
+    /// Runs `act` on a thread inside.
+    fn run<R: Send + 'static>(&self, act: impl FnOnce() -> R + Send + 'static) -> thread::JoinHandle<R> {
+        let namespace = self.namespace();
+        thread::spawn(move || {
+            move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Network))
+                .unwrap();
+            act()
+        })
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn ip(words: &str) {
+    assert!(Command::new("ip").args(words.split(' ')).status().unwrap().success(), "ip {words}");
+}
+
+/// The calling thread's namespace becomes the switch's; two hosts hang on it.
+///
+/// With tags the way from host to host goes through the switch twice: over
+/// ports 2 and 3, which are joined outside of it, frames have a tag.
+fn world(has_tags: bool) -> Option<(Host, Host, DpUser)> {
+    // SAFETY: only this test's thread moves, and it shares no file descriptors by namespace.
+    if unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }.is_err() {
+        eprintln!("skipped: no right to make network namespaces");
+        return None;
+    }
+    let (a, b) = (Host::new(), Host::new());
+    for (host, port, device, address) in [(&a, "pa", "a0", "10.9.0.1/24"), (&b, "pb", "b0", "10.9.0.2/24")] {
+        ip(&format!("link add {port} type veth peer name {device} netns {}", host.0.id()));
+        ip(&format!("link set {port} up"));
+        host.ip(&format!("link set {device} up"));
+        host.ip(&format!("addr add {address} dev {device}"));
+    }
+    let datapath = DpUser::new(Config::default(), Clock::new()).unwrap();
+    datapath.set_upcall(Some(Arc::new(Wire { has_tags })));
+    let mut names = vec!["pa", "pb"];
+    if has_tags {
+        ip("link add in0 type veth peer name in1");
+        ip("link set in0 up");
+        ip("link set in1 up");
+        names = vec!["pa", "in0", "in1", "pb"];
+    }
+    for name in names {
+        datapath.add_port(&PortSpec::new(name, "")).unwrap();
+    }
+    Some((a, b, datapath))
+}
+
+/// Bytes that show when something is missing or doubled.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len as u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).take(len).collect()
+}
+
+fn transfer(a: &Host, b: &Host, len: usize) {
+    let listener = b.run(|| TcpListener::bind("10.9.0.2:7000").unwrap()).join().unwrap();
+    let receiver = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
+        received
+    });
+    let sender = a.run(move || {
+        let address = "10.9.0.2:7000".parse().unwrap();
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(20)).unwrap();
+        stream.write_all(&pattern(len)).unwrap();
+    });
+    sender.join().unwrap();
+    assert!(receiver.join().unwrap() == pattern(len), "the bytes that arrived are those sent");
+}
+
+#[test]
+fn tcp_passes_with_default_offloads() {
+    let Some((a, b, datapath)) = world(false) else { return };
+    transfer(&a, &b, 30 << 20);
+    let stats = datapath.stats();
+    assert!(stats.hits > 100 && stats.missed < 20, "{stats:?}");
+    assert_eq!(datapath.port_by_name("pa").unwrap().mtu, 1500);
+    assert!(datapath.port_stats(DpPort(1)).unwrap().rx_bytes > 30 << 20);
+}
+
+#[test]
+fn tcp_passes_through_a_vlan() {
+    let Some((a, b, _datapath)) = world(true) else { return };
+    transfer(&a, &b, 10 << 20);
+}
+
+#[test]
+fn a_device_that_goes_down_costs_nothing_and_comes_back() {
+    let Some((a, b, datapath)) = world(false) else { return };
+    let before = datapath.port_epoch();
+    ip("link set pa down");
+    wait_for(|| datapath.port_epoch() > before && !datapath.port_by_name("pa").unwrap().is_up);
+    ip("link set pa up");
+    wait_for(|| datapath.port_by_name("pa").unwrap().has_link);
+    transfer(&a, &b, 1 << 20);
+    ip("link del pa");
+    wait_for(|| !datapath.port_by_name("pa").unwrap().is_present);
+}
+
+/// Looks again until it is so, for ten seconds at most.
+fn wait_for(is_so: impl Fn() -> bool) {
+    let begin = std::time::Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < Duration::from_secs(10), "waited in vain");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn datagrams_of_any_size_pass() {
+    let Some((a, b, _datapath)) = world(false) else { return };
+    let server = b.run(|| UdpSocket::bind("10.9.0.2:7001").unwrap()).join().unwrap();
+    server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let client = a.run(|| UdpSocket::bind("10.9.0.1:0").unwrap()).join().unwrap();
+    for len in [0, 1, 100, 1472, 1473, 9000, 60000] {
+        client.send_to(&pattern(len), "10.9.0.2:7001").unwrap();
+        let mut buffer = vec![0; 65536];
+        let got = server.recv(&mut buffer).unwrap();
+        assert!(buffer[..got] == pattern(len), "{len} bytes");
+    }
+}
+
+#[test]
+fn an_internal_port_is_a_device_of_the_host() {
+    let Some((a, _b, datapath)) = world(false) else { return };
+    datapath.del_port(DpPort(2)).unwrap();
+    assert_eq!(datapath.add_port(&PortSpec::new("br0", "internal")), Ok(DpPort(2)));
+    ip("addr add 10.9.0.3/24 dev br0");
+    ip("link set br0 up");
+    let listener = TcpListener::bind("10.9.0.3:7002").unwrap();
+    let sender = a.run(|| {
+        let address = "10.9.0.3:7002".parse().unwrap();
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(20)).unwrap();
+        stream.write_all(&pattern(5 << 20)).unwrap();
+    });
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).unwrap();
+    sender.join().unwrap();
+    assert!(received == pattern(5 << 20));
+    let info = datapath.port_by_name("br0").unwrap();
+    assert!(info.is_up && info.has_link && info.is_present);
+}

@@ -1,0 +1,244 @@
+//! A device of any kind.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use base::{DpPort, MacAddr};
+use dp::{DpError, Packet, PortInfo, PortSpec, PortStats};
+
+use crate::Pool;
+use crate::dummy::Dummy;
+use crate::packet::PacketDevice;
+use crate::tap::Tap;
+
+/// An open device.
+#[derive(Debug)]
+pub struct Device {
+    pub kind: DeviceKind,
+    spec: PortSpec,
+}
+
+#[derive(Debug)]
+pub enum DeviceKind {
+    Packet(PacketDevice),
+    Tap(Tap),
+    Dummy(Dummy),
+    /// A tunnel port: packets come out of and go into it by actions alone.
+    Tunnel,
+}
+
+impl Device {
+    /// Opens what `spec` asks for. `is_dummy`: the datapath is for tests, where system devices are dummies too;
+    /// `sequence` counts devices, and gives dummies their addresses.
+    pub fn open(spec: &PortSpec, sequence: u32, is_dummy: bool) -> Result<Device, DpError> {
+        let kind = match spec.kind.as_str() {
+            "dummy" | "dummy-internal" | "dummy-pmd" => DeviceKind::Dummy(Dummy::open(spec, sequence)),
+            "" | "system" | "internal" | "tap" if is_dummy => DeviceKind::Dummy(Dummy::open(spec, sequence)),
+            "internal" | "tap" => DeviceKind::Tap(Tap::open(&spec.name).map_err(|e| refused(spec, &e))?),
+            "" | "system" => DeviceKind::Packet(open_packet(spec)?),
+            "vxlan" | "geneve" | "gre" | "ip6gre" | "erspan" | "ip6erspan" | "gtpu" | "srv6" | "bareudp" => {
+                DeviceKind::Tunnel
+            }
+            other => return Err(DpError::UnknownKind(other.to_owned())),
+        };
+        Ok(Device { kind, spec: spec.clone() })
+    }
+
+    pub fn spec(&self) -> &PortSpec {
+        &self.spec
+    }
+
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// What to wait on for packets; `None` when they only come by calls.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.kind {
+            DeviceKind::Packet(device) => Some(device.as_fd()),
+            DeviceKind::Tap(tap) => Some(tap.as_fd()),
+            DeviceKind::Dummy(_) | DeviceKind::Tunnel => None,
+        }
+    }
+
+    pub fn as_dummy(&self) -> Option<&Dummy> {
+        match &self.kind {
+            DeviceKind::Dummy(dummy) => Some(dummy),
+            _ => None,
+        }
+    }
+
+    /// Takes up to a batch of packets; how many.
+    #[inline]
+    pub fn receive(&self, pool: &mut Pool, out: &mut Vec<Packet>) -> io::Result<usize> {
+        match &self.kind {
+            DeviceKind::Packet(device) => device.receive(pool, out),
+            DeviceKind::Tap(tap) => tap.receive(pool, out),
+            DeviceKind::Dummy(dummy) => Ok(dummy.receive(out)),
+            DeviceKind::Tunnel => Ok(0),
+        }
+    }
+
+    /// Sends the packets, leaving `packets` empty.
+    #[inline]
+    pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
+        match &self.kind {
+            DeviceKind::Packet(device) => device.send(packets, pool),
+            DeviceKind::Tap(tap) => tap.send(packets, pool),
+            DeviceKind::Dummy(dummy) => dummy.send(packets, pool),
+            DeviceKind::Tunnel => packets.clear(),
+        }
+    }
+
+    /// Takes note of an error that the device reported; false when it cannot be used any more.
+    ///
+    /// A packet socket reports that its device went down, once, and serves again when it comes up.
+    pub fn clear_error(&self) -> bool {
+        match &self.kind {
+            DeviceKind::Packet(device) => {
+                device.clear_error();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Its state now.
+    pub fn info(&self, number: DpPort) -> PortInfo {
+        let mut info = PortInfo {
+            number,
+            name: self.spec.name.clone(),
+            kind: self.spec.kind.clone(),
+            ..PortInfo::default()
+        };
+        if info.kind.is_empty() {
+            "system".clone_into(&mut info.kind);
+        }
+        match &self.kind {
+            DeviceKind::Dummy(dummy) => {
+                info.mac = dummy.mac();
+                info.mtu = dummy.mtu();
+                info.is_up = dummy.is_up();
+                info.has_link = dummy.has_link();
+                info.is_present = true;
+            }
+            DeviceKind::Tunnel => {
+                info.is_up = true;
+                info.has_link = true;
+                info.is_present = true;
+            }
+            DeviceKind::Packet(_) | DeviceKind::Tap(_) => {
+                if let Some(link) = self.link() {
+                    info.mac = link.mac;
+                    info.mtu = link.mtu;
+                    info.ifindex = link.index;
+                    info.is_up = link.is_up();
+                    info.has_link = link.has_carrier();
+                    info.is_present = true;
+                }
+            }
+        }
+        info
+    }
+
+    /// The kernel's view of the device, if it is still the same one.
+    fn link(&self) -> Option<netlink::Link> {
+        let link = match &self.kind {
+            DeviceKind::Packet(device) => netlink::link_by_index(device.ifindex()),
+            _ => netlink::link(&self.spec.name),
+        };
+        link.ok().flatten().filter(|link| link.name == self.spec.name)
+    }
+
+    /// Its counters, as the switch sees them: what the device received went into the switch.
+    pub fn stats(&self) -> PortStats {
+        match &self.kind {
+            DeviceKind::Dummy(dummy) => dummy.stats(),
+            DeviceKind::Tunnel => PortStats::default(),
+            DeviceKind::Packet(device) => {
+                let mut stats = self.link().map(|link| port_stats(&link.counters)).unwrap_or_default();
+                stats.tx_dropped += device.tx_dropped();
+                stats
+            }
+            DeviceKind::Tap(tap) => {
+                // The host sends what the switch receives.
+                let c = self.link().map(|link| port_stats(&link.counters)).unwrap_or_default();
+                PortStats {
+                    rx_packets: c.tx_packets,
+                    rx_bytes: c.tx_bytes,
+                    rx_dropped: c.tx_dropped,
+                    rx_errors: c.tx_errors,
+                    tx_packets: c.rx_packets,
+                    tx_bytes: c.rx_bytes,
+                    tx_dropped: c.rx_dropped + tap.tx_dropped(),
+                    tx_errors: c.rx_errors,
+                    ..c
+                }
+            }
+        }
+    }
+
+    /// Changes what is `Some`.
+    pub fn configure(&self, mtu: Option<u32>, mac: Option<MacAddr>, up: Option<bool>) -> Result<(), DpError> {
+        match &self.kind {
+            DeviceKind::Dummy(dummy) => {
+                if let Some(mtu) = mtu {
+                    dummy.set_mtu(mtu);
+                }
+                if let Some(mac) = mac {
+                    dummy.set_mac(mac);
+                }
+                if let Some(up) = up {
+                    dummy.set_up(up);
+                }
+                Ok(())
+            }
+            DeviceKind::Tunnel => Ok(()),
+            DeviceKind::Packet(_) | DeviceKind::Tap(_) => {
+                let Some(link) = self.link() else { return Err(DpError::NoPortName(self.spec.name.clone())) };
+                netlink::set_link(link.index, mtu, mac, up).map_err(|e| DpError::Device {
+                    what: format!("{}: setting the device up", self.spec.name),
+                    reason: e.to_string(),
+                    errno: e.raw_os_error().unwrap_or(5),
+                })
+            }
+        }
+    }
+}
+
+fn refused(spec: &PortSpec, error: &io::Error) -> DpError {
+    DpError::Open { name: spec.name.clone(), reason: reason(error), errno: error.raw_os_error().unwrap_or(5) }
+}
+
+/// The system's words for the error, without its number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+fn open_packet(spec: &PortSpec) -> Result<PacketDevice, DpError> {
+    let link = netlink::link(&spec.name).map_err(|e| refused(spec, &e))?;
+    let Some(link) = link else { return Err(refused(spec, &io::Error::from_raw_os_error(libc::ENODEV))) };
+    PacketDevice::open(&spec.name, link.index).map_err(|e| refused(spec, &e))
+}
+
+fn port_stats(c: &netlink::LinkCounters) -> PortStats {
+    PortStats {
+        rx_packets: c.rx_packets,
+        tx_packets: c.tx_packets,
+        rx_bytes: c.rx_bytes,
+        tx_bytes: c.tx_bytes,
+        rx_dropped: c.rx_dropped,
+        tx_dropped: c.tx_dropped,
+        rx_errors: c.rx_errors,
+        tx_errors: c.tx_errors,
+        multicast: c.multicast,
+        collisions: c.collisions,
+        rx_length_errors: c.rx_length_errors,
+        rx_over_errors: c.rx_over_errors,
+        rx_crc_errors: c.rx_crc_errors,
+        rx_frame_errors: c.rx_frame_errors,
+        rx_fifo_errors: c.rx_fifo_errors,
+        rx_missed_errors: c.rx_missed_errors,
+    }
+}

@@ -1,0 +1,245 @@
+//! Ports for tests: frames come by calls and go into capture files or to a peer.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use base::MacAddr;
+use dp::{Packet, PortSpec, PortStats};
+
+use crate::Pool;
+use crate::pcap::PcapWriter;
+
+/// A dummy port.
+#[derive(Debug)]
+pub struct Dummy {
+    name: String,
+    mac: Mutex<MacAddr>,
+    mtu: AtomicU32,
+    is_up: AtomicBool,
+    has_link: AtomicBool,
+    counters: Counters,
+    io: Mutex<Io>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    rx_packets: AtomicU64,
+    rx_bytes: AtomicU64,
+    tx_packets: AtomicU64,
+    tx_bytes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Io {
+    rx_pcap: Option<PcapWriter>,
+    tx_pcap: Option<PcapWriter>,
+    listener: Option<UnixListener>,
+    streams: Vec<Stream>,
+    /// Addresses whose ARP requests the port answers itself.
+    addresses: Vec<u32>,
+    /// Its answers, to be received.
+    answers: Vec<Packet>,
+}
+
+/// A peer: frames with their length, 16 bits, big-endian, before each.
+#[derive(Debug)]
+struct Stream {
+    socket: UnixStream,
+    received: Vec<u8>,
+}
+
+impl Dummy {
+    /// `sequence` makes the MAC address when the options give none.
+    pub fn open(spec: &PortSpec, sequence: u32) -> Dummy {
+        let [a, b, c, d] = sequence.wrapping_add(0xaa55_0000).to_be_bytes();
+        let mac = spec.option("hwaddr").and_then(|text| text.parse().ok());
+        let dummy = Dummy {
+            name: spec.name.clone(),
+            mac: Mutex::new(mac.unwrap_or(MacAddr([0xaa, 0x55, a, b, c, d]))),
+            mtu: AtomicU32::new(1500),
+            is_up: AtomicBool::new(true),
+            has_link: AtomicBool::new(true),
+            counters: Counters::default(),
+            io: Mutex::new(Io::default()),
+        };
+        dummy.configure(spec);
+        dummy
+    }
+
+    /// Opens what the options name: `pcap`, `rxq_pcap`, `tx_pcap`, `stream`, `pstream`.
+    pub fn configure(&self, spec: &PortSpec) {
+        let create = |name: &str| {
+            let path = spec.option(name)?;
+            PcapWriter::create(Path::new(path))
+                .inspect_err(
+                    |e| log::warn!(target: "netdev_dummy", "{}: failed to open pcap file ({e})", self.name),
+                )
+                .ok()
+        };
+        let mut io = self.io();
+        io.rx_pcap = create("rxq_pcap");
+        io.tx_pcap = create("tx_pcap");
+        if spec.option("pcap").is_some() {
+            io.tx_pcap = create("pcap");
+        }
+        io.streams.clear();
+        if let Some(path) = spec.option("stream").and_then(|s| s.strip_prefix("unix:"))
+            && let Ok(socket) = UnixStream::connect(path)
+            && socket.set_nonblocking(true).is_ok()
+        {
+            io.streams.push(Stream { socket, received: Vec::new() });
+        }
+        if let Some(path) = spec.option("pstream").and_then(|s| s.strip_prefix("punix:")) {
+            let _ = std::fs::remove_file(path);
+            io.listener = UnixListener::bind(path).ok().filter(|l| l.set_nonblocking(true).is_ok());
+        }
+    }
+
+    fn io(&self) -> std::sync::MutexGuard<'_, Io> {
+        self.io.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn mac(&self) -> MacAddr {
+        *self.mac.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_mac(&self, mac: MacAddr) {
+        *self.mac.lock().unwrap_or_else(PoisonError::into_inner) = mac;
+    }
+
+    pub fn mtu(&self) -> u32 {
+        self.mtu.load(Ordering::Relaxed)
+    }
+
+    pub fn set_mtu(&self, mtu: u32) {
+        self.mtu.store(mtu, Ordering::Relaxed);
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.is_up.load(Ordering::Relaxed)
+    }
+
+    pub fn set_up(&self, is_up: bool) {
+        self.is_up.store(is_up, Ordering::Relaxed);
+    }
+
+    pub fn has_link(&self) -> bool {
+        self.has_link.load(Ordering::Relaxed)
+    }
+
+    /// `netdev-dummy/set-admin-state`'s counterpart for the carrier.
+    pub fn set_link(&self, has_link: bool) {
+        self.has_link.store(has_link, Ordering::Relaxed);
+    }
+
+    pub fn stats(&self) -> PortStats {
+        PortStats {
+            rx_packets: self.counters.rx_packets.load(Ordering::Relaxed),
+            rx_bytes: self.counters.rx_bytes.load(Ordering::Relaxed),
+            tx_packets: self.counters.tx_packets.load(Ordering::Relaxed),
+            tx_bytes: self.counters.tx_bytes.load(Ordering::Relaxed),
+            ..PortStats::default()
+        }
+    }
+
+    /// From here on the port answers ARP requests for this address (`netdev-dummy/ip4addr`).
+    pub fn add_address(&self, ip: u32) {
+        self.io().addresses.push(ip);
+    }
+
+    /// Counts a frame that a call hands in.
+    pub fn accept(&self, packet: &Packet) {
+        self.counters.rx_packets.fetch_add(1, Ordering::Relaxed);
+        self.counters.rx_bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
+        if let Some(pcap) = &mut self.io().rx_pcap {
+            let _ = pcap.write(now(), packet.bytes());
+        }
+    }
+
+    /// Frames that peers have sent, and answers to ARP requests.
+    pub fn receive(&self, out: &mut Vec<Packet>) -> usize {
+        let mut io = self.io();
+        if let Some(listener) = &io.listener
+            && let Ok((socket, _)) = listener.accept()
+            && socket.set_nonblocking(true).is_ok()
+        {
+            io.streams.push(Stream { socket, received: Vec::new() });
+        }
+        let before = out.len();
+        out.append(&mut io.answers);
+        io.streams.retain_mut(|stream| stream.read(out));
+        drop(io);
+        out.iter().skip(before).for_each(|packet| self.accept(packet));
+        out.len() - before
+    }
+
+    /// Sends the packets.
+    pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
+        let mut ready = Vec::new();
+        for packet in packets.drain(..) {
+            dp::offload::segment(packet, &mut ready);
+        }
+        let (mac, mtu) = (self.mac(), self.mtu() as usize);
+        let mut io = self.io();
+        for packet in ready {
+            let is_tagged = packet.bytes().get(12..14) == Some(&[0x81, 0]);
+            if packet.len() < 14 || packet.len() > mtu + 14 + if is_tagged { 4 } else { 0 } {
+                continue;
+            }
+            self.counters.tx_packets.fetch_add(1, Ordering::Relaxed);
+            self.counters.tx_bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
+            if let Some(pcap) = &mut io.tx_pcap {
+                let _ = pcap.write(now(), packet.bytes());
+            }
+            let bytes = packet.bytes();
+            io.streams.retain_mut(|stream| stream.write(bytes));
+            let answer = io.addresses.iter().find_map(|&ip| flow::compose::arp_reply(bytes, mac, ip));
+            io.answers.extend(answer.map(|bytes| Packet::from_bytes(&bytes)));
+            pool.give_back(packet);
+        }
+    }
+}
+
+impl Stream {
+    /// False when the peer is gone.
+    fn read(&mut self, out: &mut Vec<Packet>) -> bool {
+        let mut chunk = [0; 4096];
+        let is_open = loop {
+            match self.socket.read(&mut chunk) {
+                Ok(0) => break false,
+                Ok(len) => self.received.extend(chunk.iter().take(len)),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break true,
+                Err(_) => break false,
+            }
+        };
+        while let [a, b, rest @ ..] = &self.received[..] {
+            let len = usize::from(u16::from_be_bytes([*a, *b]));
+            let Some(frame) = rest.get(..len) else { break };
+            out.push(Packet::from_bytes(frame));
+            self.received.drain(..len + 2);
+        }
+        is_open
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        let mut frame = (bytes.len() as u16).to_be_bytes().to_vec();
+        frame.extend(bytes);
+        match self.socket.write_all(&frame) {
+            Ok(()) => true,
+            Err(e) => e.kind() == std::io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// Capture files carry the time of day.
+fn now() -> std::time::Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}

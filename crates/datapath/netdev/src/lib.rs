@@ -1,0 +1,30 @@
+//! Ports: where packets come from and go to.
+//!
+//! Enters: a [`dp::PortSpec`]. Leaves: a [`Device`] from which a worker takes
+//! batches of packets and to which any worker gives them.
+//!
+//! - [`packet::PacketDevice`]: any network device of the machine, over packet(7);
+//! - [`tap::Tap`]: a device that the switch makes itself (internal ports);
+//! - [`dummy::Dummy`]: a port for tests, fed by calls.
+//!
+//! Partial checksums and trains of segments pass through untouched, as
+//! virtio-net headers, so that the kernel's default offloads stay on. For a
+//! device that takes neither, the sender does them first ([`dp::offload`]).
+//!
+//! Not here: patch ports (the pipeline joins their bridges), tunnels (headers
+//! are put on by actions), who polls which port (`dp-user`).
+
+pub mod device;
+pub mod dummy;
+pub mod packet;
+pub mod pcap;
+pub mod pool;
+mod socket;
+pub mod tap;
+pub mod vnet;
+
+pub use device::{Device, DeviceKind};
+pub use pool::Pool;
+
+/// Packets that a worker takes in one go.
+pub const BATCH: usize = 32;

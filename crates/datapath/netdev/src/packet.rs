@@ -1,0 +1,325 @@
+//! Network devices of the machine, over packet(7).
+//!
+//! Receiving: the kernel copies frames into a ring that is mapped here
+//! (TPACKET_V2: frames are visible at once, where V3 waits for a block to
+//! fill). Slots are small; of a larger frame the kernel also queues the whole,
+//! which is read with one call. Sending: batches, with sendmmsg(2).
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use dp::Packet;
+
+use crate::{BATCH, Pool, socket, vnet};
+
+const SLOT: usize = 2048;
+const SLOTS: usize = 2048;
+const BLOCK: usize = 64 * 1024;
+
+const PACKET_RX_RING: i32 = 5;
+const PACKET_COPY_THRESH: i32 = 7;
+const PACKET_VERSION: i32 = 10;
+const PACKET_VNET_HDR: i32 = 15;
+const PACKET_QDISC_BYPASS: i32 = 20;
+const PACKET_IGNORE_OUTGOING: i32 = 23;
+const TPACKET_V2: i32 = 1;
+
+const STATUS_KERNEL: u32 = 0;
+const STATUS_USER: u32 = 1;
+const STATUS_COPY: u32 = 2;
+const STATUS_VLAN_VALID: u32 = 1 << 4;
+const STATUS_VLAN_TPID_VALID: u32 = 1 << 6;
+
+/// Room for frames on their way, beyond what the kernel grants by default.
+const SOCKET_BUFFER: i32 = 8 << 20;
+
+/// A device of the machine, opened for receiving and sending.
+#[derive(Debug)]
+pub struct PacketDevice {
+    name: String,
+    ifindex: u32,
+    receive: OwnedFd,
+    send: OwnedFd,
+    ring: Mutex<Ring>,
+    tx_dropped: AtomicU64,
+}
+
+impl PacketDevice {
+    /// Opens the device and sets it promiscuous.
+    pub fn open(name: &str, ifindex: u32) -> io::Result<PacketDevice> {
+        let receive = socket::packet_socket()?;
+        socket::set_option(&receive, libc::SOL_PACKET, PACKET_VERSION, TPACKET_V2)?;
+        socket::set_option(&receive, libc::SOL_PACKET, PACKET_VNET_HDR, 1i32)?;
+        socket::set_option(&receive, libc::SOL_PACKET, PACKET_COPY_THRESH, 1i32)?;
+        socket::set_option(&receive, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1i32)?;
+        // Without the right to force it, the default has to do.
+        let _ = socket::set_option(&receive, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, SOCKET_BUFFER);
+        let ring = Ring::map(&receive)?;
+        socket::bind(&receive, ifindex, libc::ETH_P_ALL as u16)?;
+        let promiscuous = libc::packet_mreq {
+            mr_ifindex: ifindex as i32,
+            mr_type: libc::PACKET_MR_PROMISC as u16,
+            mr_alen: 0,
+            mr_address: [0; 8],
+        };
+        socket::set_option(&receive, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, promiscuous)?;
+
+        let send = socket::packet_socket()?;
+        socket::set_option(&send, libc::SOL_PACKET, PACKET_VNET_HDR, 1i32)?;
+        let _ = socket::set_option(&send, libc::SOL_PACKET, PACKET_QDISC_BYPASS, 1i32);
+        let _ = socket::set_option(&send, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SOCKET_BUFFER);
+        socket::bind(&send, ifindex, 0)?;
+        Ok(PacketDevice {
+            name: name.to_owned(),
+            ifindex,
+            receive,
+            send,
+            ring: Mutex::new(ring),
+            tx_dropped: AtomicU64::new(0),
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    /// Frames that could not be sent.
+    pub fn tx_dropped(&self) -> u64 {
+        self.tx_dropped.load(Ordering::Relaxed)
+    }
+
+    /// Reads the socket's error away, without which it would count as ready for ever.
+    pub fn clear_error(&self) {
+        let mut error = 0i32;
+        let mut len = std::mem::size_of::<i32>() as libc::socklen_t;
+        // SAFETY: pointers and length describe `error` and `len`, which live until the call returns.
+        unsafe {
+            libc::getsockopt(
+                self.receive.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_ERROR,
+                (&raw mut error).cast(),
+                &raw mut len,
+            )
+        };
+    }
+
+    /// Takes up to a batch of frames; how many.
+    pub fn receive(&self, pool: &mut Pool, out: &mut Vec<Packet>) -> io::Result<usize> {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = 0;
+        while count < BATCH {
+            match ring.next(&self.receive, pool)? {
+                Frame::None => break,
+                Frame::Packet(packet) => {
+                    out.push(packet);
+                    count += 1;
+                }
+                Frame::Lost => {}
+            }
+        }
+        Ok(count)
+    }
+
+    /// Sends the packets and gives their buffers back.
+    pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
+        for chunk in packets.chunks(BATCH) {
+            self.send_chunk(chunk);
+        }
+        for packet in packets.drain(..) {
+            pool.give_back(packet);
+        }
+    }
+
+    fn send_chunk(&self, packets: &[Packet]) {
+        let mut headers = [[0u8; vnet::LEN]; BATCH];
+        let mut parts = [[libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; 2]; BATCH];
+        // SAFETY: all-zero bytes are a valid mmsghdr: null pointers with zero lengths.
+        let mut messages: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
+        let count = packets.len().min(BATCH);
+        for (((packet, header), part), message) in
+            packets.iter().zip(&mut headers).zip(&mut parts).zip(&mut messages)
+        {
+            *header = vnet::build(packet);
+            let bytes = packet.bytes();
+            *part = [
+                libc::iovec { iov_base: header.as_mut_ptr().cast(), iov_len: vnet::LEN },
+                libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() },
+            ];
+            message.msg_hdr.msg_iov = part.as_mut_ptr();
+            message.msg_hdr.msg_iovlen = 2;
+        }
+        let mut done = 0;
+        while done < count {
+            let rest = messages.get_mut(done..count).unwrap_or(&mut []);
+            // SAFETY: each message points to its part of `parts`, and that to `headers` and to the packets' bytes,
+            // all of which live until the call returns and are only read.
+            let sent = unsafe {
+                libc::sendmmsg(
+                    self.send.as_raw_fd(),
+                    rest.as_mut_ptr(),
+                    rest.len() as u32,
+                    libc::MSG_DONTWAIT,
+                )
+            };
+            if sent > 0 {
+                done += sent as usize;
+                continue;
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() == io::ErrorKind::Interrupted {
+                continue;
+            }
+            let is_full = matches!(
+                error.raw_os_error(),
+                Some(libc::EAGAIN | libc::ENOBUFS | libc::ENETDOWN | libc::ENXIO)
+            );
+            // A full device takes nothing more now; another error is of one packet.
+            let lost = if is_full { count - done } else { 1 };
+            self.tx_dropped.fetch_add(lost as u64, Ordering::Relaxed);
+            done += lost;
+        }
+    }
+}
+
+impl AsFd for PacketDevice {
+    /// Readable when there are frames.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.receive.as_fd()
+    }
+}
+
+enum Frame {
+    None,
+    Packet(Packet),
+    /// One was there and is not usable.
+    Lost,
+}
+
+/// The mapped ring of received frames.
+#[derive(Debug)]
+struct Ring {
+    memory: *mut u8,
+    next: usize,
+}
+
+// SAFETY: the ring is the only user of its mapping, and is itself used under a mutex.
+unsafe impl Send for Ring {}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: `memory` was mapped with this length and nothing refers to it any more.
+        unsafe { libc::munmap(self.memory.cast(), SLOT * SLOTS) };
+    }
+}
+
+impl Ring {
+    fn map(fd: &OwnedFd) -> io::Result<Ring> {
+        #[repr(C)]
+        #[derive(Clone, Copy)]
+        struct Request {
+            block_size: u32,
+            block_count: u32,
+            frame_size: u32,
+            frame_count: u32,
+        }
+        let request = Request {
+            block_size: BLOCK as u32,
+            block_count: (SLOT * SLOTS / BLOCK) as u32,
+            frame_size: SLOT as u32,
+            frame_count: SLOTS as u32,
+        };
+        socket::set_option(fd, libc::SOL_PACKET, PACKET_RX_RING, request)?;
+        // SAFETY: a fresh shared mapping of the ring just set up, of its full length; the kernel chooses the place.
+        let memory = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                SLOT * SLOTS,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                fd.as_raw_fd(),
+                0,
+            )
+        };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Ring { memory: memory.cast(), next: 0 })
+    }
+
+    /// The status word of the next slot.
+    fn status(&self) -> &AtomicU32 {
+        // SAFETY: `next` is below SLOTS, so the slot lies in the mapping; its first word is aligned and is shared with
+        // the kernel by atomic accesses only.
+        unsafe { &*self.memory.add(self.next * SLOT).cast::<AtomicU32>() }
+    }
+
+    /// The next slot's bytes; only while its status says that it is ours.
+    fn slot(&self) -> &[u8] {
+        // SAFETY: the slot lies in the mapping, and the kernel does not write to it while its status is STATUS_USER,
+        // which the caller has seen with acquire ordering.
+        unsafe { std::slice::from_raw_parts(self.memory.add(self.next * SLOT), SLOT) }
+    }
+
+    fn next(&mut self, fd: &OwnedFd, pool: &mut Pool) -> io::Result<Frame> {
+        let status = self.status().load(Ordering::Acquire);
+        if status & STATUS_USER == 0 {
+            return Ok(Frame::None);
+        }
+        let frame = self.take(status, fd, pool);
+        self.status().store(STATUS_KERNEL, Ordering::Release);
+        self.next = (self.next + 1) % SLOTS;
+        frame
+    }
+
+    fn take(&self, status: u32, fd: &OwnedFd, pool: &mut Pool) -> io::Result<Frame> {
+        let slot = self.slot();
+        let word = |at: usize| {
+            slot.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u32::from_ne_bytes(*b)) as usize
+        };
+        let half =
+            |at: usize| slot.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u16::from_ne_bytes(*b));
+        // struct tpacket2_hdr: status, len, snaplen, mac, net, sec, nsec, vlan_tci, vlan_tpid.
+        let (len, captured, mac) = (word(4), word(8), usize::from(half(12)));
+        let mut packet;
+        if status & STATUS_COPY != 0 {
+            packet = pool.large();
+            if !socket::read_frame(fd, &mut packet)? {
+                return Ok(Frame::Lost);
+            }
+        } else {
+            let header = slot.get(mac.wrapping_sub(vnet::LEN)..mac);
+            let bytes = slot.get(mac..mac + captured);
+            let (Some(header), Some(bytes)) = (header, bytes) else { return Ok(Frame::Lost) };
+            if captured < len {
+                return Ok(Frame::Lost);
+            }
+            packet = pool.small();
+            packet.append(bytes);
+            packet.offload = vnet::parse(header);
+        }
+        if status & STATUS_VLAN_VALID != 0 {
+            let tpid = if status & STATUS_VLAN_TPID_VALID != 0 { half(26) } else { 0x8100 };
+            insert_tag(&mut packet, tpid, half(24));
+        }
+        Ok(Frame::Packet(packet))
+    }
+}
+
+/// Puts a tag that the kernel keeps beside the frame back into it.
+fn insert_tag(packet: &mut Packet, tpid: u16, tci: u16) {
+    if packet.len() < 12 {
+        return;
+    }
+    packet.insert(12, 4);
+    if let Some(place) = packet.bytes_mut().get_mut(12..16) {
+        place[..2].copy_from_slice(&tpid.to_be_bytes());
+        place[2..].copy_from_slice(&tci.to_be_bytes());
+    }
+}

@@ -1,0 +1,90 @@
+//! The few system calls that packet sockets and taps share.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use dp::Packet;
+
+use crate::vnet;
+
+/// A packet(7) socket that receives nothing yet.
+pub(crate) fn packet_socket() -> io::Result<OwnedFd> {
+    // SAFETY: socket(2) takes no pointers.
+    let fd = unsafe {
+        libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0)
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a fresh descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sets a socket option to a plain value.
+pub(crate) fn set_option<T: Copy>(fd: &OwnedFd, level: i32, name: i32, value: T) -> io::Result<()> {
+    // SAFETY: pointer and length describe `value`, plain data that lives until the call returns.
+    let rc = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            level,
+            name,
+            std::ptr::from_ref(&value).cast(),
+            std::mem::size_of::<T>() as libc::socklen_t,
+        )
+    };
+    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Binds a packet socket to one device; `protocol` 0: for sending only.
+pub(crate) fn bind(fd: &OwnedFd, ifindex: u32, protocol: u16) -> io::Result<()> {
+    // SAFETY: all-zero bytes are a valid sockaddr_ll.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as u16;
+    address.sll_protocol = protocol.to_be();
+    address.sll_ifindex = ifindex as i32;
+    // SAFETY: pointer and length describe `address`.
+    let rc = unsafe {
+        libc::bind(
+            fd.as_raw_fd(),
+            std::ptr::from_ref(&address).cast(),
+            std::mem::size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+        )
+    };
+    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Reads one frame with its virtio-net header; false when there is none.
+pub(crate) fn read_frame(fd: &OwnedFd, packet: &mut Packet) -> io::Result<bool> {
+    let mut header: vnet::Header = [0; vnet::LEN];
+    let space = packet.space_mut();
+    let room = space.len();
+    let parts = [
+        libc::iovec { iov_base: header.as_mut_ptr().cast(), iov_len: vnet::LEN },
+        libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: room },
+    ];
+    // SAFETY: both parts describe writable memory that lives until the call returns.
+    let len = unsafe { libc::readv(fd.as_raw_fd(), parts.as_ptr(), parts.len() as i32) };
+    if len < 0 {
+        let error = io::Error::last_os_error();
+        return match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(false),
+            _ => Err(error),
+        };
+    }
+    packet.set_len((len as usize).saturating_sub(vnet::LEN));
+    packet.offload = vnet::parse(&header);
+    Ok(true)
+}
+
+/// Writes one frame with its virtio-net header.
+pub(crate) fn write_frame(fd: &OwnedFd, packet: &Packet) -> io::Result<()> {
+    let mut header = vnet::build(packet);
+    let bytes = packet.bytes();
+    let parts = [
+        libc::iovec { iov_base: header.as_mut_ptr().cast(), iov_len: vnet::LEN },
+        libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() },
+    ];
+    // SAFETY: both parts describe memory that lives until the call returns; writev only reads it.
+    let len = unsafe { libc::writev(fd.as_raw_fd(), parts.as_ptr(), parts.len() as i32) };
+    if len < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,104 @@
+//! Devices that the switch makes itself: internal ports, over /dev/net/tun.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dp::Packet;
+
+use crate::{BATCH, Pool, socket};
+
+const TUNSETIFF: u64 = 0x4004_54ca;
+const TUNSETOFFLOAD: u64 = 0x4004_54d0;
+/// Checksums, TCP over IPv4 and IPv6 with ECN.
+const OFFLOADS: u64 = 0x01 | 0x02 | 0x04 | 0x08;
+/// UDP segments too, since Linux 6.2.
+const UDP_OFFLOADS: u64 = 0x20 | 0x40;
+
+/// A tap device, which vanishes when this is dropped.
+#[derive(Debug)]
+pub struct Tap {
+    name: String,
+    fd: OwnedFd,
+    tx_dropped: AtomicU64,
+}
+
+impl Tap {
+    /// Makes the device, or opens a persistent one of this name.
+    pub fn open(name: &str) -> io::Result<Tap> {
+        let fd: OwnedFd = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open("/dev/net/tun")?
+            .into();
+        // SAFETY: all-zero bytes are a valid ifreq.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        if name.is_empty() || name.len() >= request.ifr_name.len() {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        for (place, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
+            *place = byte as libc::c_char;
+        }
+        request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as i16;
+        // SAFETY: TUNSETIFF reads and writes the ifreq, which lives until the call returns.
+        let rc = unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETIFF as _, &raw mut request) };
+        if rc < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for offloads in [OFFLOADS | UDP_OFFLOADS, OFFLOADS] {
+            // SAFETY: TUNSETOFFLOAD takes a number and no pointer.
+            let rc = unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETOFFLOAD as _, offloads) };
+            if rc == 0 {
+                break;
+            }
+        }
+        Ok(Tap { name: name.to_owned(), fd, tx_dropped: AtomicU64::new(0) })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn tx_dropped(&self) -> u64 {
+        self.tx_dropped.load(Ordering::Relaxed)
+    }
+
+    /// Takes up to a batch of frames; how many.
+    pub fn receive(&self, pool: &mut Pool, out: &mut Vec<Packet>) -> io::Result<usize> {
+        for count in 0..BATCH {
+            let mut packet = pool.large();
+            match socket::read_frame(&self.fd, &mut packet) {
+                Ok(true) => out.push(packet),
+                Ok(false) => {
+                    pool.give_back(packet);
+                    return Ok(count);
+                }
+                Err(error) => {
+                    pool.give_back(packet);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(BATCH)
+    }
+
+    /// Sends the packets and gives their buffers back.
+    pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
+        for packet in packets.drain(..) {
+            if socket::write_frame(&self.fd, &packet).is_err() {
+                self.tx_dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            pool.give_back(packet);
+        }
+    }
+}
+
+impl AsFd for Tap {
+    /// Readable when there are frames.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

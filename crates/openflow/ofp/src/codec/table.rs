@@ -1,0 +1,236 @@
+//! Tables' counters, and sets of actions by number.
+
+use super::Encoder;
+use super::raw::{Multipart, Raw};
+use crate::wire::{Put, Reader};
+use crate::*;
+
+use ActionKind as K;
+
+const OF10: &[(K, u8)] = &[
+    (K::Output, 0), (K::SetVlanVid, 1), (K::SetVlanPcp, 2), (K::StripVlan, 3), (K::SetEthSrc, 4), (K::SetEthDst, 5),
+    (K::SetIpv4Src, 6), (K::SetIpv4Dst, 7), (K::SetIpDscp, 8), (K::SetL4Src, 9), (K::SetL4Dst, 10), (K::Enqueue, 11),
+];
+const OF11: &[(K, u8)] = &[
+    (K::Output, 0), (K::SetVlanVid, 1), (K::SetVlanPcp, 2), (K::SetEthSrc, 3), (K::SetEthDst, 4), (K::SetIpv4Src, 5),
+    (K::SetIpv4Dst, 6), (K::SetIpDscp, 7), (K::SetIpEcn, 8), (K::SetL4Src, 9), (K::SetL4Dst, 10), (K::SetMplsLabel, 13),
+    (K::SetMplsTc, 14), (K::SetMplsTtl, 15), (K::DecMplsTtl, 16), (K::PushVlan, 17), (K::StripVlan, 18), (K::PushMpls, 19),
+    (K::PopMpls, 20), (K::SetQueue, 21), (K::Group, 22), (K::SetIpTtl, 23), (K::DecTtl, 24),
+];
+const OF12: &[(K, u8)] = &[
+    (K::Output, 0), (K::SetMplsTtl, 15), (K::DecMplsTtl, 16), (K::PushVlan, 17), (K::StripVlan, 18), (K::PushMpls, 19),
+    (K::PopMpls, 20), (K::SetQueue, 21), (K::Group, 22), (K::SetIpTtl, 23), (K::DecTtl, 24), (K::SetField, 25),
+];
+
+fn numbers(version: Version) -> &'static [(K, u8)] {
+    match version {
+        Version::Of10 => OF10,
+        Version::Of11 => OF11,
+        _ => OF12,
+    }
+}
+
+/// A bitmap of action numbers as a set of kinds.
+pub(super) fn kinds_from_bits(bits: u32, version: Version) -> u64 {
+    numbers(version).iter().filter(|(_, n)| bits >> n & 1 != 0).fold(0, |set, (kind, _)| set | kind.bit())
+}
+
+/// A set of kinds as a bitmap of action numbers.
+pub(super) fn kinds_to_bits(set: u64, version: Version) -> u32 {
+    numbers(version).iter().filter(|(kind, _)| set & kind.bit() != 0).fold(0, |bits, (_, n)| bits | 1 << n)
+}
+
+pub(super) fn decode_stats(raw: Raw, r: &mut Reader<'_>) -> Result<Vec<TableStats>, OfError> {
+    let mut all = Vec::new();
+    while !r.is_empty() {
+        let mut s = TableStats { table: r.u8()?, active_count: 0, lookup_count: 0, matched_count: 0, features: None };
+        let mut max_entries = 0;
+        let mut name = String::new();
+        match raw {
+            Raw::Ofpst13TableReply => r.skip(3)?,
+            Raw::Ofpst10TableReply => {
+                r.skip(3)?;
+                name = r.text(32)?;
+                r.skip(4)?;
+                max_entries = r.u32()?;
+            }
+            Raw::Ofpst11TableReply => {
+                r.skip(7)?;
+                name = r.text(32)?;
+                r.skip(24)?;
+                max_entries = r.u32()?;
+            }
+            _ => {
+                r.skip(7)?;
+                name = r.text(32)?;
+                r.skip(64)?;
+                max_entries = r.u32()?;
+            }
+        }
+        (s.active_count, s.lookup_count, s.matched_count) = (r.u32()?, r.u64()?, r.u64()?);
+        if raw != Raw::Ofpst13TableReply {
+            s.features = Some(Box::new(TableFeatures { name, max_entries, ..TableFeatures::unknown(s.table) }));
+        }
+        all.push(s);
+    }
+    Ok(all)
+}
+
+pub(super) fn encode_stats(tables: &[TableStats], e: &Encoder, out: &mut Vec<u8>) {
+    let raw = match e.version {
+        Version::Of10 => Raw::Ofpst10TableReply,
+        Version::Of11 => Raw::Ofpst11TableReply,
+        Version::Of12 => Raw::Ofpst12TableReply,
+        _ => Raw::Ofpst13TableReply,
+    };
+    let mut parts = Multipart::new(out, raw, e.version.byte(), e.xid);
+    let none = TableFeatures::unknown(0);
+    for s in tables {
+        let f = s.features.as_deref().unwrap_or(&none);
+        parts.entry(|out| {
+            out.put_u8(s.table);
+            match raw {
+                Raw::Ofpst13TableReply => out.put_zeros(3),
+                Raw::Ofpst10TableReply => {
+                    out.put_zeros(3);
+                    out.put_text(&f.name, 32);
+                    out.put_u32((1 << 22) - 1);
+                    out.put_u32(f.max_entries);
+                }
+                Raw::Ofpst11TableReply => {
+                    out.put_zeros(7);
+                    out.put_text(&f.name, 32);
+                    out.put_u32(0x3ff);
+                    out.put_u32(0x3ff);
+                    out.put_zeros(16);
+                    out.put_u32(f.max_entries);
+                }
+                _ => {
+                    out.put_zeros(7);
+                    out.put_text(&f.name, 32);
+                    out.put_zeros(64);
+                    out.put_u32(f.max_entries);
+                }
+            }
+            out.put_u32(s.active_count);
+            out.put_u64(s.lookup_count);
+            out.put_u64(s.matched_count);
+        });
+    }
+    parts.end();
+}
+
+const TYPE_EVICTION: u16 = 2;
+const TYPE_VACANCY: u16 = 3;
+
+pub(super) fn decode_mod(raw: Raw, r: &mut Reader<'_>, version: Version) -> Result<TableMod, OfError> {
+    let table = r.u8()?;
+    r.skip(3)?;
+    let config = r.u32()?;
+    let mut m = TableMod { table, miss: TableMiss::Default, eviction: None, eviction_flags: None, vacancy_events: None, vacancy: Vacancy::default() };
+    if raw == Raw::Ofpt11TableMod {
+        m.miss = decode_miss(config, version)?;
+        return Ok(m);
+    }
+    m.eviction = Some(config & 4 != 0);
+    m.vacancy_events = Some(config & 8 != 0);
+    while !r.is_empty() {
+        let p = prop::Property::pull(r)?;
+        match p.kind {
+            TYPE_EVICTION => m.eviction_flags = Some(p.u32()?),
+            TYPE_VACANCY => m.vacancy = decode_vacancy(p.data)?,
+            _ => return Err(OfError::OfpbrcBadType),
+        }
+    }
+    Ok(m)
+}
+
+fn decode_vacancy(data: &[u8]) -> Result<Vacancy, OfError> {
+    let mut r = Reader::new(data);
+    let vacancy = Vacancy { down: r.u8()?, up: r.u8()?, current: r.u8()? };
+    if vacancy.down > vacancy.up || vacancy.up > 100 {
+        return Err(OfError::OfpbpcBadValue);
+    }
+    Ok(vacancy)
+}
+
+fn decode_miss(config: u32, version: Version) -> Result<TableMiss, OfError> {
+    if version >= Version::Of13 {
+        return Ok(TableMiss::Default);
+    }
+    match config & 3 {
+        0 => Ok(TableMiss::Controller),
+        1 => Ok(TableMiss::Continue),
+        2 => Ok(TableMiss::Drop),
+        _ => Err(OfError::OfptmfcBadConfig),
+    }
+}
+
+pub(super) fn put_mod(m: &TableMod, e: &Encoder, out: &mut Vec<u8>) {
+    out.put_u8(m.table);
+    out.put_zeros(3);
+    if e.version < Version::Of14 {
+        let config = match m.miss {
+            _ if e.version >= Version::Of13 => 0,
+            TableMiss::Default | TableMiss::Controller => 0,
+            TableMiss::Continue => 1,
+            TableMiss::Drop => 2,
+        };
+        return out.put_u32(config);
+    }
+    put_settings(m.eviction, m.eviction_flags, m.vacancy_events, &m.vacancy, out);
+}
+
+fn put_settings(eviction: Option<bool>, flags: Option<u32>, vacancy_events: Option<bool>, vacancy: &Vacancy, out: &mut Vec<u8>) {
+    let bit = |on: Option<bool>, bit: u32| if on == Some(true) { bit } else { 0 };
+    out.put_u32(bit(eviction, 4) | bit(vacancy_events, 8));
+    if let Some(flags) = flags {
+        prop::put_u32(out, TYPE_EVICTION, flags);
+    }
+    if vacancy_events == Some(true) {
+        prop::put(out, TYPE_VACANCY, &[vacancy.down, vacancy.up, vacancy.current, 0]);
+    }
+}
+
+pub(super) fn decode_descs(r: &mut Reader<'_>) -> Result<Vec<TableDesc>, OfError> {
+    let mut all = Vec::new();
+    while !r.is_empty() {
+        let mut head = Reader::new(r.rest());
+        let len = usize::from(head.u16()?);
+        if len < 8 {
+            return Err(OfError::OfpbrcBadLen);
+        }
+        let mut body = Reader::new(r.take(len)?);
+        body.skip(2)?;
+        let table = body.u8()?;
+        body.skip(1)?;
+        let config = body.u32()?;
+        let mut d = TableDesc { table, eviction: Some(config & 4 != 0), eviction_flags: None, vacancy_events: Some(config & 8 != 0), vacancy: Vacancy::default() };
+        while !body.is_empty() {
+            let p = prop::Property::pull(&mut body)?;
+            match p.kind {
+                TYPE_EVICTION => d.eviction_flags = Some(p.u32()?),
+                TYPE_VACANCY => d.vacancy = decode_vacancy(p.data)?,
+                _ => return Err(OfError::OfpbpcBadType),
+            }
+        }
+        all.push(d);
+    }
+    Ok(all)
+}
+
+pub(super) fn encode_descs(descs: &[TableDesc], e: &Encoder, out: &mut Vec<u8>) {
+    let mut parts = Multipart::new(out, Raw::Ofpst14TableDescReply, e.version.byte(), e.xid);
+    for d in descs {
+        parts.entry(|out| {
+            let start = out.len();
+            out.put_u16(0);
+            out.put_u8(d.table);
+            out.put_u8(0);
+            put_settings(d.eviction, d.eviction_flags, d.vacancy_events, &d.vacancy, out);
+            let len = out.len() - start;
+            out.patch_u16(start, len as u16);
+        });
+    }
+    parts.end();
+}

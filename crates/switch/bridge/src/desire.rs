@@ -1,0 +1,244 @@
+//! From rows to what is wanted. Pure: a mistake in a row is logged, named, and costs only what it is about.
+
+use std::time::Duration;
+
+use base::OfPort;
+use ofp::Version;
+use pipeline::{PriorityTags, VlanConfig, VlanMode};
+use replica::{Row, Tables};
+use schema::{bridge, controller, interface, open_vswitch, port, sflow};
+
+use crate::columns::Columns;
+use crate::desired::{
+    Desired, DesiredBridge, DesiredController, DesiredInterface, DesiredPort, DesiredSflow, FailMode,
+};
+
+/// The one row of the root table.
+pub(crate) fn root(rows: &Tables) -> Option<&Row> {
+    rows.rows(open_vswitch::NAME_OF_TABLE).next().map(|row| &**row)
+}
+
+/// What the rows ask for; `None` before the database was initialised.
+pub fn desire(rows: &Tables) -> Option<Desired> {
+    let root = root(rows)?;
+    let config = |key| root.map_number(open_vswitch::OTHER_CONFIG, key);
+    let mut bridges: Vec<DesiredBridge> = root
+        .references(open_vswitch::BRIDGES)
+        .filter_map(|uuid| rows.row(bridge::NAME_OF_TABLE, &uuid))
+        .map(|row| desire_bridge(rows, row))
+        .collect();
+    bridges.sort_by(|a, b| a.name.cmp(&b.name));
+    drop_taken_names(&mut bridges);
+    Some(Desired {
+        bridges,
+        flow_limit: config("flow-limit").map_or(flowsync::DEFAULT_FLOW_LIMIT, |n| n as usize),
+        max_idle: config("max-idle").map_or(flowsync::DEFAULT_MAX_IDLE, Duration::from_millis),
+    })
+}
+
+/// A device can be in one bridge only: the first one by name has it.
+fn drop_taken_names(bridges: &mut [DesiredBridge]) {
+    let mut taken = std::collections::HashMap::new();
+    for bridge in bridges {
+        let name = bridge.name.clone();
+        for port in &mut bridge.ports {
+            port.interfaces.retain(|interface| match taken.get(&interface.name) {
+                None => {
+                    taken.insert(interface.name.clone(), name.clone());
+                    true
+                }
+                Some(owner) => {
+                    log::warn!(
+                        target: "bridge",
+                        "bridge {name}: interface {} is already in bridge {owner}", interface.name
+                    );
+                    false
+                }
+            });
+        }
+    }
+}
+
+fn desire_bridge(rows: &Tables, row: &Row) -> DesiredBridge {
+    let name = row.string(bridge::NAME).to_owned();
+    let other = |key| row.map_text(bridge::OTHER_CONFIG, key);
+    let number = |key| row.map_number(bridge::OTHER_CONFIG, key);
+    let mut ports: Vec<DesiredPort> = row
+        .references(bridge::PORTS)
+        .filter_map(|uuid| rows.row(port::NAME_OF_TABLE, &uuid))
+        .map(|row| desire_port(rows, row))
+        .collect();
+    ports.sort_by(|a, b| a.name.cmp(&b.name));
+    if !ports.iter().any(|port| port.name == name) {
+        ports.insert(0, local_port(&name));
+    }
+    let controllers = row
+        .references(bridge::CONTROLLER)
+        .filter_map(|uuid| rows.row(controller::NAME_OF_TABLE, &uuid))
+        .map(|row| desire_controller(row))
+        .filter(|controller| controller.target != "none")
+        .collect();
+    DesiredBridge {
+        uuid: row.uuid,
+        datapath_type: row.string(bridge::DATAPATH_TYPE).to_owned(),
+        datapath_id: other("datapath-id").and_then(|text| parse_datapath_id(text, &name)),
+        mac: other("hwaddr").and_then(|text| text.parse().ok()),
+        fail_mode: match row.text(bridge::FAIL_MODE) {
+            Some("secure") => FailMode::Secure,
+            _ => FailMode::Standalone,
+        },
+        controllers,
+        versions: versions(&row.strings(bridge::PROTOCOLS)),
+        ports,
+        sflow: row
+            .reference(bridge::SFLOW)
+            .and_then(|uuid| rows.row(sflow::NAME_OF_TABLE, &uuid))
+            .map(|row| desire_sflow(row)),
+        mac_aging: Duration::from_secs(number("mac-aging-time").unwrap_or(300)),
+        mac_table_size: number("mac-table-size").map_or(ofproto::DEFAULT_CAPACITY, |n| n as usize),
+        forwards_bpdus: row.map_boolean(bridge::OTHER_CONFIG, "forward-bpdu").unwrap_or(false),
+        dp_desc: other("dp-desc").map(str::to_owned),
+        name,
+    }
+}
+
+/// Every bridge has a port of its own name, though old databases lack the row.
+fn local_port(bridge: &str) -> DesiredPort {
+    let interface = DesiredInterface {
+        uuid: uuid::Uuid::nil(),
+        name: bridge.to_owned(),
+        kind: "internal".to_owned(),
+        options: Default::default(),
+        number: Some(OfPort::LOCAL),
+        mac: None,
+        mtu: None,
+    };
+    DesiredPort {
+        uuid: uuid::Uuid::nil(),
+        name: bridge.to_owned(),
+        interfaces: vec![interface],
+        vlan: VlanConfig::default(),
+        protected: false,
+        fake_bridge: false,
+    }
+}
+
+/// Sixteen hexadecimal digits, or `0x` and fewer.
+fn parse_datapath_id(text: &str, bridge: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x");
+    let parsed = match digits {
+        Some(digits) if digits.len() <= 16 => u64::from_str_radix(digits, 16).ok(),
+        None if text.len() == 16 => u64::from_str_radix(text, 16).ok(),
+        _ => None,
+    };
+    if parsed.is_none_or(|id| id == 0) {
+        log::warn!(target: "bridge", "bridge {bridge}: \"{text}\" is not a datapath id (16 hexadecimal digits)");
+    }
+    parsed.filter(|&id| id != 0)
+}
+
+fn versions(names: &[&str]) -> Vec<Version> {
+    let all = ::controller::default_versions();
+    if names.is_empty() {
+        return all;
+    }
+    all.into_iter().filter(|version| names.contains(&version.name())).collect()
+}
+
+fn desire_controller(row: &Row) -> DesiredController {
+    let millis = |column, default| {
+        Duration::from_millis(row.integer(column).and_then(|ms| u64::try_from(ms).ok()).unwrap_or(default))
+    };
+    let limit = row.integer(controller::CONTROLLER_RATE_LIMIT).and_then(|n| u32::try_from(n).ok());
+    let burst = row.integer(controller::CONTROLLER_BURST_LIMIT).and_then(|n| u32::try_from(n).ok());
+    DesiredController {
+        uuid: row.uuid,
+        target: row.string(controller::TARGET).to_owned(),
+        max_backoff: millis(controller::MAX_BACKOFF, 8000).max(Duration::from_secs(1)),
+        inactivity_probe: millis(controller::INACTIVITY_PROBE, 5000),
+        rate_limit: limit.map(|rate| (rate.max(100), burst.unwrap_or(rate / 4).max(25))),
+        is_service: row.text(controller::TYPE) == Some("service"),
+    }
+}
+
+fn desire_port(rows: &Tables, row: &Row) -> DesiredPort {
+    let mut interfaces: Vec<DesiredInterface> = row
+        .references(port::INTERFACES)
+        .filter_map(|uuid| rows.row(interface::NAME_OF_TABLE, &uuid))
+        .map(|row| desire_interface(row))
+        .collect();
+    interfaces.sort_by(|a, b| a.name.cmp(&b.name));
+    DesiredPort {
+        uuid: row.uuid,
+        name: row.string(port::NAME).to_owned(),
+        interfaces,
+        vlan: desire_vlan(row),
+        protected: row.is_true(port::PROTECTED),
+        fake_bridge: row.is_true(port::FAKE_BRIDGE),
+    }
+}
+
+fn desire_vlan(row: &Row) -> VlanConfig {
+    let tag = row.integer(port::TAG).and_then(|tag| u16::try_from(tag).ok());
+    let vids = |column| {
+        let vids: Vec<u16> =
+            row.integers(column).into_iter().filter_map(|vid| u16::try_from(vid).ok()).collect();
+        (!vids.is_empty()).then(|| vids.into_iter().collect())
+    };
+    let trunks = vids(port::TRUNKS);
+    let mode = match row.text(port::VLAN_MODE) {
+        Some("access") => VlanMode::Access,
+        Some("native-tagged") => VlanMode::NativeTagged,
+        Some("native-untagged") => VlanMode::NativeUntagged,
+        Some("dot1q-tunnel") => VlanMode::Dot1qTunnel,
+        Some("trunk") => VlanMode::Trunk,
+        // A port with a tag and no mode is an access port, whatever it trunks.
+        _ if tag.is_some() => VlanMode::Access,
+        _ => VlanMode::Trunk,
+    };
+    let priority_tags = match row.map_text(port::OTHER_CONFIG, "priority-tags") {
+        Some("if-nonzero" | "true") => PriorityTags::IfNonzero,
+        Some("always") => PriorityTags::Always,
+        _ => PriorityTags::Never,
+    };
+    let qinq_tpid = match row.map_text(port::OTHER_CONFIG, "qinq-ethtype") {
+        Some("802.1q") => pipeline::vlan::TPID_8021Q,
+        _ => pipeline::vlan::TPID_8021AD,
+    };
+    VlanConfig {
+        mode,
+        tag: tag.unwrap_or(0),
+        trunks: if mode == VlanMode::Access { None } else { trunks },
+        cvlans: vids(port::CVLANS),
+        qinq_tpid,
+        priority_tags,
+    }
+}
+
+fn desire_interface(row: &Row) -> DesiredInterface {
+    let wanted = row.integer(interface::OFPORT_REQUEST).or_else(|| row.integer(interface::OFPORT));
+    let number = wanted.and_then(|n| u32::try_from(n).ok()).map(OfPort::from_database);
+    DesiredInterface {
+        uuid: row.uuid,
+        name: row.string(interface::NAME).to_owned(),
+        kind: match row.string(interface::TYPE) {
+            "system" => String::new(),
+            kind => kind.to_owned(),
+        },
+        options: row.map(interface::OPTIONS),
+        number: number.flatten(),
+        mac: row.mac(interface::MAC),
+        mtu: row.integer(interface::MTU_REQUEST).and_then(|mtu| u32::try_from(mtu).ok()),
+    }
+}
+
+fn desire_sflow(row: &Row) -> DesiredSflow {
+    let number = |column, default| row.integer(column).and_then(|n| u32::try_from(n).ok()).unwrap_or(default);
+    DesiredSflow {
+        targets: row.strings(sflow::TARGETS).into_iter().map(str::to_owned).collect(),
+        sampling: number(sflow::SAMPLING, 400).max(1),
+        polling: number(sflow::POLLING, 30),
+        header: number(sflow::HEADER, 128),
+        agent: row.text(sflow::AGENT).map(str::to_owned),
+    }
+}

@@ -1,0 +1,160 @@
+//! What the database asks for, as types: strings are parsed and mistakes are found before anything changes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base::{MacAddr, OfPort};
+use ofp::Version;
+use pipeline::VlanConfig;
+use uuid::Uuid;
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Desired {
+    pub bridges: Vec<DesiredBridge>,
+    pub flow_limit: usize,
+    pub max_idle: Duration,
+}
+
+/// One bridge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesiredBridge {
+    pub uuid: Uuid,
+    pub name: String,
+    /// "netdev", "system" or "dummy"; empty is system.
+    pub datapath_type: String,
+    /// `other_config:datapath-id`.
+    pub datapath_id: Option<u64>,
+    /// `other_config:hwaddr`.
+    pub mac: Option<MacAddr>,
+    pub fail_mode: FailMode,
+    pub controllers: Vec<DesiredController>,
+    /// The OpenFlow versions that it speaks.
+    pub versions: Vec<Version>,
+    pub ports: Vec<DesiredPort>,
+    pub sflow: Option<DesiredSflow>,
+    pub mac_aging: Duration,
+    pub mac_table_size: usize,
+    pub forwards_bpdus: bool,
+    pub dp_desc: Option<String>,
+}
+
+/// What a bridge does when it has controllers but reaches none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailMode {
+    /// It acts as a learning switch.
+    #[default]
+    Standalone,
+    /// It does what its rules say, and nothing else.
+    Secure,
+}
+
+/// An OpenFlow controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredController {
+    pub uuid: Uuid,
+    pub target: String,
+    pub max_backoff: Duration,
+    pub inactivity_probe: Duration,
+    /// Packet-ins a second, and how many may wait; `None` for no limit.
+    pub rate_limit: Option<(u32, u32)>,
+    /// Switch-level connections of the service kind take no part in failing over.
+    pub is_service: bool,
+}
+
+/// A port of the database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesiredPort {
+    pub uuid: Uuid,
+    pub name: String,
+    pub interfaces: Vec<DesiredInterface>,
+    pub vlan: VlanConfig,
+    pub protected: bool,
+    /// Whether it stands for a bridge of its own (a VLAN bridge of `ovs-vsctl`).
+    pub fake_bridge: bool,
+}
+
+/// An interface.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesiredInterface {
+    pub uuid: Uuid,
+    pub name: String,
+    /// As in the database; empty is "system".
+    pub kind: String,
+    pub options: BTreeMap<String, String>,
+    /// The number asked for by the operator, else the one that it had before.
+    pub number: Option<OfPort>,
+    pub mac: Option<MacAddr>,
+    pub mtu: Option<u32>,
+}
+
+impl DesiredInterface {
+    pub fn is_patch(&self) -> bool {
+        self.kind == "patch"
+    }
+
+    pub fn peer(&self) -> Option<&str> {
+        self.options.get("peer").map(String::as_str).filter(|_| self.is_patch())
+    }
+}
+
+/// sFlow export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredSflow {
+    pub targets: Vec<String>,
+    /// One packet in so many.
+    pub sampling: u32,
+    /// Seconds between counter samples; 0 for none.
+    pub polling: u32,
+    /// Bytes of a sampled packet.
+    pub header: u32,
+    /// The interface whose address names this agent, or an address.
+    pub agent: Option<String>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn bridge(name: &str, ports: Vec<DesiredPort>) -> DesiredBridge {
+        DesiredBridge {
+            uuid: Uuid::nil(),
+            name: name.into(),
+            datapath_type: String::new(),
+            datapath_id: None,
+            mac: None,
+            fail_mode: FailMode::default(),
+            controllers: Vec::new(),
+            versions: Vec::new(),
+            ports,
+            sflow: None,
+            mac_aging: Duration::from_secs(300),
+            mac_table_size: 8192,
+            forwards_bpdus: false,
+            dp_desc: None,
+        }
+    }
+
+    pub(crate) fn port(name: &str) -> DesiredPort {
+        DesiredPort {
+            uuid: Uuid::nil(),
+            name: name.into(),
+            interfaces: vec![interface(name, "")],
+            vlan: VlanConfig::default(),
+            protected: false,
+            fake_bridge: false,
+        }
+    }
+
+    pub(crate) fn interface(name: &str, kind: &str) -> DesiredInterface {
+        DesiredInterface {
+            uuid: Uuid::nil(),
+            name: name.into(),
+            kind: kind.into(),
+            options: BTreeMap::new(),
+            number: None,
+            mac: None,
+            mtu: None,
+        }
+    }
+}

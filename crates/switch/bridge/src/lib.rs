@@ -1,0 +1,27 @@
+//! From database rows to a running switch, and back to status columns.
+//!
+//! ```text
+//!   rows ─▶ desire ─▶ plan ─▶ steps ─▶ Running ─▶ status ─▶ rows
+//!          (pure)    (pure)
+//! ```
+//! [`desire`] parses what the rows say into types and names every mistake.
+//! [`Running::apply`] compares that with what runs, and carries out the
+//! ordered steps; what fails is noted at its interface, and the rest goes on.
+//! [`status`] tells the database what has become of it, `cur_cfg` last, so
+//! that `ovs-vsctl` returns when the change is in force.
+//!
+//! Not here: forwarding (`ofproto`, `pipeline`), the main loop (`vswitchd`).
+
+mod columns;
+mod desire;
+mod desired;
+mod plan;
+mod running;
+mod status;
+
+pub use desire::desire;
+pub use desired::{
+    Desired, DesiredBridge, DesiredController, DesiredInterface, DesiredPort, DesiredSflow, FailMode,
+};
+pub use running::{Dummies, Notice, Running, RunningBridge, RunningInterface};
+pub use status::{DATAPATH_TYPES, Extent, INTERFACE_TYPES, Identity, status};

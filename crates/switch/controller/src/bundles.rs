@@ -1,0 +1,117 @@
+//! Bundles: several changes that come into force together or not at all.
+
+use std::collections::BTreeMap;
+
+use ofp::{BundleControl, BundleControlType, FlowMod, Message, OfError, PortMod};
+
+/// How many bundles, and how many messages in each, one connection may keep open.
+const MAX_BUNDLES: usize = 64;
+const MAX_MESSAGES: usize = 1_000_000;
+
+/// The open bundles of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Bundles {
+    open: BTreeMap<u32, Bundle>,
+}
+
+/// A bundle.
+#[derive(Debug, Default)]
+pub(crate) struct Bundle {
+    flags: u16,
+    is_closed: bool,
+    pub entries: Vec<Entry>,
+}
+
+/// A change that waits for its bundle.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub change: Change,
+    pub xid: u32,
+    pub head: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Change {
+    Flow(Box<FlowMod>),
+    Port(PortMod),
+}
+
+/// What a control message asks for beyond bookkeeping.
+pub(crate) enum Outcome {
+    Reply(BundleControl),
+    /// The bundle is to be carried out, then this reply sent.
+    Commit(Bundle, BundleControl),
+}
+
+impl Bundles {
+    pub(crate) fn control(&mut self, request: &BundleControl) -> Result<Outcome, OfError> {
+        let reply = |kind: BundleControlType| BundleControl { kind: kind as u16, ..*request };
+        match request.kind {
+            0 => {
+                if self.open.remove(&request.bundle).is_some() {
+                    return Err(OfError::OfpbfcBadId);
+                }
+                if self.open.len() >= MAX_BUNDLES {
+                    return Err(OfError::OfpbfcOutOfBundles);
+                }
+                self.open.insert(request.bundle, Bundle { flags: request.flags, ..Bundle::default() });
+                Ok(Outcome::Reply(reply(BundleControlType::OpenReply)))
+            }
+            2 => {
+                let bundle = self.find(request)?;
+                if bundle.is_closed {
+                    self.open.remove(&request.bundle);
+                    return Err(OfError::OfpbfcBundleClosed);
+                }
+                bundle.is_closed = true;
+                Ok(Outcome::Reply(reply(BundleControlType::CloseReply)))
+            }
+            4 => {
+                self.find(request)?;
+                let bundle = self.open.remove(&request.bundle).ok_or(OfError::OfpbfcBadId)?;
+                Ok(Outcome::Commit(bundle, reply(BundleControlType::CommitReply)))
+            }
+            6 => {
+                self.open.remove(&request.bundle).ok_or(OfError::OfpbfcBadId)?;
+                Ok(Outcome::Reply(reply(BundleControlType::DiscardReply)))
+            }
+            _ => Err(OfError::OfpbfcBadType),
+        }
+    }
+
+    fn find(&mut self, request: &BundleControl) -> Result<&mut Bundle, OfError> {
+        let wrong = self.open.get(&request.bundle).is_some_and(|bundle| bundle.flags != request.flags);
+        if wrong {
+            self.open.remove(&request.bundle);
+            return Err(OfError::OfpbfcBadFlags);
+        }
+        self.open.get_mut(&request.bundle).ok_or(OfError::OfpbfcBadId)
+    }
+
+    /// Keeps a message for its bundle, which is opened if need be.
+    pub(crate) fn add(&mut self, add: ofp::BundleAdd, head: Vec<u8>) -> Result<(), OfError> {
+        let change = match *add.message {
+            Message::FlowMod(request) => Change::Flow(Box::new(request)),
+            Message::PortMod(request) => Change::Port(request),
+            _ => return Err(OfError::OfpbfcMsgUnsup),
+        };
+        if self.open.len() >= MAX_BUNDLES && !self.open.contains_key(&add.bundle) {
+            return Err(OfError::OfpbfcOutOfBundles);
+        }
+        let bundle =
+            self.open.entry(add.bundle).or_insert_with(|| Bundle { flags: add.flags, ..Bundle::default() });
+        if bundle.is_closed {
+            self.open.remove(&add.bundle);
+            return Err(OfError::OfpbfcBundleClosed);
+        }
+        if bundle.flags != add.flags {
+            self.open.remove(&add.bundle);
+            return Err(OfError::OfpbfcBadFlags);
+        }
+        if bundle.entries.len() >= MAX_MESSAGES {
+            return Err(OfError::OfpbfcBundleInProgress);
+        }
+        bundle.entries.push(Entry { change, xid: add.xid, head });
+        Ok(())
+    }
+}

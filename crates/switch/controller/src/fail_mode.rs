@@ -1,0 +1,83 @@
+//! What a bridge does without its controllers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{OfPort, TableId, Timestamp};
+use fields::Match;
+use ofp::{Action, FlowFlags, Output};
+use ofproto::{Bridge, Entry};
+use pipeline::{Counters, Rule};
+
+/// Priority of the rule that makes a bridge a learning switch while its
+/// controllers are away: above all that controllers can give.
+const FAIL_OPEN_PRIORITY: i32 = 0xf0_f0f0;
+
+/// How a bridge stands to its controllers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FailOpen {
+    /// Since when no controller is connected.
+    lost: Option<Timestamp>,
+    is_open: bool,
+}
+
+impl FailOpen {
+    /// Notes whether a controller is connected. After three probes without one the bridge forwards by itself.
+    pub(crate) fn run(
+        &mut self,
+        bridge: &mut Bridge,
+        is_connected: bool,
+        enabled: bool,
+        probe: Duration,
+        now: Timestamp,
+    ) {
+        if is_connected || !enabled {
+            self.lost = None;
+            if std::mem::take(&mut self.is_open) {
+                bridge.table_mut(TableId(0)).remove(&Match::default(), FAIL_OPEN_PRIORITY);
+                bridge.changed();
+                log::info!(target: "fail_open", "{}: no longer in fail-open mode", bridge.name());
+            }
+            return;
+        }
+        let lost = *self.lost.get_or_insert(now);
+        if !self.is_open && now - lost >= probe * 3 {
+            self.is_open = true;
+            add_normal(bridge, FAIL_OPEN_PRIORITY, now);
+            let seconds = (now - lost).as_secs();
+            log::warn!(target: "fail_open", "{}: could not connect to controller (or switch failed controller's post-connection admission control policy) for {seconds} seconds, failing open", bridge.name());
+        }
+    }
+
+    /// When [`FailOpen::run`] has something to do.
+    pub(crate) fn deadline(&self, probe: Duration) -> Option<Timestamp> {
+        self.lost.filter(|_| !self.is_open).map(|lost| lost + probe * 3)
+    }
+}
+
+/// The rule of a bridge that nobody controls: everything is switched as usual.
+pub(crate) fn add_default_rule(bridge: &mut Bridge, now: Timestamp) {
+    add_normal(bridge, 0, now);
+}
+
+fn add_normal(bridge: &mut Bridge, priority: i32, now: Timestamp) {
+    let normal = Action::Output(Output { port: OfPort::NORMAL, max_len: 0 });
+    let entry = Entry {
+        rule: Arc::new(Rule {
+            table: TableId(0),
+            priority,
+            matching: Match::default(),
+            cookie: 0,
+            actions: Arc::new([normal]),
+            counters: Arc::new(Counters::default()),
+        }),
+        flags: FlowFlags::default(),
+        idle_timeout: 0,
+        hard_timeout: 0,
+        importance: 0,
+        created: now,
+        modified: now,
+    };
+    bridge.table_mut(TableId(0)).insert(Arc::new(entry));
+    bridge.changed();
+}

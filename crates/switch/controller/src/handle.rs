@@ -1,0 +1,424 @@
+//! Requests of controllers.
+
+use base::OfPort;
+use ofp::{BundleControl, ControllerRole, FlowMod, Message, OfError, PacketOut, PortMod, Role, SwitchConfig};
+use pipeline::Fragments;
+
+use crate::bundles::{Bundle, Change, Outcome};
+use crate::channel::{PeerId, Received};
+use crate::manager::Manager;
+use crate::statistics;
+
+/// A request's answers, or the error that answers it.
+type Answer = Result<Vec<Message>, OfError>;
+
+impl Manager {
+    pub(crate) fn handle_message(&mut self, peer: PeerId, received: Received) {
+        let (xid, answer) = match received.decoded {
+            Ok(decoded) => (decoded.xid, self.answer(peer, decoded.xid, decoded.message, &received.head)),
+            Err(undecodable) => (undecodable.xid, Err(undecodable.error)),
+        };
+        match answer {
+            Ok(messages) => self.send_all(peer, xid, messages),
+            Err(error) => self.send_error(peer, xid, error, received.head),
+        }
+    }
+
+    fn send_all(&self, peer: PeerId, xid: u32, messages: Vec<Message>) {
+        let Some(peer) = self.peers.get(&peer) else { return };
+        for message in &messages {
+            peer.send(xid, message);
+        }
+    }
+
+    pub(crate) fn send_error(&self, peer: PeerId, xid: u32, error: OfError, head: Vec<u8>) {
+        if let Some(known) = self.peers.get(&peer) {
+            log::info!(target: "connmgr", "{}: sending {} error reply", known.link.name, error.name());
+        }
+        self.send(peer, xid, &Message::Error { error, payload: head });
+    }
+
+    // house: long because it is the one list of requests; each arm is a call or a line.
+    fn answer(&mut self, id: PeerId, xid: u32, message: Message, head: &[u8]) -> Answer {
+        let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
+        let (bridge, version) = (peer.bridge, peer.version);
+        if peer.role == ControllerRole::Secondary && changes_state(&message) {
+            return Err(OfError::OfpbrcIsSecondary);
+        }
+        let now = self.clock.now();
+        match message {
+            Message::FeaturesRequest => {
+                let Some(control) = self.bridges.get(&bridge) else { return Ok(Vec::new()) };
+                self.with_bridge(bridge, |state| {
+                    vec![Message::FeaturesReply(statistics::features(state, control, version))]
+                })
+            }
+            Message::GetConfigRequest => self.config(id),
+            Message::SetConfig(config) => self.set_config(id, config),
+            Message::BarrierRequest => Ok(vec![Message::BarrierReply]),
+            Message::FlowMod(request) => self.flow_mod(id, &request, xid).map(|()| Vec::new()),
+            Message::PacketOut(request) => self.packet_out(id, request),
+            Message::PortMod(request) => self.port_mod(id, &request).map(|()| Vec::new()),
+            Message::TableMod(request) => self.table_mod(id, &request),
+            Message::RoleRequest(request) => self.role(id, request),
+            Message::GetAsyncRequest => Ok(vec![Message::GetAsyncReply(peer.async_config)]),
+            Message::SetAsync(update) => {
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    apply_async(&mut peer.async_config.primary, &update.primary);
+                    apply_async(&mut peer.async_config.secondary, &update.secondary);
+                }
+                Ok(Vec::new())
+            }
+            Message::BundleControl(request) => self.bundle_control(id, request),
+            Message::BundleAdd(add) => {
+                let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
+                peer.bundles.add(add, head.to_vec()).map(|()| Vec::new())
+            }
+            Message::SetPacketInFormat(format) => {
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.packet_in_format = format;
+                }
+                Ok(Vec::new())
+            }
+            Message::SetControllerId(controller) => {
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.controller_id = controller;
+                }
+                self.update_misses(bridge);
+                Ok(Vec::new())
+            }
+            message @ (Message::SetFlowFormat { .. } | Message::FlowModTableId(_)) => {
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.protocol = crate::channel::protocol_after(peer.protocol, &message);
+                }
+                Ok(Vec::new())
+            }
+            Message::FlowAge => Ok(Vec::new()),
+            Message::Error { error, .. } => {
+                log::info!(target: "connmgr", "{}: received {} error", peer.link.name, error.name());
+                Ok(Vec::new())
+            }
+            Message::FlowMonitorRequest(requests) => self.add_monitors(id, requests, now),
+            Message::FlowMonitorCancel(monitor) => {
+                let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
+                let before = peer.monitors.len();
+                peer.monitors.retain(|m| m.id != monitor);
+                if peer.monitors.len() == before {
+                    Err(OfError::OfpmofcUnknownMonitor)
+                } else {
+                    Ok(Vec::new())
+                }
+            }
+            other => self.answer_statistics(id, other),
+        }
+    }
+
+    fn answer_statistics(&self, id: PeerId, message: Message) -> Answer {
+        let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
+        let bridge = peer.bridge;
+        let now = self.clock.now();
+        match message {
+            Message::DescRequest => {
+                let desc = self.bridges.get(&bridge).map(statistics::description).unwrap_or_default();
+                Ok(vec![Message::DescReply(Box::new(desc))])
+            }
+            Message::FlowStatsRequest(request) => {
+                self.flows.credit();
+                self.with_bridge(bridge, |state| {
+                    vec![Message::FlowStatsReply(state.flow_stats(&request, now))]
+                })
+            }
+            Message::AggregateRequest(request) => {
+                self.flows.credit();
+                self.with_bridge(bridge, |state| {
+                    vec![Message::AggregateReply(state.aggregate_stats(&request))]
+                })
+            }
+            Message::TableStatsRequest => {
+                self.flows.credit();
+                self.with_bridge(bridge, |state| vec![Message::TableStatsReply(state.table_stats())])
+            }
+            Message::TableFeaturesRequest(changes) if changes.is_empty() => self
+                .with_bridge(bridge, |state| {
+                    vec![Message::TableFeaturesReply(statistics::table_features(state))]
+                }),
+            Message::PortStatsRequest(which) => self.port_stats(bridge, which),
+            Message::PortDescRequest(which) => self.with_bridge(bridge, |state| {
+                vec![Message::PortDescReply(statistics::port_descs(state, which))]
+            }),
+            Message::QueueStatsRequest { .. } => Ok(vec![Message::QueueStatsReply(Vec::new())]),
+            Message::GroupStatsRequest(_) => Ok(vec![Message::GroupStatsReply(Vec::new())]),
+            Message::GroupDescRequest(_) => Ok(vec![Message::GroupDescReply(Vec::new())]),
+            Message::MeterStatsRequest(_) => Ok(vec![Message::MeterStatsReply(Vec::new())]),
+            Message::MeterConfigRequest(_) => Ok(vec![Message::MeterConfigReply(Vec::new())]),
+            _ => Err(OfError::OfpbrcBadType),
+        }
+    }
+
+    /// What `look` makes of the bridge; nothing when it is gone.
+    fn with_bridge(
+        &self,
+        bridge: pipeline::BridgeId,
+        look: impl FnOnce(&ofproto::Bridge) -> Vec<Message>,
+    ) -> Answer {
+        Ok(self.switch.read().get(bridge).map(look).unwrap_or_default())
+    }
+
+    fn port_stats(&self, bridge: pipeline::BridgeId, which: OfPort) -> Answer {
+        let now = self.clock.now();
+        let entries: Vec<ofproto::PortEntry> = {
+            let switch = self.switch.read();
+            let Some(state) = switch.get(bridge) else { return Ok(Vec::new()) };
+            state
+                .port_entries()
+                .filter(|entry| which == OfPort::ANY || entry.port.number == which)
+                .cloned()
+                .collect()
+        };
+        let rows = entries.iter().map(|entry| statistics::port_stats(entry, &*self.datapath, now)).collect();
+        Ok(vec![Message::PortStatsReply(rows)])
+    }
+
+    fn config(&self, id: PeerId) -> Answer {
+        let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
+        let fragments =
+            self.switch.read().get(peer.bridge).map(|b| b.settings().fragments).unwrap_or_default();
+        let frag = match fragments {
+            Fragments::Normal => ofp::FragHandling::Normal,
+            Fragments::Drop => ofp::FragHandling::Drop,
+            Fragments::NxMatch => ofp::FragHandling::NxMatch,
+        };
+        let config = SwitchConfig {
+            frag,
+            invalid_ttl_to_controller: Some(peer.async_config.primary[0] >> 2 & 1 != 0),
+            miss_send_len: peer.miss_send_len,
+        };
+        Ok(vec![Message::GetConfigReply(config)])
+    }
+
+    fn set_config(&mut self, id: PeerId, config: SwitchConfig) -> Answer {
+        let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
+        let bridge = peer.bridge;
+        peer.miss_send_len = config.miss_send_len;
+        if let Some(wanted) = config.invalid_ttl_to_controller {
+            let bit = 1 << 2;
+            let mask = &mut peer.async_config.primary[0];
+            *mask = if wanted { *mask | bit } else { *mask & !bit };
+        }
+        // A secondary may say how much it wants to see, but not how the switch treats packets.
+        let fragments = match config.frag {
+            ofp::FragHandling::Normal => Fragments::Normal,
+            ofp::FragHandling::Drop => Fragments::Drop,
+            ofp::FragHandling::NxMatch => Fragments::NxMatch,
+            ofp::FragHandling::Reassemble => return Err(OfError::OfpscfcBadFlags),
+        };
+        if peer.role != ControllerRole::Secondary
+            && let Some(state) = self.switch.write().get_mut(bridge)
+        {
+            let settings = ofproto::Settings { fragments, ..state.settings().clone() };
+            state.set_settings(settings);
+        }
+        self.update_misses(bridge);
+        Ok(Vec::new())
+    }
+
+    fn flow_mod(&mut self, id: PeerId, request: &FlowMod, xid: u32) -> Result<(), OfError> {
+        let Some(peer) = self.peers.get(&id) else { return Ok(()) };
+        let bridge = peer.bridge;
+        let now = self.clock.now();
+        if request.command.is_delete() {
+            // Counters that a message about the end of a rule tells must be whole.
+            self.flows.credit();
+        }
+        let changes = match self.switch.write().get_mut(bridge) {
+            Some(state) => state.flow_mod(request, now)?,
+            None => return Ok(()),
+        };
+        self.tell_rule_changes(bridge, &changes, Some((id, xid)), now);
+        if request.buffer_id != ofp::NO_BUFFER {
+            return Err(OfError::OfpbrcBufferUnknown);
+        }
+        Ok(())
+    }
+
+    fn packet_out(&mut self, id: PeerId, request: PacketOut) -> Answer {
+        let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
+        if request.buffer_id != ofp::NO_BUFFER {
+            return Err(OfError::OfpbrcBufferUnknown);
+        }
+        if pipeline::unsupported(&request.actions).is_some() {
+            return Err(OfError::OfpbacBadType);
+        }
+        let in_port = request.in_port();
+        let valid = in_port < OfPort::MAX || in_port.is_reserved();
+        if !valid || matches!(in_port, OfPort::TABLE | OfPort::NORMAL | OfPort::FLOOD | OfPort::ALL) {
+            return Err(OfError::OfpbrcBadPort);
+        }
+        let packet = dp::Packet::from_bytes(&request.packet);
+        let sent = self.flows.packet_out(peer.bridge, packet, &request.metadata.key, &request.actions);
+        if let Err(e) = sent {
+            log::warn!(target: "ofproto_dpif", "packet-out failed: {e}");
+        }
+        Ok(Vec::new())
+    }
+
+    fn port_mod(&mut self, id: PeerId, request: &PortMod) -> Result<(), OfError> {
+        let Some(peer) = self.peers.get(&id) else { return Ok(()) };
+        let bridge = peer.bridge;
+        let (status, datapath_port) = {
+            let mut switch = self.switch.write();
+            let Some(state) = switch.get_mut(bridge) else { return Ok(()) };
+            let Some(entry) = state.port_entry(request.port) else { return Err(OfError::OfppmfcBadPort) };
+            if entry.desc.hw_addr != request.hw_addr {
+                return Err(OfError::OfppmfcBadHwAddr);
+            }
+            let datapath_port = entry.port.datapath;
+            let status = state.update_port(request.port, |entry| {
+                entry.desc.config = entry.desc.config & !request.mask | request.config & request.mask;
+            });
+            (status, datapath_port)
+        };
+        let down = ofp::port_config::PORT_DOWN;
+        if request.mask & down != 0
+            && let Some(port) = datapath_port
+            && let Err(e) = self.datapath.configure_port(port, None, None, Some(request.config & down == 0))
+        {
+            log::warn!(target: "ofproto", "cannot change the state of port {port}: {e}");
+        }
+        if let Some(status) = status {
+            self.tell_port_status(bridge, &status);
+        }
+        Ok(())
+    }
+
+    fn table_mod(&mut self, id: PeerId, request: &ofp::TableMod) -> Answer {
+        let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
+        if request.table != 0xff && request.table >= statistics::TABLES {
+            return Err(OfError::OfptmfcBadTable);
+        }
+        let miss = match request.miss {
+            ofp::TableMiss::Default => pipeline::Miss::Drop,
+            ofp::TableMiss::Controller => pipeline::Miss::Controller,
+            ofp::TableMiss::Continue => pipeline::Miss::Continue,
+            ofp::TableMiss::Drop => pipeline::Miss::Drop,
+        };
+        if let Some(state) = self.switch.write().get_mut(peer.bridge) {
+            let tables =
+                if request.table == 0xff { 0..statistics::TABLES } else { request.table..request.table + 1 };
+            for table in tables {
+                state.table_mut(base::TableId(table)).miss = miss;
+            }
+            state.changed();
+        }
+        Ok(Vec::new())
+    }
+
+    fn role(&mut self, id: PeerId, request: Role) -> Answer {
+        let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
+        let bridge = peer.bridge;
+        let Some(control) = self.bridges.get_mut(&bridge) else { return Ok(Vec::new()) };
+        if request.role != ControllerRole::NoChange {
+            if let Some(generation) = request.generation_id
+                && matches!(request.role, ControllerRole::Primary | ControllerRole::Secondary)
+            {
+                // Generations go round; an older one is a controller that does not know that it was replaced.
+                let stale =
+                    control.generation.is_some_and(|known| (generation.wrapping_sub(known) as i64) < 0);
+                if stale {
+                    return Err(OfError::OfprrfcStale);
+                }
+                control.generation = Some(generation);
+            }
+            if request.role == ControllerRole::Primary {
+                for (other, peer) in &mut self.peers {
+                    if *other != id && peer.bridge == bridge && peer.role == ControllerRole::Primary {
+                        peer.role = ControllerRole::Secondary;
+                    }
+                }
+            }
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.role = request.role;
+            }
+        }
+        let role = self.peers.get(&id).map_or(ControllerRole::Equal, |peer| peer.role);
+        let generation_id = self.bridges.get(&bridge).and_then(|control| control.generation);
+        Ok(vec![Message::RoleReply(Role { role, generation_id })])
+    }
+
+    fn bundle_control(&mut self, id: PeerId, request: BundleControl) -> Answer {
+        let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
+        match peer.bundles.control(&request)? {
+            Outcome::Reply(reply) => Ok(vec![Message::BundleControl(reply)]),
+            Outcome::Commit(bundle, reply) => {
+                self.commit(id, bundle)?;
+                Ok(vec![Message::BundleControl(reply)])
+            }
+        }
+    }
+
+    /// Carries out a bundle under one lock: nobody sees a part of it, and a part that fails takes back the rest.
+    fn commit(&mut self, id: PeerId, bundle: Bundle) -> Result<(), OfError> {
+        let Some(peer) = self.peers.get(&id) else { return Ok(()) };
+        let bridge = peer.bridge;
+        let now = self.clock.now();
+        let mut done = Vec::new();
+        let mut failed = None;
+        {
+            let mut switch = self.switch.write();
+            let Some(state) = switch.get_mut(bridge) else { return Ok(()) };
+            for entry in &bundle.entries {
+                let result = match &entry.change {
+                    Change::Flow(request) => state.flow_mod(request, now),
+                    Change::Port(request) if state.port_entry(request.port).is_none() => {
+                        Err(OfError::OfppmfcBadPort)
+                    }
+                    Change::Port(_) => Ok(Vec::new()),
+                };
+                match result {
+                    Ok(changes) => done.extend(changes),
+                    Err(error) => {
+                        failed = Some((error, entry.xid, entry.head.clone()));
+                        break;
+                    }
+                }
+            }
+            if failed.is_some() {
+                state.undo(&done);
+            }
+        }
+        if let Some((error, xid, head)) = failed {
+            self.send_error(id, xid, error, head);
+            return Err(OfError::OfpbfcMsgFailed);
+        }
+        for entry in &bundle.entries {
+            if let Change::Port(request) = &entry.change {
+                self.port_mod(id, request)?;
+            }
+        }
+        self.tell_rule_changes(bridge, &done, None, now);
+        Ok(())
+    }
+}
+
+/// Whether a controller in the secondary role may not send it.
+fn changes_state(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::PacketOut(_)
+            | Message::FlowMod(_)
+            | Message::GroupMod(_)
+            | Message::PortMod(_)
+            | Message::TableMod(_)
+            | Message::MeterMod(_)
+            | Message::BundleControl(_)
+            | Message::BundleAdd(_)
+    )
+}
+
+fn apply_async(masks: &mut [u32; 6], update: &[Option<u32>; 6]) {
+    for (mask, new) in masks.iter_mut().zip(update) {
+        if let Some(new) = new {
+            *mask = *new;
+        }
+    }
+}

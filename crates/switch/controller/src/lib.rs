@@ -1,0 +1,35 @@
+//! OpenFlow connections.
+//!
+//! Enters: bytes from controllers and from `ovs-ofctl`. Leaves: calls on the
+//! bridges (`ofproto`) and replies, and messages that nobody asked for:
+//! packets, ports and rules that changed.
+//!
+//! ```text
+//!   stream ─▶ channel (a task each) ─▶ Event ─▶ Manager::handle ─▶ bridge
+//!          ◀─ encoded replies ◀────────────────┘
+//! ```
+//! A task owns each stream: it shakes hands, frames, decodes, answers echoes
+//! and reconnects. All state is the [`Manager`]'s, on the control thread; the
+//! queue from task to manager is bounded, so a controller that asks faster
+//! than the switch answers is slowed down by its own connection.
+//!
+//! Not here: what messages look like (`ofp`), what a rule is (`ofproto`).
+
+mod asynchronous;
+mod bundles;
+mod channel;
+mod fail_mode;
+mod handle;
+mod manager;
+mod peer;
+mod statistics;
+
+pub use channel::{Event, PeerId};
+pub use manager::{BridgeSettings, ControllerSpec, ControllerStatus, Manager};
+pub use peer::Kind;
+
+/// The default OpenFlow versions of a bridge: 1.0 to 1.5.
+pub fn default_versions() -> Vec<ofp::Version> {
+    use ofp::Version::{Of10, Of11, Of12, Of13, Of14, Of15};
+    vec![Of10, Of11, Of12, Of13, Of14, Of15]
+}

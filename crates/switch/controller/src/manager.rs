@@ -1,0 +1,382 @@
+//! All OpenFlow connections of all bridges.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use base::{Clock, Timestamp};
+use flowsync::FlowSync;
+use ofp::{Message, Version};
+use ofproto::SharedSwitch;
+use pipeline::BridgeId;
+use rpc::{Listener, Tls};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::channel::{Event, PeerId, Setup, Target, keep_connected, serve};
+use crate::fail_mode::{FailOpen, add_default_rule};
+use crate::peer::{Kind, Peer};
+
+/// A controller or a listening socket, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControllerSpec {
+    /// `tcp:…`, `unix:…`, `ptcp:…`, `punix:…`.
+    pub target: String,
+    pub max_backoff: Duration,
+    /// Zero: never probed.
+    pub probe: Duration,
+}
+
+/// How a bridge is controlled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BridgeSettings {
+    pub name: String,
+    pub datapath_id: u64,
+    pub dp_desc: Option<String>,
+    pub versions: Vec<Version>,
+    /// Without a controller it forwards nothing but by its rules.
+    pub is_secure: bool,
+    pub controllers: Vec<ControllerSpec>,
+}
+
+/// What the database shows of a controller.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ControllerStatus {
+    pub is_connected: bool,
+    pub role: Option<ofp::ControllerRole>,
+    pub last_error: Option<String>,
+    pub since: Timestamp,
+}
+
+/// The connections of one bridge.
+#[derive(Debug)]
+pub(crate) struct BridgeControl {
+    pub name: String,
+    pub datapath_id: u64,
+    pub dp_desc: Option<String>,
+    versions: Vec<Version>,
+    is_secure: bool,
+    endpoints: BTreeMap<String, Endpoint>,
+    fail_open: FailOpen,
+    /// Generation of the role requests (OpenFlow 1.2 §6.3.4).
+    pub generation: Option<u64>,
+    has_default_rule: bool,
+}
+
+/// A target and the task that serves it.
+#[derive(Debug)]
+struct Endpoint {
+    id: Target,
+    spec: ControllerSpec,
+    kind: Kind,
+    task: JoinHandle<()>,
+    status: ControllerStatus,
+}
+
+/// The owner of all connections. Lives on the control thread.
+pub struct Manager {
+    pub(crate) switch: Arc<SharedSwitch>,
+    pub(crate) flows: Arc<FlowSync>,
+    pub(crate) datapath: Arc<dyn dp::Datapath>,
+    pub(crate) clock: Clock,
+    pub(crate) bridges: HashMap<BridgeId, BridgeControl>,
+    pub(crate) peers: BTreeMap<PeerId, Peer>,
+    targets: HashMap<Target, (BridgeId, String)>,
+    events: mpsc::Receiver<Event>,
+    sender: mpsc::Sender<Event>,
+    next_target: u64,
+    next_peer: Arc<AtomicU64>,
+}
+
+/// How many events may wait before connections are made to.
+const EVENTS: usize = 64;
+
+impl Manager {
+    pub fn new(
+        switch: Arc<SharedSwitch>,
+        flows: Arc<FlowSync>,
+        datapath: Arc<dyn dp::Datapath>,
+        clock: Clock,
+    ) -> Manager {
+        let (sender, events) = mpsc::channel(EVENTS);
+        Manager {
+            switch,
+            flows,
+            datapath,
+            clock,
+            bridges: HashMap::new(),
+            peers: BTreeMap::new(),
+            targets: HashMap::new(),
+            events,
+            sender,
+            next_target: 0,
+            next_peer: Arc::default(),
+        }
+    }
+
+    /// The next thing to [`Manager::handle`]. Dropping the future loses nothing.
+    pub async fn next_event(&mut self) -> Event {
+        match self.events.recv().await {
+            Some(event) => event,
+            // The manager holds a sender itself, so the channel does not end.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Sets how a bridge is controlled. Listening sockets that cannot be opened are logged and tried again.
+    pub async fn configure(&mut self, bridge: BridgeId, settings: BridgeSettings) {
+        let BridgeSettings { name, datapath_id, dp_desc, versions, is_secure, controllers } = settings;
+        let control = self.bridges.entry(bridge).or_insert_with(|| BridgeControl {
+            name: name.clone(),
+            datapath_id,
+            dp_desc: None,
+            versions: Vec::new(),
+            is_secure,
+            endpoints: BTreeMap::new(),
+            fail_open: FailOpen::default(),
+            generation: None,
+            has_default_rule: false,
+        });
+        control.datapath_id = datapath_id;
+        control.dp_desc = dp_desc;
+        control.is_secure = is_secure;
+        let versions_changed = control.versions != versions;
+        control.versions = versions;
+
+        let mut wanted: BTreeMap<String, (ControllerSpec, Kind)> = BTreeMap::new();
+        let rundir = rpc::dirs::rundir();
+        let management = ControllerSpec {
+            target: format!("punix:{}", rundir.join(format!("{name}.mgmt")).display()),
+            max_backoff: Duration::from_secs(8),
+            probe: Duration::ZERO,
+        };
+        wanted.insert(management.target.clone(), (management, Kind::Service));
+        for spec in &controllers {
+            let kind = if rpc::stream::is_passive_name(&spec.target) { Kind::Service } else { Kind::Primary };
+            wanted.insert(spec.target.clone(), (spec.clone(), kind));
+        }
+        let gone: Vec<String> = control
+            .endpoints
+            .iter()
+            .filter(|(target, have)| {
+                versions_changed || wanted.get(*target).is_none_or(|(spec, _)| *spec != have.spec)
+            })
+            .map(|(target, _)| target.clone())
+            .collect();
+        for target in gone {
+            self.close_endpoint(bridge, &target);
+        }
+        for (target, (spec, kind)) in wanted {
+            let missing =
+                self.bridges.get(&bridge).is_some_and(|control| !control.endpoints.contains_key(&target));
+            if missing {
+                self.open_endpoint(bridge, spec, kind).await;
+            }
+        }
+        self.settle_default_rule(bridge);
+        self.run_fail_open();
+    }
+
+    /// A bridge without controllers switches as usual unless it is secure;
+    /// when it gets its first controller, or loses its last, it starts empty.
+    fn settle_default_rule(&mut self, bridge: BridgeId) {
+        let Some(control) = self.bridges.get_mut(&bridge) else { return };
+        let has_controllers = control.endpoints.values().any(|e| e.kind == Kind::Primary);
+        let wants_rule = !has_controllers && !control.is_secure;
+        let had = control.has_default_rule;
+        control.has_default_rule = wants_rule;
+        let mut switch = self.switch.write();
+        let Some(state) = switch.get_mut(bridge) else { return };
+        if wants_rule && !had {
+            add_default_rule(state, self.clock.now());
+        } else if had && !wants_rule && has_controllers {
+            state.flush();
+        }
+    }
+
+    async fn open_endpoint(&mut self, bridge: BridgeId, spec: ControllerSpec, kind: Kind) {
+        let Some(control) = self.bridges.get_mut(&bridge) else { return };
+        self.next_target += 1;
+        let id = Target(self.next_target);
+        let setup = Setup {
+            target: id,
+            versions: control.versions.clone(),
+            events: self.sender.clone(),
+            probe: Some(spec.probe).filter(|probe| !probe.is_zero() && kind == Kind::Primary),
+            snoop: None,
+        };
+        let counter = Arc::clone(&self.next_peer);
+        let new_peer = move || PeerId(counter.fetch_add(1, Ordering::Relaxed));
+        let task = if rpc::stream::is_passive_name(&spec.target) {
+            match Listener::bind(&spec.target, rpc::OPENFLOW_PORT, &Tls::default()).await {
+                Ok(listener) => tokio::task::spawn_local(listen(setup, listener, new_peer)),
+                Err(e) => {
+                    log::error!(target: "connmgr", "failed to listen on {}: {}", spec.target, rpc::error_text(&e));
+                    return;
+                }
+            }
+        } else {
+            let (target, backoff) = (spec.target.clone(), spec.max_backoff);
+            tokio::task::spawn_local(keep_connected(setup, target, backoff, new_peer))
+        };
+        self.targets.insert(id, (bridge, spec.target.clone()));
+        let status = ControllerStatus { since: self.clock.now(), ..ControllerStatus::default() };
+        control.endpoints.insert(spec.target.clone(), Endpoint { id, spec, kind, task, status });
+    }
+
+    fn close_endpoint(&mut self, bridge: BridgeId, target: &str) {
+        let Some(endpoint) = self.bridges.get_mut(&bridge).and_then(|c| c.endpoints.remove(target)) else {
+            return;
+        };
+        endpoint.task.abort();
+        self.targets.remove(&endpoint.id);
+        // Letting go of the links ends the connections.
+        let id = endpoint.id;
+        self.peers.retain(|_, peer| peer.target != id);
+    }
+
+    /// Ends all connections of a bridge that is gone.
+    pub fn remove_bridge(&mut self, bridge: BridgeId) {
+        let targets: Vec<String> =
+            self.bridges.get(&bridge).map(|c| c.endpoints.keys().cloned().collect()).unwrap_or_default();
+        for target in targets {
+            self.close_endpoint(bridge, &target);
+        }
+        self.bridges.remove(&bridge);
+    }
+
+    /// What the database shows of the controllers of a bridge, by target.
+    pub fn statuses(&self, bridge: BridgeId) -> Vec<(String, ControllerStatus)> {
+        let endpoints = self.bridges.get(&bridge).map(|c| &c.endpoints);
+        endpoints
+            .into_iter()
+            .flatten()
+            .filter(|(_, endpoint)| endpoint.kind == Kind::Primary)
+            .map(|(target, endpoint)| (target.clone(), endpoint.status.clone()))
+            .collect()
+    }
+
+    pub fn handle(&mut self, event: Event) {
+        match event {
+            Event::Connected { peer, target, version, link } => {
+                let Some((bridge, name)) = self.targets.get(&target).cloned() else { return };
+                let now = self.clock.now();
+                let Some(endpoint) = self.bridges.get_mut(&bridge).and_then(|c| c.endpoints.get_mut(&name))
+                else {
+                    return;
+                };
+                endpoint.status = ControllerStatus {
+                    is_connected: true,
+                    role: Some(ofp::ControllerRole::Equal),
+                    last_error: None,
+                    since: now,
+                };
+                self.peers.insert(peer, Peer::new(bridge, endpoint.kind, version, target, link));
+                self.update_misses(bridge);
+                self.run_fail_open();
+            }
+            Event::Received { peer, messages } => {
+                for message in messages {
+                    self.handle_message(peer, message);
+                }
+            }
+            Event::Disconnected { peer, target, reason } => {
+                let known = self.peers.remove(&peer);
+                let now = self.clock.now();
+                if let Some((bridge, name)) = self.targets.get(&target).cloned()
+                    && let Some(endpoint) =
+                        self.bridges.get_mut(&bridge).and_then(|c| c.endpoints.get_mut(&name))
+                    && endpoint.kind == Kind::Primary
+                {
+                    endpoint.status = ControllerStatus {
+                        is_connected: false,
+                        role: None,
+                        last_error: Some(reason),
+                        since: now,
+                    };
+                }
+                if let Some(peer) = known {
+                    self.update_misses(peer.bridge);
+                }
+                self.run_fail_open();
+            }
+        }
+    }
+
+    /// Controllers of OpenFlow 1.0 to 1.2 get packets without a rule; later ones say so by a rule.
+    pub(crate) fn update_misses(&mut self, bridge: BridgeId) {
+        let wants = self.peers.values().any(|peer| {
+            peer.bridge == bridge
+                && peer.controller_id == 0
+                && peer.version < Version::Of13
+                && (peer.kind == Kind::Primary || peer.miss_send_len != 0)
+        });
+        if let Some(state) = self.switch.write().get_mut(bridge) {
+            let settings = ofproto::Settings { misses_to_controller: wants, ..state.settings().clone() };
+            state.set_settings(settings);
+        }
+    }
+
+    /// Lets bridges without a controller fail open, and those that have one again close.
+    pub fn run_fail_open(&mut self) {
+        let now = self.clock.now();
+        let mut switch = self.switch.write();
+        for (&id, control) in &mut self.bridges {
+            let mut primaries = control.endpoints.values().filter(|e| e.kind == Kind::Primary).peekable();
+            let enabled = primaries.peek().is_some() && !control.is_secure;
+            let probe = primaries.peek().map_or(Duration::ZERO, |e| e.spec.probe.max(Duration::from_secs(1)));
+            let connected = primaries.any(|e| e.status.is_connected);
+            if let Some(state) = switch.get_mut(id) {
+                control.fail_open.run(state, connected, enabled, probe, now);
+            }
+        }
+    }
+
+    /// When [`Manager::run_fail_open`] has something to do.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.bridges
+            .values()
+            .filter_map(|control| {
+                let probe = control
+                    .endpoints
+                    .values()
+                    .find(|e| e.kind == Kind::Primary)
+                    .map_or(Duration::ZERO, |e| e.spec.probe.max(Duration::from_secs(1)));
+                control.fail_open.deadline(probe)
+            })
+            .min()
+    }
+
+    /// Sends a message to a peer.
+    pub(crate) fn send(&self, peer: PeerId, xid: u32, message: &Message) {
+        if let Some(peer) = self.peers.get(&peer) {
+            peer.send(xid, message);
+        }
+    }
+}
+
+/// Accepts connections on a listening socket and serves each in a task of its own.
+async fn listen(setup: Setup, listener: Listener, new_peer: impl Fn() -> PeerId) {
+    let mut tasks = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(incoming) => {
+                    let (setup, peer) = (setup.clone(), new_peer());
+                    tasks.spawn_local(async move {
+                        match incoming.finish().await {
+                            Ok(stream) => { serve(&setup, peer, stream).await; }
+                            Err(e) => log::warn!(target: "connmgr", "accept failed: {}", rpc::error_text(&e)),
+                        }
+                    });
+                }
+                Err(e) => {
+                    log::warn!(target: "connmgr", "accept failed: {}", rpc::error_text(&e));
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            Some(_) = tasks.join_next() => {}
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Answers about the switch: features, descriptions, counters.
+
+use base::{OfPort, Timestamp};
+use fields::Field;
+use ofp::{ActionKind, PortDesc, PortStats, SwitchDesc, SwitchFeatures, Version, capability};
+use ofp::{FieldSet, TableActionFeatures, TableFeatures, TableInstructionFeatures, TableMiss};
+use ofproto::{Bridge, PortEntry};
+
+use crate::manager::BridgeControl;
+
+/// How many tables controllers may use.
+pub(crate) const TABLES: u8 = 254;
+
+/// The actions that a rule of any table may have, as later versions list them.
+const ACTIONS: [ActionKind; 6] = [
+    ActionKind::Output,
+    ActionKind::SetField,
+    ActionKind::StripVlan,
+    ActionKind::PushVlan,
+    ActionKind::DecTtl,
+    ActionKind::SetQueue,
+];
+
+/// The actions of OpenFlow 1.0, all of which every bridge does.
+const OF10_ACTIONS: [ActionKind; 12] = [
+    ActionKind::Output,
+    ActionKind::SetVlanVid,
+    ActionKind::SetVlanPcp,
+    ActionKind::StripVlan,
+    ActionKind::SetEthSrc,
+    ActionKind::SetEthDst,
+    ActionKind::SetIpv4Src,
+    ActionKind::SetIpv4Dst,
+    ActionKind::SetIpDscp,
+    ActionKind::SetL4Src,
+    ActionKind::SetL4Dst,
+    ActionKind::Enqueue,
+];
+
+pub(crate) fn features(bridge: &Bridge, control: &BridgeControl, version: Version) -> SwitchFeatures {
+    SwitchFeatures {
+        datapath_id: control.datapath_id,
+        n_buffers: 0,
+        n_tables: TABLES,
+        auxiliary_id: 0,
+        capabilities: capability::FLOW_STATS
+            | capability::TABLE_STATS
+            | capability::PORT_STATS
+            | capability::QUEUE_STATS
+            | capability::ARP_MATCH_IP,
+        actions: OF10_ACTIONS.iter().fold(0, |set, kind| set | kind.bit()),
+        ports: if version < Version::Of13 { port_descs(bridge, OfPort::ANY) } else { Vec::new() },
+    }
+}
+
+/// The ports, or the one asked for, in the order of their numbers.
+pub(crate) fn port_descs(bridge: &Bridge, which: OfPort) -> Vec<PortDesc> {
+    bridge
+        .port_entries()
+        .filter(|entry| which == OfPort::ANY || entry.port.number == which)
+        .map(|entry| entry.desc.clone())
+        .collect()
+}
+
+/// What every table can do: all of them the same.
+pub(crate) fn table_features(bridge: &Bridge) -> Vec<TableFeatures> {
+    let fields =
+        |wanted: fn(Field) -> bool| Field::all().filter(|field| wanted(*field)).collect::<FieldSet>();
+    let actions = ACTIONS.iter().fold(0, |set, kind| set | kind.bit());
+    let settable = fields(Field::is_writable);
+    let matchable = fields(|_| true);
+    let maskable = fields(|field| field.info().maskable == fields::Maskable::Full);
+    let list = TableActionFeatures { actions, set_fields: settable };
+    (0..TABLES)
+        .map(|table| {
+            let mut next = [0u64; 4];
+            for later in table + 1..TABLES {
+                next[usize::from(later / 64)] |= 1 << (later % 64);
+            }
+            let instructions =
+                TableInstructionFeatures { next, instructions: 0x3f, write: list, apply: list };
+            TableFeatures {
+                command: 0,
+                table,
+                name: String::new(),
+                metadata_match: u64::MAX,
+                metadata_write: u64::MAX,
+                max_entries: 1_000_000,
+                any_properties: true,
+                miss_config: miss_config(bridge, table),
+                supports_eviction: Some(false),
+                supports_vacancy_events: Some(false),
+                nonmiss: instructions,
+                miss: instructions,
+                match_fields: matchable,
+                mask_fields: maskable,
+                wildcard_fields: matchable,
+            }
+        })
+        .collect()
+}
+
+fn miss_config(bridge: &Bridge, table: u8) -> TableMiss {
+    match bridge.table(base::TableId(table)).map(|table| table.miss) {
+        Some(pipeline::Miss::Continue) => TableMiss::Continue,
+        Some(pipeline::Miss::Controller) => TableMiss::Controller,
+        _ => TableMiss::Default,
+    }
+}
+
+pub(crate) fn description(control: &BridgeControl) -> SwitchDesc {
+    SwitchDesc {
+        manufacturer: "Nicira, Inc.".to_owned(),
+        hardware: "Open vSwitch".to_owned(),
+        software: rpc::REFERENCE_VERSION.to_owned(),
+        serial: "None".to_owned(),
+        datapath: control.dp_desc.clone().unwrap_or_else(|| "None".to_owned()),
+    }
+}
+
+/// A port's counters: of its device, or of what crossed a patch port.
+pub(crate) fn port_stats(entry: &PortEntry, datapath: &dyn dp::Datapath, now: Timestamp) -> PortStats {
+    let age = now - entry.created;
+    let mut stats = PortStats {
+        port: entry.port.number,
+        duration_sec: u32::try_from(age.as_secs()).unwrap_or(u32::MAX),
+        duration_nsec: age.subsec_millis() * 1_000_000,
+        ..PortStats::default()
+    };
+    match entry.port.datapath.map(|port| datapath.port_stats(port)) {
+        Some(Ok(device)) => {
+            stats.rx_packets = device.rx_packets;
+            stats.tx_packets = device.tx_packets;
+            stats.rx_bytes = device.rx_bytes;
+            stats.tx_bytes = device.tx_bytes;
+            stats.rx_dropped = device.rx_dropped;
+            stats.tx_dropped = device.tx_dropped;
+            stats.rx_errors = device.rx_errors;
+            stats.tx_errors = device.tx_errors;
+            stats.rx_frame_errors = device.rx_frame_errors;
+            stats.rx_over_errors = device.rx_over_errors;
+            stats.rx_crc_errors = device.rx_crc_errors;
+            stats.collisions = device.collisions;
+        }
+        Some(Err(_)) => {}
+        None => {
+            let traffic = &entry.port.traffic;
+            stats.rx_packets = traffic.received.packets();
+            stats.rx_bytes = traffic.received.bytes();
+            stats.tx_packets = traffic.sent.packets();
+            stats.tx_bytes = traffic.sent.bytes();
+        }
+    }
+    stats
+}

@@ -1,0 +1,253 @@
+//! Bridges as translation sees them: switching, VLANs, patch ports, and the
+//! property on which the flow cache rests.
+
+use base::{DpPort, MacAddr, OfPort, TableId, Timestamp};
+use flow::{FlowKey, slot};
+use ofp::{FlowMod, FlowModCommand};
+use pipeline::{BridgeId, Network, Request, Start, Translation, VlanConfig, VlanMode, translate};
+use proptest::prelude::*;
+
+use crate::{BundleConfig, NewPort, Switch};
+
+/// A bridge with ports 1, 2, … (datapath ports 11, 12, …) of these VLAN modes.
+fn switch_with(ports: &[VlanConfig]) -> (Switch, BridgeId) {
+    let mut switch = Switch::new();
+    let id = switch.add_bridge("br0");
+    for (index, vlan) in ports.iter().enumerate() {
+        let name = format!("p{}", index + 1);
+        let bundle = switch.new_bundle_id();
+        let bridge = switch.get_mut(id).unwrap();
+        let port =
+            NewPort { name: name.clone(), datapath: Some(DpPort(11 + index as u32)), ..NewPort::default() };
+        let number = bridge.add_port(port, Timestamp::ZERO).unwrap().desc.port;
+        let config = BundleConfig { name, ports: vec![number], vlan: vlan.clone(), protected: false };
+        bridge.set_bundle(config, || bundle);
+    }
+    switch.reconnect();
+    (switch, id)
+}
+
+fn add_flow(switch: &mut Switch, bridge: BridgeId, priority: u16, matching: &str, actions: &str) {
+    let mut request = FlowMod::new(FlowModCommand::Add);
+    request.m = fields::Match::parse(matching, None).unwrap().0;
+    request.priority = priority;
+    request.actions = ofp::parse_instructions(actions, ofp::Names::default()).unwrap().0;
+    switch.get_mut(bridge).unwrap().flow_mod(&request, Timestamp::ZERO).unwrap();
+}
+
+fn run(switch: &Switch, bridge: BridgeId, key: &FlowKey) -> Translation {
+    let request = Request { bridge, key, start: Start::Lookup, is_packet_out: false, trace: false };
+    translate(switch, &request)
+}
+
+/// Translates and lets the bridge learn; the text of the datapath actions.
+fn forward(switch: &Switch, bridge: BridgeId, key: &FlowKey) -> String {
+    let translation = run(switch, bridge, key);
+    switch.apply(&translation.effects, 1, 64, Timestamp::from_millis(1));
+    text(&translation)
+}
+
+fn text(translation: &Translation) -> String {
+    dp::text::format_actions(&translation.actions, None)
+}
+
+fn frame(in_port: u32, src: u64, dst: u64, vlan: Option<u16>) -> FlowKey {
+    let mut key = FlowKey::new();
+    key.set_in_port(in_port);
+    key.set_dl_src(MacAddr::from_u64(src));
+    key.set_dl_dst(MacAddr::from_u64(dst));
+    key.set_dl_type(0x1234);
+    if let Some(vid) = vlan {
+        key.set_vlan(0, 0x8100, vid | flow::VLAN_CFI);
+    }
+    key
+}
+
+#[test]
+fn an_address_is_flooded_until_it_is_learned() {
+    let (mut switch, id) =
+        switch_with(&[VlanConfig::default(), VlanConfig::default(), VlanConfig::default()]);
+    add_flow(&mut switch, id, 0, "", "NORMAL");
+    assert_eq!(forward(&switch, id, &frame(1, 0xa, 0xb, None)), "12,13");
+    assert_eq!(forward(&switch, id, &frame(2, 0xb, 0xa, None)), "11");
+    assert_eq!(forward(&switch, id, &frame(1, 0xa, 0xb, None)), "12");
+    assert_eq!(forward(&switch, id, &frame(2, 0xc, 0xb, None)), "drop", "behind the port that it came from");
+}
+
+#[test]
+fn vlans_are_apart_and_tags_are_put_and_taken() {
+    let access = |tag| VlanConfig { mode: VlanMode::Access, tag, ..VlanConfig::default() };
+    let (mut switch, id) = switch_with(&[access(1), access(1), access(2), VlanConfig::default()]);
+    add_flow(&mut switch, id, 0, "", "NORMAL");
+    assert_eq!(forward(&switch, id, &frame(1, 0xa, 0xf, None)), "12,push_vlan(vid=1,pcp=0),14");
+    assert_eq!(forward(&switch, id, &frame(4, 0xd, 0xf, Some(2))), "pop_vlan,13");
+    assert_eq!(forward(&switch, id, &frame(4, 0xd, 0xf, Some(3))), "drop");
+    assert_eq!(forward(&switch, id, &frame(1, 0xa, 0xf, Some(1))), "drop", "an access port takes no tags");
+}
+
+#[test]
+fn a_patch_port_leads_into_the_other_bridge() {
+    let mut switch = Switch::new();
+    let (a, b) = (switch.add_bridge("a"), switch.add_bridge("b"));
+    for (bridge, name, peer, datapath) in
+        [(a, "a1", "", 11), (a, "to-b", "to-a", 0), (b, "to-a", "to-b", 0), (b, "b1", "", 12)]
+    {
+        let port = NewPort {
+            name: name.into(),
+            datapath: (datapath != 0).then_some(DpPort(datapath)),
+            peer_name: (!peer.is_empty()).then(|| peer.to_owned()),
+            ..NewPort::default()
+        };
+        switch.get_mut(bridge).unwrap().add_port(port, Timestamp::ZERO).unwrap();
+    }
+    switch.reconnect();
+    add_flow(&mut switch, a, 0, "in_port=1", "load:7->NXM_NX_REG0[],mod_dl_dst:00:00:00:00:00:99,output:2");
+    add_flow(&mut switch, b, 9, "reg0=7", "drop");
+    add_flow(&mut switch, b, 1, "dl_dst=00:00:00:00:00:99", "output:2");
+    let translation = run(&switch, a, &frame(1, 0xa, 0xb, None));
+    assert_eq!(text(&translation), "set(eth(dst=00:00:00:00:00:99)),12", "registers do not cross");
+}
+
+#[test]
+fn a_loop_of_resubmits_ends() {
+    let (mut switch, id) = switch_with(&[VlanConfig::default(), VlanConfig::default()]);
+    add_flow(&mut switch, id, 0, "", "resubmit(,0),resubmit(,0)");
+    let translation = run(&switch, id, &frame(1, 0xa, 0xb, None));
+    assert_eq!(translation.error, Some(pipeline::Error::RecursionTooDeep));
+    assert!(translation.actions.is_empty());
+}
+
+#[test]
+fn requests_change_all_or_nothing() {
+    let (mut switch, id) = switch_with(&[VlanConfig::default()]);
+    add_flow(&mut switch, id, 5, "in_port=1", "drop");
+    let bridge = switch.get_mut(id).unwrap();
+    let mut overlapping = FlowMod::new(FlowModCommand::Add);
+    overlapping.priority = 5;
+    overlapping.m = fields::Match::parse("dl_type=0x1234", None).unwrap().0;
+    overlapping.flags.insert(ofp::FlowFlags::CHECK_OVERLAP);
+    assert_eq!(bridge.flow_mod(&overlapping, Timestamp::ZERO).unwrap_err(), ofp::OfError::OfpfmfcOverlap);
+    let delete = FlowMod::new(FlowModCommand::Delete);
+    let changes = bridge.flow_mod(&delete, Timestamp::ZERO).unwrap();
+    assert_eq!((changes.len(), bridge.rule_count()), (1, 0));
+    bridge.undo(&changes);
+    assert_eq!(bridge.rule_count(), 1);
+}
+
+#[test]
+fn rules_time_out() {
+    let (mut switch, id) = switch_with(&[VlanConfig::default()]);
+    let bridge = switch.get_mut(id).unwrap();
+    let mut request = FlowMod::new(FlowModCommand::Add);
+    request.idle_timeout = 10;
+    bridge.flow_mod(&request, Timestamp::ZERO).unwrap();
+    let entry = bridge.table(TableId(0)).unwrap().entries().next().unwrap().clone();
+    entry.rule.counters.add(1, 1, Timestamp::from_millis(5000));
+    assert!(bridge.expire_rules(Timestamp::from_millis(14_999)).is_empty());
+    assert_eq!(bridge.expire_rules(Timestamp::from_millis(15_000)).len(), 1);
+}
+
+/// Packets over few values, so that rules and packets meet.
+fn packet() -> impl Strategy<Value = FlowKey> {
+    let vlan = prop_oneof![Just(None), (0u16..3).prop_map(Some)];
+    let l4 = prop_oneof![Just(6u8), Just(17u8), Just(1u8)];
+    (1u32..4, 0u64..4, 0u64..4, vlan, any::<bool>(), (0u32..4, 0u32..4), l4, (0u16..3, 0u16..3), 0u8..3)
+        .prop_map(|(in_port, src, dst, vlan, is_ip, (nw_src, nw_dst), proto, (tp_src, tp_dst), ttl)| {
+            let mut key = frame(in_port, 2 * src + 2, 2 * dst + 2, vlan);
+            if is_ip {
+                key.set_dl_type(0x0800);
+                key.set_nw_src(0x0a00_0000 | nw_src);
+                key.set_nw_dst(0x0a00_0000 | nw_dst);
+                key.set_nw_proto(proto);
+                key.set_nw_ttl(ttl);
+                key.set_tp_src(tp_src);
+                key.set_tp_dst(tp_dst);
+            }
+            key
+        })
+}
+
+const MATCHES: &[&str] = &[
+    "",
+    "in_port=1",
+    "dl_src=00:00:00:00:00:02",
+    "dl_dst=00:00:00:00:00:04/00:00:00:00:00:04",
+    "dl_vlan=1",
+    "vlan_tci=0/0x1000",
+    "ip,nw_dst=10.0.0.2/31",
+    "ip,nw_src=10.0.0.1",
+    "tcp,tp_dst=1",
+    "udp,tp_src=2,nw_src=10.0.0.3",
+    "reg0=1",
+    "metadata=0x2",
+];
+
+const ACTIONS: &[&str] = &[
+    "NORMAL",
+    "drop",
+    "output:2",
+    "output:1,output:3",
+    "FLOOD",
+    "IN_PORT",
+    "resubmit(,1)",
+    "load:1->NXM_NX_REG0[],resubmit(,2)",
+    "mod_dl_dst:00:00:00:00:00:06,resubmit(,1)",
+    "mod_vlan_vid:2,NORMAL",
+    "strip_vlan,output:3",
+    "push_vlan:0x8100,set_field:4097->vlan_vid,output:1",
+    "dec_ttl,output:2",
+    "mod_nw_src:10.0.0.1,resubmit(,2)",
+    "mod_tp_dst:2,output:1",
+    "move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],resubmit(,2)",
+    "write_metadata:2,goto_table:2",
+    "write_actions(output:3),goto_table:2",
+    "clone(mod_dl_src:00:00:00:00:00:08,output:1),output:2",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Two packets that agree in the mask of the one's translation are translated alike.
+    #[test]
+    fn a_megaflow_matches_only_what_is_translated_alike(
+        rules in prop::collection::vec((0u8..3, 0u16..4, 0..MATCHES.len(), 0..ACTIONS.len()), 1..12),
+        learned in prop::collection::vec(packet(), 0..4),
+        packets in prop::collection::vec(packet(), 24),
+        access: bool,
+    ) {
+        let first = if access { VlanConfig { mode: VlanMode::Access, tag: 1, ..VlanConfig::default() } } else { VlanConfig::default() };
+        let (mut switch, id) = switch_with(&[first, VlanConfig::default(), VlanConfig::default()]);
+        for (table, priority, matching, actions) in rules {
+            // A table can be left only towards later ones.
+            let actions = ACTIONS[actions];
+            let later = |n: u8| actions.contains(&format!("(,{n})")) || actions.contains(&format!("goto_table:{n}"));
+            if later(1) && table >= 1 || later(2) && table >= 2 {
+                continue;
+            }
+            let mut request = FlowMod::new(FlowModCommand::Add);
+            request.table = table;
+            request.priority = priority;
+            request.m = fields::Match::parse(MATCHES[matching], None).unwrap().0;
+            request.actions = ofp::parse_instructions(actions, ofp::Names::default()).unwrap().0;
+            switch.get_mut(id).unwrap().flow_mod(&request, Timestamp::ZERO).unwrap();
+        }
+        for key in &learned {
+            forward(&switch, id, key);
+        }
+        for one in &packets {
+            let translation = run(&switch, id, one);
+            let mask = pipeline::installable(&translation.mask, one);
+            for other in packets.iter().filter(|other| one.equal_under(other, &mask)) {
+                prop_assert_eq!(text(&run(&switch, id, other)), text(&translation), "{:?} and {:?}", one, other);
+            }
+            // And packets that differ from it in one value that the mask leaves out.
+            for place in [slot::NW_TTL, slot::TP_SRC, slot::TP_DST, slot::NW_SRC, slot::NW_DST, slot::DL_SRC, slot::NW_TOS] {
+                let mut other = one.clone();
+                other.write(place, other.read(place) ^ 1);
+                if one.equal_under(&other, &mask) {
+                    prop_assert_eq!(text(&run(&switch, id, &other)), text(&translation), "{:?} of {:?}", place, one);
+                }
+            }
+        }
+    }
+}

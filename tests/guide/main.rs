@@ -1,0 +1,30 @@
+//! The operator's guide, section by section: every line as an operator types
+//! it, with real namespaces, devices and programs.
+
+mod bridges;
+mod flow_rules;
+mod vlans;
+
+use end_to_end::{Host, Programs, Switch, World};
+
+/// Two hosts on ports `pa` and `pb` of bridge `ovsbr0`, with addresses 10.1.0.1 and 10.1.0.2.
+struct Pair {
+    a: Host,
+    b: Host,
+    switch: Switch,
+    _world: World,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let world = World::new();
+        let (a, b, middle) = (world.host("a"), world.host("b"), world.host("sw"));
+        world.wire(&middle, "pa", &a, "eth0");
+        world.wire(&middle, "pb", &b, "eth0");
+        a.address("eth0", "10.1.0.1/16");
+        b.address("eth0", "10.1.0.2/16");
+        let switch = Switch::start(&world, &middle, "sw", Programs::Ours);
+        switch.vsctl("add-br ovsbr0 -- add-port ovsbr0 pa -- add-port ovsbr0 pb");
+        Pair { a, b, switch, _world: world }
+    }
+}

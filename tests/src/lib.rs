@@ -1,0 +1,48 @@
+//! A world for end-to-end tests: hosts in network namespaces, switches with
+//! run directories of their own, programs of ours or of the reference.
+//!
+//! Everything that a [`World`] makes goes when it is dropped. Nothing here
+//! sleeps for luck: [`until`] waits for a condition, with a limit.
+
+mod programs;
+mod switch;
+mod world;
+
+pub use programs::{Output, Programs, run};
+pub use switch::Switch;
+pub use world::{Host, World};
+
+use std::time::{Duration, Instant};
+
+/// How long a condition may take before the test fails.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` holds; fails the test when it does not in time.
+#[track_caller]
+pub fn until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(holds_within(LIMIT, condition), "in {LIMIT:?} it did not happen that {what}");
+}
+
+/// Whether `condition` comes to hold within `limit`.
+pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    loop {
+        if condition() {
+            return true;
+        }
+        if start.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether these tests can run: they make network namespaces, which takes
+/// root. Says so when they cannot.
+pub fn can_run() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("skipped: network namespaces take root");
+    }
+    root
+}
