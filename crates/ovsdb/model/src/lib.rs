@@ -11,6 +11,7 @@ pub mod condition;
 pub mod datum;
 pub mod error;
 pub mod json;
+pub mod listing;
 pub mod members;
 pub mod mutation;
 pub mod number;

@@ -32,6 +32,8 @@ pub struct Transaction {
     original: Tables,
     tables: Tables,
     inserted: IndexMap<Uuid, String>,
+    /// Rows whose UUID is not provisional.
+    persistent: IndexSet<Uuid>,
     deleted: IndexSet<(String, Uuid)>,
     modified: IndexSet<(String, Uuid)>,
     /// Columns that must not have changed: by row, the columns' numbers.
@@ -51,6 +53,7 @@ impl Transaction {
             original: tables.clone(),
             tables: tables.clone(),
             inserted: IndexMap::new(),
+            persistent: IndexSet::new(),
             deleted: IndexSet::new(),
             modified: IndexSet::new(),
             verified: IndexMap::new(),
@@ -92,6 +95,17 @@ impl Transaction {
             self.inserted.insert(uuid, table.to_owned());
         }
         uuid
+    }
+
+    /// Inserts a row that is to have this very UUID.
+    pub fn insert_with_uuid(&mut self, table: &str, uuid: Uuid) -> Uuid {
+        self.persistent.insert(uuid);
+        self.insert_as(table, uuid)
+    }
+
+    /// Whether the UUID of a row is provisional.
+    fn is_named(&self, uuid: &Uuid) -> bool {
+        self.inserted.contains_key(uuid) && !self.persistent.contains(uuid)
     }
 
     /// Whether the row is one that this transaction inserts.
@@ -141,7 +155,7 @@ impl Transaction {
         }
     }
 
-    /// Adds one to an integer column when the rest is done; the outcome tells the result.
+    /// Adds one to an integer column when the rest is done, if there is a rest; the outcome tells the result.
     pub fn increment(&mut self, table: &str, uuid: &Uuid, column: &str) {
         self.increment = Some((table.to_owned(), *uuid, column.to_owned()));
     }
@@ -150,16 +164,8 @@ impl Transaction {
         self.comments.push(text.to_owned());
     }
 
-    /// Whether there is anything to send.
-    pub fn is_empty(&self) -> bool {
-        self.inserted.is_empty()
-            && self.deleted.is_empty()
-            && self.modified.is_empty()
-            && self.increment.is_none()
-    }
-
     fn row_ref(&self, uuid: &Uuid) -> Json {
-        if self.inserted.contains_key(uuid) {
+        if self.is_named(uuid) {
             json!(["named-uuid", model::row_name(uuid)])
         } else {
             json!(["uuid", uuid.to_string()])
@@ -179,7 +185,7 @@ impl Transaction {
         let Some(items) = json.as_array_mut() else { return };
         if let [Value::String(tag), Value::String(text)] = items.as_mut_slice() {
             if tag == "uuid"
-                && let Some(uuid) = model::parse_uuid(text).filter(|u| self.inserted.contains_key(u))
+                && let Some(uuid) = model::parse_uuid(text).filter(|u| self.is_named(u))
             {
                 *tag = "named-uuid".to_owned();
                 *text = model::row_name(&uuid);
@@ -214,11 +220,18 @@ impl Transaction {
         for (uuid, table) in &self.inserted {
             insert_results.push((operations.len(), *uuid));
             let row = self.inserted_columns(table, uuid);
-            let name = model::row_name(uuid);
-            operations.push(json!({"op": "insert", "table": table, "uuid-name": name, "row": row}));
+            let mut operation = json!({"op": "insert", "table": table, "row": row});
+            if let Some(object) = operation.as_object_mut() {
+                if self.persistent.contains(uuid) {
+                    object.insert("uuid".to_owned(), Json::from(uuid.to_string()));
+                } else {
+                    object.insert("uuid-name".to_owned(), Json::from(model::row_name(uuid)));
+                }
+            }
+            operations.push(operation);
         }
         self.insert_results = insert_results;
-        if operations.len() == fixed && self.increment.is_none() {
+        if operations.len() == fixed {
             return None;
         }
         if let Some((table, uuid, column)) = &self.increment {

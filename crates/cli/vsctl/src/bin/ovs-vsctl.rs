@@ -1,0 +1,5 @@
+//! `ovs-vsctl` by itself.
+
+fn main() -> std::process::ExitCode {
+    vsctl::ovs_vsctl(std::env::args().skip(1).collect())
+}

@@ -1,0 +1,191 @@
+//! Finding tables, columns and rows by what people call them: prefixes, names, parts of UUIDs.
+
+use crate::context::{Context, Failure, Result, fatal};
+use model::{ColumnSchema, Schema, TableSchema, Uuid};
+use replica::Row;
+use std::sync::{Arc, OnceLock};
+
+/// The schema that the program is built with: its names are known before there is a connection.
+pub(crate) fn schema() -> Result<&'static Schema> {
+    static SCHEMA: OnceLock<std::result::Result<Schema, String>> = OnceLock::new();
+    let schema = SCHEMA.get_or_init(|| {
+        let mut schema = Schema::from_json(&schema::OPEN_VSWITCH.to_json()).map_err(|e| e.to_string())?;
+        schema.tables.sort_keys();
+        Ok(schema)
+    });
+    schema.as_ref().map_err(|e| Failure::Fatal(e.clone()))
+}
+
+/// How well a name fits what was typed: case and the kind of dash do not count, and the end may lack.
+fn score(name: &str, typed: &str) -> usize {
+    if name == typed {
+        return usize::MAX;
+    }
+    let fold = |c: char| if c == '-' { '_' } else { c.to_ascii_lowercase() };
+    let same = name.chars().zip(typed.chars()).take_while(|(a, b)| fold(*a) == fold(*b)).count();
+    let typed_length = typed.chars().count();
+    if same == typed_length && same == name.chars().count() {
+        usize::MAX - 1
+    } else if same == typed_length {
+        same
+    } else {
+        0
+    }
+}
+
+/// The best among the names; an error names the rivals or is `None`.
+fn best<'n>(names: impl Iterator<Item = &'n str>, typed: &str) -> std::result::Result<&'n str, Vec<&'n str>> {
+    let mut found: Vec<&str> = Vec::new();
+    let mut highest = 1;
+    for name in names {
+        let score = score(name, typed);
+        if score > highest {
+            found.clear();
+            highest = score;
+        }
+        if score >= highest {
+            found.push(name);
+        }
+    }
+    match found.as_slice() {
+        [name] => Ok(name),
+        _ => Err(found),
+    }
+}
+
+pub(crate) fn table(typed: &str) -> Result<&'static Arc<TableSchema>> {
+    let schema = schema()?;
+    match best(schema.tables.keys().map(String::as_str), typed) {
+        Ok(name) => schema.table(name).ok_or_else(|| Failure::Fatal(format!("unknown table \"{typed}\""))),
+        Err(names) if names.is_empty() => fatal!("unknown table \"{typed}\""),
+        Err(names) => fatal!("\"{typed}\" matches multiple table names: {}", names.join(", ")),
+    }
+}
+
+pub(crate) fn column<'t>(table: &'t TableSchema, typed: &str) -> Result<&'t ColumnSchema> {
+    let names = table.declared_columns().map(|c| c.name.as_str());
+    let unknown = || format!("{} does not contain a column whose name matches \"{typed}\"", table.name);
+    match best(names, typed) {
+        Ok(name) => Ok(table.column(name).ok_or_else(unknown)?),
+        Err(names) if names.is_empty() => Err(unknown().into()),
+        Err(mut names) => {
+            names.sort_unstable();
+            let names = names.join(", ");
+            fatal!("{} contains more than one column whose name matches \"{typed}\": {names}", table.name)
+        }
+    }
+}
+
+/// How rows of a table may be named: by a column, perhaps of a row of another table that refers to them.
+struct RowName {
+    table: &'static str,
+    name_table: &'static str,
+    name_column: &'static str,
+    reference: Option<&'static str>,
+}
+
+const fn by(table: &'static str, name_column: &'static str) -> RowName {
+    RowName { table, name_table: table, name_column, reference: None }
+}
+
+const fn via(table: &'static str, name_table: &'static str, reference: &'static str) -> RowName {
+    RowName { table, name_table, name_column: "name", reference: Some(reference) }
+}
+
+const ROW_NAMES: &[RowName] = &[
+    by("Bridge", "name"),
+    via("Controller", "Bridge", "controller"),
+    by("Interface", "name"),
+    by("Mirror", "name"),
+    by("Manager", "target"),
+    via("NetFlow", "Bridge", "netflow"),
+    by("Port", "name"),
+    via("QoS", "Port", "qos"),
+    via("sFlow", "Bridge", "sflow"),
+    by("Flow_Table", "name"),
+    via("IPFIX", "Bridge", "ipfix"),
+    via("AutoAttach", "Bridge", "auto_attach"),
+    by("Flow_Sample_Collector_Set", "id"),
+];
+
+/// Tables whose names of rows are in another table, for subscriptions.
+pub(crate) fn naming_table(table: &str) -> Option<(&'static str, Vec<&'static str>)> {
+    let name = ROW_NAMES.iter().find(|name| name.table == table)?;
+    let mut columns = vec![name.name_column];
+    columns.extend(name.reference);
+    Some((name.name_table, columns))
+}
+
+fn names(row: &Row, name: &RowName, record: &str) -> bool {
+    match row.get(name.name_column).one() {
+        Some(model::Atom::String(text)) => {
+            **text == *record
+                || (record.len() >= 4 && model::parse_uuid(text).is_some() && text.starts_with(record))
+        }
+        Some(model::Atom::Integer(i)) => {
+            record.bytes().all(|c| c.is_ascii_digit()) && record.parse() == Ok(*i)
+        }
+        _ => false,
+    }
+}
+
+fn by_name(context: &mut Context, table: &str, record: &str) -> Result<Option<Uuid>> {
+    let Some(name) = ROW_NAMES.iter().find(|name| name.table == table) else { return Ok(None) };
+    let mut found = context.transaction.rows(name.name_table).filter(|row| names(row, name, record));
+    let Some(row) = found.next().cloned() else { return Ok(None) };
+    let is_ambiguous = found.next().is_some();
+    drop(found);
+    if is_ambiguous {
+        fatal!("multiple rows in {} match \"{record}\"", name.name_table);
+    }
+    let Some(reference) = name.reference else { return Ok(Some(row.uuid)) };
+    context.transaction.verify(name.name_table, &row.uuid, reference);
+    let mut targets = row.references(reference);
+    let only = targets.next().filter(|_| row.get(reference).len() == 1);
+    Ok(only.filter(|uuid| context.row(table, uuid).is_some()))
+}
+
+/// At least four characters of the start of a UUID.
+fn is_partial_uuid(text: &str) -> bool {
+    let dash = |i: usize| matches!(i, 8 | 13 | 18 | 23);
+    text.len() >= 4
+        && text.len() <= 36
+        && text.bytes().enumerate().all(|(i, c)| if dash(i) { c == b'-' } else { c.is_ascii_hexdigit() })
+}
+
+/// The row that `record` names; without `must_exist` there may be none.
+pub(crate) fn row(
+    context: &mut Context,
+    table: &str,
+    record: &str,
+    must_exist: bool,
+) -> Result<Option<Uuid>> {
+    if let Some(uuid) = model::parse_uuid(record).filter(|uuid| context.row(table, uuid).is_some()) {
+        return Ok(Some(uuid));
+    }
+    if record == "." {
+        let mut rows = context.transaction.rows(table);
+        if let (Some(row), None) = (rows.next(), rows.next()) {
+            return Ok(Some(row.uuid));
+        }
+    }
+    if let Some(uuid) = by_name(context, table, record)? {
+        return Ok(Some(uuid));
+    }
+    if is_partial_uuid(record) {
+        let start = record.to_ascii_lowercase();
+        let uuids = context.transaction.rows(table).map(|row| row.uuid);
+        let found: Vec<Uuid> = uuids.filter(|uuid| uuid.to_string().starts_with(&start)).collect();
+        match found.as_slice() {
+            [] => {}
+            [uuid] => return Ok(Some(*uuid)),
+            [a, b, ..] => fatal!(
+                "{table} contains 2 or more rows whose UUIDs begin with {record}: at least {a} and {b}"
+            ),
+        }
+    }
+    if must_exist {
+        fatal!("no row \"{record}\" in table {table}");
+    }
+    Ok(None)
+}

@@ -1,0 +1,116 @@
+//! `show`: an overview of the configuration, as a tree.
+
+use crate::context::{Context, ROOT, Result, fatal};
+use crate::names;
+use replica::Row;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What is shown of a table's rows.
+struct Shown {
+    table: &'static str,
+    name: Option<&'static str>,
+    columns: &'static [&'static str],
+}
+
+const TABLES: &[Shown] = &[
+    Shown { table: ROOT, name: None, columns: &["manager_options", "bridges", "ovs_version"] },
+    Shown {
+        table: "Bridge",
+        name: Some("name"),
+        columns: &["controller", "fail_mode", "datapath_type", "ports"],
+    },
+    Shown { table: "Port", name: Some("name"), columns: &["tag", "trunks", "interfaces"] },
+    Shown { table: "Interface", name: Some("name"), columns: &["type", "options", "error", "bfd_status"] },
+    Shown { table: "Controller", name: Some("target"), columns: &["is_connected"] },
+    Shown { table: "Manager", name: Some("target"), columns: &["is_connected"] },
+];
+
+/// The tables and columns that the command reads.
+pub(crate) fn prerequisites() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    TABLES
+        .iter()
+        .map(|shown| (shown.table, shown.name.into_iter().chain(shown.columns.iter().copied()).collect()))
+}
+
+/// By table: a row is shown only when its text has one of the words.
+type Filters = HashMap<String, Vec<String>>;
+
+fn parse_filters(text: &str) -> Result<Filters> {
+    let mut filters = Filters::new();
+    for item in text.split(',').filter(|item| !item.is_empty()) {
+        let (table, words) = match item.split_once('(') {
+            None => (ROOT, item),
+            Some((table, rest)) => match rest.strip_suffix(')') {
+                Some(words) => (names::table(table)?.name.as_str(), words),
+                None => fatal!("Malformed filter: missing closing ')'"),
+            },
+        };
+        let words = words.split('|').filter(|word| !word.is_empty()).map(str::to_lowercase);
+        filters.entry(table.to_owned()).or_default().extend(words);
+    }
+    Ok(filters)
+}
+
+pub(crate) fn show(context: &mut Context) -> Result<()> {
+    let filters = parse_filters(context.option("--filter").unwrap_or_default())?;
+    let rows: Vec<Arc<Row>> = context.transaction.rows(ROOT).cloned().collect();
+    let mut text = String::new();
+    for row in rows {
+        show_row(context, ROOT, &row, 0, &mut Vec::new(), &filters, &mut text);
+    }
+    context.output.push_str(&text);
+    Ok(())
+}
+
+fn indent(out: &mut String, level: usize) {
+    out.extend(std::iter::repeat_n(' ', 4 * level));
+}
+
+fn show_row(
+    context: &Context,
+    table: &'static str,
+    row: &Row,
+    level: usize,
+    above: &mut Vec<&'static str>,
+    filters: &Filters,
+    out: &mut String,
+) {
+    let start = out.len();
+    let Some(shown) = TABLES.iter().find(|shown| shown.table == table) else { return };
+    let text = |column: &str| {
+        let schema = row.schema.column(column)?;
+        Some((row.get(column), schema))
+    };
+    indent(out, level);
+    match shown.name.and_then(text) {
+        Some((name, schema)) => out.push_str(&format!("{table} {}", name.to_text(&schema.r#type))),
+        None => out.push_str(&row.uuid.to_string()),
+    }
+    out.push('\n');
+    if above.contains(&table) {
+        return;
+    }
+    above.push(table);
+    for column in shown.columns {
+        let Some((value, schema)) = text(column) else { continue };
+        let target = schema.r#type.key.reference().map(|(target, _)| target);
+        if let Some(target) = target.and_then(|target| TABLES.iter().find(|shown| shown.table == target)) {
+            for uuid in row.references(column) {
+                if let Some(row) = context.row(target.table, &uuid) {
+                    show_row(context, target.table, row, level + 1, above, filters, out);
+                }
+            }
+        } else if !value.is_default(&schema.r#type) {
+            indent(out, level + 1);
+            out.push_str(&format!("{column}: {}\n", value.to_text(&schema.r#type)));
+        }
+    }
+    above.pop();
+    if let Some(words) = filters.get(table) {
+        let text = out.get(start..).unwrap_or_default().to_lowercase();
+        if !words.iter().any(|word| text.contains(word)) {
+            out.truncate(start);
+        }
+    }
+}
