@@ -153,7 +153,6 @@ fn run(context: &Context) -> Done {
 pub fn ovs_ofctl(args: Vec<String>) -> ExitCode {
     const PROGRAM: &str = "ovs-ofctl";
     base::vlog::init(PROGRAM);
-    base::vlog::set_all_levels(None, base::vlog::Level::Warning);
     let ended = match options::parse(PROGRAM, args) {
         Ok(Parsed::Print(text)) => {
             print!("{text}");

@@ -213,7 +213,7 @@ fn finish(options: &mut Options) -> Result<(), String> {
         options.sort.push(SortKey { field: None, descending: true });
     }
     if options.versions == 0 {
-        options.versions = Version::SUPPORTED;
+        options.versions = 1 << Version::Of10.byte();
     }
     let with_bundles = Protocols::OF13_UP.version_bitmap();
     if options.bundle && options.versions & with_bundles == 0 {

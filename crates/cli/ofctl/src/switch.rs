@@ -48,12 +48,12 @@ fn fetch_maps(cx: &Context, target: &str) -> Result<Maps, Fatal> {
     }
     let mut vconn = Vconn::open(cx, target)?;
     let decoding = vconn.decoding();
-    let request = if vconn.version >= Version::Of13 {
+    if vconn.version >= Version::Of13 {
+        // Later versions tell the names of tables among their features.
+        crate::vconn::next_xid();
         return Ok(maps);
-    } else {
-        Message::TableStatsRequest
-    };
-    vconn.each_reply(&request, |reply| {
+    }
+    vconn.each_reply(&Message::TableStatsRequest, |reply| {
         if let Ok(Decoded { message: Message::TableStatsReply(all), .. }) = decode(reply, &decoding) {
             for stats in all {
                 if let Some(features) = stats.features.filter(|f| !f.name.is_empty()) {
@@ -314,7 +314,7 @@ fn meter_of(cx: &Context) -> Result<u32, Fatal> {
 fn open_for_meters(cx: &Context) -> Result<Vconn, Fatal> {
     let vconn = Vconn::open(cx, cx.arg(1))?;
     if vconn.version < Version::Of13 {
-        return fatal!("none of the usable flow formats (OXM) is among the allowed flow formats ({})", cx.options.protocols);
+        return fatal!("none of the usable flow formats ({}) is among the allowed flow formats ({})", fields::Protocols::OF13_UP, cx.options.protocols);
     }
     Ok(vconn)
 }

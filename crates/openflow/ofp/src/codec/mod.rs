@@ -101,7 +101,7 @@ pub fn decode(bytes: &[u8], cx: &Context) -> Result<Decoded, OfError> {
     Ok(Decoded { version, xid: header.xid, more, message })
 }
 
-fn decode_body(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context, _bytes: &[u8]) -> Result<Message, OfError> {
+fn decode_body(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context, bytes: &[u8]) -> Result<Message, OfError> {
     use Raw::*;
     Ok(match raw {
         OfptHello => Message::Hello { versions: switch::decode_hello(r, version.byte()) },
@@ -143,7 +143,7 @@ fn decode_body(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context, _by
         Ofpt14BundleControl | Onft13BundleControl => {
             Message::BundleControl(BundleControl { bundle: r.u32()?, kind: r.u16()?, flags: r.u16()? })
         }
-        Ofpt14BundleAddMessage | Onft13BundleAddMessage => return decode_bundle_add(r, version, cx),
+        Ofpt14BundleAddMessage | Onft13BundleAddMessage => return decode_bundle_add(r, version, cx, message_xid(bytes)),
         Ofpt14RoleStatus | Onft13RoleStatus => {
             let role = match r.u32()? {
                 1 => ControllerRole::Equal,
@@ -272,7 +272,7 @@ fn decode_tlv_maps(r: &mut Reader<'_>) -> Result<Vec<TlvMap>, OfError> {
     Ok(maps)
 }
 
-fn decode_bundle_add(r: &mut Reader<'_>, version: Version, cx: &Context) -> Result<Message, OfError> {
+fn decode_bundle_add(r: &mut Reader<'_>, version: Version, cx: &Context, xid: Option<u32>) -> Result<Message, OfError> {
     let bundle = r.u32()?;
     r.skip(2)?;
     let flags = r.u16()?;
@@ -284,6 +284,9 @@ fn decode_bundle_add(r: &mut Reader<'_>, version: Version, cx: &Context) -> Resu
     }
     if header.version != version.byte() {
         return Err(OfError::OfpbfcBadVersion);
+    }
+    if Some(header.xid) != xid {
+        return Err(OfError::OfpbfcMsgBadXid);
     }
     let inner = &inner[..len];
     let decoded = decode(inner, cx)?;

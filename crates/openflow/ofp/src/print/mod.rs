@@ -333,7 +333,7 @@ fn put_printable(out: &mut String, bytes: &[u8]) {
         if (32..127).contains(&byte) && byte != b'\\' {
             out.push(byte as char);
         } else {
-            let _ = write!(out, "\\{byte:02x}");
+            let _ = write!(out, "\\{byte:03o}");
         }
     }
 }

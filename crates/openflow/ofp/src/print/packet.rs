@@ -15,8 +15,12 @@ fn packet_mask(key: &FlowKey) -> FlowMask {
     let mut dl_type = key.dl_type();
     let packet_type = key.packet_type();
     if packet_type == 0 {
-        for s in [slot::DL_SRC, slot::DL_DST, slot::DL_TYPE, slot::VLAN0_TPID, slot::VLAN0_TCI, slot::VLAN1_TPID, slot::VLAN1_TCI] {
+        for s in [slot::DL_SRC, slot::DL_DST, slot::DL_TYPE, slot::VLAN0_TPID, slot::VLAN0_TCI] {
             mask.add_all(s);
+        }
+        if key.vlan0_tci() != 0 {
+            mask.add_all(slot::VLAN1_TPID);
+            mask.add_all(slot::VLAN1_TCI);
         }
     } else {
         mask.add_all(slot::PACKET_TYPE);
