@@ -35,7 +35,7 @@ impl Device {
             "dummy" | "dummy-internal" | "dummy-pmd" => DeviceKind::Dummy(Dummy::open(spec, sequence)),
             "" | "system" | "internal" | "tap" if is_dummy => DeviceKind::Dummy(Dummy::open(spec, sequence)),
             "internal" | "tap" => DeviceKind::Tap(Tap::open(&spec.name).map_err(|e| refused(spec, &e))?),
-            "" | "system" => DeviceKind::Packet(open_packet(spec)?),
+            "" | "system" => DeviceKind::Packet(open_packet(spec, sequence)?),
             "vxlan" | "geneve" | "gre" | "ip6gre" | "erspan" | "ip6erspan" | "gtpu" | "srv6" | "bareudp" => {
                 DeviceKind::Tunnel
             }
@@ -216,10 +216,11 @@ fn reason(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-fn open_packet(spec: &PortSpec) -> Result<PacketDevice, DpError> {
+fn open_packet(spec: &PortSpec, sequence: u32) -> Result<PacketDevice, DpError> {
     let link = netlink::link(&spec.name).map_err(|e| refused(spec, &e))?;
     let Some(link) = link else { return Err(refused(spec, &io::Error::from_raw_os_error(libc::ENODEV))) };
-    PacketDevice::open(&spec.name, link.index).map_err(|e| refused(spec, &e))
+    PacketDevice::open(&spec.name, link.index, crate::packet::slots_for(sequence))
+        .map_err(|e| refused(spec, &e))
 }
 
 fn port_stats(c: &netlink::LinkCounters) -> PortStats {

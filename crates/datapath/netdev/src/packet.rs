@@ -15,8 +15,17 @@ use dp::Packet;
 use crate::{BATCH, Pool, socket, vnet};
 
 const SLOT: usize = 2048;
-const SLOTS: usize = 2048;
 const BLOCK: usize = 64 * 1024;
+
+/// Slots of the ring of the device number `sequence`: deep rings for the first
+/// ones (4 MiB each, never swapped), shallow ones where there are hundreds.
+pub(crate) fn slots_for(sequence: u32) -> usize {
+    match sequence {
+        0..16 => 2048,
+        16..64 => 512,
+        _ => 256,
+    }
+}
 
 const PACKET_RX_RING: i32 = 5;
 const PACKET_COPY_THRESH: i32 = 7;
@@ -47,8 +56,8 @@ pub struct PacketDevice {
 }
 
 impl PacketDevice {
-    /// Opens the device and sets it promiscuous.
-    pub fn open(name: &str, ifindex: u32) -> io::Result<PacketDevice> {
+    /// Opens the device with a ring of `slots`, and sets it promiscuous.
+    pub fn open(name: &str, ifindex: u32, slots: usize) -> io::Result<PacketDevice> {
         let receive = socket::packet_socket()?;
         socket::set_option(&receive, libc::SOL_PACKET, PACKET_VERSION, TPACKET_V2)?;
         socket::set_option(&receive, libc::SOL_PACKET, PACKET_VNET_HDR, 1i32)?;
@@ -56,7 +65,7 @@ impl PacketDevice {
         socket::set_option(&receive, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1i32)?;
         // Without the right to force it, the default has to do.
         let _ = socket::set_option(&receive, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, SOCKET_BUFFER);
-        let ring = Ring::map(&receive)?;
+        let ring = Ring::map(&receive, slots)?;
         socket::bind(&receive, ifindex, libc::ETH_P_ALL as u16)?;
         let promiscuous = libc::packet_mreq {
             mr_ifindex: ifindex as i32,
@@ -206,6 +215,7 @@ enum Frame {
 #[derive(Debug)]
 struct Ring {
     memory: *mut u8,
+    slots: usize,
     next: usize,
 }
 
@@ -215,12 +225,12 @@ unsafe impl Send for Ring {}
 impl Drop for Ring {
     fn drop(&mut self) {
         // SAFETY: `memory` was mapped with this length and nothing refers to it any more.
-        unsafe { libc::munmap(self.memory.cast(), SLOT * SLOTS) };
+        unsafe { libc::munmap(self.memory.cast(), SLOT * self.slots) };
     }
 }
 
 impl Ring {
-    fn map(fd: &OwnedFd) -> io::Result<Ring> {
+    fn map(fd: &OwnedFd, slots: usize) -> io::Result<Ring> {
         #[repr(C)]
         #[derive(Clone, Copy)]
         struct Request {
@@ -231,16 +241,16 @@ impl Ring {
         }
         let request = Request {
             block_size: BLOCK as u32,
-            block_count: (SLOT * SLOTS / BLOCK) as u32,
+            block_count: (SLOT * slots / BLOCK) as u32,
             frame_size: SLOT as u32,
-            frame_count: SLOTS as u32,
+            frame_count: slots as u32,
         };
         socket::set_option(fd, libc::SOL_PACKET, PACKET_RX_RING, request)?;
         // SAFETY: a fresh shared mapping of the ring just set up, of its full length; the kernel chooses the place.
         let memory = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                SLOT * SLOTS,
+                SLOT * slots,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED,
                 fd.as_raw_fd(),
@@ -250,12 +260,12 @@ impl Ring {
         if memory == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        Ok(Ring { memory: memory.cast(), next: 0 })
+        Ok(Ring { memory: memory.cast(), slots, next: 0 })
     }
 
     /// The status word of the next slot.
     fn status(&self) -> &AtomicU32 {
-        // SAFETY: `next` is below SLOTS, so the slot lies in the mapping; its first word is aligned and is shared with
+        // SAFETY: `next` is below `slots`, so the slot lies in the mapping; its first word is aligned and is shared with
         // the kernel by atomic accesses only.
         unsafe { &*self.memory.add(self.next * SLOT).cast::<AtomicU32>() }
     }
@@ -274,7 +284,7 @@ impl Ring {
         }
         let frame = self.take(status, fd, pool);
         self.status().store(STATUS_KERNEL, Ordering::Release);
-        self.next = (self.next + 1) % SLOTS;
+        self.next = (self.next + 1) % self.slots;
         frame
     }
 

@@ -10,7 +10,8 @@
 //! stops when no better rule can follow. Each subtable is asked in stages
 //! (metadata, L2, L3, L4; [`flow::STAGES`]): when no rule of it agrees in the
 //! words up to a stage, the later words were not looked at, and the answer
-//! does not depend on them.
+//! does not depend on them. Of addresses whose prefixes are tracked, and of
+//! L4 ports, an answer depends only on the bits that rule the others out.
 //!
 //! The invariant that caching rests on: **every key that agrees with the
 //! looked-up key in the bits of the returned mask has the same answer**. It
@@ -22,14 +23,16 @@
 //! (`fields`).
 
 mod megaflows;
+mod prefixes;
 mod subtable;
 
 pub use megaflows::{Found, Megaflow, Megaflows};
 pub use subtable::Rule;
 
-use flow::{FlowKey, FlowMask, SparseKey};
+use flow::{FlowKey, FlowMask, Slot, SparseKey, slot};
 use hashbrown::HashMap;
-use subtable::Subtable;
+use prefixes::PrefixSet;
+use subtable::{Asked, Subtable};
 
 /// Rules, found by packet or by their match.
 ///
@@ -45,6 +48,15 @@ pub struct Classifier<T> {
     /// Subtables that have rules, by falling highest priority.
     order: Vec<u32>,
     len: usize,
+    /// The fields whose prefixes are tracked, and those in use.
+    prefixes: Vec<(Slot, PrefixSet)>,
+}
+
+/// The fields whose prefixes are tracked where nothing else is said.
+pub const DEFAULT_PREFIXES: [Slot; 4] = [slot::NW_DST, slot::NW_SRC, slot::IPV6_DST, slot::IPV6_SRC];
+
+fn prefix_sets(fields: &[Slot]) -> Vec<(Slot, PrefixSet)> {
+    fields.iter().map(|&field| (field, PrefixSet::new(field.bits.into()))).collect()
 }
 
 impl<T> Default for Classifier<T> {
@@ -61,6 +73,23 @@ impl<T> Classifier<T> {
             by_mask: HashMap::new(),
             order: Vec::new(),
             len: 0,
+            prefixes: prefix_sets(&DEFAULT_PREFIXES),
+        }
+    }
+
+    /// Tracks the prefixes of these fields (the `prefixes` column of Flow_Table); none: of no field.
+    pub fn set_prefixes(&mut self, fields: &[Slot]) {
+        self.prefixes = prefix_sets(fields);
+        for table in &mut self.subtables {
+            table.set_prefixes(&self.prefixes);
+            for rule in table.rules() {
+                let key = rule.key();
+                for (index, len) in table.prefix_lens() {
+                    if let Some((field, set)) = self.prefixes.get_mut(index) {
+                        set.insert(key.read(*field), len);
+                    }
+                }
+            }
         }
     }
 
@@ -90,6 +119,11 @@ impl<T> Classifier<T> {
         let old = table.insert(key, priority, value);
         if old.is_none() {
             self.len += 1;
+            for (index, len) in table.prefix_lens() {
+                if let Some((field, set)) = self.prefixes.get_mut(index) {
+                    set.insert(key.read(*field), len);
+                }
+            }
         }
         if table.max_priority() != before {
             self.reorder(id, before);
@@ -98,7 +132,8 @@ impl<T> Classifier<T> {
     }
 
     fn add_subtable(&mut self, mask: SparseKey) -> u32 {
-        let table = Subtable::new(mask.clone());
+        let mut table = Subtable::new(mask.clone());
+        table.set_prefixes(&self.prefixes);
         let id = match self.free.pop() {
             Some(id) => {
                 if let Some(place) = self.subtables.get_mut(id as usize) {
@@ -123,6 +158,11 @@ impl<T> Classifier<T> {
         let before = table.max_priority();
         let old = table.remove(key, priority)?;
         self.len -= 1;
+        for (index, len) in table.prefix_lens() {
+            if let Some((field, set)) = self.prefixes.get_mut(index) {
+                set.remove(key.read(*field), len);
+            }
+        }
         if table.max_priority() != before {
             self.reorder(id, before);
         }
@@ -175,12 +215,13 @@ impl<T> Classifier<T> {
         mut is_wanted: impl FnMut(&Rule<T>) -> bool,
     ) -> Option<&Rule<T>> {
         let mut best: Option<&Rule<T>> = None;
+        let mut asked = Asked::new(&self.prefixes);
         for &id in &self.order {
             let Some(table) = self.subtables.get(id as usize) else { continue };
             if best.is_some_and(|best| Some(best.priority) >= table.max_priority()) {
                 break;
             }
-            let found = table.lookup(key, depends.as_deref_mut());
+            let found = table.lookup(key, &mut asked, depends.as_deref_mut());
             if let Some(rule) = found.iter().find(|rule| is_wanted(rule))
                 && best.is_none_or(|best| rule.priority > best.priority)
             {
@@ -192,8 +233,9 @@ impl<T> Classifier<T> {
 
     /// Every rule that matches, in no order; `depends` as in a lookup.
     pub fn matches<'a>(&'a self, key: &FlowKey, mut depends: Option<&mut FlowMask>) -> Vec<&'a Rule<T>> {
+        let mut asked = Asked::new(&self.prefixes);
         let tables = self.order.iter().filter_map(|&id| self.subtables.get(id as usize));
-        tables.flat_map(|table| table.lookup(key, depends.as_deref_mut())).collect()
+        tables.flat_map(|table| table.lookup(key, &mut asked, depends.as_deref_mut())).collect()
     }
 
     /// A rule of this priority that some packet could match as well as the given match.
@@ -227,7 +269,9 @@ impl<T> Classifier<T> {
     }
 
     pub fn clear(&mut self) {
+        let fields: Vec<Slot> = self.prefixes.iter().map(|(field, _)| *field).collect();
         *self = Classifier::new();
+        self.set_prefixes(&fields);
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flow::extract::mix;
-use flow::{FlowKey, FlowMask, STAGES, SparseKey, WORDS};
+use flow::{FlowKey, FlowMask, STAGES, Slot, SparseKey, WORDS, slot};
 use hashbrown::{HashMap, HashTable};
 use smallvec::SmallVec;
+
+use crate::prefixes::PrefixSet;
 
 /// A rule as it is kept.
 #[derive(Clone, Debug)]
@@ -58,6 +60,62 @@ pub(crate) struct Subtable<T> {
     buckets: HashTable<(u64, Bucket<T>)>,
     /// How many rules have each priority.
     priorities: BTreeMap<i32, u32>,
+    /// Tracked fields of which the mask has a prefix: which, its length, its place in `parts`.
+    prefixes: SmallVec<[(u8, u8, u8); 2]>,
+    /// The L4 ports of the rules, when the mask has bits of them.
+    ports: Option<Ports>,
+}
+
+/// The L4 ports as one 32-bit value: the high half of their word.
+#[derive(Debug)]
+struct Ports {
+    mask: u32,
+    len: u32,
+    set: PrefixSet,
+}
+
+impl Ports {
+    const WORD: usize = slot::TP_SRC.word as usize;
+
+    fn of(mask: &SparseKey) -> Option<Ports> {
+        let mask = (mask.word(Ports::WORD) >> 32) as u32;
+        (mask != 0).then(|| Ports { mask, len: 32 - mask.trailing_zeros(), set: PrefixSet::new(32) })
+    }
+
+    fn value(&self, key: &FlowKey) -> u128 {
+        u128::from((key.words()[Ports::WORD] >> 32) as u32 & self.mask)
+    }
+}
+
+/// What one lookup knows of the key's tracked fields, found when first needed.
+pub(crate) struct Asked<'a> {
+    fields: &'a [(Slot, PrefixSet)],
+    bits: SmallVec<[Option<u32>; 4]>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(fields: &'a [(Slot, PrefixSet)]) -> Asked<'a> {
+        Asked { fields, bits: SmallVec::from_elem(None, fields.len()) }
+    }
+
+    /// Whether no rule of the table has the key's prefix of this length, and that is cheaper to
+    /// depend on than the subtable's own mask. Adds what it depends on.
+    fn rules_out(&mut self, key: &FlowKey, index: usize, len: u32, depends: &mut FlowMask) -> bool {
+        let Some((field, set)) = self.fields.get(index) else { return false };
+        let value = key.read(*field);
+        if set.contains(value, len) {
+            return false;
+        }
+        let Some(known) = self.bits.get_mut(index) else { return false };
+        let bits = *known.get_or_insert_with(|| set.bits(value));
+        let mask = set.mask(bits);
+        let is_free = depends.bits(*field) & mask == mask;
+        if bits <= len || is_free {
+            depends.add(*field, mask);
+            return true;
+        }
+        false
+    }
 }
 
 impl<T> Subtable<T> {
@@ -70,6 +128,7 @@ impl<T> Subtable<T> {
                 stage_ends.push(count);
             }
         }
+        let ports = Ports::of(&mask);
         Subtable {
             mask: Arc::new(mask),
             stages: stage_ends.iter().map(|_| HashMap::new()).collect(),
@@ -77,7 +136,26 @@ impl<T> Subtable<T> {
             stage_ends,
             buckets: HashTable::new(),
             priorities: BTreeMap::new(),
+            prefixes: SmallVec::new(),
+            ports,
         }
+    }
+
+    /// Takes note of which tracked fields the mask has a prefix of.
+    pub(crate) fn set_prefixes(&mut self, fields: &[(Slot, PrefixSet)]) {
+        self.prefixes.clear();
+        for (index, (field, set)) in fields.iter().enumerate() {
+            let len = set.len_of(self.mask.read(*field));
+            let place = self.parts.iter().position(|&(word, _)| word == field.word);
+            if let Some(place) = place.filter(|_| len > 0) {
+                self.prefixes.push((index as u8, len as u8, place as u8));
+            }
+        }
+    }
+
+    /// The tracked fields of which the mask has a prefix, and its length.
+    pub(crate) fn prefix_lens(&self) -> SmallVec<[(usize, u32); 2]> {
+        self.prefixes.iter().map(|&(index, len, _)| (usize::from(index), u32::from(len))).collect()
     }
 
     pub(crate) fn mask(&self) -> &SparseKey {
@@ -132,6 +210,9 @@ impl<T> Subtable<T> {
                 let mut bucket = Bucket::new();
                 bucket.push(rule);
                 self.buckets.insert_unique(hash, (hash, bucket), |(hash, _)| *hash);
+                if let Some(ports) = &mut self.ports {
+                    ports.set.insert(ports.value(key), ports.len);
+                }
                 for (stage, hash) in self.stages.iter_mut().zip(stages) {
                     *stage.entry(hash).or_insert(0) += 1;
                 }
@@ -150,6 +231,9 @@ impl<T> Subtable<T> {
         let rule = bucket.remove(at);
         if bucket.is_empty() {
             entry.remove();
+            if let Some(ports) = &mut self.ports {
+                ports.set.remove(ports.value(key), ports.len);
+            }
             for (stage, hash) in self.stages.iter_mut().zip(stages) {
                 decrement(stage, hash);
             }
@@ -177,34 +261,56 @@ impl<T> Subtable<T> {
     }
 
     /// The rules that `key` matches; the bits looked at are added to `depends`.
-    pub(crate) fn lookup(&self, key: &FlowKey, depends: Option<&mut FlowMask>) -> &[Rule<T>] {
+    pub(crate) fn lookup(
+        &self,
+        key: &FlowKey,
+        asked: &mut Asked<'_>,
+        mut depends: Option<&mut FlowMask>,
+    ) -> &[Rule<T>] {
         let words = key.words();
         let mut hash = 0;
         let mut from = 0;
-        for (stage, &end) in self.stages.iter().zip(&self.stage_ends) {
-            let end = usize::from(end);
+        for stage in 0..=self.stages.len() {
+            let end = self.stage_ends.get(stage).map_or(self.parts.len(), |&end| usize::from(end));
+            if let Some(depends) = depends.as_deref_mut() {
+                let here =
+                    self.prefixes.iter().filter(|(.., place)| (from..end).contains(&usize::from(*place)));
+                for &(index, len, _) in here {
+                    if asked.rules_out(key, usize::from(index), u32::from(len), depends) {
+                        self.looked_at(from, Some(depends));
+                        return &[];
+                    }
+                }
+            }
             for &(index, mask) in self.parts.get(from..end).unwrap_or(&[]) {
                 hash = mix(hash, words[usize::from(index)] & mask);
             }
-            from = end;
-            if !stage.contains_key(&hash) {
+            let Some(known) = self.stages.get(stage) else { break };
+            if !known.contains_key(&hash) {
                 self.looked_at(end, depends);
                 return &[];
             }
+            from = end;
         }
-        for &(index, mask) in self.parts.get(from..).unwrap_or(&[]) {
-            hash = mix(hash, words[usize::from(index)] & mask);
-        }
-        self.looked_at(self.parts.len(), depends);
         let found = self.buckets.find(hash, |(h, bucket)| {
             *h == hash
                 && bucket.first().is_some_and(|rule| {
-                    rule.words
-                        .iter()
-                        .zip(&self.parts)
-                        .all(|(&word, &(index, mask))| words[usize::from(index)] & mask == word)
+                    let mut parts = rule.words.iter().zip(&self.parts);
+                    parts.all(|(&word, &(index, mask))| words[usize::from(index)] & mask == word)
                 })
         });
+        if found.is_none()
+            && let Some(ports) = &self.ports
+            && let Some(depends) = depends.as_deref_mut()
+            && !ports.set.contains(ports.value(key), ports.len)
+        {
+            // The ports alone rule every rule out.
+            let bits = ports.set.mask(ports.set.bits(ports.value(key))) as u32 & ports.mask;
+            depends.words_mut()[Ports::WORD] |= u64::from(bits) << 32;
+            self.looked_at(from, Some(depends));
+            return &[];
+        }
+        self.looked_at(self.parts.len(), depends);
         found.map_or(&[], |(_, bucket)| bucket)
     }
 

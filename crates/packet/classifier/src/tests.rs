@@ -17,6 +17,31 @@ fn small_key() -> impl Strategy<Value = FlowKey> {
     })
 }
 
+/// Keys and masks that have prefixes of addresses and ports.
+fn prefix_rule() -> impl Strategy<Value = (FlowKey, FlowMask)> {
+    (
+        any::<u32>(),
+        0u32..=32,
+        any::<u32>(),
+        0u32..=32,
+        any::<u16>(),
+        prop::sample::select(vec![0u128, 0xffff, 0xff00, 0xf]),
+    )
+        .prop_map(|(src, src_len, dst, dst_len, port, port_mask)| {
+            let mut key = FlowKey::new();
+            // Few values, that differ early and late.
+            key.set_nw_src(src & 0xc0c0_0003);
+            key.set_nw_dst(dst & 0x8000_00c1);
+            key.set_tp_dst(port & 0x8081);
+            let prefix = |len: u32| u128::from(u32::MAX.checked_shl(32 - len).unwrap_or(0));
+            let mut mask = FlowMask::new();
+            mask.set_bits(slot::NW_SRC, prefix(src_len));
+            mask.set_bits(slot::NW_DST, prefix(dst_len));
+            mask.set_bits(slot::TP_DST, port_mask);
+            (key, mask)
+        })
+}
+
 fn small_mask() -> impl Strategy<Value = FlowMask> {
     let bits = prop::sample::select(vec![0u128, 0, 1, 2, 3, u128::MAX]);
     prop::collection::vec(bits, SLOTS.len()).prop_map(|values| {
@@ -81,6 +106,43 @@ proptest! {
         }
     }
 
+    /// Tracked prefixes change what an answer depends on, and no answer.
+    #[test]
+    fn prefixes_are_sound(
+        rules in prop::collection::vec((prefix_rule(), 0i32..4), 0..25),
+        removals in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        keys in prop::collection::vec(prefix_rule(), 20),
+        noise in prop::collection::vec(any::<u64>(), WORDS),
+    ) {
+        let mut table = Classifier::new();
+        let mut linear: Vec<Spec> = Vec::new();
+        for ((key, mask), priority) in rules {
+            linear.retain(|(k, m, p)| !(*p == priority && *m == mask && k.equal_under(&key, &mask)));
+            table.insert(&key, &mask, priority, ());
+            linear.push((key, mask, priority));
+        }
+        for index in removals {
+            if linear.is_empty() { break; }
+            let (key, mask, priority) = linear.remove(index.index(linear.len()));
+            prop_assert!(table.remove(&key, &mask, priority).is_some());
+        }
+        let noise = FlowKey::from_words(noise.try_into().unwrap());
+        for (key, _) in &keys {
+            let mut depends = FlowMask::new();
+            let found = table.lookup(key, Some(&mut depends)).map(|rule| rule.priority);
+            prop_assert_eq!(found, best(&linear, key).map(|(_, _, priority)| *priority));
+            prop_assert_eq!(found, table.lookup(key, None).map(|rule| rule.priority));
+            // Whatever else the key has, and whatever other keys have there.
+            for other in keys.iter().map(|(key, _)| key).chain([&noise]) {
+                let mut mixed = other.clone();
+                for ((word, from), bits) in mixed.words_mut().iter_mut().zip(key.words()).zip(depends.words()) {
+                    *word = *word & !bits | from & bits;
+                }
+                prop_assert_eq!(found, best(&linear, &mixed).map(|(_, _, priority)| *priority));
+            }
+        }
+    }
+
     #[test]
     fn megaflows_are_found_by_table_and_by_cache(
         flows in prop::collection::vec((small_key(), small_mask()), 1..40),
@@ -140,6 +202,33 @@ fn later_stages_are_not_depended_on_when_an_earlier_one_misses() {
     assert_eq!((depends.bits(slot::IN_PORT), depends.bits(slot::TP_DST)), (0xffff_ffff, 0));
     assert!(table.lookup(&key, Some(&mut depends)).is_some());
     assert_eq!(depends.bits(slot::TP_DST), 0xffff);
+}
+
+#[test]
+fn an_address_is_depended_on_only_as_far_as_prefixes_reach() {
+    let mut table = Classifier::new();
+    let mut rule = |address: u32, len: u32, priority: i32| {
+        let mut key = FlowKey::new();
+        key.set_nw_dst(address);
+        let mut mask = FlowMask::new();
+        mask.set_bits(slot::NW_DST, u128::from(u32::MAX << (32 - len)));
+        table.insert(&key, &mask, priority, len);
+    };
+    rule(0x0a010203, 32, 10);
+    rule(0x0a000000, 8, 5);
+    let depends_on = |table: &Classifier<u32>, address: u32| {
+        let mut key = FlowKey::new();
+        key.set_nw_dst(address);
+        let mut depends = FlowMask::new();
+        let found = table.lookup(&key, Some(&mut depends)).map(|rule| rule.value);
+        (found, depends.bits(slot::NW_DST))
+    };
+    assert_eq!(depends_on(&table, 0x0a010203), (Some(32), 0xffff_ffff));
+    // 10.128.0.0 differs from 10.1.2.3 in the ninth bit.
+    assert_eq!(depends_on(&table, 0x0a800000), (Some(8), 0xff80_0000));
+    assert_eq!(depends_on(&table, 0xc0000000), (None, 0x8000_0000));
+    table.set_prefixes(&[]);
+    assert_eq!(depends_on(&table, 0x0a800000), (Some(8), 0xffff_ffff));
 }
 
 #[test]
