@@ -21,7 +21,7 @@ struct Learner {
 impl Upcall for Learner {
     fn miss(&self, upcall: &mut UpcallPacket<'_>) -> UpcallOutcome {
         let key = upcall.key;
-        let mut macs = self.macs.lock().expect("no thread panicked");
+        let mut macs = self.macs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         macs.insert(key.dl_src(), DpPort(key.in_port()));
         let to = macs.get(&key.dl_dst()).copied();
         let actions: Vec<Action> = match to {

@@ -1,4 +1,5 @@
 //! The datapath with dummy ports and no thread: packets in by calls, out into counters and captures.
+#![allow(clippy::unwrap_used)] // tests say what they expect by unwrapping
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,7 @@
 //! Real traffic between two network namespaces through the datapath, with the kernel's default offloads.
 //!
 //! Needs the right to make namespaces; says so and passes where it is missing.
+#![allow(clippy::unwrap_used)] // tests say what they expect by unwrapping
 
 use std::fs::File;
 use std::io::{Read, Write};
