@@ -74,7 +74,14 @@ impl Demo {
         }
         println!("The rules of host A:\n{}", self.ovs("A", "ofctl", &["dump-flows", "ovsbr0"])?);
         println!("Its megaflows:\n{}", self.ovs("A", "appctl", &["dpctl/dump-flows", "--names"])?);
-        println!("{}", if all_right { "Every case came out as it should." } else { "A case did not come out as it should." });
+        println!(
+            "{}",
+            if all_right {
+                "Every case came out as it should."
+            } else {
+                "A case did not come out as it should."
+            }
+        );
         Ok(all_right)
     }
 
@@ -90,7 +97,10 @@ impl Demo {
                 let reached = self.reaches(from, to, if expected { 5 } else { 1 });
                 right &= reached == expected;
                 let verdict = if reached == expected { "" } else { "   <- it should not be so" };
-                println!("     VM{from} {} VM{to}{verdict}", if reached { "reaches" } else { "does not reach" });
+                println!(
+                    "     VM{from} {} VM{to}{verdict}",
+                    if reached { "reaches" } else { "does not reach" }
+                );
             }
         }
         println!();
@@ -115,7 +125,8 @@ impl Demo {
 
     fn wire(&self, one: &str, a: &str, other: &str, b: &str) -> Result<()> {
         let (x, y) = (self.name(one), self.name(other));
-        run(Command::new("ip").args(["link", "add", a, "netns", &x, "type", "veth", "peer", "name", b, "netns", &y]))?;
+        run(Command::new("ip")
+            .args(["link", "add", a, "netns", &x, "type", "veth", "peer", "name", b, "netns", &y]))?;
         self.inside(one, &format!("ip link set {a} up"))?;
         self.inside(other, &format!("ip link set {b} up")).map(drop)
     }
@@ -194,7 +205,8 @@ fn wait_for(file: &Path) -> Result<()> {
 /// Runs a command; what it printed, or what went wrong.
 fn run(command: &mut Command) -> Result<String> {
     let shown = format!("{command:?}").replace('"', "");
-    let done = command.stdin(Stdio::null()).output().map_err(|e| format!("{shown}: {}", rpc::error_text(&e)))?;
+    let done =
+        command.stdin(Stdio::null()).output().map_err(|e| format!("{shown}: {}", rpc::error_text(&e)))?;
     if done.status.success() {
         Ok(String::from_utf8_lossy(&done.stdout).into_owned())
     } else {

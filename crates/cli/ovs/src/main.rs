@@ -1,6 +1,9 @@
 //! The one executable. It acts by the name it is called with, a link per
 //! program, or by its first word: `ovs vsctl …` is `ovs-vsctl …`.
 
+mod demo;
+mod up;
+
 use std::process::ExitCode;
 
 /// A program: its names, and what it does with the words after its name.
@@ -15,6 +18,10 @@ const PROGRAMS: &[Program] = &[
     Program { names: &["ovs-vswitchd"], run: vswitchd::ovs_vswitchd },
     Program { names: &["ovsdb-tool"], run: ovsdb_tools::ovsdb_tool },
     Program { names: &["ovsdb-server"], run: ovsdb_tools::ovsdb_server },
+    Program { names: &["ovs-vsctl"], run: vsctl::ovs_vsctl },
+    Program { names: &["up"], run: up::up },
+    Program { names: &["down"], run: up::down },
+    Program { names: &["demo"], run: demo::demo },
     Program { names: &["schema"], run: print_schema },
 ];
 

@@ -51,7 +51,8 @@ fn start(foreground: bool) -> Result<(), String> {
             )
         })?;
     }
-    if daemon::read_pidfile(&rundir.join("ovs-vswitchd.pid")).is_ok() {
+    let pidfile = rundir.join("ovs-vswitchd.pid");
+    if pidfile.exists() && daemon::read_pidfile(&pidfile).is_ok() {
         return Err(format!("a switch is already running in {}; 'ovs down' stops it", rundir.display()));
     }
     let database = dbdir.join("conf.db");
@@ -104,7 +105,11 @@ fn wait_until_up(rundir: &Path, mut child: std::process::Child) -> Result<(), St
 
 fn answers(target: &str) -> bool {
     let rundir = dirs::rundir();
-    let Ok(pid) = daemon::read_pidfile(&rundir.join(format!("{target}.pid"))) else { return false };
+    let pidfile = rundir.join(format!("{target}.pid"));
+    if !pidfile.exists() {
+        return false;
+    }
+    let Ok(pid) = daemon::read_pidfile(&pidfile) else { return false };
     let socket = rundir.join(format!("{target}.{pid}.ctl")).display().to_string();
     matches!(rpc::unixctl::transact(&socket, "version", &[]), Ok(Ok(_)))
 }
@@ -158,6 +163,9 @@ pub(crate) fn down(args: Vec<String>) -> ExitCode {
     let mut stopped = false;
     for target in ["ovs-vswitchd", "ovsdb-server"] {
         let pidfile = rundir.join(format!("{target}.pid"));
+        if !pidfile.exists() {
+            continue;
+        }
         let Ok(pid) = daemon::read_pidfile(&pidfile) else { continue };
         let socket = rundir.join(format!("{target}.{pid}.ctl")).display().to_string();
         match rpc::unixctl::transact(&socket, "exit", &[]) {
@@ -172,7 +180,7 @@ pub(crate) fn down(args: Vec<String>) -> ExitCode {
             }
         }
         let start = Instant::now();
-        while daemon::read_pidfile(&pidfile).is_ok() && start.elapsed() < LIMIT {
+        while pidfile.exists() && start.elapsed() < LIMIT {
             std::thread::sleep(Duration::from_millis(20));
         }
     }

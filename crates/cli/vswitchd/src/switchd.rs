@@ -330,9 +330,7 @@ impl State {
             Some(self.applied),
             extent,
         );
-        if !transaction.is_empty() {
-            self.writing = Some(self.replica.commit(transaction));
-        }
+        self.writing = Some(self.replica.commit(transaction));
     }
 }
 
