@@ -97,7 +97,7 @@ fn send(cx: &Context, flow_mods: Vec<FlowMod>, usable: Protocols) -> Done {
         }
         vconn.must_bytes(cx, &bytes)?;
     }
-    print!("{shown}");
+    show!("{shown}");
     Ok(())
 }
 
@@ -259,7 +259,7 @@ pub(crate) fn dump_flows(cx: &Context) -> Done {
         put_flow_stats(&mut out, stats, names, cx.options.stats);
         out.push('\n');
     }
-    print!("{out}");
+    show!("{out}");
     Ok(())
 }
 
@@ -440,7 +440,7 @@ pub(crate) fn diff_flows(cx: &Context) -> Done {
             put_rule(&mut out, '+', key, version);
         }
     }
-    print!("{out}");
+    show!("{out}");
     // As `diff`: 2 says that there are differences.
     if out.is_empty() { Ok(()) } else { std::process::exit(2) }
 }

@@ -225,7 +225,7 @@ impl Vconn {
 
     /// Sends a request and shows all parts of the reply.
     pub(crate) fn dump(&mut self, cx: &Context, message: &Message, names: Names<'_>) -> Done {
-        self.each_reply(message, |reply| print!("{}", message_to_text(reply, names, cx.options.verbosity + 1)))
+        self.each_reply(message, |reply| show!("{}", message_to_text(reply, names, cx.options.verbosity + 1)))
     }
 
     /// Sends a request and hands all parts of the reply on.
