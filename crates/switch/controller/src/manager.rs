@@ -52,7 +52,6 @@ pub struct ControllerStatus {
 /// The connections of one bridge.
 #[derive(Debug)]
 pub(crate) struct BridgeControl {
-    pub name: String,
     pub datapath_id: u64,
     pub dp_desc: Option<String>,
     versions: Vec<Version>,
@@ -128,7 +127,6 @@ impl Manager {
     pub async fn configure(&mut self, bridge: BridgeId, settings: BridgeSettings) {
         let BridgeSettings { name, datapath_id, dp_desc, versions, is_secure, controllers } = settings;
         let control = self.bridges.entry(bridge).or_insert_with(|| BridgeControl {
-            name: name.clone(),
             datapath_id,
             dp_desc: None,
             versions: Vec::new(),
