@@ -2,7 +2,9 @@
 //! it, with real namespaces, devices and programs.
 
 mod bridges;
+mod crashes;
 mod flow_rules;
+mod parity;
 mod vlans;
 
 use end_to_end::{Host, Programs, Switch, World};

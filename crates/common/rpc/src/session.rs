@@ -210,8 +210,13 @@ impl Session {
             if let Some(event) = self.poll_link(cx) {
                 return Poll::Ready(event);
             }
+            let was_busy = self.is_busy();
             if let Some(event) = self.run_machine() {
                 return Poll::Ready(event);
+            }
+            if !was_busy && self.is_busy() {
+                // An attempt that was just begun is polled at once, or nothing would wake it.
+                continue;
             }
             if !self.is_busy() && self.reconnect.deadline().is_none() {
                 self.ended = true;
