@@ -23,6 +23,7 @@ fn every_acknowledged_transaction_survives() {
     for round in 0..KILLS {
         // A client writes as fast as it can until the server is gone.
         let mut client = switch
+            .host
             .command("sh")
             .args(["-c", &writer_script(&switch, round)])
             .stdout(Stdio::piped())

@@ -257,6 +257,7 @@ impl Program {
             private_key: resolve(&tls.private_key),
             certificate: resolve(&tls.certificate),
             ca_cert: resolve(&tls.ca_cert),
+            peer_ca_cert: tls.peer_ca_cert.clone(),
             bootstrap_ca_cert: tls.bootstrap_ca_cert,
         }
     }

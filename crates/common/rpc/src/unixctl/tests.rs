@@ -58,7 +58,7 @@ fn commands_run_or_say_why_not() {
             Err(json!("\"count\" command takes at most 1 arguments\n"))
         );
         let unknown =
-            "\"foo\" is not a valid command (use \"list-commands\" to see a list of valid commands)";
+            "\"foo\" is not a valid command (use \"list-commands\" to see a list of valid commands)\n";
         assert_eq!(ask(path, "foo", &[]).await, Err(json!(unknown)));
         assert_eq!(ask(path, "version", &[]).await, Ok(json!("x (Open vSwitch) 1")));
         let list = "The available commands are:\n  count                   [STEP]\n  list-commands           \n  \
