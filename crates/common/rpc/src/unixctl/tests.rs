@@ -60,7 +60,7 @@ fn commands_run_or_say_why_not() {
         let unknown =
             "\"foo\" is not a valid command (use \"list-commands\" to see a list of valid commands)\n";
         assert_eq!(ask(path, "foo", &[]).await, Err(json!(unknown)));
-        assert_eq!(ask(path, "version", &[]).await, Ok(json!("x (Open vSwitch) 1")));
+        assert_eq!(ask(path, "version", &[]).await, Ok(json!("x (Open vSwitch) 1\n")));
         let list = "The available commands are:\n  count                   [STEP]\n  list-commands           \n  \
                     set-options             [--format text|json]\n  version                 \n  wait                    \n";
         assert_eq!(ask(path, "list-commands", &[]).await, Ok(json!(list)));
