@@ -148,7 +148,7 @@ impl Switchd {
             write_again: None,
             timers: Timers::default(),
         };
-        log::info!(target: "bridge", "{}", rpc::version_text(PROGRAM));
+        log::info!(target: "vswitchd", "{}", rpc::version_text(PROGRAM));
         let commands = crate::commands::registry();
         Ok(Switchd { state, control, commands, handed, revalidator: Some(revalidator) })
     }

@@ -191,10 +191,7 @@ pub(super) fn decode_role(raw: Raw, r: &mut Reader<'_>) -> Result<Role, OfError>
     };
     r.skip(4)?;
     let generation_id = r.u64()?;
-    let has_id = match role {
-        ControllerRole::NoChange | ControllerRole::Equal => false,
-        _ => true,
-    };
+    let has_id = !matches!(role, ControllerRole::NoChange | ControllerRole::Equal);
     Ok(Role { role, generation_id: has_id.then_some(generation_id) })
 }
 

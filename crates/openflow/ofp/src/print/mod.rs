@@ -166,7 +166,7 @@ pub(crate) fn bit_name(names: &'static [&'static str]) -> impl Fn(u32) -> Option
 pub(crate) fn put_duration(out: &mut String, sec: u32, nsec: u32) {
     let _ = write!(out, "{sec}");
     if nsec > 0 {
-        if nsec % 1_000_000 == 0 {
+        if nsec.is_multiple_of(1_000_000) {
             let _ = write!(out, ".{:03}", nsec / 1_000_000);
         } else {
             let _ = write!(out, ".{nsec:09}");
