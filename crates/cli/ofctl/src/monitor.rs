@@ -15,9 +15,10 @@ pub(crate) fn monitor(cx: &Context) -> Done {
             return fatal!("{argument}: unsupported \"monitor\" argument");
         }
     }
-    let format = cx.options.packet_in_format.or_else(|| {
-        (vconn.version == Version::Of10).then_some(PacketInFormat::Nxt)
-    });
+    let format = cx
+        .options
+        .packet_in_format
+        .or_else(|| (vconn.version == Version::Of10).then_some(PacketInFormat::Nxt));
     if let Some(format) = format {
         let bytes = Message::SetPacketInFormat(format).to_bytes(&vconn.encoder());
         if vconn.transact_noreply(&bytes)?.is_some() && cx.options.packet_in_format.is_some() {

@@ -122,8 +122,13 @@ impl Vconn {
                     versions_text(ours),
                     versions_text(theirs)
                 );
-                let payload = format!("We support {}, you support {}, no common versions.", versions_text(ours), versions_text(theirs));
-                let error = Message::Error { error: ofp::OfError::OfphfcIncompatible, payload: payload.into_bytes() };
+                let payload = format!(
+                    "We support {}, you support {}, no common versions.",
+                    versions_text(ours),
+                    versions_text(theirs)
+                );
+                let error =
+                    Message::Error { error: ofp::OfError::OfphfcIncompatible, payload: payload.into_bytes() };
                 let bytes = error.to_bytes(&Encoder::new(Protocols::initial(highest.byte()), decoded.xid));
                 let _ = self.send_bytes(&bytes);
                 Err(io::Error::from_raw_os_error(71))

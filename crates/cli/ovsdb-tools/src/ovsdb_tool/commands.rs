@@ -16,9 +16,8 @@ fn schema_of(path: Option<&String>) -> Result<Schema, Stop> {
     match path {
         None => Ok(Schema::from_json(&schema::OPEN_VSWITCH.to_json())?),
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| {
-                Stop::Fail(format!("I/O error: {path}: {}", rpc::error_text(&e)))
-            })?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| Stop::Fail(format!("I/O error: {path}: {}", rpc::error_text(&e))))?;
             Ok(Schema::from_json(&parse_json(&text, path)?)?)
         }
     }
@@ -56,7 +55,11 @@ fn rewrite(path: &str, target: Option<&String>, schema: Option<Schema>, comment:
         None => file.compact(comment)?,
         Some(target) => {
             let snapshot = file.database.snapshot();
-            let records = store::file::records_of(&snapshot, comment, store::record::Style { column_diff: true, date_ms: now_ms() });
+            let records = store::file::records_of(
+                &snapshot,
+                comment,
+                store::record::Style { column_diff: true, date_ms: now_ms() },
+            );
             let mut log = store::log_file::LogFile::open(target, Mode::Create)?;
             for record in &records {
                 log.write(record)?;

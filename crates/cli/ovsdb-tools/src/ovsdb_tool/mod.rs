@@ -55,12 +55,24 @@ const COMMANDS: &[Command] = &[
     Command { name: "db-is-clustered", usage: Some("db"), min: 1, max: 1, run: commands::db_is_clustered },
     Command { name: "db-is-standalone", usage: Some("db"), min: 1, max: 1, run: commands::db_is_standalone },
     Command { name: "schema-name", usage: Some("[schema]"), min: 0, max: 1, run: commands::schema_name },
-    Command { name: "schema-version", usage: Some("[schema]"), min: 0, max: 1, run: commands::schema_version },
+    Command {
+        name: "schema-version",
+        usage: Some("[schema]"),
+        min: 0,
+        max: 1,
+        run: commands::schema_version,
+    },
     Command { name: "schema-cksum", usage: Some("[schema]"), min: 0, max: 1, run: commands::schema_cksum },
     Command { name: "query", usage: Some("[db] trns"), min: 1, max: 2, run: commands::query },
     Command { name: "transact", usage: Some("[db] trns"), min: 1, max: 2, run: commands::transact },
     Command { name: "show-log", usage: Some("[db]"), min: 0, max: 1, run: show_log::show_log },
-    Command { name: "compare-versions", usage: Some("a op b"), min: 3, max: 3, run: commands::compare_versions },
+    Command {
+        name: "compare-versions",
+        usage: Some("a op b"),
+        min: 3,
+        max: 3,
+        run: commands::compare_versions,
+    },
     Command { name: "list-commands", usage: None, min: 0, max: usize::MAX, run: |_, _| Ok(list_commands()) },
     Command { name: "help", usage: None, min: 0, max: usize::MAX, run: |_, _| Ok(usage()) },
 ];
@@ -115,7 +127,9 @@ fn run(args: Vec<String>) -> Outcome {
             Choice::Help => return Ok(usage()),
             Choice::Version => return Ok(format!("{}\n", rpc::version_text(PROGRAM))),
             Choice::Options => return Ok(option_list()),
-            Choice::Verbose => base::vlog::set_levels(item.argument.as_deref().unwrap_or("")).map_err(fail)?,
+            Choice::Verbose => {
+                base::vlog::set_levels(item.argument.as_deref().unwrap_or("")).map_err(fail)?
+            }
             Choice::Ignored => {}
         }
     }

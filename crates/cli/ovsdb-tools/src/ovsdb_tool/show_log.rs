@@ -90,7 +90,8 @@ impl Report {
             Some(values) => {
                 if self.verbosity > 1 {
                     for (column, value) in values {
-                        let _ = writeln!(self.out, "    {column}={}", value_text(schema, table, column, value));
+                        let _ =
+                            writeln!(self.out, "    {column}={}", value_text(schema, table, column, value));
                     }
                 }
                 let name = new.or(old).unwrap_or_else(|| short.to_owned());
