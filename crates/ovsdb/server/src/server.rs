@@ -137,6 +137,12 @@ impl Server {
         self.databases.get(name).map(|hosted| &hosted.file)
     }
 
+    /// The name of the database, when there is just one beside the server's own.
+    pub(crate) fn only_database(&self) -> Option<&str> {
+        let mut names = self.databases.keys().filter(|name| !name.starts_with('_'));
+        names.next().filter(|_| names.next().is_none()).map(String::as_str)
+    }
+
     pub fn database_mut(&mut self, name: &str) -> Option<&mut DatabaseFile> {
         self.databases.get_mut(name).map(|hosted| &mut hosted.file)
     }

@@ -105,6 +105,21 @@ impl DatabaseFile {
         records_of(&self.database.snapshot(), comment, style)
     }
 
+    /// Writes a compacted copy to another file, which is replaced if it exists.
+    pub fn write_copy(&self, path: &str, comment: &str) -> Result<(), Error> {
+        let unlink = std::fs::remove_file(path);
+        if let Err(e) =
+            unlink.or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+        {
+            return Err(Error::io(&rpc::error_text(&e), format!("{path}: create failed")));
+        }
+        let mut log = LogFile::open(path, Mode::Create)?;
+        for record in self.snapshot_records(comment) {
+            log.write(&record)?;
+        }
+        log.sync()
+    }
+
     /// Converts to another schema, in memory and on disk.
     pub fn convert(&mut self, schema: Schema, comment: &str) -> Result<(), Error> {
         let database = self.database.convert(Arc::new(schema))?;
