@@ -110,7 +110,15 @@ pub(crate) fn dump_table_features(cx: &Context) -> Done {
     if vconn.version < Version::Of13 {
         return fatal!("dump-table-features needs OpenFlow 1.3 or later ('-O OpenFlow13')");
     }
-    vconn.dump(cx, &Message::TableFeaturesRequest(Vec::new()), Names::default())
+    // All parts at once: what tables have in common is told only once.
+    let (mut all, mut others) = (Vec::new(), String::new());
+    let decoding = vconn.decoding();
+    vconn.each_reply(&Message::TableFeaturesRequest(Vec::new()), |reply| match decode(reply, &decoding) {
+        Ok(Decoded { message: Message::TableFeaturesReply(part), .. }) => all.extend(part),
+        _ => others += &message_to_text(reply, Names::default(), cx.options.verbosity + 1),
+    })?;
+    show!("{others}{}", table_features_to_text(&all));
+    Ok(())
 }
 
 pub(crate) fn dump_table_desc(cx: &Context) -> Done {
@@ -188,7 +196,7 @@ pub(crate) fn mod_port(cx: &Context) -> Done {
     Vconn::open(cx, cx.arg(1))?.must(cx, &Message::PortMod(change))
 }
 
-fn fetch_config(vconn: &mut Vconn) -> Result<SwitchConfig, Fatal> {
+pub(crate) fn fetch_config(vconn: &mut Vconn) -> Result<SwitchConfig, Fatal> {
     let reply = vconn.transact(&Message::GetConfigRequest)?;
     match decode(&reply, &vconn.decoding()) {
         Ok(Decoded { message: Message::GetConfigReply(config), .. }) => Ok(config),

@@ -376,6 +376,15 @@ impl Printer<'_> {
     }
 }
 
+/// What tables can do, as a reply about all of them shows it, without the reply's first line.
+pub fn table_features_to_text(all: &[TableFeatures]) -> String {
+    let mut out = String::new();
+    let entries: Vec<Entry<'_>> = all.iter().map(|f| (f, None)).collect();
+    put_tables(&mut out, &entries);
+    // Each table begins a line of its own.
+    out.strip_prefix('\n').map(|text| format!("{text}\n")).unwrap_or(out)
+}
+
 fn put_tables(out: &mut String, entries: &[Entry<'_>]) {
     let mut dittos = Dittos::default();
     let mut previous = None;
