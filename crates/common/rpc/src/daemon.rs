@@ -107,6 +107,7 @@ pub struct Daemon {
 /// Becomes what `options` say. Returns in the process that is to serve; the others end in here.
 /// The process must have one thread.
 pub fn start(options: Options) -> Result<Daemon, DaemonError> {
+    sys::die_by_memory_faults();
     if let Some(user) = &options.user {
         switch_user(user)?;
     }

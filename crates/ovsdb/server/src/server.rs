@@ -90,13 +90,21 @@ impl Server {
     /// Stops serving a database; false when there is none of that name.
     pub fn remove_database(&mut self, name: &str) -> bool {
         let Some(hosted) = self.databases.remove(name) else { return false };
-        for trigger in hosted.triggers {
-            self.reply(trigger.session, Err(Json::from("canceled")), trigger.id);
-        }
+        self.cancel_triggers(hosted.triggers);
         self.cancel_monitors(name);
         self.update_server_database();
         self.disconnect_unaware(&format!("removing {name} database by user request"));
         true
+    }
+
+    /// Ends transactions whose database is gone or changed. Clients that do not expect that are told by
+    /// losing their connection.
+    fn cancel_triggers(&mut self, triggers: Vec<Trigger>) {
+        for trigger in triggers {
+            if self.sessions.get(&trigger.session).is_some_and(|session| session.db_change_aware) {
+                self.reply(trigger.session, Err(Json::from("canceled")), trigger.id);
+            }
+        }
     }
 
     /// Tells the sessions that monitor a database that they do not any more.
@@ -356,9 +364,8 @@ impl Server {
         let Some(hosted) = self.databases.get_mut(name) else { return Ok(()) };
         hosted.file.convert(schema, "converted by ovsdb-server")?;
         hosted.generation += 1;
-        for trigger in std::mem::take(&mut hosted.triggers) {
-            self.reply(trigger.session, Err(Json::from("canceled")), trigger.id);
-        }
+        let triggers = std::mem::take(&mut hosted.triggers);
+        self.cancel_triggers(triggers);
         self.cancel_monitors(name);
         self.update_server_database();
         self.disconnect_unaware(&format!("committed {name} database schema conversion"));

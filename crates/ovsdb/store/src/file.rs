@@ -59,8 +59,9 @@ impl DatabaseFile {
 
     fn replay(&mut self, log: &mut LogFile, converting: bool) -> Result<(), Error> {
         while let Some(json) = log.read()? {
-            let transaction = record::decode(&self.database, &json, converting)?;
-            if let Err(e) = self.database.commit(transaction) {
+            let applied = record::decode(&self.database, &json, converting)
+                .and_then(|transaction| self.database.commit(transaction));
+            if let Err(e) = applied {
                 log.unread();
                 return Err(e);
             }

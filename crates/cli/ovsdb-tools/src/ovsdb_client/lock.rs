@@ -3,7 +3,7 @@
 use super::PROGRAM;
 use super::options::Options;
 use super::schema::print_json;
-use crate::shared::Result;
+use crate::shared::{Result, Stop};
 use model::Json;
 use rpc::unixctl::{Registry, Server};
 use rpc::{Connection, Message, error_text};
@@ -49,8 +49,11 @@ pub(crate) async fn run(
         tokio::select! {
             request = unixctl.next() => registry.dispatch(&mut state, request),
             message = connection.receive() => {
-                let message =
-                    message.map_err(|e| format!("{}: receive failed ({})", connection.name(), error_text(&e)))?;
+                let message = message.map_err(|e| match options.daemon.detach {
+                    // The output of a detached process is what happens to the lock, and nothing else.
+                    true => Stop::Exit(1),
+                    false => Stop::Fail(format!("{}: receive failed ({})", connection.name(), error_text(&e))),
+                })?;
                 match message {
                     Message::Request { method, params, id } if method == "echo" => {
                         connection.send(&Message::Reply { result: params.into(), id });
