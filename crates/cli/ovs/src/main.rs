@@ -19,6 +19,8 @@ const PROGRAMS: &[Program] = &[
     Program { names: &["ovsdb-tool"], run: ovsdb_tools::ovsdb_tool },
     Program { names: &["ovsdb-server"], run: ovsdb_tools::ovsdb_server },
     Program { names: &["ovs-vsctl"], run: vsctl::ovs_vsctl },
+    Program { names: &["collect"], run: collect::collect },
+    Program { names: &["sflowtool"], run: collect::sflowtool },
     Program { names: &["up"], run: up::up },
     Program { names: &["down"], run: up::down },
     Program { names: &["demo"], run: demo::demo },
