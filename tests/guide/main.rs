@@ -3,6 +3,7 @@
 
 mod bridges;
 mod flow_rules;
+mod sflow;
 mod vlans;
 
 use end_to_end::{Host, Programs, Switch, World};

@@ -50,9 +50,8 @@ struct Collector {
 }
 
 impl Sflow {
-    /// Follows the configuration; once a second, sends what is due.
+    /// Once a second, sends what is due.
     pub(crate) fn run(&mut self, now: Timestamp, running: &Running) {
-        self.follow(now, running);
         if self.exports.is_empty() || now - self.ticked < TICK {
             return;
         }
@@ -85,7 +84,9 @@ impl Sflow {
         }
     }
 
-    fn follow(&mut self, now: Timestamp, running: &Running) {
+    /// Brings the configuration into force. Called before anybody is told that
+    /// it is, so that no packet after that goes unsampled.
+    pub(crate) fn follow(&mut self, now: Timestamp, running: &Running) {
         let asked = running.bridges().iter().filter_map(|(name, bridge)| {
             let config = bridge.config.sflow.as_ref().filter(|config| !config.targets.is_empty())?;
             Some((name, bridge, config))
