@@ -68,13 +68,17 @@ impl Sflow {
             return;
         };
         let Some(agent) = &mut export.agent else { return };
-        let port = running.datapath.port(DpPort(sample.key.in_port())).unwrap_or_default();
+        let in_port = DpPort(sample.key.in_port());
+        let ifindex = ifindex(sample.bridge, in_port, running);
+        // Only what came out of a tunnel needs to be told by which kind.
+        let kind = if sample.key.tun_dst() == 0 { None } else { running.datapath.port(in_port) };
+        let kind = kind.map(|info| info.kind).unwrap_or_default();
         let full = agent.sample_packet(&SampledPacket {
             key: &sample.key,
             packet: &sample.packet,
             header_len: export.config.header as usize,
-            ifindex: port.ifindex,
-            kind: &port.kind,
+            ifindex,
+            kind: &kind,
             vlan_tci: sample.vlan_tci,
             output: sample.output,
             actions: &sample.actions,
@@ -186,6 +190,13 @@ fn is_link_local(address: &IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
+/// The index of a port's interface as translation knows it, 0 when it has none. Asks no device.
+fn ifindex(bridge: BridgeId, port: DpPort, running: &Running) -> u32 {
+    let switch = running.switch.read();
+    let settings = switch.get(bridge).and_then(|bridge| bridge.settings().sflow.as_ref());
+    settings.and_then(|sflow| sflow.ifindexes.get(&port)).copied().unwrap_or(0)
+}
+
 /// The bridge's ports that have an index: their OpenFlow and datapath numbers.
 fn interfaces(bridge: BridgeId, running: &Running) -> BTreeMap<u32, (OfPort, DpPort)> {
     let switch = running.switch.read();
@@ -207,9 +218,13 @@ fn port_counters(
 ) -> Vec<CounterRecord> {
     let Some((number, port)) = ports.get(&source.index) else { return Vec::new() };
     // A device that has just gone has no counters.
-    let (Some(info), Ok(stats)) = (running.datapath.port(*port), running.datapath.port_stats(*port)) else {
+    let (Some(mut info), Ok(stats)) = (running.datapath.port(*port), running.datapath.port_stats(*port))
+    else {
         return Vec::new();
     };
+    if let Some(mode) = netlink::link_mode(&info.name) {
+        (info.speed_mbps, info.is_full_duplex) = (mode.speed_mbps, mode.is_full_duplex);
+    }
     telemetry::port_records(&info, &stats, datapath_id, number.0)
 }
 

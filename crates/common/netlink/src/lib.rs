@@ -9,7 +9,9 @@
 mod address;
 mod link;
 mod message;
+mod mode;
 mod socket;
 
 pub use address::addresses;
 pub use link::{Link, LinkChange, LinkCounters, Monitor, link, link_by_index, links, set_link};
+pub use mode::{LinkMode, link_mode};
