@@ -6,6 +6,7 @@ mod crashes;
 mod flow_rules;
 mod install;
 mod parity;
+mod sflow;
 mod vlans;
 
 use end_to_end::{Host, Programs, Switch, World};

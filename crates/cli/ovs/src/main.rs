@@ -20,6 +20,8 @@ const PROGRAMS: &[Program] = &[
     Program { names: &["ovsdb-client"], run: ovsdb_tools::ovsdb_client },
     Program { names: &["ovsdb-server"], run: ovsdb_tools::ovsdb_server },
     Program { names: &["ovs-vsctl"], run: vsctl::ovs_vsctl },
+    Program { names: &["collect"], run: collect::collect },
+    Program { names: &["sflowtool"], run: collect::sflowtool },
     Program { names: &["up"], run: up::up },
     Program { names: &["down"], run: up::down },
     Program { names: &["demo"], run: demo::demo },

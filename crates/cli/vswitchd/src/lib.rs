@@ -9,6 +9,7 @@
 
 mod commands;
 mod options;
+mod sflow;
 mod sink;
 mod switchd;
 

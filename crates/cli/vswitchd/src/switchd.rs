@@ -17,6 +17,7 @@ use rpc::unixctl;
 use tokio::sync::mpsc;
 
 use crate::options::{Options, PROGRAM};
+use crate::sflow::Sflow;
 use crate::sink::{Handed, handover};
 
 /// Why the loop ended.
@@ -58,6 +59,7 @@ pub(crate) struct State {
     pub manager: Manager,
     pub replica: Replica,
     pub coverage: History,
+    pub sflow: Sflow,
     pub exit_asked: bool,
     identity: Identity,
     /// The configuration has to be looked at.
@@ -139,6 +141,7 @@ impl Switchd {
             manager,
             replica,
             coverage: History::default(),
+            sflow: Sflow::default(),
             exit_asked: false,
             identity: identity(dummy),
             is_stale: true,
@@ -224,7 +227,7 @@ impl State {
     fn take_handed(&mut self, handed: Handed) {
         match handed {
             Handed::PacketIn(packet) => self.manager.send_packet_in(&packet),
-            Handed::Sample(_) => {}
+            Handed::Sample(sample) => self.sflow.take(&sample, &self.running),
         }
     }
 
@@ -241,6 +244,7 @@ impl State {
         }
         self.flows.tick();
         self.watch_ports(now);
+        self.sflow.run(now, &self.running);
         if now - self.timers.coverage >= SAMPLE_INTERVAL {
             self.timers.coverage = now;
             self.coverage.sample(now);
@@ -297,6 +301,7 @@ impl State {
         self.running.apply(&desired);
         // Before new bridges get their sockets: an old one may have had the same name.
         self.tell().await;
+        self.sflow.follow(self.clock.now(), &self.running);
         for config in &desired.bridges {
             let Some(bridge) = self.running.bridges().get(&config.name) else { continue };
             let (id, datapath_id) = (bridge.id, bridge.datapath_id);

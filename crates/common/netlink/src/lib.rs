@@ -1,4 +1,4 @@
-//! Netlink: what the kernel knows of links, and what changes there.
+//! Netlink: what the kernel knows of links and their addresses, and what changes there.
 //!
 //! Enters: names or indices of links. Leaves: [`Link`]s, and their changes as
 //! [`LinkChange`]s. `netdev` asks for ports' state; `bridge` listens for
@@ -6,8 +6,12 @@
 //!
 //! Not here: routes, neighbours and traffic control, until somebody needs them.
 
+mod address;
 mod link;
 mod message;
+mod mode;
 mod socket;
 
+pub use address::addresses;
 pub use link::{Link, LinkChange, LinkCounters, Monitor, link, link_by_index, links, set_link};
+pub use mode::{LinkMode, link_mode};

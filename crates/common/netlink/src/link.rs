@@ -127,7 +127,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Sends a request and gives each answer to `visit` until the last one.
-fn ask(request: Vec<u8>, is_dump: bool, mut visit: impl FnMut(u16, &[u8])) -> io::Result<()> {
+pub(crate) fn ask(request: Vec<u8>, is_dump: bool, mut visit: impl FnMut(u16, &[u8])) -> io::Result<()> {
     let socket = Socket::open(0, false)?;
     socket.send(&request)?;
     let mut buffer = vec![0; 64 * 1024];

@@ -367,7 +367,7 @@ impl Running {
     }
 
     fn sflow_of(&self, config: &DesiredBridge) -> Option<SflowSampling> {
-        let sflow = config.sflow.as_ref()?;
+        let sflow = config.sflow.as_ref().filter(|sflow| !sflow.targets.is_empty())?;
         let bridge = self.bridges.get(&config.name)?;
         let switch = self.switch.read();
         let ifindexes = switch

@@ -1,0 +1,68 @@
+//! The collector's side of sFlow: `ovs collect sflow …`, and the same called as `sflowtool`.
+//!
+//! Enters: datagrams from a socket or a capture file. Leaves: text, lines,
+//! JSON or pcap on standard output, NetFlow v5 or the datagrams themselves to
+//! further collectors.
+//!
+//! Not here: what datagrams look like (`telemetry`).
+
+mod input;
+mod netflow;
+mod options;
+mod output;
+mod packet;
+mod pcap;
+mod report;
+mod run;
+
+use std::process::ExitCode;
+
+use options::Stop;
+
+/// `ovs collect KIND …`. `args` are the words after `collect`.
+pub fn collect(mut args: Vec<String>) -> ExitCode {
+    match args.first().map(String::as_str) {
+        Some("sflow") => {
+            args.remove(0);
+            program("ovs collect sflow", args)
+        }
+        Some("help" | "--help" | "-h") => {
+            print!("{}", options::usage("ovs collect sflow"));
+            ExitCode::SUCCESS
+        }
+        Some(other) => {
+            eprintln!("ovs collect: cannot collect '{other}'; sflow is what there is");
+            ExitCode::FAILURE
+        }
+        None => {
+            eprintln!("ovs collect: what shall be collected? sflow is what there is");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The program `sflowtool`. `args` are the words after its name.
+pub fn sflowtool(args: Vec<String>) -> ExitCode {
+    program("sflowtool", args)
+}
+
+fn program(name: &str, args: Vec<String>) -> ExitCode {
+    let options = match options::parse(name, args) {
+        Ok(options) => options,
+        Err(Stop::Print(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(Stop::Fail(text)) => {
+            eprintln!("{text}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match run::run(name, options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("{name}: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}

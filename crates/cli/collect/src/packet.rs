@@ -1,0 +1,239 @@
+//! Reading a sampled packet: its first bytes, of which any may be missing.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::report::Fields;
+
+/// What is known of a sampled packet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Packet {
+    pub input: u32,
+    pub output: u32,
+    /// One packet in so many.
+    pub rate: u32,
+    pub src_mac: [u8; 6],
+    pub dst_mac: [u8; 6],
+    pub ether_type: u16,
+    pub in_vlan: u32,
+    pub out_vlan: u32,
+    pub src: Option<IpAddr>,
+    pub dst: Option<IpAddr>,
+    pub protocol: u8,
+    pub tos: u8,
+    pub ttl: u8,
+    /// Ports, or ICMP's type and code.
+    pub src_port: u16,
+    pub dst_port: u16,
+    pub tcp_flags: u8,
+    /// Of the UDP header; 0 when it is no UDP.
+    pub udp_len: u16,
+    pub fragment_offset: u16,
+    /// On the wire, with what was stripped.
+    pub len: u32,
+    pub stripped: u32,
+    /// Where the IP header begins.
+    pub ip_offset: u32,
+    pub header: Vec<u8>,
+}
+
+const TAG_TYPES: [u16; 5] = [0x8100, 0x88a8, 0x9100, 0x9200, 0x9300];
+
+/// The largest value of the type field that is a length.
+const MAX_LENGTH: u16 = 1500;
+
+/// `header_protocol` of the sampled header.
+mod link {
+    pub(super) const ETHERNET: u32 = 1;
+    pub(super) const IPV4: u32 = 11;
+    pub(super) const IPV6: u32 = 12;
+}
+
+impl Packet {
+    /// Bytes from the IP header on, or of all when there is none.
+    pub(crate) fn ip_len(&self) -> u32 {
+        self.len.wrapping_sub(self.stripped).wrapping_sub(self.ip_offset)
+    }
+
+    /// Reads `self.header`, whose first header is of link type `protocol`.
+    pub(crate) fn read(&mut self, protocol: u32, fields: &mut Fields) {
+        let bytes = std::mem::take(&mut self.header);
+        match protocol {
+            link::ETHERNET => self.ethernet(&bytes, fields),
+            link::IPV4 => self.ip(4, &bytes, fields),
+            link::IPV6 => self.ip(6, &bytes, fields),
+            _ => {}
+        }
+        self.header = bytes;
+    }
+
+    fn ethernet(&mut self, bytes: &[u8], fields: &mut Fields) {
+        let Some((addresses, mut rest)) = bytes.split_first_chunk::<12>() else { return };
+        self.dst_mac.copy_from_slice(&addresses[..6]);
+        self.src_mac.copy_from_slice(&addresses[6..]);
+        fields.put("dstMAC", mac_text(self.dst_mac));
+        fields.put("srcMAC", mac_text(self.src_mac));
+        let Some(mut kind) = take16(&mut rest) else { return };
+        for depth in 0.. {
+            if !TAG_TYPES.contains(&kind) {
+                break;
+            }
+            let (Some(tci), Some(next)) = (take16(&mut rest), take16(&mut rest)) else { return };
+            let suffix = if depth == 0 { String::new() } else { format!(".{depth}") };
+            self.in_vlan = u32::from(tci & 0xfff);
+            fields.put(format!("decodedVLAN{suffix}"), self.in_vlan);
+            fields.put(format!("decodedPriority{suffix}"), tci >> 13);
+            kind = next;
+        }
+        if kind <= MAX_LENGTH {
+            // 802.2 with SNAP of OUI 0 has the type behind it (RFC 1042).
+            let Some(([0xaa, 0xaa, 3, 0, 0, 0], mut behind)) = rest.split_first_chunk::<6>() else { return };
+            let Some(next) = take16(&mut behind) else { return };
+            (kind, rest) = (next, behind);
+        }
+        self.ether_type = kind;
+        fields.put("ethernet_type", kind);
+        let version = match kind {
+            0x0800 => 4,
+            0x86dd => 6,
+            _ => return,
+        };
+        if rest.first().is_some_and(|byte| byte >> 4 == version) {
+            self.ip_offset = (bytes.len() - rest.len()) as u32;
+            self.ip(version, rest, fields);
+        }
+    }
+
+    fn ip(&mut self, version: u8, bytes: &[u8], fields: &mut Fields) {
+        fields.put("IPSize", self.ip_len());
+        if version == 4 { self.ipv4(bytes, fields) } else { self.ipv6(bytes, fields) }
+    }
+
+    fn ipv4(&mut self, bytes: &[u8], fields: &mut Fields) {
+        let Some(ip) = bytes.first_chunk::<20>() else { return };
+        let address = |at: usize| Ipv4Addr::new(ip[at], ip[at + 1], ip[at + 2], ip[at + 3]);
+        let word = |at: usize| u16::from_be_bytes([ip[at], ip[at + 1]]);
+        (self.tos, self.ttl, self.protocol) = (ip[1], ip[8], ip[9]);
+        (self.src, self.dst) = (Some(address(12).into()), Some(address(16).into()));
+        fields.put("ip.tot_len", word(2));
+        fields.put("srcIP", address(12));
+        fields.put("dstIP", address(16));
+        fields.put("IPProtocol", self.protocol);
+        fields.put("IPTOS", self.tos);
+        fields.put("IPTTL", self.ttl);
+        fields.put("IPID", word(4));
+        self.fragment_offset = word(6) & 0x1fff;
+        if self.fragment_offset > 0 {
+            fields.put("IPFragmentOffset", self.fragment_offset);
+            return;
+        }
+        self.upper(bytes.get(usize::from(ip[0] & 0xf) * 4..).unwrap_or(&[]), fields);
+    }
+
+    fn ipv6(&mut self, bytes: &[u8], fields: &mut Fields) {
+        let Some((ip, mut rest)) = bytes.split_first_chunk::<40>() else { return };
+        let first = u32::from_be_bytes([ip[0], ip[1], ip[2], ip[3]]);
+        let address = |at: usize| {
+            let mut octets = [0; 16];
+            octets.copy_from_slice(&ip[at..at + 16]);
+            Ipv6Addr::from(octets)
+        };
+        (self.tos, self.ttl) = ((first >> 20) as u8, ip[7]);
+        (self.src, self.dst) = (Some(address(8).into()), Some(address(24).into()));
+        fields.put("IPTOS", self.tos);
+        fields.put("IP6_label", format!("0x{:x}", first & 0xf_ffff));
+        match u16::from_be_bytes([ip[4], ip[5]]) {
+            0 => fields.put("IPV6_payloadLen", "<jumbo>"),
+            len => fields.put("IPV6_payloadLen", len),
+        }
+        fields.put("IPTTL", self.ttl);
+        fields.put("srcIP6", address(8));
+        fields.put("dstIP6", address(24));
+        let mut next = ip[6];
+        while let 0 | 43 | 44 | 51 | 60 = next {
+            fields.put("IP6HeaderExtension", next);
+            let Some((&[after, len], _)) = rest.split_first_chunk::<2>() else { return };
+            // A fragment header has a fixed length (RFC 8200 §4.5), AH counts words of four (RFC 4302 §2.2).
+            let len = match next {
+                44 => 8,
+                51 => (usize::from(len) + 2) * 4,
+                _ => (usize::from(len) + 1) * 8,
+            };
+            let Some(behind) = rest.get(len..) else { return };
+            (next, rest) = (after, behind);
+        }
+        self.protocol = next;
+        fields.put("IPProtocol", next);
+        self.upper(rest, fields);
+    }
+
+    fn upper(&mut self, bytes: &[u8], fields: &mut Fields) {
+        let Some(start) = bytes.first_chunk::<8>() else { return };
+        let word = |at: usize| u16::from_be_bytes([start[at], start[at + 1]]);
+        match self.protocol {
+            wire::protocol::ICMP => {
+                (self.src_port, self.dst_port) = (start[0].into(), start[1].into());
+                fields.put("ICMPType", start[0]);
+                fields.put("ICMPCode", start[1]);
+            }
+            wire::protocol::TCP => {
+                (self.src_port, self.dst_port) = (word(0), word(2));
+                self.tcp_flags = bytes.get(13).copied().unwrap_or(0);
+                fields.put("TCPSrcPort", self.src_port);
+                fields.put("TCPDstPort", self.dst_port);
+                fields.put("TCPFlags", self.tcp_flags);
+            }
+            wire::protocol::UDP => {
+                (self.src_port, self.dst_port, self.udp_len) = (word(0), word(2), word(4));
+                fields.put("UDPSrcPort", self.src_port);
+                fields.put("UDPDstPort", self.dst_port);
+                fields.put("UDPBytes", self.udp_len);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn take16(bytes: &mut &[u8]) -> Option<u16> {
+    let (word, rest) = bytes.split_first_chunk::<2>()?;
+    *bytes = rest;
+    Some(u16::from_be_bytes(*word))
+}
+
+pub(crate) fn mac_text(mac: [u8; 6]) -> String {
+    mac.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A ping from 10.1.0.1 to 10.1.0.2 in VLAN 10.
+    pub(crate) fn ping() -> Vec<u8> {
+        let mut bytes = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0, 0x60, 10, 8, 0];
+        bytes.extend(wire::ipv4::header(0x0a01_0001, 0x0a01_0002, 1, 0, 64, 0, 64));
+        bytes.extend([8, 0, 0, 0, 0, 1, 0, 1]);
+        bytes.resize(18 + 84, 0x55);
+        bytes
+    }
+
+    #[test]
+    fn a_ping_is_read() {
+        let mut fields = Fields::default();
+        let mut packet = Packet { len: 106, stripped: 4, header: ping(), ..Packet::default() };
+        packet.read(1, &mut fields);
+        assert_eq!((packet.in_vlan, packet.ip_offset, packet.ip_len()), (10, 18, 84));
+        assert_eq!((packet.src, packet.src_port), (Some([10, 1, 0, 1].into()), 8));
+        assert_eq!(fields.find("decodedPriority"), Some("3"));
+        assert_eq!(fields.find("dstMAC"), Some("020000000002"));
+    }
+
+    #[test]
+    fn any_prefix_of_a_packet_is_read() {
+        for len in 0..ping().len() {
+            for protocol in [1, 11, 12] {
+                let header = ping()[..len].to_vec();
+                Packet { header, ..Packet::default() }.read(protocol, &mut Fields::default());
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Receiving: the one loop, and the one place where the clock is read.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::SystemTime;
+
+use telemetry::Datagram;
+
+use crate::input;
+use crate::netflow;
+use crate::options::{Family, Format, NetFlow, Options, Source};
+use crate::output;
+use crate::pcap;
+use crate::report::report;
+
+/// The largest UDP payload.
+const MAX_DATAGRAM: usize = 65_535;
+
+/// Collects until the input ends: never, when it is a socket.
+pub(crate) fn run(program: &str, options: Options) -> Result<(), String> {
+    let mut out = Out::new(program, &options)?;
+    if let Err(e) = out.begin() {
+        return ended(e);
+    }
+    match options.source {
+        Source::File { path, port } => {
+            let bytes = read_file(&path).map_err(|e| format!("{path}: {}", rpc::error_text(&e)))?;
+            for captured in pcap::datagrams(&bytes, port).map_err(|e| format!("{path}: {e}"))? {
+                if let Err(e) = out.take(captured.payload, captured.from, captured.time) {
+                    return ended(e);
+                }
+            }
+            Ok(())
+        }
+        Source::Socket { port, address, family } => match receive(&mut out, port, address, family)? {
+            Ok(never) => match never {},
+            Err(e) => ended(e),
+        },
+    }
+}
+
+/// The reader of our output going away is the usual end of `… | head`.
+fn ended(error: io::Error) -> Result<(), String> {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Ok(());
+    }
+    Err(format!("cannot write: {}", rpc::error_text(&error)))
+}
+
+fn receive(
+    out: &mut Out,
+    port: u16,
+    address: Option<IpAddr>,
+    family: Family,
+) -> Result<io::Result<std::convert::Infallible>, String> {
+    let told = |e: io::Error| rpc::error_text(&e);
+    let socket = input::listen(port, address, family)
+        .map_err(|e| format!("cannot listen on UDP port {port}: {}", told(e)))?;
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    loop {
+        let (len, from) = match socket.recv_from(&mut buffer) {
+            Ok(received) => received,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(format!("cannot receive: {}", told(e))),
+        };
+        let bytes = buffer.get(..len).unwrap_or(&[]);
+        if let Err(e) = out.take(bytes, from.ip().to_canonical(), SystemTime::now()) {
+            return Ok(Err(e));
+        }
+    }
+}
+
+fn read_file(path: &str) -> io::Result<Vec<u8>> {
+    if path == "-" {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
+    std::fs::read(path)
+}
+
+/// Everything that becomes of a datagram.
+struct Out {
+    program: String,
+    format: Option<Format>,
+    netflow: Option<(UdpSocket, NetFlow)>,
+    /// Flows sent.
+    sequence: u32,
+    forward: Vec<(UdpSocket, SocketAddr)>,
+}
+
+impl Out {
+    fn new(program: &str, options: &Options) -> Result<Out, String> {
+        let sender = |target: SocketAddr| {
+            input::sender(target).map_err(|e| format!("{target}: {}", rpc::error_text(&e)))
+        };
+        let netflow = match options.netflow {
+            Some(netflow) => Some((sender(netflow.target)?, netflow)),
+            None => None,
+        };
+        let forward = options.forward.iter().map(|&target| Ok((sender(target)?, target)));
+        Ok(Out {
+            program: program.to_owned(),
+            format: options.format.clone(),
+            netflow,
+            sequence: 0,
+            forward: forward.collect::<Result<_, String>>()?,
+        })
+    }
+
+    fn begin(&self) -> io::Result<()> {
+        self.format.as_ref().map_or(Ok(()), |format| write(&output::prologue(format)))
+    }
+
+    /// Errors of sending are told and forgotten; an error returned is of standard output.
+    fn take(&mut self, bytes: &[u8], from: IpAddr, received: SystemTime) -> io::Result<()> {
+        for (socket, target) in &self.forward {
+            if let Err(e) = socket.send_to(bytes, *target) {
+                eprintln!("{}: {target}: {}", self.program, rpc::error_text(&e));
+            }
+        }
+        if self.format.is_none() && self.netflow.is_none() {
+            return Ok(());
+        }
+        let datagram = match Datagram::decode(bytes) {
+            Ok(datagram) => datagram,
+            Err(e) => {
+                eprintln!("{}: a datagram from {from} is left out: {e}", self.program);
+                return Ok(());
+            }
+        };
+        let report = report(&datagram, bytes.len(), from, received);
+        if let Some((socket, NetFlow { target, is_scaled })) = &self.netflow {
+            for packet in output::packets(&report) {
+                let Some(flow) = netflow::datagram(packet, self.sequence, *is_scaled, received) else {
+                    continue;
+                };
+                self.sequence = self.sequence.wrapping_add(1);
+                if let Err(e) = socket.send_to(&flow, *target) {
+                    eprintln!("{}: {target}: {}", self.program, rpc::error_text(&e));
+                }
+            }
+        }
+        match &self.format {
+            Some(format) => write(&output::render(format, &report)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes at once, so that a program behind a pipe sees each datagram when it comes.
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}

@@ -1,0 +1,276 @@
+//! What the switch knows, as records: packets and ports in sFlow's terms.
+
+use dp::{Action, DpStats, PortInfo, PortStats};
+use flow::FlowKey;
+use wire::protocol;
+
+use crate::agent::Agent;
+use crate::datagram::{
+    AppResources, CounterRecord, DatapathCounters, FlowRecord, InterfaceCounters, Ipv4Tunnel, PortRef,
+    SwitchTags, UNKNOWN,
+};
+
+/// The frame check sequence, which is gone before a packet is sampled.
+const FCS_LEN: u32 = 4;
+
+/// `header_protocol` of Ethernet.
+const ETHERNET: u32 = 1;
+
+/// A packet as it was sampled.
+#[derive(Clone, Copy, Debug)]
+pub struct SampledPacket<'a> {
+    /// As it came in.
+    pub key: &'a FlowKey,
+    pub packet: &'a [u8],
+    /// Bytes of it that are sent, at most.
+    pub header_len: usize,
+    /// The ingress interface's index, 0 where it has none.
+    pub ifindex: u32,
+    /// The kind of the ingress port.
+    pub kind: &'a str,
+    /// The tag with which it left, and where it left.
+    pub vlan_tci: u16,
+    pub output: u32,
+    /// What was done to it.
+    pub actions: &'a [Action],
+}
+
+impl Agent {
+    /// Takes a sampled packet. Returns a datagram that became full by it.
+    pub fn sample_packet(&mut self, sampled: &SampledPacket<'_>) -> Option<Vec<u8>> {
+        let input = PortRef { format: 0, value: sampled.ifindex };
+        self.sample(input, PortRef::from_word(sampled.output), flow_records(sampled))
+    }
+}
+
+fn flow_records(sampled: &SampledPacket<'_>) -> Vec<FlowRecord> {
+    let header = sampled.packet.get(..sampled.header_len).unwrap_or(sampled.packet);
+    let (came, left) = (sampled.key.vlan_tci(0), sampled.vlan_tci);
+    let mut records = vec![
+        FlowRecord::Switch(SwitchTags {
+            in_vlan: vid(came),
+            in_priority: priority(came),
+            out_vlan: vid(left),
+            out_priority: priority(left),
+        }),
+        FlowRecord::Header {
+            protocol: ETHERNET,
+            frame_length: sampled.packet.len() as u32 + FCS_LEN,
+            stripped: FCS_LEN,
+            bytes: header.to_vec(),
+        },
+    ];
+    if PortRef::from_word(sampled.output).is_one_interface() {
+        egress_tunnel(sampled.actions, &mut records);
+    }
+    let key = sampled.key;
+    if key.tun_dst() != 0 {
+        if key.tun_id() != 0 {
+            records.push(FlowRecord::VniIngress(key.tun_id() as u32));
+        }
+        let carrier = match sampled.kind {
+            "gre" => protocol::GRE,
+            "vxlan" | "geneve" => protocol::UDP,
+            _ => 0,
+        };
+        records.push(FlowRecord::TunnelIngress(Ipv4Tunnel {
+            protocol: carrier.into(),
+            src: key.tun_src(),
+            dst: key.tun_dst(),
+            src_port: key.tun_tp_src().into(),
+            dst_port: key.tun_tp_dst().into(),
+            tos: key.tun_tos().into(),
+            ..Ipv4Tunnel::default()
+        }));
+    }
+    records
+}
+
+impl PortRef {
+    /// Whether it names exactly one port, by index or as "one port".
+    fn is_one_interface(self) -> bool {
+        match self.format {
+            0 => self.value != 0,
+            2 => self.value == 1,
+            _ => false,
+        }
+    }
+}
+
+/// The tunnel into which a packet went, if it was one over IPv4.
+fn egress_tunnel(actions: &[Action], records: &mut Vec<FlowRecord>) {
+    let mut pushes = actions.iter().filter_map(|action| match action {
+        Action::TunnelPush(push) => Some(push),
+        _ => None,
+    });
+    let (Some(push), None) = (pushes.next(), pushes.next()) else { return };
+    let Some(outer) = wire::ethernet::Ethernet::parse(&push.header) else { return };
+    // Lengths in the prepared header are still zero, so it cannot be parsed as a packet.
+    let ip = outer.payload();
+    if outer.ether_type() != wire::ethernet::TYPE_IPV4 || ip.len() < wire::ipv4::MIN_LEN {
+        return;
+    }
+    use wire::bytes::{be16, be32, byte};
+    let carrier = byte(ip, 9);
+    let upper = ip.get(wire::ipv4::MIN_LEN..).unwrap_or(&[]);
+    let mut tunnel = Ipv4Tunnel {
+        protocol: carrier.into(),
+        src: be32(ip, 12),
+        dst: be32(ip, 16),
+        tos: byte(ip, 1).into(),
+        ..Ipv4Tunnel::default()
+    };
+    let mut vni = 0;
+    if carrier == protocol::UDP && upper.len() >= 16 {
+        tunnel.src_port = be16(upper, 0).into();
+        tunnel.dst_port = be16(upper, 2).into();
+        vni = be32(upper, 12) >> 8;
+    }
+    if vni != 0 {
+        records.push(FlowRecord::VniEgress(vni));
+    }
+    records.push(FlowRecord::TunnelEgress(tunnel));
+}
+
+fn vid(tci: u16) -> u32 {
+    u32::from(tci & 0xfff)
+}
+
+fn priority(tci: u16) -> u32 {
+    u32::from(tci >> 13)
+}
+
+/// The speed told of ports that do not know theirs, in bits per second.
+const DEFAULT_SPEED: u64 = 100_000_000;
+
+/// A port's counters. 64-bit counters are cut to 32 bits where sFlow has no more.
+pub fn port_records(
+    info: &PortInfo,
+    stats: &PortStats,
+    datapath_id: u64,
+    of_port: u32,
+) -> Vec<CounterRecord> {
+    let speed = match info.speed_mbps {
+        0 => DEFAULT_SPEED,
+        mbps => u64::from(mbps) * 1_000_000,
+    };
+    let direction = match (info.speed_mbps, info.is_full_duplex) {
+        (0, false) => 0,
+        (_, true) => 1,
+        (_, false) => 2,
+    };
+    let status = if info.is_up { 1 | u32::from(info.has_link) << 1 } else { 0 };
+    let mut ethernet = [UNKNOWN; 13];
+    ethernet[0] = stats.rx_frame_errors as u32;
+    ethernet[1] = stats.rx_crc_errors as u32;
+    vec![
+        CounterRecord::Ethernet(ethernet),
+        CounterRecord::OpenFlowPort { datapath_id, port: of_port },
+        CounterRecord::PortName(info.name.clone()),
+        CounterRecord::Interface(InterfaceCounters {
+            index: info.ifindex,
+            kind: 6,
+            speed,
+            direction,
+            status,
+            in_octets: stats.rx_bytes,
+            in_unicast: stats.rx_packets as u32,
+            in_multicast: stats.multicast as u32,
+            in_broadcast: UNKNOWN,
+            in_discards: stats.rx_dropped as u32,
+            in_errors: stats.rx_errors as u32,
+            in_unknown_protocols: UNKNOWN,
+            out_octets: stats.tx_bytes,
+            out_unicast: stats.tx_packets as u32,
+            out_multicast: UNKNOWN,
+            out_broadcast: UNKNOWN,
+            out_discards: stats.tx_dropped as u32,
+            out_errors: stats.tx_errors as u32,
+            promiscuous: 0,
+        }),
+    ]
+}
+
+/// The counters of the switch as a whole, which one bridge sends for all.
+pub fn bridge_records(stats: &DpStats, resources: AppResources) -> Vec<CounterRecord> {
+    vec![
+        CounterRecord::AppResources(resources),
+        CounterRecord::Datapath(DatapathCounters {
+            hits: stats.hits as u32,
+            misses: stats.missed as u32,
+            lost: stats.lost as u32,
+            // A userspace datapath does not look masks up one by one.
+            mask_hits: UNKNOWN,
+            flows: stats.flows as u32,
+            masks: UNKNOWN,
+        }),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use base::Timestamp;
+
+    use super::*;
+    use crate::{Config, Datagram, Sample};
+
+    #[test]
+    fn a_packet_tells_tags_length_and_first_bytes() {
+        let mut key = FlowKey::new();
+        key.set_vlan(0, 0x8100, 0x1000 | 5 << 13 | 10);
+        let packet: Vec<u8> = (0..200).collect();
+        let sampled = SampledPacket {
+            key: &key,
+            packet: &packet,
+            header_len: 128,
+            ifindex: 4,
+            kind: "system",
+            vlan_tci: 0x1000 | 20,
+            output: 0x8000_0003,
+            actions: &[],
+        };
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let config = Config { address, sub_agent: 0, rate: 1, polling_s: 0 };
+        let mut agent = Agent::new(config, Timestamp::ZERO);
+        assert_eq!(agent.sample_packet(&sampled), None);
+        let sent = agent.tick(Timestamp::ZERO, &[], |_| Vec::new());
+        let datagram = Datagram::decode(&sent[0]).unwrap();
+        let Sample::Flow(flow) = &datagram.samples[0] else { panic!("{datagram:?}") };
+        assert_eq!(flow.input, PortRef { format: 0, value: 4 });
+        assert_eq!(flow.output, PortRef { format: 2, value: 3 });
+        let tags = SwitchTags { in_vlan: 10, in_priority: 5, out_vlan: 20, out_priority: 0 };
+        let bytes = packet[..128].to_vec();
+        let header = FlowRecord::Header { protocol: 1, frame_length: 204, stripped: 4, bytes };
+        assert_eq!(flow.records, [FlowRecord::Switch(tags), header]);
+    }
+
+    #[test]
+    fn a_tunnel_is_told_when_there_is_one_way_out() {
+        let mut header = wire::ethernet::header(Default::default(), Default::default(), 0x0800).to_vec();
+        header.extend(wire::ipv4::header(0x0a00_0001, 0x0a00_0002, 17, 8, 64, 0, 0));
+        header.extend([0x12, 0x34, 0x12, 0xb5, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 42, 0]);
+        let push = dp::PushTunnel {
+            tunnel_port: base::DpPort(1),
+            out_port: base::DpPort(2),
+            kind: 4,
+            header: header.into(),
+        };
+        let mut records = Vec::new();
+        egress_tunnel(&[Action::TunnelPush(Box::new(push))], &mut records);
+        let FlowRecord::TunnelEgress(tunnel) = records[1] else { panic!("{records:?}") };
+        assert_eq!(records[0], FlowRecord::VniEgress(42));
+        assert_eq!((tunnel.src, tunnel.dst_port, tunnel.tos), (0x0a00_0001, 4789, 8));
+    }
+
+    #[test]
+    fn a_port_is_told_as_interfaces_are() {
+        let info = PortInfo { ifindex: 9, is_up: true, has_link: true, ..PortInfo::default() };
+        let stats = PortStats { rx_packets: 1 << 33 | 7, rx_bytes: 1 << 33, ..PortStats::default() };
+        let records = port_records(&info, &stats, 1, 2);
+        let Some(CounterRecord::Interface(counters)) = records.last() else { panic!("{records:?}") };
+        assert_eq!((counters.in_unicast, counters.in_octets), (7, 1 << 33));
+        assert_eq!((counters.status, counters.speed), (3, 100_000_000));
+    }
+}
