@@ -2,7 +2,10 @@
 //! it, with real namespaces, devices and programs.
 
 mod bridges;
+mod crashes;
 mod flow_rules;
+mod install;
+mod parity;
 mod sflow;
 mod vlans;
 

@@ -97,7 +97,7 @@ fn send(cx: &Context, flow_mods: Vec<FlowMod>, usable: Protocols) -> Done {
         }
         vconn.must_bytes(cx, &bytes)?;
     }
-    print!("{shown}");
+    show!("{shown}");
     Ok(())
 }
 
@@ -259,7 +259,7 @@ pub(crate) fn dump_flows(cx: &Context) -> Done {
         put_flow_stats(&mut out, stats, names, cx.options.stats);
         out.push('\n');
     }
-    print!("{out}");
+    show!("{out}");
     Ok(())
 }
 
@@ -344,7 +344,7 @@ fn rules_of_switch(vconn: &mut Vconn) -> Result<Rules, Fatal> {
             cookie: fs.cookie,
             idle_timeout: fs.idle_timeout,
             hard_timeout: fs.hard_timeout,
-            importance: 0,
+            importance: fs.importance,
             flags: FlowFlags(fs.flags.0 & !FlowFlags::CHECK_OVERLAP.0 & !FlowFlags::RESET_COUNTS.0),
             actions: fs.actions,
             m: fs.m,
@@ -367,8 +367,15 @@ pub(crate) fn replace_flows(cx: &Context) -> Done {
     }
     for (key, version) in &wanted {
         let same = present.get(key).is_some_and(|old| {
-            (old.cookie, old.idle_timeout, old.hard_timeout, old.flags, &old.actions)
-                == (version.cookie, version.idle_timeout, version.hard_timeout, version.flags, &version.actions)
+            (old.cookie, old.idle_timeout, old.hard_timeout, old.importance, old.flags, &old.actions)
+                == (
+                    version.cookie,
+                    version.idle_timeout,
+                    version.hard_timeout,
+                    version.importance,
+                    version.flags,
+                    &version.actions,
+                )
         });
         if same && !cx.options.readd {
             continue;
@@ -440,7 +447,7 @@ pub(crate) fn diff_flows(cx: &Context) -> Done {
             put_rule(&mut out, '+', key, version);
         }
     }
-    print!("{out}");
+    show!("{out}");
     // As `diff`: 2 says that there are differences.
     if out.is_empty() { Ok(()) } else { std::process::exit(2) }
 }

@@ -4,6 +4,19 @@
 //! exit status 0, or a sentence on standard error and 1. Messages and their
 //! text come from `ofp`; here are only the commands.
 
+/// `print!` that does not mind when nobody reads any more.
+macro_rules! show {
+    ($($arg:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!($($arg)*));
+    }};
+}
+
+/// [`show`] with a newline.
+macro_rules! show_line {
+    () => { show!("\n") };
+    ($($arg:tt)*) => { show!("{}\n", format_args!($($arg)*)) };
+}
+
 mod flows;
 mod monitor;
 mod options;
@@ -121,9 +134,9 @@ const COMMANDS: &[Command] = &[
 ];
 
 fn list_commands(_: &Context) -> Done {
-    println!("The available commands are:");
+    show_line!("The available commands are:");
     for command in COMMANDS {
-        println!("  {}", command.name);
+        show_line!("  {}", command.name);
     }
     Ok(())
 }
@@ -155,7 +168,7 @@ pub fn ovs_ofctl(args: Vec<String>) -> ExitCode {
     base::vlog::init(PROGRAM);
     let ended = match options::parse(PROGRAM, args) {
         Ok(Parsed::Print(text)) => {
-            print!("{text}");
+            show!("{text}");
             return ExitCode::SUCCESS;
         }
         Ok(Parsed::Run(options, args)) => run(&Context { args, options }),

@@ -84,7 +84,7 @@ fn dump(cx: &Context, message: &Message) -> Done {
 pub(crate) fn show(cx: &Context) -> Done {
     let mut vconn = Vconn::open(cx, cx.arg(1))?;
     let reply = vconn.transact(&Message::FeaturesRequest)?;
-    print!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 1));
+    show!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 1));
     let mut has_ports = vconn.version < Version::Of13;
     if has_ports && reply.len() + 64 > usize::from(u16::MAX) {
         has_ports = false;
@@ -93,7 +93,7 @@ pub(crate) fn show(cx: &Context) -> Done {
         vconn.dump(cx, &Message::PortDescRequest(OfPort::ANY), Names::default())?;
     }
     let reply = vconn.transact(&Message::GetConfigRequest)?;
-    print!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 1));
+    show!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 1));
     Ok(())
 }
 
@@ -110,7 +110,15 @@ pub(crate) fn dump_table_features(cx: &Context) -> Done {
     if vconn.version < Version::Of13 {
         return fatal!("dump-table-features needs OpenFlow 1.3 or later ('-O OpenFlow13')");
     }
-    vconn.dump(cx, &Message::TableFeaturesRequest(Vec::new()), Names::default())
+    // All parts at once: what tables have in common is told only once.
+    let (mut all, mut others) = (Vec::new(), String::new());
+    let decoding = vconn.decoding();
+    vconn.each_reply(&Message::TableFeaturesRequest(Vec::new()), |reply| match decode(reply, &decoding) {
+        Ok(Decoded { message: Message::TableFeaturesReply(part), .. }) => all.extend(part),
+        _ => others += &message_to_text(reply, Names::default(), cx.options.verbosity + 1),
+    })?;
+    show!("{others}{}", table_features_to_text(&all));
+    Ok(())
 }
 
 pub(crate) fn dump_table_desc(cx: &Context) -> Done {
@@ -188,7 +196,7 @@ pub(crate) fn mod_port(cx: &Context) -> Done {
     Vconn::open(cx, cx.arg(1))?.must(cx, &Message::PortMod(change))
 }
 
-fn fetch_config(vconn: &mut Vconn) -> Result<SwitchConfig, Fatal> {
+pub(crate) fn fetch_config(vconn: &mut Vconn) -> Result<SwitchConfig, Fatal> {
     let reply = vconn.transact(&Message::GetConfigRequest)?;
     match decode(&reply, &vconn.decoding()) {
         Ok(Decoded { message: Message::GetConfigReply(config), .. }) => Ok(config),
@@ -203,7 +211,7 @@ pub(crate) fn set_miss_send_len(cx: &Context, vconn: &mut Vconn, len: u16) -> Do
 
 pub(crate) fn get_frags(cx: &Context) -> Done {
     let mut vconn = Vconn::open(cx, cx.arg(1))?;
-    println!("{}", fetch_config(&mut vconn)?.frag.name());
+    show_line!("{}", fetch_config(&mut vconn)?.frag.name());
     Ok(())
 }
 
@@ -248,11 +256,11 @@ pub(crate) fn ping(cx: &Context) -> Done {
         let reply = vconn.transact(&Message::EchoRequest(bytes.clone()))?;
         let elapsed = start.elapsed();
         if !matches!(decode(&reply, &vconn.decoding()), Ok(Decoded { message: Message::EchoReply(back), .. }) if back == bytes) {
-            println!("Reply does not match request.  Request:");
-            println!("Reply:");
-            print!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 2));
+            show_line!("Reply does not match request.  Request:");
+            show_line!("Reply:");
+            show!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 2));
         }
-        println!(
+        show_line!(
             "{} bytes from {}: xid={:08x} time={:.1} ms",
             reply.len().saturating_sub(8),
             cx.arg(1),
@@ -341,7 +349,7 @@ pub(crate) fn del_meters(cx: &Context) -> Done {
 pub(crate) fn dump_tlv_map(cx: &Context) -> Done {
     let mut vconn = Vconn::open(cx, cx.arg(1))?;
     let reply = vconn.transact(&Message::TlvTableRequest)?;
-    print!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 1));
+    show!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 1));
     Ok(())
 }
 

@@ -22,16 +22,16 @@ fn hex(text: &str) -> Result<Vec<u8>, Fatal> {
 }
 
 fn show_flow_mods(cx: &Context, all: Vec<FlowMod>, usable: Protocols) -> Done {
-    println!("usable protocols: {usable}");
+    show_line!("usable protocols: {usable}");
     let chosen = (usable & cx.options.protocols).lowest();
     if chosen.is_empty() {
         return fatal!("no usable protocol");
     }
-    println!("chosen protocol: {}", chosen.name().unwrap_or_default());
+    show_line!("chosen protocol: {}", chosen.name().unwrap_or_default());
     for fm in all {
         let bytes = Message::FlowMod(fm).to_bytes(&Encoder::new(chosen, next_xid()));
         for message in split_messages(&bytes) {
-            print!("{}", message_to_text(message, Names::default(), cx.options.verbosity));
+            show!("{}", message_to_text(message, Names::default(), cx.options.verbosity));
         }
     }
     Ok(())
@@ -61,7 +61,7 @@ fn parse_match(cx: &Context, version: Option<Version>) -> Done {
     for line in test_lines()? {
         let content = line.split('#').next().unwrap_or_default().trim();
         if content.is_empty() {
-            println!("{line}");
+            show_line!("{line}");
             continue;
         }
         let converted = nx_match_from_text(content, version.is_some())
@@ -70,14 +70,14 @@ fn parse_match(cx: &Context, version: Option<Version>) -> Done {
         match converted? {
             Ok(bytes) => {
                 let text = nx_match_to_text(&bytes.unpadded);
-                println!("{text}");
+                show_line!("{text}");
                 if cx.options.verbosity > 0 {
                     let mut dump = String::new();
                     put_hex_dump(&mut dump, &bytes.padded, 0, false);
-                    print!("{dump}");
+                    show!("{dump}");
                 }
             }
-            Err(error) => println!("nx_pull_match() returned error {}", error.name()),
+            Err(error) => show_line!("nx_pull_match() returned error {}", error.name()),
         }
     }
     Ok(())
@@ -97,9 +97,9 @@ pub(crate) fn parse_oxm(cx: &Context) -> Done {
 fn show_differences(a: &[u8], b: &[u8]) {
     for index in 0..a.len().max(b.len()) {
         match (a.get(index), b.get(index)) {
-            (Some(x), Some(y)) if x != y => println!("{index:2}: {x:02x} -> {y:02x}"),
-            (None, Some(y)) => println!("{index:2}: (none) -> {y:02x}"),
-            (Some(x), None) => println!("{index:2}: {x:02x} -> (none)"),
+            (Some(x), Some(y)) if x != y => show_line!("{index:2}: {x:02x} -> {y:02x}"),
+            (None, Some(y)) => show_line!("{index:2}: (none) -> {y:02x}"),
+            (Some(x), None) => show_line!("{index:2}: {x:02x} -> (none)"),
             _ => {}
         }
     }
@@ -129,13 +129,13 @@ fn parse_wire_actions(cx: &Context, instructions: bool) -> Done {
             Ok(actions) => {
                 let mut shown = String::from("actions=");
                 format_actions(&actions, &mut shown, Names::default());
-                println!("{shown}");
+                show_line!("{shown}");
                 show_differences(&bytes, &actions_to_wire(&actions, version, instructions));
-                println!();
+                show_line!();
             }
             Err(error) => {
                 let what = if instructions { "instructions" } else { "actions" };
-                println!("bad {} {what}: {}\n", cx.arg(1), error.name());
+                show_line!("bad {} {what}: {}\n", cx.arg(1), error.name());
             }
         }
     }
@@ -164,7 +164,7 @@ pub(crate) fn print_error(cx: &Context) -> Done {
         if let Some(code) = error.code(version) {
             let vendor = if code.vendor == 0 { "0".to_owned() } else { format!("{:#x}", code.vendor) };
             let name = version.short().replace("OF", "OpenFlow ");
-            println!("{name}: vendor {vendor}, type {}, code {}", number(code.kind), number(code.code));
+            show_line!("{name}: vendor {vendor}, type {}, code {}", number(code.kind), number(code.code));
         }
     }
     Ok(())
@@ -181,7 +181,7 @@ pub(crate) fn encode_error_reply(cx: &Context) -> Done {
     let bytes = Message::Error { error, payload }.to_bytes(&Encoder::new(Protocols::initial(version.byte()), xid));
     let mut dump = String::new();
     put_hex_dump(&mut dump, &bytes, 0, false);
-    print!("{dump}");
+    show!("{dump}");
     Ok(())
 }
 
@@ -206,7 +206,7 @@ pub(crate) fn ofp_print(cx: &Context) -> Done {
             _ => return fatal!("trailing garbage following hex bytes"),
         }
     };
-    print!("{}", message_to_text(&bytes, Names::default(), verbosity));
+    show!("{}", message_to_text(&bytes, Names::default(), verbosity));
     Ok(())
 }
 
@@ -216,7 +216,7 @@ pub(crate) fn encode_hello(cx: &Context) -> Done {
     let bytes = Message::Hello { versions }.to_bytes(&Encoder::new(Protocols::initial(highest.byte()), next_xid()));
     let mut dump = String::new();
     put_hex_dump(&mut dump, &bytes, 0, false);
-    print!("{dump}{}", message_to_text(&bytes, Names::default(), cx.options.verbosity));
+    show!("{dump}{}", message_to_text(&bytes, Names::default(), cx.options.verbosity));
     Ok(())
 }
 
@@ -228,14 +228,14 @@ pub(crate) fn parse_key_value(cx: &Context) -> Done {
             rest = after;
             shown.push(if value.is_empty() { key.to_owned() } else { format!("{key}={value}") });
         }
-        println!("{}", shown.join(", "));
+        show_line!("{}", shown.join(", "));
     }
     Ok(())
 }
 
 pub(crate) fn parse_packet(_: &Context) -> Done {
     for line in stdin_lines()? {
-        print!("{}", packet_to_text(&hex(&line)?, 0));
+        show!("{}", packet_to_text(&hex(&line)?, 0));
     }
     Ok(())
 }
@@ -251,7 +251,7 @@ pub(crate) fn ofp_parse(cx: &Context) -> Done {
     }
     let mut at = 0;
     for message in split_messages(&bytes) {
-        print!("{}", message_to_text(message, Names::default(), cx.options.verbosity + 2));
+        show!("{}", message_to_text(message, Names::default(), cx.options.verbosity + 2));
         at += message.len();
     }
     match bytes.len() - at {

@@ -17,6 +17,7 @@ const PROGRAMS: &[Program] = &[
     Program { names: &["ovs-ofctl"], run: ofctl::ovs_ofctl },
     Program { names: &["ovs-vswitchd"], run: vswitchd::ovs_vswitchd },
     Program { names: &["ovsdb-tool"], run: ovsdb_tools::ovsdb_tool },
+    Program { names: &["ovsdb-client"], run: ovsdb_tools::ovsdb_client },
     Program { names: &["ovsdb-server"], run: ovsdb_tools::ovsdb_server },
     Program { names: &["ovs-vsctl"], run: vsctl::ovs_vsctl },
     Program { names: &["collect"], run: collect::collect },

@@ -69,6 +69,8 @@ pub(crate) struct State {
     applied: i64,
     /// The transaction about status that is under way.
     writing: Option<replica::TransactionId>,
+    /// What is to be written when it is over.
+    write_again: Option<Extent>,
     timers: Timers,
 }
 
@@ -146,9 +148,10 @@ impl Switchd {
             owns_lock: false,
             applied: 0,
             writing: None,
+            write_again: None,
             timers: Timers::default(),
         };
-        log::info!(target: "bridge", "{}", rpc::version_text(PROGRAM));
+        log::info!(target: "vswitchd", "{}", rpc::version_text(PROGRAM));
         let commands = crate::commands::registry();
         Ok(Switchd { state, control, commands, handed, revalidator: Some(revalidator) })
     }
@@ -209,6 +212,9 @@ impl State {
                     Outcome::Error(reason) => {
                         log::warn!(target: "bridge", "status could not be written: {reason}");
                     }
+                }
+                if let Some(extent) = self.write_again.take() {
+                    self.write_status(extent);
                 }
             }
             replica::Event::Committed(..)
@@ -274,13 +280,18 @@ impl State {
             self.is_stale = false;
             self.reconfigure().await;
         }
+        self.tell().await;
+        self.flows.tick();
+    }
+
+    /// Tells the controllers of ports and bridges that came, changed or went.
+    async fn tell(&mut self) {
         for notice in self.running.take_notices() {
             match notice {
                 Notice::PortStatus { bridge, status } => self.manager.tell_port_status(bridge, &status),
-                Notice::BridgeRemoved(bridge) => self.manager.remove_bridge(bridge),
+                Notice::BridgeRemoved(bridge) => self.manager.remove_bridge(bridge).await,
             }
         }
-        self.flows.tick();
     }
 
     async fn reconfigure(&mut self) {
@@ -289,6 +300,8 @@ impl State {
         log::debug!(target: "bridge", "{} rows changed", changes.len());
         self.running.apply(&desired);
         self.sflow.follow(self.clock.now(), &self.running);
+        // Before new bridges get their sockets: an old one may have had the same name.
+        self.tell().await;
         for config in &desired.bridges {
             let Some(bridge) = self.running.bridges().get(&config.name) else { continue };
             let (id, datapath_id) = (bridge.id, bridge.datapath_id);
@@ -322,9 +335,13 @@ impl State {
         self.write_status(Extent::State);
     }
 
-    /// Writes the status columns that differ, unless an earlier write is still under way.
+    /// Writes the status columns that differ; later, while an earlier write is under way.
     fn write_status(&mut self, extent: Extent) {
-        if self.writing.is_some() || !self.owns_lock || !self.replica.is_live() {
+        if !self.owns_lock || !self.replica.is_live() {
+            return;
+        }
+        if self.writing.is_some() {
+            self.write_again = self.write_again.max(Some(extent));
             return;
         }
         let transaction = bridge::status(

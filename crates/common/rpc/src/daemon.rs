@@ -34,6 +34,8 @@ pub struct Options {
     pub no_chdir: bool,
     pub overwrite_pidfile: bool,
     pub pidfile: Option<PathBuf>,
+    /// Detached, the process still writes where it was told to.
+    pub keep_output: bool,
     /// `user[:group]`.
     pub user: Option<String>,
 }
@@ -105,6 +107,7 @@ pub struct Daemon {
 /// Becomes what `options` say. Returns in the process that is to serve; the others end in here.
 /// The process must have one thread.
 pub fn start(options: Options) -> Result<Daemon, DaemonError> {
+    sys::die_by_memory_faults();
     if let Some(user) = &options.user {
         switch_user(user)?;
     }
@@ -124,7 +127,7 @@ pub fn start(options: Options) -> Result<Daemon, DaemonError> {
             Fork::Started(pid) => {
                 notify(ready.take())?;
                 if options.detach {
-                    close_standard_files();
+                    close_standard_files(false);
                 }
                 ready = Some(monitor(pid)?);
             }
@@ -146,7 +149,7 @@ impl Daemon {
                 // A directory that cannot be left only keeps a file system busy.
                 let _ = std::env::set_current_dir("/");
             }
-            close_standard_files();
+            close_standard_files(self.options.keep_output);
         }
         Ok(())
     }
@@ -204,10 +207,13 @@ fn notify(ready: Option<io::PipeWriter>) -> Result<(), DaemonError> {
     }
 }
 
-fn close_standard_files() {
+fn close_standard_files(keep_output: bool) {
     let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") else { return };
     // Without /dev/null behind them the next files opened would become the standard ones.
     let _ = rustix::stdio::dup2_stdin(null.as_fd());
+    if keep_output {
+        return;
+    }
     let _ = rustix::stdio::dup2_stdout(null.as_fd());
     let _ = rustix::stdio::dup2_stderr(null.as_fd());
 }

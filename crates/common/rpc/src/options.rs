@@ -91,7 +91,8 @@ impl TlsOption {
                 tls.ca_cert = path;
                 tls.bootstrap_ca_cert = true;
             }
-            TlsOption::PeerCaCert | TlsOption::Other => {}
+            TlsOption::PeerCaCert => tls.peer_ca_cert = path,
+            TlsOption::Other => {}
         }
     }
 }

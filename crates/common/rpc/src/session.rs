@@ -210,8 +210,13 @@ impl Session {
             if let Some(event) = self.poll_link(cx) {
                 return Poll::Ready(event);
             }
+            let was_idle = matches!(self.link, Link::None);
             if let Some(event) = self.run_machine() {
                 return Poll::Ready(event);
+            }
+            if was_idle && !matches!(self.link, Link::None) {
+                // An attempt was begun: it must be polled to go on.
+                continue;
             }
             if !self.is_busy() && self.reconnect.deadline().is_none() {
                 self.ended = true;
@@ -417,5 +422,28 @@ impl Session {
             self.reconnect.connecting(now);
             self.link = Link::Connecting(Box::pin(async move { Stream::connect(&name, port, &tls).await }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_goes_on_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let name = format!("unix:{}", directory.path().join("s").display());
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let listener = Listener::bind(&format!("p{name}"), 0, &Tls::default()).await.unwrap();
+            let clock = Clock::new();
+            clock.stop();
+            let mut session = Session::open(&[name], 0, false, Tls::default(), clock);
+            assert!(matches!(session.next().await, Event::Connected));
+            drop(listener);
+            assert!(matches!(session.next().await, Event::Disconnected));
+            assert!(matches!(session.next().await, Event::Ended));
+        });
     }
 }

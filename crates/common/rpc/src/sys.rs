@@ -70,6 +70,16 @@ pub(crate) fn signal_text(signal: libc::c_int) -> String {
     text.map_or_else(|| format!("signal {signal}"), |t| t.to_string_lossy().into_owned())
 }
 
+/// Lets SIGSEGV and SIGBUS kill at once. Rust's own handler for them swallows one that another process
+/// sends, which a monitor waits for.
+pub(crate) fn die_by_memory_faults() {
+    // SAFETY: restoring default actions takes no pointer; what is lost is the message on stack overflow.
+    unsafe {
+        libc::signal(libc::SIGSEGV, libc::SIG_DFL);
+        libc::signal(libc::SIGBUS, libc::SIG_DFL);
+    }
+}
+
 /// Ends the process as the signal does when nobody handles it.
 pub(crate) fn die_by(signal: libc::c_int) -> ! {
     // SAFETY: restoring the default action and raising are async-signal-safe and take no pointers.

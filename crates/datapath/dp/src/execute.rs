@@ -106,6 +106,7 @@ fn run<E: Executor + ?Sized>(executor: &mut E, mut packet: Packet, actions: &[Ac
 }
 
 /// One step; the packet as it is for the next one, or `None` when it is gone.
+// house: long because it is the one list of steps; each arm is a call or a line.
 fn step<E: Executor + ?Sized>(
     executor: &mut E,
     mut packet: Packet,

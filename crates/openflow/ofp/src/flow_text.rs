@@ -263,6 +263,57 @@ pub fn parse_flow_stats_request(text: &str, names: Names<'_>) -> Result<(FlowSta
     Ok((request, usable))
 }
 
+/// Which changes of rules to be told of: `watch:!initial,table=1,tcp` of the `monitor` command.
+pub fn parse_flow_monitor_request(text: &str, id: u32, names: Names<'_>) -> Result<(FlowMonitorRequest, Protocols), TextError> {
+    use monitor_flag::*;
+    let mut request = FlowMonitorRequest {
+        id,
+        command: 0,
+        flags: INITIAL | ADD | REMOVED | MODIFY | ONLY_OWN | INSTRUCTIONS,
+        out_port: OfPort::NONE,
+        out_group: GROUP_ANY,
+        table: 0xff,
+        m: fields::Match::default(),
+    };
+    let mut usable = Protocols::ANY;
+    let mut rest = text;
+    while let Some((key, value, after)) = next_pair(rest) {
+        rest = after;
+        let unwanted = match key {
+            "!initial" => Some(INITIAL),
+            "!add" => Some(ADD),
+            "!delete" => Some(REMOVED),
+            "!modify" => Some(MODIFY),
+            "!actions" => Some(INSTRUCTIONS),
+            "!abbrev" => Some(NO_ABBREV),
+            "!own" => Some(ONLY_OWN),
+            _ => None,
+        };
+        if let Some(flag) = unwanted {
+            request.flags &= !flag;
+            continue;
+        }
+        if parse_field(&mut request.m, key, value, names.ports, &mut usable)? {
+            if !usable.intersects(Protocols::OF10_ANY) {
+                return refuse!("{key}: match field is not supported for flow monitor");
+            }
+            continue;
+        }
+        if value.is_empty() {
+            return refuse!("{text}: field {key} missing value");
+        }
+        match key {
+            "table" => {
+                request.table = parse_table(value, names.tables).ok_or_else(|| TextError(format!("unknown table \"{value}\"")))?;
+            }
+            "out_port" => request.out_port = OfPort::from_u16(fields::text::parse_u64_prefix(value).map_or(0, |(v, _)| v as u16)),
+            "out_group" => request.out_group = fields::text::parse_u64_prefix(value).map_or(0, |(v, _)| v as u32),
+            _ => return refuse!("{text}: unknown keyword {key}"),
+        }
+    }
+    Ok((request, usable))
+}
+
 /// A packet to send: `in_port=1,packet=<hex>,actions=…`.
 pub fn parse_packet_out(text: &str, names: Names<'_>) -> Result<(PacketOut, Protocols), TextError> {
     let mut out = PacketOut { packet: Vec::new(), buffer_id: NO_BUFFER, metadata: fields::Match::default(), actions: Vec::new() };

@@ -34,12 +34,16 @@ struct Place<'s> {
     column: usize,
 }
 
-/// Finds what `db:DATABASE,TABLE,COLUMN` names.
+/// Finds what `db:DATABASE,TABLE,COLUMN` names, or `db:TABLE,COLUMN` while one database is served.
 fn parse<'s>(server: &'s Server, name: &str) -> Result<Place<'s>, String> {
     let invalid = || format!("\"{name}\": invalid syntax");
-    let mut words = name.strip_prefix("db:").ok_or_else(invalid)?.split(',').filter(|w| !w.is_empty());
-    let (Some(database), Some(table), Some(column)) = (words.next(), words.next(), words.next()) else {
-        return Err(invalid());
+    let words = name.strip_prefix("db:").ok_or_else(invalid)?.split(',').filter(|w| !w.is_empty());
+    let words: Vec<&str> = words.collect();
+    let (database, table, column) = match words.as_slice() {
+        [database, table, column, ..] => (*database, *table, *column),
+        // The old form, which is clear while there is one database.
+        [table, column] => (server.only_database().ok_or_else(invalid)?, *table, *column),
+        _ => return Err(invalid()),
     };
     let file = server.database(database);
     let database = &file.ok_or_else(|| format!("\"{name}\": no database named {database}"))?.database;

@@ -90,13 +90,21 @@ impl Server {
     /// Stops serving a database; false when there is none of that name.
     pub fn remove_database(&mut self, name: &str) -> bool {
         let Some(hosted) = self.databases.remove(name) else { return false };
-        for trigger in hosted.triggers {
-            self.reply(trigger.session, Err(Json::from("canceled")), trigger.id);
-        }
+        self.cancel_triggers(hosted.triggers);
         self.cancel_monitors(name);
         self.update_server_database();
         self.disconnect_unaware(&format!("removing {name} database by user request"));
         true
+    }
+
+    /// Ends transactions whose database is gone or changed. Clients that do not expect that are told by
+    /// losing their connection.
+    fn cancel_triggers(&mut self, triggers: Vec<Trigger>) {
+        for trigger in triggers {
+            if self.sessions.get(&trigger.session).is_some_and(|session| session.db_change_aware) {
+                self.reply(trigger.session, Err(Json::from("canceled")), trigger.id);
+            }
+        }
     }
 
     /// Tells the sessions that monitor a database that they do not any more.
@@ -135,6 +143,12 @@ impl Server {
 
     pub fn database(&self, name: &str) -> Option<&DatabaseFile> {
         self.databases.get(name).map(|hosted| &hosted.file)
+    }
+
+    /// The name of the database, when there is just one beside the server's own.
+    pub(crate) fn only_database(&self) -> Option<&str> {
+        let mut names = self.databases.keys().filter(|name| !name.starts_with('_'));
+        names.next().filter(|_| names.next().is_none()).map(String::as_str)
     }
 
     pub fn database_mut(&mut self, name: &str) -> Option<&mut DatabaseFile> {
@@ -350,9 +364,8 @@ impl Server {
         let Some(hosted) = self.databases.get_mut(name) else { return Ok(()) };
         hosted.file.convert(schema, "converted by ovsdb-server")?;
         hosted.generation += 1;
-        for trigger in std::mem::take(&mut hosted.triggers) {
-            self.reply(trigger.session, Err(Json::from("canceled")), trigger.id);
-        }
+        let triggers = std::mem::take(&mut hosted.triggers);
+        self.cancel_triggers(triggers);
         self.cancel_monitors(name);
         self.update_server_database();
         self.disconnect_unaware(&format!("committed {name} database schema conversion"));

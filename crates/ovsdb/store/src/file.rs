@@ -59,8 +59,9 @@ impl DatabaseFile {
 
     fn replay(&mut self, log: &mut LogFile, converting: bool) -> Result<(), Error> {
         while let Some(json) = log.read()? {
-            let transaction = record::decode(&self.database, &json, converting)?;
-            if let Err(e) = self.database.commit(transaction) {
+            let applied = record::decode(&self.database, &json, converting)
+                .and_then(|transaction| self.database.commit(transaction));
+            if let Err(e) = applied {
                 log.unread();
                 return Err(e);
             }
@@ -103,6 +104,21 @@ impl DatabaseFile {
     fn snapshot_records(&self, comment: &str) -> [String; 2] {
         let style = Style { column_diff: self.column_diff, date_ms: wall_clock_ms() };
         records_of(&self.database.snapshot(), comment, style)
+    }
+
+    /// Writes a compacted copy to another file, which is replaced if it exists.
+    pub fn write_copy(&self, path: &str, comment: &str) -> Result<(), Error> {
+        let unlink = std::fs::remove_file(path);
+        if let Err(e) =
+            unlink.or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+        {
+            return Err(Error::io(&rpc::error_text(&e), format!("{path}: create failed")));
+        }
+        let mut log = LogFile::open(path, Mode::Create)?;
+        for record in self.snapshot_records(comment) {
+            log.write(&record)?;
+        }
+        log.sync()
     }
 
     /// Converts to another schema, in memory and on disk.

@@ -307,7 +307,7 @@ impl LogFile {
 }
 
 /// The bytes of a record: header line, JSON, line end.
-fn compose(json: &str) -> Vec<u8> {
+pub fn compose(json: &str) -> Vec<u8> {
     let mut hasher = Sha1::new();
     hasher.update(json);
     hasher.update(b"\n");

@@ -6,12 +6,12 @@ use crate::desired::{Desired, DesiredBridge, DesiredInterface};
 
 /// What exists now, as far as the plan depends on it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Actual {
+pub(crate) struct Actual {
     pub bridges: BTreeMap<String, ActualBridge>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ActualBridge {
+pub(crate) struct ActualBridge {
     pub datapath_type: String,
     /// The interfaces that work, by name.
     pub interfaces: BTreeMap<String, ActualInterface>,
@@ -19,7 +19,7 @@ pub struct ActualBridge {
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ActualInterface {
+pub(crate) struct ActualInterface {
     pub kind: String,
     pub options: BTreeMap<String, String>,
     pub number: Option<base::OfPort>,
@@ -27,7 +27,7 @@ pub struct ActualInterface {
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub(crate) enum Step {
     RemoveBridge(String),
     RemoveInterface {
         bridge: String,
@@ -53,7 +53,7 @@ pub enum Step {
 
 /// The steps that make `desired` of `actual`: first what goes away, so that
 /// names and numbers are free, then what comes.
-pub fn plan(desired: &Desired, actual: &Actual) -> Vec<Step> {
+pub(crate) fn plan(desired: &Desired, actual: &Actual) -> Vec<Step> {
     let mut steps = Vec::new();
     for (name, bridge) in &actual.bridges {
         match wanted(desired, name) {

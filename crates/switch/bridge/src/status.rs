@@ -41,7 +41,7 @@ impl Writer<'_> {
 }
 
 /// How much is to be written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Extent {
     /// State.
     State,

@@ -115,7 +115,7 @@ impl Manager {
 
     fn answer_statistics(&self, id: PeerId, message: Message) -> Answer {
         let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
-        let bridge = peer.bridge;
+        let (bridge, version) = (peer.bridge, peer.version);
         let now = self.clock.now();
         match message {
             Message::DescRequest => {
@@ -136,7 +136,9 @@ impl Manager {
             }
             Message::TableStatsRequest => {
                 self.flows.credit();
-                self.with_bridge(bridge, |state| vec![Message::TableStatsReply(state.table_stats())])
+                self.with_bridge(bridge, |state| {
+                    vec![Message::TableStatsReply(statistics::table_stats(state, version))]
+                })
             }
             Message::TableFeaturesRequest(changes) if changes.is_empty() => self
                 .with_bridge(bridge, |state| {

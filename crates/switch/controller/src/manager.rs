@@ -52,7 +52,6 @@ pub struct ControllerStatus {
 /// The connections of one bridge.
 #[derive(Debug)]
 pub(crate) struct BridgeControl {
-    pub name: String,
     pub datapath_id: u64,
     pub dp_desc: Option<String>,
     versions: Vec<Version>,
@@ -128,7 +127,6 @@ impl Manager {
     pub async fn configure(&mut self, bridge: BridgeId, settings: BridgeSettings) {
         let BridgeSettings { name, datapath_id, dp_desc, versions, is_secure, controllers } = settings;
         let control = self.bridges.entry(bridge).or_insert_with(|| BridgeControl {
-            name: name.clone(),
             datapath_id,
             dp_desc: None,
             versions: Vec::new(),
@@ -165,7 +163,7 @@ impl Manager {
             .map(|(target, _)| target.clone())
             .collect();
         for target in gone {
-            self.close_endpoint(bridge, &target);
+            self.close_endpoint(bridge, &target).await;
         }
         for (target, (spec, kind)) in wanted {
             let missing =
@@ -225,11 +223,13 @@ impl Manager {
         control.endpoints.insert(spec.target.clone(), Endpoint { id, spec, kind, task, status });
     }
 
-    fn close_endpoint(&mut self, bridge: BridgeId, target: &str) {
+    async fn close_endpoint(&mut self, bridge: BridgeId, target: &str) {
         let Some(endpoint) = self.bridges.get_mut(&bridge).and_then(|c| c.endpoints.remove(target)) else {
             return;
         };
         endpoint.task.abort();
+        // A listening socket's file must be gone before another one of its name is made.
+        let _ = endpoint.task.await;
         self.targets.remove(&endpoint.id);
         // Letting go of the links ends the connections.
         let id = endpoint.id;
@@ -237,11 +237,11 @@ impl Manager {
     }
 
     /// Ends all connections of a bridge that is gone.
-    pub fn remove_bridge(&mut self, bridge: BridgeId) {
+    pub async fn remove_bridge(&mut self, bridge: BridgeId) {
         let targets: Vec<String> =
             self.bridges.get(&bridge).map(|c| c.endpoints.keys().cloned().collect()).unwrap_or_default();
         for target in targets {
-            self.close_endpoint(bridge, &target);
+            self.close_endpoint(bridge, &target).await;
         }
         self.bridges.remove(&bridge);
     }

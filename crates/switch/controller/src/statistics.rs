@@ -11,15 +11,9 @@ use crate::manager::BridgeControl;
 /// How many tables controllers may use.
 pub(crate) const TABLES: u8 = 254;
 
-/// The actions that a rule of any table may have, as later versions list them.
-const ACTIONS: [ActionKind; 6] = [
-    ActionKind::Output,
-    ActionKind::SetField,
-    ActionKind::StripVlan,
-    ActionKind::PushVlan,
-    ActionKind::DecTtl,
-    ActionKind::SetQueue,
-];
+/// See [`TableInstructionFeatures::instructions`].
+const ALL_INSTRUCTIONS: u32 = 0x3f;
+const GOTO_TABLE: u32 = 1 << 5;
 
 /// The actions of OpenFlow 1.0, all of which every bridge does.
 const OF10_ACTIONS: [ActionKind; 12] = [
@@ -64,9 +58,13 @@ pub(crate) fn port_descs(bridge: &Bridge, which: OfPort) -> Vec<PortDesc> {
 
 /// What every table can do: all of them the same.
 pub(crate) fn table_features(bridge: &Bridge) -> Vec<TableFeatures> {
-    let fields =
-        |wanted: fn(Field) -> bool| Field::all().filter(|field| wanted(*field)).collect::<FieldSet>();
-    let actions = ACTIONS.iter().fold(0, |set, kind| set | kind.bit());
+    let fields = |wanted: fn(Field) -> bool| {
+        Field::all()
+            .filter(|field| fields::oxm::preferred(*field, 0).is_some() && wanted(*field))
+            .collect::<FieldSet>()
+    };
+    // Each version lists those that it has a number for.
+    let actions = u64::MAX;
     let settable = fields(Field::is_writable);
     let matchable = fields(|_| true);
     let maskable = fields(|field| field.info().maskable == fields::Maskable::Full);
@@ -77,8 +75,8 @@ pub(crate) fn table_features(bridge: &Bridge) -> Vec<TableFeatures> {
             for later in table + 1..TABLES {
                 next[usize::from(later / 64)] |= 1 << (later % 64);
             }
-            let instructions =
-                TableInstructionFeatures { next, instructions: 0x3f, write: list, apply: list };
+            let instructions = if next == [0; 4] { ALL_INSTRUCTIONS & !GOTO_TABLE } else { ALL_INSTRUCTIONS };
+            let instructions = TableInstructionFeatures { next, instructions, write: list, apply: list };
             TableFeatures {
                 command: 0,
                 table,
@@ -98,6 +96,17 @@ pub(crate) fn table_features(bridge: &Bridge) -> Vec<TableFeatures> {
             }
         })
         .collect()
+}
+
+/// What every table counted; before OpenFlow 1.3 also what it can do.
+pub(crate) fn table_stats(bridge: &Bridge, version: Version) -> Vec<ofp::TableStats> {
+    let mut all = bridge.table_stats();
+    if version < Version::Of13 {
+        for (stats, features) in all.iter_mut().zip(table_features(bridge)) {
+            stats.features = Some(Box::new(features));
+        }
+    }
+    all
 }
 
 fn miss_config(bridge: &Bridge, table: u8) -> TableMiss {

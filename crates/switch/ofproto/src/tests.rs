@@ -1,7 +1,7 @@
 //! Bridges as translation sees them: switching, VLANs, patch ports, and the
 //! property on which the flow cache rests.
 
-use base::{DpPort, MacAddr, OfPort, TableId, Timestamp};
+use base::{DpPort, MacAddr, TableId, Timestamp};
 use flow::{FlowKey, slot};
 use ofp::{FlowMod, FlowModCommand};
 use pipeline::{BridgeId, Network, Request, Start, Translation, VlanConfig, VlanMode, translate};

@@ -221,7 +221,7 @@ impl Context<'_> {
     fn push_stack(&mut self, source: Subfield) {
         source.add_to_mask(&mut self.mask);
         let value = source.read(&self.key);
-        let width = (usize::try_from(source.n_bits).unwrap_or(128)).div_ceil(8).clamp(1, 16);
+        let width = usize::from(source.n_bits).div_ceil(8).clamp(1, 16);
         self.stack.extend(&value.to_be_bytes()[16 - width..]);
         self.stack.push(width as u8);
     }

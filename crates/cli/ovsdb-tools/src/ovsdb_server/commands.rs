@@ -26,7 +26,10 @@ pub(crate) fn registry() -> Registry<Program> {
 fn add_database_commands(registry: &mut Registry<Program>) {
     registry.add("ovsdb-server/compact", "", 0, 1, |program, args| compact(program, args.first()));
     registry.add("ovsdb-server/add-db", "DB", 1, 1, |program, args| {
-        program.open_database(args.first().map_or("", String::as_str))?;
+        let path = args.first().cloned().unwrap_or_default();
+        program.open_database(&path)?;
+        program.options.databases.push(path);
+        program.save();
         Ok(String::new())
     });
     registry.add("ovsdb-server/remove-db", "DB", 1, 1, |program, args| {
@@ -34,9 +37,12 @@ fn add_database_commands(registry: &mut Registry<Program>) {
         if name.starts_with('_') && program.server.borrow().database(name).is_some() {
             return Err("Cannot remove reserved database.".to_owned());
         }
+        let path = program.server.borrow().database(name).and_then(|f| f.path().map(|p| p.to_owned()));
         if !program.server.borrow_mut().remove_database(name) {
             return Err("Failed to find the database.".to_owned());
         }
+        program.options.databases.retain(|kept| std::path::absolute(kept).ok() != path);
+        program.save();
         Ok(String::new())
     });
     registry.add("ovsdb-server/list-dbs", "", 0, 0, |program, _| {
@@ -96,6 +102,7 @@ fn add_remote_commands(registry: &mut Registry<Program>) {
         }
         if !program.options.remotes.contains(&remote) {
             program.options.remotes.push(remote);
+            program.save();
         }
         Ok(String::new())
     });
@@ -105,6 +112,7 @@ fn add_remote_commands(registry: &mut Registry<Program>) {
         if program.options.remotes.len() == before {
             return Err("no such remote".to_owned());
         }
+        program.save();
         Ok(String::new())
     });
     registry.add("ovsdb-server/list-remotes", "", 0, 0, |program, _| {
@@ -180,7 +188,7 @@ impl Program {
         let mut server = self.server.borrow_mut();
         let served = |name: &str| server.database(name).and_then(DatabaseFile::path) == Some(&absolute);
         if server.database_names().any(served) {
-            return Err(format!("{path}: already open"));
+            return Err(format!("ovsdb error: {path}: already open"));
         }
         let mut file = DatabaseFile::open(path, Mode::ReadWrite).map_err(|e| e.to_string())?;
         file.column_diff = self.options.column_diff;

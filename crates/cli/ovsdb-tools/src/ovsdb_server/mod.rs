@@ -10,6 +10,7 @@ use rpc::daemon::{self, Signals, Termination};
 use rpc::unixctl;
 use server::{Listeners, Remote, Server, SharedServer};
 use std::cell::RefCell;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -28,6 +29,44 @@ pub(crate) struct Program {
     server: SharedServer,
     clock: Clock,
     exiting: bool,
+    memory: Option<Memory>,
+}
+
+/// Remotes and databases in a nameless file, which outlives a crash of the daemon under `--monitor`.
+struct Memory(std::fs::File);
+
+impl Memory {
+    fn new(options: &Options) -> Option<Memory> {
+        if !options.daemon.monitor {
+            return None;
+        }
+        let path = std::env::temp_dir().join(format!("{PROGRAM}.{}", std::process::id()));
+        let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path).ok()?;
+        // Only the descriptor is needed; a name left behind harms nobody.
+        let _ = std::fs::remove_file(&path);
+        let memory = Memory(file);
+        memory.write(options);
+        Some(memory)
+    }
+
+    fn write(&self, options: &Options) {
+        let json = serde_json::json!([options.remotes, options.databases]).to_string();
+        let written = self.0.set_len(0).and_then(|()| self.0.write_all_at(json.as_bytes(), 0));
+        if let Err(e) = written {
+            log::warn!(target: "ovsdb_server", "failed to write temporary file ({})", rpc::error_text(&e));
+        }
+    }
+
+    fn read(&self) -> Option<(Vec<String>, Vec<String>)> {
+        let mut bytes = vec![0; usize::try_from(self.0.metadata().ok()?.len()).ok()?];
+        self.0.read_exact_at(&mut bytes, 0).ok()?;
+        let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        let list = |at: usize| {
+            let items = json.get(at)?.as_array()?;
+            Some(items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect())
+        };
+        Some((list(0)?, list(1)?))
+    }
 }
 
 /// How the program ended.
@@ -63,28 +102,31 @@ pub fn ovsdb_server(args: Vec<String>) -> ExitCode {
 }
 
 fn run(options: Options) -> Result<End, String> {
-    // Databases are named by the directory that the user stands in, which detaching leaves.
-    let mut options = options;
-    for path in &mut options.databases {
-        if let Ok(absolute) = std::path::absolute(&*path) {
-            *path = absolute.display().to_string();
-        }
-    }
+    // Made before any fork, so that a daemon that is started again finds what the one before it kept.
+    let memory = Memory::new(&options);
     let daemon = daemon::start(options.daemon.clone()).map_err(|e| e.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| format!("failed to start the runtime: {e}"))?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, serve(options, daemon))
+    local.block_on(&runtime, serve(options, daemon, memory))
 }
 
-async fn serve(options: Options, mut daemon: daemon::Daemon) -> Result<End, String> {
+async fn serve(
+    mut options: Options,
+    mut daemon: daemon::Daemon,
+    memory: Option<Memory>,
+) -> Result<End, String> {
+    if let Some((remotes, databases)) = memory.as_ref().and_then(Memory::read) {
+        options.remotes = remotes;
+        options.databases = databases;
+    }
     let clock = Clock::new();
     let mut signals = Signals::new().map_err(|e| rpc::error_text(&e))?;
     let server: SharedServer = Rc::new(RefCell::new(Server::new(clock.clone()).map_err(|e| e.to_string())?));
     let mut listeners = Listeners::new(server.clone(), clock.clone());
-    let mut program = Program { options, server, clock, exiting: false };
+    let mut program = Program { options, server, clock, exiting: false, memory };
     program.open_databases()?;
     program.configure(&mut listeners, true).await?;
     let unixctl_path = program.options.unixctl.clone();
@@ -97,21 +139,19 @@ async fn serve(options: Options, mut daemon: daemon::Daemon) -> Result<End, Stri
         log::info!(target: "ovsdb_server", "{}", rpc::version_text(PROGRAM));
     }
     let registry = commands::registry();
-    let mut status_due = Instant::now() + STATUS_INTERVAL;
+    let mut status_due = program.clock.now() + STATUS_INTERVAL;
     let mut compaction_due = Instant::now() + COMPACTION_INTERVAL;
     while !program.exiting {
         let generation = program.server.borrow().generation();
         let transactions = program.next_timeout();
+        let until_status = Instant::now() + status_due.since(program.clock.now());
         tokio::select! {
             request = unixctl.next() => registry.dispatch(&mut program, request),
             termination = signals.next() => return Ok(End::Signal(termination)),
             status = wait_for_child(&mut child) => return child_ended(&program, status),
             () = program.wait_for_commit(generation), if program.depends_on_rows() => {}
             () = tokio::time::sleep_until(transactions) => program.server.borrow_mut().run_timeouts(),
-            () = tokio::time::sleep_until(status_due), if program.depends_on_rows() => {
-                status_due = Instant::now() + STATUS_INTERVAL;
-                program.write_status(&listeners);
-            }
+            () = tokio::time::sleep_until(until_status), if program.depends_on_rows() => {}
             () = tokio::time::sleep_until(compaction_due) => {
                 compaction_due = Instant::now() + COMPACTION_INTERVAL;
                 program.compact_what_grew();
@@ -119,6 +159,11 @@ async fn serve(options: Options, mut daemon: daemon::Daemon) -> Result<End, Stri
         }
         if let Err(e) = program.configure(&mut listeners, false).await {
             log::warn!(target: "ovsdb_server", "{e}");
+        }
+        // By the program's own clock, which control commands may have moved.
+        if program.clock.now() >= status_due {
+            status_due = program.clock.now() + STATUS_INTERVAL;
+            program.write_status(&listeners);
         }
     }
     unixctl.flush().await;
@@ -167,6 +212,13 @@ fn child_ended(program: &Program, status: ChildStatus) -> Result<End, String> {
 }
 
 impl Program {
+    /// Remembers remotes and databases for a daemon that is started again.
+    fn save(&self) {
+        if let Some(memory) = &self.memory {
+            memory.write(&self.options);
+        }
+    }
+
     fn open_databases(&mut self) -> Result<(), String> {
         let mut failed = false;
         for path in self.options.databases.clone() {
@@ -257,6 +309,7 @@ impl Program {
             private_key: resolve(&tls.private_key),
             certificate: resolve(&tls.certificate),
             ca_cert: resolve(&tls.ca_cert),
+            peer_ca_cert: tls.peer_ca_cert.clone(),
             bootstrap_ca_cert: tls.bootstrap_ca_cert,
         }
     }

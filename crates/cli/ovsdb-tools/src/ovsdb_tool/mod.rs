@@ -1,161 +1,303 @@
-//! `ovsdb-tool`: database files without a server.
+//! `ovsdb-tool`: works on database files that no server has open.
 
-mod commands;
 mod show_log;
 
-use std::process::ExitCode;
-
+use crate::shared::{Result, Stop, parse_json, read_schema, report};
 use base::getopt::{Opt, Order, Parser, Takes};
+use model::schema::parse_version;
+use model::{Json, Schema};
 use rpc::dirs;
+use rpc::options::LogOption;
+use std::process::ExitCode;
+use store::log_file::{LogFile, Mode, read_schema as schema_of_log};
+use store::{DatabaseFile, Executed, Request};
 
 const PROGRAM: &str = "ovsdb-tool";
-
-/// What the options say.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Options {
-    /// How much `show-log` shows, 0 to 2.
-    pub verbosity: u32,
-}
-
-/// How a command ended that did not print what it was asked for.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// A sentence for stderr; exit status 1.
-    Fail(String),
-    /// "No", told by exit status 2 alone.
-    No,
-}
-
-impl From<model::Error> for Stop {
-    fn from(error: model::Error) -> Stop {
-        Stop::Fail(error.to_string())
-    }
-}
-
-/// What a command prints.
-pub(crate) type Outcome = Result<String, Stop>;
-
-/// A command: name, fewest and most arguments, what it does.
-struct Command {
-    name: &'static str,
-    usage: Option<&'static str>,
-    min: usize,
-    max: usize,
-    run: fn(&Options, &[String]) -> Outcome,
-}
-
-const COMMANDS: &[Command] = &[
-    Command { name: "create", usage: Some("[db [schema]]"), min: 0, max: 2, run: commands::create },
-    Command { name: "compact", usage: Some("[db [dst]]"), min: 0, max: 2, run: commands::compact },
-    Command { name: "convert", usage: Some("[db [schema [dst]]]"), min: 0, max: 3, run: commands::convert },
-    Command { name: "needs-conversion", usage: None, min: 0, max: 2, run: commands::needs_conversion },
-    Command { name: "db-name", usage: Some("[db]"), min: 0, max: 1, run: commands::db_name },
-    Command { name: "db-version", usage: Some("[db]"), min: 0, max: 1, run: commands::db_version },
-    Command { name: "db-cksum", usage: Some("[db]"), min: 0, max: 1, run: commands::db_cksum },
-    Command { name: "db-is-clustered", usage: Some("db"), min: 1, max: 1, run: commands::db_is_clustered },
-    Command { name: "db-is-standalone", usage: Some("db"), min: 1, max: 1, run: commands::db_is_standalone },
-    Command { name: "schema-name", usage: Some("[schema]"), min: 0, max: 1, run: commands::schema_name },
-    Command { name: "schema-version", usage: Some("[schema]"), min: 0, max: 1, run: commands::schema_version },
-    Command { name: "schema-cksum", usage: Some("[schema]"), min: 0, max: 1, run: commands::schema_cksum },
-    Command { name: "query", usage: Some("[db] trns"), min: 1, max: 2, run: commands::query },
-    Command { name: "transact", usage: Some("[db] trns"), min: 1, max: 2, run: commands::transact },
-    Command { name: "show-log", usage: Some("[db]"), min: 0, max: 1, run: show_log::show_log },
-    Command { name: "compare-versions", usage: Some("a op b"), min: 3, max: 3, run: commands::compare_versions },
-    Command { name: "list-commands", usage: None, min: 0, max: usize::MAX, run: |_, _| Ok(list_commands()) },
-    Command { name: "help", usage: None, min: 0, max: usize::MAX, run: |_, _| Ok(usage()) },
-];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Choice {
     More,
+    /// Accepted, for databases that have no use for it.
+    Other,
     Help,
-    Version,
     Options,
-    Verbose,
-    Ignored,
+    Version,
+    Log(LogOption),
 }
 
-const OPTIONS: &[Opt<Choice>] = &[
-    Opt::both('m', "more", Takes::Nothing, Choice::More),
-    Opt::long("rbac-role", Takes::Argument, Choice::Ignored),
-    Opt::both('v', "verbose", Takes::Perhaps, Choice::Verbose),
-    Opt::long("log-file", Takes::Perhaps, Choice::Ignored),
-    Opt::long("syslog-method", Takes::Argument, Choice::Ignored),
-    Opt::long("syslog-target", Takes::Argument, Choice::Ignored),
-    Opt::both('h', "help", Takes::Nothing, Choice::Help),
-    Opt::both('o', "option", Takes::Nothing, Choice::Options),
-    Opt::both('V', "version", Takes::Nothing, Choice::Version),
+struct Command {
+    name: &'static str,
+    arguments: &'static str,
+    min: usize,
+    max: usize,
+    run: fn(&Invocation) -> Result<()>,
+}
+
+/// The words after the command, and how much to tell.
+struct Invocation {
+    words: Vec<String>,
+    verbosity: usize,
+}
+
+const COMMANDS: &[Command] = &[
+    Command { name: "create", arguments: "[db [schema]]", min: 0, max: 2, run: create },
+    Command { name: "compact", arguments: "[db [dst]]", min: 0, max: 2, run: compact },
+    Command { name: "convert", arguments: "[db [schema [dst]]]", min: 0, max: 3, run: convert },
+    Command { name: "needs-conversion", arguments: "", min: 0, max: 2, run: needs_conversion },
+    Command { name: "db-name", arguments: "[db]", min: 0, max: 1, run: |i| print(&i.db_schema()?.name) },
+    Command {
+        name: "db-version",
+        arguments: "[db]",
+        min: 0,
+        max: 1,
+        run: |i| print(&i.db_schema()?.version),
+    },
+    Command { name: "db-cksum", arguments: "[db]", min: 0, max: 1, run: |i| print(&i.db_schema()?.cksum) },
+    Command { name: "db-cid", arguments: "db", min: 1, max: 1, run: not_clustered },
+    Command { name: "db-sid", arguments: "db", min: 1, max: 1, run: not_clustered },
+    Command { name: "db-local-address", arguments: "db", min: 1, max: 1, run: not_clustered },
+    Command { name: "db-is-clustered", arguments: "db", min: 1, max: 1, run: is_clustered },
+    Command { name: "db-is-standalone", arguments: "db", min: 1, max: 1, run: is_standalone },
+    Command {
+        name: "schema-name",
+        arguments: "[schema]",
+        min: 0,
+        max: 1,
+        run: |i| print(&i.schema(0)?.name),
+    },
+    Command {
+        name: "schema-version",
+        arguments: "[schema]",
+        min: 0,
+        max: 1,
+        run: |i| print(&i.schema(0)?.version),
+    },
+    Command {
+        name: "schema-cksum",
+        arguments: "[schema]",
+        min: 0,
+        max: 1,
+        run: |i| print(&i.schema(0)?.cksum),
+    },
+    Command { name: "query", arguments: "[db] trns", min: 1, max: 2, run: |i| transact(i, Mode::ReadOnly) },
+    Command {
+        name: "transact",
+        arguments: "[db] trns",
+        min: 1,
+        max: 2,
+        run: |i| transact(i, Mode::ReadWrite),
+    },
+    Command {
+        name: "show-log",
+        arguments: "[db]",
+        min: 0,
+        max: 1,
+        run: |i| show_log::run(&i.db(), i.verbosity),
+    },
+    Command { name: "compare-versions", arguments: "a op b", min: 3, max: 3, run: compare_versions },
+    Command { name: "help", arguments: "", min: 0, max: usize::MAX, run: |_| Err(Stop::Print(usage())) },
+    Command { name: "list-commands", arguments: "", min: 0, max: usize::MAX, run: list_commands },
 ];
 
 /// The program. `args` are the words after its name.
 pub fn ovsdb_tool(args: Vec<String>) -> ExitCode {
     base::vlog::init(PROGRAM);
-    base::vlog::set_all_levels(None, base::vlog::Level::Warning);
-    match run(args) {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(Stop::No) => ExitCode::from(2),
-        Err(Stop::Fail(text)) => {
-            eprintln!("{text}");
-            ExitCode::FAILURE
-        }
-    }
+    base::vlog::set_all_levels(Some(base::vlog::Destination::Console), base::vlog::Level::Warning);
+    report(PROGRAM, run(args))
 }
 
-fn run(args: Vec<String>) -> Outcome {
-    let fail = |text: String| Stop::Fail(format!("{PROGRAM}: {text}"));
-    let mut parser = Parser::new(PROGRAM, OPTIONS, Order::StopAtWord, args);
-    let mut options = Options::default();
+fn run(args: Vec<String>) -> Result<()> {
+    let mut table = vec![
+        Opt::both('m', "more", Takes::Nothing, Choice::More),
+        Opt::long("rbac-role", Takes::Argument, Choice::Other),
+        Opt::long("cid", Takes::Argument, Choice::Other),
+        Opt::long("election-timer", Takes::Argument, Choice::Other),
+        Opt::both('h', "help", Takes::Nothing, Choice::Help),
+        Opt::both('o', "option", Takes::Nothing, Choice::Options),
+        Opt::both('V', "version", Takes::Nothing, Choice::Version),
+    ];
+    table.extend(LogOption::table(Choice::Log));
+    let mut verbosity = 0;
+    let mut parser = Parser::new(PROGRAM, &table, Order::Permute, args);
     while let Some(item) = parser.next() {
-        let item = item.map_err(|e| Stop::Fail(e.to_string()))?;
+        let item = item.map_err(|e| Stop::Plain(e.to_string()))?;
         match item.id {
-            Choice::More => options.verbosity += 1,
-            Choice::Help => return Ok(usage()),
-            Choice::Version => return Ok(format!("{}\n", rpc::version_text(PROGRAM))),
-            Choice::Options => return Ok(option_list()),
-            Choice::Verbose => base::vlog::set_levels(item.argument.as_deref().unwrap_or("")).map_err(fail)?,
-            Choice::Ignored => {}
+            Choice::More => verbosity += 1,
+            Choice::Other => {}
+            Choice::Help => return Err(Stop::Print(usage())),
+            Choice::Options => {
+                let long = table.iter().filter_map(|option| option.long);
+                return Err(Stop::Print(long.map(|name| format!("--{name}\n")).collect()));
+            }
+            Choice::Version => return Err(Stop::Print(format!("{}\n", rpc::version_text(PROGRAM)))),
+            Choice::Log(option) => option.apply(item.argument.as_deref(), PROGRAM)?,
         }
     }
-    let words = parser.rest();
-    let Some((name, args)) = words.split_first() else {
-        return Err(fail("missing command name; use --help for help".to_owned()));
+    let mut words = parser.rest().into_iter();
+    let Some(name) = words.next() else {
+        return Err("missing command name; use --help for help".to_owned().into());
     };
+    let words: Vec<String> = words.collect();
+    if matches!(name.as_str(), "create-cluster" | "join-cluster" | "check-cluster" | "cluster-to-standalone")
+    {
+        return Err(format!("'{name}': clustered databases are not supported yet").into());
+    }
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        return Err(fail(format!("unknown command '{name}'; use --help for help")));
+        return Err(format!("unknown command '{name}'; use --help for help").into());
     };
-    if args.len() < command.min {
-        return Err(fail(format!("'{name}' command requires at least {} arguments", command.min)));
+    if words.len() < command.min {
+        return Err(format!("'{name}' command requires at least {} arguments", command.min).into());
     }
-    if args.len() > command.max {
-        return Err(fail(format!("'{name}' command takes at most {} arguments", command.max)));
+    if words.len() > command.max {
+        return Err(format!("'{name}' command takes at most {} arguments", command.max).into());
     }
-    (command.run)(&options, args).map_err(|stop| match stop {
-        Stop::Fail(text) => fail(text),
-        Stop::No => Stop::No,
-    })
+    (command.run)(&Invocation { words, verbosity })
 }
 
-fn list_commands() -> String {
-    let mut names: Vec<String> = COMMANDS
-        .iter()
-        .filter_map(|command| Some(format!("  {:<23} {}\n", command.name, command.usage?)))
-        .collect();
-    names.sort();
-    format!("The available commands are:\n{}", names.concat())
+fn print(text: &str) -> Result<()> {
+    println!("{text}");
+    Ok(())
 }
 
-fn option_list() -> String {
-    let shown = OPTIONS.iter().filter_map(|option| option.long);
-    shown.map(|name| format!("--{name}\n")).collect()
+impl Invocation {
+    fn word(&self, at: usize) -> Option<&str> {
+        self.words.get(at).map(String::as_str)
+    }
+
+    /// The database's path, which comes first.
+    fn db(&self) -> String {
+        self.word(0).map_or_else(|| dirs::dbdir().join("conf.db").display().to_string(), str::to_owned)
+    }
+
+    fn db_schema(&self) -> Result<Schema> {
+        Ok(schema_of_log(&mut LogFile::open(&self.db(), Mode::ReadOnly)?)?)
+    }
+
+    /// A schema by path; without one that of the switch, which is built in.
+    fn schema(&self, at: usize) -> Result<Schema> {
+        match self.word(at) {
+            Some(path) => read_schema(path),
+            None => Ok(Schema::from_json(&schema::OPEN_VSWITCH.to_json())?),
+        }
+    }
+}
+
+fn create(invocation: &Invocation) -> Result<()> {
+    let schema = invocation.schema(1)?;
+    Ok(DatabaseFile::create(&invocation.db(), &schema)?)
+}
+
+/// Writes the database, compacted, over itself or to another file.
+fn rewrite(source: &str, target: Option<&str>, schema: Option<Schema>, comment: &str) -> Result<()> {
+    let mode = if target.is_none() { Mode::ReadWrite } else { Mode::ReadOnly };
+    let mut file = DatabaseFile::read_strictly(source, mode, schema)?;
+    file.column_diff = false;
+    match target {
+        None => Ok(file.compact(comment)?),
+        Some(target) => Ok(file.write_copy(target, comment)?),
+    }
+}
+
+fn compact(invocation: &Invocation) -> Result<()> {
+    let comment = format!("compacted by ovsdb-tool {}", rpc::REFERENCE_VERSION);
+    rewrite(&invocation.db(), invocation.word(1), None, &comment)
+}
+
+fn convert(invocation: &Invocation) -> Result<()> {
+    let comment = format!("converted by ovsdb-tool {}", rpc::REFERENCE_VERSION);
+    rewrite(&invocation.db(), invocation.word(2), Some(invocation.schema(1)?), &comment)
+}
+
+fn needs_conversion(invocation: &Invocation) -> Result<()> {
+    let (old, new) = (invocation.db_schema()?, invocation.schema(1)?);
+    print(if same(&old, &new) { "no" } else { "yes" })
+}
+
+/// Whether two schemas say the same, in whatever order.
+pub(crate) fn same(a: &Schema, b: &Schema) -> bool {
+    model::json::sorted(&a.to_json()) == model::json::sorted(&b.to_json())
+}
+
+fn not_clustered(invocation: &Invocation) -> Result<()> {
+    let path = invocation.db();
+    LogFile::open(&path, Mode::ReadOnly)?;
+    Err(format!("{path}: not a clustered database").into())
+}
+
+fn is_clustered(invocation: &Invocation) -> Result<()> {
+    LogFile::open(&invocation.db(), Mode::ReadOnly)?;
+    Err(Stop::Exit(2))
+}
+
+fn is_standalone(invocation: &Invocation) -> Result<()> {
+    LogFile::open(&invocation.db(), Mode::ReadOnly)?;
+    Ok(())
+}
+
+fn transact(invocation: &Invocation, mode: Mode) -> Result<()> {
+    let (path, text) = match invocation.words.as_slice() {
+        [path, text] => (path.clone(), text),
+        [text] => (Invocation { words: Vec::new(), verbosity: 0 }.db(), text),
+        _ => return Ok(()),
+    };
+    let mut file = DatabaseFile::read_strictly(&path, mode, None)?;
+    let json = parse_json(text)?;
+    let Some(params) = json.as_array() else {
+        return print(&model::json::sorted(&model::Error::syntax(&json, "array expected").to_json()));
+    };
+    let request =
+        Request { params, read_only: false, privileged: false, elapsed_ms: 0, holds_lock: &|_| false };
+    let results = match store::execute(&file.database, &request) {
+        Executed::Blocked { .. } => {
+            // Nobody else can make it true.
+            let error = model::Error::new("not supported", "triggers not supported");
+            vec![error.to_json()]
+        }
+        Executed::Failed(results) if params.first().and_then(Json::as_str) != Some(file.database.name()) => {
+            return print(&results.first().map(model::json::sorted).unwrap_or_default());
+        }
+        Executed::Failed(results) => results,
+        Executed::Ready { transaction, mut results, durable } => {
+            let committed = match mode {
+                Mode::ReadOnly => file.database.prepare(transaction).map(drop),
+                _ => file.commit(transaction, durable).map(drop),
+            };
+            if let Err(e) = committed {
+                results.push(e.to_json());
+            }
+            results
+        }
+    };
+    print(&model::json::sorted(&Json::Array(results)))
+}
+
+fn compare_versions(invocation: &Invocation) -> Result<()> {
+    let version = |text: &str| {
+        parse_version(text)
+            .ok_or_else(|| Stop::Fail(format!("{text}: not an OVSDB version number in format x.y.z")))
+    };
+    let [a, operator, b] = invocation.words.as_slice() else { return Ok(()) };
+    let order = version(a)?.cmp(&version(b)?);
+    let holds = match operator.as_str() {
+        "<" => order.is_lt(),
+        "<=" => order.is_le(),
+        "==" => order.is_eq(),
+        ">=" => order.is_ge(),
+        ">" => order.is_gt(),
+        "!=" => order.is_ne(),
+        _ => return Err(format!("{operator}: not a relational operator").into()),
+    };
+    if holds { Ok(()) } else { Err(Stop::Exit(2)) }
+}
+
+fn list_commands(_: &Invocation) -> Result<()> {
+    let lines = COMMANDS.iter().map(|c| format!("  {:<23} {}\n", c.name, c.arguments));
+    Err(Stop::Print(format!("The available commands are:\n{}", lines.collect::<String>())))
 }
 
 fn usage() -> String {
     format!(
-        "\
-{PROGRAM}: Open vSwitch database management utility
+        "{PROGRAM}: Open vSwitch database management utility
 usage: {PROGRAM} [OPTIONS] COMMAND [ARG...]
   create [DB [SCHEMA]]    create DB with the given SCHEMA
   compact [DB [DST]]      compact DB in-place (or to DST)
@@ -172,18 +314,15 @@ usage: {PROGRAM} [OPTIONS] COMMAND [ARG...]
   query [DB] TRNS         execute read-only transaction on DB
   transact [DB] TRNS      execute read/write transaction on DB
   [-m]... show-log [DB]   print DB's log entries
-The default DB is {}.
-The default SCHEMA is built in.
+The default DB is {}/conf.db.
+The default SCHEMA is {}/vswitch.ovsschema, or the built-in one.
 
 Other options:
   -m, --more                  increase show-log verbosity
   -h, --help                  display this help message
   -V, --version               display version information
 ",
-        default_database()
+        dirs::dbdir().display(),
+        dirs::pkgdatadir().display()
     )
-}
-
-pub(crate) fn default_database() -> String {
-    dirs::dbdir().join("conf.db").display().to_string()
 }

@@ -20,7 +20,7 @@ pub(crate) fn registry() -> Registry<State> {
             .add(command.name, command.usage, command.min_args, command.max_args, move |_, args| run(args));
     }
     registry.add("coverage/show", "", 0, 0, |state: &mut State, _| Ok(state.coverage.show()));
-    registry.add("coverage/read-counter", "counter", 1, 1, |_, args| base::coverage::read(&args[0]));
+    registry.add("coverage/read-counter", "counter", 1, 1, |_, args| read_counter(&args[0]));
     registry.add("exit", "[--cleanup]", 0, 1, |state, args| exit(state, args));
     registry.add("ofproto/list", "", 0, 0, |state, _| {
         let switch = state.switch.read();
@@ -34,6 +34,15 @@ pub(crate) fn registry() -> Registry<State> {
     time::register(&mut registry);
     dummy::register(&mut registry);
     registry
+}
+
+/// Counters that the reference has and that nothing here makes count.
+const NEVER_COUNT: [&str; 4] =
+    ["dp_packet_batch_grow", "dpif_flow_put_error", "handler_duplicate_upcall", "revalidate_missed_dp_flow"];
+
+fn read_counter(name: &str) -> Result<String, String> {
+    base::coverage::read(name)
+        .or_else(|error| if NEVER_COUNT.contains(&name) { Ok("0\n".to_owned()) } else { Err(error) })
 }
 
 fn exit(state: &mut State, args: &[String]) -> Result<String, String> {

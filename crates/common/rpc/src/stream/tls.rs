@@ -24,6 +24,8 @@ pub struct Tls {
     pub certificate: Option<PathBuf>,
     /// "none" switches the check of the peer off.
     pub ca_cert: Option<PathBuf>,
+    /// Sent after our own certificate, for peers that have to learn the authority.
+    pub peer_ca_cert: Option<PathBuf>,
     /// When the CA's file does not exist: believe the first peer, and write its authority there.
     pub bootstrap_ca_cert: bool,
 }
@@ -67,10 +69,7 @@ impl Tls {
             Some(path) if self.bootstrap_ca_cert && !path.exists() => Some(path.clone()),
             _ => None,
         };
-        let chain_verifier = match (&bootstrap, self.roots()) {
-            (Some(_), _) => None,
-            (None, roots) => roots?,
-        };
+        let chain_verifier = if bootstrap.is_some() { None } else { self.roots()? };
         let chain_verifier = match chain_verifier {
             Some(roots) => Some(WebPkiServerVerifier::builder(roots).build().map_err(io::Error::other)?),
             None => None,
@@ -85,7 +84,20 @@ impl Tls {
     }
 
     pub(super) fn server_config(&self) -> io::Result<Arc<ServerConfig>> {
-        let (chain, key) = self.identity()?;
+        let (mut chain, key) = self.identity()?;
+        // A client that still has to learn the authority takes it from the end of the chain.
+        if let Some(path) = self.ca_cert.as_ref().filter(|path| *path != Path::new("none")) {
+            let issuer =
+                chain.last().and_then(names).map(|(issuer, subject)| (issuer.to_vec(), issuer == subject));
+            let is_issuer = |ca: &CertificateDer<'_>| match (&issuer, names(ca)) {
+                (Some((issuer, false)), Some((_, subject))) => issuer == subject,
+                _ => false,
+            };
+            chain.extend(certificates(path)?.into_iter().filter(is_issuer));
+        }
+        if let Some(path) = &self.peer_ca_cert {
+            chain.extend(certificates(path)?);
+        }
         let builder = match self.roots()? {
             Some(roots) => {
                 let verifier = WebPkiClientVerifier::builder(roots).build().map_err(io::Error::other)?;
@@ -150,14 +162,14 @@ struct IssuedByAuthority {
 }
 
 impl IssuedByAuthority {
-    fn write_authority(&self, path: &Path, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+    fn write_authority(&self, path: &Path, root: &CertificateDer<'_>) -> Result<(), rustls::Error> {
         let fail = |what: String| {
             log::error!(target: "stream_ssl", "could not bootstrap CA cert: {what}");
             rustls::Error::General(what)
         };
-        let Some(root) = chain.last() else {
-            return Err(fail("only one certificate was received".to_owned()));
-        };
+        if names(root).is_none_or(|(issuer, subject)| issuer != subject) {
+            return Err(fail("obtained certificate is not self-signed".to_owned()));
+        }
         std::fs::write(path, pem(root))
             .map_err(|e| fail(format!("creating {} failed: {}", path.display(), crate::error_text(&e))))?;
         log::info!(target: "stream_ssl", "successfully bootstrapped CA cert to {}", path.display());
@@ -176,7 +188,7 @@ impl ServerCertVerifier for IssuedByAuthority {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         if let Some(path) = &self.bootstrap {
-            self.write_authority(path, intermediates)?;
+            self.write_authority(path, intermediates.last().unwrap_or(end_entity))?;
         }
         let Some(verifier) = &self.chain_verifier else {
             return Ok(ServerCertVerified::assertion());
@@ -212,6 +224,35 @@ impl ServerCertVerifier for IssuedByAuthority {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The first element of DER: its contents, its whole, and what follows.
+fn der_element(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (length, header) = match *bytes.get(1)? {
+        short @ 0..0x80 => (usize::from(short), 2),
+        long => {
+            let n = usize::from(long & 0x7f);
+            let digits = bytes.get(2..2 + n).filter(|_| n <= 4)?;
+            (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), 2 + n)
+        }
+    };
+    let whole = bytes.get(..header + length)?;
+    Some((whole.get(header..)?, whole, bytes.get(header + length..)?))
+}
+
+/// The issuer and the subject of a certificate (RFC 5280 §4.1), as DER.
+fn names<'c>(certificate: &'c CertificateDer<'_>) -> Option<(&'c [u8], &'c [u8])> {
+    let (certificate, ..) = der_element(certificate)?;
+    let (mut rest, ..) = der_element(certificate)?;
+    if rest.first() == Some(&0xa0) {
+        rest = der_element(rest)?.2;
+    }
+    let after_serial = der_element(rest)?.2;
+    let after_algorithm = der_element(after_serial)?.2;
+    let (_, issuer, rest) = der_element(after_algorithm)?;
+    let after_validity = der_element(rest)?.2;
+    let (_, subject, _) = der_element(after_validity)?;
+    Some((issuer, subject))
 }
 
 /// The PEM text of a certificate (RFC 7468).

@@ -60,8 +60,13 @@ pub struct Responder {
 
 impl Responder {
     /// Answers with text: what the command prints, or why it failed.
+    ///
+    /// Text ends with a newline, which older clients do not add themselves.
     pub fn reply(mut self, result: Result<String, String>) {
-        self.answer(result.map(Value::from));
+        let whole_line = |text: String| {
+            if text.is_empty() || text.ends_with('\n') { text } else { text + "\n" }
+        };
+        self.answer(result.map(whole_line).map(Value::from).map_err(whole_line));
     }
 
     /// Answers a peer that asked for JSON.

@@ -50,17 +50,17 @@ async fn ask(path: &str, command: &str, arguments: &[&str]) -> Result<Value, Val
 #[test]
 fn commands_run_or_say_why_not() {
     run(async |path| {
-        assert_eq!(ask(path, "count", &["2"]).await, Ok(json!("2")));
-        assert_eq!(ask(path, "count", &[]).await, Ok(json!("3")));
-        assert_eq!(ask(path, "count", &["x"]).await, Err(json!("bad step")));
+        assert_eq!(ask(path, "count", &["2"]).await, Ok(json!("2\n")));
+        assert_eq!(ask(path, "count", &[]).await, Ok(json!("3\n")));
+        assert_eq!(ask(path, "count", &["x"]).await, Err(json!("bad step\n")));
         assert_eq!(
             ask(path, "count", &["1", "2"]).await,
-            Err(json!("\"count\" command takes at most 1 arguments"))
+            Err(json!("\"count\" command takes at most 1 arguments\n"))
         );
         let unknown =
-            "\"foo\" is not a valid command (use \"list-commands\" to see a list of valid commands)";
+            "\"foo\" is not a valid command (use \"list-commands\" to see a list of valid commands)\n";
         assert_eq!(ask(path, "foo", &[]).await, Err(json!(unknown)));
-        assert_eq!(ask(path, "version", &[]).await, Ok(json!("x (Open vSwitch) 1")));
+        assert_eq!(ask(path, "version", &[]).await, Ok(json!("x (Open vSwitch) 1\n")));
         let list = "The available commands are:\n  count                   [STEP]\n  list-commands           \n  \
                     set-options             [--format text|json]\n  version                 \n  wait                    \n";
         assert_eq!(ask(path, "list-commands", &[]).await, Ok(json!(list)));
@@ -83,6 +83,6 @@ fn an_answer_may_come_later_and_in_json() {
             ask(path, "count", &[]).await.unwrap();
         };
         let (answer, ()) = tokio::join!(wait, release);
-        assert_eq!(answer.unwrap(), Ok(json!({"reply": "at last", "reply-format": "plain"})));
+        assert_eq!(answer.unwrap(), Ok(json!({"reply": "at last\n", "reply-format": "plain"})));
     });
 }

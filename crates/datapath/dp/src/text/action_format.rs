@@ -34,6 +34,7 @@ fn list(out: &mut String, actions: &[Action], ports: Option<&PortNames>) {
     }
 }
 
+// house: long because it is the one list of actions, an arm each.
 fn action(out: &mut String, action: &Action, ports: Option<&PortNames>) {
     let _ = match action {
         Action::Output(port) => {

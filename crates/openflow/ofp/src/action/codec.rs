@@ -141,7 +141,7 @@ fn pull_checked(
     instructions: bool,
     depth: usize,
 ) -> Result<Vec<Action>, OfError> {
-    if len % 8 != 0 {
+    if !len.is_multiple_of(8) {
         log::warn!(target: "ofp_actions", "OpenFlow message actions length {len} is not a multiple of 8");
         return Err(OfError::OfpbrcBadLen);
     }
@@ -191,7 +191,7 @@ pub(crate) fn pull_instructions(
     if version == Version::Of10 {
         return pull_checked(r, len, version, Outer::None, true, 0);
     }
-    if len % 8 != 0 {
+    if !len.is_multiple_of(8) {
         log::warn!(target: "ofp_actions", "OpenFlow message instructions length {len} is not a multiple of 8");
         return Err(OfError::OfpbicBadLen);
     }

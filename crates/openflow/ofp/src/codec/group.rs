@@ -11,6 +11,8 @@ use crate::wire::{Put, Reader};
 use crate::*;
 
 const NTR_VENDOR: u32 = 0x154d;
+/// Older senders use this one.
+const NTR_COMPAT_VENDOR: u32 = 0x1540;
 const NTR_SELECTION_METHOD: u32 = 1;
 const WEIGHT: u16 = 0;
 const WATCH_PORT: u16 = 1;
@@ -152,7 +154,7 @@ fn decode_properties(r: &mut Reader<'_>, kind: u8, command: GroupCommand) -> Res
     while !r.is_empty() {
         let p = Property::pull(r)?;
         match p.experimenter {
-            Some((NTR_VENDOR, NTR_SELECTION_METHOD)) => decode_selection(&p, kind, command, &mut out)?,
+            Some((NTR_VENDOR | NTR_COMPAT_VENDOR, NTR_SELECTION_METHOD)) => decode_selection(&p, kind, command, &mut out)?,
             _ => return Err(p.unknown("group", false)),
         }
     }

@@ -13,6 +13,7 @@ mod port;
 pub(crate) mod raw;
 mod switch;
 mod table;
+mod table_features;
 
 use fields::Protocols;
 
@@ -206,6 +207,8 @@ fn decode_stats(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context) ->
             max_bands: r.u8()?,
             max_color: r.u8()?,
         }),
+        Ofpst13TableFeaturesRequest => Message::TableFeaturesRequest(table_features::decode(r, version, cx.loose)?),
+        Ofpst13TableFeaturesReply => Message::TableFeaturesReply(table_features::decode(r, version, true)?),
         Ofpst14TableDescRequest => Message::TableDescRequest,
         Ofpst14TableDescReply => Message::TableDescReply(table::decode_descs(r)?),
         Ofpst14FlowMonitorRequest | Onfst13FlowMonitorRequest | NxstFlowMonitorRequest => {
@@ -431,7 +434,8 @@ impl Message {
                 out.put_u8(f.max_color);
                 out.put_u16(0);
             }),
-            Message::TableFeaturesRequest(_) => empty(Raw::Ofpst13TableFeaturesRequest, e, out),
+            Message::TableFeaturesRequest(all) => table_features::encode(Raw::Ofpst13TableFeaturesRequest, all, e, out),
+            Message::TableFeaturesReply(all) => table_features::encode(Raw::Ofpst13TableFeaturesReply, all, e, out),
             Message::TableDescRequest => empty(Raw::Ofpst14TableDescRequest, e, out),
             Message::TableDescReply(descs) => table::encode_descs(descs, e, out),
             Message::FlowMonitorRequest(requests) => monitor::encode_requests(requests, e, out),

@@ -133,7 +133,7 @@ fn decode_in2(r: &mut Reader<'_>, version: Version, p: &mut PacketIn) -> Result<
 }
 
 /// Nested data follows four bytes of padding.
-fn nested<'a>(data: &'a [u8]) -> Result<&'a [u8], OfError> {
+fn nested(data: &[u8]) -> Result<&[u8], OfError> {
     data.get(4..).ok_or(OfError::OfpbpcBadLen)
 }
 

@@ -189,7 +189,7 @@ messages! {
     Ofpst13MeterFeaturesRequest Ofpst 4 6 11 0 0;
     Ofpst13MeterFeaturesReply Ofpst 4 6 11 16 0;
     Ofpst13TableFeaturesRequest Ofpst 4 6 12 0 8;
-    Ofpst13TableFeaturesReply Ofpst 4 6 12 64 8;
+    Ofpst13TableFeaturesReply Ofpst 4 6 12 0 8;
     Ofpst14TableDescRequest Ofpst 5 6 14 0 0;
     Ofpst14TableDescReply Ofpst 5 6 14 8 8;
     Ofpst10PortDescRequest Ofpst 1 5 13 0 0;

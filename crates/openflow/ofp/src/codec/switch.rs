@@ -119,7 +119,7 @@ pub(super) fn decode_hello(r: &mut Reader<'_>, version: u8) -> u32 {
 pub(super) fn encode_hello(versions: u32, e: &Encoder, out: &mut Vec<u8>) {
     let greatest = 31 - (versions | 2).leading_zeros();
     let start = raw::start(out, Raw::OfptHello, greatest as u8, e.xid);
-    let implied = (1u32 << (greatest + 1)).wrapping_sub(1) & !1;
+    let implied = u32::MAX >> (31 - greatest) & !1;
     if versions != implied || greatest >= 4 {
         out.put_u16(1);
         out.put_u16(8);
@@ -191,10 +191,7 @@ pub(super) fn decode_role(raw: Raw, r: &mut Reader<'_>) -> Result<Role, OfError>
     };
     r.skip(4)?;
     let generation_id = r.u64()?;
-    let has_id = match role {
-        ControllerRole::NoChange | ControllerRole::Equal => false,
-        _ => true,
-    };
+    let has_id = !matches!(role, ControllerRole::NoChange | ControllerRole::Equal);
     Ok(Role { role, generation_id: has_id.then_some(generation_id) })
 }
 

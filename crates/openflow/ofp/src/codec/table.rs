@@ -1,6 +1,6 @@
 //! Tables' counters, and sets of actions by number.
 
-use super::Encoder;
+use super::{Encoder, table_features};
 use super::raw::{Multipart, Raw};
 use crate::wire::{Put, Reader};
 use crate::*;
@@ -44,33 +44,12 @@ pub(super) fn decode_stats(raw: Raw, r: &mut Reader<'_>) -> Result<Vec<TableStat
     let mut all = Vec::new();
     while !r.is_empty() {
         let mut s = TableStats { table: r.u8()?, active_count: 0, lookup_count: 0, matched_count: 0, features: None };
-        let mut max_entries = 0;
-        let mut name = String::new();
-        match raw {
-            Raw::Ofpst13TableReply => r.skip(3)?,
-            Raw::Ofpst10TableReply => {
-                r.skip(3)?;
-                name = r.text(32)?;
-                r.skip(4)?;
-                max_entries = r.u32()?;
-            }
-            Raw::Ofpst11TableReply => {
-                r.skip(7)?;
-                name = r.text(32)?;
-                r.skip(24)?;
-                max_entries = r.u32()?;
-            }
-            _ => {
-                r.skip(7)?;
-                name = r.text(32)?;
-                r.skip(64)?;
-                max_entries = r.u32()?;
-            }
+        if raw == Raw::Ofpst13TableReply {
+            r.skip(3)?;
+        } else {
+            s.features = Some(Box::new(table_features::decode_described(raw, r, s.table)?));
         }
         (s.active_count, s.lookup_count, s.matched_count) = (r.u32()?, r.u64()?, r.u64()?);
-        if raw != Raw::Ofpst13TableReply {
-            s.features = Some(Box::new(TableFeatures { name, max_entries, ..TableFeatures::unknown(s.table) }));
-        }
         all.push(s);
     }
     Ok(all)
@@ -89,28 +68,10 @@ pub(super) fn encode_stats(tables: &[TableStats], e: &Encoder, out: &mut Vec<u8>
         let f = s.features.as_deref().unwrap_or(&none);
         parts.entry(|out| {
             out.put_u8(s.table);
-            match raw {
-                Raw::Ofpst13TableReply => out.put_zeros(3),
-                Raw::Ofpst10TableReply => {
-                    out.put_zeros(3);
-                    out.put_text(&f.name, 32);
-                    out.put_u32((1 << 22) - 1);
-                    out.put_u32(f.max_entries);
-                }
-                Raw::Ofpst11TableReply => {
-                    out.put_zeros(7);
-                    out.put_text(&f.name, 32);
-                    out.put_u32(0x3ff);
-                    out.put_u32(0x3ff);
-                    out.put_zeros(16);
-                    out.put_u32(f.max_entries);
-                }
-                _ => {
-                    out.put_zeros(7);
-                    out.put_text(&f.name, 32);
-                    out.put_zeros(64);
-                    out.put_u32(f.max_entries);
-                }
+            if raw == Raw::Ofpst13TableReply {
+                out.put_zeros(3);
+            } else {
+                table_features::put_described(f, raw, out);
             }
             out.put_u32(s.active_count);
             out.put_u64(s.lookup_count);
@@ -154,7 +115,7 @@ fn decode_vacancy(data: &[u8]) -> Result<Vacancy, OfError> {
     Ok(vacancy)
 }
 
-fn decode_miss(config: u32, version: Version) -> Result<TableMiss, OfError> {
+pub(super) fn decode_miss(config: u32, version: Version) -> Result<TableMiss, OfError> {
     if version >= Version::Of13 {
         return Ok(TableMiss::Default);
     }
@@ -166,17 +127,20 @@ fn decode_miss(config: u32, version: Version) -> Result<TableMiss, OfError> {
     }
 }
 
+/// The number of OpenFlow 1.1 and 1.2.
+pub(super) fn miss_number(miss: TableMiss) -> u32 {
+    match miss {
+        TableMiss::Default | TableMiss::Controller => 0,
+        TableMiss::Continue => 1,
+        TableMiss::Drop => 2,
+    }
+}
+
 pub(super) fn put_mod(m: &TableMod, e: &Encoder, out: &mut Vec<u8>) {
     out.put_u8(m.table);
     out.put_zeros(3);
     if e.version < Version::Of14 {
-        let config = match m.miss {
-            _ if e.version >= Version::Of13 => 0,
-            TableMiss::Default | TableMiss::Controller => 0,
-            TableMiss::Continue => 1,
-            TableMiss::Drop => 2,
-        };
-        return out.put_u32(config);
+        return out.put_u32(if e.version >= Version::Of13 { 0 } else { miss_number(m.miss) });
     }
     put_settings(m.eviction, m.eviction_flags, m.vacancy_events, &m.vacancy, out);
 }

@@ -18,6 +18,7 @@ use crate::*;
 pub use flow::{put_flow_flags, put_flow_stats};
 pub use group::{put_group_properties, put_meter_id};
 pub use packet::packet_to_text;
+pub use table::table_features_to_text;
 pub use switch::{put_port_config, put_port_desc, put_port_state, put_port_stats};
 
 /// What all the writers need.
@@ -166,7 +167,7 @@ pub(crate) fn bit_name(names: &'static [&'static str]) -> impl Fn(u32) -> Option
 pub(crate) fn put_duration(out: &mut String, sec: u32, nsec: u32) {
     let _ = write!(out, "{sec}");
     if nsec > 0 {
-        if nsec % 1_000_000 == 0 {
+        if nsec.is_multiple_of(1_000_000) {
             let _ = write!(out, ".{:03}", nsec / 1_000_000);
         } else {
             let _ = write!(out, ".{nsec:09}");

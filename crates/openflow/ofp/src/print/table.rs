@@ -7,6 +7,63 @@ use super::{Printer, bit_name, put_bits};
 use crate::text::Hex;
 use crate::*;
 
+/// Whether `b` is `a` but for a number at the end that is one more.
+fn are_sequential(a: &str, b: &str) -> bool {
+    let common = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
+    let number = |s: &str| s.get(common..).filter(|s| s.len() < 10).and_then(|s| s.parse::<u32>().ok());
+    matches!((number(a), number(b)), (Some(a), Some(b)) if a + 1 == b)
+}
+
+/// How many names at the start differ only by a number that counts up.
+fn sequence_len(names: &[&str]) -> usize {
+    let steps = names.windows(2).take_while(|pair| are_sequential(pair[0], pair[1])).count();
+    // "x0...x1" is worse than "x0 x1".
+    if steps == 1 { 1 } else { steps + 1 }
+}
+
+/// How much of both names is common, up to the last `_`.
+fn common_prefix(a: &str, b: &str) -> usize {
+    let common = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
+    a.get(..common).and_then(|s| s.rfind('_')).map_or(0, |at| at + 1)
+}
+
+/// How many names at the start have a common prefix, and its length; the
+/// first `skip` bytes of all are the same.
+fn prefix_run(names: &[&str], skip: usize) -> (usize, usize) {
+    let [first, others @ ..] = names else { return (0, 0) };
+    let common: Vec<usize> = others
+        .iter()
+        .map(|other| common_prefix(&first[skip..], &other[skip..]))
+        .take_while(|n| *n > 0)
+        .collect();
+    (common.len() + 1, common.iter().copied().min().unwrap_or(0))
+}
+
+/// Names with `eth_src eth_dst` as `eth_{src,dst}`, and `reg0 reg1 reg2` as
+/// `reg0...reg2`; the first `skip` bytes of all, which are the same, are left out.
+fn put_names(out: &mut String, mut names: &[&str], skip: usize) {
+    let mut first = true;
+    while !names.is_empty() {
+        if !std::mem::take(&mut first) {
+            out.push(if skip > 0 { ',' } else { ' ' });
+        }
+        let (prefixed, prefix) = prefix_run(names, skip);
+        let sequence = sequence_len(names);
+        let run = prefixed.max(sequence);
+        if sequence >= prefixed {
+            out.push_str(&names[0][skip..]);
+            if run > 1 {
+                let _ = write!(out, "...{}", &names[run - 1][skip..]);
+            }
+        } else {
+            let _ = write!(out, "{}{{", &names[0][skip..skip + prefix]);
+            put_names(out, &names[..run], skip + prefix);
+            out.push('}');
+        }
+        names = &names[run..];
+    }
+}
+
 fn put_eviction_flags(out: &mut String, flags: Option<u32>) {
     match flags {
         Some(flags) => put_bits(out, flags, bit_name(&["OTHER", "IMPORTANCE", "LIFETIME"]), '|'),
@@ -99,9 +156,10 @@ fn has_no_features(f: &TableFeatures) -> bool {
 }
 
 fn put_fields(out: &mut String, set: &FieldSet) {
-    for field in set.iter() {
+    let names: Vec<&str> = set.iter().map(fields::Field::name).collect();
+    if !names.is_empty() {
         out.push(' ');
-        out.push_str(field.name());
+        put_names(out, &names, 0);
     }
 }
 
@@ -316,6 +374,15 @@ impl Printer<'_> {
         let entries: Vec<Entry<'_>> = all.iter().map(|f| (f, None)).collect();
         put_tables(out, &entries);
     }
+}
+
+/// What tables can do, as a reply about all of them shows it, without the reply's first line.
+pub fn table_features_to_text(all: &[TableFeatures]) -> String {
+    let mut out = String::new();
+    let entries: Vec<Entry<'_>> = all.iter().map(|f| (f, None)).collect();
+    put_tables(&mut out, &entries);
+    // Each table begins a line of its own.
+    out.strip_prefix('\n').map(|text| format!("{text}\n")).unwrap_or(out)
 }
 
 fn put_tables(out: &mut String, entries: &[Entry<'_>]) {

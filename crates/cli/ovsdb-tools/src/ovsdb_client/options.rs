@@ -1,0 +1,153 @@
+//! The options of `ovsdb-client`.
+
+use super::PROGRAM;
+use crate::shared::{Result, Stop};
+use base::getopt::{Opt, Order, Parser, Takes};
+use model::listing::{Format, Style};
+use rpc::daemon::{self, DaemonOption};
+use rpc::options::{LogOption, TlsOption};
+use rpc::{Tls, dirs};
+use std::time::Duration;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Help,
+    Version,
+    Timestamp,
+    Force,
+    Timeout,
+    ChangeAware(bool),
+    Leader,
+    Format,
+    Data,
+    NoHeadings,
+    Pretty,
+    Bare,
+    MaxColumnWidth,
+    Daemon(DaemonOption),
+    Log(LogOption),
+    Tls(TlsOption),
+}
+
+/// What they ask for.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) style: Style,
+    pub(crate) timestamp: bool,
+    pub(crate) force: bool,
+    /// Whether to tell the server so; `None` when it has not been said.
+    pub(crate) change_aware: Option<bool>,
+    pub(crate) daemon: daemon::Options,
+    pub(crate) tls: Tls,
+}
+
+/// The options, and the words among them.
+pub(crate) fn parse(args: Vec<String>) -> Result<(Options, Vec<String>)> {
+    let mut table = vec![
+        Opt::both('h', "help", Takes::Nothing, Choice::Help),
+        Opt::both('V', "version", Takes::Nothing, Choice::Version),
+        Opt::long("timestamp", Takes::Nothing, Choice::Timestamp),
+        Opt::long("force", Takes::Nothing, Choice::Force),
+        Opt::both('t', "timeout", Takes::Argument, Choice::Timeout),
+        Opt::long("db-change-aware", Takes::Nothing, Choice::ChangeAware(true)),
+        Opt::long("no-db-change-aware", Takes::Nothing, Choice::ChangeAware(false)),
+        Opt::long("leader-only", Takes::Nothing, Choice::Leader),
+        Opt::long("no-leader-only", Takes::Nothing, Choice::Leader),
+        Opt::both('f', "format", Takes::Argument, Choice::Format),
+        Opt::both('d', "data", Takes::Argument, Choice::Data),
+        Opt::long("no-headings", Takes::Nothing, Choice::NoHeadings),
+        Opt::long("pretty", Takes::Nothing, Choice::Pretty),
+        Opt::long("bare", Takes::Nothing, Choice::Bare),
+        Opt::long("max-column-width", Takes::Argument, Choice::MaxColumnWidth),
+    ];
+    table.extend(LogOption::table(Choice::Log));
+    table.extend(daemon::Options::table(Choice::Daemon));
+    table.extend(TlsOption::table(Choice::Tls));
+    let mut options = Options {
+        style: Style::new(Format::Table),
+        timestamp: false,
+        force: false,
+        change_aware: None,
+        daemon: daemon::Options::default(),
+        tls: Tls::default(),
+    };
+    let mut parser = Parser::new(PROGRAM, &table, Order::Permute, args);
+    while let Some(item) = parser.next() {
+        let item = item.map_err(|e| Stop::Plain(e.to_string()))?;
+        let argument = item.argument.as_deref();
+        let text = argument.unwrap_or_default();
+        match item.id {
+            Choice::Help => return Err(Stop::Print(usage())),
+            Choice::Version => return Err(Stop::Print(format!("{}\n", rpc::version_text(PROGRAM)))),
+            Choice::Timestamp => options.timestamp = true,
+            Choice::Force => options.force = true,
+            Choice::Timeout => match text.parse::<u32>() {
+                Ok(seconds) if seconds > 0 => {
+                    rpc::daemon::limit_run_time(Duration::from_secs(seconds.into()));
+                }
+                _ => return Err(format!("value {text} on -t or --timeout is invalid").into()),
+            },
+            Choice::ChangeAware(aware) => options.change_aware = Some(aware),
+            Choice::Leader => {}
+            Choice::Format => options.style.set_format(text)?,
+            Choice::Data => options.style.set_cells(text)?,
+            Choice::NoHeadings => options.style.headings = false,
+            Choice::Pretty => options.style.pretty = true,
+            Choice::Bare => options.style.set_bare(),
+            Choice::MaxColumnWidth => options.style.max_column_width = text.parse().unwrap_or(0),
+            Choice::Daemon(option) => options.daemon.apply(option, argument, PROGRAM),
+            Choice::Log(option) => option.apply(argument, PROGRAM)?,
+            Choice::Tls(option) => option.apply(argument, &mut options.tls),
+        }
+    }
+    Ok((options, parser.rest()))
+}
+
+pub(crate) fn usage() -> String {
+    format!(
+        "{PROGRAM}: Open vSwitch database JSON-RPC client
+usage: {PROGRAM} [OPTIONS] COMMAND [ARG...]
+
+Valid commands are:
+  list-dbs [SERVER]
+  get-schema [SERVER] [DATABASE]
+  get-schema-version [SERVER] [DATABASE]
+  get-schema-cksum [SERVER] [DATABASE]
+  list-tables [SERVER] [DATABASE]
+  list-columns [SERVER] [DATABASE] [TABLE]
+  transact [SERVER] TRANSACTION
+  query [SERVER] TRANSACTION
+  monitor [SERVER] [DATABASE] TABLE [COLUMN,...]...
+  monitor [SERVER] [DATABASE] ALL
+  monitor-cond [SERVER] [DATABASE] CONDITION TABLE [COLUMN,...]...
+  monitor-cond-since [SERVER] [DATABASE] [LASTID] CONDITION TABLE [COLUMN,...]...
+  convert [SERVER] SCHEMA
+  needs-conversion [SERVER] SCHEMA
+  wait [SERVER] DATABASE STATE
+  dump [SERVER] [DATABASE] [TABLE [COLUMN]...]
+  backup [SERVER] [DATABASE] > SNAPSHOT
+  [--force] restore [SERVER] [DATABASE] < SNAPSHOT
+  lock [SERVER] LOCK
+  steal [SERVER] LOCK
+  unlock [SERVER] LOCK
+
+The default SERVER is unix:{}/db.sock.
+The default DATABASE is Open_vSwitch.
+
+Output formatting options:
+  -f, --format=FORMAT         set output formatting to FORMAT
+                              (\"table\", \"html\", \"csv\", or \"json\")
+  --no-headings               omit table heading row
+  --pretty                    pretty-print JSON in output
+  --timestamp                 timestamp \"monitor\" output
+{}
+Other options:
+  -t, --timeout=SECS          limits ovsdb-client runtime to
+                              approximately SECS seconds.
+  -h, --help                  display this help message
+  -V, --version               display version information
+",
+        dirs::rundir().display(),
+        daemon::usage(PROGRAM)
+    )
+}
