@@ -299,9 +299,9 @@ impl State {
         let Some(desired) = bridge::desire(self.replica.tables()) else { return };
         log::debug!(target: "bridge", "{} rows changed", changes.len());
         self.running.apply(&desired);
+        self.sflow.follow(self.clock.now(), &self.running);
         // Before new bridges get their sockets: an old one may have had the same name.
         self.tell().await;
-        self.sflow.follow(self.clock.now(), &self.running);
         for config in &desired.bridges {
             let Some(bridge) = self.running.bridges().get(&config.name) else { continue };
             let (id, datapath_id) = (bridge.id, bridge.datapath_id);
