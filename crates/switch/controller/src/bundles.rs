@@ -45,7 +45,7 @@ pub(crate) enum Outcome {
 
 impl Bundles {
     pub(crate) fn control(&mut self, request: &BundleControl) -> Result<Outcome, OfError> {
-        let reply = |kind: BundleControlType| BundleControl { kind: kind as u16, ..*request };
+        let reply = |kind: BundleControlType| BundleControl { kind: kind as u16, flags: 0, ..*request };
         match request.kind {
             0 => {
                 if self.open.remove(&request.bundle).is_some() {

@@ -293,6 +293,12 @@ impl Channel<'_> {
             done += length;
             self.note("received", bytes);
             let head = bytes[..bytes.len().min(QUOTED)].to_vec();
+            if bytes[0] != version.byte() {
+                let reply = self.refuse_version(bytes[0], version, head);
+                self.note("sent (Success)", &reply);
+                output.extend_from_slice(&reply);
+                continue;
+            }
             match ofp::decode(bytes, &self.context) {
                 Ok(Decoded { message: Message::EchoRequest(payload), xid, .. }) => {
                     let reply = Message::EchoReply(payload).to_bytes(&encoder(version, xid));
@@ -316,6 +322,19 @@ impl Channel<'_> {
             self.setup.events.send(event).await.map_err(|_| io::Error::other("shut down"))?;
         }
         Ok(())
+    }
+
+    /// The answer to a message of another version than was agreed on.
+    fn refuse_version(&self, received: u8, expected: Version, head: Vec<u8>) -> Vec<u8> {
+        log::warn!(
+            target: "vconn",
+            "{}: received OpenFlow version 0x{received:02x} != expected {:02x}",
+            self.name,
+            expected.byte()
+        );
+        let xid = ofp::message_xid(&head).unwrap_or(0);
+        let version = Version::from_byte(received).unwrap_or(expected);
+        Message::Error { error: OfError::OfpbrcBadVersion, payload: head }.to_bytes(&encoder(version, xid))
     }
 
     /// Logs a message, and shows it to whoever snoops.

@@ -281,16 +281,40 @@ impl Manager {
             (status, datapath_port)
         };
         let down = ofp::port_config::PORT_DOWN;
+        let mut statuses = vec![status];
         if request.mask & down != 0
             && let Some(port) = datapath_port
-            && let Err(e) = self.datapath.configure_port(port, None, None, Some(request.config & down == 0))
         {
-            log::warn!(target: "ofproto", "cannot change the state of port {port}: {e}");
+            if let Err(e) = self.datapath.configure_port(port, None, None, Some(request.config & down == 0)) {
+                log::warn!(target: "ofproto", "cannot change the state of port {port}: {e}");
+            }
+            statuses.push(self.refresh_link(bridge, request.port, port));
         }
-        if let Some(status) = status {
+        for status in statuses.into_iter().flatten() {
             self.tell_port_status(bridge, &status);
         }
         Ok(())
+    }
+
+    /// Takes over what a device says of its link.
+    fn refresh_link(
+        &self,
+        bridge: pipeline::BridgeId,
+        number: OfPort,
+        port: base::DpPort,
+    ) -> Option<ofp::PortStatus> {
+        use ofp::port_state::{LINK_DOWN, LIVE};
+        let info = self.datapath.port(port)?;
+        let state = if !info.has_link {
+            LINK_DOWN
+        } else if info.is_up {
+            LIVE
+        } else {
+            0
+        };
+        self.switch.write().get_mut(bridge)?.update_port(number, |entry| {
+            entry.desc.state = entry.desc.state & !(LINK_DOWN | LIVE) | state;
+        })
     }
 
     fn table_mod(&mut self, id: PeerId, request: &ofp::TableMod) -> Answer {

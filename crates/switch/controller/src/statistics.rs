@@ -40,7 +40,9 @@ pub(crate) fn features(bridge: &Bridge, control: &BridgeControl, version: Versio
         capabilities: capability::FLOW_STATS
             | capability::TABLE_STATS
             | capability::PORT_STATS
+            | capability::GROUP_STATS
             | capability::QUEUE_STATS
+            | capability::BUNDLES
             | capability::ARP_MATCH_IP,
         actions: OF10_ACTIONS.iter().fold(0, |set, kind| set | kind.bit()),
         ports: if version < Version::Of13 { port_descs(bridge, OfPort::ANY) } else { Vec::new() },
@@ -136,6 +138,7 @@ pub(crate) fn port_stats(entry: &PortEntry, datapath: &dyn dp::Datapath, now: Ti
         duration_nsec: age.subsec_millis() * 1_000_000,
         ..PortStats::default()
     };
+    let is_dummy = |port| datapath.port(port).is_some_and(|info| info.kind.starts_with("dummy"));
     match entry.port.datapath.map(|port| datapath.port_stats(port)) {
         Some(Ok(device)) => {
             stats.rx_packets = device.rx_packets;
@@ -150,6 +153,9 @@ pub(crate) fn port_stats(entry: &PortEntry, datapath: &dyn dp::Datapath, now: Ti
             stats.rx_over_errors = device.rx_over_errors;
             stats.rx_crc_errors = device.rx_crc_errors;
             stats.collisions = device.collisions;
+            if entry.port.datapath.is_some_and(is_dummy) {
+                have_no_errors_counted(&mut stats);
+            }
         }
         Some(Err(_)) => {}
         None => {
@@ -161,4 +167,21 @@ pub(crate) fn port_stats(entry: &PortEntry, datapath: &dyn dp::Datapath, now: Ti
         }
     }
     stats
+}
+
+/// Marks what dummy devices do not count as not known.
+fn have_no_errors_counted(stats: &mut PortStats) {
+    let counters = [
+        &mut stats.rx_dropped,
+        &mut stats.tx_dropped,
+        &mut stats.rx_errors,
+        &mut stats.tx_errors,
+        &mut stats.rx_frame_errors,
+        &mut stats.rx_over_errors,
+        &mut stats.rx_crc_errors,
+        &mut stats.collisions,
+    ];
+    for counter in counters {
+        *counter = u64::MAX;
+    }
 }

@@ -75,7 +75,7 @@ impl Bridge {
                 actions: request.actions.clone().into(),
                 counters,
             }),
-            flags: FlowFlags(request.flags.0 & FlowFlags::STATE.0 & !FlowFlags::CHECK_OVERLAP.0),
+            flags: FlowFlags(request.flags.0 & FlowFlags::STATE.0),
             idle_timeout: request.idle_timeout,
             hard_timeout: request.hard_timeout,
             importance: request.importance,

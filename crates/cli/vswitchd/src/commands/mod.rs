@@ -28,12 +28,44 @@ pub(crate) fn registry() -> Registry<State> {
         names.sort_unstable();
         Ok(names.iter().map(|name| format!("{name}\n")).collect())
     });
+    registry.add("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, dump_rules);
     fdb::register(&mut registry);
     dpif::register(&mut registry);
     trace::register(&mut registry);
     time::register(&mut registry);
     dummy::register(&mut registry);
     registry
+}
+
+/// All rules of a bridge, hidden ones too.
+fn dump_rules(state: &mut State, args: &[String]) -> Result<String, String> {
+    use std::fmt::Write;
+    let offload = args[0] == "--offload-stats";
+    let name = args.last().filter(|_| !offload || args.len() == 2).ok_or("No bridge specified")?;
+    state.flows.credit();
+    let now = state.clock.now();
+    let switch = state.switch.read();
+    let bridge = switch.named(name).ok_or("Unknown bridge")?;
+    let mut out = String::new();
+    for entry in bridge.tables().flat_map(ofproto::Table::entries) {
+        let rule = &entry.rule;
+        if rule.cookie != 0 {
+            let _ = write!(out, "cookie=0x{:x}, ", rule.cookie);
+        }
+        if rule.table.0 != 0 {
+            let _ = write!(out, "table_id={}, ", rule.table.0);
+        }
+        let _ = write!(out, "duration={}s, ", (now - entry.created).as_secs());
+        let _ = write!(out, "n_packets={}, n_bytes={}, ", rule.counters.packets(), rule.counters.bytes());
+        if offload {
+            out.push_str("n_offload_packets=0, n_offload_bytes=0, ");
+        }
+        rule.matching.format(&mut out, None, rule.priority);
+        out.push_str(",actions=");
+        ofp::format_actions(&rule.actions, &mut out, ofp::Names::default());
+        out.push('\n');
+    }
+    Ok(out)
 }
 
 /// Counters that the reference has and that nothing here makes count.
