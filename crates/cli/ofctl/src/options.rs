@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::getopt::{Opt, Order, Parser, Takes};
 use fields::{Field, Protocols};
 use ofp::{PacketInFormat, Version};
+use rpc::daemon::{self, DaemonOption};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Choice {
@@ -33,6 +34,8 @@ enum Choice {
     Versions,
     Version,
     Verbose,
+    Daemon(DaemonOption),
+    LogFile,
     Ignored,
 }
 
@@ -64,14 +67,14 @@ const OPTIONS: &[Opt<Choice>] = &[
     Opt::both('O', "protocols", Takes::Argument, Choice::Versions),
     Opt::both('V', "version", Takes::Nothing, Choice::Version),
     Opt::both('v', "verbose", Takes::Perhaps, Choice::Verbose),
-    Opt::long("log-file", Takes::Perhaps, Choice::Ignored),
+    Opt::long("log-file", Takes::Perhaps, Choice::LogFile),
     Opt::long("syslog-target", Takes::Argument, Choice::Ignored),
     Opt::long("syslog-method", Takes::Argument, Choice::Ignored),
-    Opt::long("detach", Takes::Nothing, Choice::Ignored),
-    Opt::long("no-chdir", Takes::Nothing, Choice::Ignored),
-    Opt::long("pidfile", Takes::Perhaps, Choice::Ignored),
-    Opt::long("overwrite-pidfile", Takes::Nothing, Choice::Ignored),
-    Opt::long("monitor", Takes::Nothing, Choice::Ignored),
+    Opt::long("detach", Takes::Nothing, Choice::Daemon(DaemonOption::Detach)),
+    Opt::long("no-chdir", Takes::Nothing, Choice::Daemon(DaemonOption::NoChdir)),
+    Opt::long("pidfile", Takes::Perhaps, Choice::Daemon(DaemonOption::Pidfile)),
+    Opt::long("overwrite-pidfile", Takes::Nothing, Choice::Daemon(DaemonOption::OverwritePidfile)),
+    Opt::long("monitor", Takes::Nothing, Choice::Daemon(DaemonOption::Monitor)),
     Opt::both('p', "private-key", Takes::Argument, Choice::Ignored),
     Opt::both('c', "certificate", Takes::Argument, Choice::Ignored),
     Opt::both('C', "ca-cert", Takes::Argument, Choice::Ignored),
@@ -101,6 +104,8 @@ pub(crate) struct Options {
     pub(crate) bundle: bool,
     pub(crate) raw: bool,
     pub(crate) read_only: bool,
+    pub(crate) daemon: daemon::Options,
+    pub(crate) unixctl: Option<String>,
 }
 
 impl Options {
@@ -157,6 +162,8 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
         bundle: false,
         raw: false,
         read_only: false,
+        daemon: daemon::Options::default(),
+        unixctl: None,
     };
     let mut parser = Parser::new(program, OPTIONS, Order::Permute, args);
     while let Some(item) = parser.next() {
@@ -165,9 +172,7 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
         let text = argument.unwrap_or_default();
         match item.id {
             Choice::Timeout => match text.parse::<u32>() {
-                Ok(seconds) if seconds > 0 => {
-                    rpc::daemon::limit_run_time(Duration::from_secs(seconds.into()))
-                }
+                Ok(seconds) if seconds > 0 => rpc::daemon::limit_run_time(Duration::from_secs(seconds.into())),
                 _ => return Err(say(format!("value {text} on -t or --timeout is invalid"))),
             },
             Choice::FlowFormat => {
@@ -200,13 +205,17 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
             Choice::Help => return Ok(Parsed::Print(usage(program))),
             Choice::ListOptions => return Ok(Parsed::Print(list())),
             Choice::Version => {
-                return Ok(Parsed::Print(format!(
-                    "{}\nOpenFlow versions 0x1:0x6\n",
-                    rpc::version_text(program)
-                )));
+                return Ok(Parsed::Print(format!("{}\nOpenFlow versions 0x1:0x6\n", rpc::version_text(program))));
             }
             Choice::Verbose => base::vlog::set_levels(text).map_err(say)?,
-            Choice::Color | Choice::MayCreate | Choice::Unixctl | Choice::Ignored => {}
+            Choice::Daemon(option) => options.daemon.apply(option, argument, program),
+            Choice::Unixctl => options.unixctl = Some(text.to_owned()),
+            Choice::LogFile => {
+                let default = format!("{program}.log");
+                let path = rpc::dirs::absolute(&rpc::dirs::logdir(), argument.unwrap_or(&default));
+                base::vlog::set_log_file(&path).map_err(|e| say(e.to_string()))?;
+            }
+            Choice::Color | Choice::MayCreate | Choice::Ignored => {}
         }
     }
     finish(&mut options).map_err(say)?;

@@ -27,9 +27,7 @@ fn ports(cx: &Context, target: &str) -> Result<Vec<PortDesc>, Fatal> {
     let mut vconn = Vconn::open(cx, target)?;
     if vconn.version < Version::Of13 {
         let reply = vconn.transact(&Message::FeaturesRequest)?;
-        if let Ok(Decoded { message: Message::FeaturesReply(features), .. }) =
-            decode(&reply, &vconn.decoding())
-        {
+        if let Ok(Decoded { message: Message::FeaturesReply(features), .. }) = decode(&reply, &vconn.decoding()) {
             return Ok(features.ports);
         }
     }
@@ -112,7 +110,15 @@ pub(crate) fn dump_table_features(cx: &Context) -> Done {
     if vconn.version < Version::Of13 {
         return fatal!("dump-table-features needs OpenFlow 1.3 or later ('-O OpenFlow13')");
     }
-    vconn.dump(cx, &Message::TableFeaturesRequest(Vec::new()), Names::default())
+    // All parts at once: what tables have in common is told only once.
+    let (mut all, mut others) = (Vec::new(), String::new());
+    let decoding = vconn.decoding();
+    vconn.each_reply(&Message::TableFeaturesRequest(Vec::new()), |reply| match decode(reply, &decoding) {
+        Ok(Decoded { message: Message::TableFeaturesReply(part), .. }) => all.extend(part),
+        _ => others += &message_to_text(reply, Names::default(), cx.options.verbosity + 1),
+    })?;
+    show!("{others}{}", table_features_to_text(&all));
+    Ok(())
 }
 
 pub(crate) fn dump_table_desc(cx: &Context) -> Done {
@@ -190,7 +196,7 @@ pub(crate) fn mod_port(cx: &Context) -> Done {
     Vconn::open(cx, cx.arg(1))?.must(cx, &Message::PortMod(change))
 }
 
-fn fetch_config(vconn: &mut Vconn) -> Result<SwitchConfig, Fatal> {
+pub(crate) fn fetch_config(vconn: &mut Vconn) -> Result<SwitchConfig, Fatal> {
     let reply = vconn.transact(&Message::GetConfigRequest)?;
     match decode(&reply, &vconn.decoding()) {
         Ok(Decoded { message: Message::GetConfigReply(config), .. }) => Ok(config),
@@ -249,8 +255,7 @@ pub(crate) fn ping(cx: &Context) -> Done {
         let start = Instant::now();
         let reply = vconn.transact(&Message::EchoRequest(bytes.clone()))?;
         let elapsed = start.elapsed();
-        if !matches!(decode(&reply, &vconn.decoding()), Ok(Decoded { message: Message::EchoReply(back), .. }) if back == bytes)
-        {
+        if !matches!(decode(&reply, &vconn.decoding()), Ok(Decoded { message: Message::EchoReply(back), .. }) if back == bytes) {
             show_line!("Reply does not match request.  Request:");
             show_line!("Reply:");
             show!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 2));
@@ -306,12 +311,10 @@ fn meter_of(cx: &Context) -> Result<u32, Fatal> {
         "" | "all" => Ok(meter_id::ALL),
         "controller" => Ok(meter_id::CONTROLLER),
         "slowpath" => Ok(meter_id::SLOWPATH),
-        number => {
-            match fields::text::parse_u64(number).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) {
-                Some(meter) => Ok(meter),
-                None => fatal!("invalid meter-id: {number}"),
-            }
-        }
+        number => match fields::text::parse_u64(number).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) {
+            Some(meter) => Ok(meter),
+            None => fatal!("invalid meter-id: {number}"),
+        },
     }
 }
 
@@ -319,11 +322,7 @@ fn meter_of(cx: &Context) -> Result<u32, Fatal> {
 fn open_for_meters(cx: &Context) -> Result<Vconn, Fatal> {
     let vconn = Vconn::open(cx, cx.arg(1))?;
     if vconn.version < Version::Of13 {
-        return fatal!(
-            "none of the usable flow formats ({}) is among the allowed flow formats ({})",
-            fields::Protocols::OF13_UP,
-            cx.options.protocols
-        );
+        return fatal!("none of the usable flow formats ({}) is among the allowed flow formats ({})", fields::Protocols::OF13_UP, cx.options.protocols);
     }
     Ok(vconn)
 }

@@ -14,8 +14,22 @@ use ofp::{Context as Decoding, Encoder, Message, Names, Version, decode, message
 
 use crate::{Context, Done, Fatal, fatal};
 
-trait Channel: Read + Write {}
-impl<T: Read + Write> Channel for T {}
+trait Channel: Read + Write + Send {
+    /// Another handle of the same connection.
+    fn share(&self) -> io::Result<Box<dyn Channel>>;
+}
+
+impl Channel for UnixStream {
+    fn share(&self) -> io::Result<Box<dyn Channel>> {
+        Ok(Box::new(self.try_clone()?))
+    }
+}
+
+impl Channel for TcpStream {
+    fn share(&self) -> io::Result<Box<dyn Channel>> {
+        Ok(Box::new(self.try_clone()?))
+    }
+}
 
 /// A connection on which the version is settled.
 pub(crate) struct Vconn {
@@ -79,6 +93,11 @@ impl Vconn {
 
     /// To the socket that repeats what others say, or whatever `target` names.
     pub(crate) fn open_suffix(cx: &Context, target: &str, suffix: &str) -> Result<Vconn, Fatal> {
+        Vconn::open_versions(target, suffix, cx.options.versions)
+    }
+
+    /// With one of these versions.
+    pub(crate) fn open_versions(target: &str, suffix: &str, versions: u32) -> Result<Vconn, Fatal> {
         let (channel, name) = connect(target, suffix)?;
         let mut vconn = Vconn {
             channel,
@@ -87,7 +106,7 @@ impl Vconn {
             protocol: Protocols::OF10_STD,
             backlog: Vec::new(),
         };
-        if let Err(error) = vconn.agree(cx.options.versions, suffix == "snoop") {
+        if let Err(error) = vconn.agree(versions, suffix == "snoop") {
             return fatal!("{target}: failed to connect to socket ({})", rpc::error_text(&error));
         }
         vconn.protocol = Protocols::initial(vconn.version.byte());
@@ -112,6 +131,14 @@ impl Vconn {
         match Version::greatest_common(ours, theirs) {
             Some(version) => {
                 self.version = version;
+                log::debug!(
+                    target: "vconn",
+                    "{}: negotiated OpenFlow version 0x{:02x} (we support {}, peer supports {})",
+                    self.name,
+                    version.byte(),
+                    ofp::versions_to_text(ours),
+                    ofp::versions_to_text(theirs)
+                );
                 Ok(())
             }
             None => {
@@ -119,16 +146,11 @@ impl Vconn {
                     target: "vconn",
                     "{}: version negotiation failed (we support {}, peer supports {})",
                     self.name,
-                    versions_text(ours),
-                    versions_text(theirs)
+                    ofp::versions_to_text(ours),
+                    ofp::versions_to_text(theirs)
                 );
-                let payload = format!(
-                    "We support {}, you support {}, no common versions.",
-                    versions_text(ours),
-                    versions_text(theirs)
-                );
-                let error =
-                    Message::Error { error: ofp::OfError::OfphfcIncompatible, payload: payload.into_bytes() };
+                let payload = format!("We support {}, you support {}, no common versions.", ofp::versions_to_text(ours), ofp::versions_to_text(theirs));
+                let error = Message::Error { error: ofp::OfError::OfphfcIncompatible, payload: payload.into_bytes() };
                 let bytes = error.to_bytes(&Encoder::new(Protocols::initial(highest.byte()), decoded.xid));
                 let _ = self.send_bytes(&bytes);
                 Err(io::Error::from_raw_os_error(71))
@@ -136,13 +158,31 @@ impl Vconn {
         }
     }
 
+    /// The receiving half; this one is for sending only from now on.
+    pub(crate) fn split_receiver(&mut self) -> io::Result<Vconn> {
+        Ok(Vconn {
+            channel: self.channel.share()?,
+            name: self.name.clone(),
+            version: self.version,
+            protocol: self.protocol,
+            backlog: std::mem::take(&mut self.backlog),
+        })
+    }
+
     pub(crate) fn encoder(&self) -> Encoder {
         Encoder::new(self.protocol, next_xid())
     }
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for message in ofp::split_messages(bytes) {
+            self.log("sent (Success)", message);
+        }
         self.channel.write_all(bytes)?;
         self.channel.flush()
+    }
+
+    fn log(&self, what: &str, message: &[u8]) {
+        log::debug!(target: "vconn", "{}: {what}: {}", self.name, message_to_text(message, Names::default(), 1));
     }
 
     /// The next message, whole.
@@ -154,7 +194,9 @@ impl Vconn {
                 }
                 if self.backlog.len() >= len {
                     let rest = self.backlog.split_off(len);
-                    return Ok(std::mem::replace(&mut self.backlog, rest));
+                    let message = std::mem::replace(&mut self.backlog, rest);
+                    self.log("received", &message);
+                    return Ok(message);
                 }
             }
             let mut buffer = [0; 65536];
@@ -280,12 +322,6 @@ impl Vconn {
         }
         Ok(true)
     }
-}
-
-fn versions_text(bitmap: u32) -> String {
-    let mut text = String::new();
-    ofp::put_version_bitmap(&mut text, bitmap);
-    format!("version{} {text}", if bitmap.count_ones() == 1 { "" } else { "s" })
 }
 
 fn connect(target: &str, suffix: &str) -> Result<(Box<dyn Channel>, String), Fatal> {

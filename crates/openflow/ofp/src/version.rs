@@ -86,3 +86,23 @@ impl fmt::Display for Version {
         f.write_str(self.short())
     }
 }
+
+/// Versions, a bit each, as logs about negotiation show them.
+pub fn versions_to_text(bitmap: u32) -> String {
+    let mut text = String::new();
+    let highest = bitmap.checked_ilog2().map_or(0, |bit| 1 << bit);
+    match bitmap.count_ones() {
+        0 => return "no versions".to_owned(),
+        1 => {}
+        _ if ((bitmap >> 1) + 1).is_power_of_two() => {
+            crate::put_version_bitmap(&mut text, highest);
+            return format!("version {text} and earlier");
+        }
+        _ => {
+            crate::put_version_bitmap(&mut text, bitmap);
+            return format!("versions {text}");
+        }
+    }
+    crate::put_version_bitmap(&mut text, highest);
+    format!("version {text}")
+}

@@ -103,7 +103,7 @@ pub(crate) async fn serve(setup: &Setup, peer: PeerId, stream: Stream) -> String
         Ok(Ok(done)) => {
             let (sender, outgoing) = mpsc::unbounded_channel();
             let waiting = Arc::new(AtomicUsize::new(0));
-            let link = Link { sender, waiting: Arc::clone(&waiting), name };
+            let link = Link { sender, waiting: Arc::clone(&waiting), name: name.clone() };
             let connected = Event::Connected { peer, target: setup.target, version: done.version, link };
             if setup.events.send(connected).await.is_err() {
                 return "shut down".to_owned();
@@ -115,7 +115,7 @@ pub(crate) async fn serve(setup: &Setup, peer: PeerId, stream: Stream) -> String
                 loose: false,
             };
             let mut channel =
-                Channel { setup, peer, stream: done.stream, input: done.input, waiting, context };
+                Channel { setup, peer, name, stream: done.stream, input: done.input, waiting, context };
             let reason = match channel.run(outgoing, done.version).await {
                 Ok(()) => "connection closed by peer".to_owned(),
                 Err(e) => rpc::error_text(&e),
@@ -173,22 +173,39 @@ impl Handshake {
         let highest = versions.iter().copied().max().unwrap_or(Version::Of10);
         let bitmap = versions.iter().fold(0u32, |bits, version| bits | 1 << version.byte());
         let encoder = encoder(highest, 1);
-        stream.write_all(&Message::Hello { versions: bitmap }.to_bytes(&encoder)).await?;
+        let hello = Message::Hello { versions: bitmap }.to_bytes(&encoder);
+        stream.write_all(&hello).await?;
+        log_message(stream.name(), "sent (Success)", &hello);
         let mut input = Vec::new();
         loop {
             if let Some(length) = message_len(&input)? {
                 let message: Vec<u8> = input.drain(..length).collect();
+                log_message(stream.name(), "received", &message);
                 let decoded = ofp::decode(&message, &ofp::Context::default());
                 let Ok(Decoded { message: Message::Hello { versions: theirs }, .. }) = decoded else {
                     return Err(io::Error::other("the first message is not a hello"));
                 };
                 let common = versions.iter().copied().filter(|v| theirs >> v.byte() & 1 != 0).max();
                 let Some(version) = common else {
-                    let text = "version negotiation failed: no version in common";
+                    let (ours, theirs) = (ofp::versions_to_text(bitmap), ofp::versions_to_text(theirs));
+                    log::warn!(
+                        target: "vconn",
+                        "{}: version negotiation failed (we support {ours}, peer supports {theirs})",
+                        stream.name()
+                    );
+                    let text = format!("We support {ours}, you support {theirs}, no common versions.");
                     let error = Message::Error { error: OfError::OfphfcIncompatible, payload: text.into() };
                     stream.write_all(&error.to_bytes(&encoder)).await?;
-                    return Err(io::Error::other(text));
+                    return Err(io::Error::from_raw_os_error(71));
                 };
+                log::debug!(
+                    target: "vconn",
+                    "{}: negotiated OpenFlow version 0x{:02x} (we support {}, peer supports {})",
+                    stream.name(),
+                    version.byte(),
+                    ofp::versions_to_text(bitmap),
+                    ofp::versions_to_text(theirs)
+                );
                 return Ok(Handshake { stream, version, input });
             }
             if stream.read_buf(&mut input).await? == 0 {
@@ -202,6 +219,7 @@ impl Handshake {
 struct Channel<'a> {
     setup: &'a Setup,
     peer: PeerId,
+    name: String,
     stream: Stream,
     input: Vec<u8>,
     waiting: Arc<AtomicUsize>,
@@ -224,7 +242,7 @@ impl Channel<'_> {
                 while output.len() < 1 << 16
                     && let Ok(bytes) = outgoing.try_recv()
                 {
-                    self.snoop(&bytes);
+                    self.note("sent (Success)", &bytes);
                     output.extend_from_slice(&bytes);
                 }
             }
@@ -246,7 +264,7 @@ impl Channel<'_> {
                 }
                 bytes = outgoing.recv(), if written == output.len() => match bytes {
                     Some(bytes) => {
-                        self.snoop(&bytes);
+                        self.note("sent (Success)", &bytes);
                         output.clear();
                         written = 0;
                         output.extend_from_slice(&bytes);
@@ -273,11 +291,13 @@ impl Channel<'_> {
         while let Some(length) = message_len(&self.input[done..])? {
             let bytes = &self.input[done..done + length];
             done += length;
-            self.snoop(bytes);
+            self.note("received", bytes);
             let head = bytes[..bytes.len().min(QUOTED)].to_vec();
             match ofp::decode(bytes, &self.context) {
                 Ok(Decoded { message: Message::EchoRequest(payload), xid, .. }) => {
-                    Message::EchoReply(payload).encode(&encoder(version, xid), output);
+                    let reply = Message::EchoReply(payload).to_bytes(&encoder(version, xid));
+                    self.note("sent (Success)", &reply);
+                    output.extend_from_slice(&reply);
                 }
                 Ok(Decoded { message: Message::EchoReply(_) | Message::Hello { .. }, .. }) => {}
                 Ok(decoded) => {
@@ -298,12 +318,20 @@ impl Channel<'_> {
         Ok(())
     }
 
-    fn snoop(&self, bytes: &[u8]) {
+    /// Logs a message, and shows it to whoever snoops.
+    fn note(&self, what: &str, bytes: &[u8]) {
+        for message in ofp::split_messages(bytes) {
+            log_message(&self.name, what, message);
+        }
         if let Some(snoop) = &self.setup.snoop {
             // Nobody is snooping any more.
             let _ = snoop.send(bytes.to_vec());
         }
     }
+}
+
+fn log_message(name: &str, what: &str, message: &[u8]) {
+    log::debug!(target: "vconn", "{name}: {what}: {}", ofp::message_to_text(message, ofp::Names::default(), 1));
 }
 
 /// How messages of a fresh connection are written.

@@ -7,11 +7,7 @@ use crate::wire::{Put, Reader, round8};
 use crate::*;
 
 /// Capability bits that all versions share.
-const COMMON: u32 = capability::FLOW_STATS
-    | capability::TABLE_STATS
-    | capability::PORT_STATS
-    | capability::IP_REASM
-    | capability::QUEUE_STATS;
+const COMMON: u32 = capability::FLOW_STATS | capability::TABLE_STATS | capability::PORT_STATS | capability::IP_REASM | capability::QUEUE_STATS;
 
 fn capability_mask(version: Version) -> u32 {
     match version {
@@ -69,11 +65,7 @@ pub(super) fn encode_features(f: &SwitchFeatures, e: &Encoder, out: &mut Vec<u8>
     raw::finish(out, start);
 }
 
-pub(super) fn decode_config(
-    r: &mut Reader<'_>,
-    version: Version,
-    set: bool,
-) -> Result<SwitchConfig, OfError> {
+pub(super) fn decode_config(r: &mut Reader<'_>, version: Version, set: bool) -> Result<SwitchConfig, OfError> {
     let (flags, miss_send_len) = (r.u16()?, r.u16()?);
     let frag = match flags & 3 {
         0 => FragHandling::Normal,
@@ -127,7 +119,7 @@ pub(super) fn decode_hello(r: &mut Reader<'_>, version: u8) -> u32 {
 pub(super) fn encode_hello(versions: u32, e: &Encoder, out: &mut Vec<u8>) {
     let greatest = 31 - (versions | 2).leading_zeros();
     let start = raw::start(out, Raw::OfptHello, greatest as u8, e.xid);
-    let implied = (1u32 << (greatest + 1)).wrapping_sub(1) & !1;
+    let implied = u32::MAX >> (31 - greatest) & !1;
     if versions != implied || greatest >= 4 {
         out.put_u16(1);
         out.put_u16(8);
@@ -148,8 +140,7 @@ pub(super) fn decode_error(r: &mut Reader<'_>, version: Version) -> Result<Messa
         vendor = r.u32()?;
         (kind, code) = (code, 0);
     }
-    let error =
-        OfError::from_code(version, ErrorCode { vendor, kind, code }).ok_or(OfError::OfpbrcBadType)?;
+    let error = OfError::from_code(version, ErrorCode { vendor, kind, code }).ok_or(OfError::OfpbrcBadType)?;
     Ok(Message::Error { error, payload: r.rest().to_vec() })
 }
 
