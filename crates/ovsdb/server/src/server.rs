@@ -212,12 +212,16 @@ impl Server {
         congested: bool,
         waker: &Waker,
     ) -> (Vec<Chunk>, Option<String>) {
+        if let Some(why) = self.sessions.get_mut(&id).and_then(|session| session.doomed.take()) {
+            // What it would still be told is of a state that it does not know how to follow.
+            return (Vec::new(), Some(why));
+        }
         if !congested {
             self.flush_monitors(id);
         }
         let Some(session) = self.sessions.get_mut(&id) else { return (Vec::new(), None) };
         session.waker = Some(waker.clone());
-        (std::mem::take(&mut session.outbox), session.doomed.take())
+        (std::mem::take(&mut session.outbox), None)
     }
 
     /// Encodes what the session's monitors have to tell.
