@@ -30,6 +30,19 @@ fn bridges_come_and_go() {
 }
 
 #[test]
+fn one_bridge_can_be_shown_alone() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let (_, switch) = alone(&world);
+    switch.vsctl("add-br br0 -- add-br br1");
+    let shown = switch.vsctl("show br1");
+    assert!(shown.contains("Bridge br1") && !shown.contains("br0"), "{shown}");
+    assert_eq!(switch.ctl("ovs-vsctl", "show br9").status, 1);
+}
+
+#[test]
 fn ports_come_and_go() {
     if !can_run() {
         return;

@@ -147,8 +147,9 @@ fn long_functions(lines: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for (start, line) in lines.iter().enumerate() {
         let trimmed = line.trim_start();
-        let is_function =
-            trimmed.split('(').next().is_some_and(|head| head.split_whitespace().any(|word| word == "fn"));
+        // A field of function type has `fn` right before its parenthesis; a function has its name there.
+        let head: Vec<&str> = trimmed.split('(').next().unwrap_or_default().split_whitespace().collect();
+        let is_function = head.contains(&"fn") && head.last() != Some(&"fn");
         if !is_function || trimmed.starts_with("//") || trimmed.ends_with(';') {
             continue;
         }

@@ -106,8 +106,8 @@ fn listing(
     columns: &[Option<&ColumnSchema>],
     uuids: &[Uuid],
 ) -> Listing {
-    let mut listing = Listing::default();
-    listing.headings = columns.iter().map(|c| c.map_or("_uuid", |c| c.name.as_str()).to_owned()).collect();
+    let headings = columns.iter().map(|c| c.map_or("_uuid", |c| c.name.as_str()).to_owned());
+    let mut listing = Listing { headings: headings.collect(), ..Listing::default() };
     for row in uuids.iter().filter_map(|uuid| context.row(&table.name, uuid)) {
         let cell = |column: &Option<&ColumnSchema>| match column {
             None => Cell::Datum(Datum::from(row.uuid), Type::scalar(model::AtomType::Uuid)),

@@ -47,7 +47,7 @@ pub(crate) fn iface_to_br(context: &mut Context) -> Result<()> {
 pub(crate) fn add_port(context: &mut Context) -> Result<()> {
     let (bridge, port) = (context.arg(1).to_owned(), context.arg(2).to_owned());
     let settings = context.args(3);
-    insert_port(context, &bridge, &port, &[port.clone()], &settings, false)
+    insert_port(context, &bridge, &port, std::slice::from_ref(&port), &settings, false)
 }
 
 pub(crate) fn add_bond(context: &mut Context) -> Result<()> {

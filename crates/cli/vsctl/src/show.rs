@@ -54,8 +54,16 @@ fn parse_filters(text: &str) -> Result<Filters> {
 
 pub(crate) fn show(context: &mut Context) -> Result<()> {
     let filters = parse_filters(context.option("--filter").unwrap_or_default())?;
-    let rows: Vec<Arc<Row>> = context.transaction.rows(ROOT).cloned().collect();
     let mut text = String::new();
+    // With a word, that bridge only: the form of old scripts.
+    if let Some(name) = context.args(1).first().cloned() {
+        let bridge = context.transaction.rows("Bridge").find(|row| row.text("name") == Some(name.as_str()));
+        let Some(bridge) = bridge.cloned() else { fatal!("no bridge named {name}") };
+        show_row(context, "Bridge", &bridge, 0, &mut Vec::new(), &filters, &mut text);
+        context.output.push_str(&text);
+        return Ok(());
+    }
+    let rows: Vec<Arc<Row>> = context.transaction.rows(ROOT).cloned().collect();
     for row in rows {
         show_row(context, ROOT, &row, 0, &mut Vec::new(), &filters, &mut text);
     }

@@ -32,7 +32,7 @@ impl Upcall for Wire {
             _ => {}
         }
         // 1 and 2 are a pair, and 3 and 4.
-        actions.push(Action::Output(DpPort((in_port - 1 ^ 1) + 1)));
+        actions.push(Action::Output(DpPort(((in_port - 1) ^ 1) + 1)));
         let mut mask = FlowMask::new();
         mask.add_all(slot::DL_DST);
         mask.add_all(slot::VLAN0_TCI);

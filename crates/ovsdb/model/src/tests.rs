@@ -127,7 +127,7 @@ fn conditions_ask_and_mutations_change() {
         (json!(["map", "includes", ["map", [["k", "w"]]]]), false),
         (json!(["set", "!=", ["set", [1, 2]]]), false),
     ] {
-        let condition = Condition::from_json(&[clause.clone()], &table, None).unwrap();
+        let condition = Condition::from_json(std::slice::from_ref(&clause), &table, None).unwrap();
         assert_eq!(condition.matches_all(|c| row.get(c)), expected, "{clause}");
     }
     let error = Clause::from_json(&json!(["set", "<", 1]), &table, None).unwrap_err();

@@ -264,10 +264,12 @@ impl Printer<'_> {
         let mut out = String::new();
         for monitored in &self.monitored {
             let Some(rows) = updates.get(&monitored.table.name).and_then(Value::as_object) else { continue };
-            let mut listing = Listing::default();
-            listing.caption = many.then(|| monitored.table.name.clone());
-            listing.timestamp = self.options.timestamp.then(now_text);
-            listing.headings = vec!["row".to_owned(), "action".to_owned()];
+            let mut listing = Listing {
+                caption: many.then(|| monitored.table.name.clone()),
+                timestamp: self.options.timestamp.then(now_text),
+                headings: vec!["row".to_owned(), "action".to_owned()],
+                ..Listing::default()
+            };
             listing.headings.extend(monitored.columns.iter().map(|c| c.name.clone()));
             for (uuid, update) in rows {
                 match self.version {

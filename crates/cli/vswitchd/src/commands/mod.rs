@@ -21,7 +21,7 @@ pub(crate) fn registry() -> Registry<State> {
     }
     registry.add("coverage/show", "", 0, 0, |state: &mut State, _| Ok(state.coverage.show()));
     registry.add("coverage/read-counter", "counter", 1, 1, |_, args| read_counter(&args[0]));
-    registry.add("exit", "[--cleanup]", 0, 1, |state, args| exit(state, args));
+    registry.add("exit", "[--cleanup]", 0, 1, exit);
     registry.add("ofproto/list", "", 0, 0, |state, _| {
         let switch = state.switch.read();
         let mut names: Vec<&str> = switch.bridges().map(|bridge| bridge.name()).collect();
