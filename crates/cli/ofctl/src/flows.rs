@@ -296,7 +296,7 @@ pub(crate) fn dump_aggregate(cx: &Context) -> Done {
 type RuleKey = (u8, u16, String);
 
 /// What is compared of rules.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 struct Rule {
     m: Match,
     cookie: u64,
@@ -305,6 +305,19 @@ struct Rule {
     importance: u16,
     flags: FlowFlags,
     actions: Vec<Action>,
+}
+
+impl Rule {
+    /// Whether replacing one by the other would change nothing that matters.
+    fn is_same(&self, other: &Rule) -> bool {
+        let numbers = |rule: &Rule| (rule.cookie, rule.idle_timeout, rule.hard_timeout, rule.importance);
+        let actions = |rule: &Rule| {
+            let mut text = String::new();
+            format_actions(&rule.actions, &mut text, Names::default());
+            text
+        };
+        numbers(self) == numbers(other) && actions(self) == actions(other)
+    }
 }
 
 type Rules = BTreeMap<RuleKey, Rule>;
@@ -345,7 +358,7 @@ fn rules_of_switch(vconn: &mut Vconn) -> Result<Rules, Fatal> {
             idle_timeout: fs.idle_timeout,
             hard_timeout: fs.hard_timeout,
             importance: fs.importance,
-            flags: FlowFlags(fs.flags.0 & !FlowFlags::CHECK_OVERLAP.0 & !FlowFlags::RESET_COUNTS.0),
+            flags: FlowFlags::default(),
             actions: fs.actions,
             m: fs.m,
         };
@@ -366,17 +379,7 @@ pub(crate) fn replace_flows(cx: &Context) -> Done {
         messages.push(Message::FlowMod(fm));
     }
     for (key, version) in &wanted {
-        let same = present.get(key).is_some_and(|old| {
-            (old.cookie, old.idle_timeout, old.hard_timeout, old.importance, old.flags, &old.actions)
-                == (
-                    version.cookie,
-                    version.idle_timeout,
-                    version.hard_timeout,
-                    version.importance,
-                    version.flags,
-                    &version.actions,
-                )
-        });
+        let same = present.get(key).is_some_and(|old| old.is_same(version));
         if same && !cx.options.readd {
             continue;
         }
@@ -437,7 +440,9 @@ pub(crate) fn diff_flows(cx: &Context) -> Done {
     let keys: std::collections::BTreeSet<&RuleKey> = a.keys().chain(b.keys()).collect();
     for key in keys {
         let (old, new) = (a.get(key), b.get(key));
-        if old == new {
+        if let (Some(old), Some(new)) = (old, new)
+            && old.is_same(new)
+        {
             continue;
         }
         if let Some(version) = old {

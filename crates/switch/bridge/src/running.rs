@@ -450,7 +450,8 @@ fn describe(desc: &mut ofp::PortDesc, info: &dp::PortInfo) {
     desc.hw_addr = info.mac;
     let set = |bits: &mut u32, bit: u32, on: bool| *bits = if on { *bits | bit } else { *bits & !bit };
     set(&mut desc.config, port_config::PORT_DOWN, !info.is_up);
-    set(&mut desc.state, port_state::LINK_DOWN, !info.has_link);
+    // A device that is down has no carrier, whatever it says.
+    set(&mut desc.state, port_state::LINK_DOWN, !(info.has_link && info.is_up));
     set(&mut desc.state, port_state::LIVE, info.is_up && info.has_link);
     desc.current_speed = info.speed_mbps.saturating_mul(1000);
 }

@@ -126,7 +126,7 @@ pub(crate) async fn serve(setup: &Setup, peer: PeerId, stream: Stream) -> String
             reason
         }
     };
-    log::debug!(target: "vconn", "connection ended: {reason}");
+    log::debug!(target: "rconn", "connection ended: {reason}");
     reason
 }
 

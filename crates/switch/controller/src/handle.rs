@@ -305,13 +305,8 @@ impl Manager {
     ) -> Option<ofp::PortStatus> {
         use ofp::port_state::{LINK_DOWN, LIVE};
         let info = self.datapath.port(port)?;
-        let state = if !info.has_link {
-            LINK_DOWN
-        } else if info.is_up {
-            LIVE
-        } else {
-            0
-        };
+        // A device that is down has no carrier, whatever it says.
+        let state = if info.has_link && info.is_up { LIVE } else { LINK_DOWN };
         self.switch.write().get_mut(bridge)?.update_port(number, |entry| {
             entry.desc.state = entry.desc.state & !(LINK_DOWN | LIVE) | state;
         })
