@@ -187,6 +187,7 @@ impl Datapath for DpUser {
             let number = match spec.number {
                 Some(number) if ports.get(number).is_some() => return Err(DpError::NumberTaken(number)),
                 Some(number) if number.0 < 1 << 16 => number,
+                _ if spec.kind.starts_with("dummy") => ports.named_number(&spec.name),
                 _ => ports.free_number(),
             };
             let sequence = self.shared.devices_made.fetch_add(1, Ordering::Relaxed);

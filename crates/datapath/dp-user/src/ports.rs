@@ -41,6 +41,16 @@ impl Ports {
         DpPort((1..).find(|n| !taken(n)).unwrap_or(u32::MAX))
     }
 
+    /// The number in the name, above 100 for bridges, if it is free: tests that make dummy ports count on it.
+    pub(crate) fn named_number(&self, name: &str) -> DpPort {
+        let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
+        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        let above = if name.starts_with("br") { 100 } else { 0 };
+        let number = digits[..end].parse::<u32>().map_or(0, |number| number.saturating_add(above));
+        let is_free = (1..1 << 16).contains(&number) && self.get(DpPort(number)).is_none();
+        if is_free { DpPort(number) } else { self.free_number() }
+    }
+
     pub(crate) fn insert(&mut self, port: Arc<Port>) {
         let index = port.number.0 as usize;
         if self.by_number.len() <= index {

@@ -1,5 +1,7 @@
 //! What is written is read back as the same values.
 
+#![allow(clippy::panic)] // A test ends that way.
+
 use base::OfPort;
 use fields::Protocols;
 use ofp::*;

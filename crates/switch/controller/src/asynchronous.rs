@@ -168,11 +168,10 @@ fn tell_monitors(peer: &mut Peer, changes: &[Change], own_xid: Option<u32>) {
         };
         let wanting = peer.monitors.iter().find(|monitor| {
             monitor.flags & flag != 0
-                && (monitor.flags & monitor_flag::ONLY_OWN == 0 || own_xid.is_some())
                 && criteria(monitor).admits_entry(entry)
         });
         let Some(monitor) = wanting else { continue };
-        if let Some(xid) = own_xid.filter(|_| monitor.flags & monitor_flag::NO_ABBREV == 0) {
+        if let Some(xid) = own_xid.filter(|_| monitor.flags & monitor_flag::ONLY_OWN == 0) {
             updates.push(FlowUpdate::Abbreviated { xid });
             break;
         }

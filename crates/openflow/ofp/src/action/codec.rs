@@ -13,6 +13,7 @@ use crate::{OfError, Version};
 const MAX_DEPTH: usize = 64;
 
 /// Reads one action.
+// house: long because it is the one list of actions by their numbers; each arm is a call or a line.
 fn decode_one(raw: Raw, body: &[u8], version: Version, depth: usize) -> Result<Action, OfError> {
     let number = |width| raw::number(body, width);
     let mac = || MacAddr::from_u64(raw::number(body, 6));
@@ -275,6 +276,7 @@ fn put_instruction(out: &mut Vec<u8>, kind: u16, len: u16) {
 }
 
 /// Appends one action.
+// house: long because it is the one list of actions and how each is written; each arm is a call or a line.
 fn encode_one(action: &Action, version: Version, out: &mut Vec<u8>) {
     let of10 = version == Version::Of10;
     let pick = |a, b| if of10 { a } else { b };

@@ -159,6 +159,7 @@ pub(crate) fn pull11(r: &mut Reader<'_>, rules: Rules) -> Result<Match, OfError>
     }
 }
 
+// house: long because it follows one fixed structure field by field, and what later fields mean hangs on earlier ones.
 fn from11(r: &mut Reader<'_>) -> Result<Match, OfError> {
     let bad = |_| OfError::OfpbmcBadValue;
     let (in_port, wildcards) = (r.u32()?, r.u32()?);

@@ -162,6 +162,7 @@ fn decode_body(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context, byt
     })
 }
 
+// house: long because it is the one list of multipart messages; each arm is a call or a line.
 fn decode_stats(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context) -> Result<Message, OfError> {
     use Raw::*;
     Ok(match raw {
