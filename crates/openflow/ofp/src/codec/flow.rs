@@ -1,4 +1,6 @@
 //! Messages about rules as bytes.
+//!
+//! house: long because a rule travels in three forms (flow-mod, statistics, removal) whose headers share their parts.
 
 use base::OfPort;
 use fields::Protocols;
