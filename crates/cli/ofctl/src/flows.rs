@@ -15,7 +15,9 @@ pub(crate) fn open_for_flow_mods(cx: &Context, target: &str, usable: Protocols) 
     let allowed = cx.options.protocols;
     let both = usable & allowed;
     if both.is_empty() {
-        return fatal!("none of the usable flow formats ({usable}) is among the allowed flow formats ({allowed})");
+        return fatal!(
+            "none of the usable flow formats ({usable}) is among the allowed flow formats ({allowed})"
+        );
     }
     let mut vconn = Vconn::open(cx, target)?;
     if both.intersects(vconn.protocol) {
@@ -40,7 +42,9 @@ fn open_for_dump(cx: &Context, target: &str, usable: Protocols) -> Result<Vconn,
         }
     }
     if (usable & allowed).is_empty() {
-        return fatal!("none of the usable flow formats ({usable}) is among the allowed flow formats ({allowed})");
+        return fatal!(
+            "none of the usable flow formats ({usable}) is among the allowed flow formats ({allowed})"
+        );
     }
     fatal!("switch does not support any of the usable flow formats ({usable})")
 }
@@ -64,7 +68,11 @@ pub(crate) fn read_lines(path: &str) -> Result<Vec<(usize, String)>, Fatal> {
 }
 
 /// The rules of a file, and what can express them all.
-pub(crate) fn read_flow_mods(path: &str, kind: FlowTextKind, names: Names<'_>) -> Result<(Vec<FlowMod>, Protocols), Fatal> {
+pub(crate) fn read_flow_mods(
+    path: &str,
+    kind: FlowTextKind,
+    names: Names<'_>,
+) -> Result<(Vec<FlowMod>, Protocols), Fatal> {
     let mut usable = Protocols::ANY;
     let mut all = Vec::new();
     for (number, line) in read_lines(path)? {
@@ -122,7 +130,8 @@ pub(crate) fn send_bundle(cx: &Context, vconn: &mut Vconn, messages: &[Message])
         let xid = next_xid();
         let encoder = Encoder { xid, ..vconn.encoder() };
         let raw = message.to_bytes(&encoder);
-        let add = BundleAdd { bundle: BUNDLE, flags, xid, message: Box::new(message.clone()), raw: raw.clone() };
+        let add =
+            BundleAdd { bundle: BUNDLE, flags, xid, message: Box::new(message.clone()), raw: raw.clone() };
         Message::BundleAdd(add).encode(&encoder, &mut bytes);
         inner.push((xid, raw));
     }
@@ -173,12 +182,18 @@ pub(crate) fn send_bundle(cx: &Context, vconn: &mut Vconn, messages: &[Message])
 }
 
 fn show_bundle_error(cx: &Context, vconn: &Vconn, reply: &[u8], inner: &[(u32, Vec<u8>)]) {
-    let Ok(Decoded { message: Message::Error { error, payload }, xid, .. }) = decode(reply, &vconn.decoding()) else {
+    let Ok(Decoded { message: Message::Error { error, payload }, xid, .. }) =
+        decode(reply, &vconn.decoding())
+    else {
         eprint!("***decode error***");
         return;
     };
     let failing = inner.iter().find(|(of, _)| *of == xid).map_or(&payload, |(_, raw)| raw);
-    eprint!("Error {} for: {}", error.name(), message_to_text(failing, Names::default(), cx.options.verbosity + 1));
+    eprint!(
+        "Error {} for: {}",
+        error.name(),
+        message_to_text(failing, Names::default(), cx.options.verbosity + 1)
+    );
 }
 
 fn strict_or(cx: &Context, strict: FlowModCommand, loose: FlowModCommand) -> FlowTextKind {
@@ -230,10 +245,12 @@ fn fetch(vconn: &mut Vconn, request: &FlowStatsRequest) -> Result<Vec<FlowStats>
     let mut all = Vec::new();
     let mut failure = None;
     let decoding = vconn.decoding();
-    vconn.each_reply(&Message::FlowStatsRequest(request.clone()), |reply| match decode(reply, &decoding) {
-        Ok(Decoded { message: Message::FlowStatsReply(part), .. }) => all.extend(part),
-        Ok(Decoded { message: Message::Error { error, .. }, .. }) | Err(error) => failure = Some(error),
-        Ok(_) => {}
+    vconn.each_reply(&Message::FlowStatsRequest(request.clone()), |reply| {
+        match decode(reply, &decoding) {
+            Ok(Decoded { message: Message::FlowStatsReply(part), .. }) => all.extend(part),
+            Ok(Decoded { message: Message::Error { error, .. }, .. }) | Err(error) => failure = Some(error),
+            Ok(_) => {}
+        }
     })?;
     match failure {
         None => Ok(all),
@@ -268,7 +285,9 @@ fn compare(cx: &Context, a: &FlowStats, b: &FlowStats) -> std::cmp::Ordering {
         let ordering = match key.field {
             None => a.priority.cmp(&b.priority),
             Some(field) => {
-                let has = |stats: &FlowStats| field.info().prereq.met_by_match(&stats.m) && !field.is_wild(&stats.m.mask);
+                let has = |stats: &FlowStats| {
+                    field.info().prereq.met_by_match(&stats.m) && !field.is_wild(&stats.m.mask)
+                };
                 match (has(a), has(b)) {
                     (true, false) => return std::cmp::Ordering::Less,
                     (false, true) => return std::cmp::Ordering::Greater,
@@ -340,7 +359,9 @@ fn rules_of_file(path: &str, names: Names<'_>) -> Result<(Rules, Protocols), Fat
             idle_timeout: fm.idle_timeout,
             hard_timeout: fm.hard_timeout,
             importance: fm.importance,
-            flags: FlowFlags(fm.flags.0 & FlowFlags::STATE.0 & !FlowFlags::CHECK_OVERLAP.0 & !FlowFlags::RESET_COUNTS.0),
+            flags: FlowFlags(
+                fm.flags.0 & FlowFlags::STATE.0 & !FlowFlags::CHECK_OVERLAP.0 & !FlowFlags::RESET_COUNTS.0,
+            ),
             actions: fm.actions,
             m: fm.m.clone(),
         };
@@ -385,7 +406,8 @@ pub(crate) fn replace_flows(cx: &Context) -> Done {
         }
         let mut fm = FlowMod::new(FlowModCommand::Add);
         (fm.m, fm.priority, fm.table) = (version.m.clone(), key.1, key.0);
-        (fm.new_cookie, fm.idle_timeout, fm.hard_timeout) = (version.cookie, version.idle_timeout, version.hard_timeout);
+        (fm.new_cookie, fm.idle_timeout, fm.hard_timeout) =
+            (version.cookie, version.idle_timeout, version.hard_timeout);
         (fm.importance, fm.flags, fm.actions) = (version.importance, version.flags, version.actions.clone());
         messages.push(Message::FlowMod(fm));
     }

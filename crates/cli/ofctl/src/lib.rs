@@ -73,7 +73,13 @@ struct Command {
     writes: bool,
 }
 
-const fn command(name: &'static str, least: usize, most: usize, run: fn(&Context) -> Done, writes: bool) -> Command {
+const fn command(
+    name: &'static str,
+    least: usize,
+    most: usize,
+    run: fn(&Context) -> Done,
+    writes: bool,
+) -> Command {
     Command { name, least, most, run, writes }
 }
 

@@ -87,7 +87,9 @@ fn watch(cx: &Context, vconn: &mut Vconn, text: &str, id: u32) -> Done {
     let (request, usable) = parse_flow_monitor_request(text, id, maps.names())?;
     let allowed = cx.options.protocols;
     if (usable & allowed).is_empty() {
-        return fatal!("none of the usable flow formats ({usable}) is among the allowed flow formats ({allowed})");
+        return fatal!(
+            "none of the usable flow formats ({usable}) is among the allowed flow formats ({allowed})"
+        );
     }
     let message = Message::FlowMonitorRequest(vec![request]);
     if cx.options.verbosity > 0 {
@@ -143,7 +145,8 @@ impl Following {
                 }
             }
             Message::EchoRequest(payload) if answers.echo => {
-                let reply = Message::EchoReply(payload).to_bytes(&Encoder::new(self.vconn.protocol, decoded.xid));
+                let reply =
+                    Message::EchoReply(payload).to_bytes(&Encoder::new(self.vconn.protocol, decoded.xid));
                 if let Err(error) = self.vconn.send_bytes(&reply) {
                     return fatal!("failed to send echo reply ({})", rpc::error_text(&error));
                 }
@@ -224,7 +227,8 @@ fn commands() -> Registry<Following> {
     let mut registry: Registry<Following> = Registry::new(&rpc::version_text(PROGRAM));
     for command in base::vlog::COMMANDS {
         let run = command.run;
-        registry.add(command.name, command.usage, command.min_args, command.max_args, move |_, args| run(args));
+        registry
+            .add(command.name, command.usage, command.min_args, command.max_args, move |_, args| run(args));
     }
     registry.add("exit", "", 0, 0, |state, _| {
         state.is_exiting = true;
@@ -244,7 +248,8 @@ fn commands() -> Registry<Following> {
 }
 
 fn follow(cx: &Context, mut vconn: Vconn, names: Option<Maps>, answers: Answers) -> Done {
-    let broken = |what: &str, error: &std::io::Error| Fatal::Said(format!("{what} ({})", rpc::error_text(error)));
+    let broken =
+        |what: &str, error: &std::io::Error| Fatal::Said(format!("{what} ({})", rpc::error_text(error)));
     let output = std::io::stderr().as_fd().try_clone_to_owned().map_err(|e| broken("standard error", &e))?;
     let accepted = if answers.echo { maps_to_accept(cx, cx.arg(1)).ok() } else { None };
     let mut daemon = rpc::daemon::start(cx.options.daemon.clone()).map_err(|e| Fatal::Said(e.to_string()))?;

@@ -172,7 +172,9 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
         let text = argument.unwrap_or_default();
         match item.id {
             Choice::Timeout => match text.parse::<u32>() {
-                Ok(seconds) if seconds > 0 => rpc::daemon::limit_run_time(Duration::from_secs(seconds.into())),
+                Ok(seconds) if seconds > 0 => {
+                    rpc::daemon::limit_run_time(Duration::from_secs(seconds.into()))
+                }
                 _ => return Err(say(format!("value {text} on -t or --timeout is invalid"))),
             },
             Choice::FlowFormat => {
@@ -205,7 +207,10 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
             Choice::Help => return Ok(Parsed::Print(usage(program))),
             Choice::ListOptions => return Ok(Parsed::Print(list())),
             Choice::Version => {
-                return Ok(Parsed::Print(format!("{}\nOpenFlow versions 0x1:0x6\n", rpc::version_text(program))));
+                return Ok(Parsed::Print(format!(
+                    "{}\nOpenFlow versions 0x1:0x6\n",
+                    rpc::version_text(program)
+                )));
             }
             Choice::Verbose => base::vlog::set_levels(text).map_err(say)?,
             Choice::Daemon(option) => options.daemon.apply(option, argument, program),

@@ -27,7 +27,9 @@ fn ports(cx: &Context, target: &str) -> Result<Vec<PortDesc>, Fatal> {
     let mut vconn = Vconn::open(cx, target)?;
     if vconn.version < Version::Of13 {
         let reply = vconn.transact(&Message::FeaturesRequest)?;
-        if let Ok(Decoded { message: Message::FeaturesReply(features), .. }) = decode(&reply, &vconn.decoding()) {
+        if let Ok(Decoded { message: Message::FeaturesReply(features), .. }) =
+            decode(&reply, &vconn.decoding())
+        {
             return Ok(features.ports);
         }
     }
@@ -255,7 +257,8 @@ pub(crate) fn ping(cx: &Context) -> Done {
         let start = Instant::now();
         let reply = vconn.transact(&Message::EchoRequest(bytes.clone()))?;
         let elapsed = start.elapsed();
-        if !matches!(decode(&reply, &vconn.decoding()), Ok(Decoded { message: Message::EchoReply(back), .. }) if back == bytes) {
+        if !matches!(decode(&reply, &vconn.decoding()), Ok(Decoded { message: Message::EchoReply(back), .. }) if back == bytes)
+        {
             show_line!("Reply does not match request.  Request:");
             show_line!("Reply:");
             show!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 2));
@@ -311,10 +314,12 @@ fn meter_of(cx: &Context) -> Result<u32, Fatal> {
         "" | "all" => Ok(meter_id::ALL),
         "controller" => Ok(meter_id::CONTROLLER),
         "slowpath" => Ok(meter_id::SLOWPATH),
-        number => match fields::text::parse_u64(number).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) {
-            Some(meter) => Ok(meter),
-            None => fatal!("invalid meter-id: {number}"),
-        },
+        number => {
+            match fields::text::parse_u64(number).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) {
+                Some(meter) => Ok(meter),
+                None => fatal!("invalid meter-id: {number}"),
+            }
+        }
     }
 }
 
@@ -322,7 +327,11 @@ fn meter_of(cx: &Context) -> Result<u32, Fatal> {
 fn open_for_meters(cx: &Context) -> Result<Vconn, Fatal> {
     let vconn = Vconn::open(cx, cx.arg(1))?;
     if vconn.version < Version::Of13 {
-        return fatal!("none of the usable flow formats ({}) is among the allowed flow formats ({})", fields::Protocols::OF13_UP, cx.options.protocols);
+        return fatal!(
+            "none of the usable flow formats ({}) is among the allowed flow formats ({})",
+            fields::Protocols::OF13_UP,
+            cx.options.protocols
+        );
     }
     Ok(vconn)
 }

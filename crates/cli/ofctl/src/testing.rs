@@ -178,7 +178,8 @@ pub(crate) fn encode_error_reply(cx: &Context) -> Done {
     };
     let xid = message_xid(&request).unwrap_or(0);
     let payload = request[..request.len().min(64)].to_vec();
-    let bytes = Message::Error { error, payload }.to_bytes(&Encoder::new(Protocols::initial(version.byte()), xid));
+    let bytes =
+        Message::Error { error, payload }.to_bytes(&Encoder::new(Protocols::initial(version.byte()), xid));
     let mut dump = String::new();
     put_hex_dump(&mut dump, &bytes, 0, false);
     show!("{dump}");
@@ -213,7 +214,8 @@ pub(crate) fn ofp_print(cx: &Context) -> Done {
 pub(crate) fn encode_hello(cx: &Context) -> Done {
     let versions = fields::text::parse_u64(cx.arg(1)).unwrap_or(0) as u32;
     let highest = Version::greatest_common(versions, versions).unwrap_or(Version::Of10);
-    let bytes = Message::Hello { versions }.to_bytes(&Encoder::new(Protocols::initial(highest.byte()), next_xid()));
+    let bytes =
+        Message::Hello { versions }.to_bytes(&Encoder::new(Protocols::initial(highest.byte()), next_xid()));
     let mut dump = String::new();
     put_hex_dump(&mut dump, &bytes, 0, false);
     show!("{dump}{}", message_to_text(&bytes, Names::default(), cx.options.verbosity));

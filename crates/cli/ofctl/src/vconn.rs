@@ -149,8 +149,13 @@ impl Vconn {
                     ofp::versions_to_text(ours),
                     ofp::versions_to_text(theirs)
                 );
-                let payload = format!("We support {}, you support {}, no common versions.", ofp::versions_to_text(ours), ofp::versions_to_text(theirs));
-                let error = Message::Error { error: ofp::OfError::OfphfcIncompatible, payload: payload.into_bytes() };
+                let payload = format!(
+                    "We support {}, you support {}, no common versions.",
+                    ofp::versions_to_text(ours),
+                    ofp::versions_to_text(theirs)
+                );
+                let error =
+                    Message::Error { error: ofp::OfError::OfphfcIncompatible, payload: payload.into_bytes() };
                 let bytes = error.to_bytes(&Encoder::new(Protocols::initial(highest.byte()), decoded.xid));
                 let _ = self.send_bytes(&bytes);
                 Err(io::Error::from_raw_os_error(71))

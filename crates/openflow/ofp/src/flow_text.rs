@@ -72,7 +72,11 @@ fn cut_actions(text: &str) -> Option<(&str, &str)> {
 
 /// Reads one rule or request. See [`parse_flow_mod`] and
 /// [`parse_flow_stats_request`] for what callers want.
-pub fn parse_flow_text(text: &str, kind: FlowTextKind, names: Names<'_>) -> Result<(FlowMod, Protocols), TextError> {
+pub fn parse_flow_text(
+    text: &str,
+    kind: FlowTextKind,
+    names: Names<'_>,
+) -> Result<(FlowMod, Protocols), TextError> {
     let (command, text) = match kind {
         FlowTextKind::Mod(command) => (Some(command), text),
         FlowTextKind::Request => (None, text),
@@ -161,7 +165,9 @@ fn parse_part(
             return Ok(());
         }
     }
-    if matches!(key, "no_readonly_table" | "allow_hidden_fields") || parse_field(&mut fm.m, key, value, names.ports, usable)? {
+    if matches!(key, "no_readonly_table" | "allow_hidden_fields")
+        || parse_field(&mut fm.m, key, value, names.ports, usable)?
+    {
         return Ok(());
     }
     if value.is_empty() {
@@ -169,7 +175,8 @@ fn parse_part(
     }
     match key {
         "table" => {
-            fm.table = parse_table(value, names.tables).ok_or_else(|| TextError(format!("unknown table \"{value}\"")))?;
+            fm.table = parse_table(value, names.tables)
+                .ok_or_else(|| TextError(format!("unknown table \"{value}\"")))?;
             if fm.table != 0xff {
                 *usable &= Protocols::TID;
             }
@@ -194,7 +201,12 @@ fn parse_part(
     Ok(())
 }
 
-fn parse_cookie(fm: &mut FlowMod, value: &str, command: Option<FlowModCommand>, usable: &mut Protocols) -> Result<(), TextError> {
+fn parse_cookie(
+    fm: &mut FlowMod,
+    value: &str,
+    command: Option<FlowModCommand>,
+    usable: &mut Protocols,
+) -> Result<(), TextError> {
     if let Some((cookie, mask)) = value.split_once('/') {
         if command == Some(FlowModCommand::Add) {
             return refuse!("flow additions cannot use a cookie mask");
@@ -237,17 +249,26 @@ pub(crate) fn put_group(out: &mut String, group: u32) {
 }
 
 /// A rule to add, change or delete. Says in the log what of the match has no effect.
-pub fn parse_flow_mod(text: &str, kind: FlowTextKind, names: Names<'_>) -> Result<(FlowMod, Protocols), TextError> {
+pub fn parse_flow_mod(
+    text: &str,
+    kind: FlowTextKind,
+    names: Names<'_>,
+) -> Result<(FlowMod, Protocols), TextError> {
     let (fm, usable) = parse_flow_text(text, kind, names)?;
     fm.m.clone().normalize();
     Ok((fm, usable))
 }
 
 /// Which rules to list or to sum up.
-pub fn parse_flow_stats_request(text: &str, names: Names<'_>) -> Result<(FlowStatsRequest, Protocols), TextError> {
+pub fn parse_flow_stats_request(
+    text: &str,
+    names: Names<'_>,
+) -> Result<(FlowStatsRequest, Protocols), TextError> {
     let (fm, mut usable) = parse_flow_text(text, FlowTextKind::Request, names)?;
     // A table in a request takes no extension.
-    for (with, without) in [(Protocols::OF10_STD_TID, Protocols::OF10_STD), (Protocols::OF10_NXM_TID, Protocols::OF10_NXM)] {
+    for (with, without) in
+        [(Protocols::OF10_STD_TID, Protocols::OF10_STD), (Protocols::OF10_NXM_TID, Protocols::OF10_NXM)]
+    {
         if usable.contains(with) {
             usable = Protocols(usable.0 | without.0);
         }
@@ -264,7 +285,11 @@ pub fn parse_flow_stats_request(text: &str, names: Names<'_>) -> Result<(FlowSta
 }
 
 /// Which changes of rules to be told of: `watch:!initial,table=1,tcp` of the `monitor` command.
-pub fn parse_flow_monitor_request(text: &str, id: u32, names: Names<'_>) -> Result<(FlowMonitorRequest, Protocols), TextError> {
+pub fn parse_flow_monitor_request(
+    text: &str,
+    id: u32,
+    names: Names<'_>,
+) -> Result<(FlowMonitorRequest, Protocols), TextError> {
     use monitor_flag::*;
     let mut request = FlowMonitorRequest {
         id,
@@ -304,10 +329,16 @@ pub fn parse_flow_monitor_request(text: &str, id: u32, names: Names<'_>) -> Resu
         }
         match key {
             "table" => {
-                request.table = parse_table(value, names.tables).ok_or_else(|| TextError(format!("unknown table \"{value}\"")))?;
+                request.table = parse_table(value, names.tables)
+                    .ok_or_else(|| TextError(format!("unknown table \"{value}\"")))?;
             }
-            "out_port" => request.out_port = OfPort::from_u16(fields::text::parse_u64_prefix(value).map_or(0, |(v, _)| v as u16)),
-            "out_group" => request.out_group = fields::text::parse_u64_prefix(value).map_or(0, |(v, _)| v as u32),
+            "out_port" => {
+                request.out_port =
+                    OfPort::from_u16(fields::text::parse_u64_prefix(value).map_or(0, |(v, _)| v as u16))
+            }
+            "out_group" => {
+                request.out_group = fields::text::parse_u64_prefix(value).map_or(0, |(v, _)| v as u32)
+            }
             _ => return refuse!("{text}: unknown keyword {key}"),
         }
     }
@@ -316,7 +347,12 @@ pub fn parse_flow_monitor_request(text: &str, id: u32, names: Names<'_>) -> Resu
 
 /// A packet to send: `in_port=1,packet=<hex>,actions=…`.
 pub fn parse_packet_out(text: &str, names: Names<'_>) -> Result<(PacketOut, Protocols), TextError> {
-    let mut out = PacketOut { packet: Vec::new(), buffer_id: NO_BUFFER, metadata: fields::Match::default(), actions: Vec::new() };
+    let mut out = PacketOut {
+        packet: Vec::new(),
+        buffer_id: NO_BUFFER,
+        metadata: fields::Match::default(),
+        actions: Vec::new(),
+    };
     out.metadata.set_in_port(OfPort::CONTROLLER);
     let mut usable = Protocols::ANY;
     let (mut rest, actions) = cut_actions(text).map_or((text, None), |(rest, actions)| (rest, Some(actions)));
@@ -329,7 +365,9 @@ pub fn parse_packet_out(text: &str, names: Names<'_>) -> Result<(PacketOut, Prot
             "in_port" => {
                 let port = parse_port(value, names.ports)
                     .ok_or_else(|| TextError(format!("{value} is not a valid OpenFlow port")))?;
-                if port.0 > OfPort::MAX.0 && !matches!(port, OfPort::LOCAL | OfPort::NONE | OfPort::CONTROLLER) {
+                if port.0 > OfPort::MAX.0
+                    && !matches!(port, OfPort::LOCAL | OfPort::NONE | OfPort::CONTROLLER)
+                {
                     return refuse!("{value} is not a valid OpenFlow port for PACKET_OUT");
                 }
                 out.metadata.set_in_port(port);

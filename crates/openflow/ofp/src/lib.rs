@@ -23,16 +23,18 @@ mod wire;
 
 pub use action::*;
 pub use codec::{Context, Encoder, decode, message_len, message_xid, split_messages};
-pub use flow_text::{
-    FlowTextKind, parse_flow_mod, parse_flow_monitor_request, parse_flow_stats_request, parse_flow_text, parse_group, parse_packet_out,
-};
 pub use error::{ErrorCode, NX_VENDOR, ONF_VENDOR, OfError};
+pub use flow_text::{
+    FlowTextKind, parse_flow_mod, parse_flow_monitor_request, parse_flow_stats_request, parse_flow_text,
+    parse_group, parse_packet_out,
+};
 pub use match_text::{RawMatch, nx_match_from_text, nx_match_round_trip};
 pub use msg::*;
 pub use oxm::nx_match_to_text;
 pub use print::{
-    message_to_text, packet_to_text, put_flow_flags, put_flow_stats, put_group_properties, put_meter_id, put_port_config,
-    put_port_desc, put_port_state, put_port_stats, put_version_bitmap, table_features_to_text,
+    message_to_text, packet_to_text, put_flow_flags, put_flow_stats, put_group_properties, put_meter_id,
+    put_port_config, put_port_desc, put_port_state, put_port_stats, put_version_bitmap,
+    table_features_to_text,
 };
 pub use text::{hex_bytes, put_hex_dump};
 pub use version::{Version, versions_to_text};

@@ -78,7 +78,11 @@ pub fn nx_match_from_text(text: &str, _oxm: bool) -> Result<Vec<u8>, TextError> 
 
 /// Decodes entries, strictly or not, and writes them again: as OXM of a
 /// version, or as NXM.
-pub fn nx_match_round_trip(entries: &[u8], version: Option<Version>, strict: bool) -> Result<RawMatch, OfError> {
+pub fn nx_match_round_trip(
+    entries: &[u8],
+    version: Option<Version>,
+    strict: bool,
+) -> Result<RawMatch, OfError> {
     let rules = Rules { loose: !strict, allow_cookie: version.is_none(), ..Rules::default() };
     let (m, cookie, cookie_mask) = decode(entries, rules)?;
     let mut unpadded = Vec::new();

@@ -1,7 +1,7 @@
 //! Properties: the type-length-value lists of OpenFlow 1.3 and later.
 
-use crate::wire::{Put, Reader, round8};
 use crate::OfError;
+use crate::wire::{Put, Reader, round8};
 
 /// A property. `length` on the wire covers the header, not the padding.
 #[derive(Clone, Copy, Debug)]
@@ -134,4 +134,3 @@ pub(crate) fn put_u64(out: &mut Vec<u8>, kind: u16, v: u64) {
     out.put_u64(v);
     end(out, start);
 }
-

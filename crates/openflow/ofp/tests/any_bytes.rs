@@ -4,20 +4,22 @@ use ofp::{Context, Encoder, Names, decode, message_to_text, split_messages};
 use proptest::prelude::*;
 
 fn message() -> impl Strategy<Value = Vec<u8>> {
-    (1u8..=6, 0u8..36, 0u16..20, prop::collection::vec(any::<u8>(), 0..200)).prop_map(|(version, kind, stat, body)| {
-        let mut bytes = vec![version, kind, 0, 0, 0, 0, 0, 1];
-        if matches!(kind, 16..=19) {
-            bytes.extend_from_slice(&stat.to_be_bytes());
-            bytes.extend_from_slice(&[0, 0, 0, 0, 0, 0]);
-        } else if kind == 4 {
-            bytes.extend_from_slice(&0x2320u32.to_be_bytes());
-            bytes.extend_from_slice(&u32::from(stat + 10).to_be_bytes());
-        }
-        bytes.extend_from_slice(&body);
-        let len = (bytes.len() as u16).to_be_bytes();
-        bytes[2..4].copy_from_slice(&len);
-        bytes
-    })
+    (1u8..=6, 0u8..36, 0u16..20, prop::collection::vec(any::<u8>(), 0..200)).prop_map(
+        |(version, kind, stat, body)| {
+            let mut bytes = vec![version, kind, 0, 0, 0, 0, 0, 1];
+            if matches!(kind, 16..=19) {
+                bytes.extend_from_slice(&stat.to_be_bytes());
+                bytes.extend_from_slice(&[0, 0, 0, 0, 0, 0]);
+            } else if kind == 4 {
+                bytes.extend_from_slice(&0x2320u32.to_be_bytes());
+                bytes.extend_from_slice(&u32::from(stat + 10).to_be_bytes());
+            }
+            bytes.extend_from_slice(&body);
+            let len = (bytes.len() as u16).to_be_bytes();
+            bytes[2..4].copy_from_slice(&len);
+            bytes
+        },
+    )
 }
 
 proptest! {

@@ -166,10 +166,10 @@ fn tell_monitors(peer: &mut Peer, changes: &[Change], own_xid: Option<u32>) {
             (Some(_), Some(_)) => (monitor_flag::MODIFY, false),
             _ => (monitor_flag::REMOVED, true),
         };
-        let wanting = peer.monitors.iter().find(|monitor| {
-            monitor.flags & flag != 0
-                && criteria(monitor).admits_entry(entry)
-        });
+        let wanting = peer
+            .monitors
+            .iter()
+            .find(|monitor| monitor.flags & flag != 0 && criteria(monitor).admits_entry(entry));
         let Some(monitor) = wanting else { continue };
         if let Some(xid) = own_xid.filter(|_| monitor.flags & monitor_flag::ONLY_OWN == 0) {
             updates.push(FlowUpdate::Abbreviated { xid });

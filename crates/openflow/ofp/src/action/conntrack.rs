@@ -486,9 +486,9 @@ impl Nat {
 
     pub(super) fn check(&self, check: &Check<'_>) -> Result<(), OfError> {
         let fits = matches!(
-                (fields::effective_dl_type(&check.m.key), &self.range),
-                (0x0800, NatRange::None | NatRange::V4 { .. }) | (0x86dd, NatRange::None | NatRange::V6 { .. })
-            );
+            (fields::effective_dl_type(&check.m.key), &self.range),
+            (0x0800, NatRange::None | NatRange::V4 { .. }) | (0x86dd, NatRange::None | NatRange::V6 { .. })
+        );
         if fits { Ok(()) } else { Err(OfError::OfpbacMatchInconsistent) }
     }
 }

@@ -33,8 +33,8 @@ pub use encap::{Encap, EncapProperty};
 pub use header::{DecTtl, PushVlan, SetL4Port, SetVlanPcp, SetVlanVid};
 pub use learn::{Learn, LearnDestination, LearnSource, LearnSpec};
 pub use misc::{CheckPktLarger, Conjunction, FinTimeout, Resubmit, Sample, SampleDirection, SampleSource};
-pub use output::{Controller, Enqueue, Output, OutputReg, OutputTrunc, check_output_port};
 pub(crate) use output::port_from_of11;
+pub use output::{Controller, Enqueue, Output, OutputReg, OutputTrunc, check_output_port};
 pub use set_field::{RegMove, SetField, SetFieldForm};
 
 use base::MacAddr;

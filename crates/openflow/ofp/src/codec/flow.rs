@@ -23,7 +23,11 @@ const FLAGS: [(FlowFlags, u16, u8, u8); 6] = [
     (FlowFlags::NO_BYTE_COUNTS, 16, 4, 6),
 ];
 
-pub(super) fn decode_flags(bits: u16, command: Option<FlowModCommand>, version: Version) -> Result<FlowFlags, OfError> {
+pub(super) fn decode_flags(
+    bits: u16,
+    command: Option<FlowModCommand>,
+    version: Version,
+) -> Result<FlowFlags, OfError> {
     let mut flags = FlowFlags::default();
     let mut rest = bits;
     for (flag, bit, from, to) in FLAGS {
@@ -46,7 +50,12 @@ pub(super) fn encode_flags(flags: FlowFlags, version: Version) -> u16 {
 }
 
 /// Reads a flow-mod and checks its actions against its match.
-pub(super) fn decode_flow_mod(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context) -> Result<FlowMod, OfError> {
+pub(super) fn decode_flow_mod(
+    raw: Raw,
+    r: &mut Reader<'_>,
+    version: Version,
+    cx: &Context,
+) -> Result<FlowMod, OfError> {
     let mut fm = FlowMod::new(FlowModCommand::Add);
     let (command, flags) = match raw {
         Raw::Ofpt11FlowMod => decode_flow_mod11(r, version, &mut fm)?,
@@ -128,7 +137,8 @@ fn decode_flow_mod_nx(r: &mut Reader<'_>, fm: &mut FlowMod) -> Result<(u16, u16)
     fm.out_port = OfPort::from_u16(r.u16()?);
     let (flags, match_len) = (r.u16()?, r.u16()?);
     r.skip(6)?;
-    (fm.m, fm.cookie, fm.cookie_mask) = oxm::pull_nx_match(r, usize::from(match_len), Rules { allow_cookie: true, ..Rules::default() })?;
+    (fm.m, fm.cookie, fm.cookie_mask) =
+        oxm::pull_nx_match(r, usize::from(match_len), Rules { allow_cookie: true, ..Rules::default() })?;
     if command & 0xff == FlowModCommand::Add as u16 && fm.cookie_mask != 0 {
         return Err(OfError::NxbrcNxmInvalid);
     }
@@ -141,7 +151,8 @@ pub(super) fn encode_flow_mod(fm: &FlowMod, e: &Encoder, out: &mut Vec<u8>) {
     let command = fm.command as u16;
     if version != Version::Of10 {
         let start = raw::start(out, Raw::Ofpt11FlowMod, version.byte(), e.xid);
-        let adds = fm.command == FlowModCommand::Add || (version == Version::Of11 && fm.command.is_modify() && fm.cookie_mask == 0);
+        let adds = fm.command == FlowModCommand::Add
+            || (version == Version::Of11 && fm.command.is_modify() && fm.cookie_mask == 0);
         out.put_u64(if adds { fm.new_cookie } else { fm.cookie & fm.cookie_mask });
         out.put_u64(fm.cookie_mask);
         let all_tables = version != Version::Of11 && fm.command.is_delete();
@@ -154,12 +165,17 @@ pub(super) fn encode_flow_mod(fm: &FlowMod, e: &Encoder, out: &mut Vec<u8>) {
         out.put_u32(fm.out_port.0);
         out.put_u32(fm.out_group);
         out.put_u16(flags);
-        out.put_u16(if version >= Version::Of14 && fm.command == FlowModCommand::Add { fm.importance } else { 0 });
+        out.put_u16(if version >= Version::Of14 && fm.command == FlowModCommand::Add {
+            fm.importance
+        } else {
+            0
+        });
         legacy::put_match(out, &fm.m, version);
         codec::encode_instructions(&fm.actions, version, out);
         return raw::finish(out, start);
     }
-    let command = if e.protocol.intersects(Protocols::TID) { u16::from(fm.table) << 8 | command } else { command };
+    let command =
+        if e.protocol.intersects(Protocols::TID) { u16::from(fm.table) << 8 | command } else { command };
     let nxm = e.protocol.is_nxm10();
     let start = raw::start(out, if nxm { Raw::NxtFlowMod } else { Raw::Ofpt10FlowMod }, 1, e.xid);
     if !nxm {
@@ -216,7 +232,12 @@ pub(super) fn decode_stats_request(raw: Raw, r: &mut Reader<'_>) -> Result<FlowS
     Ok(out)
 }
 
-pub(super) fn encode_stats_request(request: &FlowStatsRequest, aggregate: bool, e: &Encoder, out: &mut Vec<u8>) {
+pub(super) fn encode_stats_request(
+    request: &FlowStatsRequest,
+    aggregate: bool,
+    e: &Encoder,
+    out: &mut Vec<u8>,
+) {
     let version = e.version;
     let raw = match (version, e.protocol.is_nxm10(), aggregate) {
         (Version::Of10, false, false) => Raw::Ofpst10FlowRequest,
@@ -265,7 +286,13 @@ struct OxsStats {
 }
 
 impl OxsStats {
-    const NONE: OxsStats = OxsStats { duration: (u32::MAX, u32::MAX), idle: None, flow_count: None, packet_count: u64::MAX, byte_count: u64::MAX };
+    const NONE: OxsStats = OxsStats {
+        duration: (u32::MAX, u32::MAX),
+        idle: None,
+        flow_count: None,
+        packet_count: u64::MAX,
+        byte_count: u64::MAX,
+    };
 
     /// Reads a padded `ofp_stats`.
     fn pull(r: &mut Reader<'_>) -> Result<OxsStats, OfError> {
@@ -322,7 +349,12 @@ impl OxsStats {
     }
 }
 
-pub(super) fn decode_stats_reply(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context) -> Result<Vec<FlowStats>, OfError> {
+pub(super) fn decode_stats_reply(
+    raw: Raw,
+    r: &mut Reader<'_>,
+    version: Version,
+    cx: &Context,
+) -> Result<Vec<FlowStats>, OfError> {
     let mut flows = Vec::new();
     while !r.is_empty() {
         let mut head = Reader::new(r.rest());
@@ -453,7 +485,9 @@ fn encode_flow(raw: Raw, f: &FlowStats, version: Version, out: &mut Vec<u8>) {
             out.put_zeros(2);
             out.put_u8(f.table);
             out.put_u8(0);
-            for v in [f.priority, f.idle_timeout, f.hard_timeout, encode_flags(f.flags, version), f.importance] {
+            for v in
+                [f.priority, f.idle_timeout, f.hard_timeout, encode_flags(f.flags, version), f.importance]
+            {
                 out.put_u16(v);
             }
             out.put_u64(f.cookie);
@@ -512,7 +546,11 @@ fn encode_flow(raw: Raw, f: &FlowStats, version: Version, out: &mut Vec<u8>) {
 pub(super) fn decode_aggregate(raw: Raw, r: &mut Reader<'_>) -> Result<AggregateStats, OfError> {
     if raw == Raw::Ofpst15AggregateReply {
         let stats = OxsStats::pull(r)?;
-        return Ok(AggregateStats { packet_count: stats.packet_count, byte_count: stats.byte_count, flow_count: stats.flow_count.unwrap_or(u32::MAX) });
+        return Ok(AggregateStats {
+            packet_count: stats.packet_count,
+            byte_count: stats.byte_count,
+            flow_count: stats.flow_count.unwrap_or(u32::MAX),
+        });
     }
     Ok(AggregateStats { packet_count: r.u64()?, byte_count: r.u64()?, flow_count: r.u32()? })
 }
@@ -525,7 +563,13 @@ pub(super) fn encode_aggregate(stats: &AggregateStats, e: &Encoder, out: &mut Ve
     };
     let start = raw::start(out, raw, e.version.byte(), e.xid);
     if e.version == Version::Of15 {
-        OxsStats { packet_count: stats.packet_count, byte_count: stats.byte_count, flow_count: Some(stats.flow_count), ..OxsStats::NONE }.put(out);
+        OxsStats {
+            packet_count: stats.packet_count,
+            byte_count: stats.byte_count,
+            flow_count: Some(stats.flow_count),
+            ..OxsStats::NONE
+        }
+        .put(out);
     } else {
         out.put_u64(known(stats.packet_count));
         out.put_u64(known(stats.byte_count));
@@ -535,7 +579,11 @@ pub(super) fn encode_aggregate(stats: &AggregateStats, e: &Encoder, out: &mut Ve
     raw::finish(out, start);
 }
 
-pub(super) fn decode_removed(raw: Raw, r: &mut Reader<'_>, _version: Version) -> Result<FlowRemoved, OfError> {
+pub(super) fn decode_removed(
+    raw: Raw,
+    r: &mut Reader<'_>,
+    _version: Version,
+) -> Result<FlowRemoved, OfError> {
     let mut f = FlowRemoved {
         m: Default::default(),
         cookie: 0,
@@ -612,7 +660,13 @@ pub(super) fn encode_removed(f: &FlowRemoved, e: &Encoder, out: &mut Vec<u8>) {
             }
             out.put_u64(f.cookie);
             legacy::put_match(out, &f.m, version);
-            OxsStats { duration: (f.duration_sec, f.duration_nsec), packet_count: f.packet_count, byte_count: f.byte_count, ..OxsStats::NONE }.put(out);
+            OxsStats {
+                duration: (f.duration_sec, f.duration_nsec),
+                packet_count: f.packet_count,
+                byte_count: f.byte_count,
+                ..OxsStats::NONE
+            }
+            .put(out);
         }
         Raw::Ofpt11FlowRemoved => {
             out.put_u64(f.cookie);

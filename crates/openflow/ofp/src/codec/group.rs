@@ -40,7 +40,14 @@ pub(super) fn decode_mod(raw: Raw, r: &mut Reader<'_>, version: Version) -> Resu
     let kind = r.u8()?;
     r.skip(1)?;
     let group = r.u32()?;
-    let mut m = GroupMod { command, kind: GroupType::All, group, command_bucket: bucket_id::ALL, buckets: Vec::new(), properties: GroupProperties::default() };
+    let mut m = GroupMod {
+        command,
+        kind: GroupType::All,
+        group,
+        command_bucket: bucket_id::ALL,
+        buckets: Vec::new(),
+        properties: GroupProperties::default(),
+    };
     if new {
         let len = usize::from(r.u16()?);
         r.skip(2)?;
@@ -68,7 +75,10 @@ pub(super) fn decode_mod(raw: Raw, r: &mut Reader<'_>, version: Version) -> Resu
 fn check_mod(m: &GroupMod, kind: u8) -> Result<GroupType, OfError> {
     let kind = GroupType::from_number(kind);
     match kind {
-        Some(GroupType::Indirect) if matches!(m.command, GroupCommand::Add | GroupCommand::Modify | GroupCommand::AddOrMod) && m.buckets.len() != 1 => {
+        Some(GroupType::Indirect)
+            if matches!(m.command, GroupCommand::Add | GroupCommand::Modify | GroupCommand::AddOrMod)
+                && m.buckets.len() != 1 =>
+        {
             return Err(OfError::OfpgmfcInvalidGroup);
         }
         None if m.command != GroupCommand::Delete => return Err(OfError::OfpgmfcBadType),
@@ -80,7 +90,9 @@ fn check_mod(m: &GroupMod, kind: u8) -> Result<GroupType, OfError> {
             return Err(OfError::OfpgmfcInvalidGroup);
         }
         match kind {
-            Some(GroupType::All | GroupType::Indirect) if watches => return Err(OfError::OfpgmfcWatchUnsupported),
+            Some(GroupType::All | GroupType::Indirect) if watches => {
+                return Err(OfError::OfpgmfcWatchUnsupported);
+            }
             Some(GroupType::FastFailover) if !watches => return Err(OfError::OfpgmfcInvalidGroup),
             _ => {}
         }
@@ -126,12 +138,24 @@ fn decode_buckets15(r: &mut Reader<'_>, version: Version, kind: u8) -> Result<Ve
         }
         let actions = codec::pull_actions(&mut body, usize::from(actions_len), version)?;
         let select = kind == GroupType::Select as u8;
-        let mut bucket = Bucket { weight: u16::from(select), watch_port: OfPort::ANY, watch_group: GROUP_ANY, id, actions };
+        let mut bucket = Bucket {
+            weight: u16::from(select),
+            watch_port: OfPort::ANY,
+            watch_group: GROUP_ANY,
+            id,
+            actions,
+        };
         while !body.is_empty() {
             let p = Property::pull(&mut body)?;
             match p.kind {
-                WEIGHT => bucket.weight = p.u16().or_else(|_| p.data.get(..2).map(|b| u16::from_be_bytes([b[0], b[1]])).ok_or(OfError::OfpbpcBadLen))?,
-                WATCH_PORT => bucket.watch_port = port_from_of11(p.u32()?).map_err(|_| OfError::OfpgmfcBadWatch)?,
+                WEIGHT => {
+                    bucket.weight = p.u16().or_else(|_| {
+                        p.data.get(..2).map(|b| u16::from_be_bytes([b[0], b[1]])).ok_or(OfError::OfpbpcBadLen)
+                    })?
+                }
+                WATCH_PORT => {
+                    bucket.watch_port = port_from_of11(p.u32()?).map_err(|_| OfError::OfpgmfcBadWatch)?
+                }
                 WATCH_GROUP => bucket.watch_group = p.u32()?,
                 _ => return Err(p.unknown("group bucket", false)),
             }
@@ -149,20 +173,33 @@ fn decode_buckets15(r: &mut Reader<'_>, version: Version, kind: u8) -> Result<Ve
     Ok(buckets)
 }
 
-fn decode_properties(r: &mut Reader<'_>, kind: u8, command: GroupCommand) -> Result<GroupProperties, OfError> {
+fn decode_properties(
+    r: &mut Reader<'_>,
+    kind: u8,
+    command: GroupCommand,
+) -> Result<GroupProperties, OfError> {
     let mut out = GroupProperties::default();
     while !r.is_empty() {
         let p = Property::pull(r)?;
         match p.experimenter {
-            Some((NTR_VENDOR | NTR_COMPAT_VENDOR, NTR_SELECTION_METHOD)) => decode_selection(&p, kind, command, &mut out)?,
+            Some((NTR_VENDOR | NTR_COMPAT_VENDOR, NTR_SELECTION_METHOD)) => {
+                decode_selection(&p, kind, command, &mut out)?
+            }
             _ => return Err(p.unknown("group", false)),
         }
     }
     Ok(out)
 }
 
-fn decode_selection(p: &Property<'_>, kind: u8, command: GroupCommand, out: &mut GroupProperties) -> Result<(), OfError> {
-    if kind != GroupType::Select as u8 || matches!(command, GroupCommand::Delete | GroupCommand::InsertBucket | GroupCommand::RemoveBucket) {
+fn decode_selection(
+    p: &Property<'_>,
+    kind: u8,
+    command: GroupCommand,
+    out: &mut GroupProperties,
+) -> Result<(), OfError> {
+    if kind != GroupType::Select as u8
+        || matches!(command, GroupCommand::Delete | GroupCommand::InsertBucket | GroupCommand::RemoveBucket)
+    {
         return Err(OfError::OfpbpcBadValue);
     }
     let mut r = Reader::new(p.data);
@@ -265,7 +302,11 @@ fn is_new_desc(raw: Raw, version: Version) -> bool {
     raw == Raw::NxstGroupDescReply || version >= Version::Of15
 }
 
-pub(super) fn decode_descs(raw: Raw, r: &mut Reader<'_>, version: Version) -> Result<Vec<GroupDesc>, OfError> {
+pub(super) fn decode_descs(
+    raw: Raw,
+    r: &mut Reader<'_>,
+    version: Version,
+) -> Result<Vec<GroupDesc>, OfError> {
     let mut all = Vec::new();
     let new = is_new_desc(raw, version);
     while !r.is_empty() {
@@ -338,12 +379,21 @@ pub(super) fn decode_stats(raw: Raw, r: &mut Reader<'_>) -> Result<Vec<GroupStat
         let (group, ref_count) = (body.u32()?, body.u32()?);
         body.skip(4)?;
         let (packet_count, byte_count) = (body.u64()?, body.u64()?);
-        let (duration_sec, duration_nsec) = if timed { (body.u32()?, body.u32()?) } else { (u32::MAX, u32::MAX) };
+        let (duration_sec, duration_nsec) =
+            if timed { (body.u32()?, body.u32()?) } else { (u32::MAX, u32::MAX) };
         let mut buckets = Vec::new();
         while !body.is_empty() {
             buckets.push((body.u64()?, body.u64()?));
         }
-        all.push(GroupStats { group, ref_count, packet_count, byte_count, duration_sec, duration_nsec, buckets });
+        all.push(GroupStats {
+            group,
+            ref_count,
+            packet_count,
+            byte_count,
+            duration_sec,
+            duration_nsec,
+            buckets,
+        });
     }
     Ok(all)
 }
@@ -391,7 +441,8 @@ pub(super) fn decode_features(r: &mut Reader<'_>, version: Version) -> Result<Gr
 }
 
 pub(super) fn encode_features(f: &GroupFeatures, e: &Encoder, out: &mut Vec<u8>) {
-    let raw = if e.version < Version::Of12 { Raw::NxstGroupFeaturesReply } else { Raw::Ofpst12GroupFeaturesReply };
+    let raw =
+        if e.version < Version::Of12 { Raw::NxstGroupFeaturesReply } else { Raw::Ofpst12GroupFeaturesReply };
     let start = raw::start(out, raw, e.version.byte(), e.xid);
     out.put_u32(f.types);
     out.put_u32(f.capabilities);
@@ -444,7 +495,9 @@ pub(super) fn decode_meter_mod(r: &mut Reader<'_>) -> Result<MeterMod, OfError> 
         return Ok(MeterMod { command, config: MeterConfig { meter, flags: 0, bands: Vec::new() } });
     }
     let mut flags = flags;
-    if flags & (meter_flag::KBPS | meter_flag::PKTPS) == meter_flag::KBPS | meter_flag::PKTPS || flags & !0xf != 0 {
+    if flags & (meter_flag::KBPS | meter_flag::PKTPS) == meter_flag::KBPS | meter_flag::PKTPS
+        || flags & !0xf != 0
+    {
         return Err(OfError::OfpmmfcBadFlags);
     }
     if flags & (meter_flag::KBPS | meter_flag::PKTPS) == 0 {
@@ -506,7 +559,15 @@ pub(super) fn decode_meter_stats(r: &mut Reader<'_>) -> Result<Vec<MeterStats>, 
         while !body.is_empty() {
             bands.push((body.u64()?, body.u64()?));
         }
-        all.push(MeterStats { meter, flow_count, packet_in_count, byte_in_count, duration_sec, duration_nsec, bands });
+        all.push(MeterStats {
+            meter,
+            flow_count,
+            packet_in_count,
+            byte_in_count,
+            duration_sec,
+            duration_nsec,
+            bands,
+        });
     }
     Ok(all)
 }

@@ -42,8 +42,17 @@ pub(crate) fn pull10(r: &mut Reader<'_>) -> Result<(Match, bool), OfError> {
     let (nw_src, nw_dst, tp_src, tp_dst) = (r.u32()?, r.u32()?, r.u16()?, r.u16()?);
     let has = |bit: u32| wildcards & bit == 0;
     let mut m = Match::default();
-    let (src_mask, dst_mask) = (prefix_mask(wildcards >> w10::NW_SRC_SHIFT), prefix_mask(wildcards >> w10::NW_DST_SHIFT));
-    const DATA: u32 = w10::NW_TOS | w10::NW_PROTO | w10::TP_SRC | w10::TP_DST | w10::DL_SRC | w10::DL_DST | w10::DL_TYPE | w10::DL_VLAN | w10::DL_VLAN_PCP;
+    let (src_mask, dst_mask) =
+        (prefix_mask(wildcards >> w10::NW_SRC_SHIFT), prefix_mask(wildcards >> w10::NW_DST_SHIFT));
+    const DATA: u32 = w10::NW_TOS
+        | w10::NW_PROTO
+        | w10::TP_SRC
+        | w10::TP_DST
+        | w10::DL_SRC
+        | w10::DL_DST
+        | w10::DL_TYPE
+        | w10::DL_VLAN
+        | w10::DL_VLAN_PCP;
     if wildcards & DATA != DATA || src_mask != 0 || dst_mask != 0 {
         m.set_packet_type(0);
     }
@@ -110,7 +119,11 @@ pub(crate) fn put10(out: &mut Vec<u8>, m: &Match) {
     } else if tci_mask & VLAN_CFI != 0 && tci & VLAN_CFI == 0 {
         vlan = 0xffff;
     } else {
-        if tci_mask & 0xfff == 0 { wildcards |= w10::DL_VLAN } else { vlan = tci & 0xfff }
+        if tci_mask & 0xfff == 0 {
+            wildcards |= w10::DL_VLAN
+        } else {
+            vlan = tci & 0xfff
+        }
         if tci_mask & 0xe000 == 0 { wildcards |= w10::DL_VLAN_PCP } else { pcp = (tci >> 13) as u8 }
     }
     out.put_u32(wildcards);
@@ -229,7 +242,9 @@ fn from11(r: &mut Reader<'_>) -> Result<Match, OfError> {
         match m.key.nw_proto() {
             1 | 6 | 17 | 132 => {
                 let icmp = m.key.nw_proto() == 1;
-                for (on, place, value) in [(has(w11::TP_SRC), slot::TP_SRC, tp_src), (has(w11::TP_DST), slot::TP_DST, tp_dst)] {
+                for (on, place, value) in
+                    [(has(w11::TP_SRC), slot::TP_SRC, tp_src), (has(w11::TP_DST), slot::TP_DST, tp_dst)]
+                {
                     if on {
                         if icmp && value > 0xff {
                             return Err(OfError::OfpbmcBadField);

@@ -102,7 +102,13 @@ pub fn decode(bytes: &[u8], cx: &Context) -> Result<Decoded, OfError> {
     Ok(Decoded { version, xid: header.xid, more, message })
 }
 
-fn decode_body(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context, bytes: &[u8]) -> Result<Message, OfError> {
+fn decode_body(
+    raw: Raw,
+    r: &mut Reader<'_>,
+    version: Version,
+    cx: &Context,
+    bytes: &[u8],
+) -> Result<Message, OfError> {
     use Raw::*;
     Ok(match raw {
         OfptHello => Message::Hello { versions: switch::decode_hello(r, version.byte()) },
@@ -110,7 +116,9 @@ fn decode_body(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context, byt
         OfptEchoRequest => Message::EchoRequest(r.rest().to_vec()),
         OfptEchoReply => Message::EchoReply(r.rest().to_vec()),
         OfptFeaturesRequest => Message::FeaturesRequest,
-        Ofpt10FeaturesReply | Ofpt11FeaturesReply | Ofpt13FeaturesReply => Message::FeaturesReply(switch::decode_features(r, version)?),
+        Ofpt10FeaturesReply | Ofpt11FeaturesReply | Ofpt13FeaturesReply => {
+            Message::FeaturesReply(switch::decode_features(r, version)?)
+        }
         OfptGetConfigRequest => Message::GetConfigRequest,
         OfptGetConfigReply => Message::GetConfigReply(switch::decode_config(r, version, false)?),
         OfptSetConfig => Message::SetConfig(switch::decode_config(r, version, true)?),
@@ -121,10 +129,18 @@ fn decode_body(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context, byt
         Ofpt10FlowRemoved | Ofpt11FlowRemoved | Ofpt15FlowRemoved | NxtFlowRemoved => {
             Message::FlowRemoved(flow::decode_removed(raw, r, version)?)
         }
-        Ofpt10PortStatus | Ofpt11PortStatus | Ofpt14PortStatus => Message::PortStatus(port::decode_status(r, version)?),
-        Ofpt10PacketOut | Ofpt11PacketOut | Ofpt15PacketOut => Message::PacketOut(packet::decode_out(raw, r, version)?),
-        Ofpt10FlowMod | Ofpt11FlowMod | NxtFlowMod => Message::FlowMod(flow::decode_flow_mod(raw, r, version, cx)?),
-        NxtGroupMod | Ofpt11GroupMod | Ofpt15GroupMod => Message::GroupMod(group::decode_mod(raw, r, version)?),
+        Ofpt10PortStatus | Ofpt11PortStatus | Ofpt14PortStatus => {
+            Message::PortStatus(port::decode_status(r, version)?)
+        }
+        Ofpt10PacketOut | Ofpt11PacketOut | Ofpt15PacketOut => {
+            Message::PacketOut(packet::decode_out(raw, r, version)?)
+        }
+        Ofpt10FlowMod | Ofpt11FlowMod | NxtFlowMod => {
+            Message::FlowMod(flow::decode_flow_mod(raw, r, version, cx)?)
+        }
+        NxtGroupMod | Ofpt11GroupMod | Ofpt15GroupMod => {
+            Message::GroupMod(group::decode_mod(raw, r, version)?)
+        }
         Ofpt10PortMod | Ofpt11PortMod | Ofpt14PortMod => Message::PortMod(port::decode_mod(raw, r)?),
         Ofpt11TableMod | Ofpt14TableMod => Message::TableMod(table::decode_mod(raw, r, version)?),
         Ofpt13MeterMod => Message::MeterMod(group::decode_meter_mod(r)?),
@@ -140,11 +156,15 @@ fn decode_body(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context, byt
                 secondary: update.secondary.map(|v| v.unwrap_or(0)),
             })
         }
-        Ofpt13SetAsync | NxtSetAsyncConfig | NxtSetAsyncConfig2 | Ofpt14SetAsync => Message::SetAsync(switch::decode_async(raw, r, cx)?),
+        Ofpt13SetAsync | NxtSetAsyncConfig | NxtSetAsyncConfig2 | Ofpt14SetAsync => {
+            Message::SetAsync(switch::decode_async(raw, r, cx)?)
+        }
         Ofpt14BundleControl | Onft13BundleControl => {
             Message::BundleControl(BundleControl { bundle: r.u32()?, kind: r.u16()?, flags: r.u16()? })
         }
-        Ofpt14BundleAddMessage | Onft13BundleAddMessage => return decode_bundle_add(r, version, cx, message_xid(bytes)),
+        Ofpt14BundleAddMessage | Onft13BundleAddMessage => {
+            return decode_bundle_add(r, version, cx, message_xid(bytes));
+        }
         Ofpt14RoleStatus | Onft13RoleStatus => {
             let role = match r.u32()? {
                 1 => ControllerRole::Equal,
@@ -166,36 +186,56 @@ fn decode_body(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context, byt
 fn decode_stats(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context) -> Result<Message, OfError> {
     use Raw::*;
     Ok(match raw {
-        Ofpst10FlowRequest | Ofpst11FlowRequest | NxstFlowRequest => Message::FlowStatsRequest(flow::decode_stats_request(raw, r)?),
+        Ofpst10FlowRequest | Ofpst11FlowRequest | NxstFlowRequest => {
+            Message::FlowStatsRequest(flow::decode_stats_request(raw, r)?)
+        }
         Ofpst10FlowReply | Ofpst11FlowReply | Ofpst13FlowReply | Ofpst15FlowReply | NxstFlowReply => {
             Message::FlowStatsReply(flow::decode_stats_reply(raw, r, version, cx)?)
         }
-        Ofpst10AggregateRequest | Ofpst11AggregateRequest | Ofpst15AggregateRequest | NxstAggregateRequest => {
-            Message::AggregateRequest(flow::decode_stats_request(raw, r)?)
+        Ofpst10AggregateRequest
+        | Ofpst11AggregateRequest
+        | Ofpst15AggregateRequest
+        | NxstAggregateRequest => Message::AggregateRequest(flow::decode_stats_request(raw, r)?),
+        OfpstAggregateReply | Ofpst15AggregateReply | NxstAggregateReply => {
+            Message::AggregateReply(flow::decode_aggregate(raw, r)?)
         }
-        OfpstAggregateReply | Ofpst15AggregateReply | NxstAggregateReply => Message::AggregateReply(flow::decode_aggregate(raw, r)?),
         OfpstTableRequest => Message::TableStatsRequest,
         Ofpst10TableReply | Ofpst11TableReply | Ofpst12TableReply | Ofpst13TableReply => {
             Message::TableStatsReply(table::decode_stats(raw, r)?)
         }
-        Ofpst10PortRequest | Ofpst11PortRequest => Message::PortStatsRequest(port::decode_port_request(r, version)?),
-        Ofpst10PortReply | Ofpst11PortReply | Ofpst13PortReply | Ofpst14PortReply => Message::PortStatsReply(port::decode_stats(raw, r)?),
+        Ofpst10PortRequest | Ofpst11PortRequest => {
+            Message::PortStatsRequest(port::decode_port_request(r, version)?)
+        }
+        Ofpst10PortReply | Ofpst11PortReply | Ofpst13PortReply | Ofpst14PortReply => {
+            Message::PortStatsReply(port::decode_stats(raw, r)?)
+        }
         Ofpst10QueueRequest | Ofpst11QueueRequest => {
             let (port, queue) = port::decode_queue_request(r, version)?;
-            let port = if version == Version::Of10 && port == base::OfPort::ALL { base::OfPort::ANY } else { port };
+            let port =
+                if version == Version::Of10 && port == base::OfPort::ALL { base::OfPort::ANY } else { port };
             Message::QueueStatsRequest { port, queue }
         }
-        Ofpst10QueueReply | Ofpst11QueueReply | Ofpst13QueueReply | Ofpst14QueueReply => Message::QueueStatsReply(port::decode_queues(raw, r)?),
+        Ofpst10QueueReply | Ofpst11QueueReply | Ofpst13QueueReply | Ofpst14QueueReply => {
+            Message::QueueStatsReply(port::decode_queues(raw, r)?)
+        }
         Ofpst10PortDescRequest => Message::PortDescRequest(base::OfPort::ANY),
         Ofpst15PortDescRequest => Message::PortDescRequest(port::decode_port_request(r, version)?),
-        Ofpst10PortDescReply | Ofpst11PortDescReply | Ofpst14PortDescReply => Message::PortDescReply(port::decode_descs(r, version)?),
+        Ofpst10PortDescReply | Ofpst11PortDescReply | Ofpst14PortDescReply => {
+            Message::PortDescReply(port::decode_descs(r, version)?)
+        }
         NxstGroupRequest | Ofpst11GroupRequest => Message::GroupStatsRequest(r.u32()?),
-        NxstGroupReply | Ofpst11GroupReply | Ofpst13GroupReply => Message::GroupStatsReply(group::decode_stats(raw, r)?),
+        NxstGroupReply | Ofpst11GroupReply | Ofpst13GroupReply => {
+            Message::GroupStatsReply(group::decode_stats(raw, r)?)
+        }
         NxstGroupDescRequest | Ofpst15GroupDescRequest => Message::GroupDescRequest(r.u32()?),
         Ofpst11GroupDescRequest => Message::GroupDescRequest(GROUP_ALL),
-        NxstGroupDescReply | Ofpst11GroupDescReply => Message::GroupDescReply(group::decode_descs(raw, r, version)?),
+        NxstGroupDescReply | Ofpst11GroupDescReply => {
+            Message::GroupDescReply(group::decode_descs(raw, r, version)?)
+        }
         NxstGroupFeaturesRequest | Ofpst12GroupFeaturesRequest => Message::GroupFeaturesRequest,
-        NxstGroupFeaturesReply | Ofpst12GroupFeaturesReply => Message::GroupFeaturesReply(group::decode_features(r, version)?),
+        NxstGroupFeaturesReply | Ofpst12GroupFeaturesReply => {
+            Message::GroupFeaturesReply(group::decode_features(r, version)?)
+        }
         Ofpst13MeterRequest => Message::MeterStatsRequest(r.u32()?),
         Ofpst13MeterReply => Message::MeterStatsReply(group::decode_meter_stats(r)?),
         Ofpst13MeterConfigRequest => Message::MeterConfigRequest(r.u32()?),
@@ -208,7 +248,9 @@ fn decode_stats(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context) ->
             max_bands: r.u8()?,
             max_color: r.u8()?,
         }),
-        Ofpst13TableFeaturesRequest => Message::TableFeaturesRequest(table_features::decode(r, version, cx.loose)?),
+        Ofpst13TableFeaturesRequest => {
+            Message::TableFeaturesRequest(table_features::decode(r, version, cx.loose)?)
+        }
         Ofpst13TableFeaturesReply => Message::TableFeaturesReply(table_features::decode(r, version, true)?),
         Ofpst14TableDescRequest => Message::TableDescRequest,
         Ofpst14TableDescReply => Message::TableDescReply(table::decode_descs(r)?),
@@ -276,7 +318,12 @@ fn decode_tlv_maps(r: &mut Reader<'_>) -> Result<Vec<TlvMap>, OfError> {
     Ok(maps)
 }
 
-fn decode_bundle_add(r: &mut Reader<'_>, version: Version, cx: &Context, xid: Option<u32>) -> Result<Message, OfError> {
+fn decode_bundle_add(
+    r: &mut Reader<'_>,
+    version: Version,
+    cx: &Context,
+    xid: Option<u32>,
+) -> Result<Message, OfError> {
     let bundle = r.u32()?;
     r.skip(2)?;
     let flags = r.u16()?;
@@ -294,10 +341,19 @@ fn decode_bundle_add(r: &mut Reader<'_>, version: Version, cx: &Context, xid: Op
     }
     let inner = &inner[..len];
     let decoded = decode(inner, cx)?;
-    if !matches!(decoded.message, Message::FlowMod(_) | Message::GroupMod(_) | Message::PortMod(_) | Message::PacketOut(_)) {
+    if !matches!(
+        decoded.message,
+        Message::FlowMod(_) | Message::GroupMod(_) | Message::PortMod(_) | Message::PacketOut(_)
+    ) {
         return Err(OfError::OfpbfcMsgUnsup);
     }
-    Ok(Message::BundleAdd(BundleAdd { bundle, flags, xid: header.xid, message: Box::new(decoded.message), raw: inner.to_vec() }))
+    Ok(Message::BundleAdd(BundleAdd {
+        bundle,
+        flags,
+        xid: header.xid,
+        message: Box::new(decoded.message),
+        raw: inner.to_vec(),
+    }))
 }
 
 impl Message {
@@ -310,7 +366,9 @@ impl Message {
         match self {
             Message::Hello { versions } => switch::encode_hello(*versions, e, out),
             Message::Error { error, payload } => switch::encode_error(*error, payload, e, out),
-            Message::EchoRequest(data) => simple(Raw::OfptEchoRequest, e, out, |out| out.extend_from_slice(data)),
+            Message::EchoRequest(data) => {
+                simple(Raw::OfptEchoRequest, e, out, |out| out.extend_from_slice(data))
+            }
             Message::EchoReply(data) => simple(Raw::OfptEchoReply, e, out, |out| out.extend_from_slice(data)),
             Message::FeaturesRequest => empty(Raw::OfptFeaturesRequest, e, out),
             Message::FeaturesReply(f) => switch::encode_features(f, e, out),
@@ -330,12 +388,15 @@ impl Message {
                 simple(raw, e, out, |out| table::put_mod(m, e, out));
             }
             Message::MeterMod(m) => simple(Raw::Ofpt13MeterMod, e, out, |out| group::put_meter_mod(m, out)),
-            Message::BarrierRequest => empty(pick(Raw::Ofpt10BarrierRequest, Raw::Ofpt11BarrierRequest), e, out),
+            Message::BarrierRequest => {
+                empty(pick(Raw::Ofpt10BarrierRequest, Raw::Ofpt11BarrierRequest), e, out)
+            }
             Message::BarrierReply => empty(pick(Raw::Ofpt10BarrierReply, Raw::Ofpt11BarrierReply), e, out),
             Message::RoleRequest(role) => switch::encode_role(role, true, e, out),
             Message::RoleReply(role) => switch::encode_role(role, false, e, out),
             Message::RoleStatus(s) => {
-                let raw = if version == Version::Of13 { Raw::Onft13RoleStatus } else { Raw::Ofpt14RoleStatus };
+                let raw =
+                    if version == Version::Of13 { Raw::Onft13RoleStatus } else { Raw::Ofpt14RoleStatus };
                 simple(raw, e, out, |out| {
                     out.put_u32(s.role as u32);
                     out.put_u8(s.reason);
@@ -344,7 +405,15 @@ impl Message {
                 });
             }
             Message::GetAsyncRequest => {
-                empty(if version == Version::Of13 { Raw::Ofpt13GetAsyncRequest } else { Raw::Ofpt14GetAsyncRequest }, e, out);
+                empty(
+                    if version == Version::Of13 {
+                        Raw::Ofpt13GetAsyncRequest
+                    } else {
+                        Raw::Ofpt14GetAsyncRequest
+                    },
+                    e,
+                    out,
+                );
             }
             Message::GetAsyncReply(c) => {
                 let update = AsyncUpdate { primary: c.primary.map(Some), secondary: c.secondary.map(Some) };
@@ -352,7 +421,11 @@ impl Message {
             }
             Message::SetAsync(update) => switch::encode_async(update, true, e, out),
             Message::BundleControl(b) => {
-                let raw = if version == Version::Of13 { Raw::Onft13BundleControl } else { Raw::Ofpt14BundleControl };
+                let raw = if version == Version::Of13 {
+                    Raw::Onft13BundleControl
+                } else {
+                    Raw::Ofpt14BundleControl
+                };
                 simple(raw, e, out, |out| {
                     out.put_u32(b.bundle);
                     out.put_u16(b.kind);
@@ -360,7 +433,11 @@ impl Message {
                 });
             }
             Message::BundleAdd(b) => {
-                let raw = if version == Version::Of13 { Raw::Onft13BundleAddMessage } else { Raw::Ofpt14BundleAddMessage };
+                let raw = if version == Version::Of13 {
+                    Raw::Onft13BundleAddMessage
+                } else {
+                    Raw::Ofpt14BundleAddMessage
+                };
                 simple(raw, e, out, |out| {
                     out.put_u32(b.bundle);
                     out.put_u16(0);
@@ -385,41 +462,59 @@ impl Message {
             Message::AggregateReply(s) => flow::encode_aggregate(s, e, out),
             Message::TableStatsRequest => empty(Raw::OfpstTableRequest, e, out),
             Message::TableStatsReply(tables) => table::encode_stats(tables, e, out),
-            Message::PortStatsRequest(port) => simple(pick(Raw::Ofpst10PortRequest, Raw::Ofpst11PortRequest), e, out, |out| {
-                if of10 {
-                    out.put_u16(port.0 as u16);
-                    out.put_zeros(6);
-                } else {
-                    out.put_u32(port.0);
-                    out.put_u32(0);
-                }
-            }),
+            Message::PortStatsRequest(port) => {
+                simple(pick(Raw::Ofpst10PortRequest, Raw::Ofpst11PortRequest), e, out, |out| {
+                    if of10 {
+                        out.put_u16(port.0 as u16);
+                        out.put_zeros(6);
+                    } else {
+                        out.put_u32(port.0);
+                        out.put_u32(0);
+                    }
+                })
+            }
             Message::PortStatsReply(stats) => port::encode_stats(stats, e, out),
             Message::QueueStatsRequest { port, queue } => {
-                simple(pick(Raw::Ofpst10QueueRequest, Raw::Ofpst11QueueRequest), e, out, |out| port::put_queue_request(*port, *queue, version, out));
+                simple(pick(Raw::Ofpst10QueueRequest, Raw::Ofpst11QueueRequest), e, out, |out| {
+                    port::put_queue_request(*port, *queue, version, out)
+                });
             }
             Message::QueueStatsReply(queues) => port::encode_queues(queues, e, out),
-            Message::PortDescRequest(port) if version >= Version::Of15 => simple(Raw::Ofpst15PortDescRequest, e, out, |out| {
-                out.put_u32(port.0);
-                out.put_u32(0);
-            }),
+            Message::PortDescRequest(port) if version >= Version::Of15 => {
+                simple(Raw::Ofpst15PortDescRequest, e, out, |out| {
+                    out.put_u32(port.0);
+                    out.put_u32(0);
+                })
+            }
             Message::PortDescRequest(_) => empty(Raw::Ofpst10PortDescRequest, e, out),
             Message::PortDescReply(ports) => port::encode_descs(ports, e, out),
-            Message::GroupStatsRequest(group) => simple(pick(Raw::NxstGroupRequest, Raw::Ofpst11GroupRequest), e, out, |out| {
-                out.put_u32(*group);
-                out.put_u32(0);
-            }),
-            Message::GroupStatsReply(groups) => group::encode_stats(groups, e, out),
-            Message::GroupDescRequest(group) => match version {
-                Version::Of10 | Version::Of15 => simple(pick(Raw::NxstGroupDescRequest, Raw::Ofpst15GroupDescRequest), e, out, |out| {
+            Message::GroupStatsRequest(group) => {
+                simple(pick(Raw::NxstGroupRequest, Raw::Ofpst11GroupRequest), e, out, |out| {
                     out.put_u32(*group);
                     out.put_u32(0);
-                }),
+                })
+            }
+            Message::GroupStatsReply(groups) => group::encode_stats(groups, e, out),
+            Message::GroupDescRequest(group) => match version {
+                Version::Of10 | Version::Of15 => {
+                    simple(pick(Raw::NxstGroupDescRequest, Raw::Ofpst15GroupDescRequest), e, out, |out| {
+                        out.put_u32(*group);
+                        out.put_u32(0);
+                    })
+                }
                 _ => empty(Raw::Ofpst11GroupDescRequest, e, out),
             },
             Message::GroupDescReply(groups) => group::encode_descs(groups, e, out),
             Message::GroupFeaturesRequest => {
-                empty(if version < Version::Of12 { Raw::NxstGroupFeaturesRequest } else { Raw::Ofpst12GroupFeaturesRequest }, e, out);
+                empty(
+                    if version < Version::Of12 {
+                        Raw::NxstGroupFeaturesRequest
+                    } else {
+                        Raw::Ofpst12GroupFeaturesRequest
+                    },
+                    e,
+                    out,
+                );
             }
             Message::GroupFeaturesReply(f) => group::encode_features(f, e, out),
             Message::MeterStatsRequest(id) => meter_request(Raw::Ofpst13MeterRequest, *id, e, out),
@@ -435,8 +530,12 @@ impl Message {
                 out.put_u8(f.max_color);
                 out.put_u16(0);
             }),
-            Message::TableFeaturesRequest(all) => table_features::encode(Raw::Ofpst13TableFeaturesRequest, all, e, out),
-            Message::TableFeaturesReply(all) => table_features::encode(Raw::Ofpst13TableFeaturesReply, all, e, out),
+            Message::TableFeaturesRequest(all) => {
+                table_features::encode(Raw::Ofpst13TableFeaturesRequest, all, e, out)
+            }
+            Message::TableFeaturesReply(all) => {
+                table_features::encode(Raw::Ofpst13TableFeaturesReply, all, e, out)
+            }
             Message::TableDescRequest => empty(Raw::Ofpst14TableDescRequest, e, out),
             Message::TableDescReply(descs) => table::encode_descs(descs, e, out),
             Message::FlowMonitorRequest(requests) => monitor::encode_requests(requests, e, out),
@@ -452,14 +551,28 @@ impl Message {
                 let raw = if onf { Raw::Onft13FlowMonitorCancel } else { Raw::NxtFlowMonitorCancel };
                 simple(raw, e, out, |out| out.put_u32(*id));
             }
-            Message::FlowMonitorPaused => empty(if onf { Raw::Onft13FlowMonitorPaused } else { Raw::NxtFlowMonitorPaused }, e, out),
-            Message::FlowMonitorResumed => empty(if onf { Raw::Onft13FlowMonitorResumed } else { Raw::NxtFlowMonitorResumed }, e, out),
-            Message::SetFlowFormat { nxm } => simple(Raw::NxtSetFlowFormat, e, out, |out| out.put_u32(if *nxm { 2 } else { 0 })),
-            Message::FlowModTableId(on) => simple(Raw::NxtFlowModTableId, e, out, |out| out.put_u64(u64::from(*on) << 56)),
-            Message::SetPacketInFormat(format) => simple(Raw::NxtSetPacketInFormat, e, out, |out| out.put_u32(*format as u32)),
+            Message::FlowMonitorPaused => {
+                empty(if onf { Raw::Onft13FlowMonitorPaused } else { Raw::NxtFlowMonitorPaused }, e, out)
+            }
+            Message::FlowMonitorResumed => {
+                empty(if onf { Raw::Onft13FlowMonitorResumed } else { Raw::NxtFlowMonitorResumed }, e, out)
+            }
+            Message::SetFlowFormat { nxm } => {
+                simple(Raw::NxtSetFlowFormat, e, out, |out| out.put_u32(if *nxm { 2 } else { 0 }))
+            }
+            Message::FlowModTableId(on) => {
+                simple(Raw::NxtFlowModTableId, e, out, |out| out.put_u64(u64::from(*on) << 56))
+            }
+            Message::SetPacketInFormat(format) => {
+                simple(Raw::NxtSetPacketInFormat, e, out, |out| out.put_u32(*format as u32))
+            }
             Message::FlowAge => empty(Raw::NxtFlowAge, e, out),
-            Message::SetControllerId(id) => simple(Raw::NxtSetControllerId, e, out, |out| out.put_u64(u64::from(*id))),
-            Message::CtFlushZone(zone) => simple(Raw::NxtCtFlushZone, e, out, |out| out.put_u64(u64::from(*zone))),
+            Message::SetControllerId(id) => {
+                simple(Raw::NxtSetControllerId, e, out, |out| out.put_u64(u64::from(*id)))
+            }
+            Message::CtFlushZone(zone) => {
+                simple(Raw::NxtCtFlushZone, e, out, |out| out.put_u64(u64::from(*zone)))
+            }
             Message::IpfixBridgeStatsRequest => empty(Raw::NxstIpfixBridgeRequest, e, out),
             Message::IpfixFlowStatsRequest => empty(Raw::NxstIpfixFlowRequest, e, out),
             Message::TlvTableRequest => empty(Raw::NxtTlvTableRequest, e, out),

@@ -75,7 +75,11 @@ pub(super) fn encode_requests(requests: &[FlowMonitorRequest], e: &Encoder, out:
     parts.end();
 }
 
-pub(super) fn decode_updates(raw: Raw, r: &mut Reader<'_>, version: Version) -> Result<Vec<FlowUpdate>, OfError> {
+pub(super) fn decode_updates(
+    raw: Raw,
+    r: &mut Reader<'_>,
+    version: Version,
+) -> Result<Vec<FlowUpdate>, OfError> {
     let of14 = raw == Raw::Ofpst14FlowMonitorReply;
     let mut all = Vec::new();
     while !r.is_empty() {
@@ -91,7 +95,15 @@ pub(super) fn decode_updates(raw: Raw, r: &mut Reader<'_>, version: Version) -> 
             all.push(FlowUpdate::Abbreviated { xid: body.u32()? });
             continue;
         }
-        let mut u = Box::new(FlowUpdateFull { idle_timeout: 0, hard_timeout: 0, table: 0, priority: 0, cookie: 0, m: Default::default(), actions: Vec::new() });
+        let mut u = Box::new(FlowUpdateFull {
+            idle_timeout: 0,
+            hard_timeout: 0,
+            table: 0,
+            priority: 0,
+            cookie: 0,
+            m: Default::default(),
+            actions: Vec::new(),
+        });
         let reason;
         if of14 {
             u.table = body.u8()?;

@@ -114,7 +114,9 @@ fn decode_in2(r: &mut Reader<'_>, version: Version, p: &mut PacketIn) -> Result<
             property::REASON => p.reason = PacketInReason::from_number(prop.u8()?),
             property::METADATA => (p.metadata, ..) = oxm::decode(prop.data, LOOSE)?,
             property::USERDATA => p.userdata = prop.data.to_vec(),
-            property::CONTINUATION => p.continuation = Some(Box::new(decode_continuation(prop.data, version)?)),
+            property::CONTINUATION => {
+                p.continuation = Some(Box::new(decode_continuation(prop.data, version)?))
+            }
             _ if prop.kind & 0x8000 != 0 => {}
             _ => return Err(prop.unknown("NX_PACKET_IN2", true)),
         }
@@ -222,7 +224,8 @@ pub(super) fn encode_in(p: &PacketIn, resume: bool, e: &Encoder, out: &mut Vec<u
     let reason = encode_reason(p.reason, version);
     let total_len = p.total_len.max(p.packet.len());
     if resume || e.packet_in_format == PacketInFormat::Nxt2 {
-        let start = raw::start(out, if resume { Raw::NxtResume } else { Raw::NxtPacketIn2 }, version.byte(), e.xid);
+        let start =
+            raw::start(out, if resume { Raw::NxtResume } else { Raw::NxtPacketIn2 }, version.byte(), e.xid);
         encode_in2(p, reason, total_len, version, out);
         return raw::finish(out, start);
     }

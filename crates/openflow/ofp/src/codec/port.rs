@@ -15,7 +15,8 @@ const INTEL_CUSTOM: u32 = 2;
 const ETHERNET: u16 = 0;
 
 /// Configuration bits that OpenFlow 1.1 and later know.
-const CONFIG11: u32 = port_config::PORT_DOWN | port_config::NO_RECV | port_config::NO_FWD | port_config::NO_PACKET_IN;
+const CONFIG11: u32 =
+    port_config::PORT_DOWN | port_config::NO_RECV | port_config::NO_FWD | port_config::NO_PACKET_IN;
 
 /// OpenFlow 1.0's feature bits from 7 up are others.
 fn features_from10(bits: u32) -> u32 {
@@ -28,7 +29,15 @@ fn features_to10(bits: u32) -> u32 {
 
 /// The greatest speed of a feature set in kbit/s.
 fn max_speed(features: u32) -> u32 {
-    let speeds = [(0x200, 1_000_000_000), (0x100, 100_000_000), (0x80, 40_000_000), (0x40, 10_000_000), (0x30, 1_000_000), (0xc, 100_000), (3, 10_000)];
+    let speeds = [
+        (0x200, 1_000_000_000),
+        (0x100, 100_000_000),
+        (0x80, 40_000_000),
+        (0x40, 10_000_000),
+        (0x30, 1_000_000),
+        (0xc, 100_000),
+        (3, 10_000),
+    ];
     speeds.iter().find(|(bits, _)| features & bits != 0).map_or(0, |(_, speed)| *speed)
 }
 
@@ -239,7 +248,8 @@ fn pull_basic(r: &mut Reader<'_>, s: &mut PortStats) -> Result<(), OfError> {
 }
 
 fn pull_ethernet(r: &mut Reader<'_>, s: &mut PortStats) -> Result<(), OfError> {
-    (s.rx_frame_errors, s.rx_over_errors, s.rx_crc_errors, s.collisions) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?);
+    (s.rx_frame_errors, s.rx_over_errors, s.rx_crc_errors, s.collisions) =
+        (r.u64()?, r.u64()?, r.u64()?, r.u64()?);
     Ok(())
 }
 
@@ -315,7 +325,16 @@ pub(super) fn encode_stats(stats: &[PortStats], e: &Encoder, out: &mut Vec<u8>) 
 }
 
 fn encode_one_stats(raw: Raw, s: &PortStats, out: &mut Vec<u8>) {
-    let basic = [s.rx_packets, s.tx_packets, s.rx_bytes, s.tx_bytes, s.rx_dropped, s.tx_dropped, s.rx_errors, s.tx_errors];
+    let basic = [
+        s.rx_packets,
+        s.tx_packets,
+        s.rx_bytes,
+        s.tx_bytes,
+        s.rx_dropped,
+        s.tx_dropped,
+        s.rx_errors,
+        s.tx_errors,
+    ];
     let ethernet = [s.rx_frame_errors, s.rx_over_errors, s.rx_crc_errors, s.collisions];
     let put = |out: &mut Vec<u8>, values: &[u64]| values.iter().for_each(|v| out.put_u64(*v));
     if raw != Raw::Ofpst14PortReply {
@@ -386,7 +405,15 @@ pub(super) fn put_queue_request(port: OfPort, queue: u32, version: Version, out:
 pub(super) fn decode_queues(raw: Raw, r: &mut Reader<'_>) -> Result<Vec<QueueStats>, OfError> {
     let mut all = Vec::new();
     while !r.is_empty() {
-        let mut q = QueueStats { port: OfPort(0), queue: 0, tx_bytes: 0, tx_packets: 0, tx_errors: 0, duration_sec: u32::MAX, duration_nsec: u32::MAX };
+        let mut q = QueueStats {
+            port: OfPort(0),
+            queue: 0,
+            tx_bytes: 0,
+            tx_packets: 0,
+            tx_errors: 0,
+            duration_sec: u32::MAX,
+            duration_nsec: u32::MAX,
+        };
         if raw == Raw::Ofpst14QueueReply {
             let mut head = Reader::new(r.rest());
             let len = usize::from(head.u16()?);

@@ -7,7 +7,11 @@ use crate::wire::{Put, Reader, round8};
 use crate::*;
 
 /// Capability bits that all versions share.
-const COMMON: u32 = capability::FLOW_STATS | capability::TABLE_STATS | capability::PORT_STATS | capability::IP_REASM | capability::QUEUE_STATS;
+const COMMON: u32 = capability::FLOW_STATS
+    | capability::TABLE_STATS
+    | capability::PORT_STATS
+    | capability::IP_REASM
+    | capability::QUEUE_STATS;
 
 fn capability_mask(version: Version) -> u32 {
     match version {
@@ -65,7 +69,11 @@ pub(super) fn encode_features(f: &SwitchFeatures, e: &Encoder, out: &mut Vec<u8>
     raw::finish(out, start);
 }
 
-pub(super) fn decode_config(r: &mut Reader<'_>, version: Version, set: bool) -> Result<SwitchConfig, OfError> {
+pub(super) fn decode_config(
+    r: &mut Reader<'_>,
+    version: Version,
+    set: bool,
+) -> Result<SwitchConfig, OfError> {
     let (flags, miss_send_len) = (r.u16()?, r.u16()?);
     let frag = match flags & 3 {
         0 => FragHandling::Normal,
@@ -140,7 +148,8 @@ pub(super) fn decode_error(r: &mut Reader<'_>, version: Version) -> Result<Messa
         vendor = r.u32()?;
         (kind, code) = (code, 0);
     }
-    let error = OfError::from_code(version, ErrorCode { vendor, kind, code }).ok_or(OfError::OfpbrcBadType)?;
+    let error =
+        OfError::from_code(version, ErrorCode { vendor, kind, code }).ok_or(OfError::OfpbrcBadType)?;
     Ok(Message::Error { error, payload: r.rest().to_vec() })
 }
 

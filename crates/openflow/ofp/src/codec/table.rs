@@ -1,25 +1,64 @@
 //! Tables' counters, and sets of actions by number.
 
-use super::{Encoder, table_features};
 use super::raw::{Multipart, Raw};
+use super::{Encoder, table_features};
 use crate::wire::{Put, Reader};
 use crate::*;
 
 use ActionKind as K;
 
 const OF10: &[(K, u8)] = &[
-    (K::Output, 0), (K::SetVlanVid, 1), (K::SetVlanPcp, 2), (K::StripVlan, 3), (K::SetEthSrc, 4), (K::SetEthDst, 5),
-    (K::SetIpv4Src, 6), (K::SetIpv4Dst, 7), (K::SetIpDscp, 8), (K::SetL4Src, 9), (K::SetL4Dst, 10), (K::Enqueue, 11),
+    (K::Output, 0),
+    (K::SetVlanVid, 1),
+    (K::SetVlanPcp, 2),
+    (K::StripVlan, 3),
+    (K::SetEthSrc, 4),
+    (K::SetEthDst, 5),
+    (K::SetIpv4Src, 6),
+    (K::SetIpv4Dst, 7),
+    (K::SetIpDscp, 8),
+    (K::SetL4Src, 9),
+    (K::SetL4Dst, 10),
+    (K::Enqueue, 11),
 ];
 const OF11: &[(K, u8)] = &[
-    (K::Output, 0), (K::SetVlanVid, 1), (K::SetVlanPcp, 2), (K::SetEthSrc, 3), (K::SetEthDst, 4), (K::SetIpv4Src, 5),
-    (K::SetIpv4Dst, 6), (K::SetIpDscp, 7), (K::SetIpEcn, 8), (K::SetL4Src, 9), (K::SetL4Dst, 10), (K::SetMplsLabel, 13),
-    (K::SetMplsTc, 14), (K::SetMplsTtl, 15), (K::DecMplsTtl, 16), (K::PushVlan, 17), (K::StripVlan, 18), (K::PushMpls, 19),
-    (K::PopMpls, 20), (K::SetQueue, 21), (K::Group, 22), (K::SetIpTtl, 23), (K::DecTtl, 24),
+    (K::Output, 0),
+    (K::SetVlanVid, 1),
+    (K::SetVlanPcp, 2),
+    (K::SetEthSrc, 3),
+    (K::SetEthDst, 4),
+    (K::SetIpv4Src, 5),
+    (K::SetIpv4Dst, 6),
+    (K::SetIpDscp, 7),
+    (K::SetIpEcn, 8),
+    (K::SetL4Src, 9),
+    (K::SetL4Dst, 10),
+    (K::SetMplsLabel, 13),
+    (K::SetMplsTc, 14),
+    (K::SetMplsTtl, 15),
+    (K::DecMplsTtl, 16),
+    (K::PushVlan, 17),
+    (K::StripVlan, 18),
+    (K::PushMpls, 19),
+    (K::PopMpls, 20),
+    (K::SetQueue, 21),
+    (K::Group, 22),
+    (K::SetIpTtl, 23),
+    (K::DecTtl, 24),
 ];
 const OF12: &[(K, u8)] = &[
-    (K::Output, 0), (K::SetMplsTtl, 15), (K::DecMplsTtl, 16), (K::PushVlan, 17), (K::StripVlan, 18), (K::PushMpls, 19),
-    (K::PopMpls, 20), (K::SetQueue, 21), (K::Group, 22), (K::SetIpTtl, 23), (K::DecTtl, 24), (K::SetField, 25),
+    (K::Output, 0),
+    (K::SetMplsTtl, 15),
+    (K::DecMplsTtl, 16),
+    (K::PushVlan, 17),
+    (K::StripVlan, 18),
+    (K::PushMpls, 19),
+    (K::PopMpls, 20),
+    (K::SetQueue, 21),
+    (K::Group, 22),
+    (K::SetIpTtl, 23),
+    (K::DecTtl, 24),
+    (K::SetField, 25),
 ];
 
 fn numbers(version: Version) -> &'static [(K, u8)] {
@@ -43,7 +82,8 @@ pub(super) fn kinds_to_bits(set: u64, version: Version) -> u32 {
 pub(super) fn decode_stats(raw: Raw, r: &mut Reader<'_>) -> Result<Vec<TableStats>, OfError> {
     let mut all = Vec::new();
     while !r.is_empty() {
-        let mut s = TableStats { table: r.u8()?, active_count: 0, lookup_count: 0, matched_count: 0, features: None };
+        let mut s =
+            TableStats { table: r.u8()?, active_count: 0, lookup_count: 0, matched_count: 0, features: None };
         if raw == Raw::Ofpst13TableReply {
             r.skip(3)?;
         } else {
@@ -88,7 +128,14 @@ pub(super) fn decode_mod(raw: Raw, r: &mut Reader<'_>, version: Version) -> Resu
     let table = r.u8()?;
     r.skip(3)?;
     let config = r.u32()?;
-    let mut m = TableMod { table, miss: TableMiss::Default, eviction: None, eviction_flags: None, vacancy_events: None, vacancy: Vacancy::default() };
+    let mut m = TableMod {
+        table,
+        miss: TableMiss::Default,
+        eviction: None,
+        eviction_flags: None,
+        vacancy_events: None,
+        vacancy: Vacancy::default(),
+    };
     if raw == Raw::Ofpt11TableMod {
         m.miss = decode_miss(config, version)?;
         return Ok(m);
@@ -145,7 +192,13 @@ pub(super) fn put_mod(m: &TableMod, e: &Encoder, out: &mut Vec<u8>) {
     put_settings(m.eviction, m.eviction_flags, m.vacancy_events, &m.vacancy, out);
 }
 
-fn put_settings(eviction: Option<bool>, flags: Option<u32>, vacancy_events: Option<bool>, vacancy: &Vacancy, out: &mut Vec<u8>) {
+fn put_settings(
+    eviction: Option<bool>,
+    flags: Option<u32>,
+    vacancy_events: Option<bool>,
+    vacancy: &Vacancy,
+    out: &mut Vec<u8>,
+) {
     let bit = |on: Option<bool>, bit: u32| if on == Some(true) { bit } else { 0 };
     out.put_u32(bit(eviction, 4) | bit(vacancy_events, 8));
     if let Some(flags) = flags {
@@ -169,7 +222,13 @@ pub(super) fn decode_descs(r: &mut Reader<'_>) -> Result<Vec<TableDesc>, OfError
         let table = body.u8()?;
         body.skip(1)?;
         let config = body.u32()?;
-        let mut d = TableDesc { table, eviction: Some(config & 4 != 0), eviction_flags: None, vacancy_events: Some(config & 8 != 0), vacancy: Vacancy::default() };
+        let mut d = TableDesc {
+            table,
+            eviction: Some(config & 4 != 0),
+            eviction_flags: None,
+            vacancy_events: Some(config & 8 != 0),
+            vacancy: Vacancy::default(),
+        };
         while !body.is_empty() {
             let p = prop::Property::pull(&mut body)?;
             match p.kind {

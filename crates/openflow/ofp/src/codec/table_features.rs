@@ -47,7 +47,11 @@ pub(super) fn instructions_to_bits(set: u32, version: Version) -> u32 {
     instructions(version).filter(|(bit, _)| set >> bit & 1 != 0).fold(0, |bits, (_, n)| bits | 1 << n)
 }
 
-pub(super) fn decode(r: &mut Reader<'_>, version: Version, loose: bool) -> Result<Vec<TableFeatures>, OfError> {
+pub(super) fn decode(
+    r: &mut Reader<'_>,
+    version: Version,
+    loose: bool,
+) -> Result<Vec<TableFeatures>, OfError> {
     let mut all = Vec::new();
     while !r.is_empty() {
         let mut head = Reader::new(r.rest());
@@ -104,7 +108,12 @@ fn decode_one(r: &mut Reader<'_>, version: Version, loose: bool) -> Result<Table
     Ok(f)
 }
 
-fn decode_property(f: &mut TableFeatures, p: &prop::Property<'_>, version: Version, loose: bool) -> Result<(), OfError> {
+fn decode_property(
+    f: &mut TableFeatures,
+    p: &prop::Property<'_>,
+    version: Version,
+    loose: bool,
+) -> Result<(), OfError> {
     let half = if p.kind & 1 == 0 { &mut f.nonmiss } else { &mut f.miss };
     match p.kind & !1 {
         property::INSTRUCTIONS => half.instructions = decode_instructions(p.data, version, loose)?,
@@ -116,7 +125,9 @@ fn decode_property(f: &mut TableFeatures, p: &prop::Property<'_>, version: Versi
         property::MATCH if p.kind == property::MATCH => {
             (f.match_fields, f.mask_fields) = decode_fields(p.data, loose)?;
         }
-        property::WILDCARDS if p.kind == property::WILDCARDS => f.wildcard_fields = decode_exact(p.data, loose)?,
+        property::WILDCARDS if p.kind == property::WILDCARDS => {
+            f.wildcard_fields = decode_exact(p.data, loose)?
+        }
         _ if loose => {}
         _ => return Err(p.unknown("table features", loose)),
     }
@@ -212,8 +223,12 @@ fn miss_like_others(f: &mut TableFeatures, seen: u32) {
 /// matched need not be left out.
 fn make_consistent(f: &mut TableFeatures) {
     f.match_fields = f.match_fields.iter().chain(f.mask_fields.iter()).collect();
-    f.wildcard_fields =
-        f.wildcard_fields.iter().chain(f.mask_fields.iter()).filter(|field| f.match_fields.contains(*field)).collect();
+    f.wildcard_fields = f
+        .wildcard_fields
+        .iter()
+        .chain(f.mask_fields.iter())
+        .filter(|field| f.match_fields.contains(*field))
+        .collect();
 }
 
 pub(super) fn encode(raw: Raw, all: &[TableFeatures], e: &Encoder, out: &mut Vec<u8>) {
@@ -254,7 +269,9 @@ fn put_one(f: &TableFeatures, version: Version, out: &mut Vec<u8>) {
 fn put_instruction_features(f: &TableInstructionFeatures, miss: u16, version: Version, out: &mut Vec<u8>) {
     put_ids(instructions_to_bits(f.instructions, version), property::INSTRUCTIONS + miss, out);
     let start = prop::start(out, property::NEXT_TABLES + miss);
-    out.extend((0..NO_TABLE).filter(|table| f.next[table / 64] >> (table % 64) & 1 != 0).map(|table| table as u8));
+    out.extend(
+        (0..NO_TABLE).filter(|table| f.next[table / 64] >> (table % 64) & 1 != 0).map(|table| table as u8),
+    );
     prop::end(out, start);
     let lists = [
         (&f.write, property::WRITE_ACTIONS, property::WRITE_SETFIELD),
@@ -334,7 +351,9 @@ fn is_wild(f: &TableFeatures, field: Field) -> bool {
 /// The bit of a field in the bitmaps of OpenFlow 1.2.
 fn basic_bit(field: Field) -> u64 {
     match oxm::preferred(field, Version::Of12.byte()) {
-        Some(id) if id.class == 0x8000 && id.number < 64 && id.version <= Version::Of12.byte() => 1 << id.number,
+        Some(id) if id.class == 0x8000 && id.number < 64 && id.version <= Version::Of12.byte() => {
+            1 << id.number
+        }
         _ => 0,
     }
 }

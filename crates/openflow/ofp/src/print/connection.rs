@@ -17,7 +17,8 @@ fn put_role(out: &mut String, role: ControllerRole, generation_id: Option<u64>) 
 const ROLE_REASONS: [&str; 3] = ["primary_request", "configuration_changed", "experimenter_data_changed"];
 
 fn async_reason(kind: usize, reason: u8) -> String {
-    let named = |names: &[&str]| names.get(usize::from(reason)).map_or_else(|| reason.to_string(), |n| n.to_string());
+    let named =
+        |names: &[&str]| names.get(usize::from(reason)).map_or_else(|| reason.to_string(), |n| n.to_string());
     match kind {
         0 => PacketInReason::from_number(reason).to_string(),
         1 => named(&["add", "delete", "modify"]),
@@ -33,7 +34,8 @@ fn async_reason(kind: usize, reason: u8) -> String {
 }
 
 fn put_async(out: &mut String, primary: &[u32; 6], secondary: &[u32; 6]) {
-    const KINDS: [&str; 6] = ["PACKET_IN", "PORT_STATUS", "FLOW_REMOVED", "ROLE_STATUS", "TABLE_STATUS", "REQUESTFORWARD"];
+    const KINDS: [&str; 6] =
+        ["PACKET_IN", "PORT_STATUS", "FLOW_REMOVED", "ROLE_STATUS", "TABLE_STATUS", "REQUESTFORWARD"];
     for (role, reasons) in [("primary", primary), ("secondary", secondary)] {
         let _ = writeln!(out, "\n {role}:");
         for (kind, name) in KINDS.iter().enumerate() {
@@ -66,21 +68,35 @@ const BUNDLE_KINDS: [&str; 8] = [
 fn put_tlv_maps(out: &mut String, maps: &[TlvMap]) {
     out.push_str("\n class  type  length  match field\n ------  ----  ------  --------------");
     for map in maps {
-        let _ = write!(out, "\n 0x{:x}  0x{:x}  {}       tun_metadata{}", map.class, map.kind, map.length, map.index);
+        let _ = write!(
+            out,
+            "\n 0x{:x}  0x{:x}  {}       tun_metadata{}",
+            map.class, map.kind, map.length, map.index
+        );
     }
 }
 
 impl Printer<'_> {
     pub(super) fn connection(&self, out: &mut String, message: &Message) {
         match message {
-            Message::RoleRequest(role) | Message::RoleReply(role) => put_role(out, role.role, role.generation_id),
+            Message::RoleRequest(role) | Message::RoleReply(role) => {
+                put_role(out, role.role, role.generation_id)
+            }
             Message::RoleStatus(status) => {
                 put_role(out, status.role, Some(status.generation_id));
-                let _ = write!(out, " reason={}", ROLE_REASONS.get(usize::from(status.reason)).unwrap_or(&"(unknown)"));
+                let _ = write!(
+                    out,
+                    " reason={}",
+                    ROLE_REASONS.get(usize::from(status.reason)).unwrap_or(&"(unknown)")
+                );
             }
             Message::GetAsyncReply(config) => put_async(out, &config.primary, &config.secondary),
             Message::SetAsync(update) => {
-                put_async(out, &update.primary.map(|v| v.unwrap_or(0)), &update.secondary.map(|v| v.unwrap_or(0)));
+                put_async(
+                    out,
+                    &update.primary.map(|v| v.unwrap_or(0)),
+                    &update.secondary.map(|v| v.unwrap_or(0)),
+                );
             }
             Message::BundleControl(control) => {
                 let _ = write!(

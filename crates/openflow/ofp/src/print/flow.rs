@@ -121,7 +121,9 @@ impl Printer<'_> {
         if fm.cookie_mask != 0 {
             let _ = write!(out, "cookie:0x{:x}/0x{:x} ", fm.cookie, fm.cookie_mask);
         }
-        for (name, value) in [("idle", fm.idle_timeout), ("hard", fm.hard_timeout), ("importance", fm.importance)] {
+        for (name, value) in
+            [("idle", fm.idle_timeout), ("hard", fm.hard_timeout), ("importance", fm.importance)]
+        {
             if value != 0 {
                 let _ = write!(out, "{name}:{value} ");
             }

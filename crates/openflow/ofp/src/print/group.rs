@@ -50,8 +50,12 @@ pub fn put_group_properties(out: &mut String, properties: &GroupProperties) {
 }
 
 fn put_meter_flags(out: &mut String, flags: u16) {
-    let names =
-        [(meter_flag::KBPS, "kbps "), (meter_flag::PKTPS, "pktps "), (meter_flag::BURST, "burst "), (meter_flag::STATS, "stats ")];
+    let names = [
+        (meter_flag::KBPS, "kbps "),
+        (meter_flag::PKTPS, "pktps "),
+        (meter_flag::BURST, "burst "),
+        (meter_flag::STATS, "stats "),
+    ];
     for (flag, name) in names {
         if flags & flag != 0 {
             out.push_str(name);
@@ -151,7 +155,15 @@ impl Printer<'_> {
         };
     }
 
-    fn group(&self, out: &mut String, group: u32, kind: Option<GroupType>, buckets: &[Bucket], properties: &GroupProperties, select: bool) {
+    fn group(
+        &self,
+        out: &mut String,
+        group: u32,
+        kind: Option<GroupType>,
+        buckets: &[Bucket],
+        properties: &GroupProperties,
+        select: bool,
+    ) {
         let _ = write!(out, "group_id={group}");
         if let Some(kind) = kind {
             let _ = write!(out, ",type={}", ["all", "select", "indirect", "ff"][kind as usize]);

@@ -18,8 +18,8 @@ use crate::*;
 pub use flow::{put_flow_flags, put_flow_stats};
 pub use group::{put_group_properties, put_meter_id};
 pub use packet::packet_to_text;
-pub use table::table_features_to_text;
 pub use switch::{put_port_config, put_port_desc, put_port_state, put_port_stats};
+pub use table::table_features_to_text;
 
 /// What all the writers need.
 #[derive(Clone, Copy)]
@@ -135,7 +135,12 @@ fn put_header(out: &mut String, name: &str, header: &Header) {
 }
 
 /// Names for the bits of a set, `separator` between them.
-pub(crate) fn put_bits(out: &mut String, bits: u32, name: impl Fn(u32) -> Option<&'static str>, separator: char) {
+pub(crate) fn put_bits(
+    out: &mut String,
+    bits: u32,
+    name: impl Fn(u32) -> Option<&'static str>,
+    separator: char,
+) {
     if bits == 0 {
         out.push('0');
         return;
@@ -210,7 +215,13 @@ fn put_multipart_flags(out: &mut String, bytes: &[u8], header: &Header) {
     }
 }
 
-fn put_body(out: &mut String, bytes: &[u8], header: &Header, names: Names<'_>, verbosity: i32) -> Result<(), OfError> {
+fn put_body(
+    out: &mut String,
+    bytes: &[u8],
+    header: &Header,
+    names: Names<'_>,
+    verbosity: i32,
+) -> Result<(), OfError> {
     put_multipart_flags(out, bytes, header);
     let decoded = decode(bytes, &Context::default())?;
     let printer = Printer { names, verbosity, version: decoded.version };
@@ -260,7 +271,9 @@ impl Printer<'_> {
             Message::PacketOut(packet) => self.packet_out(out, packet),
             Message::FlowMod(fm) => self.flow_mod(out, fm),
             Message::FlowRemoved(removed) => self.flow_removed(out, removed),
-            Message::FlowStatsRequest(request) | Message::AggregateRequest(request) => self.flow_request(out, request),
+            Message::FlowStatsRequest(request) | Message::AggregateRequest(request) => {
+                self.flow_request(out, request)
+            }
             Message::FlowStatsReply(all) => {
                 for stats in all {
                     out.push_str("\n ");
@@ -274,7 +287,9 @@ impl Printer<'_> {
                     sum.packet_count, sum.byte_count, sum.flow_count
                 );
             }
-            Message::FlowMonitorRequest(requests) => requests.iter().for_each(|r| self.monitor_request(out, r)),
+            Message::FlowMonitorRequest(requests) => {
+                requests.iter().for_each(|r| self.monitor_request(out, r))
+            }
             Message::FlowMonitorReply(updates) => updates.iter().for_each(|u| self.monitor_update(out, u)),
             _ => self.message_of_switch(out, message),
         }
@@ -309,7 +324,9 @@ impl Printer<'_> {
             Message::DescReply(desc) => self.desc(out, desc),
             Message::TableMod(change) => self.table_mod(out, change),
             Message::TableStatsReply(all) => self.table_stats(out, all),
-            Message::TableFeaturesReply(all) | Message::TableFeaturesRequest(all) => self.table_features(out, all),
+            Message::TableFeaturesReply(all) | Message::TableFeaturesRequest(all) => {
+                self.table_features(out, all)
+            }
             Message::TableDescReply(all) => all.iter().for_each(|desc| self.table_desc(out, desc)),
             Message::TableStatus(status) => self.table_status(out, status),
             Message::GroupMod(_)

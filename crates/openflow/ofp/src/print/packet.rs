@@ -67,7 +67,9 @@ fn packet_mask(key: &FlowKey) -> FlowMask {
         58 if v6 => {
             [slot::TP_SRC, slot::TP_DST].iter().for_each(|s| mask.add_all(*s));
             if matches!(key.tp_src(), 135 | 136) {
-                for s in [slot::ND_TARGET, slot::ARP_SHA, slot::ARP_THA, slot::ND_RESERVED, slot::ND_OPTIONS_TYPE] {
+                for s in
+                    [slot::ND_TARGET, slot::ARP_SHA, slot::ARP_THA, slot::ND_RESERVED, slot::ND_OPTIONS_TYPE]
+                {
                     mask.add_all(s);
                 }
             }

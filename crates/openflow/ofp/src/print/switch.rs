@@ -8,7 +8,8 @@ use fields::PortNames;
 use super::{Printer, bit_name, put_bits, put_duration};
 use crate::*;
 
-const PORT_CONFIG: &[&str] = &["PORT_DOWN", "NO_STP", "NO_RECV", "NO_RECV_STP", "NO_FLOOD", "NO_FWD", "NO_PACKET_IN"];
+const PORT_CONFIG: &[&str] =
+    &["PORT_DOWN", "NO_STP", "NO_RECV", "NO_RECV_STP", "NO_FLOOD", "NO_FWD", "NO_PACKET_IN"];
 const PORT_STATE: &[&str] = &["LINK_DOWN", "BLOCKED", "LIVE"];
 const FEATURES: &[&str] = &[
     "10MB-HD",
@@ -105,7 +106,12 @@ pub fn put_port_desc(out: &mut String, port: &PortDesc) {
             put_features(out, bits);
         }
     }
-    let _ = writeln!(out, "     speed: {} Mbps now, {} Mbps max", port.current_speed / 1000, port.max_speed / 1000);
+    let _ = writeln!(
+        out,
+        "     speed: {} Mbps now, {} Mbps max",
+        port.current_speed / 1000,
+        port.max_speed / 1000
+    );
 }
 
 fn put_stat(out: &mut String, leader: &str, value: u64, end: &str) {

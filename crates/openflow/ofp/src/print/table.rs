@@ -123,7 +123,12 @@ fn same_next(a: &[u64; 4], a_table: u8, b: &[u64; 4], b_table: u8) -> bool {
     a == b
 }
 
-fn same_instructions(a: &TableInstructionFeatures, a_table: u8, b: &TableInstructionFeatures, b_table: u8) -> bool {
+fn same_instructions(
+    a: &TableInstructionFeatures,
+    a_table: u8,
+    b: &TableInstructionFeatures,
+    b_table: u8,
+) -> bool {
     same_next(&a.next, a_table, &b.next, b_table)
         && a.instructions == b.instructions
         && a.write == b.write
@@ -176,7 +181,11 @@ fn put_actions(out: &mut String, features: &TableActionFeatures) {
     }
 }
 
-fn put_instructions(out: &mut String, f: &TableInstructionFeatures, previous: Option<&TableInstructionFeatures>) {
+fn put_instructions(
+    out: &mut String,
+    f: &TableInstructionFeatures,
+    previous: Option<&TableInstructionFeatures>,
+) {
     let next = |table: usize| table < 255 && f.next[table / 64] >> (table % 64) & 1 != 0;
     if f.next != [0; 4] {
         out.push_str("      next tables: ");
@@ -204,7 +213,14 @@ fn put_instructions(out: &mut String, f: &TableInstructionFeatures, previous: Op
             put_bits(
                 out,
                 f.instructions,
-                bit_name(&["meter", "apply_actions", "clear_actions", "write_actions", "write_metadata", "goto_table"]),
+                bit_name(&[
+                    "meter",
+                    "apply_actions",
+                    "clear_actions",
+                    "write_actions",
+                    "write_metadata",
+                    "goto_table",
+                ]),
                 ' ',
             );
             out.push('\n');
@@ -228,7 +244,9 @@ type Entry<'a> = (&'a TableFeatures, Option<&'a TableStats>);
 fn put_table(out: &mut String, entry: Entry<'_>, previous: Option<Entry<'_>>, dittos: &mut Dittos) {
     let (f, stats) = entry;
     if previous.is_none() && f.command != 0 {
-        let name = ["replace", "modify", "enable", "disable"].get(usize::from(f.command)).unwrap_or(&"***bad command***");
+        let name = ["replace", "modify", "enable", "disable"]
+            .get(usize::from(f.command))
+            .unwrap_or(&"***bad command***");
         let _ = write!(out, "\n  command: {name}");
     }
     let counts = |s: &TableStats| (s.active_count, s.lookup_count, s.matched_count);
@@ -248,7 +266,11 @@ fn put_table(out: &mut String, entry: Entry<'_>, previous: Option<Entry<'_>>, di
     }
     out.push('\n');
     if let Some(s) = stats {
-        let _ = writeln!(out, "    active={}, lookup={}, matched={}", s.active_count, s.lookup_count, s.matched_count);
+        let _ = writeln!(
+            out,
+            "    active={}, lookup={}, matched={}",
+            s.active_count, s.lookup_count, s.matched_count
+        );
     }
     if same {
         if !has_no_features(f) {
@@ -261,12 +283,15 @@ fn put_table(out: &mut String, entry: Entry<'_>, previous: Option<Entry<'_>>, di
 
 fn put_features(out: &mut String, f: &TableFeatures, previous: Option<&TableFeatures>) {
     if f.metadata_match != 0 || f.metadata_write != 0 {
-        let _ = writeln!(out, "    metadata: match={} write={}", Hex(f.metadata_match), Hex(f.metadata_write));
+        let _ =
+            writeln!(out, "    metadata: match={} write={}", Hex(f.metadata_match), Hex(f.metadata_write));
     }
     if f.miss_config != TableMiss::Default {
         let _ = writeln!(out, "    config={}", f.miss_config.name());
     }
-    for (what, supported) in [("eviction", f.supports_eviction), ("vacancy events", f.supports_vacancy_events)] {
+    for (what, supported) in
+        [("eviction", f.supports_eviction), ("vacancy events", f.supports_vacancy_events)]
+    {
         if let Some(supported) = supported {
             let _ = writeln!(out, "    {what}: {}supported", if supported { "" } else { "not " });
         }
@@ -276,7 +301,8 @@ fn put_features(out: &mut String, f: &TableFeatures, previous: Option<&TableFeat
     }
     let none = TableInstructionFeatures::default();
     if previous.is_some_and(|p| {
-        same_instructions(&f.nonmiss, f.table, &p.nonmiss, p.table) && same_instructions(&f.miss, f.table, &p.miss, p.table)
+        same_instructions(&f.nonmiss, f.table, &p.nonmiss, p.table)
+            && same_instructions(&f.miss, f.table, &p.miss, p.table)
     }) {
         if f.nonmiss != none {
             out.push_str("    (same instructions)\n");
@@ -297,12 +323,18 @@ fn put_features(out: &mut String, f: &TableFeatures, previous: Option<&TableFeat
         return out.push_str("    (same matching)\n");
     }
     out.push_str("    matching:\n");
-    let kinds = [("arbitrary mask", true, true), ("exact match or wildcard", false, true), ("must exact match", false, false)];
+    let kinds = [
+        ("arbitrary mask", true, true),
+        ("exact match or wildcard", false, true),
+        ("must exact match", false, false),
+    ];
     for (title, mask, wildcard) in kinds {
         let set: FieldSet = f
             .match_fields
             .iter()
-            .filter(|field| f.mask_fields.contains(*field) == mask && f.wildcard_fields.contains(*field) == wildcard)
+            .filter(|field| {
+                f.mask_fields.contains(*field) == mask && f.wildcard_fields.contains(*field) == wildcard
+            })
             .collect();
         if !set.is_empty() {
             let _ = write!(out, "      {title}:");
