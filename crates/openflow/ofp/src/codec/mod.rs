@@ -1,5 +1,7 @@
 //! Messages as bytes.
 //!
+//! house: long because it holds the two lists of all messages, one for each way; what they list is elsewhere.
+//!
 //! Enters: one message's bytes, whole. Leaves: [`Decoded`], or the error to
 //! answer with. The other way round, [`Message::encode`] appends one message,
 //! or as many as a multipart takes.
@@ -359,6 +361,7 @@ fn decode_bundle_add(
 impl Message {
     /// Appends the message as the encoder's protocol writes it; a multipart
     /// becomes several messages when it must.
+    // house: long because it is the one list of messages, an arm each.
     pub fn encode(&self, e: &Encoder, out: &mut Vec<u8>) {
         let version = e.version;
         let of10 = version == Version::Of10;
@@ -449,6 +452,7 @@ impl Message {
         }
     }
 
+    // house: long because it is the one list of multipart messages, an arm each.
     fn encode_stats(&self, e: &Encoder, out: &mut Vec<u8>) {
         let version = e.version;
         let of10 = version == Version::Of10;
