@@ -13,12 +13,6 @@ const NAMES: &[&str] = &[
     "ovs-vsctl",
     "ovs-ofctl",
     "ovs-appctl",
-    "ovs-dpctl",
-    "ovs-ctl",
-    "ovs-brcompatd",
-    "brctl",
-    "ovs-testcontroller",
-    "ovs-controller",
     "sflowtool",
 ];
 
