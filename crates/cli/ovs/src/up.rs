@@ -51,8 +51,7 @@ fn start(foreground: bool) -> Result<(), String> {
             )
         })?;
     }
-    let pidfile = rundir.join("ovs-vswitchd.pid");
-    if pidfile.exists() && daemon::read_pidfile(&pidfile).is_ok() {
+    if control_socket("ovs-vswitchd").is_some() {
         return Err(format!("a switch is already running in {}; 'ovs down' stops it", rundir.display()));
     }
     let database = dbdir.join("conf.db");
@@ -104,14 +103,17 @@ fn wait_until_up(rundir: &Path, mut child: std::process::Child) -> Result<(), St
 }
 
 fn answers(target: &str) -> bool {
+    control_socket(target)
+        .is_some_and(|socket| matches!(rpc::unixctl::transact(&socket, "version", &[]), Ok(Ok(_))))
+}
+
+/// Where a running daemon takes commands; `None` when it does not run.
+fn control_socket(target: &str) -> Option<String> {
     let rundir = dirs::rundir();
     let pidfile = rundir.join(format!("{target}.pid"));
-    if !pidfile.exists() {
-        return false;
-    }
-    let Ok(pid) = daemon::read_pidfile(&pidfile) else { return false };
-    let socket = rundir.join(format!("{target}.{pid}.ctl")).display().to_string();
-    matches!(rpc::unixctl::transact(&socket, "version", &[]), Ok(Ok(_)))
+    // Looked for first, because reading a missing one is logged as a mistake.
+    let pid = pidfile.exists().then(|| daemon::read_pidfile(&pidfile).ok())??;
+    Some(rundir.join(format!("{target}.{pid}.ctl")).display().to_string())
 }
 
 fn next_steps(rundir: &Path) -> String {
@@ -162,12 +164,7 @@ pub(crate) fn down(args: Vec<String>) -> ExitCode {
     let rundir = dirs::rundir();
     let mut stopped = false;
     for target in ["ovs-vswitchd", "ovsdb-server"] {
-        let pidfile = rundir.join(format!("{target}.pid"));
-        if !pidfile.exists() {
-            continue;
-        }
-        let Ok(pid) = daemon::read_pidfile(&pidfile) else { continue };
-        let socket = rundir.join(format!("{target}.{pid}.ctl")).display().to_string();
+        let Some(socket) = control_socket(target) else { continue };
         match rpc::unixctl::transact(&socket, "exit", &[]) {
             Ok(Ok(_)) => stopped = true,
             Ok(Err(refusal)) => {
@@ -180,7 +177,7 @@ pub(crate) fn down(args: Vec<String>) -> ExitCode {
             }
         }
         let start = Instant::now();
-        while pidfile.exists() && start.elapsed() < LIMIT {
+        while control_socket(target).is_some() && start.elapsed() < LIMIT {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
