@@ -1,19 +1,32 @@
-//! Running a list of OpenFlow actions.
+//! Running a list of OpenFlow actions: one file per action or family.
+
+mod action_set;
+mod check_pkt_larger;
+mod clone;
+mod fields;
+mod group;
+mod learn;
+mod mpls;
+mod select;
+mod tags;
+mod ttl;
 
 use base::{OfPort, TableId};
-use fields::Subfield;
-use flow::{MAX_VLANS, Slot, VLAN_CFI, slot};
-use ofp::{Action, PacketInReason};
+use flow::slot;
+use ofp::Action;
 
 use crate::commit::commit;
 use crate::trace::Kind;
-use crate::translate::Context;
-use crate::translate::action_text;
+use crate::translate::{Context, action_text};
 
 /// Whether the next action of a list is still to be run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Go,
+    /// A freeze has begun, and this action is done.
+    Behind,
+    /// What this action looked up may have begun a freeze; it is done itself.
+    Nested,
     /// The rest of this list is left out, as `dec_ttl` says of packets that are too old.
     Leave,
 }
@@ -25,13 +38,35 @@ impl Context<'_> {
             return self.record.line(Kind::Action, || "drop".to_owned());
         }
         for (index, action) in list.iter().enumerate() {
-            if self.exit || self.error.is_some() {
+            if self.error.is_some() {
                 break;
+            }
+            if self.was_mpls && !self.exit && needs_payload(action) {
+                self.begin_freezing();
+            }
+            if self.exit {
+                self.keep(&list[index..]);
+                break;
+            }
+            if changes_packet(action, &self.key) {
+                self.mirrors = 0;
             }
             let last = is_last && index + 1 == list.len() && self.action_set.is_empty();
             self.record.line(Kind::Action, || action_text(std::slice::from_ref(action)));
-            if self.run_action(action, last) == Next::Leave {
-                break;
+            if let Action::CheckPktLarger(check) = action {
+                return self.check_pkt_larger(check, &list[index + 1..]);
+            }
+            match self.run_action(action, last) {
+                Next::Leave => break,
+                Next::Go if self.has_just_frozen() => {
+                    self.keep(&list[index..]);
+                    break;
+                }
+                Next::Behind => {
+                    self.keep(&list[index + 1..]);
+                    break;
+                }
+                Next::Go | Next::Nested => {}
             }
         }
     }
@@ -40,11 +75,19 @@ impl Context<'_> {
     fn run_action(&mut self, action: &Action, last: bool) -> Next {
         match action {
             Action::Output(output) => self.output_action(output.port, output.max_len, last),
+            Action::Controller(controller) if controller.pause => {
+                self.begin_freezing();
+                if let Some(freeze) = &mut self.freeze {
+                    freeze.pause = Some((**controller).clone());
+                }
+                return Next::Behind;
+            }
             Action::Controller(controller) => self.send_to_controller(
                 controller.max_len,
                 controller.reason,
                 controller.controller_id,
                 &controller.userdata,
+                controller.meter_id,
             ),
             Action::Enqueue(enqueue) => self.enqueue(enqueue.port, enqueue.queue, last),
             Action::OutputReg(output) => self.output_register(output, last),
@@ -83,32 +126,55 @@ impl Context<'_> {
             Action::StackPop(destination) => self.pop_stack(*destination),
             Action::SetTunnel { id, .. } => self.key.set_tun_id(*id),
             Action::SetQueue(queue) => self.set_queue(*queue),
-            Action::PopQueue => {
-                self.mask.add_all(slot::SKB_PRIORITY);
-                self.key.set_skb_priority(0);
+            Action::PopQueue => self.pop_queue(),
+            Action::PushMpls(ether_type) => self.push_mpls(*ether_type),
+            Action::PopMpls(ether_type) => self.pop_mpls(*ether_type),
+            Action::SetMplsLabel(label) => self.set_mpls_label(*label),
+            Action::SetMplsTc(class) => self.set_mpls_tc(*class),
+            Action::SetMplsTtl(ttl) => self.set_mpls_ttl(*ttl),
+            Action::DecMplsTtl => return self.decrement_mpls_ttl(),
+            Action::Learn(learn) => self.learn(learn),
+            Action::FinTimeout(timeout) => self.fin_timeout(timeout),
+            Action::Multipath(multipath) => self.multipath(multipath),
+            Action::Bundle(bundle) => self.bundle(bundle, last),
+            Action::Meter(meter) => {
+                if let Some(meter) = self.bridge.meter(*meter) {
+                    self.actions.push(dp::Action::Meter(meter));
+                }
             }
-            Action::Resubmit(resubmit) => self.resubmit(resubmit, last),
+            Action::DebugRecirc => {
+                self.begin_freezing();
+                return Next::Behind;
+            }
+            Action::DebugSlow => self.slow = self.slow.with(dp::SlowPath::ACTION),
+            Action::Group(group) => {
+                if !self.group_action(*group, last) {
+                    return Next::Leave;
+                }
+            }
+            Action::Resubmit(resubmit) => {
+                self.resubmit(resubmit, last);
+                return Next::Nested;
+            }
             Action::GotoTable(table) => {
                 let in_port = OfPort(self.key.in_port());
                 self.lookup_and_run(TableId(*table), in_port, true, true, last);
+                return Next::Nested;
             }
             Action::WriteMetadata { metadata, mask } => {
                 let merged = self.key.metadata() & !mask | metadata & mask;
                 self.key.set_metadata(merged);
             }
             Action::WriteActions(list) => self.write_actions(list),
-            Action::ClearActions => {
-                self.record_action_set("was");
-                self.action_set.clear();
-                self.key.set_actset_output(OfPort::UNSET.0);
-            }
+            Action::ClearActions => self.clear_actions(),
             Action::Clone(list) => self.run_clone(list, last),
             Action::Exit => self.exit = true,
             Action::CtClear => self.clear_conntrack(),
             Action::Conjunction(_) => {
                 self.record.line(Kind::Error, || "executing no-op conjunction action".to_owned());
             }
-            // What is left changes nothing here: notes, and header changes that the packet has no header for.
+            // What is left changes nothing here: notes, samples for collectors that are not there, and
+            // header changes that the packet has no header for.
             _ => {}
         }
         Next::Go
@@ -142,6 +208,15 @@ impl Context<'_> {
         self.key.set_skb_priority(queue);
     }
 
+    fn pop_queue(&mut self) {
+        self.mask.add_all(slot::SKB_PRIORITY);
+        if self.key.skb_priority() != self.original_priority {
+            let priority = self.original_priority;
+            self.key.set_skb_priority(priority);
+            self.detail(|| format!("queue = {priority:#x}"));
+        }
+    }
+
     fn output_register(&mut self, output: &ofp::OutputReg, last: bool) {
         let number = output.source.read(&self.key);
         let Ok(number) = u16::try_from(number) else { return };
@@ -170,307 +245,68 @@ impl Context<'_> {
             self.actions.insert(position, dp::Action::Trunc(max_len));
         }
     }
-
-    fn set_field(&mut self, set: &ofp::SetField) {
-        let info = set.field.info();
-        if !info.prereq.met_by(&self.key, Some(&mut self.mask)) {
-            let name = info.name;
-            return self.warning(|| format!("unmet prerequisites for {name}, set_field ignored"));
-        }
-        self.mask_protocol_of(set.field);
-        if !set.field.is_tunnel() {
-            set.field.add_bits_to_mask(&mut self.mask, set.mask);
-        }
-        set.field.write_masked(&mut self.key, set.value, set.mask);
-    }
-
-    /// Changing a network or transport header is possible only as long as the protocol is what it is.
-    fn mask_protocol_of(&mut self, field: fields::Field) {
-        if field.is_l3_or_higher() && self.key.is_ip() {
-            self.mask.add_all(slot::NW_PROTO);
-        }
-    }
-
-    fn move_field(&mut self, copy: &ofp::RegMove) {
-        let (source, destination) = (copy.source, copy.destination);
-        let from = source.field.info();
-        let to = destination.field.info();
-        if !from.prereq.met_by(&self.key, Some(&mut self.mask)) {
-            return self.warning(|| format!("unmet prerequisites for {}, reg_move ignored", from.name));
-        }
-        if !to.prereq.met_by(&self.key, Some(&mut self.mask)) {
-            return self.warning(|| format!("unmet prerequisites for {}, reg_move ignored", to.name));
-        }
-        self.mask_protocol_of(destination.field);
-        source.add_to_mask(&mut self.mask);
-        destination.add_to_mask(&mut self.mask);
-        let value = source.read(&self.key);
-        destination.write(&mut self.key, value);
-        self.record_subfield(destination);
-    }
-
-    fn record_subfield(&mut self, subfield: Subfield) {
-        let value = subfield.read(&self.key);
-        self.detail(|| {
-            let mut text = String::new();
-            subfield.format(&mut text);
-            format!("{text} is now {value:#x}")
-        });
-    }
-
-    fn push_stack(&mut self, source: Subfield) {
-        source.add_to_mask(&mut self.mask);
-        let value = source.read(&self.key);
-        let width = usize::from(source.n_bits).div_ceil(8).clamp(1, 16);
-        self.stack.extend(&value.to_be_bytes()[16 - width..]);
-        self.stack.push(width as u8);
-    }
-
-    fn pop_stack(&mut self, destination: Subfield) {
-        let Some(width) = self.stack.pop().map(usize::from) else {
-            return self.warning(|| "stack underflow".to_owned());
-        };
-        let start = self.stack.len().saturating_sub(width);
-        let value = self.stack.drain(start..).fold(0u128, |value, byte| value << 8 | u128::from(byte));
-        destination.add_to_mask(&mut self.mask);
-        destination.write(&mut self.key, value & destination.ones());
-        self.record_subfield(destination);
-    }
-
-    /// Sets a header value that every packet has.
-    fn set_slot(&mut self, place: Slot, value: u128) {
-        self.mask.add_all(place);
-        self.key.write(place, value);
-    }
-
-    /// Sets bits of a network or transport header that the packet is known to have.
-    fn set_network(&mut self, place: Slot, value: u128, bits: u128) {
-        self.mask.add_all(slot::NW_PROTO);
-        self.mask.add(place, bits);
-        self.key.write_masked(place, value, bits);
-    }
-
-    fn has_transport(&self) -> bool {
-        self.key.is_ip() && self.key.nw_frag() & flow::frag::LATER == 0
-    }
-
-    fn set_vlan_bits(&mut self, bits: u16, value: u16, push_if_needed: bool) {
-        self.mask.add(slot::VLAN0_TCI, u128::from(bits | VLAN_CFI));
-        let tci = self.key.vlan0_tci();
-        if tci & VLAN_CFI == 0 && !push_if_needed {
-            return;
-        }
-        let tpid = if self.key.vlan0_tpid() == 0 { crate::vlan::TPID_8021Q } else { self.key.vlan0_tpid() };
-        self.key.set_vlan(0, tpid, tci & !bits | value | VLAN_CFI);
-    }
-
-    fn pop_vlan(&mut self) {
-        let count = self.key.vlan_count();
-        for index in 1..count {
-            self.mask_tag(index);
-            let (tpid, tci) = (self.key.vlan_tpid(index), self.key.vlan_tci(index));
-            self.key.set_vlan(index - 1, tpid, tci);
-        }
-        if count > 0 {
-            self.key.set_vlan(count - 1, 0, 0);
-        }
-    }
-
-    fn push_vlan(&mut self, tpid: u16) {
-        for index in (0..self.key.vlan_count()).rev() {
-            self.mask_tag(index);
-            if index + 1 < MAX_VLANS {
-                let (old_tpid, tci) = (self.key.vlan_tpid(index), self.key.vlan_tci(index));
-                self.key.set_vlan(index + 1, old_tpid, tci);
-            }
-        }
-        self.key.set_vlan(0, tpid, VLAN_CFI);
-    }
-
-    fn mask_tag(&mut self, index: usize) {
-        self.mask.add_all(Slot::vlan_tci(index));
-        self.mask.add_all(Slot::vlan_tpid(index));
-    }
-
-    fn decrement_ttl(&mut self, controllers: &[u16]) -> Next {
-        if !self.key.is_ip() {
-            return Next::Go;
-        }
-        self.mask.add_all(slot::NW_TTL);
-        self.mask.add_all(slot::NW_PROTO);
-        let ttl = self.key.nw_ttl();
-        if ttl > 1 {
-            self.key.set_nw_ttl(ttl - 1);
-            return Next::Go;
-        }
-        for &controller in controllers {
-            self.send_to_controller(u16::MAX, PacketInReason::InvalidTtl, controller, &[]);
-        }
-        let version = if self.key.dl_type() == 0x0800 { 4 } else { 6 };
-        self.warning(|| format!("IPv{version} decrement TTL exception"));
-        Next::Leave
-    }
-
-    /// What a clone does is not seen by the actions behind it.
-    fn run_clone(&mut self, list: &[Action], last: bool) {
-        let key = self.key.clone();
-        let stack = self.stack.clone();
-        let set = std::mem::take(&mut self.action_set);
-        let exit = self.exit;
-        let reversible = last || list.iter().all(is_reversible);
-        if reversible {
-            self.run_actions(list, last);
-        } else {
-            commit(self);
-            let base = self.base.clone();
-            let outer = std::mem::take(&mut self.actions);
-            self.run_actions(list, true);
-            let inner = std::mem::replace(&mut self.actions, outer);
-            if !inner.is_empty() {
-                self.actions.push(dp::Action::Clone(inner.into()));
-            }
-            self.base = base;
-        }
-        self.key = key;
-        self.stack = stack;
-        self.action_set = set;
-        self.exit = exit;
-    }
-
-    fn write_actions(&mut self, list: &[Action]) {
-        for action in list {
-            if let Action::Output(output) = action {
-                self.key.set_actset_output(output.port.0);
-            }
-            self.action_set.push(action.clone());
-        }
-        self.record_action_set("is");
-    }
-
-    fn record_action_set(&mut self, verb: &str) {
-        if !self.record.is_on() {
-            return;
-        }
-        let list = ordered(&self.action_set);
-        self.detail(|| {
-            if list.is_empty() {
-                format!("action set {verb} empty")
-            } else {
-                format!("action set {verb}: {}", action_text(&list))
-            }
-        });
-    }
-
-    /// Runs the action set at the end of the pipeline.
-    pub(crate) fn run_action_set(&mut self) {
-        let list = ordered(&std::mem::take(&mut self.action_set));
-        if list.is_empty() {
-            return;
-        }
-        self.exit = false;
-        self.in_action_set = true;
-        self.record.open(Kind::Table, || "--. Executing action set:".to_owned());
-        self.run_actions(&list, true);
-        self.record.close();
-        self.in_action_set = false;
-    }
 }
 
 /// The first action of `list` that translation does not know how to do. A
 /// rule with one is refused when it is added, so that it is never ignored.
 pub fn unsupported(list: &[Action]) -> Option<&Action> {
     list.iter().find_map(|action| match action {
-        Action::Group(_)
-        | Action::Bundle(_)
-        | Action::SetMplsLabel(_)
-        | Action::SetMplsTc(_)
-        | Action::SetMplsTtl(_)
-        | Action::DecMplsTtl
-        | Action::PushMpls(_)
-        | Action::PopMpls(_)
-        | Action::DecNshTtl
+        Action::DecNshTtl
         | Action::DeleteField(_)
         | Action::Encap(_)
         | Action::Decap(_)
-        | Action::FinTimeout(_)
-        | Action::Learn(_)
-        | Action::Multipath(_)
-        | Action::Sample(_)
         | Action::Ct(_)
-        | Action::Nat(_)
-        | Action::CheckPktLarger(_)
-        | Action::DebugRecirc
-        | Action::DebugSlow
-        | Action::Meter(_) => Some(action),
-        Action::Controller(controller) if controller.pause => Some(action),
+        | Action::Nat(_) => Some(action),
         other => unsupported(other.nested()),
     })
 }
 
-/// Whether an action leaves the packet as the datapath has it, so that a clone needs no copy.
-fn is_reversible(action: &Action) -> bool {
-    !matches!(
-        action,
-        Action::Ct(_)
-            | Action::Meter(_)
-            | Action::Nat(_)
-            | Action::OutputTrunc(_)
-            | Action::Encap(_)
-            | Action::Decap(_)
-            | Action::DecNshTtl
-    )
-}
-
-/// The action set as a list, in the order that OpenFlow 1.5.1 §5.6 gives: pop,
-/// push, TTL, set, QoS, output. Of each kind the one written last counts,
-/// but every change of a field does.
-fn ordered(set: &[Action]) -> Vec<Action> {
-    type Is = fn(&Action) -> bool;
-    const ONE_EACH: [Is; 6] = [
-        |a| matches!(a, Action::StripVlan { .. }),
-        |a| matches!(a, Action::PopMpls(_)),
-        |a| matches!(a, Action::PushMpls(_)),
-        |a| matches!(a, Action::PushVlan(_)),
-        |a| matches!(a, Action::DecTtl(_)),
-        |a| matches!(a, Action::DecMplsTtl),
-    ];
-    let mut list = Vec::new();
-    let last = |is: Is| set.iter().rev().find(|action| is(action)).cloned();
-    list.extend(ONE_EACH.into_iter().filter_map(last));
-    list.extend(set.iter().filter(|action| changes_field(action)).cloned());
-    list.extend(last(|a| matches!(a, Action::SetQueue(_))));
-    let ends: [Is; 3] = [
-        |a| matches!(a, Action::Group(_)),
-        |a| matches!(a, Action::Output(_)),
-        |a| matches!(a, Action::Resubmit(_)),
-    ];
-    match ends.into_iter().find_map(last) {
-        Some(end) => list.push(end),
-        // A packet that the set sends nowhere is dropped, whatever else would be done to it.
-        None => list.clear(),
+/// Whether an action may look at what is under the labels that were popped,
+/// which is known only after the packet has gone around.
+fn needs_payload(action: &Action) -> bool {
+    match action {
+        Action::Output(_)
+        | Action::OutputTrunc(_)
+        | Action::Enqueue(_)
+        | Action::OutputReg(_)
+        | Action::SetVlanVid(_)
+        | Action::SetVlanPcp(_)
+        | Action::SetEthSrc(_)
+        | Action::SetEthDst(_)
+        | Action::SetTunnel { .. }
+        | Action::SetQueue(_)
+        | Action::Group(_) => false,
+        Action::SetField(set) => set.field.is_l3_or_higher(),
+        _ => true,
     }
-    list
 }
 
-fn changes_field(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::SetField(_)
-            | Action::RegMove(_)
-            | Action::SetVlanVid(_)
-            | Action::SetVlanPcp(_)
-            | Action::SetEthSrc(_)
-            | Action::SetEthDst(_)
-            | Action::SetIpv4Src(_)
-            | Action::SetIpv4Dst(_)
-            | Action::SetIpDscp(_)
-            | Action::SetIpEcn(_)
-            | Action::SetIpTtl(_)
-            | Action::SetL4Src(_)
-            | Action::SetL4Dst(_)
-            | Action::SetMplsLabel(_)
-            | Action::SetMplsTc(_)
-            | Action::SetMplsTtl(_)
-            | Action::SetTunnel { .. }
-    )
+/// Whether an action changes the packet, so that mirrors that had it may have it again.
+fn changes_packet(action: &Action, key: &flow::FlowKey) -> bool {
+    let has_ports = key.is_ip() && key.nw_frag() & flow::frag::LATER == 0;
+    match action {
+        Action::StripVlan { .. }
+        | Action::PushVlan(_)
+        | Action::SetEthSrc(_)
+        | Action::SetEthDst(_)
+        | Action::PushMpls(_)
+        | Action::PopMpls(_)
+        | Action::SetMplsLabel(_)
+        | Action::SetMplsTc(_)
+        | Action::SetMplsTtl(_)
+        | Action::DecMplsTtl
+        | Action::DecTtl(_)
+        | Action::SetVlanVid(_)
+        | Action::SetVlanPcp(_) => true,
+        Action::SetField(set) => set.field.info().prereq.met_by(key, None) && !is_metadata(set.field),
+        Action::SetIpv4Src(_) | Action::SetIpv4Dst(_) => key.dl_type() == 0x0800,
+        Action::SetIpDscp(_) | Action::SetIpEcn(_) | Action::SetIpTtl(_) => key.is_ip(),
+        Action::SetL4Src(_) | Action::SetL4Dst(_) => has_ports,
+        _ => false,
+    }
+}
+
+/// Whether a field is of the packet's context and not of the packet; a tunnel's values go out with it.
+fn is_metadata(field: ::fields::Field) -> bool {
+    usize::from(field.slot().word) < flow::STAGES[1] && !field.is_tunnel()
 }
