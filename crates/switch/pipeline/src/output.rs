@@ -107,7 +107,7 @@ impl Context<'_> {
 
         self.key.set_in_port(peer_port.0);
         self.key.set_metadata(0);
-        for index in 0..16 {
+        for index in 0..flow::REGISTERS {
             self.key.set_register(index, 0);
         }
         for place in TUNNEL {

@@ -435,7 +435,7 @@ fn finish_mask(mask: &mut FlowMask, key: &FlowKey) {
         }
     }
     // These exist for rules alone; the datapath does not have them.
-    let mut own: Vec<flow::Slot> = (0..16).map(flow::Slot::register).collect();
+    let mut own: Vec<flow::Slot> = (0..flow::REGISTERS).map(flow::Slot::register).collect();
     own.extend([slot::METADATA, slot::ACTSET_OUTPUT, slot::CONJ_ID]);
     for place in own {
         mask.set_bits(place, 0);
