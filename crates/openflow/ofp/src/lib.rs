@@ -28,7 +28,9 @@ pub use flow_text::{
     FlowTextKind, parse_flow_mod, parse_flow_monitor_request, parse_flow_stats_request, parse_flow_text,
     parse_group, parse_packet_out,
 };
-pub use match_text::{RawMatch, nx_match_from_text, nx_match_round_trip};
+pub use match_text::{
+    MatchForm, RawMatch, match_from_bytes, match_to_bytes, nx_match_from_text, nx_match_round_trip,
+};
 pub use msg::*;
 pub use oxm::nx_match_to_text;
 pub use print::{

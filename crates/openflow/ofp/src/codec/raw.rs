@@ -244,9 +244,22 @@ impl Header {
     }
 }
 
-/// The name in the table.
-pub(crate) fn name(raw: Raw) -> &'static str {
-    ROWS.iter().find(|row| row.raw == raw).map_or("", |row| row.name)
+/// The message's name in the protocol: `NxtPacketIn2` as `NXT_PACKET_IN2`, `Ofpst13FlowReply` as `OFPST_FLOW_REPLY`.
+pub(crate) fn wire_name(raw: Raw) -> String {
+    let name = ROWS.iter().find(|row| row.raw == raw).map_or("", |row| row.name);
+    let mut out = String::with_capacity(name.len() + 8);
+    let mut in_prefix = true;
+    for (index, c) in name.char_indices() {
+        if in_prefix && c.is_ascii_digit() {
+            continue;
+        }
+        if index > 0 && c.is_ascii_uppercase() {
+            in_prefix = false;
+            out.push('_');
+        }
+        out.push(c.to_ascii_uppercase());
+    }
+    out
 }
 
 /// Which message the beginning of one is, whatever its length.
@@ -263,8 +276,14 @@ pub(crate) fn identify(bytes: &[u8], header: &Header) -> Result<(Raw, bool, usiz
         _ => len >= min && (len - min) % step == 0,
     };
     if !fits {
-        let full = bytes.len();
-        log::warn!(target: "ofp_msgs", "received {} with incorrect length {full} (least length {})", row.name, body + min);
+        let (full, least) = (bytes.len(), body + min);
+        let expected = match step {
+            0 => format!("expected length {least}"),
+            1 => format!("expected length at least {least} bytes"),
+            _ => format!("must be exactly {least} bytes or longer by an integer multiple of {step} bytes"),
+        };
+        let name = wire_name(row.raw);
+        log::warn!(target: "ofp_msgs", "received {name} with incorrect length {full} ({expected})");
         return Err(OfError::OfpbrcBadLen);
     }
     Ok((row.raw, more, body))
@@ -320,7 +339,10 @@ fn lookup(bytes: &[u8], header: &Header) -> Result<(&'static Row, bool, usize), 
             && (!is_stat || row.request == (header.kind == request))
     });
     let Some(row) = found else {
-        log::warn!(target: "ofp_msgs", "unknown OpenFlow message (version {}, type {}, vendor {vendor:#x}, subtype {subtype}, stat {stat})", header.version, header.kind);
+        let stat = if is_stat { format!(", stat {stat}") } else { String::new() };
+        let vendor_part =
+            if vendor != 0 { format!(", vendor {vendor:#x}, subtype {subtype}") } else { String::new() };
+        log::warn!(target: "ofp_msgs", "unknown OpenFlow message (version {}, type {}{stat}{vendor_part})", header.version, header.kind);
         return Err(if vendor != 0 {
             OfError::OfpbrcBadSubtype
         } else if is_stat {
