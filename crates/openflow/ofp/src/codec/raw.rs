@@ -5,6 +5,7 @@
 //! version byte that has it, the number, the least length of its body, and of
 //! what its length may grow (0 nothing, 1 anything, n multiples of n).
 
+use crate::text::upper_snake;
 use crate::wire::{Put, Reader};
 use crate::{NX_VENDOR, ONF_VENDOR, OfError};
 
@@ -247,19 +248,11 @@ impl Header {
 /// The message's name in the protocol: `NxtPacketIn2` as `NXT_PACKET_IN2`, `Ofpst13FlowReply` as `OFPST_FLOW_REPLY`.
 pub(crate) fn wire_name(raw: Raw) -> String {
     let name = ROWS.iter().find(|row| row.raw == raw).map_or("", |row| row.name);
-    let mut out = String::with_capacity(name.len() + 8);
-    let mut in_prefix = true;
-    for (index, c) in name.char_indices() {
-        if in_prefix && c.is_ascii_digit() {
-            continue;
-        }
-        if index > 0 && c.is_ascii_uppercase() {
-            in_prefix = false;
-            out.push('_');
-        }
-        out.push(c.to_ascii_uppercase());
-    }
-    out
+    // The first word may end in the version that the message is of.
+    let first =
+        name.char_indices().skip(1).find(|(_, c)| c.is_ascii_uppercase()).map_or(name.len(), |(at, _)| at);
+    let (place, rest) = name.split_at(first);
+    upper_snake(&format!("{}{rest}", place.trim_end_matches(|c: char| c.is_ascii_digit())))
 }
 
 /// Which message the beginning of one is, whatever its length.
@@ -434,7 +427,16 @@ impl<'a> Multipart<'a> {
         }
         let bytes = self.out.split_off(entry);
         if entry == self.body || bytes.len() > usize::from(u16::MAX) - 40 {
-            log::warn!(target: "ofp_msgs", "entry exceeded the maximum reply size and was excluded from the response set");
+            let text =
+                "exceeded the maximum flow statistics reply size and was excluded from the response set";
+            match self.raw {
+                Raw::Ofpst10FlowReply
+                | Raw::Ofpst11FlowReply
+                | Raw::Ofpst13FlowReply
+                | Raw::Ofpst15FlowReply
+                | Raw::NxstFlowReply => log::warn!(target: "ofp_flow", "Flow {text}"),
+                _ => log::warn!(target: "ofp_msgs", "Entry {text}"),
+            }
             return;
         }
         self.out.patch_u16(self.start + 10, 1);
