@@ -19,6 +19,7 @@ macro_rules! show_line {
 
 mod flows;
 mod groups;
+mod matches;
 mod meters;
 mod monitor;
 mod options;
@@ -139,9 +140,12 @@ const COMMANDS: &[Command] = &[
     command("list-commands", 0, ANY, list_commands, false),
     command("parse-flow", 1, 1, testing::parse_flow, true),
     command("parse-flows", 1, 1, testing::parse_flows, true),
-    command("parse-nx-match", 0, 0, testing::parse_nxm, true),
-    command("parse-nxm", 0, 0, testing::parse_nxm, true),
-    command("parse-oxm", 1, 1, testing::parse_oxm, true),
+    command("parse-nx-match", 0, 0, matches::parse_nxm, true),
+    command("parse-nxm", 0, 0, matches::parse_nxm, true),
+    command("parse-oxm", 1, 1, matches::parse_oxm, true),
+    command("parse-ofp10-match", 0, 0, matches::parse_ofp10_match, true),
+    command("parse-ofp11-match", 0, 0, matches::parse_ofp11_match, true),
+    command("check-vlan", 2, 2, matches::check_vlan, true),
     command("parse-actions", 1, 1, testing::parse_actions, true),
     command("parse-instructions", 1, 1, testing::parse_instructions, true),
     command("print-error", 1, 1, testing::print_error, true),

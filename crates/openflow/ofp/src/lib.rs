@@ -31,7 +31,9 @@ pub use flow_text::{
     parse_group, parse_packet_out,
 };
 pub use group_text::parse_group_mod;
-pub use match_text::{RawMatch, nx_match_from_text, nx_match_round_trip};
+pub use match_text::{
+    MatchForm, RawMatch, match_from_bytes, match_to_bytes, nx_match_from_text, nx_match_round_trip,
+};
 pub use meter_text::{parse_meter_id, parse_meter_mod};
 pub use msg::*;
 pub use oxm::nx_match_to_text;

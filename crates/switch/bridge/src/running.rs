@@ -457,7 +457,11 @@ fn describe(desc: &mut ofp::PortDesc, info: &dp::PortInfo) {
     // A device that is down has no carrier, whatever it says.
     set(&mut desc.state, port_state::LINK_DOWN, !(info.has_link && info.is_up));
     set(&mut desc.state, port_state::LIVE, info.is_up && info.has_link);
+    desc.current = info.current_features;
+    desc.advertised = info.advertised_features;
+    desc.supported = info.supported_features;
     desc.current_speed = info.speed_mbps.saturating_mul(1000);
+    desc.max_speed = ofp::feature_speed_kbps(info.supported_features);
 }
 
 /// A local, unicast address under the prefix that OVS uses for its own (00:23:20).

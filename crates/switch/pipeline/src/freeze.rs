@@ -191,7 +191,7 @@ fn frozen_slots() -> impl Iterator<Item = Slot> {
 
 /// All registers, four at a time.
 pub(crate) fn registers() -> impl Iterator<Item = Slot> {
-    (0..4).map(Slot::xxregister)
+    (0..flow::REGISTERS / 4).map(Slot::xxregister)
 }
 
 /// Frames as the trace shows them: the table and cookie stand before what they make a difference to.

@@ -2,7 +2,7 @@
 
 use base::{DpPort, OfPort};
 use fields::{Field, Match, PortNames};
-use flow::{FlowKey, FlowMask, Metadata, slot};
+use flow::{FlowKey, FlowMask, Metadata, Slot, slot};
 use ofproto::{Bridge, Switch};
 use pipeline::{BridgeId, Credit, Effect, Network, Request, SharedNetwork, Start, Translation};
 use rpc::unixctl::Registry;
@@ -187,7 +187,7 @@ fn report(state: &State, bridge: &Bridge, subject: &Subject, translation: &Trans
         if unchanged { "unchanged".to_owned() } else { describe(&translation.final_key, names.as_ref()) };
     out.push_str(&format!("\nFinal flow: {last}\n"));
     let mut megaflow = String::new();
-    Match::new(&subject.key, translation.mask.clone()).format(&mut megaflow, names.as_ref(), 0x8000);
+    Match::new(&subject.key, shown_mask(&subject.key, &translation.mask)).format(&mut megaflow, names.as_ref(), 0x8000);
     let datapath_names = subject.names.then(|| datapath_names(state));
     let actions = dp::text::format_actions(&translation.actions, datapath_names.as_ref());
     out.push_str(&format!("Megaflow: {megaflow}\nDatapath actions: {actions}"));
@@ -197,6 +197,22 @@ fn report(state: &State, bridge: &Bridge, subject: &Subject, translation: &Trans
         out.push_str(&explain_slow(translation.slow));
     }
     out
+}
+
+/// The mask without what the packet's type says already: that it has no tag and no label.
+/// The installed megaflow keeps those bits.
+fn shown_mask(key: &FlowKey, mask: &FlowMask) -> FlowMask {
+    let mut shown = mask.clone();
+    for index in key.vlan_count()..flow::MAX_VLANS {
+        shown.set_bits(Slot::vlan_tci(index), 0);
+        shown.set_bits(Slot::vlan_tpid(index), 0);
+    }
+    if !matches!(key.dl_type(), 0x8847 | 0x8848) {
+        for index in 0..flow::MAX_MPLS {
+            shown.set_bits(Slot::mpls(index), 0);
+        }
+    }
+    shown
 }
 
 /// Why a flow cannot be cached.

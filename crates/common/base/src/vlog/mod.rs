@@ -10,6 +10,7 @@
 //! for whoever serves a control socket.
 
 mod command;
+mod limit;
 mod output;
 mod pattern;
 
@@ -107,6 +108,7 @@ struct Vlog {
     modules: Vec<Module>,
     patterns: RwLock<[String; 3]>,
     outputs: Outputs,
+    limits: limit::Limits,
     sequence: AtomicU32,
     program: String,
     started: std::time::Instant,
@@ -256,6 +258,7 @@ pub fn init(program: &str) {
             .collect(),
         patterns: RwLock::new(pattern::DEFAULTS.map(str::to_owned)),
         outputs: Outputs::default(),
+        limits: limit::Limits::default(),
         sequence: AtomicU32::new(0),
         program: program.to_owned(),
         started: std::time::Instant::now(),
@@ -289,11 +292,6 @@ pub fn set_syslog_target(target: &str) -> Result<(), OpenLogError> {
         Some(vlog) => vlog.outputs.set_syslog_target(target),
         None => Ok(()),
     }
-}
-
-/// Whether `vlog/disable-rate-limit` was said for `module`.
-pub fn is_rate_limited(module: &str) -> bool {
-    VLOG.get().and_then(|vlog| vlog.module(module)).is_none_or(|m| m.rate_limited.load(Ordering::Relaxed))
 }
 
 fn set_module_level(module: &Module, destination: Option<Destination>, level: Level) {
@@ -363,7 +361,15 @@ impl log::Log for Logger {
         if let Some(vlog) = VLOG.get()
             && self.enabled(record.metadata())
         {
-            vlog.write(record.target(), Level::from_log(record.level()), &record.args().to_string());
+            let (target, level) = (record.target(), Level::from_log(record.level()));
+            if vlog.module(target).is_none_or(|m| m.rate_limited.load(Ordering::Relaxed)) {
+                match vlog.limits.judge(record, std::time::Instant::now()) {
+                    limit::Verdict::Write => {}
+                    limit::Verdict::WriteAfter(note) => vlog.write(target, level, &note),
+                    limit::Verdict::Drop => return,
+                }
+            }
+            vlog.write(target, level, &record.args().to_string());
         }
     }
 

@@ -8,7 +8,7 @@
 
 mod flow;
 mod group;
-mod legacy;
+pub(crate) mod legacy;
 mod monitor;
 mod notice;
 mod packet;
@@ -89,7 +89,8 @@ pub fn decode(bytes: &[u8], cx: &Context) -> Result<Decoded, OfError> {
         return Err(OfError::OfpbrcBadLen);
     }
     if header.kind == 0 {
-        let versions = switch::decode_hello(&mut Reader::new(&bytes[8..]), header.version);
+        let (versions, _) =
+            switch::decode_hello(&mut Reader::new(&bytes[8..]), header.version, switch::log_hello);
         let version = Version::from_byte(header.version).unwrap_or(Version::Of10);
         return Ok(Decoded { version, xid: header.xid, more: false, message: Message::Hello { versions } });
     }
@@ -115,7 +116,9 @@ fn decode_body(
 ) -> Result<Message, OfError> {
     use Raw::*;
     Ok(match raw {
-        OfptHello => Message::Hello { versions: switch::decode_hello(r, version.byte()) },
+        OfptHello => {
+            Message::Hello { versions: switch::decode_hello(r, version.byte(), switch::log_hello).0 }
+        }
         OfptError => return switch::decode_error(r, version),
         OfptEchoRequest => Message::EchoRequest(r.rest().to_vec()),
         OfptEchoReply => Message::EchoReply(r.rest().to_vec()),
@@ -330,6 +333,16 @@ fn decode_tlv_maps(r: &mut Reader<'_>) -> Result<Vec<TlvMap>, OfError> {
         maps.push(map);
     }
     Ok(maps)
+}
+
+/// Whether a hello message holds nothing but a bitmap of versions.
+pub(crate) fn hello_is_plain(bytes: &[u8]) -> bool {
+    match bytes {
+        [version, _, _, _, _, _, _, _, body @ ..] => {
+            switch::decode_hello(&mut Reader::new(body), *version, |_| ()).1
+        }
+        _ => false,
+    }
 }
 
 fn decode_bundle_add(

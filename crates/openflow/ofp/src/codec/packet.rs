@@ -332,7 +332,7 @@ pub(super) fn decode_out(raw: Raw, r: &mut Reader<'_>, version: Version) -> Resu
         _ => {
             let len = r.u16()?;
             r.skip(2)?;
-            let rules = Rules { pipeline_only: true, ..Rules::default() };
+            let rules = Rules { pipeline_only: true, ..LOOSE };
             let m = oxm::pull_oxm_match(r, rules)?;
             if Field::InPort.is_wild(&m.mask) {
                 return Err(OfError::OfpbrcBadPort);
