@@ -89,7 +89,8 @@ impl Switchd {
         let dummy = options.dummies != Dummies::None;
         let overridden = matches!(options.dummies, Dummies::Override | Dummies::System);
         let config = dp_user::Config {
-            name: if overridden { "ovs-dummy" } else { "ovs-netdev" }.to_owned(),
+            name: if dummy { "ovs-dummy" } else { "ovs-netdev" }.to_owned(),
+            kind: if dummy { "dummy" } else { "netdev" }.to_owned(),
             is_dummy: overridden,
             workers: if overridden { 0 } else { 1 },
             ..dp_user::Config::default()

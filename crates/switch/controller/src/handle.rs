@@ -352,5 +352,5 @@ pub(crate) fn check_packet_out(bridge: &ofproto::Bridge, request: &PacketOut) ->
     if !valid || matches!(in_port, OfPort::TABLE | OfPort::NORMAL | OfPort::FLOOD | OfPort::ALL) {
         return Err(OfError::OfpbrcBadPort);
     }
-    bridge.check_references(&request.actions, None)
+    bridge.check_references(&request.actions)
 }

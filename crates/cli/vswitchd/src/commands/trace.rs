@@ -187,7 +187,11 @@ fn report(state: &State, bridge: &Bridge, subject: &Subject, translation: &Trans
         if unchanged { "unchanged".to_owned() } else { describe(&translation.final_key, names.as_ref()) };
     out.push_str(&format!("\nFinal flow: {last}\n"));
     let mut megaflow = String::new();
-    Match::new(&subject.key, shown_mask(&subject.key, &translation.mask)).format(&mut megaflow, names.as_ref(), 0x8000);
+    Match::new(&subject.key, shown_mask(&subject.key, &translation.mask)).format(
+        &mut megaflow,
+        names.as_ref(),
+        0x8000,
+    );
     let datapath_names = subject.names.then(|| datapath_names(state));
     let actions = dp::text::format_actions(&translation.actions, datapath_names.as_ref());
     out.push_str(&format!("Megaflow: {megaflow}\nDatapath actions: {actions}"));
