@@ -1,6 +1,7 @@
 //! Messages that nobody asked for: packets, ports and rules that changed.
 
 use base::Timestamp;
+use fields::Field;
 use flowsync::PacketIn;
 use ofp::{
     AsyncKind, Decoded, FlowFlags, FlowMonitorRequest, FlowRemovedReason, FlowUpdate, FlowUpdateFull,
@@ -197,9 +198,14 @@ fn reason_for(peer: &Peer, reason: PacketInReason) -> PacketInReason {
 fn metadata_match(packet: &PacketIn) -> fields::Match {
     let mut matching = fields::Match::default();
     let key = &packet.metadata;
-    for field in fields::Field::all().filter(|field| field.is_frozen_metadata()) {
+    let told = |field: &Field| {
+        let is_of_packet =
+            matches!(field, Field::PktMark | Field::CtState | Field::CtZone | Field::CtMark | Field::CtLabel);
+        (field.is_frozen_metadata() || is_of_packet) && *field != Field::ActsetOutput
+    };
+    for field in Field::all().filter(told) {
         let value = field.read(key);
-        if value != 0 && field != fields::Field::ActsetOutput {
+        if value != 0 {
             matching.set_exact(field, value);
         }
     }

@@ -85,7 +85,12 @@ impl Peer {
 
     /// Takes over what the peer wants to be told of.
     pub(crate) fn set_async(&mut self, update: &AsyncUpdate) {
+        // Whoever says what it wants to be told of wants to be told.
+        if self.miss_send_len == 0 {
+            self.miss_send_len = DEFAULT_MISS_SEND_LEN;
+        }
         let has_rule_for_misses = self.version >= Version::Of13;
+        let knows_only_action = self.version < Version::Of14;
         let sides = [
             (&mut self.async_config.primary, &update.primary),
             (&mut self.async_config.secondary, &update.secondary),
@@ -103,6 +108,11 @@ impl Peer {
                 if !has_rule_for_misses {
                     *packet_in |= bit(PacketInReason::ImplicitMiss);
                 }
+            }
+            if knows_only_action && *packet_in & bit(PacketInReason::Action) != 0 {
+                *packet_in |= bit(PacketInReason::ActionSet)
+                    | bit(PacketInReason::Group)
+                    | bit(PacketInReason::PacketOut);
             }
         }
     }

@@ -12,13 +12,16 @@ use crate::translate::Context;
 /// Appends what is missing. Afterwards `base` equals `key` in all that a packet carries.
 pub(crate) fn commit(context: &mut Context<'_>) {
     set(context, Attr::Ethernet, ETHERNET);
-    let leaves_mpls = is_mpls(context.base.dl_type()) && !is_mpls(context.key.dl_type());
-    if leaves_mpls {
+    let has_labels = is_mpls(context.key.dl_type());
+    if is_mpls(context.base.dl_type()) && !has_labels {
+        // Only what is not under a label can be set.
         commit_mpls(context);
     }
-    commit_network(context);
-    commit_transport(context);
-    if !leaves_mpls {
+    if !has_labels {
+        commit_network(context);
+        commit_transport(context);
+    }
+    if has_labels {
         commit_mpls(context);
     }
     commit_vlans(context);
@@ -55,7 +58,6 @@ fn set(context: &mut Context<'_>, attr: Attr, slots: &[Slot]) {
 }
 
 fn commit_network(context: &mut Context<'_>) {
-    let before = context.actions.len();
     match context.base.dl_type() {
         0x0800 => {
             set(context, Attr::Ipv4, &[slot::NW_SRC, slot::NW_DST, slot::NW_TOS, slot::NW_TTL]);
@@ -71,12 +73,9 @@ fn commit_network(context: &mut Context<'_>) {
         }
         0x0806 | 0x8035 => {
             let slots = [slot::NW_SRC, slot::NW_DST, slot::NW_PROTO, slot::ARP_SHA, slot::ARP_THA];
-            return set_slowly(context, Attr::Arp, &slots);
+            set_slowly(context, Attr::Arp, &slots);
         }
-        _ => return,
-    }
-    if context.actions.len() != before {
-        context.mask.add_all(slot::NW_PROTO);
+        _ => {}
     }
 }
 
