@@ -292,7 +292,7 @@ impl State {
     async fn tell(&mut self) {
         for notice in self.running.take_notices() {
             match notice {
-                Notice::PortStatus { bridge, status } => self.manager.tell_port_status(bridge, &status),
+                Notice::Port { bridge, news } => self.manager.tell_port(bridge, &news, None),
                 Notice::BridgeRemoved(bridge) => self.manager.remove_bridge(bridge).await,
             }
         }

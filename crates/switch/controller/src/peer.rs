@@ -131,13 +131,18 @@ impl Peer {
 
     /// Sends an answer, or part of one.
     pub(crate) fn send(&self, xid: u32, message: &Message) {
+        self.link.send(self.bytes(xid, message));
+    }
+
+    /// A message as this peer is to get it.
+    pub(crate) fn bytes(&self, xid: u32, message: &Message) -> Vec<u8> {
         let encoder = Encoder {
             version: self.version,
             protocol: self.protocol,
             packet_in_format: self.packet_in_format,
             xid,
         };
-        self.link.send(message.to_bytes(&encoder));
+        message.to_bytes(&encoder)
     }
 
     /// Sends a message that nobody asked for.

@@ -32,6 +32,14 @@ pub(super) fn register(registry: &mut Registry<State>) {
         state.flows.set_limits(limit, flowsync::DEFAULT_MAX_IDLE);
         Ok(format!("set flow_limit to {limit}\n"))
     });
+    registry.add("upcall/disable-megaflows", "", 0, 0, |state, _| {
+        state.flows.set_megaflows(false);
+        Ok("megaflows disabled\n".to_owned())
+    });
+    registry.add("upcall/enable-megaflows", "", 0, 0, |state, _| {
+        state.flows.set_megaflows(true);
+        Ok("megaflows enabled\n".to_owned())
+    });
     registry.add("revalidator/wait", "", 0, 0, |state, _| {
         state.flows.wait_round();
         Ok(String::new())
