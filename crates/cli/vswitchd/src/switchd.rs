@@ -65,6 +65,12 @@ pub(crate) struct State {
     /// The configuration has to be looked at.
     is_stale: bool,
     owns_lock: bool,
+    /// It was said that another process has the lock.
+    is_rival_told: bool,
+    /// Controllers that were refused, each told once.
+    refused: std::collections::HashSet<String>,
+    /// Sockets outside the run directory are refused.
+    is_confined: bool,
     /// The `next_cfg` that is in force.
     applied: i64,
     /// The transaction about status that is under way.
@@ -146,6 +152,9 @@ impl Switchd {
             identity: identity(dummy),
             is_stale: true,
             owns_lock: false,
+            is_rival_told: false,
+            refused: Default::default(),
+            is_confined: !options.daemon.is_unconfined,
             applied: 0,
             writing: None,
             write_again: None,
@@ -192,13 +201,8 @@ impl State {
         match event {
             replica::Event::Updated => self.is_stale = true,
             replica::Event::Lock(owned) => {
-                if !owned && self.owns_lock {
-                    log::error!(
-                        target: "bridge",
-                        "another ovs-vswitchd process is running, disabling this process until it goes away"
-                    );
-                }
                 self.owns_lock = owned;
+                self.is_rival_told &= !owned;
                 self.is_stale = true;
             }
             replica::Event::NoDatabase(reason) => {
@@ -280,6 +284,14 @@ impl State {
             self.is_stale = false;
             self.reconfigure().await;
         }
+        if self.replica.is_lock_contended() && !self.is_rival_told {
+            self.is_rival_told = true;
+            let pid = std::process::id();
+            log::error!(
+                target: "bridge",
+                "another ovs-vswitchd process is running, disabling this process (pid {pid}) until it goes away"
+            );
+        }
         self.tell().await;
         self.flows.tick();
     }
@@ -305,8 +317,9 @@ impl State {
         for config in &desired.bridges {
             let Some(bridge) = self.running.bridges().get(&config.name) else { continue };
             let (id, datapath_id) = (bridge.id, bridge.datapath_id);
-            let controllers: Vec<ControllerSpec> = config
-                .controllers
+            let mut wanted = config.controllers.clone();
+            wanted.retain(|controller| self.may_use(&controller.target, &config.name));
+            let controllers: Vec<ControllerSpec> = wanted
                 .iter()
                 .map(|controller| ControllerSpec {
                     target: controller.target.clone(),
@@ -333,6 +346,18 @@ impl State {
             .and_then(|row| row.integer(schema::open_vswitch::NEXT_CFG));
         self.applied = wanted.unwrap_or(0);
         self.write_status(Extent::State);
+    }
+
+    /// Whether the database may name this controller; tells why not.
+    fn may_use(&mut self, target: &str, bridge: &str) -> bool {
+        if !self.is_confined {
+            return true;
+        }
+        let Some(why) = crate::confine::refusal(target, bridge, &rpc::dirs::rundir()) else { return true };
+        if self.refused.insert(why.clone()) {
+            log::error!(target: "bridge", "{why}");
+        }
+        false
     }
 
     /// Writes the status columns that differ; later, while an earlier write is under way.

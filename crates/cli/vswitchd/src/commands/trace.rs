@@ -7,7 +7,7 @@ use ofproto::{Bridge, Switch};
 use pipeline::{BridgeId, Network, Request, Start};
 use rpc::unixctl::Registry;
 
-use super::dpif::datapath_name;
+use super::dpif::is_datapath;
 use crate::switchd::State;
 
 pub(super) fn register(registry: &mut Registry<State>) {
@@ -84,7 +84,7 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
     let flow_text = found.words.last().copied().unwrap_or_default();
     let first = found.words.first().copied().unwrap_or_default();
     let mut subject = match dp::text::parse_key(flow_text, Some(&datapath_names(state))) {
-        Ok((key, _)) if found.words.len() == 1 || names_datapath(state, first) => {
+        Ok((key, _)) if found.words.len() == 1 || is_datapath(state, first) => {
             let port = DpPort(key.in_port());
             let (bridge, number) =
                 switch.ingress(port).ok_or_else(|| format!("no OpenFlow port for datapath port {port}"))?;
@@ -111,11 +111,6 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
         subject.key = flow::extract::extract(&Metadata::from_key(&subject.key), bytes, flow::MAX_VLANS);
     }
     Ok(subject)
-}
-
-fn names_datapath(state: &State, word: &str) -> bool {
-    use dp::Datapath;
-    word == datapath_name(state) || word == state.datapath.name() || word == state.datapath.kind()
 }
 
 fn datapath_names(state: &State) -> dp::text::PortNames {
