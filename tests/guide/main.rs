@@ -4,6 +4,7 @@
 mod bridges;
 mod crashes;
 mod flow_rules;
+mod habits;
 mod install;
 mod parity;
 mod sflow;

@@ -13,6 +13,7 @@ const NAMES: &[&str] = &[
     "ovs-vsctl",
     "ovs-ofctl",
     "ovs-appctl",
+    "ovs-ctl",
     "sflowtool",
 ];
 
