@@ -14,6 +14,8 @@ const NAMES: &[&str] = &[
     "ovs-ofctl",
     "ovs-appctl",
     "ovs-ctl",
+    "ovs-brcompatd",
+    "brctl",
     "sflowtool",
 ];
 

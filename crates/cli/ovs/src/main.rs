@@ -31,6 +31,8 @@ const PROGRAMS: &[Program] = &[
     Program { names: &["ovsdb-client"], run: ovsdb_tools::ovsdb_client },
     Program { names: &["ovsdb-server"], run: ovsdb_tools::ovsdb_server },
     Program { names: &["ovs-vsctl"], run: vsctl::ovs_vsctl },
+    Program { names: &["ovs-brcompatd"], run: brcompat::ovs_brcompatd },
+    Program { names: &["brctl"], run: brcompat::brctl },
     Program { names: &["ovs-ctl"], run: ctl::ovs_ctl },
     Program { names: &["collect"], run: collect::collect },
     Program { names: &["sflowtool"], run: collect::sflowtool },
