@@ -2,6 +2,8 @@
 //! it, with real namespaces, devices and programs.
 
 mod bridges;
+
+mod controllers;
 mod crashes;
 mod flow_rules;
 mod habits;

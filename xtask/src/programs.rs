@@ -14,6 +14,8 @@ const NAMES: &[&str] = &[
     "ovs-ofctl",
     "ovs-appctl",
     "ovs-ctl",
+    "ovs-testcontroller",
+    "ovs-controller",
     "ovs-brcompatd",
     "brctl",
     "sflowtool",

@@ -33,6 +33,8 @@ const PROGRAMS: &[Program] = &[
     Program { names: &["ovs-vsctl"], run: vsctl::ovs_vsctl },
     Program { names: &["ovs-brcompatd"], run: brcompat::ovs_brcompatd },
     Program { names: &["brctl"], run: brcompat::brctl },
+    Program { names: &["ovs-testcontroller"], run: testcontroller::ovs_testcontroller },
+    Program { names: &["ovs-controller"], run: testcontroller::ovs_controller },
     Program { names: &["ovs-ctl"], run: ctl::ovs_ctl },
     Program { names: &["collect"], run: collect::collect },
     Program { names: &["sflowtool"], run: collect::sflowtool },
