@@ -379,3 +379,65 @@ fn a_tap_that_a_vm_opens_comes_and_goes() {
     }
     assert_eq!(numbers[0], numbers[1], "a port keeps its number");
 }
+
+/// What a program printed, without the time of log lines, and its status.
+fn told(programs: Programs, dir: &std::path::Path, line: &str) -> (i32, String, String) {
+    let mut command = Command::new(programs.path("ovs-dpctl"));
+    let done = run(command.args(line.split_whitespace()).env("OVS_RUNDIR", dir));
+    let timeless = |line: &str| line.split_once("Z|").map_or(line, |(_, rest)| rest).to_owned() + "\n";
+    (done.status, done.out, done.err.lines().map(timeless).collect())
+}
+
+#[test]
+fn ovs_dpctl_says_what_the_reference_says_where_no_datapath_is() {
+    let dir = tempfile::tempdir().unwrap();
+    for line in [
+        "dump-dps",
+        "show",
+        "show br0",
+        "show netdev@br0",
+        "dump-flows",
+        "dump-flows br0",
+        "add-dp br0",
+        "del-dp br0",
+        "add-if br0 eth0",
+        "del-if br0 eth0",
+        "add-flow br0 in_port(1) 2",
+        "del-flows",
+        "dump-conntrack",
+        "flush-conntrack",
+        "ct-stats-show",
+        "cache-get-size",
+        "add-if br0",
+        "nonsense",
+        "",
+    ] {
+        let (ours, theirs) = (Programs::Ours, Programs::Reference);
+        assert_eq!(told(ours, dir.path(), line), told(theirs, dir.path(), line), "ovs-dpctl {line}");
+    }
+}
+
+#[test]
+fn ovs_dpctl_reaches_the_datapath_of_the_daemon() {
+    if !can_run() {
+        return;
+    }
+    let m = Machine::new();
+    m.ok("ovs-ctl", "start --system-id=x --add-bridge=ovsbr0");
+    let one = vm(&m, "one", "p1", "10.7.0.1/24");
+    let _two = vm(&m, "two", "p2", "10.7.0.2/24");
+    m.ok("ovs-vsctl", "--timeout=5 add-port ovsbr0 p1 -- add-port ovsbr0 p2");
+    assert!(one.reaches("10.7.0.2", 5));
+    let name = m.ok("ovs-dpctl", "dump-dps");
+    assert_eq!(name, m.ok("ovs-appctl", "dpctl/dump-dps"));
+    let shown = m.ok("ovs-dpctl", &format!("show {name}"));
+    assert!(shown.contains(": p1\n") && shown.contains(": ovsbr0 (tap)\n"), "{shown}");
+    let flows = m.ok("ovs-dpctl", "--names dump-flows");
+    assert!(flows.contains("in_port(p1)") && flows.contains("actions:p2"), "{flows}");
+    m.ok("ovs-dpctl", "del-flows");
+    let refused = m.run("ovs-dpctl", "dump-flows nonsense");
+    assert_eq!(
+        (refused.status, refused.err.as_str()),
+        (1, "ovs-dpctl: opening datapath nonsense failed (No such device)\n")
+    );
+}

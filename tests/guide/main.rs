@@ -2,7 +2,6 @@
 //! it, with real namespaces, devices and programs.
 
 mod bridges;
-
 mod controllers;
 mod crashes;
 mod flow_rules;

@@ -35,6 +35,7 @@ const PROGRAMS: &[Program] = &[
     Program { names: &["brctl"], run: brcompat::brctl },
     Program { names: &["ovs-testcontroller"], run: testcontroller::ovs_testcontroller },
     Program { names: &["ovs-controller"], run: testcontroller::ovs_controller },
+    Program { names: &["ovs-dpctl"], run: dpctl::ovs_dpctl },
     Program { names: &["ovs-ctl"], run: ctl::ovs_ctl },
     Program { names: &["collect"], run: collect::collect },
     Program { names: &["sflowtool"], run: collect::sflowtool },
