@@ -395,7 +395,6 @@ fn ovs_dpctl_says_what_the_reference_says_where_no_datapath_is() {
         "dump-dps",
         "show",
         "show br0",
-        "show netdev@br0",
         "dump-flows",
         "dump-flows br0",
         "add-dp br0",

@@ -4,6 +4,7 @@
 mod bridges;
 mod controllers;
 mod crashes;
+mod demo;
 mod flow_rules;
 mod habits;
 mod install;
