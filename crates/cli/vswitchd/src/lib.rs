@@ -55,9 +55,8 @@ fn run(options: Options) -> Result<(), String> {
     let exit = local.block_on(&runtime, async {
         let mut signals = rpc::daemon::Signals::new().map_err(|e| rpc::error_text(&e))?;
         let mut switchd = Switchd::new(&options).await?;
-        daemon.complete().map_err(|e| e.to_string())?;
         let exit = tokio::select! {
-            exit = switchd.run() => exit,
+            exit = serve(&mut switchd, &mut daemon) => exit?,
             signal = signals.next() => Exit::Signal(signal),
         };
         switchd.shut_down().await;
@@ -70,4 +69,13 @@ fn run(options: Options) -> Result<(), String> {
         Exit::Asked => Ok(()),
         Exit::Signal(signal) => signal.die(),
     }
+}
+
+/// Runs the switch. Who started it may go on when its configuration is in force, and use its bridges.
+async fn serve(switchd: &mut Switchd, daemon: &mut rpc::daemon::Daemon) -> Result<Exit, String> {
+    if let Some(exit) = switchd.configured().await {
+        return Ok(exit);
+    }
+    daemon.complete().map_err(|e| e.to_string())?;
+    Ok(switchd.run().await)
 }

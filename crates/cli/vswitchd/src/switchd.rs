@@ -71,6 +71,8 @@ pub(crate) struct State {
     refused: std::collections::HashSet<String>,
     /// Sockets outside the run directory are refused.
     is_confined: bool,
+    /// The first configuration is in force, and the database knows.
+    is_configured: bool,
     /// The `next_cfg` that is in force.
     applied: i64,
     /// The transaction about status that is under way.
@@ -155,6 +157,7 @@ impl Switchd {
             is_rival_told: false,
             refused: Default::default(),
             is_confined: !options.daemon.is_unconfined,
+            is_configured: false,
             applied: 0,
             writing: None,
             write_again: None,
@@ -165,11 +168,21 @@ impl Switchd {
         Ok(Switchd { state, control, commands, handed, revalidator: Some(revalidator) })
     }
 
+    /// Runs until the configuration is in force for the first time; `Some` when somebody says `exit` before.
+    pub async fn configured(&mut self) -> Option<Exit> {
+        self.run_until(|state| state.is_configured).await
+    }
+
     /// Runs until somebody says `exit`.
     pub async fn run(&mut self) -> Exit {
+        self.run_until(|_| false).await.unwrap_or(Exit::Asked)
+    }
+
+    /// Runs until `is_enough` of the state; `Some` when somebody says `exit` before.
+    async fn run_until(&mut self, is_enough: impl Fn(&State) -> bool) -> Option<Exit> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        while !is_enough(&self.state) {
             tokio::select! {
                 event = self.state.replica.next() => self.state.database_event(event),
                 event = self.state.manager.next_event() => self.state.manager.handle(event),
@@ -180,9 +193,10 @@ impl Switchd {
             self.state.settle().await;
             if self.state.exit_asked {
                 self.control.flush().await;
-                return Exit::Asked;
+                return Some(Exit::Asked);
             }
         }
+        None
     }
 
     /// Stops forwarding, so that devices are left as they were found.
@@ -210,6 +224,7 @@ impl State {
             }
             replica::Event::Committed(id, outcome) if Some(id) == self.writing => {
                 self.writing = None;
+                self.is_configured = true;
                 match outcome {
                     Outcome::Success { .. } | Outcome::Unchanged => {}
                     Outcome::TryAgain | Outcome::NotLocked => self.is_stale = true,
@@ -308,7 +323,11 @@ impl State {
 
     async fn reconfigure(&mut self) {
         let changes = self.replica.take_changes();
-        let Some(desired) = bridge::desire(self.replica.tables()) else { return };
+        let Some(desired) = bridge::desire(self.replica.tables()) else {
+            // An empty database is a configuration, too.
+            self.is_configured = true;
+            return;
+        };
         log::debug!(target: "bridge", "{} rows changed", changes.len());
         self.running.apply(&desired);
         self.sflow.follow(self.clock.now(), &self.running);
