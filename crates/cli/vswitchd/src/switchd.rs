@@ -255,6 +255,8 @@ impl State {
         let now = self.clock.now();
         self.datapath.poll_dummies();
         self.manager.expire_rules();
+        self.manager.expire_bundles();
+        self.manager.send_waiting_packet_ins();
         self.manager.run_fail_open();
         for bridge in self.switch.read().bridges() {
             if bridge.macs().expire(now) {
@@ -308,6 +310,7 @@ impl State {
             );
         }
         self.tell().await;
+        self.manager.tell_untold();
         self.flows.tick();
     }
 
@@ -330,6 +333,7 @@ impl State {
         };
         log::debug!(target: "bridge", "{} rows changed", changes.len());
         self.running.apply(&desired);
+        self.manager.set_bundle_idle(desired.bundle_idle);
         self.sflow.follow(self.clock.now(), &self.running);
         // Before new bridges get their sockets: an old one may have had the same name.
         self.tell().await;
@@ -344,6 +348,9 @@ impl State {
                     target: controller.target.clone(),
                     max_backoff: controller.max_backoff,
                     probe: controller.inactivity_probe,
+                    rate_limit: controller
+                        .rate_limit
+                        .map(|(rate, burst)| controller::RateLimit { rate, burst }),
                 })
                 .collect();
             let settings = controller::BridgeSettings {
@@ -412,7 +419,7 @@ fn identity(dummy: bool) -> Identity {
 
 /// The tables that the switch follows, all columns of each.
 fn watched() -> Subscription {
-    use schema::{bridge, controller, interface, open_vswitch, port, sflow};
+    use schema::{bridge, controller, flow_table, interface, mirror, open_vswitch, port, sflow};
     let tables = [
         open_vswitch::NAME_OF_TABLE,
         bridge::NAME_OF_TABLE,
@@ -420,6 +427,8 @@ fn watched() -> Subscription {
         interface::NAME_OF_TABLE,
         controller::NAME_OF_TABLE,
         sflow::NAME_OF_TABLE,
+        flow_table::NAME_OF_TABLE,
+        mirror::NAME_OF_TABLE,
     ];
     let tables = tables.map(|table| (table.to_owned(), None)).into();
     Subscription { tables: Some(tables), ..Subscription::default() }

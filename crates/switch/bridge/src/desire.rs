@@ -9,6 +9,7 @@ use replica::{Row, Tables};
 use schema::{bridge, controller, interface, open_vswitch, port, sflow};
 
 use crate::columns::Columns;
+use crate::desire_more;
 use crate::desired::{
     Desired, DesiredBridge, DesiredController, DesiredInterface, DesiredPort, DesiredSflow, FailMode,
 };
@@ -33,6 +34,9 @@ pub fn desire(rows: &Tables) -> Option<Desired> {
     Some(Desired {
         bridges,
         flow_limit: config("flow-limit").map_or(flowsync::DEFAULT_FLOW_LIMIT, |n| n as usize),
+        bundle_idle: config("bundle-idle-timeout")
+            .filter(|&seconds| seconds > 0)
+            .map_or(::controller::DEFAULT_BUNDLE_IDLE, |seconds| Duration::from_secs(seconds.max(1))),
         max_idle: config("max-idle").map_or(flowsync::DEFAULT_MAX_IDLE, Duration::from_millis),
     })
 }
@@ -109,6 +113,8 @@ fn desire_bridge(rows: &Tables, row: &Row) -> DesiredBridge {
         mac_table_size: number("mac-table-size").map_or(ofproto::DEFAULT_CAPACITY, |n| n as usize),
         forwards_bpdus: row.map_boolean(bridge::OTHER_CONFIG, "forward-bpdu").unwrap_or(false),
         dp_desc: other("dp-desc").map(str::to_owned),
+        mirrors: desire_more::mirrors(rows, row),
+        tables: desire_more::tables(rows, row),
         name,
     }
 }

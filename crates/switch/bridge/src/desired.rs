@@ -1,11 +1,13 @@
 //! What the database asks for, as types: strings are parsed and mistakes are found before anything changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use base::{MacAddr, OfPort};
+use base::{MacAddr, OfPort, TableId};
+use fields::Match;
 use ofp::Version;
-use pipeline::VlanConfig;
+use ofproto::TableSettings;
+use pipeline::{VlanConfig, VlanSet};
 use uuid::Uuid;
 
 /// The whole configuration.
@@ -14,6 +16,8 @@ pub struct Desired {
     pub bridges: Vec<DesiredBridge>,
     pub flow_limit: usize,
     pub max_idle: Duration,
+    /// How long an OpenFlow bundle may wait for its next message.
+    pub bundle_idle: Duration,
 }
 
 /// One bridge.
@@ -37,6 +41,30 @@ pub struct DesiredBridge {
     pub mac_table_size: usize,
     pub forwards_bpdus: bool,
     pub dp_desc: Option<String>,
+    pub mirrors: Vec<DesiredMirror>,
+    pub tables: Vec<(TableId, TableSettings)>,
+}
+
+/// A mirror. Ports are rows of the database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesiredMirror {
+    pub uuid: Uuid,
+    pub name: String,
+    /// All ports, both ways.
+    pub select_all: bool,
+    pub sources: BTreeSet<Uuid>,
+    pub destinations: BTreeSet<Uuid>,
+    pub vlans: Option<VlanSet>,
+    pub filter: Option<Match>,
+    pub output: MirrorTarget,
+    /// Bytes of each packet; 0 for all.
+    pub snaplen: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MirrorTarget {
+    Port(Uuid),
+    Vlan(u16),
 }
 
 /// What a bridge does when it has controllers but reaches none.
@@ -148,6 +176,8 @@ pub(crate) mod tests {
             mac_table_size: 8192,
             forwards_bpdus: false,
             dp_desc: None,
+            mirrors: Vec::new(),
+            tables: Vec::new(),
         }
     }
 

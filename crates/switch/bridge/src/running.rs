@@ -1,5 +1,7 @@
 //! The switch as it runs: carrying out the plan.
 
+mod more;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -299,6 +301,8 @@ impl Running {
             state.set_settings(settings);
             state.macs().configure(config.mac_table_size, config.mac_aging);
         }
+        self.settle_tables(config);
+        self.settle_mirrors(config);
     }
 
     /// Gives devices the address and the MTU that their rows ask for.

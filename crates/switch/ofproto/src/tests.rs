@@ -36,14 +36,16 @@ fn add_flow(switch: &mut Switch, bridge: BridgeId, priority: u16, matching: &str
 }
 
 fn run(switch: &Switch, bridge: BridgeId, key: &FlowKey) -> Translation {
-    let request = Request { bridge, key, start: Start::Lookup, is_packet_out: false, trace: false };
+    let request =
+        Request { bridge, key, start: Start::Lookup, is_packet_out: false, trace: false, dry: false };
     translate(switch, &request)
 }
 
 /// Translates and lets the bridge learn; the text of the datapath actions.
 fn forward(switch: &Switch, bridge: BridgeId, key: &FlowKey) -> String {
     let translation = run(switch, bridge, key);
-    switch.apply(&translation.effects, 1, 64, Timestamp::from_millis(1));
+    let credit = pipeline::Credit { packets: 1, bytes: 64, tcp_flags: 0, used: Timestamp::from_millis(1) };
+    switch.apply(&translation.effects, credit);
     text(&translation)
 }
 

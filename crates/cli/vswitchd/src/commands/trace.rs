@@ -4,7 +4,7 @@ use base::{DpPort, OfPort};
 use fields::{Field, Match, PortNames};
 use flow::{FlowKey, FlowMask, Metadata, Slot, slot};
 use ofproto::{Bridge, Switch};
-use pipeline::{BridgeId, Network, Request, Start};
+use pipeline::{BridgeId, Credit, Effect, Network, Request, SharedNetwork, Start, Translation};
 use rpc::unixctl::Registry;
 
 use super::dpif::is_datapath;
@@ -38,6 +38,8 @@ struct Subject {
     /// `in_port` is an OpenFlow port.
     key: FlowKey,
     names: bool,
+    /// There is a packet, not only a flow: what it would teach is learned.
+    has_packet: bool,
 }
 
 /// The command line, taken apart.
@@ -90,7 +92,7 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
                 switch.ingress(port).ok_or_else(|| format!("no OpenFlow port for datapath port {port}"))?;
             let mut key = key;
             key.set_in_port(number.0);
-            Subject { bridge, key, names: found.names }
+            Subject { bridge, key, names: found.names, has_packet: false }
         }
         Ok(_) => return Err("Cannot find the datapath".to_owned()),
         Err(error) if found.words.len() != 2 => {
@@ -101,13 +103,14 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
             let names = bridge.port_names();
             let (exact, _) = Match::parse(flow_text, Some(&names))
                 .map_err(|e| format!("Bad openflow flow syntax: {e}"))?;
-            Subject { bridge: bridge.id(), key: exact.key, names: found.names }
+            Subject { bridge: bridge.id(), key: exact.key, names: found.names, has_packet: false }
         }
     };
     if found.generate {
         packet = Some(flow::compose(&subject.key, None));
     }
     if let Some(bytes) = &packet {
+        subject.has_packet = true;
         subject.key = flow::extract::extract(&Metadata::from_key(&subject.key), bytes, flow::MAX_VLANS);
     }
     Ok(subject)
@@ -131,9 +134,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<String, String> {
-    let switch = state.switch.read();
-    let subject = parse(state, &switch, args)?;
-    let bridge = switch.get(subject.bridge).ok_or("Cannot find the bridge")?;
+    let subject = parse(state, &state.switch.read(), args)?;
     let parsed = match actions {
         None => None,
         Some(text) => {
@@ -143,14 +144,34 @@ fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<S
         }
     };
     let start = parsed.as_deref().map_or(Start::Lookup, Start::Actions);
-    Ok(report(state, &switch, bridge, &subject, start))
+    let is_packet_out = matches!(start, Start::Actions(_));
+    let request = Request {
+        bridge: subject.bridge,
+        key: &subject.key,
+        start,
+        is_packet_out,
+        trace: true,
+        dry: !subject.has_packet,
+    };
+    let mut made = None;
+    let now = state.clock.now();
+    let network: &dyn SharedNetwork = &*state.switch;
+    network.read(&mut |network| {
+        let translation = pipeline::translate(network, &request);
+        if subject.has_packet {
+            let taught: Vec<Effect> = translation.effects.iter().filter(|e| e.teaches()).cloned().collect();
+            network.apply(&taught, Credit { packets: 0, bytes: 0, tcp_flags: 0, used: now });
+        }
+        made = Some(translation);
+    });
+    let translation = made.ok_or("Cannot find the bridge")?;
+    let switch = state.switch.read();
+    let bridge = switch.get(subject.bridge).ok_or("Cannot find the bridge")?;
+    Ok(report(state, bridge, &subject, &translation))
 }
 
-fn report(state: &State, switch: &Switch, bridge: &Bridge, subject: &Subject, start: Start<'_>) -> String {
+fn report(state: &State, bridge: &Bridge, subject: &Subject, translation: &Translation) -> String {
     let names = subject.names.then(|| bridge.port_names());
-    let is_packet_out = matches!(start, Start::Actions(_));
-    let request = Request { bridge: subject.bridge, key: &subject.key, start, is_packet_out, trace: true };
-    let translation = pipeline::translate(switch, &request);
     let mut initial = subject.key.clone();
     initial.set_actset_output(OfPort::UNSET.0);
 

@@ -10,8 +10,10 @@ mod flow;
 mod group;
 pub(crate) mod legacy;
 mod monitor;
+mod notice;
 mod packet;
 mod port;
+mod queue;
 pub(crate) mod raw;
 mod switch;
 mod table;
@@ -181,6 +183,10 @@ fn decode_body(
             r.skip(3)?;
             Message::RoleStatus(RoleStatus { role, reason, generation_id: r.u64()? })
         }
+        NxtRequestforward | Onft13Requestforward | Ofpt14Requestforward => {
+            return notice::decode_forward(r, cx);
+        }
+        Ofpt14TableStatus => return notice::decode_table_status(r),
         OfpstDescRequest => Message::DescRequest,
         OfpstDescReply => Message::DescReply(Box::new(switch::decode_desc(r)?)),
         _ => return decode_stats(raw, r, version, cx),
@@ -222,6 +228,12 @@ fn decode_stats(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context) ->
         }
         Ofpst10QueueReply | Ofpst11QueueReply | Ofpst13QueueReply | Ofpst14QueueReply => {
             Message::QueueStatsReply(port::decode_queues(raw, r)?)
+        }
+        Ofpt10QueueGetConfigRequest | Ofpt11QueueGetConfigRequest | Ofpst14QueueDescRequest => {
+            return queue::decode_request(raw, r);
+        }
+        Ofpt10QueueGetConfigReply | Ofpt11QueueGetConfigReply | Ofpst14QueueDescReply => {
+            return queue::decode_reply(raw, r, version);
         }
         Ofpst10PortDescRequest => Message::PortDescRequest(base::OfPort::ANY),
         Ofpst15PortDescRequest => Message::PortDescRequest(port::decode_port_request(r, version)?),
@@ -461,6 +473,8 @@ impl Message {
                     b.message.encode(&Encoder { xid: b.xid, ..*e }, out);
                 });
             }
+            Message::RequestForward(inner) => notice::encode_forward(inner, e, out),
+            Message::TableStatus(status) => notice::encode_table_status(status, e, out),
             _ => self.encode_stats(e, out),
         }
     }
@@ -497,6 +511,8 @@ impl Message {
                 });
             }
             Message::QueueStatsReply(queues) => port::encode_queues(queues, e, out),
+            Message::QueueDescRequest { port, queue } => queue::encode_request(*port, *queue, e, out),
+            Message::QueueDescReply { port, queues } => queue::encode_reply(*port, queues, e, out),
             Message::PortDescRequest(port) if version >= Version::Of15 => {
                 simple(Raw::Ofpst15PortDescRequest, e, out, |out| {
                     out.put_u32(port.0);

@@ -313,6 +313,19 @@ impl Printer<'_> {
             }
             Message::QueueStatsRequest { port, queue } => self.queue_request(out, *port, *queue),
             Message::QueueStatsReply(all) => self.queues(out, all),
+            Message::QueueDescRequest { port, queue } => {
+                out.push_str(" port=");
+                self.port(out, *port);
+                if *queue != QUEUE_ALL {
+                    let _ = write!(out, " queue={queue}");
+                }
+            }
+            Message::QueueDescReply { queues, .. } => self.queue_configs(out, queues),
+            Message::RequestForward(inner) => {
+                let is_group = matches!(inner.message, Message::GroupMod(_));
+                out.push_str(if is_group { " reason=group_mod" } else { " reason=meter_mod" });
+                self.group_or_meter(out, &inner.message);
+            }
             Message::DescReply(desc) => self.desc(out, desc),
             Message::TableMod(change) => self.table_mod(out, change),
             Message::TableStatsReply(all) => self.table_stats(out, all),
