@@ -31,8 +31,15 @@ pub(crate) fn create() -> Result<DatabaseFile, Error> {
 
 /// Runs a transaction that clients could not, as names that begin with "_" are reserved.
 pub(crate) fn transact(file: &mut DatabaseFile, params: &[Json]) -> Result<Changes, Error> {
-    let request =
-        Request { params, read_only: false, privileged: true, elapsed_ms: 0, holds_lock: &|_| true };
+    let request = Request {
+        params,
+        read_only: false,
+        privileged: true,
+        role: None,
+        client: None,
+        elapsed_ms: 0,
+        holds_lock: &|_| true,
+    };
     match store::execute(&file.database, &request) {
         Executed::Ready { transaction, durable, .. } => file.commit(transaction, durable),
         Executed::Blocked { .. } => Err(Error::general("the server's own transaction would wait")),
@@ -55,11 +62,25 @@ impl Server {
             known.push((name.map_or_else(String::new, |n| n.to_bare()), row.uuid()));
         }
         for (name, hosted) in &self.databases {
-            let schema = hosted.file.database.schema.to_json().to_string();
-            let row = json!({
-                "name": name, "model": "standalone", "connected": true, "leader": true, "schema": schema
-            });
-            operations.push(match known.iter().find(|(n, _)| n == name) {
+            let mut row = json!({"name": name});
+            match &hosted.relay {
+                None => {
+                    row["model"] = json!("standalone");
+                    row["connected"] = json!(true);
+                    row["leader"] = json!(true);
+                }
+                Some(relay) => {
+                    row["model"] = json!("relay");
+                    row["connected"] = json!(relay.connected);
+                    row["leader"] = json!(false);
+                }
+            }
+            let known = known.iter().find(|(n, _)| n == name);
+            if known.is_none() && hosted.is_available() {
+                // Of a row that is known it has not changed: see `forget_database_row`.
+                row["schema"] = json!(model::json::sorted(&hosted.file.database.schema.to_json()));
+            }
+            operations.push(match known {
                 None => json!({"op": "insert", "table": "Database", "row": row}),
                 Some((_, uuid)) => json!({
                     "op": "update", "table": "Database", "row": row,
@@ -72,6 +93,17 @@ impl Server {
             let condition: Value = json!([["_uuid", "==", ["uuid", uuid.to_string()]]]);
             operations.push(json!({"op": "delete", "table": "Database", "where": condition}));
         }
+        if let Err(e) = self.commit_own(SERVER_DATABASE, &operations) {
+            log::error!(target: "ovsdb_server", "updating {SERVER_DATABASE} failed: {e}");
+        }
+    }
+
+    /// Makes `_Server` tell the schema of a database anew: the row goes, and the next update makes another.
+    pub(crate) fn forget_database_row(&mut self, name: &str) {
+        let operations = [
+            json!(SERVER_DATABASE),
+            json!({"op": "delete", "table": "Database", "where": [["name", "==", name]]}),
+        ];
         if let Err(e) = self.commit_own(SERVER_DATABASE, &operations) {
             log::error!(target: "ovsdb_server", "updating {SERVER_DATABASE} failed: {e}");
         }
