@@ -33,6 +33,8 @@ pub(crate) struct Trigger {
 pub(crate) struct Hosted {
     pub(crate) file: DatabaseFile,
     pub(crate) triggers: Vec<Trigger>,
+    /// `_Server` holds the schema as it is.
+    pub(crate) schema_told: bool,
     /// How many commits there were.
     pub(crate) generation: u64,
     pub(crate) watches: Watches,
@@ -66,6 +68,7 @@ impl Hosted {
         Hosted {
             file,
             triggers: Vec::new(),
+            schema_told: false,
             generation: 0,
             watches: Watches::default(),
             read_only: false,

@@ -265,6 +265,11 @@ async fn run_session(door: Door, mut link: Session) {
         }
         let event = poll_fn(|cx| {
             if let (Some(opened), Some(connection)) = (&opened, link.connection_mut()) {
+                if connection.backlog() > 0 {
+                    // When what is left of earlier messages is gone, there may be updates to make. An error is
+                    // told by the poll below.
+                    let _ = connection.poll_flush(cx);
+                }
                 let backlog = connection.backlog();
                 let (chunks, doomed) = door.server.borrow_mut().drain(opened.id, backlog, cx.waker());
                 chunks.into_iter().for_each(|chunk| connection.send_encoded(chunk));

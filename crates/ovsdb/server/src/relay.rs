@@ -127,11 +127,11 @@ impl Server {
         let first = !std::mem::replace(&mut relay.has_schema, true);
         hosted.file = DatabaseFile::in_memory(schema);
         hosted.generation += 1;
+        hosted.schema_told = false;
         hosted.history.clear();
         let triggers = std::mem::take(&mut hosted.triggers);
         self.cancel_triggers(triggers);
         self.cancel_monitors(name);
-        self.forget_database_row(name);
         self.update_server_database();
         let what = if first { "connected to storage" } else { "schema changed" };
         self.disconnect_unaware(&format!("database {name} {what}"));

@@ -61,7 +61,7 @@ impl Server {
                 own.database.table("Database").and_then(|t| row.column(t.schema.column("name")?.index));
             known.push((name.map_or_else(String::new, |n| n.to_bare()), row.uuid()));
         }
-        for (name, hosted) in &self.databases {
+        for (name, hosted) in &mut self.databases {
             let mut row = json!({"name": name});
             match &hosted.relay {
                 None => {
@@ -76,8 +76,8 @@ impl Server {
                 }
             }
             let known = known.iter().find(|(n, _)| n == name);
-            if known.is_none() && hosted.is_available() {
-                // Of a row that is known it has not changed: see `forget_database_row`.
+            if !hosted.schema_told && hosted.is_available() {
+                hosted.schema_told = true;
                 row["schema"] = json!(model::json::sorted(&hosted.file.database.schema.to_json()));
             }
             operations.push(match known {
@@ -93,17 +93,6 @@ impl Server {
             let condition: Value = json!([["_uuid", "==", ["uuid", uuid.to_string()]]]);
             operations.push(json!({"op": "delete", "table": "Database", "where": condition}));
         }
-        if let Err(e) = self.commit_own(SERVER_DATABASE, &operations) {
-            log::error!(target: "ovsdb_server", "updating {SERVER_DATABASE} failed: {e}");
-        }
-    }
-
-    /// Makes `_Server` tell the schema of a database anew: the row goes, and the next update makes another.
-    pub(crate) fn forget_database_row(&mut self, name: &str) {
-        let operations = [
-            json!(SERVER_DATABASE),
-            json!({"op": "delete", "table": "Database", "where": [["name", "==", name]]}),
-        ];
         if let Err(e) = self.commit_own(SERVER_DATABASE, &operations) {
             log::error!(target: "ovsdb_server", "updating {SERVER_DATABASE} failed: {e}");
         }

@@ -1,3 +1,6 @@
+mod naive;
+mod properties;
+
 use crate::{Identity, Server, SessionId};
 use base::Clock;
 use rpc::Message;

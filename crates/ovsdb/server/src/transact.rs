@@ -131,10 +131,10 @@ impl Server {
         let Some(hosted) = self.databases.get_mut(name) else { return Ok(()) };
         hosted.file.convert(schema, "converted by ovsdb-server")?;
         hosted.generation += 1;
+        hosted.schema_told = false;
         let triggers = std::mem::take(&mut hosted.triggers);
         self.cancel_triggers(triggers);
         self.cancel_monitors(name);
-        self.forget_database_row(name);
         self.update_server_database();
         self.disconnect_unaware(&format!("committed {name} database schema conversion"));
         Ok(())

@@ -286,10 +286,10 @@ impl Program {
     fn depends_on_rows(&self) -> bool {
         let tls = &self.options.tls;
         let paths = [&tls.private_key, &tls.certificate, &tls.ca_cert];
-        let in_database = |path: &&Option<PathBuf>| {
-            path.as_ref().is_some_and(|p| p.starts_with("db:") || p.to_string_lossy().starts_with("db:"))
-        };
-        self.config.remotes.keys().any(|remote| remote.starts_with("db:")) || paths.iter().any(in_database)
+        let texts = [&tls.protocols, &tls.ciphers, &tls.ciphersuites, &tls.server_name];
+        self.config.remotes.keys().any(|remote| remote.starts_with("db:"))
+            || paths.into_iter().flatten().any(|path| path.to_string_lossy().starts_with("db:"))
+            || texts.into_iter().flatten().any(|text| text.starts_with("db:"))
     }
 
     async fn wait_for_commit(&self, generation: u64) {
@@ -333,25 +333,31 @@ impl Program {
         errors.into_iter().next().map_or(Ok(()), Err)
     }
 
+    /// The keys and settings, some of which may be in a database.
     fn tls(&self, errors: &mut Vec<String>) -> Tls {
         let server = self.server.borrow();
-        let mut resolve = |path: &Option<PathBuf>| {
-            let text = path.as_ref()?.to_string_lossy().into_owned();
-            match server.string_of(&text) {
-                Ok(found) => found.map(PathBuf::from),
-                Err(e) => {
-                    errors.push(format!("failed to configure SSL/TLS: {e}"));
-                    None
-                }
+        let mut resolve = |text: &str| match server.string_of(text) {
+            Ok(found) => found,
+            Err(e) => {
+                errors.push(format!("failed to configure SSL/TLS: {e}"));
+                None
             }
         };
         let tls = &self.options.tls;
+        let mut path = |path: &Option<PathBuf>| resolve(&path.as_ref()?.to_string_lossy()).map(PathBuf::from);
+        let (private_key, certificate) = (path(&tls.private_key), path(&tls.certificate));
+        let ca_cert = path(&tls.ca_cert);
+        let mut text = |text: &Option<String>| resolve(text.as_ref()?);
         Tls {
-            private_key: resolve(&tls.private_key),
-            certificate: resolve(&tls.certificate),
-            ca_cert: resolve(&tls.ca_cert),
+            private_key,
+            certificate,
+            ca_cert,
             peer_ca_cert: tls.peer_ca_cert.clone(),
             bootstrap_ca_cert: tls.bootstrap_ca_cert,
+            protocols: text(&tls.protocols),
+            ciphers: text(&tls.ciphers),
+            ciphersuites: text(&tls.ciphersuites),
+            server_name: text(&tls.server_name),
         }
     }
 
