@@ -218,8 +218,7 @@ fn port_counters(
 ) -> Vec<CounterRecord> {
     let Some((number, port)) = ports.get(&source.index) else { return Vec::new() };
     // A device that has just gone has no counters.
-    let (Some(info), Ok(stats)) = (running.datapath.port(*port), running.datapath.port_stats(*port))
-    else {
+    let (Some(info), Ok(stats)) = (running.datapath.port(*port), running.datapath.port_stats(*port)) else {
         return Vec::new();
     };
     telemetry::port_records(&info, &stats, datapath_id, number.0)

@@ -124,10 +124,7 @@ fn dpctl_show_datapath(state: &State, name: &str) -> String {
     let stats = state.datapath.stats();
     let mut out = format!(
         "{name}:\n  lookups: hit:{} missed:{} lost:{}\n  flows: {}\n",
-        stats.hits,
-        stats.missed,
-        stats.lost,
-        stats.flows
+        stats.hits, stats.missed, stats.lost, stats.flows
     );
     for info in state.datapath.ports() {
         let kind = shown_kind(&info.kind);
@@ -179,7 +176,8 @@ fn delete_interfaces(state: &mut State, args: &[String]) -> Result<String, Strin
     }
     for name in names {
         let port = state.datapath.port_by_name(name).map(|info| info.number);
-        let deleted = port.ok_or(dp::DpError::NoPortName(name.clone())).and_then(|port| state.datapath.del_port(port));
+        let deleted =
+            port.ok_or(dp::DpError::NoPortName(name.clone())).and_then(|port| state.datapath.del_port(port));
         deleted.map_err(|error| format!("deleting port {name} from {datapath} failed ({error})"))?;
     }
     state.running.drop_vanished();

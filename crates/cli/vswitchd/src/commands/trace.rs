@@ -4,7 +4,7 @@ use base::{DpPort, OfPort};
 use fields::{Field, Match, PortNames};
 use flow::{FlowKey, FlowMask, Metadata, Slot, slot};
 use ofproto::{Bridge, Switch};
-use pipeline::{BridgeId, Credit, Effect, Network, Request, SharedNetwork, Start, Translation};
+use pipeline::{BridgeId, Credit, Effect, Network, Request, SharedNetwork, Start, Trace, Translation};
 use rpc::unixctl::Registry;
 
 use super::dpif::is_datapath;
@@ -150,7 +150,7 @@ fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<S
         key: &subject.key,
         start,
         is_packet_out,
-        trace: true,
+        trace: if subject.names { Trace::Names } else { Trace::Numbers },
         dry: !subject.has_packet,
     };
     let mut made = None;
@@ -182,7 +182,11 @@ fn report(state: &State, bridge: &Bridge, subject: &Subject, translation: &Trans
         if unchanged { "unchanged".to_owned() } else { describe(&translation.final_key, names.as_ref()) };
     out.push_str(&format!("\nFinal flow: {last}\n"));
     let mut megaflow = String::new();
-    Match::new(&subject.key, shown_mask(&subject.key, &translation.mask)).format(&mut megaflow, names.as_ref(), 0x8000);
+    Match::new(&subject.key, shown_mask(&subject.key, &translation.mask)).format(
+        &mut megaflow,
+        names.as_ref(),
+        0x8000,
+    );
     let datapath_names = subject.names.then(|| datapath_names(state));
     let actions = dp::text::format_actions(&translation.actions, datapath_names.as_ref());
     out.push_str(&format!("Megaflow: {megaflow}\nDatapath actions: {actions}"));
