@@ -118,6 +118,8 @@ fn locks_are_asked_for_again_after_each_connection() {
     let actions = protocol.received(Message::Reply { result: json!({"locked": false}), id });
     assert!(matches!(&actions[..], [Action::Lock(false)]) && protocol.is_lock_contended());
     let actions = protocol.received(Message::notify("locked", vec![json!("l")]));
-    assert!(matches!(&actions[..], [Action::Lock(true)]) && protocol.has_lock() && !protocol.is_lock_contended());
+    assert!(
+        matches!(&actions[..], [Action::Lock(true)]) && protocol.has_lock() && !protocol.is_lock_contended()
+    );
     assert!(matches!(&protocol.disconnected()[..], [Action::Lock(false)]));
 }
