@@ -47,6 +47,12 @@ pub fn ovs_vswitchd(args: Vec<String>) -> ExitCode {
 
 fn run(options: Options) -> Result<(), String> {
     let mut daemon = rpc::daemon::start(options.daemon.clone()).map_err(|e| e.to_string())?;
+    if options.locks_memory
+        && let Err(error) =
+            rustix::mm::mlockall(rustix::mm::MlockAllFlags::CURRENT | rustix::mm::MlockAllFlags::FUTURE)
+    {
+        log::error!(target: "vswitchd", "mlockall failed: {}", rpc::error_text(&error.into()));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -126,7 +126,7 @@ impl Switchd {
             "Open_vSwitch",
             watched(),
             true,
-            rpc::Tls::default(),
+            options.tls.clone(),
             clock.clone(),
         );
         replica.set_lock(Some(LOCK));

@@ -102,3 +102,59 @@ impl TlsOption {
         }
     }
 }
+
+/// The lines of `--help` about logging.
+pub fn log_usage(program: &str) -> String {
+    format!(
+        "\nLogging options:
+  -vSPEC, --verbose=SPEC   set logging levels
+  -v, --verbose            set maximum verbosity level
+  --log-file[=FILE]        enable logging to specified FILE
+                           (default: {}/{program}.log)
+  --syslog-method=(libc|unix:file|udp:ip:port)
+                           specify how to send messages to syslog daemon
+  --syslog-target=HOST:PORT  also send syslog msgs to HOST:PORT via UDP
+",
+        dirs::logdir().display()
+    )
+}
+
+/// The lines of `--help` about how `name` is reached, and about TLS.
+pub fn stream_usage(name: &str, active: bool, passive: bool, bootstrap: bool) -> String {
+    let mut out = String::from("\n");
+    if active {
+        out += &format!(
+            "Active {name} connection methods:
+  tcp:HOST:PORT           PORT at remote HOST
+  ssl:HOST:PORT           SSL/TLS PORT at remote HOST
+  unix:FILE               Unix domain socket named FILE
+"
+        );
+    }
+    if passive {
+        out += &format!(
+            "Passive {name} connection methods:
+  ptcp:PORT[:IP]          listen to TCP PORT on IP
+  pssl:PORT[:IP]          listen for SSL/TLS on PORT on IP
+  punix:FILE              listen on Unix domain socket FILE
+"
+        );
+    }
+    out += "PKI configuration (required to use SSL/TLS):
+  -p, --private-key=FILE  file with private key
+  -c, --certificate=FILE  file with certificate for private key
+  -C, --ca-cert=FILE      file with peer CA certificate
+";
+    if bootstrap {
+        out += "  --bootstrap-ca-cert=FILE  file with peer CA certificate to read or create\n";
+    }
+    out + "SSL/TLS options:
+  --ssl-protocols=PROTOS    range of SSL/TLS protocols to enable
+  --ssl-ciphers=CIPHERS     list of SSL/TLS ciphers to enable
+                            with TLSv1.2
+  --ssl-ciphersuites=SUITES list of SSL/TLS ciphersuites to
+                            enable with TLSv1.3 and later
+  --ssl-server-name=NAME    server name for TLS Server Name
+                            Indication (SNI)
+"
+}
