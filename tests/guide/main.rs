@@ -2,8 +2,11 @@
 //! it, with real namespaces, devices and programs.
 
 mod bridges;
+mod controllers;
 mod crashes;
+mod demo;
 mod flow_rules;
+mod habits;
 mod install;
 mod parity;
 mod sflow;

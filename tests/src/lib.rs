@@ -38,11 +38,23 @@ pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> boo
 }
 
 /// Whether these tests can run: they make network namespaces, which takes
-/// root. Says so when they cannot.
+/// root, at least of a user namespace, in which `cargo xtask test` runs them.
+/// Says so when they cannot.
 pub fn can_run() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        eprintln!("skipped: network namespaces take root");
+        eprintln!("skipped: network namespaces take root, or 'cargo xtask test'");
     }
     root
+}
+
+/// The same for tests that watch traffic: tcpdump gives up root, which it
+/// cannot where groups cannot be changed.
+pub fn can_watch() -> bool {
+    let groups = std::fs::read_to_string("/proc/self/setgroups").unwrap_or_default();
+    let is_denied = groups.trim_end() == "deny";
+    if is_denied {
+        eprintln!("skipped: tcpdump cannot give up root in this user namespace");
+    }
+    can_run() && !is_denied
 }

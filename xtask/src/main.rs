@@ -49,11 +49,36 @@ fn main() -> ExitCode {
 fn test(args: &[String]) -> Result<(), String> {
     run(cargo().args(["build", "--package", "ovs"]))?;
     let programs = programs::link_all("debug")?;
-    run(cargo()
-        .args(["nextest", "run", "--workspace", "--no-fail-fast"])
-        .args(args)
-        .env("IRONBRIDGE_PROGRAMS", &programs))?;
+    let nextest = ["nextest", "run", "--workspace", "--no-fail-fast"];
+    let mut tests = match setup::is_root() {
+        true => cargo(),
+        false => {
+            // What is to be fetched cannot be from a namespace without a network.
+            run(cargo().args(nextest).arg("--no-run"))?;
+            in_user_namespace(cargo())
+        }
+    };
+    run(tests.args(nextest).args(args).env("IRONBRIDGE_PROGRAMS", &programs))?;
     run(cargo().args(["test", "--workspace", "--doc", "--quiet"]))
+}
+
+/// `command` as root of a user namespace, who may make network namespaces; as it is where that is not allowed.
+fn in_user_namespace(command: Command) -> Command {
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--net", "--mount"]);
+        command
+    };
+    if !unshare().arg("true").status().is_ok_and(|status| status.success()) {
+        eprintln!("users have no namespaces of their own here: the end-to-end tests will be skipped");
+        return command;
+    }
+    let mut outer = unshare();
+    // "ip netns" keeps its names in /run, where only root may write.
+    let script = "mount -t tmpfs tests /run && exec \"$0\" \"$@\"";
+    outer.args(["sh", "-c", script]).arg(command.get_program()).args(command.get_args());
+    outer.current_dir(root());
+    outer
 }
 
 /// The cargo that runs us.

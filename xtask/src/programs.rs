@@ -13,6 +13,12 @@ const NAMES: &[&str] = &[
     "ovs-vsctl",
     "ovs-ofctl",
     "ovs-appctl",
+    "ovs-ctl",
+    "ovs-dpctl",
+    "ovs-testcontroller",
+    "ovs-controller",
+    "ovs-brcompatd",
+    "brctl",
     "sflowtool",
 ];
 

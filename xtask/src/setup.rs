@@ -33,10 +33,14 @@ pub(crate) fn install() -> Result<(), String> {
     Ok(())
 }
 
+/// Whether we are root.
+pub(crate) fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.starts_with(b"0\n"))
+}
+
 fn install_packages(missing: &[&str]) -> Result<(), String> {
-    let root = Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.starts_with(b"0\n"));
     let advice = format!("apt-get install --no-install-recommends {}", missing.join(" "));
-    if !root || !std::path::Path::new("/usr/bin/apt-get").exists() {
+    if !is_root() || !std::path::Path::new("/usr/bin/apt-get").exists() {
         return Err(format!("the tests need some packages; as root: {advice}"));
     }
     eprintln!("{advice}");

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use base::getopt::{Opt, Order, Parser, Takes};
-use rpc::dirs;
 use serde_json::Value;
 
 /// The options of the command line.
@@ -135,7 +134,7 @@ fn parse(program: &str, args: Vec<String>) -> Result<Request, Stop> {
 
 /// The daemon's answer: outer error, it could not be asked; inner error, it refused.
 fn ask(request: &Request) -> Result<Result<String, String>, String> {
-    let socket = socket_of(&request.target)?;
+    let socket = rpc::unixctl::socket_of(&request.target)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -159,24 +158,11 @@ fn ask(request: &Request) -> Result<Result<String, String>, String> {
     })
 }
 
-/// Where the target listens: a path as it is, a program's name by its pidfile.
-fn socket_of(target: &str) -> Result<String, String> {
-    if target.starts_with('/') {
-        return Ok(target.to_owned());
-    }
-    let rundir = dirs::rundir();
-    let pidfile = rundir.join(format!("{target}.pid"));
-    let pid = rpc::daemon::read_pidfile(&pidfile)
-        .map_err(|e| format!("cannot read pidfile \"{}\" ({})", pidfile.display(), rpc::error_text(&e)))?;
-    Ok(rundir.join(format!("{target}.{pid}.ctl")).display().to_string())
-}
-
 /// An answer as text: strings as they are, with a newline at the end.
 fn show(answer: &Value, json: bool, pretty: bool) -> String {
     let mut text = match answer {
         Value::String(text) if !json => text.clone(),
-        other if pretty => serde_json::to_string_pretty(other).unwrap_or_default(),
-        other => other.to_string(),
+        other => model::json::text(other, model::json::Style { sort: true, pretty }),
     };
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');

@@ -12,6 +12,17 @@ struct Program {
     run: fn(Vec<String>) -> ExitCode,
 }
 
+impl Program {
+    /// Runs it as a process of its own name, by which operators and scripts look for daemons.
+    fn start(&self, args: Vec<String>) -> ExitCode {
+        if let Some(name) = self.names.first().and_then(|name| std::ffi::CString::new(*name).ok()) {
+            // The name is for people; without it everything works the same.
+            let _ = rustix::thread::set_name(&name);
+        }
+        (self.run)(args)
+    }
+}
+
 const PROGRAMS: &[Program] = &[
     Program { names: &["ovs-appctl"], run: appctl::ovs_appctl },
     Program { names: &["ovs-ofctl"], run: ofctl::ovs_ofctl },
@@ -20,6 +31,12 @@ const PROGRAMS: &[Program] = &[
     Program { names: &["ovsdb-client"], run: ovsdb_tools::ovsdb_client },
     Program { names: &["ovsdb-server"], run: ovsdb_tools::ovsdb_server },
     Program { names: &["ovs-vsctl"], run: vsctl::ovs_vsctl },
+    Program { names: &["ovs-brcompatd"], run: brcompat::ovs_brcompatd },
+    Program { names: &["brctl"], run: brcompat::brctl },
+    Program { names: &["ovs-testcontroller"], run: testcontroller::ovs_testcontroller },
+    Program { names: &["ovs-controller"], run: testcontroller::ovs_controller },
+    Program { names: &["ovs-dpctl"], run: dpctl::ovs_dpctl },
+    Program { names: &["ovs-ctl"], run: ctl::ovs_ctl },
     Program { names: &["collect"], run: collect::collect },
     Program { names: &["sflowtool"], run: collect::sflowtool },
     Program { names: &["up"], run: up::up },
@@ -33,14 +50,14 @@ fn main() -> ExitCode {
     let called = args.next().unwrap_or_default();
     let name = called.rsplit('/').next().unwrap_or_default().to_owned();
     if let Some(program) = find(&name) {
-        return (program.run)(args.collect());
+        return program.start(args.collect());
     }
     let Some(word) = args.next() else {
         print!("{}", usage());
         return ExitCode::FAILURE;
     };
     match find(&word).or_else(|| find(&format!("ovs-{word}"))) {
-        Some(program) => (program.run)(args.collect()),
+        Some(program) => program.start(args.collect()),
         None if matches!(word.as_str(), "help" | "--help" | "-h") => {
             print!("{}", usage());
             ExitCode::SUCCESS

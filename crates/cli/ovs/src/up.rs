@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use rpc::daemon;
 use rpc::dirs;
 
 /// How long the switch may take to answer.
@@ -109,11 +108,9 @@ fn answers(target: &str) -> bool {
 
 /// Where a running daemon takes commands; `None` when it does not run.
 fn control_socket(target: &str) -> Option<String> {
-    let rundir = dirs::rundir();
-    let pidfile = rundir.join(format!("{target}.pid"));
     // Looked for first, because reading a missing one is logged as a mistake.
-    let pid = pidfile.exists().then(|| daemon::read_pidfile(&pidfile).ok())??;
-    Some(rundir.join(format!("{target}.{pid}.ctl")).display().to_string())
+    let is_there = dirs::rundir().join(format!("{target}.pid")).exists();
+    is_there.then(|| rpc::unixctl::socket_of(target).ok())?
 }
 
 fn next_steps(rundir: &Path) -> String {

@@ -8,6 +8,7 @@
 //! `ovs up` runs beside a database in one process.
 
 mod commands;
+mod confine;
 mod options;
 mod sflow;
 mod sink;
@@ -46,6 +47,12 @@ pub fn ovs_vswitchd(args: Vec<String>) -> ExitCode {
 
 fn run(options: Options) -> Result<(), String> {
     let mut daemon = rpc::daemon::start(options.daemon.clone()).map_err(|e| e.to_string())?;
+    if options.locks_memory
+        && let Err(error) =
+            rustix::mm::mlockall(rustix::mm::MlockAllFlags::CURRENT | rustix::mm::MlockAllFlags::FUTURE)
+    {
+        log::error!(target: "vswitchd", "mlockall failed: {}", rpc::error_text(&error.into()));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -54,9 +61,8 @@ fn run(options: Options) -> Result<(), String> {
     let exit = local.block_on(&runtime, async {
         let mut signals = rpc::daemon::Signals::new().map_err(|e| rpc::error_text(&e))?;
         let mut switchd = Switchd::new(&options).await?;
-        daemon.complete().map_err(|e| e.to_string())?;
         let exit = tokio::select! {
-            exit = switchd.run() => exit,
+            exit = serve(&mut switchd, &mut daemon) => exit?,
             signal = signals.next() => Exit::Signal(signal),
         };
         switchd.shut_down().await;
@@ -69,4 +75,13 @@ fn run(options: Options) -> Result<(), String> {
         Exit::Asked => Ok(()),
         Exit::Signal(signal) => signal.die(),
     }
+}
+
+/// Runs the switch. Who started it may go on when its configuration is in force, and use its bridges.
+async fn serve(switchd: &mut Switchd, daemon: &mut rpc::daemon::Daemon) -> Result<Exit, String> {
+    if let Some(exit) = switchd.configured().await {
+        return Ok(exit);
+    }
+    daemon.complete().map_err(|e| e.to_string())?;
+    Ok(switchd.run().await)
 }

@@ -4,6 +4,7 @@ use base::getopt::{Opt, Order, Parser, Takes};
 use bridge::Dummies;
 use rpc::daemon::{self, DaemonOption};
 use rpc::dirs;
+use rpc::options::{LogOption, TlsOption, log_usage, stream_usage};
 
 pub(crate) const PROGRAM: &str = "ovs-vswitchd";
 
@@ -15,6 +16,10 @@ pub struct Options {
     /// Where the database is.
     pub remotes: Vec<String>,
     pub dummies: Dummies,
+    /// How a database behind TLS is reached.
+    pub tls: rpc::Tls,
+    /// No page of the process may be swapped out.
+    pub locks_memory: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,15 +28,12 @@ enum Choice {
     Help,
     Version,
     Unixctl,
-    Verbose,
-    LogFile,
-    SyslogMethod,
-    SyslogTarget,
+    Log(LogOption),
     Mlockall,
     EnableDummy,
     DisableSystem,
     Dpdk,
-    Tls,
+    Tls(TlsOption),
 }
 
 /// What ends the program early: text for stdout, or sentences for stderr.
@@ -46,21 +48,14 @@ fn table() -> Vec<Opt<Choice>> {
         Opt::both('V', "version", Takes::Nothing, Choice::Version),
         Opt::long("mlockall", Takes::Nothing, Choice::Mlockall),
         Opt::long("unixctl", Takes::Argument, Choice::Unixctl),
-        Opt::both('v', "verbose", Takes::Perhaps, Choice::Verbose),
-        Opt::long("log-file", Takes::Perhaps, Choice::LogFile),
-        Opt::long("syslog-method", Takes::Argument, Choice::SyslogMethod),
-        Opt::long("syslog-target", Takes::Argument, Choice::SyslogTarget),
         Opt::long("enable-dummy", Takes::Perhaps, Choice::EnableDummy),
         Opt::long("disable-system", Takes::Nothing, Choice::DisableSystem),
         Opt::long("disable-system-route", Takes::Nothing, Choice::DisableSystem),
         Opt::long("dpdk", Takes::Perhaps, Choice::Dpdk),
-        Opt::both('p', "private-key", Takes::Argument, Choice::Tls),
-        Opt::both('c', "certificate", Takes::Argument, Choice::Tls),
-        Opt::both('C', "ca-cert", Takes::Argument, Choice::Tls),
-        Opt::long("peer-ca-cert", Takes::Argument, Choice::Tls),
-        Opt::long("bootstrap-ca-cert", Takes::Argument, Choice::Tls),
     ];
     table.extend(daemon::Options::table(Choice::Daemon));
+    table.extend(LogOption::table(Choice::Log));
+    table.extend(TlsOption::table(Choice::Tls));
     table
 }
 
@@ -80,18 +75,13 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
                 return Err(Stop::Print(format!("{}\n", rpc::version_text(PROGRAM))));
             }
             Choice::Unixctl => options.unixctl = item.argument,
-            Choice::Verbose => base::vlog::set_levels(argument.unwrap_or("")).map_err(fail)?,
-            Choice::LogFile => {
-                let default = format!("{PROGRAM}.log");
-                let path = dirs::absolute(&dirs::logdir(), argument.unwrap_or(&default));
-                // A log that cannot be opened is told, and the switch runs without it.
-                if let Err(e) = base::vlog::set_log_file(&path) {
+            // A log that cannot be opened is told, and the switch runs without it.
+            Choice::Log(LogOption::LogFile) => {
+                if let Err(e) = LogOption::LogFile.apply(argument, PROGRAM) {
                     log::warn!(target: "vlog", "{e}");
                 }
             }
-            Choice::SyslogMethod | Choice::SyslogTarget => {
-                base::vlog::set_syslog_target(argument.unwrap_or("")).map_err(|e| fail(e.to_string()))?;
-            }
+            Choice::Log(option) => option.apply(argument, PROGRAM).map_err(fail)?,
             Choice::EnableDummy => {
                 options.dummies = match argument {
                     None | Some("") => Dummies::Asked,
@@ -105,10 +95,9 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
             Choice::Dpdk => {
                 return Err(fail("--dpdk is not supported: this switch forwards without DPDK".to_owned()));
             }
-            Choice::Tls => {
-                log::warn!(target: "vswitchd", "{} has no effect: the database is reached without TLS", item.written);
-            }
-            Choice::Mlockall | Choice::DisableSystem => {}
+            Choice::Tls(option) => option.apply(argument, &mut options.tls),
+            Choice::Mlockall => options.locks_memory = true,
+            Choice::DisableSystem => {}
         }
     }
     let words = parser.rest();
@@ -128,12 +117,14 @@ fn usage() -> String {
 usage: {PROGRAM} [OPTIONS] [DATABASE]
 where DATABASE is a socket on which ovsdb-server is listening
       (default: \"unix:{rundir}/db.sock\").
-{}
+{}{}{}
 Other options:
   --unixctl=SOCKET          override default control socket name
   -h, --help                display this help message
   -V, --version             display version information
 ",
-        daemon::usage(PROGRAM)
+        stream_usage("DATABASE", true, false, true),
+        daemon::usage(PROGRAM),
+        log_usage(PROGRAM)
     )
 }

@@ -65,6 +65,14 @@ pub(crate) struct State {
     /// The configuration has to be looked at.
     is_stale: bool,
     owns_lock: bool,
+    /// It was said that another process has the lock.
+    is_rival_told: bool,
+    /// Controllers that were refused, each told once.
+    refused: std::collections::HashSet<String>,
+    /// Sockets outside the run directory are refused.
+    is_confined: bool,
+    /// The first configuration is in force, and the database knows.
+    is_configured: bool,
     /// The `next_cfg` that is in force.
     applied: i64,
     /// The transaction about status that is under way.
@@ -119,7 +127,7 @@ impl Switchd {
             "Open_vSwitch",
             watched(),
             true,
-            rpc::Tls::default(),
+            options.tls.clone(),
             clock.clone(),
         );
         replica.set_lock(Some(LOCK));
@@ -147,6 +155,10 @@ impl Switchd {
             identity: identity(dummy),
             is_stale: true,
             owns_lock: false,
+            is_rival_told: false,
+            refused: Default::default(),
+            is_confined: !options.daemon.is_unconfined,
+            is_configured: false,
             applied: 0,
             writing: None,
             write_again: None,
@@ -157,11 +169,21 @@ impl Switchd {
         Ok(Switchd { state, control, commands, handed, revalidator: Some(revalidator) })
     }
 
+    /// Runs until the configuration is in force for the first time; `Some` when somebody says `exit` before.
+    pub async fn configured(&mut self) -> Option<Exit> {
+        self.run_until(|state| state.is_configured).await
+    }
+
     /// Runs until somebody says `exit`.
     pub async fn run(&mut self) -> Exit {
+        self.run_until(|_| false).await.unwrap_or(Exit::Asked)
+    }
+
+    /// Runs until `is_enough` of the state; `Some` when somebody says `exit` before.
+    async fn run_until(&mut self, is_enough: impl Fn(&State) -> bool) -> Option<Exit> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        while !is_enough(&self.state) {
             tokio::select! {
                 event = self.state.replica.next() => self.state.database_event(event),
                 event = self.state.manager.next_event() => self.state.manager.handle(event),
@@ -172,9 +194,10 @@ impl Switchd {
             self.state.settle().await;
             if self.state.exit_asked {
                 self.control.flush().await;
-                return Exit::Asked;
+                return Some(Exit::Asked);
             }
         }
+        None
     }
 
     /// Stops forwarding, so that devices are left as they were found.
@@ -193,13 +216,8 @@ impl State {
         match event {
             replica::Event::Updated => self.is_stale = true,
             replica::Event::Lock(owned) => {
-                if !owned && self.owns_lock {
-                    log::error!(
-                        target: "bridge",
-                        "another ovs-vswitchd process is running, disabling this process until it goes away"
-                    );
-                }
                 self.owns_lock = owned;
+                self.is_rival_told &= !owned;
                 self.is_stale = true;
             }
             replica::Event::NoDatabase(reason) => {
@@ -207,6 +225,7 @@ impl State {
             }
             replica::Event::Committed(id, outcome) if Some(id) == self.writing => {
                 self.writing = None;
+                self.is_configured = true;
                 match outcome {
                     Outcome::Success { .. } | Outcome::Unchanged => {}
                     Outcome::TryAgain | Outcome::NotLocked => self.is_stale = true,
@@ -283,6 +302,14 @@ impl State {
             self.is_stale = false;
             self.reconfigure().await;
         }
+        if self.replica.is_lock_contended() && !self.is_rival_told {
+            self.is_rival_told = true;
+            let pid = std::process::id();
+            log::error!(
+                target: "bridge",
+                "another ovs-vswitchd process is running, disabling this process (pid {pid}) until it goes away"
+            );
+        }
         self.tell().await;
         self.manager.tell_untold();
         self.flows.tick();
@@ -300,7 +327,11 @@ impl State {
 
     async fn reconfigure(&mut self) {
         let changes = self.replica.take_changes();
-        let Some(desired) = bridge::desire(self.replica.tables()) else { return };
+        let Some(desired) = bridge::desire(self.replica.tables()) else {
+            // An empty database is a configuration, too.
+            self.is_configured = true;
+            return;
+        };
         log::debug!(target: "bridge", "{} rows changed", changes.len());
         self.running.apply(&desired);
         self.manager.set_bundle_idle(desired.bundle_idle);
@@ -310,8 +341,9 @@ impl State {
         for config in &desired.bridges {
             let Some(bridge) = self.running.bridges().get(&config.name) else { continue };
             let (id, datapath_id) = (bridge.id, bridge.datapath_id);
-            let controllers: Vec<ControllerSpec> = config
-                .controllers
+            let mut wanted = config.controllers.clone();
+            wanted.retain(|controller| self.may_use(&controller.target, &config.name));
+            let controllers: Vec<ControllerSpec> = wanted
                 .iter()
                 .map(|controller| ControllerSpec {
                     target: controller.target.clone(),
@@ -341,6 +373,18 @@ impl State {
             .and_then(|row| row.integer(schema::open_vswitch::NEXT_CFG));
         self.applied = wanted.unwrap_or(0);
         self.write_status(Extent::State);
+    }
+
+    /// Whether the database may name this controller; tells why not.
+    fn may_use(&mut self, target: &str, bridge: &str) -> bool {
+        if !self.is_confined {
+            return true;
+        }
+        let Some(why) = crate::confine::refusal(target, bridge, &rpc::dirs::rundir()) else { return true };
+        if self.refused.insert(why.clone()) {
+            log::error!(target: "bridge", "{why}");
+        }
+        false
     }
 
     /// Writes the status columns that differ; later, while an earlier write is under way.

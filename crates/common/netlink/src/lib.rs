@@ -7,11 +7,13 @@
 //! Not here: routes, neighbours and traffic control, until somebody needs them.
 
 mod address;
+mod bridge;
 mod link;
 mod message;
 mod mode;
 mod socket;
 
 pub use address::addresses;
+pub use bridge::{add_bridge, add_to_bridge, delete_bridge, remove_from_bridge};
 pub use link::{Link, LinkChange, LinkCounters, Monitor, link, link_by_index, links, set_link};
 pub use mode::{LinkMode, feature, link_mode};

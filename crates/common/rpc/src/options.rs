@@ -58,8 +58,10 @@ pub enum TlsOption {
     CaCert,
     BootstrapCaCert,
     PeerCaCert,
-    /// Accepted, and left to the library.
-    Other,
+    Protocols,
+    Ciphers,
+    Ciphersuites,
+    ServerName,
 }
 
 impl TlsOption {
@@ -71,15 +73,16 @@ impl TlsOption {
             Opt::both('C', "ca-cert", Takes::Argument, wrap(TlsOption::CaCert)),
             Opt::long("bootstrap-ca-cert", Takes::Argument, wrap(TlsOption::BootstrapCaCert)),
             Opt::long("peer-ca-cert", Takes::Argument, wrap(TlsOption::PeerCaCert)),
-            Opt::long("ssl-protocols", Takes::Argument, wrap(TlsOption::Other)),
-            Opt::long("ssl-ciphers", Takes::Argument, wrap(TlsOption::Other)),
-            Opt::long("ssl-ciphersuites", Takes::Argument, wrap(TlsOption::Other)),
-            Opt::long("ssl-server-name", Takes::Argument, wrap(TlsOption::Other)),
+            Opt::long("ssl-protocols", Takes::Argument, wrap(TlsOption::Protocols)),
+            Opt::long("ssl-ciphers", Takes::Argument, wrap(TlsOption::Ciphers)),
+            Opt::long("ssl-ciphersuites", Takes::Argument, wrap(TlsOption::Ciphersuites)),
+            Opt::long("ssl-server-name", Takes::Argument, wrap(TlsOption::ServerName)),
         ]
     }
 
     pub fn apply(self, argument: Option<&str>, tls: &mut Tls) {
         let path = argument.map(PathBuf::from);
+        let text = argument.map(str::to_owned);
         match self {
             TlsOption::PrivateKey => tls.private_key = path,
             TlsOption::Certificate => tls.certificate = path,
@@ -92,7 +95,66 @@ impl TlsOption {
                 tls.bootstrap_ca_cert = true;
             }
             TlsOption::PeerCaCert => tls.peer_ca_cert = path,
-            TlsOption::Other => {}
+            TlsOption::Protocols => tls.protocols = text,
+            TlsOption::Ciphers => tls.ciphers = text,
+            TlsOption::Ciphersuites => tls.ciphersuites = text,
+            TlsOption::ServerName => tls.server_name = text,
         }
     }
+}
+
+/// The lines of `--help` about logging.
+pub fn log_usage(program: &str) -> String {
+    format!(
+        "\nLogging options:
+  -vSPEC, --verbose=SPEC   set logging levels
+  -v, --verbose            set maximum verbosity level
+  --log-file[=FILE]        enable logging to specified FILE
+                           (default: {}/{program}.log)
+  --syslog-method=(libc|unix:file|udp:ip:port)
+                           specify how to send messages to syslog daemon
+  --syslog-target=HOST:PORT  also send syslog msgs to HOST:PORT via UDP
+",
+        dirs::logdir().display()
+    )
+}
+
+/// The lines of `--help` about how `name` is reached, and about TLS.
+pub fn stream_usage(name: &str, active: bool, passive: bool, bootstrap: bool) -> String {
+    let mut out = String::from("\n");
+    if active {
+        out += &format!(
+            "Active {name} connection methods:
+  tcp:HOST:PORT           PORT at remote HOST
+  ssl:HOST:PORT           SSL/TLS PORT at remote HOST
+  unix:FILE               Unix domain socket named FILE
+"
+        );
+    }
+    if passive {
+        out += &format!(
+            "Passive {name} connection methods:
+  ptcp:PORT[:IP]          listen to TCP PORT on IP
+  pssl:PORT[:IP]          listen for SSL/TLS on PORT on IP
+  punix:FILE              listen on Unix domain socket FILE
+"
+        );
+    }
+    out += "PKI configuration (required to use SSL/TLS):
+  -p, --private-key=FILE  file with private key
+  -c, --certificate=FILE  file with certificate for private key
+  -C, --ca-cert=FILE      file with peer CA certificate
+";
+    if bootstrap {
+        out += "  --bootstrap-ca-cert=FILE  file with peer CA certificate to read or create\n";
+    }
+    out + "SSL/TLS options:
+  --ssl-protocols=PROTOS    range of SSL/TLS protocols to enable
+  --ssl-ciphers=CIPHERS     list of SSL/TLS ciphers to enable
+                            with TLSv1.2
+  --ssl-ciphersuites=SUITES list of SSL/TLS ciphersuites to
+                            enable with TLSv1.3 and later
+  --ssl-server-name=NAME    server name for TLS Server Name
+                            Indication (SNI)
+"
 }

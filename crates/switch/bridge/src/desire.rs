@@ -26,6 +26,7 @@ pub fn desire(rows: &Tables) -> Option<Desired> {
     let mut bridges: Vec<DesiredBridge> = root
         .references(open_vswitch::BRIDGES)
         .filter_map(|uuid| rows.row(bridge::NAME_OF_TABLE, &uuid))
+        .filter(|row| has_safe_name(row))
         .map(|row| desire_bridge(rows, row))
         .collect();
     bridges.sort_by(|a, b| a.name.cmp(&b.name));
@@ -38,6 +39,16 @@ pub fn desire(rows: &Tables) -> Option<Desired> {
             .map_or(::controller::DEFAULT_BUNDLE_IDLE, |seconds| Duration::from_secs(seconds.max(1))),
         max_idle: config("max-idle").map_or(flowsync::DEFAULT_MAX_IDLE, Duration::from_millis),
     })
+}
+
+/// Whether the bridge's name can be part of a socket's path: one with a slash could stand for any place.
+fn has_safe_name(row: &Row) -> bool {
+    let name = row.string(bridge::NAME);
+    let is_safe = !name.contains('/');
+    if !is_safe {
+        log::warn!(target: "bridge", "ignoring bridge with invalid name \"{name}\"");
+    }
+    is_safe
 }
 
 /// A device can be in one bridge only: the first one by name has it.
@@ -138,7 +149,7 @@ fn parse_datapath_id(text: &str, bridge: &str) -> Option<u64> {
         _ => None,
     };
     if parsed.is_none_or(|id| id == 0) {
-        log::warn!(target: "bridge", "bridge {bridge}: \"{text}\" is not a datapath id (16 hexadecimal digits)");
+        log::info!(target: "bridge", "bridge {bridge}: \"{text}\" is not a datapath id (16 hexadecimal digits)");
     }
     parsed.filter(|&id| id != 0)
 }

@@ -117,6 +117,22 @@ pub struct DesiredInterface {
 }
 
 impl DesiredInterface {
+    /// The address that the row gives an internal interface of `bridge`. The bridge's own port has the bridge's.
+    pub(crate) fn wanted_mac(&self, bridge: &str) -> Option<MacAddr> {
+        let mac = self.mac.filter(|_| self.kind == "internal")?;
+        let why = if self.name == bridge {
+            "ignoring mac in Interface record (use Bridge record to set local port's mac)"
+        } else if mac.is_multicast() {
+            "cannot set MAC to multicast address"
+        } else if mac.is_zero() {
+            "cannot set MAC to all zero address"
+        } else {
+            return Some(mac);
+        };
+        log::error!(target: "bridge", "interface {}: {why}", self.name);
+        None
+    }
+
     pub fn is_patch(&self) -> bool {
         self.kind == "patch"
     }

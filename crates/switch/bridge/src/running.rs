@@ -151,12 +151,11 @@ impl Running {
             id,
             config: config.clone(),
             mac: default_mac,
-            datapath_id: default_mac.to_u64(),
+            datapath_id: 0,
             default_mac,
             interfaces: HashMap::new(),
         };
         self.bridges.insert(config.name.clone(), bridge);
-        log::info!(target: "bridge", "bridge {}: created", config.name);
     }
 
     fn remove_bridge(&mut self, name: &str) {
@@ -177,7 +176,7 @@ impl Running {
         let Some(bridge) = self.bridges.get_mut(bridge_name) else { return };
         match &result {
             Ok(number) => {
-                let shown = fields::format_port_plain(*number);
+                let shown = number.to_u16().map_or(number.0, u32::from);
                 log::info!(target: "bridge", "bridge {bridge_name}: added interface {} on port {shown}", config.name);
             }
             Err(reason) => {
@@ -301,6 +300,7 @@ impl Running {
         bridge.interfaces.retain(|name, _| wanted(name));
         self.settle_bundles(config);
         self.settle_addresses(&config.name);
+        self.settle_devices(config);
         let sflow = self.sflow_of(config);
         let Some(bridge) = self.bridges.get(&config.name) else { return };
         if let Some(state) = self.switch.write().get_mut(bridge.id) {
@@ -311,6 +311,37 @@ impl Running {
         }
         self.settle_tables(config);
         self.settle_mirrors(config);
+    }
+
+    /// Gives devices the address and the MTU that their rows ask for.
+    fn settle_devices(&mut self, config: &DesiredBridge) {
+        let Some(bridge) = self.bridges.get(&config.name) else { return };
+        for interface in config.ports.iter().flat_map(|port| &port.interfaces) {
+            let mac = interface.wanted_mac(&config.name);
+            if mac.is_none() && interface.mtu.is_none() {
+                continue;
+            }
+            let running = bridge.interfaces.get(&interface.name);
+            let Some(&number) = running.and_then(|running| running.result.as_ref().ok()) else { continue };
+            let mut switch = self.switch.write();
+            let Some(state) = switch.get_mut(bridge.id) else { continue };
+            let Some(port) = state.port_entry(number).and_then(|entry| entry.port.datapath) else { continue };
+            let Some(info) = self.datapath.port(port) else { continue };
+            let mac = mac.filter(|mac| *mac != info.mac);
+            let mtu = interface.mtu.filter(|mtu| *mtu != info.mtu);
+            if mac.is_none() && mtu.is_none() {
+                continue;
+            }
+            if let Err(error) = self.datapath.configure_port(port, mtu, mac, None) {
+                let name = &interface.name;
+                log::warn!(target: "bridge", "interface {name}: setting its address or MTU failed: {error}");
+                continue;
+            }
+            let Some(info) = self.datapath.port(port) else { continue };
+            if let Some(status) = state.update_port(number, |entry| describe(&mut entry.desc, &info)) {
+                self.notices.push(Notice::PortStatus { bridge: bridge.id, status });
+            }
+        }
     }
 
     fn settle_bundles(&self, config: &DesiredBridge) {
@@ -359,7 +390,11 @@ impl Running {
                 .min()
         };
         bridge.mac = bridge.config.mac.or(lowest).unwrap_or(bridge.default_mac);
-        bridge.datapath_id = bridge.config.datapath_id.unwrap_or(bridge.mac.to_u64());
+        let datapath_id = bridge.config.datapath_id.unwrap_or(bridge.mac.to_u64());
+        if bridge.datapath_id != datapath_id {
+            log::info!(target: "bridge", "bridge {name}: using datapath ID {datapath_id:016x}");
+            bridge.datapath_id = datapath_id;
+        }
         let (id, mac) = (bridge.id, bridge.mac);
         let local = {
             let mut switch = self.switch.write();

@@ -267,7 +267,14 @@ impl FlowSync {
         // A controller may say what the datapath does not carry with a packet.
         pipeline::restore_metadata(&mut key, &flow::SparseKey::from(metadata));
         let is_packet_out = matches!(start, pipeline::Start::Actions(_));
-        let request = pipeline::Request { bridge, key: &key, start, is_packet_out, trace: false, dry: false };
+        let request = pipeline::Request {
+            bridge,
+            key: &key,
+            start,
+            is_packet_out,
+            trace: pipeline::Trace::Off,
+            dry: false,
+        };
         let translation = pipeline::translate(network, &request);
         let credit = pipeline::Credit {
             packets: 1,

@@ -20,8 +20,14 @@ pub(crate) fn translate(network: &dyn Network, key: &FlowKey) -> Option<(BridgeI
     let (bridge, port) = network.ingress(DpPort(key.in_port()))?;
     let mut seen = key.clone();
     seen.set_in_port(port.0);
-    let request =
-        Request { bridge, key: &seen, start: Start::Lookup, is_packet_out: false, trace: false, dry: false };
+    let request = Request {
+        bridge,
+        key: &seen,
+        start: Start::Lookup,
+        is_packet_out: false,
+        trace: pipeline::Trace::Off,
+        dry: false,
+    };
     let mut translation = pipeline::translate(network, &request);
     translation.mask = pipeline::installable(&translation.mask, key);
     Some((bridge, translation))

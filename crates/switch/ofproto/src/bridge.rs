@@ -233,6 +233,11 @@ impl BridgeView for Bridge {
         self.table(table)?.lookup(key, mask).map(|entry| &entry.rule)
     }
 
+    fn conjunction(&self, table: TableId, key: &FlowKey) -> Vec<Arc<Rule>> {
+        let parts = self.table(table).map(|table| table.conjunction(key)).unwrap_or_default();
+        parts.into_iter().map(|entry| Arc::clone(&entry.rule)).collect()
+    }
+
     fn miss(&self, table: TableId) -> Miss {
         match self.table(table).map(|table| table.miss) {
             Some(known) if known != Miss::Default => known,

@@ -14,6 +14,7 @@
 //! true (`flowsync`), OpenFlow connections (`controller`).
 
 mod bridge;
+mod conjunction;
 mod eviction;
 mod flow_mod;
 mod groups;

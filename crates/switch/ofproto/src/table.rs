@@ -9,6 +9,7 @@ use flow::{FlowKey, FlowMask};
 use ofp::{Action, FlowFlags};
 use pipeline::{Miss, Rule, TableTraffic};
 
+use crate::conjunction;
 use crate::eviction::{TableSettings, VacancyWatch};
 
 /// A rule as a controller made it.
@@ -170,7 +171,17 @@ impl Table {
 
     /// The best rule for a packet.
     pub fn lookup(&self, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Entry>> {
-        self.rules.lookup(key, Some(mask)).map(|rule| &rule.value)
+        let best = &self.rules.lookup(key, Some(mask))?.value;
+        if !conjunction::is_part(&best.rule) {
+            return Some(best);
+        }
+        conjunction::lookup(&self.rules, key, mask).map(|found| found.entry)
+    }
+
+    /// The parts of the conjunction by which a packet has its rule; none when it has it by itself.
+    pub fn conjunction(&self, key: &FlowKey) -> Vec<&Arc<Entry>> {
+        let found = conjunction::lookup(&self.rules, key, &mut FlowMask::default());
+        found.map(|found| found.parts).unwrap_or_default()
     }
 
     /// The rule of exactly this match and priority.

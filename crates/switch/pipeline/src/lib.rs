@@ -42,5 +42,5 @@ pub use state::{
     BridgeId, BridgeView, Bundle, BundleId, Counters, Credit, Fragments, Miss, MissRules, Network, Port,
     PortFlags, PortTraffic, Rule, SharedNetwork, TableTraffic, View,
 };
-pub use translate::{Error, Request, Start, Translation, installable, translate};
+pub use translate::{Error, Request, Start, Trace, Translation, installable, translate};
 pub use vlan::{PriorityTags, VlanConfig, VlanMode, VlanSet};

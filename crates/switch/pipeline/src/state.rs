@@ -205,6 +205,8 @@ pub trait BridgeView {
     fn may_learn(&self, rule: &ofp::FlowMod, limit: u32) -> bool;
     /// The best rule for `key` in `table`; adds to `mask` what the choice depended on.
     fn lookup(&self, table: TableId, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Rule>>;
+    /// The rules that are the parts of the conjunction by which `key` has its rule, to explain it; often none.
+    fn conjunction(&self, table: TableId, key: &FlowKey) -> Vec<Arc<Rule>>;
     fn miss(&self, table: TableId) -> Miss;
     fn table_traffic(&self, table: TableId) -> Option<&Arc<TableTraffic>>;
     /// The rules that account for packets without a rule: dropped, sent to the controllers.

@@ -32,6 +32,17 @@ pub enum Start<'a> {
     Resume(&'a Frozen),
 }
 
+/// Whether the way of the packet is to be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Trace {
+    #[default]
+    Off,
+    /// Ports by number.
+    Numbers,
+    /// Ports by name.
+    Names,
+}
+
 /// What is asked.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -41,7 +52,7 @@ pub struct Request<'a> {
     pub start: Start<'a>,
     /// The packet comes from a controller.
     pub is_packet_out: bool,
-    pub trace: bool,
+    pub trace: Trace,
     /// Only to see what would happen: nothing is learned or sent because of it.
     pub dry: bool,
 }
@@ -166,6 +177,8 @@ pub(crate) struct Context<'a> {
     /// The key as it came, for its tunnel.
     pub original_tunnel: FlowKey,
     pub error: Option<Error>,
+    /// The trace shows ports by name.
+    names_ports: bool,
 }
 
 /// Where the state to go on with comes from.
@@ -206,7 +219,8 @@ impl<'a> Context<'a> {
             actions: Vec::new(),
             effects: Vec::new(),
             frozen: Vec::new(),
-            record: Recorder::new(request.trace),
+            record: Recorder::new(request.trace != Trace::Off),
+            names_ports: request.trace == Trace::Names,
             table: TableId(0),
             cookie: u64::MAX,
             depth: 0,
@@ -466,7 +480,11 @@ impl<'a> Context<'a> {
     }
 
     fn record_rule(&mut self, rule: &Arc<Rule>, table: TableId) {
+        if !self.record.is_on() {
+            return;
+        }
         let misses = self.bridge.miss_rules();
+        let names = self.names_ports.then(|| self.port_names());
         self.record.open(Kind::Table, || {
             let text = if Arc::ptr_eq(rule, &misses.controller) {
                 "No match, and a \"packet-in\" is called for.".to_owned()
@@ -475,10 +493,25 @@ impl<'a> Context<'a> {
             } else if Arc::ptr_eq(rule, &misses.drop_fragments) {
                 "Packets are IP fragments and the fragment handling mode is \"drop\".".to_owned()
             } else {
-                describe(rule)
+                describe(rule, names.as_ref())
             };
             format!("{:2}. {text}", table.0)
         });
+        if rule.matching.mask.bits(slot::CONJ_ID) != 0 {
+            for part in self.bridge.conjunction(table, &self.key) {
+                let mut text = String::from("conj. ");
+                part.matching.format(&mut text, names.as_ref(), part.priority);
+                self.detail(|| text);
+            }
+        }
+    }
+
+    fn port_names(&self) -> fields::PortNames {
+        let mut names = fields::PortNames::new();
+        for port in self.bridge.ports() {
+            names.insert(port.number.0, &port.name);
+        }
+        names
     }
 
     pub(crate) fn detail(&mut self, text: impl FnOnce() -> String) {
@@ -498,9 +531,9 @@ pub(crate) fn action_text(actions: &[Action]) -> String {
 }
 
 /// A rule as the trace shows it.
-fn describe(rule: &Rule) -> String {
+fn describe(rule: &Rule, names: Option<&fields::PortNames>) -> String {
     let mut text = String::new();
-    rule.matching.format(&mut text, None, 0x8000);
+    rule.matching.format(&mut text, names, 0x8000);
     if !text.is_empty() && !text.ends_with(' ') {
         text.push_str(", ");
     }

@@ -4,10 +4,10 @@ use base::{DpPort, OfPort};
 use fields::{Field, Match, PortNames};
 use flow::{FlowKey, FlowMask, Metadata, Slot, slot};
 use ofproto::{Bridge, Switch};
-use pipeline::{BridgeId, Credit, Effect, Network, Request, SharedNetwork, Start, Translation};
+use pipeline::{BridgeId, Credit, Effect, Network, Request, SharedNetwork, Start, Trace, Translation};
 use rpc::unixctl::Registry;
 
-use super::dpif::datapath_name;
+use super::dpif::is_datapath;
 use crate::switchd::State;
 
 pub(super) fn register(registry: &mut Registry<State>) {
@@ -86,7 +86,7 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
     let flow_text = found.words.last().copied().unwrap_or_default();
     let first = found.words.first().copied().unwrap_or_default();
     let mut subject = match dp::text::parse_key(flow_text, Some(&datapath_names(state))) {
-        Ok((key, _)) if found.words.len() == 1 || names_datapath(state, first) => {
+        Ok((key, _)) if found.words.len() == 1 || is_datapath(state, first) => {
             let port = DpPort(key.in_port());
             let (bridge, number) =
                 switch.ingress(port).ok_or_else(|| format!("no OpenFlow port for datapath port {port}"))?;
@@ -118,11 +118,6 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
         subject.key = flow::extract::extract(&Metadata::from_key(&subject.key), bytes, flow::MAX_VLANS);
     }
     Ok(subject)
-}
-
-fn names_datapath(state: &State, word: &str) -> bool {
-    use dp::Datapath;
-    word == datapath_name(state) || word == state.datapath.name() || word == state.datapath.kind()
 }
 
 fn datapath_names(state: &State) -> dp::text::PortNames {
@@ -159,7 +154,7 @@ fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<S
         key: &subject.key,
         start,
         is_packet_out,
-        trace: true,
+        trace: if subject.names { Trace::Names } else { Trace::Numbers },
         dry: !subject.has_packet,
     };
     let mut made = None;

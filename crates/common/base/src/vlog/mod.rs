@@ -110,11 +110,20 @@ struct Vlog {
     outputs: Outputs,
     limits: limit::Limits,
     sequence: AtomicU32,
+    /// The facility for syslog and `%B`, or [`NO_FACILITY`] for the default of each.
+    facility: AtomicU8,
     program: String,
     started: std::time::Instant,
 }
 
 static VLOG: OnceLock<Vlog> = OnceLock::new();
+
+/// "kern", which nobody but the kernel may use, stands for "not set".
+const NO_FACILITY: u8 = 0;
+
+/// Facilities of RFC 5424 where none is set: "daemon" in syslog, "local0" elsewhere.
+const FACILITY_DAEMON: u8 = 3;
+const FACILITY_LOCAL0: u8 = 16;
 
 /// The modules whose levels can be set, by the names that operators know.
 const MODULES: &[&str] = &[
@@ -260,6 +269,7 @@ pub fn init(program: &str) {
         outputs: Outputs::default(),
         limits: limit::Limits::default(),
         sequence: AtomicU32::new(0),
+        facility: AtomicU8::new(NO_FACILITY),
         program: program.to_owned(),
         started: std::time::Instant::now(),
     });
@@ -328,12 +338,22 @@ impl Vlog {
             .map_or(Level::Info as u8, |m| m.level(destination))
     }
 
+    /// The facility, `default` unless one was set, and the severity, as syslog writes them.
+    fn priority(&self, default: u8, level: Level) -> u8 {
+        let facility = match self.facility.load(Ordering::Relaxed) {
+            NO_FACILITY => default,
+            set => set,
+        };
+        facility << 3 | level.syslog_severity()
+    }
+
     fn write(&self, target: &str, level: Level, message: &str) {
         let line = pattern::Line {
             program: &self.program,
             module: target,
             level,
             message: message.trim_end_matches('\n'),
+            priority: self.priority(FACILITY_LOCAL0, level),
             sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1,
             uptime: self.started.elapsed(),
             wall: std::time::SystemTime::now(),
@@ -341,7 +361,8 @@ impl Vlog {
         let Ok(patterns) = self.patterns.read() else { return };
         for d in Destination::ALL {
             if level as u8 <= self.level(target, d) && self.outputs.wants(d) {
-                self.outputs.write(d, level, &line.format(&patterns[d as usize]));
+                let priority = self.priority(FACILITY_DAEMON, level);
+                self.outputs.write(d, priority, &line.format(&patterns[d as usize]));
             }
         }
     }

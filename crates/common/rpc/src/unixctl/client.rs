@@ -44,3 +44,15 @@ pub fn transact(path: &str, command: &str, arguments: &[String]) -> io::Result<R
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { Client::connect(path).await?.transact(command, arguments).await })
 }
+
+/// Where a program takes commands: a path as it is, a program's name by its pidfile.
+pub fn socket_of(target: &str) -> Result<String, String> {
+    if target.starts_with('/') {
+        return Ok(target.to_owned());
+    }
+    let rundir = dirs::rundir();
+    let pidfile = rundir.join(format!("{target}.pid"));
+    let pid = crate::daemon::read_pidfile(&pidfile)
+        .map_err(|e| format!("cannot read pidfile \"{}\" ({})", pidfile.display(), crate::error_text(&e)))?;
+    Ok(rundir.join(format!("{target}.{pid}.ctl")).display().to_string())
+}

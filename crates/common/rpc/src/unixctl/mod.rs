@@ -8,7 +8,7 @@ mod client;
 mod registry;
 mod server;
 
-pub use client::{Client, transact};
+pub use client::{Client, socket_of, transact};
 pub use registry::Registry;
 pub use server::{Request, Responder, Server};
 

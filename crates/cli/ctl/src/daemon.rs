@@ -1,0 +1,112 @@
+//! Pid files, and the processes that they name.
+
+use std::path::{Path, PathBuf};
+
+use rpc::dirs;
+
+/// Where a daemon keeps its pid.
+pub(crate) fn pidfile(name: &str) -> PathBuf {
+    dirs::rundir().join(format!("{name}.pid"))
+}
+
+/// The pid in a daemon's pid file, whether or not there is such a process.
+pub(crate) fn recorded_pid(name: &str) -> Option<u32> {
+    read_pid(&pidfile(name))
+}
+
+fn read_pid(path: &Path) -> Option<u32> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Whether there is such a process. One that has ended and waits for its parent's look is gone.
+pub(crate) fn exists(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    // The name before the state may hold anything, so the last parenthesis counts.
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    !matches!(state, Some('Z' | 'X'))
+}
+
+/// What the kernel keeps of a program's name.
+fn short_name(name: &str) -> &str {
+    name.get(..15).unwrap_or(name)
+}
+
+/// The pid of a daemon that runs: a live process of the right name.
+pub(crate) fn running(name: &str) -> Option<u32> {
+    let pid = recorded_pid(name)?;
+    let called = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    (exists(pid) && called.trim_end() == short_name(name)).then_some(pid)
+}
+
+/// One line on a daemon, and whether it runs.
+pub(crate) fn status(name: &str) -> (String, bool) {
+    let path = pidfile(name);
+    if !path.exists() {
+        return (format!("{name} is not running"), false);
+    }
+    let shown = path.display();
+    match read_pid(&path) {
+        Some(pid) if exists(pid) => (format!("{name} is running with pid {pid}"), true),
+        Some(_) => (format!("Pidfile for {name} ({shown}) is stale"), false),
+        None => (format!("Pidfile for {name} ({shown}) exists but cannot be read"), false),
+    }
+}
+
+/// Removes the sockets in the run directory that nobody listens on any more.
+pub(crate) fn remove_stale_sockets(rundir: &Path) {
+    use std::os::unix::fs::FileTypeExt;
+    let Ok(entries) = std::fs::read_dir(rundir) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_ours = name == "db.sock" || [".ctl", ".mgmt", ".snoop"].iter().any(|end| name.ends_with(end));
+        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_socket()) {
+            continue;
+        }
+        let refused = std::os::unix::net::UnixStream::connect(&path)
+            .is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused);
+        if refused && let Err(e) = std::fs::remove_file(&path) {
+            eprintln!("{}: {}: {}", crate::PROGRAM, path.display(), rpc::error_text(&e));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_process_exists_until_it_has_ended() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(exists(child.id()));
+        child.kill().unwrap();
+        // Ended but not waited for counts as gone, at the latest when the kernel has seen to it.
+        let start = std::time::Instant::now();
+        while exists(child.id()) {
+            assert!(start.elapsed().as_secs() < 10);
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert!(!exists(child.id()));
+    }
+
+    #[test]
+    fn only_sockets_without_a_listener_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        drop(UnixListener::bind(path("db.sock")).unwrap());
+        drop(UnixListener::bind(path("ovsdb-server.7.ctl")).unwrap());
+        drop(UnixListener::bind(path("theirs.sock")).unwrap());
+        let _listening = UnixListener::bind(path("br0.mgmt")).unwrap();
+        std::fs::write(path("file.ctl"), "").unwrap();
+        remove_stale_sockets(dir.path());
+        let mut left: Vec<String> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["br0.mgmt", "file.ctl", "theirs.sock"]);
+    }
+}

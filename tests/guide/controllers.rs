@@ -1,0 +1,139 @@
+//! Section 8, control: a learning controller drives a switch, ours and the
+//! reference's in both places.
+
+use std::process::{Child, Stdio};
+
+use end_to_end::{Host, Programs, Switch, World, can_run, until};
+
+/// Two hosts on a switch whose rules a controller makes.
+struct Controlled {
+    a: Host,
+    b: Host,
+    switch: Switch,
+    controller: Child,
+    _world: World,
+}
+
+impl Controlled {
+    fn new(of_switch: Programs, of_controller: Programs, options: &str, protocols: &str) -> Controlled {
+        let world = World::new();
+        let (a, b, middle) = (world.host("a"), world.host("b"), world.host("sw"));
+        world.wire(&middle, "pa", &a, "eth0");
+        world.wire(&middle, "pb", &b, "eth0");
+        a.address("eth0", "10.8.0.1/24");
+        b.address("eth0", "10.8.0.2/24");
+        let switch = Switch::start(&world, &middle, "sw", of_switch);
+        let dir = switch.dir.display().to_string();
+        let log = std::fs::File::create(switch.dir.join("controller.out")).unwrap();
+        let mut command = switch.command_of(of_controller, "ovs-testcontroller");
+        command.args([format!("punix:{dir}/controller"), format!("--unixctl={dir}/controller.ctl")]);
+        command.args(options.split_whitespace());
+        let controller =
+            command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        until("the controller listens", || switch.dir.join("controller").exists());
+        switch.vsctl(&format!(
+            "add-br br0 -- set bridge br0 datapath_type=netdev fail_mode=secure protocols={protocols} \
+             -- add-port br0 pa -- add-port br0 pb -- set-controller br0 unix:{dir}/controller"
+        ));
+        Controlled { a, b, switch, controller, _world: world }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.switch.vsctl("--bare --columns=is_connected find controller is_connected=true").contains("true")
+    }
+
+    /// The rules in a version that the bridge speaks, without what differs from run to run.
+    fn rules(&self, version: &str) -> String {
+        self.switch.ofctl(&format!("-O {version} dump-flows --no-stats br0"))
+    }
+
+    #[track_caller]
+    fn drives(&self, version: &str) {
+        until("the controller is connected", || self.is_connected());
+        assert!(self.a.reaches("10.8.0.2", 10), "{}", self.rules(version));
+        let rules = self.rules(version);
+        assert!(rules.contains("idle_timeout=60") && rules.contains("icmp"), "{rules}");
+    }
+}
+
+impl Drop for Controlled {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let text = std::fs::read_to_string(self.switch.dir.join("controller.out")).unwrap_or_default();
+            eprintln!("--- controller\n{text}");
+        }
+        // It may have ended by itself.
+        let _ = self.controller.kill();
+        let _ = self.controller.wait();
+    }
+}
+
+#[test]
+fn our_controller_drives_our_switch() {
+    if !can_run() {
+        return;
+    }
+    for version in ["OpenFlow10"] {
+        let mut world = Controlled::new(Programs::Ours, Programs::Ours, "", version);
+        world.drives(version);
+        assert!(world.b.reaches("10.8.0.1", 3));
+        // Without its controller the switch keeps its rules, and does nothing new.
+        world.controller.kill().unwrap();
+        until("the controller is missed", || !world.is_connected());
+        assert!(world.a.reaches("10.8.0.2", 3));
+    }
+}
+
+#[test]
+fn our_controller_drives_the_reference_switch() {
+    if !can_run() {
+        return;
+    }
+    for version in ["OpenFlow10", "OpenFlow13"] {
+        Controlled::new(Programs::Reference, Programs::Ours, "", version).drives(version);
+    }
+}
+
+#[test]
+fn the_reference_controller_drives_our_switch() {
+    if !can_run() {
+        return;
+    }
+    for version in ["OpenFlow10"] {
+        Controlled::new(Programs::Ours, Programs::Reference, "", version).drives(version);
+    }
+}
+
+#[test]
+fn a_controller_can_be_a_hub_or_leave_no_rules() {
+    if !can_run() {
+        return;
+    }
+    let hub = Controlled::new(Programs::Ours, Programs::Ours, "--hub --max-idle=permanent", "OpenFlow10");
+    assert!(hub.a.reaches("10.8.0.2", 10));
+    let rules = hub.rules("OpenFlow10");
+    assert!(rules.contains("actions=FLOOD") && !rules.contains("idle_timeout"), "{rules}");
+    let by_hand = Controlled::new(Programs::Ours, Programs::Ours, "--noflow", "OpenFlow10");
+    assert!(by_hand.a.reaches("10.8.0.2", 10));
+    assert_eq!(by_hand.rules("OpenFlow10").lines().filter(|line| line.contains("actions")).count(), 0);
+    let normal = Controlled::new(Programs::Ours, Programs::Ours, "--normal -w", "OpenFlow10");
+    assert!(normal.a.reaches("10.8.0.2", 10));
+    let rules = normal.rules("OpenFlow10");
+    assert!(rules.contains("actions=NORMAL") && !rules.contains("icmp"), "{rules}");
+}
+
+#[test]
+fn a_controller_gives_a_switch_the_rules_of_a_file() {
+    if !can_run() {
+        return;
+    }
+    let flows = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(flows.path(), "# to begin with\ntable=1,reg1=3,actions=drop\nin_port=9,actions=4\n")
+        .unwrap();
+    let options = format!("--with-flows={}", flows.path().display());
+    for version in ["OpenFlow10", "OpenFlow13"] {
+        let world = Controlled::new(Programs::Ours, Programs::Ours, &options, version);
+        until("the rules are there", || world.rules(version).contains("in_port=9 actions=output:4"));
+        assert!(world.rules(version).contains("table=1, reg1=0x3 actions=drop"), "{}", world.rules(version));
+    }
+}
