@@ -88,7 +88,7 @@ pub fn parse_group_mod(
         return refuse!("Indirect groups can have at most one bucket.");
     }
     number_buckets(&mut request.buckets);
-    if allowed.command_bucket {
+    if allowed.command_bucket && !request.buckets.is_empty() {
         // That versions between cannot say it, whoever sends it finds out and says so.
         usable = of_actions;
     }

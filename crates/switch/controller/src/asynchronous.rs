@@ -255,9 +255,12 @@ fn tell_monitors(peer: &mut Peer, changes: &[Change], own_xid: Option<u32>) {
         // What all monitors that watch the rule ask for, taken together.
         let watching = peer.monitors.iter().filter(|monitor| {
             let watched = criteria(monitor);
+            // What a rule did before counts for ports, not for groups; so it is in the reference.
+            let before = Criteria { out_group: ofp::GROUP_ANY, ..criteria(monitor) };
             monitor.flags & flag != 0
+                && entry.outputs_to_group(monitor.out_group)
                 && (watched.admits_entry(entry)
-                    || change.old.as_ref().is_some_and(|old| watched.admits_entry(old)))
+                    || change.old.as_ref().is_some_and(|old| before.admits_entry(old)))
         });
         let flags = watching.fold(0, |flags, monitor| flags | monitor.flags);
         if flags == 0 {

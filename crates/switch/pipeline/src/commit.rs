@@ -17,7 +17,8 @@ pub(crate) fn commit(context: &mut Context<'_>) {
         // Only what is not under a label can be set.
         commit_mpls(context);
     }
-    if !has_labels {
+    // What was under labels is not known before the packet comes back, nor was it changed.
+    if !has_labels && !context.was_mpls {
         commit_network(context);
         commit_transport(context);
     }

@@ -147,6 +147,11 @@ impl VlanConfig {
         }
     }
 
+    /// Whether packets pass otherwise than as they are.
+    pub(crate) fn heeds_tags(&self) -> bool {
+        self.mode != VlanMode::Trunk || self.trunks.is_some() || self.priority_tags != PriorityTags::Never
+    }
+
     /// Whether what this port lets out depends on the inner tag.
     pub(crate) fn looks_at_inner_tag(&self) -> bool {
         self.mode == VlanMode::Dot1qTunnel && self.cvlans.is_some()
