@@ -51,7 +51,7 @@ pub fn parse_group_mod(
         None => leading_command(text),
     };
     let allowed = Allowed::of(command);
-    let mut usable = Protocols::ANY;
+    let mut usable = if allowed.command_bucket { extended() } else { Protocols::ANY };
     let mut of_actions = Protocols::ANY;
     let mut request = GroupMod {
         command,

@@ -109,7 +109,9 @@ impl Manager {
             }
             if let Some(old) = &news.old {
                 let before = ofp::PortStatus { reason: status.reason, desc: old.clone() };
-                if peer.bytes(0, &Message::PortStatus(before)) == peer.bytes(0, &Message::PortStatus(status.clone())) {
+                if peer.bytes(0, &Message::PortStatus(before))
+                    == peer.bytes(0, &Message::PortStatus(status.clone()))
+                {
                     continue;
                 }
             }
@@ -214,10 +216,8 @@ fn metadata_match(packet: &PacketIn) -> fields::Match {
     let key = &packet.metadata;
     let registers = (0..flow::REGISTERS).filter_map(Field::register);
     let others = Field::all().filter(|field| {
-        let is_of_packet = matches!(
-            field,
-            Field::PktMark | Field::CtState | Field::CtZone | Field::CtMark | Field::CtLabel
-        );
+        let is_of_packet =
+            matches!(field, Field::PktMark | Field::CtState | Field::CtZone | Field::CtMark | Field::CtLabel);
         let is_kept = field.is_frozen_metadata() && !field.is_register() && *field != Field::ActsetOutput;
         is_of_packet || is_kept
     });

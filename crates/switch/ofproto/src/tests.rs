@@ -157,22 +157,28 @@ fn rules_time_out() {
 
 /// Packets over few values, so that rules and packets meet.
 fn packet() -> impl Strategy<Value = FlowKey> {
-    let vlan = prop_oneof![Just(None), (0u16..3).prop_map(Some)];
+    let tag = || prop_oneof![Just(None), (0u16..3).prop_map(Some)];
+    let vlan = (tag(), tag());
     let l4 = prop_oneof![Just(6u8), Just(17u8), Just(1u8)];
     (1u32..4, 0u64..4, 0u64..4, vlan, any::<bool>(), (0u32..4, 0u32..4), l4, (0u16..3, 0u16..3), 0u8..3)
-        .prop_map(|(in_port, src, dst, vlan, is_ip, (nw_src, nw_dst), proto, (tp_src, tp_dst), ttl)| {
-            let mut key = frame(in_port, 2 * src + 2, 2 * dst + 2, vlan);
-            if is_ip {
-                key.set_dl_type(0x0800);
-                key.set_nw_src(0x0a00_0000 | nw_src);
-                key.set_nw_dst(0x0a00_0000 | nw_dst);
-                key.set_nw_proto(proto);
-                key.set_nw_ttl(ttl);
-                key.set_tp_src(tp_src);
-                key.set_tp_dst(tp_dst);
-            }
-            key
-        })
+        .prop_map(
+            |(in_port, src, dst, (vlan, inner), is_ip, (nw_src, nw_dst), proto, (tp_src, tp_dst), ttl)| {
+                let mut key = frame(in_port, 2 * src + 2, 2 * dst + 2, vlan);
+                if let (Some(_), Some(inner)) = (vlan, inner) {
+                    key.set_vlan(1, 0x8100, flow::VLAN_CFI | inner);
+                }
+                if is_ip {
+                    key.set_dl_type(0x0800);
+                    key.set_nw_src(0x0a00_0000 | nw_src);
+                    key.set_nw_dst(0x0a00_0000 | nw_dst);
+                    key.set_nw_proto(proto);
+                    key.set_nw_ttl(ttl);
+                    key.set_tp_src(tp_src);
+                    key.set_tp_dst(tp_dst);
+                }
+                key
+            },
+        )
 }
 
 const MATCHES: &[&str] = &[
@@ -295,7 +301,13 @@ fn check_neighbours(switch: &Switch, id: BridgeId, key: &FlowKey) -> Result<(), 
         let mut other = key.clone();
         other.write(place, other.read(place) ^ 1);
         if key.equal_under(&other, &mask) {
-            prop_assert_eq!(outcome(&run(switch, id, &other)), outcome(&translation), "{:?} of {:?}", place, key);
+            prop_assert_eq!(
+                outcome(&run(switch, id, &other)),
+                outcome(&translation),
+                "{:?} of {:?}",
+                place,
+                key
+            );
         }
     }
     // The packet comes back from the datapath, with a hash.
@@ -317,10 +329,11 @@ proptest! {
         rules in prop::collection::vec((0u8..3, 0u16..4, 0..MATCHES.len(), 0..ACTIONS.len()), 1..12),
         learned in prop::collection::vec(packet(), 0..4),
         packets in prop::collection::vec(packet(), 24),
-        access: bool,
+        mode in prop::sample::select(vec![VlanMode::Trunk, VlanMode::Access, VlanMode::NativeTagged, VlanMode::NativeUntagged, VlanMode::Dot1qTunnel]),
         is_mirrored: bool,
     ) {
-        let first = if access { VlanConfig { mode: VlanMode::Access, tag: 1, ..VlanConfig::default() } } else { VlanConfig::default() };
+        let cvlans = Some([2].into_iter().collect());
+        let first = VlanConfig { mode, tag: 1, cvlans, qinq_tpid: 0x8100, ..VlanConfig::default() };
         let (mut switch, id) = switch_with(&[first, VlanConfig::default(), VlanConfig::default()]);
         add_groups(&mut switch, id);
         if is_mirrored {
