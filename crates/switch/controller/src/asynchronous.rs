@@ -53,7 +53,7 @@ impl Manager {
                 continuation: packet.paused.as_ref().map(|paused| Box::new(continuation(paused))),
             };
             match peer.packet_ins.offer(message, is_miss, self.clock.now()) {
-                Offer::Send(message) => peer.send(0, &Message::PacketIn(message)),
+                Offer::Send(message) => peer.send(0, &Message::PacketIn(*message)),
                 Offer::Kept => {}
                 Offer::Dropped => PACKET_IN_DROPPED.count(),
             }

@@ -21,10 +21,10 @@ enum Done {
     Group {
         request: Box<GroupMod>,
         xid: u32,
-        change: GroupChange,
+        change: Box<GroupChange>,
     },
     /// The message and the datapath actions of a packet-out, translated in its place in the bundle.
-    Packet(flowsync::Prepared),
+    Packet(Box<flowsync::Prepared>),
     Nothing,
 }
 
@@ -54,7 +54,7 @@ impl Manager {
                 let result = match &entry.change {
                     Change::Packet(request) => match switch.get(bridge) {
                         Some(state) => check_packet_out(state, request)
-                            .map(|()| Done::Packet(self.flows.prepare(&*switch, bridge, request))),
+                            .map(|()| Done::Packet(Box::new(self.flows.prepare(&*switch, bridge, request)))),
                         None => Ok(Done::Nothing),
                     },
                     change => match switch.get_mut(bridge) {
@@ -106,7 +106,7 @@ impl Manager {
                     self.forward_request(id, xid, &Message::GroupMod(*request), &forms);
                 }
                 Done::Packet(prepared) => {
-                    if let Err(e) = self.flows.send(prepared) {
+                    if let Err(e) = self.flows.send(*prepared) {
                         log::warn!(target: "ofproto_dpif", "packet-out failed: {e}");
                     }
                 }
@@ -134,7 +134,7 @@ fn carry_out(state: &mut Bridge, change: &Change, xid: u32, now: Timestamp) -> R
         Change::Flow(request) => state.flow_mod(request, now).map(Done::Rules),
         Change::Group(request) => {
             let change = state.group_mod(request, now)?;
-            Ok(Done::Group { request: request.clone(), xid, change })
+            Ok(Done::Group { request: request.clone(), xid, change: Box::new(change) })
         }
         Change::Port(request) if state.port_entry(request.port).is_none() => Err(OfError::OfppmfcBadPort),
         Change::Port(_) | Change::Packet(_) => Ok(Done::Nothing),

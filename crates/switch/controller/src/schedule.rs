@@ -35,7 +35,7 @@ struct Queue {
 /// What becomes of a packet.
 #[derive(Debug)]
 pub(crate) enum Offer {
-    Send(PacketIn),
+    Send(Box<PacketIn>),
     Kept,
     Dropped,
 }
@@ -46,11 +46,11 @@ impl Scheduler {
     }
 
     pub(crate) fn offer(&mut self, packet: PacketIn, is_miss: bool, now: Timestamp) -> Offer {
-        let Some(limit) = self.limit else { return Offer::Send(packet) };
+        let Some(limit) = self.limit else { return Offer::Send(Box::new(packet)) };
         let queue = if is_miss { &mut self.misses } else { &mut self.others };
         queue.fill(limit, now);
         if queue.waiting.is_empty() && queue.take() {
-            return Offer::Send(packet);
+            return Offer::Send(Box::new(packet));
         }
         if queue.waiting.len() >= limit.burst as usize {
             return Offer::Dropped;

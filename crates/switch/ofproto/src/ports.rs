@@ -122,7 +122,7 @@ impl Bridge {
             self.refresh_floodable();
             self.changed();
         }
-        (told != desc).then(|| PortNews {
+        (told != desc).then_some(PortNews {
             status: PortStatus { reason: PortReason::Modify, desc: told },
             old: Some(desc),
         })

@@ -58,25 +58,33 @@ fn set(context: &mut Context<'_>, attr: Attr, slots: &[Slot]) {
     context.actions.push(Action::set(attr, &context.key, &changed));
 }
 
+const IPV4: &[Slot] = &[slot::NW_SRC, slot::NW_DST, slot::NW_TOS, slot::NW_TTL];
+const IPV6: &[Slot] = &[slot::IPV6_SRC, slot::IPV6_DST, slot::IPV6_LABEL, slot::NW_TOS, slot::NW_TTL];
+const ARP: &[Slot] = &[slot::NW_SRC, slot::NW_DST, slot::NW_PROTO, slot::ARP_SHA, slot::ARP_THA];
+
 fn commit_network(context: &mut Context<'_>) {
-    match context.base.dl_type() {
-        0x0800 => {
-            set(context, Attr::Ipv4, &[slot::NW_SRC, slot::NW_DST, slot::NW_TOS, slot::NW_TTL]);
+    let slots = match context.base.dl_type() {
+        0x0800 => IPV4,
+        0x86dd => IPV6,
+        0x0806 | 0x8035 => ARP,
+        _ => return,
+    };
+    let differs = |place: &Slot| context.key.read(*place) != context.base.read(*place);
+    if slots.iter().any(differs) {
+        // Without a protocol, or an operation, there may be no such header.
+        context.mask.add_all(slot::NW_PROTO);
+        if context.key.nw_proto() == 0 {
+            return;
         }
+    }
+    match context.base.dl_type() {
+        0x0800 => set(context, Attr::Ipv4, slots),
         0x86dd => {
-            set(
-                context,
-                Attr::Ipv6,
-                &[slot::IPV6_SRC, slot::IPV6_DST, slot::IPV6_LABEL, slot::NW_TOS, slot::NW_TTL],
-            );
+            set(context, Attr::Ipv6, slots);
             set_slowly(context, Attr::Nd, &[slot::ND_TARGET, slot::ARP_SHA, slot::ARP_THA]);
             set_slowly(context, Attr::NdExt, &[slot::ND_RESERVED, slot::ND_OPTIONS_TYPE]);
         }
-        0x0806 | 0x8035 => {
-            let slots = [slot::NW_SRC, slot::NW_DST, slot::NW_PROTO, slot::ARP_SHA, slot::ARP_THA];
-            set_slowly(context, Attr::Arp, &slots);
-        }
-        _ => {}
+        _ => set_slowly(context, Attr::Arp, slots),
     }
 }
 

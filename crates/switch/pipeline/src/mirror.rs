@@ -142,10 +142,8 @@ impl Context<'_> {
     }
 
     fn is_selected(&mut self, mirror: &Mirror, tags: Tags) -> bool {
-        if let Some(vlans) = &mirror.vlans {
-            if !vlans.contains(tags.0[0].vid) {
-                return false;
-            }
+        if mirror.vlans.as_ref().is_some_and(|vlans| !vlans.contains(tags.0[0].vid)) {
+            return false;
         }
         mirror.filter.as_ref().is_none_or(|filter| {
             self.mask.unite(&filter.mask);

@@ -4,7 +4,7 @@ use base::{DpPort, OfPort};
 use fields::{Field, Match, PortNames};
 use flow::{FlowKey, FlowMask, Metadata, Slot, slot};
 use ofproto::{Bridge, Switch};
-use pipeline::{BridgeId, Credit, Effect, Network, Request, SharedNetwork, Start, Trace, Translation};
+use pipeline::{BridgeId, Credit, Effect, Network, Request, SharedNetwork, Start, Trace, Translation, View};
 use rpc::unixctl::Registry;
 
 use super::dpif::is_datapath;
@@ -87,6 +87,9 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
     let first = found.words.first().copied().unwrap_or_default();
     let mut subject = match dp::text::parse_key(flow_text, Some(&datapath_names(state))) {
         Ok((key, _)) if found.words.len() == 1 || is_datapath(state, first) => {
+            if key.recirc_id() != 0 && switch.thaw(key.recirc_id()).is_none() {
+                return Err(format!("no recirculation data for recirc_id {:#x}", key.recirc_id()));
+            }
             let port = DpPort(key.in_port());
             let (bridge, number) =
                 switch.ingress(port).ok_or_else(|| format!("no OpenFlow port for datapath port {port}"))?;

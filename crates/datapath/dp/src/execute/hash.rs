@@ -109,9 +109,15 @@ mod tests {
         let mut key = FlowKey::new();
         key.set_dl_type(0x0800);
         key.set_nw_proto(TCP);
-        (key.set_nw_src(1), key.set_nw_dst(2), key.set_tp_src(3), key.set_tp_dst(4));
+        key.set_nw_src(1);
+        key.set_nw_dst(2);
+        key.set_tp_src(3);
+        key.set_tp_dst(4);
         let mut back = key.clone();
-        (back.set_nw_src(2), back.set_nw_dst(1), back.set_tp_src(4), back.set_tp_dst(3));
+        back.set_nw_src(2);
+        back.set_nw_dst(1);
+        back.set_tp_src(4);
+        back.set_tp_dst(3);
         assert_eq!(symmetric(&key, 5), symmetric(&back, 5));
         assert_ne!(symmetric(&key, 5), symmetric(&key, 6));
     }

@@ -107,6 +107,7 @@ pub fn decode(bytes: &[u8], cx: &Context) -> Result<Decoded, OfError> {
     Ok(Decoded { version, xid: header.xid, more, message })
 }
 
+// house: long because it is the one list of messages, an arm each.
 fn decode_body(
     raw: Raw,
     r: &mut Reader<'_>,

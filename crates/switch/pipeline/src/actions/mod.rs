@@ -147,11 +147,8 @@ impl Context<'_> {
                 return Next::Behind;
             }
             Action::DebugSlow => self.slow = self.slow.with(dp::SlowPath::ACTION),
-            Action::Group(group) => {
-                if !self.group_action(*group, last) {
-                    return Next::Leave;
-                }
-            }
+            Action::Group(group) if !self.group_action(*group, last) => return Next::Leave,
+            Action::Group(_) => {}
             Action::Resubmit(resubmit) => {
                 self.resubmit(resubmit, last);
                 return Next::Nested;
