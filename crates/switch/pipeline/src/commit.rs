@@ -71,9 +71,12 @@ fn commit_network(context: &mut Context<'_>) {
     };
     let differs = |place: &Slot| context.key.read(*place) != context.base.read(*place);
     if slots.iter().any(differs) {
-        // Without a protocol, or an operation, there may be no such header.
-        context.mask.add_all(slot::NW_PROTO);
-        if context.key.nw_proto() == 0 {
+        if slots == ARP {
+            context.mask.add_all(slot::NW_PROTO);
+        }
+        // Packets that are known to be without a protocol, or an operation, may be without the header.
+        let is_known = context.mask.bits(slot::NW_PROTO) == slot::NW_PROTO.ones();
+        if is_known && context.key.nw_proto() == 0 {
             return;
         }
     }
