@@ -185,7 +185,7 @@ impl Switchd {
         while !is_enough(&self.state) {
             tokio::select! {
                 event = self.state.replica.next() => self.state.database_event(event),
-                event = self.state.manager.next_event() => self.state.manager.handle(event),
+                event = self.state.manager.next_event() => self.state.controller_event(event),
                 request = self.control.next() => self.commands.dispatch(&mut self.state, request),
                 Some(handed) = self.handed.recv() => self.state.take_handed(handed),
                 _ = tick.tick() => self.state.tick(),
@@ -240,6 +240,15 @@ impl State {
             | replica::Event::Connected
             | replica::Event::Disconnected
             | replica::Event::Ended(_) => {}
+        }
+    }
+
+    fn controller_event(&mut self, event: controller::Event) {
+        let shows =
+            matches!(event, controller::Event::Connected { .. } | controller::Event::Disconnected { .. });
+        self.manager.handle(event);
+        if shows {
+            self.write_status(Extent::State);
         }
     }
 

@@ -20,7 +20,7 @@ pub struct Running {
     pub switch: Arc<SharedSwitch>,
     pub datapath: Arc<dyn Datapath>,
     pub flows: Arc<FlowSync>,
-    clock: Clock,
+    pub(crate) clock: Clock,
     dummies: Dummies,
     bridges: BTreeMap<String, RunningBridge>,
     notices: Vec<Notice>,
