@@ -157,14 +157,14 @@ fn decode_body(
         Ofpt12RoleReply | NxtRoleReply => Message::RoleReply(switch::decode_role(raw, r)?),
         Ofpt13GetAsyncRequest | Ofpt14GetAsyncRequest => Message::GetAsyncRequest,
         Ofpt13GetAsyncReply | Ofpt14GetAsyncReply => {
-            let update = switch::decode_async(raw, r, cx)?;
+            let update = switch::decode_async(raw, r)?;
             Message::GetAsyncReply(AsyncConfig {
                 primary: update.primary.map(|v| v.unwrap_or(0)),
                 secondary: update.secondary.map(|v| v.unwrap_or(0)),
             })
         }
         Ofpt13SetAsync | NxtSetAsyncConfig | NxtSetAsyncConfig2 | Ofpt14SetAsync => {
-            Message::SetAsync(switch::decode_async(raw, r, cx)?)
+            Message::SetAsync(switch::decode_async(raw, r)?)
         }
         Ofpt14BundleControl | Onft13BundleControl => {
             Message::BundleControl(BundleControl { bundle: r.u32()?, kind: r.u16()?, flags: r.u16()? })
@@ -367,13 +367,21 @@ fn decode_bundle_add(
         return Err(OfError::OfpbfcMsgBadXid);
     }
     let inner = &inner[..len];
-    let decoded = decode(inner, cx)?;
+    // What it is comes before whether it is right.
+    let (kind, _, _) = raw::identify(inner, &header).map_err(|error| {
+        log::warn!(target: "ofp_bundle", "OFPT14_BUNDLE_ADD_MESSAGE contained message is unparsable ({})", error.name());
+        OfError::OfpbfcMsgUnsup
+    })?;
+    let decoded = decode(inner, cx);
     if !matches!(
-        decoded.message,
-        Message::FlowMod(_) | Message::GroupMod(_) | Message::PortMod(_) | Message::PacketOut(_)
+        decoded.as_ref().map(|decoded| &decoded.message),
+        Err(_) | Ok(Message::FlowMod(_) | Message::GroupMod(_) | Message::PortMod(_) | Message::PacketOut(_))
     ) {
+        let name = raw::wire_name(kind);
+        log::warn!(target: "ofp_bundle", "{name} message not allowed inside OFPT14_BUNDLE_ADD_MESSAGE");
         return Err(OfError::OfpbfcMsgUnsup);
     }
+    let decoded = decoded?;
     Ok(Message::BundleAdd(BundleAdd {
         bundle,
         flags,
