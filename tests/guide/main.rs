@@ -9,6 +9,7 @@ mod flow_rules;
 mod habits;
 mod install;
 mod parity;
+mod physical_machine;
 mod sflow;
 mod vlans;
 
