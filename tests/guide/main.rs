@@ -10,6 +10,7 @@ mod habits;
 mod install;
 mod parity;
 mod physical_machine;
+mod pki;
 mod sflow;
 mod vlans;
 

@@ -14,6 +14,7 @@ const NAMES: &[&str] = &[
     "ovs-ofctl",
     "ovs-appctl",
     "ovs-ctl",
+    "ovs-pki",
     "ovs-dpctl",
     "ovs-testcontroller",
     "ovs-controller",

@@ -36,6 +36,7 @@ const PROGRAMS: &[Program] = &[
     Program { names: &["ovs-testcontroller"], run: testcontroller::ovs_testcontroller },
     Program { names: &["ovs-controller"], run: testcontroller::ovs_controller },
     Program { names: &["ovs-dpctl"], run: dpctl::ovs_dpctl },
+    Program { names: &["ovs-pki"], run: pki::ovs_pki },
     Program { names: &["ovs-ctl"], run: ctl::ovs_ctl },
     Program { names: &["collect"], run: collect::collect },
     Program { names: &["sflowtool"], run: collect::sflowtool },
