@@ -162,8 +162,7 @@ fn ask(request: &Request) -> Result<Result<String, String>, String> {
 fn show(answer: &Value, json: bool, pretty: bool) -> String {
     let mut text = match answer {
         Value::String(text) if !json => text.clone(),
-        other if pretty => serde_json::to_string_pretty(other).unwrap_or_default(),
-        other => other.to_string(),
+        other => model::json::text(other, model::json::Style { sort: true, pretty }),
     };
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');

@@ -393,11 +393,11 @@ pub(crate) fn replace_flows(cx: &Context) -> Done {
     let (wanted, usable) = rules_of_file(cx.arg(2), maps.names())?;
     let mut vconn = open_for_dump(cx, cx.arg(1), usable)?;
     let present = rules_of_switch(&mut vconn)?;
-    let mut messages = Vec::new();
+    let mut changes = Vec::new();
     for ((table, priority, _), version) in present.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
         let mut fm = FlowMod::new(FlowModCommand::DeleteStrict);
         (fm.m, fm.priority, fm.table) = (version.m.clone(), *priority, *table);
-        messages.push(Message::FlowMod(fm));
+        changes.push(fm);
     }
     for (key, version) in &wanted {
         let same = present.get(key).is_some_and(|old| old.is_same(version));
@@ -409,8 +409,11 @@ pub(crate) fn replace_flows(cx: &Context) -> Done {
         (fm.new_cookie, fm.idle_timeout, fm.hard_timeout) =
             (version.cookie, version.idle_timeout, version.hard_timeout);
         (fm.importance, fm.flags, fm.actions) = (version.importance, version.flags, version.actions.clone());
-        messages.push(Message::FlowMod(fm));
+        changes.push(fm);
     }
+    // Table by table, in each first what goes and then what comes (the sort is stable).
+    changes.sort_by_key(|fm| fm.table);
+    let messages: Vec<_> = changes.into_iter().map(Message::FlowMod).collect();
     if cx.options.bundle {
         return send_bundle(cx, &mut vconn, &messages);
     }

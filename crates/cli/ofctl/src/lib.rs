@@ -18,9 +18,13 @@ macro_rules! show_line {
 }
 
 mod flows;
+mod groups;
+mod matches;
+mod meters;
 mod monitor;
 mod options;
 mod switch;
+mod tables;
 mod testing;
 mod vconn;
 
@@ -96,18 +100,22 @@ const COMMANDS: &[Command] = &[
     command("dump-flows", 1, 2, flows::dump_flows, false),
     command("dump-aggregate", 1, 2, flows::dump_aggregate, false),
     command("queue-stats", 1, 3, switch::queue_stats, false),
+    command("queue-get-config", 1, 3, tables::queue_get_config, false),
+    command("mod-table", 3, 3, tables::mod_table, true),
     command("add-flow", 2, 2, flows::add_flow, true),
     command("add-flows", 2, 2, flows::add_flows, true),
     command("mod-flows", 2, 2, flows::mod_flows, true),
     command("del-flows", 1, 2, flows::del_flows, true),
     command("replace-flows", 2, 2, flows::replace_flows, true),
     command("diff-flows", 2, 2, flows::diff_flows, true),
-    command("dump-meter", 1, 2, switch::dump_meters, false),
-    command("dump-meters", 1, 2, switch::dump_meters, false),
-    command("meter-stats", 1, 2, switch::meter_stats, false),
-    command("meter-features", 1, 1, switch::meter_features, false),
-    command("del-meter", 1, 2, switch::del_meters, true),
-    command("del-meters", 1, 2, switch::del_meters, true),
+    command("add-meter", 2, 2, meters::add_meter, true),
+    command("mod-meter", 2, 2, meters::mod_meter, true),
+    command("dump-meter", 1, 2, meters::dump_meters, false),
+    command("dump-meters", 1, 2, meters::dump_meters, false),
+    command("meter-stats", 1, 2, meters::meter_stats, false),
+    command("meter-features", 1, 1, meters::meter_features, false),
+    command("del-meter", 1, 2, meters::del_meters, true),
+    command("del-meters", 1, 2, meters::del_meters, true),
     command("packet-out", 2, ANY, switch::packet_out, true),
     command("dump-ports", 1, 2, switch::dump_ports, false),
     command("dump-ports-desc", 1, 2, switch::dump_ports_desc, false),
@@ -116,19 +124,28 @@ const COMMANDS: &[Command] = &[
     command("set-frags", 2, 2, switch::set_frags, true),
     command("probe", 1, 1, switch::probe, false),
     command("ping", 1, 2, switch::ping, false),
-    command("dump-groups", 1, 2, switch::dump_groups, false),
-    command("dump-group-stats", 1, 2, switch::dump_group_stats, false),
-    command("dump-group-features", 1, 1, switch::dump_group_features, false),
-    command("del-groups", 1, 2, switch::del_groups, true),
+    command("add-group", 1, 2, groups::add_group, true),
+    command("add-groups", 1, 2, groups::add_groups, true),
+    command("mod-group", 1, 2, groups::mod_group, true),
+    command("insert-buckets", 1, 2, groups::insert_buckets, true),
+    command("remove-buckets", 1, 2, groups::remove_buckets, true),
+    command("bundle", 2, 2, groups::bundle, true),
+    command("dump-groups", 1, 2, groups::dump_groups, false),
+    command("dump-group-stats", 1, 2, groups::dump_group_stats, false),
+    command("dump-group-features", 1, 1, groups::dump_group_features, false),
+    command("del-groups", 1, 2, groups::del_groups, true),
     command("dump-tlv-map", 1, 1, switch::dump_tlv_map, false),
     command("ct-flush-zone", 2, 2, switch::ct_flush_zone, true),
     command("ofp-parse", 1, 1, testing::ofp_parse, true),
     command("list-commands", 0, ANY, list_commands, false),
     command("parse-flow", 1, 1, testing::parse_flow, true),
     command("parse-flows", 1, 1, testing::parse_flows, true),
-    command("parse-nx-match", 0, 0, testing::parse_nxm, true),
-    command("parse-nxm", 0, 0, testing::parse_nxm, true),
-    command("parse-oxm", 1, 1, testing::parse_oxm, true),
+    command("parse-nx-match", 0, 0, matches::parse_nxm, true),
+    command("parse-nxm", 0, 0, matches::parse_nxm, true),
+    command("parse-oxm", 1, 1, matches::parse_oxm, true),
+    command("parse-ofp10-match", 0, 0, matches::parse_ofp10_match, true),
+    command("parse-ofp11-match", 0, 0, matches::parse_ofp11_match, true),
+    command("check-vlan", 2, 2, matches::check_vlan, true),
     command("parse-actions", 1, 1, testing::parse_actions, true),
     command("parse-instructions", 1, 1, testing::parse_instructions, true),
     command("print-error", 1, 1, testing::print_error, true),

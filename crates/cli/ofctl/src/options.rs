@@ -102,6 +102,7 @@ pub(crate) struct Options {
     pub(crate) names: Option<bool>,
     pub(crate) stats: bool,
     pub(crate) bundle: bool,
+    pub(crate) may_create: bool,
     pub(crate) raw: bool,
     pub(crate) read_only: bool,
     pub(crate) daemon: daemon::Options,
@@ -160,6 +161,7 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
         names: None,
         stats: true,
         bundle: false,
+        may_create: false,
         raw: false,
         read_only: false,
         daemon: daemon::Options::default(),
@@ -220,7 +222,8 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
                 let path = rpc::dirs::absolute(&rpc::dirs::logdir(), argument.unwrap_or(&default));
                 base::vlog::set_log_file(&path).map_err(|e| say(e.to_string()))?;
             }
-            Choice::Color | Choice::MayCreate | Choice::Ignored => {}
+            Choice::MayCreate => options.may_create = true,
+            Choice::Color | Choice::Ignored => {}
         }
     }
     finish(&mut options).map_err(say)?;

@@ -1,4 +1,4 @@
-//! Commands about the switch itself, its ports, tables, groups and meters.
+//! Commands about the switch itself, its ports and tables.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ impl Maps {
 }
 
 /// Every port of the switch, from whichever message of the version has them.
-fn ports(cx: &Context, target: &str) -> Result<Vec<PortDesc>, Fatal> {
+pub(crate) fn ports(cx: &Context, target: &str) -> Result<Vec<PortDesc>, Fatal> {
     let mut vconn = Vconn::open(cx, target)?;
     if vconn.version < Version::Of13 {
         let reply = vconn.transact(&Message::FeaturesRequest)?;
@@ -52,7 +52,13 @@ fn fetch_maps(cx: &Context, target: &str) -> Result<Maps, Fatal> {
     let decoding = vconn.decoding();
     if vconn.version >= Version::Of13 {
         // Later versions tell the names of tables among their features.
-        crate::vconn::next_xid();
+        vconn.each_reply(&Message::TableFeaturesRequest(Vec::new()), |reply| {
+            if let Ok(Decoded { message: Message::TableFeaturesReply(all), .. }) = decode(reply, &decoding) {
+                for features in all.iter().filter(|features| !features.name.is_empty()) {
+                    maps.tables.insert(u32::from(features.table), &features.name);
+                }
+            }
+        })?;
         return Ok(maps);
     }
     vconn.each_reply(&Message::TableStatsRequest, |reply| {
@@ -131,7 +137,7 @@ pub(crate) fn dump_table_desc(cx: &Context) -> Done {
     vconn.dump(cx, &Message::TableDescRequest, Names::default())
 }
 
-fn port_of(cx: &Context, text: &str) -> Result<OfPort, Fatal> {
+pub(crate) fn port_of(cx: &Context, text: &str) -> Result<OfPort, Fatal> {
     if let Some(port) = parse_port(text, None) {
         return Ok(port);
     }
@@ -142,7 +148,7 @@ fn port_of(cx: &Context, text: &str) -> Result<OfPort, Fatal> {
     }
 }
 
-fn is_all(text: &str) -> bool {
+pub(crate) fn is_all(text: &str) -> bool {
     text.is_empty() || text.eq_ignore_ascii_case("all")
 }
 
@@ -272,87 +278,6 @@ pub(crate) fn ping(cx: &Context) -> Done {
         );
     }
     Ok(())
-}
-
-fn group_of(cx: &Context) -> Result<u32, Fatal> {
-    match cx.arg(2) {
-        "" => Ok(GROUP_ALL),
-        text => match parse_group(text.strip_prefix("group_id=").unwrap_or(text)) {
-            Some(group) => Ok(group),
-            None => fatal!("unknown group id `{text}'"),
-        },
-    }
-}
-
-pub(crate) fn dump_groups(cx: &Context) -> Done {
-    dump(cx, &Message::GroupDescRequest(group_of(cx)?))
-}
-
-pub(crate) fn dump_group_stats(cx: &Context) -> Done {
-    dump(cx, &Message::GroupStatsRequest(group_of(cx)?))
-}
-
-pub(crate) fn dump_group_features(cx: &Context) -> Done {
-    dump(cx, &Message::GroupFeaturesRequest)
-}
-
-pub(crate) fn del_groups(cx: &Context) -> Done {
-    let change = GroupMod {
-        command: GroupCommand::Delete,
-        kind: GroupType::All,
-        group: group_of(cx)?,
-        command_bucket: bucket_id::ALL,
-        buckets: Vec::new(),
-        properties: GroupProperties::default(),
-    };
-    Vconn::open(cx, cx.arg(1))?.must(cx, &Message::GroupMod(change))
-}
-
-fn meter_of(cx: &Context) -> Result<u32, Fatal> {
-    let text = cx.arg(2);
-    match text.strip_prefix("meter=").unwrap_or(text) {
-        "" | "all" => Ok(meter_id::ALL),
-        "controller" => Ok(meter_id::CONTROLLER),
-        "slowpath" => Ok(meter_id::SLOWPATH),
-        number => {
-            match fields::text::parse_u64(number).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) {
-                Some(meter) => Ok(meter),
-                None => fatal!("invalid meter-id: {number}"),
-            }
-        }
-    }
-}
-
-/// Meters came with OpenFlow 1.3.
-fn open_for_meters(cx: &Context) -> Result<Vconn, Fatal> {
-    let vconn = Vconn::open(cx, cx.arg(1))?;
-    if vconn.version < Version::Of13 {
-        return fatal!(
-            "none of the usable flow formats ({}) is among the allowed flow formats ({})",
-            fields::Protocols::OF13_UP,
-            cx.options.protocols
-        );
-    }
-    Ok(vconn)
-}
-
-pub(crate) fn dump_meters(cx: &Context) -> Done {
-    let meter = meter_of(cx)?;
-    open_for_meters(cx)?.dump(cx, &Message::MeterConfigRequest(meter), Names::default())
-}
-
-pub(crate) fn meter_stats(cx: &Context) -> Done {
-    let meter = meter_of(cx)?;
-    open_for_meters(cx)?.dump(cx, &Message::MeterStatsRequest(meter), Names::default())
-}
-
-pub(crate) fn meter_features(cx: &Context) -> Done {
-    open_for_meters(cx)?.dump(cx, &Message::MeterFeaturesRequest, Names::default())
-}
-
-pub(crate) fn del_meters(cx: &Context) -> Done {
-    let config = MeterConfig { meter: meter_of(cx)?, flags: 0, bands: Vec::new() };
-    open_for_meters(cx)?.must(cx, &Message::MeterMod(MeterMod { command: MeterCommand::Delete, config }))
 }
 
 pub(crate) fn dump_tlv_map(cx: &Context) -> Done {

@@ -14,11 +14,18 @@ fn stdin_lines() -> Result<Vec<String>, Fatal> {
     Ok(crate::flows::read_lines("-")?.into_iter().map(|(_, line)| line).collect())
 }
 
-fn hex(text: &str) -> Result<Vec<u8>, Fatal> {
+pub(crate) fn hex(text: &str) -> Result<Vec<u8>, Fatal> {
     match hex_bytes(text) {
         Some((bytes, "")) => Ok(bytes),
         _ => fatal!("Trailing garbage in hex data"),
     }
+}
+
+/// A dump whose dash stands between the halves of a line, not after a half.
+pub(crate) fn print_hex(bytes: &[u8]) {
+    let mut dump = String::new();
+    put_hex_dump(&mut dump, bytes, 0, false);
+    show!("{}", dump.replace("-\n", "\n"));
 }
 
 fn show_flow_mods(cx: &Context, all: Vec<FlowMod>, usable: Protocols) -> Done {
@@ -49,7 +56,7 @@ pub(crate) fn parse_flows(cx: &Context) -> Done {
 }
 
 /// Lines of standard input; of a comment alone, an empty line.
-fn test_lines() -> Result<Vec<String>, Fatal> {
+pub(crate) fn test_lines() -> Result<Vec<String>, Fatal> {
     let mut text = String::new();
     if let Err(error) = std::io::stdin().read_to_string(&mut text) {
         return fatal!("-: open failed ({})", rpc::error_text(&error));
@@ -57,49 +64,13 @@ fn test_lines() -> Result<Vec<String>, Fatal> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-fn parse_match(cx: &Context, version: Option<Version>) -> Done {
-    for line in test_lines()? {
-        let content = line.split('#').next().unwrap_or_default().trim();
-        if content.is_empty() {
-            show_line!("{line}");
-            continue;
-        }
-        let converted = nx_match_from_text(content, version.is_some())
-            .map_err(Fatal::from)
-            .map(|bytes| nx_match_round_trip(&bytes, version, cx.options.strict));
-        match converted? {
-            Ok(bytes) => {
-                let text = nx_match_to_text(&bytes.unpadded);
-                show_line!("{text}");
-                if cx.options.verbosity > 0 {
-                    let mut dump = String::new();
-                    put_hex_dump(&mut dump, &bytes.padded, 0, false);
-                    show!("{dump}");
-                }
-            }
-            Err(error) => show_line!("nx_pull_match() returned error {}", error.name()),
-        }
-    }
-    Ok(())
-}
-
-pub(crate) fn parse_nxm(cx: &Context) -> Done {
-    parse_match(cx, None)
-}
-
-pub(crate) fn parse_oxm(cx: &Context) -> Done {
-    match Version::from_name(cx.arg(1)) {
-        Some(version) if version >= Version::Of12 => parse_match(cx, Some(version)),
-        _ => fatal!("{}: not a valid version for OXM", cx.arg(1)),
-    }
-}
-
-fn show_differences(a: &[u8], b: &[u8]) {
+/// What the bytes `b` have other than `a`, a line each that begins with `prefix`.
+pub(crate) fn show_differences(prefix: &str, a: &[u8], b: &[u8]) {
     for index in 0..a.len().max(b.len()) {
         match (a.get(index), b.get(index)) {
-            (Some(x), Some(y)) if x != y => show_line!("{index:2}: {x:02x} -> {y:02x}"),
-            (None, Some(y)) => show_line!("{index:2}: (none) -> {y:02x}"),
-            (Some(x), None) => show_line!("{index:2}: {x:02x} -> (none)"),
+            (Some(x), Some(y)) if x != y => show_line!("{prefix}{index:2}: {x:02x} -> {y:02x}"),
+            (None, Some(y)) => show_line!("{prefix}{index:2}: (none) -> {y:02x}"),
+            (Some(x), None) => show_line!("{prefix}{index:2}: {x:02x} -> (none)"),
             _ => {}
         }
     }
@@ -130,7 +101,7 @@ fn parse_wire_actions(cx: &Context, instructions: bool) -> Done {
                 let mut shown = String::from("actions=");
                 format_actions(&actions, &mut shown, Names::default());
                 show_line!("{shown}");
-                show_differences(&bytes, &actions_to_wire(&actions, version, instructions));
+                show_differences("", &bytes, &actions_to_wire(&actions, version, instructions));
                 show_line!();
             }
             Err(error) => {
@@ -180,9 +151,7 @@ pub(crate) fn encode_error_reply(cx: &Context) -> Done {
     let payload = request[..request.len().min(64)].to_vec();
     let bytes =
         Message::Error { error, payload }.to_bytes(&Encoder::new(Protocols::initial(version.byte()), xid));
-    let mut dump = String::new();
-    put_hex_dump(&mut dump, &bytes, 0, false);
-    show!("{dump}");
+    print_hex(&bytes);
     Ok(())
 }
 
@@ -216,9 +185,8 @@ pub(crate) fn encode_hello(cx: &Context) -> Done {
     let highest = Version::greatest_common(versions, versions).unwrap_or(Version::Of10);
     let bytes =
         Message::Hello { versions }.to_bytes(&Encoder::new(Protocols::initial(highest.byte()), next_xid()));
-    let mut dump = String::new();
-    put_hex_dump(&mut dump, &bytes, 0, false);
-    show!("{dump}{}", message_to_text(&bytes, Names::default(), cx.options.verbosity));
+    print_hex(&bytes);
+    show!("{}", message_to_text(&bytes, Names::default(), cx.options.verbosity));
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 //! `ovs up` runs beside a database in one process.
 
 mod commands;
+mod confine;
 mod options;
 mod sflow;
 mod sink;

@@ -218,13 +218,9 @@ fn port_counters(
 ) -> Vec<CounterRecord> {
     let Some((number, port)) = ports.get(&source.index) else { return Vec::new() };
     // A device that has just gone has no counters.
-    let (Some(mut info), Ok(stats)) = (running.datapath.port(*port), running.datapath.port_stats(*port))
-    else {
+    let (Some(info), Ok(stats)) = (running.datapath.port(*port), running.datapath.port_stats(*port)) else {
         return Vec::new();
     };
-    if let Some(mode) = netlink::link_mode(&info.name) {
-        (info.speed_mbps, info.is_full_duplex) = (mode.speed_mbps, mode.is_full_duplex);
-    }
     telemetry::port_records(&info, &stats, datapath_id, number.0)
 }
 

@@ -65,6 +65,12 @@ pub(crate) struct State {
     /// The configuration has to be looked at.
     is_stale: bool,
     owns_lock: bool,
+    /// It was said that another process has the lock.
+    is_rival_told: bool,
+    /// Controllers that were refused, each told once.
+    refused: std::collections::HashSet<String>,
+    /// Sockets outside the run directory are refused.
+    is_confined: bool,
     /// The first configuration is in force, and the database knows.
     is_configured: bool,
     /// The `next_cfg` that is in force.
@@ -148,6 +154,9 @@ impl Switchd {
             identity: identity(dummy),
             is_stale: true,
             owns_lock: false,
+            is_rival_told: false,
+            refused: Default::default(),
+            is_confined: !options.daemon.is_unconfined,
             is_configured: false,
             applied: 0,
             writing: None,
@@ -206,13 +215,8 @@ impl State {
         match event {
             replica::Event::Updated => self.is_stale = true,
             replica::Event::Lock(owned) => {
-                if !owned && self.owns_lock {
-                    log::error!(
-                        target: "bridge",
-                        "another ovs-vswitchd process is running, disabling this process until it goes away"
-                    );
-                }
                 self.owns_lock = owned;
+                self.is_rival_told &= !owned;
                 self.is_stale = true;
             }
             replica::Event::NoDatabase(reason) => {
@@ -251,6 +255,8 @@ impl State {
         let now = self.clock.now();
         self.datapath.poll_dummies();
         self.manager.expire_rules();
+        self.manager.expire_bundles();
+        self.manager.send_waiting_packet_ins();
         self.manager.run_fail_open();
         for bridge in self.switch.read().bridges() {
             if bridge.macs().expire(now) {
@@ -295,7 +301,16 @@ impl State {
             self.is_stale = false;
             self.reconfigure().await;
         }
+        if self.replica.is_lock_contended() && !self.is_rival_told {
+            self.is_rival_told = true;
+            let pid = std::process::id();
+            log::error!(
+                target: "bridge",
+                "another ovs-vswitchd process is running, disabling this process (pid {pid}) until it goes away"
+            );
+        }
         self.tell().await;
+        self.manager.tell_untold();
         self.flows.tick();
     }
 
@@ -318,19 +333,24 @@ impl State {
         };
         log::debug!(target: "bridge", "{} rows changed", changes.len());
         self.running.apply(&desired);
+        self.manager.set_bundle_idle(desired.bundle_idle);
         self.sflow.follow(self.clock.now(), &self.running);
         // Before new bridges get their sockets: an old one may have had the same name.
         self.tell().await;
         for config in &desired.bridges {
             let Some(bridge) = self.running.bridges().get(&config.name) else { continue };
             let (id, datapath_id) = (bridge.id, bridge.datapath_id);
-            let controllers: Vec<ControllerSpec> = config
-                .controllers
+            let mut wanted = config.controllers.clone();
+            wanted.retain(|controller| self.may_use(&controller.target, &config.name));
+            let controllers: Vec<ControllerSpec> = wanted
                 .iter()
                 .map(|controller| ControllerSpec {
                     target: controller.target.clone(),
                     max_backoff: controller.max_backoff,
                     probe: controller.inactivity_probe,
+                    rate_limit: controller
+                        .rate_limit
+                        .map(|(rate, burst)| controller::RateLimit { rate, burst }),
                 })
                 .collect();
             let settings = controller::BridgeSettings {
@@ -352,6 +372,18 @@ impl State {
             .and_then(|row| row.integer(schema::open_vswitch::NEXT_CFG));
         self.applied = wanted.unwrap_or(0);
         self.write_status(Extent::State);
+    }
+
+    /// Whether the database may name this controller; tells why not.
+    fn may_use(&mut self, target: &str, bridge: &str) -> bool {
+        if !self.is_confined {
+            return true;
+        }
+        let Some(why) = crate::confine::refusal(target, bridge, &rpc::dirs::rundir()) else { return true };
+        if self.refused.insert(why.clone()) {
+            log::error!(target: "bridge", "{why}");
+        }
+        false
     }
 
     /// Writes the status columns that differ; later, while an earlier write is under way.
@@ -387,7 +419,7 @@ fn identity(dummy: bool) -> Identity {
 
 /// The tables that the switch follows, all columns of each.
 fn watched() -> Subscription {
-    use schema::{bridge, controller, interface, open_vswitch, port, sflow};
+    use schema::{bridge, controller, flow_table, interface, mirror, open_vswitch, port, sflow};
     let tables = [
         open_vswitch::NAME_OF_TABLE,
         bridge::NAME_OF_TABLE,
@@ -395,6 +427,8 @@ fn watched() -> Subscription {
         interface::NAME_OF_TABLE,
         controller::NAME_OF_TABLE,
         sflow::NAME_OF_TABLE,
+        flow_table::NAME_OF_TABLE,
+        mirror::NAME_OF_TABLE,
     ];
     let tables = tables.map(|table| (table.to_owned(), None)).into();
     Subscription { tables: Some(tables), ..Subscription::default() }

@@ -1,4 +1,4 @@
-//! How a link runs: its speed and duplex, as ethtool tells them.
+//! How a link runs: its speed, duplex and features, as ethtool(8) tells them.
 
 use std::os::fd::AsRawFd;
 
@@ -6,6 +6,7 @@ use crate::socket::Socket;
 
 /// `ETHTOOL_GSET`.
 const GET_SETTINGS: u32 = 1;
+const DUPLEX_HALF: u8 = 0;
 const DUPLEX_FULL: u8 = 1;
 
 /// `struct ethtool_cmd`.
@@ -31,15 +32,99 @@ struct Settings {
     reserved: [u32; 2],
 }
 
-/// The speed and duplex that a link has now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// `PORT_TP`, `PORT_FIBRE`.
+const PORT_TWISTED_PAIR: u8 = 0;
+const PORT_FIBRE: u8 = 1;
+
+/// Ways in which a link can run: the bits of OpenFlow 1.1's port features (`OFPPF_*`).
+pub mod feature {
+    pub const HALF_10M: u32 = 1;
+    pub const FULL_10M: u32 = 1 << 1;
+    pub const HALF_100M: u32 = 1 << 2;
+    pub const FULL_100M: u32 = 1 << 3;
+    pub const HALF_1G: u32 = 1 << 4;
+    pub const FULL_1G: u32 = 1 << 5;
+    pub const FULL_10G: u32 = 1 << 6;
+    pub const FULL_40G: u32 = 1 << 7;
+    pub const FULL_100G: u32 = 1 << 8;
+    pub const FULL_1T: u32 = 1 << 9;
+    pub const OTHER: u32 = 1 << 10;
+    pub const COPPER: u32 = 1 << 11;
+    pub const FIBER: u32 = 1 << 12;
+    pub const AUTONEGOTIATION: u32 = 1 << 13;
+    pub const PAUSE: u32 = 1 << 14;
+    pub const PAUSE_ASYMMETRIC: u32 = 1 << 15;
+}
+
+/// `SUPPORTED_*` of ethtool, by bit, as features.
+const ETHTOOL_FEATURES: [u32; 27] = {
+    use feature::*;
+    let mut bits = [0; 27];
+    (bits[0], bits[1], bits[2], bits[3], bits[4], bits[5]) =
+        (HALF_10M, FULL_10M, HALF_100M, FULL_100M, HALF_1G, FULL_1G);
+    (bits[6], bits[7], bits[10]) = (AUTONEGOTIATION, COPPER, FIBER);
+    (bits[13], bits[14]) = (PAUSE, PAUSE_ASYMMETRIC);
+    bits[17] = FULL_1G;
+    (bits[12], bits[18], bits[19], bits[20]) = (FULL_10G, FULL_10G, FULL_10G, FULL_10G);
+    (bits[23], bits[24], bits[25], bits[26]) = (FULL_40G, FULL_40G, FULL_40G, FULL_40G);
+    bits
+};
+
+fn features(ethtool: u32) -> u32 {
+    let named = ETHTOOL_FEATURES.iter().enumerate().filter(|(bit, _)| ethtool >> bit & 1 != 0);
+    named.fold(0, |all, (_, feature)| all | feature)
+}
+
+/// How a link runs now, and how it could.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LinkMode {
+    /// 0 when the link does not know.
     pub speed_mbps: u32,
     pub is_full_duplex: bool,
+    /// [`feature`] bits.
+    pub current: u32,
+    pub advertised: u32,
+    pub supported: u32,
+}
+
+impl LinkMode {
+    fn new(settings: &Settings) -> LinkMode {
+        use feature::*;
+        let speed = u32::from(settings.speed_high) << 16 | u32::from(settings.speed);
+        // All ones, in 16 or 32 bits, stand for "unknown".
+        let speed_mbps = if [0xffff, u32::MAX].contains(&speed) { 0 } else { speed };
+        let by_duplex = |half, full| if settings.duplex == DUPLEX_HALF { half } else { full };
+        let mut current = match speed_mbps {
+            0 => 0,
+            10 => by_duplex(HALF_10M, FULL_10M),
+            100 => by_duplex(HALF_100M, FULL_100M),
+            1_000 => by_duplex(HALF_1G, FULL_1G),
+            10_000 => FULL_10G,
+            40_000 => FULL_40G,
+            100_000 => FULL_100G,
+            1_000_000 => FULL_1T,
+            _ => OTHER,
+        };
+        current |= match settings.port {
+            PORT_TWISTED_PAIR => COPPER,
+            PORT_FIBRE => FIBER,
+            _ => 0,
+        };
+        if settings.autonegotiation != 0 {
+            current |= AUTONEGOTIATION;
+        }
+        LinkMode {
+            speed_mbps,
+            is_full_duplex: settings.duplex == DUPLEX_FULL,
+            current,
+            advertised: features(settings.advertising),
+            supported: features(settings.supported),
+        }
+    }
 }
 
 /// The mode of the link of this name, in this thread's network namespace;
-/// none when there is no such link, or it does not know.
+/// none when there is no such link, or it has no modes.
 pub fn link_mode(name: &str) -> Option<LinkMode> {
     if name.len() >= libc::IFNAMSIZ {
         return None;
@@ -56,15 +141,37 @@ pub fn link_mode(name: &str) -> Option<LinkMode> {
     // SAFETY: the kernel reads the request and writes at most a `struct ethtool_cmd` to
     // `ifru_data`, which points to one; both live until the call returns.
     let rc = unsafe { libc::ioctl(socket.fd().as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) };
-    let speed_mbps = u32::from(settings.speed_high) << 16 | u32::from(settings.speed);
-    // All ones, in 16 or 32 bits, stand for "unknown".
-    let is_known = ![0, 0xffff, u32::MAX].contains(&speed_mbps);
-    (rc == 0 && is_known).then_some(LinkMode { speed_mbps, is_full_duplex: settings.duplex == DUPLEX_FULL })
+    (rc == 0).then(|| LinkMode::new(&settings))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mode_is_told_in_features() {
+        use feature::*;
+        let settings = Settings {
+            supported: 1 << 5 | 1 << 6 | 1 << 7 | 1 << 12,
+            advertising: 1 << 5,
+            speed: 10_000,
+            duplex: DUPLEX_FULL,
+            port: PORT_TWISTED_PAIR,
+            ..Settings::default()
+        };
+        assert_eq!(
+            LinkMode::new(&settings),
+            LinkMode {
+                speed_mbps: 10_000,
+                is_full_duplex: true,
+                current: FULL_10G | COPPER,
+                advertised: FULL_1G,
+                supported: FULL_1G | AUTONEGOTIATION | COPPER | FULL_10G,
+            }
+        );
+        let unknown = Settings { speed: 0xffff, speed_high: 0xffff, port: 0xff, ..Settings::default() };
+        assert_eq!(LinkMode::new(&unknown), LinkMode::default());
+    }
 
     #[test]
     fn what_has_no_mode_tells_none() {

@@ -20,15 +20,21 @@ const BACKLOG_CHECK_MESSAGES: usize = 50;
 #[derive(Clone, Debug)]
 pub enum Chunk {
     Own(Vec<u8>),
-    Shared(Arc<[u8]>),
+    Shared(Arc<Vec<u8>>),
+    /// The beginning of a message, which the next chunk goes on with.
+    Part(Arc<Vec<u8>>),
 }
 
 impl Chunk {
-    fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         match self {
             Chunk::Own(bytes) => bytes,
-            Chunk::Shared(bytes) => bytes,
+            Chunk::Shared(bytes) | Chunk::Part(bytes) => bytes,
         }
+    }
+
+    fn ends_message(&self) -> bool {
+        !matches!(self, Chunk::Part(_))
     }
 }
 
@@ -45,6 +51,8 @@ pub struct Connection {
     stream: Stream,
     scanner: Scanner,
     output: VecDeque<Chunk>,
+    /// How many messages end in `output`.
+    messages: usize,
     /// Bytes of the first chunk that are written already.
     written: usize,
     backlog: usize,
@@ -60,6 +68,7 @@ impl Connection {
             stream,
             scanner: Scanner::new(DEFAULT_MAX_MESSAGE),
             output: VecDeque::new(),
+            messages: 0,
             written: 0,
             backlog: 0,
             limit: Backlog::default(),
@@ -107,10 +116,13 @@ impl Connection {
             return;
         }
         self.backlog += chunk.bytes().len();
+        let ends_message = chunk.ends_message();
         self.output.push_back(chunk);
-        let messages = self.output.len();
-        if messages >= BACKLOG_CHECK_MESSAGES {
-            self.check_backlog(messages);
+        if ends_message {
+            self.messages += 1;
+            if self.messages >= BACKLOG_CHECK_MESSAGES {
+                self.check_backlog(self.messages);
+            }
         }
     }
 
@@ -166,6 +178,7 @@ impl Connection {
                 break;
             }
             self.written -= length;
+            self.messages -= usize::from(first.ends_message());
             self.output.pop_front();
         }
     }

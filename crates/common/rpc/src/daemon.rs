@@ -38,6 +38,8 @@ pub struct Options {
     pub keep_output: bool,
     /// `user[:group]`.
     pub user: Option<String>,
+    /// The database may name sockets outside the run directory.
+    pub is_unconfined: bool,
 }
 
 /// Why the process did not become a daemon, worded for the person who started it.
@@ -71,7 +73,7 @@ impl Options {
             DaemonOption::OverwritePidfile => self.overwrite_pidfile = true,
             DaemonOption::Monitor => self.monitor = true,
             DaemonOption::User => self.user = argument.map(str::to_owned),
-            DaemonOption::NoSelfConfinement => {}
+            DaemonOption::NoSelfConfinement => self.is_unconfined = true,
             DaemonOption::Pidfile => {
                 let default = format!("{program}.pid");
                 let name = argument.unwrap_or(&default);

@@ -58,8 +58,10 @@ pub enum TlsOption {
     CaCert,
     BootstrapCaCert,
     PeerCaCert,
-    /// Accepted, and left to the library.
-    Other,
+    Protocols,
+    Ciphers,
+    Ciphersuites,
+    ServerName,
 }
 
 impl TlsOption {
@@ -71,15 +73,16 @@ impl TlsOption {
             Opt::both('C', "ca-cert", Takes::Argument, wrap(TlsOption::CaCert)),
             Opt::long("bootstrap-ca-cert", Takes::Argument, wrap(TlsOption::BootstrapCaCert)),
             Opt::long("peer-ca-cert", Takes::Argument, wrap(TlsOption::PeerCaCert)),
-            Opt::long("ssl-protocols", Takes::Argument, wrap(TlsOption::Other)),
-            Opt::long("ssl-ciphers", Takes::Argument, wrap(TlsOption::Other)),
-            Opt::long("ssl-ciphersuites", Takes::Argument, wrap(TlsOption::Other)),
-            Opt::long("ssl-server-name", Takes::Argument, wrap(TlsOption::Other)),
+            Opt::long("ssl-protocols", Takes::Argument, wrap(TlsOption::Protocols)),
+            Opt::long("ssl-ciphers", Takes::Argument, wrap(TlsOption::Ciphers)),
+            Opt::long("ssl-ciphersuites", Takes::Argument, wrap(TlsOption::Ciphersuites)),
+            Opt::long("ssl-server-name", Takes::Argument, wrap(TlsOption::ServerName)),
         ]
     }
 
     pub fn apply(self, argument: Option<&str>, tls: &mut Tls) {
         let path = argument.map(PathBuf::from);
+        let text = argument.map(str::to_owned);
         match self {
             TlsOption::PrivateKey => tls.private_key = path,
             TlsOption::Certificate => tls.certificate = path,
@@ -92,7 +95,10 @@ impl TlsOption {
                 tls.bootstrap_ca_cert = true;
             }
             TlsOption::PeerCaCert => tls.peer_ca_cert = path,
-            TlsOption::Other => {}
+            TlsOption::Protocols => tls.protocols = text,
+            TlsOption::Ciphers => tls.ciphers = text,
+            TlsOption::Ciphersuites => tls.ciphersuites = text,
+            TlsOption::ServerName => tls.server_name = text,
         }
     }
 }

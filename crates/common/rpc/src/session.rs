@@ -47,6 +47,7 @@ pub struct Session {
     accepting: Option<Attempt<Stream>>,
     timer: Pin<Box<tokio::time::Sleep>>,
     backlog_limit: Backlog,
+    receive_limit: Option<usize>,
     last_error: Option<io::Error>,
     ended: bool,
 }
@@ -119,6 +120,7 @@ impl Session {
             accepting: None,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             backlog_limit: Backlog::default(),
+            receive_limit: None,
             last_error: None,
             ended: false,
         }
@@ -161,6 +163,12 @@ impl Session {
         if let Link::Connected(connection) = &mut self.link {
             connection.set_backlog_limit(limit);
         }
+    }
+
+    /// While more than this many bytes wait to be written nothing is read, so that a peer which asks and does
+    /// not listen cannot make the queue grow.
+    pub fn set_receive_limit(&mut self, bytes: usize) {
+        self.receive_limit = Some(bytes);
     }
 
     /// From now on a lost connection is made again.
@@ -334,8 +342,10 @@ impl Session {
             let Link::Connected(connection) = &mut self.link else { return None };
             let progress = (connection.received_bytes(), connection.backlog() > 0, connection.sent_bytes());
             let flushed = connection.poll_flush(cx);
+            let full = self.receive_limit.is_some_and(|limit| connection.backlog() > limit);
             let received = match flushed {
                 Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+                Poll::Pending if full => Poll::Pending,
                 _ => connection.poll_receive(cx),
             };
             let received_more = connection.received_bytes() != progress.0;

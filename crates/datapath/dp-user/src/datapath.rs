@@ -192,7 +192,7 @@ impl Datapath for DpUser {
             };
             let sequence = self.shared.devices_made.fetch_add(1, Ordering::Relaxed);
             let device = Device::open(spec, sequence, self.shared.config.is_dummy)?;
-            ports.insert(Arc::new(Port { number, device }));
+            ports.insert(Arc::new(Port::new(number, device)));
             Ok(number)
         })
     }
@@ -203,16 +203,16 @@ impl Datapath for DpUser {
 
     fn port(&self, port: DpPort) -> Option<PortInfo> {
         let port = self.find_port(port).ok()?;
-        Some(port.device.info(port.number))
+        Some(port.info(self.port_epoch()))
     }
 
     fn port_by_name(&self, name: &str) -> Option<PortInfo> {
         let port = self.shared.ports.load().by_name(name).cloned()?;
-        Some(port.device.info(port.number))
+        Some(port.info(self.port_epoch()))
     }
 
     fn ports(&self) -> Vec<PortInfo> {
-        self.shared.ports.load_full().iter().map(|port| port.device.info(port.number)).collect()
+        self.shared.ports.load_full().iter().map(|port| port.info(self.port_epoch())).collect()
     }
 
     fn port_stats(&self, port: DpPort) -> Result<PortStats, DpError> {

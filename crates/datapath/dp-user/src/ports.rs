@@ -1,9 +1,10 @@
 //! The ports of a datapath.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base::DpPort;
+use dp::PortInfo;
 use netdev::Device;
 
 /// A port.
@@ -11,6 +12,25 @@ use netdev::Device;
 pub(crate) struct Port {
     pub(crate) number: DpPort,
     pub(crate) device: Device,
+    known: Mutex<Option<(u64, PortInfo)>>,
+}
+
+impl Port {
+    pub(crate) fn new(number: DpPort, device: Device) -> Port {
+        Port { number, device, known: Mutex::new(None) }
+    }
+
+    /// What the device says of itself; asked anew only when `epoch` has moved since, which every change of a link does.
+    pub(crate) fn info(&self, epoch: u64) -> PortInfo {
+        if !self.device.is_watched_by_kernel() {
+            return self.device.info(self.number);
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((at, info)) if *at == epoch => info.clone(),
+            _ => known.insert((epoch, self.device.info(self.number))).1.clone(),
+        }
+    }
 }
 
 /// All ports; a value that is replaced when one changes.

@@ -74,7 +74,13 @@ pub(crate) fn run(shared: &Shared, index: usize) {
     let Some(part) = shared.workers.get(index) else { return };
     pin(index);
     // One worker listens for changes of links, for all.
-    let monitor = if index == 0 { Monitor::open().ok() } else { None };
+    let monitor = (index == 0).then(Monitor::open).and_then(|opened| match opened {
+        Ok(monitor) => Some(monitor),
+        Err(error) => {
+            log::error!(target: "dpif_netdev", "changes of links will not be noticed: {error}");
+            None
+        }
+    });
     let mut worker = Worker {
         shared,
         part,

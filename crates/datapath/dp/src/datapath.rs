@@ -96,6 +96,10 @@ pub struct PortInfo {
     pub link_resets: u64,
     pub speed_mbps: u32,
     pub is_full_duplex: bool,
+    /// What the link does now, what it offers its peer, and what it could do: OpenFlow 1.1's `OFPPF_*` bits.
+    pub current_features: u32,
+    pub advertised_features: u32,
+    pub supported_features: u32,
     /// The device is there; false after it vanished from under the port.
     pub is_present: bool,
 }

@@ -103,6 +103,11 @@ impl Device {
         }
     }
 
+    /// Whether its state changes only when the kernel says so (`netlink::Monitor`), or by [`Device::configure`].
+    pub fn is_watched_by_kernel(&self) -> bool {
+        matches!(self.kind, DeviceKind::Packet(_) | DeviceKind::Tap(_))
+    }
+
     /// Its state now.
     pub fn info(&self, number: DpPort) -> PortInfo {
         let mut info = PortInfo {
@@ -135,6 +140,13 @@ impl Device {
                     info.is_up = link.is_up();
                     info.has_link = link.has_carrier();
                     info.is_present = true;
+                }
+                if let Some(mode) = netlink::link_mode(&self.spec.name).filter(|_| info.is_present) {
+                    info.speed_mbps = mode.speed_mbps;
+                    info.is_full_duplex = mode.is_full_duplex;
+                    info.current_features = mode.current;
+                    info.advertised_features = mode.advertised;
+                    info.supported_features = mode.supported;
                 }
             }
         }

@@ -12,7 +12,9 @@ mod action;
 mod codec;
 mod error;
 mod flow_text;
+mod group_text;
 mod match_text;
+mod meter_text;
 mod msg;
 mod oxm;
 mod print;
@@ -28,7 +30,11 @@ pub use flow_text::{
     FlowTextKind, parse_flow_mod, parse_flow_monitor_request, parse_flow_stats_request, parse_flow_text,
     parse_group, parse_packet_out,
 };
-pub use match_text::{RawMatch, nx_match_from_text, nx_match_round_trip};
+pub use group_text::parse_group_mod;
+pub use match_text::{
+    MatchForm, RawMatch, match_from_bytes, match_to_bytes, nx_match_from_text, nx_match_round_trip,
+};
+pub use meter_text::{parse_meter_id, parse_meter_mod};
 pub use msg::*;
 pub use oxm::nx_match_to_text;
 pub use print::{

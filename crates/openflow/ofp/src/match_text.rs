@@ -1,10 +1,12 @@
 //! Raw matches (`NXM_OF_IN_PORT(fffe), …`) to bytes, and through the decoder and back.
 
 use fields::oxm::{self, Header};
-use fields::{TextError, refuse};
+use fields::{Match, TextError, refuse};
 
+use crate::codec::legacy;
 use crate::oxm::{Rules, decode, put_match, put_nx_match, put_oxm_match};
 use crate::text::hex_bytes;
+use crate::wire::Reader;
 use crate::{OfError, Version};
 
 /// A match as it is written again.
@@ -31,8 +33,10 @@ fn header_of(name: &str) -> Option<Header> {
     if let Some((field, id)) = oxm::by_name(stem) {
         return Some(Header::of(id, field.n_bytes(), has_mask));
     }
-    let number = u32::from_str_radix(name.trim_start_matches("0x"), 16).ok().filter(|n| *n != 0)?;
-    Header::read(&number.to_be_bytes())
+    // A header by its number, short or with an experimenter.
+    let (bytes, "") = hex_bytes(name)? else { return None };
+    let header = Header::read(&bytes).filter(|_| bytes.iter().any(|byte| *byte != 0))?;
+    (header.header_len() == bytes.len()).then_some(header)
 }
 
 /// Reads the text of entries. Values are not judged.
@@ -74,6 +78,43 @@ pub fn nx_match_from_text(text: &str, _oxm: bool) -> Result<Vec<u8>, TextError> 
         rest = after.trim_start_matches([',', ' ']);
     }
     Ok(out)
+}
+
+/// How a match alone is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MatchForm {
+    /// The fixed structure of OpenFlow 1.0.
+    Of10,
+    /// The fixed structure of OpenFlow 1.1.
+    Of11,
+    Nxm,
+    /// OXM as this version has it.
+    Oxm(Version),
+}
+
+/// Reads the bytes of a match: of NXM and OXM the entries alone.
+pub fn match_from_bytes(bytes: &[u8], form: MatchForm) -> Result<Match, OfError> {
+    match form {
+        MatchForm::Of10 => legacy::pull10(&mut Reader::new(bytes)).map(|(m, _)| m),
+        MatchForm::Of11 => legacy::pull11(&mut Reader::new(bytes), Rules::default()),
+        MatchForm::Nxm | MatchForm::Oxm(_) => decode(bytes, Rules::default()).map(|(m, ..)| m),
+    }
+}
+
+/// The bytes of a match: of NXM and OXM the entries alone.
+pub fn match_to_bytes(m: &Match, form: MatchForm) -> Vec<u8> {
+    let mut out = Vec::new();
+    match form {
+        MatchForm::Of10 => legacy::put10(&mut out, m),
+        MatchForm::Of11 => legacy::put_match(&mut out, m, Version::Of11),
+        MatchForm::Nxm => {
+            put_match(&mut out, m, 0, 0, 0);
+        }
+        MatchForm::Oxm(version) => {
+            put_match(&mut out, m, version.byte(), 0, 0);
+        }
+    }
+    out
 }
 
 /// Decodes entries, strictly or not, and writes them again: as OXM of a

@@ -55,12 +55,18 @@ impl<'a> Property<'a> {
         Ok(self.data[pad..].iter().fold(0, |v, &b| v << 8 | u64::from(b)))
     }
 
+    /// A number of `bytes` bytes at the front. OpenFlow pads some short values inside the property, so what follows is not judged.
+    fn short(&self, bytes: usize) -> Result<u64, OfError> {
+        let value = self.data.get(..bytes).ok_or(OfError::OfpbpcBadLen)?;
+        Ok(value.iter().fold(0, |v, &b| v << 8 | u64::from(b)))
+    }
+
     pub(crate) fn u8(&self) -> Result<u8, OfError> {
-        self.number(0, 1).map(|v| v as u8)
+        self.short(1).map(|v| v as u8)
     }
 
     pub(crate) fn u16(&self) -> Result<u16, OfError> {
-        self.number(0, 2).map(|v| v as u16)
+        self.short(2).map(|v| v as u16)
     }
 
     pub(crate) fn u32(&self) -> Result<u32, OfError> {
@@ -121,7 +127,8 @@ pub(crate) fn put_u8(out: &mut Vec<u8>, kind: u16, v: u8) {
 }
 
 pub(crate) fn put_u16(out: &mut Vec<u8>, kind: u16, v: u16) {
-    put(out, kind, &v.to_be_bytes());
+    // OpenFlow gives these a length of eight, with two bytes of padding inside.
+    put(out, kind, &(u32::from(v) << 16).to_be_bytes());
 }
 
 pub(crate) fn put_u32(out: &mut Vec<u8>, kind: u16, v: u32) {

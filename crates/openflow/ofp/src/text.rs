@@ -36,6 +36,18 @@ pub(crate) fn u64_of(text: &str) -> Result<u64, TextError> {
     parse_u64(text).ok_or_else(|| TextError(format!("invalid numeric format {text}")))
 }
 
+/// `DecTtlCntIds` as `DEC_TTL_CNT_IDS`.
+pub(crate) fn upper_snake(camel: &str) -> String {
+    let mut out = String::with_capacity(camel.len() + 8);
+    for (index, c) in camel.char_indices() {
+        if index > 0 && c.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_uppercase());
+    }
+    out
+}
+
 /// What C's `atoi` makes of a text.
 pub(crate) fn atoi(text: &str) -> i32 {
     let t = text.trim_start();

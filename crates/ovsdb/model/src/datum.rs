@@ -253,6 +253,12 @@ impl Datum {
         Ok(new)
     }
 
+    /// A difference from JSON; it may have more or fewer entries than the type allows.
+    pub fn diff_from_json(json: &Value, r#type: &Type) -> Result<Datum, Error> {
+        let relaxed = Type { min: 0, max: u32::MAX, ..r#type.clone() };
+        Datum::from_json(json, &relaxed, None)
+    }
+
     /// What came and what went between two values; a changed value of a map is both.
     pub fn added_removed(&self, new: &Datum, r#type: &Type) -> (Datum, Datum) {
         if r#type.is_map() {

@@ -72,6 +72,8 @@ pub struct Protocol {
     lock: Option<String>,
     lock_request: Option<u64>,
     has_lock: bool,
+    /// Another client has the lock that was asked for on this connection.
+    is_contended: bool,
 }
 
 impl Protocol {
@@ -91,6 +93,7 @@ impl Protocol {
             lock: None,
             lock_request: None,
             has_lock: false,
+            is_contended: false,
         }
     }
 
@@ -120,6 +123,11 @@ impl Protocol {
         self.has_lock
     }
 
+    /// Whether another client has the lock.
+    pub fn is_lock_contended(&self) -> bool {
+        self.is_contended
+    }
+
     /// The rows that changed since the last call, by table and UUID.
     pub fn take_changes(&mut self) -> IndexMap<(String, Uuid), Change> {
         std::mem::take(&mut self.changes)
@@ -144,6 +152,7 @@ impl Protocol {
         self.state = State::Disconnected;
         self.lock_request = None;
         let mut actions = Vec::new();
+        self.is_contended = false;
         if std::mem::take(&mut self.has_lock) {
             actions.push(Action::Lock(false));
         }
@@ -222,6 +231,7 @@ impl Protocol {
             self.lock_request = None;
             let locked = result.is_ok_and(|r| r.get("locked") == Some(&Value::Bool(true)));
             self.has_lock = locked;
+            self.is_contended = !locked;
             return vec![Action::Lock(locked)];
         }
         if id != self.awaited {
@@ -342,6 +352,7 @@ impl Protocol {
             ("update" | "update2", [_, updates]) => self.updated(updates),
             ("locked" | "stolen", [name]) if name.as_str() == self.lock.as_deref() => {
                 self.has_lock = method == "locked";
+                self.is_contended = !self.has_lock;
                 vec![Action::Lock(self.has_lock)]
             }
             ("monitor_canceled", _) => self.connected(),

@@ -91,6 +91,11 @@ impl Replica {
         self.protocol.has_lock()
     }
 
+    /// Whether another client has the lock that [`Replica::set_lock`] asked for.
+    pub fn is_lock_contended(&self) -> bool {
+        self.protocol.is_lock_contended()
+    }
+
     /// The rows that changed since the last call, by table and UUID.
     pub fn take_changes(&mut self) -> IndexMap<(String, Uuid), Change> {
         self.protocol.take_changes()

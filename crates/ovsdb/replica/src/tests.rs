@@ -116,8 +116,8 @@ fn locks_are_asked_for_again_after_each_connection() {
     let (method, params, id) = sent(&protocol.set_lock(Some("l")));
     assert_eq!((method.as_str(), params), ("lock", vec![json!("l")]));
     let actions = protocol.received(Message::Reply { result: json!({"locked": false}), id });
-    assert!(matches!(&actions[..], [Action::Lock(false)]));
+    assert!(matches!(&actions[..], [Action::Lock(false)]) && protocol.is_lock_contended());
     let actions = protocol.received(Message::notify("locked", vec![json!("l")]));
-    assert!(matches!(&actions[..], [Action::Lock(true)]) && protocol.has_lock());
+    assert!(matches!(&actions[..], [Action::Lock(true)]) && protocol.has_lock() && !protocol.is_lock_contended());
     assert!(matches!(&protocol.disconnected()[..], [Action::Lock(false)]));
 }

@@ -5,21 +5,31 @@
 //! them: they accept, connect, and run one task per connection on the caller's
 //! runtime. Rows and files are `store`'s; command lines are not here.
 
+mod disk;
+mod history;
+mod hosted;
 mod listeners;
 mod locks;
+mod mirror;
 mod monitor;
 mod monitor_request;
+mod relay;
 mod remotes;
+mod replication;
 mod requests;
 mod server;
 mod server_database;
 mod session;
+mod transact;
+mod watch;
 
 pub use listeners::{Listeners, RemoteStatus};
+pub use relay::run_relay;
 pub use remotes::{Remote, database_remotes, write_status};
+pub use replication::{Progress, Source, run_replication};
 pub use server::{Server, SharedServer};
 pub use server_database::SERVER_DATABASE;
-pub use session::SessionId;
+pub use session::{Identity, SessionId};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 
 use crate::remotes::Remote;
 use crate::server::SharedServer;
-use crate::session::SessionId;
+use crate::session::{Identity, SessionId};
 use base::Clock;
 use rpc::stream::{is_active_name, is_passive_name};
 use rpc::{Event, Listener, OVSDB_PORT, Session, Tls};
@@ -15,6 +15,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::task::{AbortHandle, spawn_local};
+
+/// While a client leaves more than this many bytes unread, nothing that it asks is looked at.
+const UNREAD_BYTES: usize = 1 << 16;
 
 /// How a remote does, for the status columns of the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,11 +93,19 @@ pub struct Listeners {
     clock: Clock,
     tls: Tls,
     remotes: BTreeMap<String, Active>,
+    disk: AbortHandle,
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        self.disk.abort();
+    }
 }
 
 impl Listeners {
     pub fn new(server: SharedServer, clock: Clock) -> Listeners {
-        Listeners { server, clock, tls: Tls::default(), remotes: BTreeMap::new() }
+        let disk = spawn_local(crate::disk::run(server.clone())).abort_handle();
+        Listeners { server, clock, tls: Tls::default(), remotes: BTreeMap::new(), disk }
     }
 
     pub fn set_tls(&mut self, tls: Tls) {
@@ -230,9 +241,15 @@ async fn run_session(door: Door, mut link: Session) {
     if let Some(backoff) = door.remote.max_backoff {
         link.set_max_backoff(backoff);
     }
+    link.set_receive_limit(UNREAD_BYTES);
     let open = |link: &Session| {
         let mut server = door.server.borrow_mut();
-        let id = server.open_session(link.name(), door.remote.read_only);
+        let identity = Identity {
+            read_only: door.remote.read_only,
+            role: door.remote.role.clone(),
+            client: link.connection().and_then(|c| c.stream().peer_id()).map(str::to_owned),
+        };
+        let id = server.open_session(link.name(), identity);
         door.state.borrow_mut().sessions.push(id);
         Opened { server: door.server.clone(), state: door.state.clone(), id }
     };
@@ -248,10 +265,17 @@ async fn run_session(door: Door, mut link: Session) {
         }
         let event = poll_fn(|cx| {
             if let (Some(opened), Some(connection)) = (&opened, link.connection_mut()) {
-                let congested = connection.backlog() > 0;
-                let (chunks, doomed) = door.server.borrow_mut().drain(opened.id, congested, cx.waker());
+                if connection.backlog() > 0 {
+                    // When what is left of earlier messages is gone, there may be updates to make. An error is
+                    // told by the poll below.
+                    let _ = connection.poll_flush(cx);
+                }
+                let backlog = connection.backlog();
+                let (chunks, doomed) = door.server.borrow_mut().drain(opened.id, backlog, cx.waker());
                 chunks.into_iter().for_each(|chunk| connection.send_encoded(chunk));
-                if doomed.is_some() {
+                if let Some(why) = doomed {
+                    log::info!(target: "ovsdb_jsonrpc_server",
+                        "{}: disconnecting ({why})", connection.name());
                     // What is queued may still reach the client, the error that ends it among them.
                     let _ = connection.poll_flush(cx);
                     return Poll::Ready(None);

@@ -1,17 +1,15 @@
-//! Monitors: what a client wants to know of changes, and the text that tells it.
+//! What a monitor wants to know of changes, and the text that tells it.
 //!
-//! A commit is only noted, as the old and the new version of each row that the
-//! monitor cares about; versions are shared, so that costs pointers. The text is
-//! made when the client can take it, so a slow client gets many commits merged
-//! into one update, and memory is bounded by the number of rows.
+//! Rows before and after enter, `<table-updates>` leave, in the form of each of
+//! the three protocols. When something is to be told, and to whom, is
+//! [`crate::watch`]'s.
 
-use indexmap::IndexMap;
 use model::json::write_string;
 use model::{Condition, Datum, TableSchema, Uuid};
+use std::borrow::Cow;
 use std::fmt::Write;
-use std::rc::Rc;
 use std::sync::Arc;
-use store::{Change, Changes, Columns, Database, Row};
+use store::{Change, Columns, Database, Row};
 
 /// Kinds of change; the bits of a selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +27,7 @@ impl Select {
         Select(self.0 | other.0)
     }
 
-    fn includes(self, kind: Select) -> bool {
+    pub(crate) fn includes(self, kind: Select) -> bool {
         self.0 & kind.0 != 0
     }
 }
@@ -57,22 +55,15 @@ pub(crate) struct MonitoredTable {
     pub(crate) condition: Condition,
 }
 
-/// The versions of a row before and after what is still to be told.
-#[derive(Clone, Debug)]
-struct Pending {
-    old: Option<Arc<Row>>,
-    new: Option<Arc<Row>>,
-}
-
 /// One monitor of one session.
 #[derive(Debug)]
 pub(crate) struct Monitor {
     pub(crate) id: model::Json,
     pub(crate) database: String,
-    pub(crate) version: Version,
-    pub(crate) tables: Rc<Vec<MonitoredTable>>,
-    /// What is to be told, by table as in `tables`.
-    pending: Vec<IndexMap<Uuid, Pending>>,
+    /// What it watches, and how far it has been told.
+    pub(crate) place: crate::watch::Place,
+    /// What comes before the `<table-updates>` in a notification of versions 1 and 2.
+    pub(crate) head: Arc<Vec<u8>>,
 }
 
 impl Monitor {
@@ -80,118 +71,64 @@ impl Monitor {
         id: model::Json,
         database: &str,
         version: Version,
-        tables: Vec<MonitoredTable>,
+        place: crate::watch::Place,
     ) -> Monitor {
-        let pending = vec![IndexMap::new(); tables.len()];
-        Monitor { id, database: database.to_owned(), version, tables: Rc::new(tables), pending }
-    }
-
-    /// Notes a commit; true when there is something to be told now.
-    pub(crate) fn note(&mut self, changes: &Changes) -> bool {
-        let mut any = false;
-        for (monitored, pending) in self.tables.iter().zip(&mut self.pending) {
-            for change in changes.of_table(monitored.table) {
-                if monitored.is_affected(change) {
-                    note_row(pending, change);
-                    any = true;
-                }
-            }
-        }
-        any
-    }
-
-    pub(crate) fn has_pending(&self) -> bool {
-        self.pending.iter().any(|rows| !rows.is_empty())
-    }
-
-    /// The `<table-updates>` of all rows as they are.
-    pub(crate) fn initial(&self, database: &Database) -> String {
-        let mut out = TableUpdates::new();
-        for monitored in self.tables.iter() {
-            if !monitored.select.includes(Select::INITIAL) {
-                continue;
-            }
-            let Some(table) = database.tables.get(monitored.table) else { continue };
-            for row in table.rows() {
-                if monitored.matches(row)
-                    && let Some(text) = monitored.row_update(self.version, None, Some(row), Select::INITIAL)
-                {
-                    out.row(&monitored.schema.name, row.uuid(), &text);
-                }
-            }
-        }
-        out.finish().unwrap_or_else(|| "{}".to_owned())
-    }
-
-    /// The `<table-updates>` of what is pending, which is pending no more; `None` when nothing is to be told.
-    pub(crate) fn take_updates(&mut self) -> Option<String> {
-        let mut out = TableUpdates::new();
-        for (monitored, pending) in self.tables.iter().zip(&mut self.pending) {
-            for (uuid, pending) in std::mem::take(pending) {
-                let (old, new) = (pending.old.as_deref(), pending.new.as_deref());
-                let kind = monitored.kind_of(old, new);
-                if let Some(text) = monitored.row_update(self.version, old, new, kind) {
-                    out.row(&monitored.schema.name, uuid, &text);
-                }
-            }
-        }
-        out.finish()
-    }
-
-    /// Takes up new conditions; returns the `<table-updates>` of rows that come and go by them.
-    pub(crate) fn change_conditions(
-        &mut self,
-        conditions: Vec<(usize, Condition)>,
-        database: &Database,
-    ) -> Option<String> {
-        let mut out = TableUpdates::new();
-        let mut tables = (*self.tables).clone();
-        for (index, condition) in conditions {
-            let Some(monitored) = tables.iter_mut().find(|t| t.table == index) else { continue };
-            let old = std::mem::replace(&mut monitored.condition, condition);
-            if old == monitored.condition {
-                continue;
-            }
-            let Some(table) = database.tables.get(index) else { continue };
-            for row in table.rows() {
-                let text = match (matches(&old, row), monitored.matches(row)) {
-                    (false, true) => monitored.row_update(self.version, None, Some(row), Select::INSERT),
-                    (true, false) => monitored.row_update(self.version, Some(row), None, Select::DELETE),
-                    _ => None,
-                };
-                if let Some(text) = text {
-                    out.row(&monitored.schema.name, row.uuid(), &text);
-                }
-            }
-        }
-        self.tables = Rc::new(tables);
-        out.finish()
-    }
-
-    /// The notification that carries `<table-updates>`.
-    pub(crate) fn notification(&self, updates: &str) -> Vec<u8> {
-        let (method, last_id) = match self.version {
-            Version::One => ("update", String::new()),
-            Version::Two => ("update2", String::new()),
-            Version::Three => ("update3", format!("\"{}\",", Uuid::nil())),
-        };
-        let id = &self.id;
-        format!(r#"{{"id":null,"method":"{method}","params":[{id},{last_id}{updates}]}}"#).into_bytes()
+        let head = Arc::new(notification_head(version, &id, Uuid::nil()));
+        Monitor { id, database: database.to_owned(), place, head }
     }
 }
 
-fn note_row(pending: &mut IndexMap<Uuid, Pending>, change: &Change) {
-    match pending.entry(change.uuid) {
-        indexmap::map::Entry::Vacant(slot) => {
-            slot.insert(Pending { old: change.old.clone(), new: change.new.clone() });
+/// The notification up to its `<table-updates>`, which `]}` is to follow.
+pub(crate) fn notification_head(version: Version, id: &model::Json, last_id: Uuid) -> Vec<u8> {
+    let (method, last_id) = match version {
+        Version::One => ("update", String::new()),
+        Version::Two => ("update2", String::new()),
+        Version::Three => ("update3", format!("\"{last_id}\",")),
+    };
+    format!(r#"{{"id":null,"method":"{method}","params":[{id},{last_id}"#).into_bytes()
+}
+
+/// The `<table-updates>` of all rows as they are.
+pub(crate) fn initial(tables: &[MonitoredTable], version: Version, database: &Database) -> String {
+    let mut out = TableUpdates::new();
+    for monitored in tables {
+        if !monitored.select.includes(Select::INITIAL) {
+            continue;
         }
-        indexmap::map::Entry::Occupied(mut slot) => {
-            slot.get_mut().new = change.new.clone();
-            if slot.get().old.is_none() && slot.get().new.is_none() {
-                slot.shift_remove();
+        let Some(table) = database.tables.get(monitored.table) else { continue };
+        for row in table.rows() {
+            if monitored.matches(row) {
+                out.row(monitored, row.uuid(), version, None, Some(row), Select::INITIAL);
             }
         }
     }
+    out.finish().unwrap_or_else(|| "{}".to_owned())
+}
+
+/// The `<table-updates>` of rows that come and go when conditions change from `old` to `new`.
+pub(crate) fn condition_updates(
+    old: &[MonitoredTable],
+    new: &[MonitoredTable],
+    version: Version,
+    database: &Database,
+) -> Option<String> {
+    let mut out = TableUpdates::new();
+    for (old, new) in old.iter().zip(new).filter(|(old, new)| old.condition != new.condition) {
+        let Some(table) = database.tables.get(new.table) else { continue };
+        for row in table.rows() {
+            match (old.matches(row), new.matches(row)) {
+                (false, true) => out.row(new, row.uuid(), version, None, Some(row), Select::INSERT),
+                (true, false) => out.row(new, row.uuid(), version, Some(row), None, Select::DELETE),
+                _ => {}
+            }
+        }
+    }
+    out.finish()
+}
+
+/// Whether two monitors would always be told the same.
+pub(crate) fn are_alike(a: &[MonitoredTable], b: &[MonitoredTable]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_like(b))
 }
 
 fn matches(condition: &Condition, row: &Row) -> bool {
@@ -199,12 +136,20 @@ fn matches(condition: &Condition, row: &Row) -> bool {
 }
 
 impl MonitoredTable {
+    /// Whether two monitors would always be told the same of this table.
+    fn is_like(&self, other: &MonitoredTable) -> bool {
+        self.table == other.table
+            && self.columns == other.columns
+            && self.select == other.select
+            && self.condition == other.condition
+    }
+
     fn matches(&self, row: &Row) -> bool {
         matches(&self.condition, row)
     }
 
     /// Whether a change is about a column that is monitored or asked for by the condition.
-    fn is_affected(&self, change: &Change) -> bool {
+    pub(crate) fn is_affected(&self, change: &Change) -> bool {
         change.old.is_none()
             || change.new.is_none()
             || self.columns.iter().any(|(column, _)| change.changed.contains(*column))
@@ -212,7 +157,7 @@ impl MonitoredTable {
     }
 
     /// What happened to a row as the client sees it through the condition.
-    fn kind_of(&self, old: Option<&Row>, new: Option<&Row>) -> Select {
+    pub(crate) fn kind_of(&self, old: Option<&Row>, new: Option<&Row>) -> Select {
         match (old.is_some_and(|r| self.matches(r)), new.is_some_and(|r| self.matches(r))) {
             (false, false) => Select::NONE,
             (false, true) => Select::INSERT,
@@ -221,32 +166,35 @@ impl MonitoredTable {
         }
     }
 
-    fn row_update(
+    /// Appends the update of one row; false, and nothing appended, when it is not to be told.
+    fn write_update(
         &self,
+        out: &mut String,
         version: Version,
         old: Option<&Row>,
         new: Option<&Row>,
         kind: Select,
-    ) -> Option<String> {
+    ) -> bool {
         if !self.select.includes(kind) {
-            return None;
+            return false;
         }
         let mut changed = Columns::default();
         if kind == Select::MODIFY {
-            let (old, new) = (old?, new?);
+            let (Some(old), Some(new)) = (old, new) else { return false };
             for (column, _) in &self.columns {
                 if old.column(*column) != new.column(*column) {
                     changed.insert(*column);
                 }
             }
             if changed.is_empty() {
-                return None;
+                return false;
             }
         }
-        Some(match version {
-            Version::One => self.row_update_1(old, new, kind, &changed),
-            Version::Two | Version::Three => self.row_update_2(old, new, kind, &changed),
-        })
+        match version {
+            Version::One => self.write_update_1(out, old, new, kind, &changed),
+            Version::Two | Version::Three => self.write_update_2(out, old, new, kind, &changed),
+        }
+        true
     }
 
     fn told(&self, kind: Select) -> impl Iterator<Item = usize> {
@@ -254,54 +202,68 @@ impl MonitoredTable {
     }
 
     /// RFC 7047's `<row-update>`.
-    fn row_update_1(&self, old: Option<&Row>, new: Option<&Row>, kind: Select, changed: &Columns) -> String {
-        let mut out = String::from("{");
+    fn write_update_1(
+        &self,
+        out: &mut String,
+        old: Option<&Row>,
+        new: Option<&Row>,
+        kind: Select,
+        changed: &Columns,
+    ) {
+        out.push('{');
         if kind == Select::DELETE || kind == Select::MODIFY {
             out.push_str("\"old\":{");
             let columns = self.told(kind).filter(|c| kind == Select::DELETE || changed.contains(*c));
-            self.write_columns(&mut out, old, columns, |value, _| Some(value.clone()));
+            self.write_columns(out, old, columns, |value, _| Some(Cow::Borrowed(value)));
             out.push('}');
         }
         if kind != Select::DELETE {
-            out.push_str(if out.len() > 1 { ",\"new\":{" } else { "\"new\":{" });
-            self.write_columns(&mut out, new, self.told(kind), |value, _| Some(value.clone()));
+            out.push_str(if kind == Select::MODIFY { ",\"new\":{" } else { "\"new\":{" });
+            self.write_columns(out, new, self.told(kind), |value, _| Some(Cow::Borrowed(value)));
             out.push('}');
         }
         out.push('}');
-        out
     }
 
     /// The `<row-update2>` of ovsdb-server(7).
-    fn row_update_2(&self, old: Option<&Row>, new: Option<&Row>, kind: Select, changed: &Columns) -> String {
-        let name = match kind {
-            Select::DELETE => return "{\"delete\":null}".to_owned(),
-            Select::INITIAL => "initial",
-            Select::MODIFY => "modify",
-            _ => "insert",
-        };
-        let mut out = format!("{{\"{name}\":{{");
+    fn write_update_2(
+        &self,
+        out: &mut String,
+        old: Option<&Row>,
+        new: Option<&Row>,
+        kind: Select,
+        changed: &Columns,
+    ) {
+        out.push_str(match kind {
+            Select::DELETE => {
+                out.push_str("{\"delete\":null}");
+                return;
+            }
+            Select::INITIAL => "{\"initial\":{",
+            Select::MODIFY => "{\"modify\":{",
+            _ => "{\"insert\":{",
+        });
         if kind == Select::MODIFY {
             let columns = self.told(kind).filter(|c| changed.contains(*c));
-            self.write_columns(&mut out, new, columns, |value, column| {
+            self.write_columns(out, new, columns, |value, column| {
                 let r#type = &self.schema.columns.get(column)?.r#type;
-                Some(old?.column(column)?.diff(value, r#type))
+                Some(Cow::Owned(old?.column(column)?.diff(value, r#type)))
             });
         } else {
-            self.write_columns(&mut out, new, self.told(kind), |value, column| {
+            self.write_columns(out, new, self.told(kind), |value, column| {
                 let r#type = &self.schema.columns.get(column)?.r#type;
-                (!value.is_default(r#type)).then(|| value.clone())
+                (!value.is_default(r#type)).then_some(Cow::Borrowed(value))
             });
         }
         out.push_str("}}");
-        out
     }
 
-    fn write_columns(
+    fn write_columns<'r>(
         &self,
         out: &mut String,
-        row: Option<&Row>,
+        row: Option<&'r Row>,
         columns: impl Iterator<Item = usize>,
-        form: impl Fn(&Datum, usize) -> Option<Datum>,
+        form: impl Fn(&'r Datum, usize) -> Option<Cow<'r, Datum>>,
     ) {
         let mut first = true;
         for column in columns {
@@ -321,30 +283,45 @@ impl MonitoredTable {
 }
 
 /// Builds `{"table": {"uuid": row, ...}, ...}`; rows of a table come together.
-struct TableUpdates {
+pub(crate) struct TableUpdates {
     text: String,
-    table: String,
+    table: usize,
 }
 
 impl TableUpdates {
-    fn new() -> TableUpdates {
-        TableUpdates { text: String::new(), table: String::new() }
+    pub(crate) fn new() -> TableUpdates {
+        TableUpdates { text: String::new(), table: usize::MAX }
     }
 
-    fn row(&mut self, table: &str, uuid: Uuid, row: &str) {
-        if self.table == table {
+    /// Appends what is to be told of a row.
+    pub(crate) fn row(
+        &mut self,
+        monitored: &MonitoredTable,
+        uuid: Uuid,
+        version: Version,
+        old: Option<&Row>,
+        new: Option<&Row>,
+        kind: Select,
+    ) {
+        let before = self.text.len();
+        let same_table = self.table == monitored.table;
+        if same_table {
             self.text.push(',');
         } else {
             self.text.push_str(if self.text.is_empty() { "{" } else { "}," });
-            write_string(&mut self.text, table);
+            write_string(&mut self.text, &monitored.schema.name);
             self.text.push_str(":{");
-            table.clone_into(&mut self.table);
         }
         // Writing to a string cannot fail.
-        let _ = write!(self.text, "\"{uuid}\":{row}");
+        let _ = write!(self.text, "\"{uuid}\":");
+        if monitored.write_update(&mut self.text, version, old, new, kind) {
+            self.table = monitored.table;
+        } else {
+            self.text.truncate(before);
+        }
     }
 
-    fn finish(mut self) -> Option<String> {
+    pub(crate) fn finish(mut self) -> Option<String> {
         if self.text.is_empty() {
             return None;
         }

@@ -1,13 +1,20 @@
 //! Reading the parameters of "monitor", "monitor_cond", "monitor_cond_since" and "monitor_cond_change".
 
-use crate::monitor::{Monitor, MonitoredTable, Select, Version};
+use crate::monitor::{MonitoredTable, Select, Version};
 use model::members::Kinds;
-use model::{Condition, Error, Json, Members};
+use model::{Condition, Error, Json, Members, Uuid};
 use serde_json::Value;
 use store::{Database, Table};
 
-/// A monitor as requested. The first parameter names the database and was looked at already.
-pub(crate) fn parse(params: &[Json], version: Version, database: &Database) -> Result<Monitor, Error> {
+/// A monitor as requested.
+pub(crate) struct Wanted {
+    pub(crate) tables: Vec<MonitoredTable>,
+    /// The last transaction that the client knows; nil for none.
+    pub(crate) last_id: Uuid,
+}
+
+/// Reads a monitor's parameters. The first two name the database and the monitor, and were looked at already.
+pub(crate) fn parse(params: &[Json], version: Version, database: &Database) -> Result<Wanted, Error> {
     let expected = match version {
         Version::One => None,
         Version::Two => Some(3),
@@ -17,7 +24,6 @@ pub(crate) fn parse(params: &[Json], version: Version, database: &Database) -> R
     if expected.is_some_and(|n| params.len() != n) {
         return Err(Error::syntax(&all(), "invalid parameters"));
     }
-    let id = params.get(1).cloned().unwrap_or_default();
     let requests = params.get(2).unwrap_or(&Value::Null);
     let Some(requests) = requests.as_object() else {
         return Err(Error::syntax(requests, "monitor-requests must be object"));
@@ -44,16 +50,16 @@ pub(crate) fn parse(params: &[Json], version: Version, database: &Database) -> R
         }
         tables.push(monitored);
     }
+    let mut last_id = Uuid::nil();
     if version == Version::Three {
-        let last_id = params.get(3).unwrap_or(&Value::Null);
-        let Some(text) = last_id.as_str() else {
-            return Err(Error::syntax(last_id, "last-txn-id must be string"));
+        let json = params.get(3).unwrap_or(&Value::Null);
+        let Some(text) = json.as_str() else {
+            return Err(Error::syntax(json, "last-txn-id must be string"));
         };
-        if model::parse_uuid(text).is_none() {
-            return Err(Error::syntax(last_id, "last-txn-id must be UUID format."));
-        }
+        let not_uuid = || Error::syntax(json, "last-txn-id must be UUID format.");
+        last_id = model::parse_uuid(text).ok_or_else(not_uuid)?;
     }
-    Ok(Monitor::new(id, database.name(), version, tables))
+    Ok(Wanted { tables, last_id })
 }
 
 fn lookup<'d>(database: &'d Database, name: &str) -> Option<(usize, &'d Table)> {
@@ -139,7 +145,7 @@ fn parse_select(json: &Json, table: &str) -> Result<Select, Error> {
 /// The new conditions of "monitor_cond_change", by table.
 pub(crate) fn parse_change(
     requests: &Json,
-    monitor: &Monitor,
+    monitored: &[MonitoredTable],
     database: &Database,
 ) -> Result<Vec<(usize, Condition)>, Error> {
     let plain = |message: String| Error::new("syntax error", message);
@@ -151,7 +157,7 @@ pub(crate) fn parse_change(
         let Some((index, table)) = lookup(database, name) else {
             return Err(plain(format!("no table named {name}")));
         };
-        if !monitor.tables.iter().any(|t| t.table == index) {
+        if !monitored.iter().any(|t| t.table == index) {
             return Err(plain(format!("no table named {name} in monitor session")));
         }
         let Some(parts) = request.as_array() else {

@@ -17,6 +17,8 @@ use store::{Database, Row, Table};
 pub struct Remote {
     pub target: String,
     pub read_only: bool,
+    /// The role that its clients act in.
+    pub role: Option<String>,
     /// Zero is never.
     pub probe_interval: Option<Duration>,
     pub max_backoff: Option<Duration>,
@@ -24,7 +26,13 @@ pub struct Remote {
 
 impl Remote {
     pub fn new(target: &str) -> Remote {
-        Remote { target: target.to_owned(), read_only: false, probe_interval: None, max_backoff: None }
+        Remote {
+            target: target.to_owned(),
+            read_only: false,
+            role: None,
+            probe_interval: None,
+            max_backoff: None,
+        }
     }
 }
 
@@ -125,6 +133,7 @@ fn manager_remote(database: &Database, table: &str, row: &Row) -> Option<Remote>
     Some(Remote {
         target: target.to_owned(),
         read_only: value("read_only").and_then(|v| v.one()).and_then(|a| a.as_boolean()).unwrap_or(false),
+        role: value("role").and_then(|v| v.one()).and_then(|a| a.as_str()).map(str::to_owned),
         probe_interval: duration("inactivity_probe"),
         max_backoff: duration("max_backoff"),
     })

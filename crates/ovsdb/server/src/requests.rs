@@ -1,12 +1,15 @@
 //! The methods of the protocol (RFC 7047 §4.1 and ovsdb-server(7)), by name.
 
-use crate::monitor::Version;
+use crate::hosted::Hosted;
+use crate::monitor::{Monitor, Version, condition_updates, notification_head};
+use crate::monitor_request;
 use crate::server::Server;
 use crate::session::SessionId;
-use crate::{monitor, monitor_request};
 use model::{Error, Json, Schema, is_id};
 use rpc::Message;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 type Answer = Result<Json, Json>;
 
@@ -54,9 +57,17 @@ impl Server {
                 }
             },
             "convert" => self.convert_request(id, &params),
-            "monitor" => self.monitor(id, method, &params, Version::One),
-            "monitor_cond" if self.monitor_cond => self.monitor(id, method, &params, Version::Two),
-            "monitor_cond_since" if self.monitor_cond => self.monitor(id, method, &params, Version::Three),
+            "monitor" | "monitor_cond" | "monitor_cond_since" if method == "monitor" || self.monitor_cond => {
+                let version = match method {
+                    "monitor" => Version::One,
+                    "monitor_cond" => Version::Two,
+                    _ => Version::Three,
+                };
+                match self.monitor(id, method, &params, version, &request) {
+                    Ok(()) => return,
+                    Err(e) => Err(e),
+                }
+            }
             "monitor_cond_change" => self.monitor_cond_change(id, &params),
             "monitor_cancel" => self.monitor_cancel(id, &params),
             "get_schema" => self
@@ -78,8 +89,16 @@ impl Server {
         let Some(name) = params.first().and_then(Value::as_str) else {
             return Err(syntax(params, format!("{method} request params must begin with <db-name>")));
         };
-        if self.databases.contains_key(name) {
-            return Ok(name.to_owned());
+        match self.databases.get(name) {
+            Some(hosted) if hosted.is_available() => return Ok(name.to_owned()),
+            Some(_) => {
+                let message = format!(
+                    "{method} request specifies database {name} which is not yet available because it has not \
+                     completed joining its cluster"
+                );
+                return Err(Error::new("database not available", message).to_json());
+            }
+            None => {}
         }
         let message = format!("{method} request specifies unknown database {name}");
         Err(Error::new("unknown database", message).about(&Value::Array(params.to_vec())).to_json())
@@ -87,7 +106,17 @@ impl Server {
 
     fn convert_request(&mut self, id: SessionId, params: &[Json]) -> Answer {
         let name = self.lookup("convert", params)?;
-        if self.read_only || name.starts_with('_') || self.sessions.get(&id).is_some_and(|s| s.read_only) {
+        let identity = self.sessions.get(&id).map(|s| s.identity.clone()).unwrap_or_default();
+        if let Some(role) = identity.role.filter(|role| !role.is_empty()) {
+            let client = identity.client.unwrap_or_default();
+            let message = format!(
+                "RBAC rules for client \"{client}\" role \"{role}\" prohibit \"convert\" of database {name} \
+                 (only the root role may convert databases)"
+            );
+            return Err(Error::new("permission error", message).to_json());
+        }
+        let hosted_read_only = self.databases.get(&name).is_some_and(|hosted| hosted.read_only);
+        if self.read_only || hosted_read_only || name.starts_with('_') || identity.read_only {
             let message = format!("conversion is not allowed for read-only database {name}");
             return Err(Error::new("not allowed", message).to_json());
         }
@@ -101,21 +130,40 @@ impl Server {
         Ok(empty())
     }
 
-    fn monitor(&mut self, id: SessionId, method: &str, params: &[Json], version: Version) -> Answer {
+    fn monitor(
+        &mut self,
+        id: SessionId,
+        method: &str,
+        params: &[Json],
+        version: Version,
+        request: &Json,
+    ) -> Result<(), Json> {
         let name = self.lookup(method, params)?;
-        let Some(hosted) = self.databases.get(&name) else { return Ok(Value::Null) };
-        let Some(session) = self.sessions.get_mut(&id) else { return Ok(Value::Null) };
-        let database = &hosted.file.database;
-        if let Some(twin) = params.get(1).filter(|monitor| session.monitor(monitor).is_some()) {
-            return Err(Error::syntax(twin, "duplicate monitor ID").to_json());
+        let Some(hosted) = self.databases.get_mut(&name) else { return Ok(()) };
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
+        let monitor_id = params.get(1).cloned().unwrap_or_default();
+        if session.monitor(&monitor_id).is_some() {
+            return Err(Error::syntax(&monitor_id, "duplicate monitor ID").to_json());
         }
-        let monitor = monitor_request::parse(params, version, database).map_err(|e| e.to_json())?;
-        let updates = parse_json(&monitor.initial(database));
+        let wanted =
+            monitor_request::parse(params, version, &hosted.file.database).map_err(|e| e.to_json())?;
+        let place = hosted.watches.join(id, version, wanted.tables);
+        let last_id = hosted.last_id();
+        let Some(watch) = hosted.watches.watch(place) else { return Ok(()) };
+        let missed = hosted.history.after(wanted.last_id).map(|commits| watch.since(commits));
+        let (found, updates) = match missed {
+            Some(updates) => (true, Arc::new(updates.into_bytes())),
+            None => (false, watch.initial(&hosted.file.database)),
+        };
+        let monitor = Monitor::new(monitor_id, &name, version, place);
         session.monitors.insert(model::json::sorted(&monitor.id), monitor);
-        Ok(match version {
-            Version::One | Version::Two => updates,
-            Version::Three => json!([false, model::Uuid::nil().to_string(), updates]),
-        })
+        match version {
+            Version::One | Version::Two => self.reply_text(id, "", updates, "", request),
+            Version::Three => {
+                self.reply_text(id, &format!("[{found},\"{last_id}\","), updates, "]", request);
+            }
+        }
+        Ok(())
     }
 
     fn monitor_cond_change(&mut self, id: SessionId, params: &[Json]) -> Answer {
@@ -131,13 +179,9 @@ impl Server {
             return Err(Error::syntax(new_id, "duplicate monitor ID").to_json());
         }
         let Some(mut monitor) = session.monitors.swap_remove(&old_key) else { return Ok(Value::Null) };
-        let result = change_conditions(&mut monitor, requests, &self.databases);
-        if result.is_ok() {
-            monitor.id = new_id.clone();
-        }
-        if let Ok(Some(updates)) = &result {
-            let notification = monitor.notification(updates);
-            session.push(notification);
+        let result = change_conditions(id, &mut monitor, requests, new_id, &mut self.databases);
+        if let Ok(Some(notification)) = &result {
+            session.push(notification.clone());
         }
         session.monitors.insert(model::json::sorted(&monitor.id), monitor);
         result.map(|_| empty()).map_err(|e| e.to_json())
@@ -148,13 +192,16 @@ impl Server {
         let key = model::json::sorted(monitor);
         let session = self.sessions.get_mut(&id);
         match session.and_then(|session| session.monitors.shift_remove(&key)) {
-            Some(_) => Ok(empty()),
+            Some(monitor) => {
+                self.leave_watch(id, &monitor);
+                Ok(empty())
+            }
             None => Err(Value::from("unknown monitor")),
         }
     }
 
     fn lock_name<'p>(&self, id: SessionId, method: &str, params: &'p [Json]) -> Result<&'p str, Json> {
-        if self.sessions.get(&id).is_some_and(|session| session.read_only) {
+        if self.sessions.get(&id).is_some_and(|session| session.identity.read_only) {
             return Err(Value::from("lock and unlock methods not allowed, DB server is read only."));
         }
         match params {
@@ -202,18 +249,33 @@ impl Server {
     }
 }
 
+/// Moves a monitor to the watch of its new conditions; returns the notification of rows that come and go.
 fn change_conditions(
-    monitor: &mut monitor::Monitor,
+    session: SessionId,
+    monitor: &mut Monitor,
     requests: &Json,
-    databases: &std::collections::BTreeMap<String, crate::server::Hosted>,
-) -> Result<Option<String>, Error> {
-    let Some(hosted) = databases.get(&monitor.database) else { return Ok(None) };
-    let database = &hosted.file.database;
-    let conditions = monitor_request::parse_change(requests, monitor, database)?;
-    Ok(monitor.change_conditions(conditions, database))
-}
-
-/// JSON that this program wrote itself.
-fn parse_json(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or_default()
+    new_id: &Json,
+    databases: &mut BTreeMap<String, Hosted>,
+) -> Result<Option<Vec<u8>>, Error> {
+    let Some(hosted) = databases.get_mut(&monitor.database) else { return Ok(None) };
+    let last_id = hosted.last_id();
+    let Some(watch) = hosted.watches.watch(monitor.place) else { return Ok(None) };
+    let (version, old) = (watch.version, watch.tables.clone());
+    let conditions = monitor_request::parse_change(requests, &old, &hosted.file.database)?;
+    let mut new = old.clone();
+    for (index, condition) in conditions {
+        if let Some(monitored) = new.iter_mut().find(|t| t.table == index) {
+            monitored.condition = condition;
+        }
+    }
+    let updates = condition_updates(&old, &new, version, &hosted.file.database);
+    hosted.watches.leave(session, monitor.place);
+    let place = hosted.watches.join(session, version, new);
+    *monitor = Monitor::new(new_id.clone(), &monitor.database, version, place);
+    Ok(updates.map(|updates| {
+        let mut notification = notification_head(version, new_id, last_id);
+        notification.extend_from_slice(updates.as_bytes());
+        notification.extend_from_slice(b"]}");
+        notification
+    }))
 }

@@ -1,39 +1,22 @@
-//! The state of the server: databases, sessions, locks, and transactions that wait.
+//! The state of the server: databases, sessions, locks, and what is to be sent to whom.
 
+use crate::hosted::{Hosted, Trigger};
 use crate::locks::Locks;
-use crate::session::{Session, SessionId};
-use base::{Clock, Timestamp};
+use crate::monitor::{Version, notification_head};
+use crate::session::{Held, Identity, Outgoing, Session, SessionId};
+use base::Clock;
 use model::{Error, Json, Uuid};
 use rpc::Message;
 use rpc::connection::Chunk;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
-use store::{Changes, DatabaseFile, Executed, Request};
+use store::{Changes, DatabaseFile, Ticket};
 
 /// The server as the tasks of one thread share it. Nobody holds a borrow across an await.
 pub type SharedServer = Rc<RefCell<Server>>;
-
-/// A "transact" that waits for rows to be as it wants them.
-#[derive(Debug)]
-pub(crate) struct Trigger {
-    pub(crate) session: SessionId,
-    pub(crate) id: Json,
-    params: Vec<Json>,
-    created: Timestamp,
-    timeout: Option<Duration>,
-}
-
-/// One database and what waits for it.
-#[derive(Debug)]
-pub(crate) struct Hosted {
-    pub(crate) file: DatabaseFile,
-    pub(crate) triggers: Vec<Trigger>,
-    /// How many commits there were.
-    pub(crate) generation: u64,
-}
 
 /// See the crate's text.
 #[derive(Debug)]
@@ -50,6 +33,10 @@ pub struct Server {
     pub monitor_cond: bool,
     /// Wakes who listens for commits.
     commit_waker: Option<Waker>,
+    /// Told by the disk's threads that they have done something.
+    pub(crate) disk_news: Arc<tokio::sync::Notify>,
+    /// Sessions that have replies which wait for the disk.
+    pub(crate) holding: BTreeSet<SessionId>,
 }
 
 impl Server {
@@ -65,15 +52,18 @@ impl Server {
             read_only: false,
             monitor_cond: true,
             commit_waker: None,
+            disk_news: Arc::default(),
+            holding: BTreeSet::new(),
         };
         let own = crate::server_database::create()?;
-        server.databases.insert(own.database.name().to_owned(), Hosted::new(own));
+        let now = server.clock.now();
+        server.databases.insert(own.database.name().to_owned(), Hosted::new(own, now));
         server.update_server_database();
         Ok(server)
     }
 
     /// Begins to serve a database.
-    pub fn add_database(&mut self, file: DatabaseFile) -> Result<(), Error> {
+    pub fn add_database(&mut self, mut file: DatabaseFile) -> Result<(), Error> {
         let name = file.database.name().to_owned();
         if name.starts_with('_') {
             return Err(Error::general(format!("{name}: names beginning with \"_\" are reserved")));
@@ -81,25 +71,33 @@ impl Server {
         if self.databases.contains_key(&name) {
             return Err(Error::general(format!("{name}: duplicate database name")));
         }
-        self.databases.insert(name.clone(), Hosted::new(file));
-        self.update_server_database();
-        self.disconnect_unaware(&format!("adding {name} database"));
+        file.serve(self.disk_notify())?;
+        self.add_hosted(Hosted::new(file, self.clock.now()));
         Ok(())
     }
 
-    /// Stops serving a database; false when there is none of that name.
-    pub fn remove_database(&mut self, name: &str) -> bool {
-        let Some(hosted) = self.databases.remove(name) else { return false };
-        self.cancel_triggers(hosted.triggers);
-        self.cancel_monitors(name);
+    pub(crate) fn add_hosted(&mut self, hosted: Hosted) {
+        let name = hosted.file.database.name().to_owned();
+        self.databases.insert(name.clone(), hosted);
         self.update_server_database();
-        self.disconnect_unaware(&format!("removing {name} database by user request"));
+        self.disconnect_unaware(&format!("adding {name} database"));
+    }
+
+    /// Stops serving a database; false when there is none of that name. Clients that do not expect that
+    /// are disconnected with a reason for the log.
+    pub fn remove_database(&mut self, name: &str, why: &str) -> bool {
+        self.cancel_monitors(name);
+        let Some(mut hosted) = self.databases.remove(name) else { return false };
+        self.cancel_triggers(std::mem::take(&mut hosted.triggers));
+        self.cancel_forwards(&mut hosted);
+        self.update_server_database();
+        self.disconnect_unaware(why);
         true
     }
 
     /// Ends transactions whose database is gone or changed. Clients that do not expect that are told by
     /// losing their connection.
-    fn cancel_triggers(&mut self, triggers: Vec<Trigger>) {
+    pub(crate) fn cancel_triggers(&mut self, triggers: Vec<Trigger>) {
         for trigger in triggers {
             if self.sessions.get(&trigger.session).is_some_and(|session| session.db_change_aware) {
                 self.reply(trigger.session, Err(Json::from("canceled")), trigger.id);
@@ -109,6 +107,9 @@ impl Server {
 
     /// Tells the sessions that monitor a database that they do not any more.
     pub(crate) fn cancel_monitors(&mut self, database: &str) {
+        if let Some(hosted) = self.databases.get_mut(database) {
+            hosted.watches = crate::watch::Watches::default();
+        }
         for session in self.sessions.values_mut() {
             let (gone, kept): (Vec<_>, Vec<_>) =
                 std::mem::take(&mut session.monitors).into_iter().partition(|(_, m)| m.database == database);
@@ -165,18 +166,32 @@ impl Server {
         self.commit_waker = Some(waker.clone());
     }
 
-    /// How many sessions, monitors and waiting transactions there are.
-    pub fn counts(&self) -> (usize, usize, usize) {
-        let monitors = self.sessions.values().map(|s| s.monitors.len()).sum();
-        let triggers = self.databases.values().map(|d| d.triggers.len()).sum();
-        (self.sessions.len(), monitors, triggers)
+    /// What takes memory, by the names of `memory/show`.
+    pub fn memory_usage(&self) -> BTreeMap<&'static str, usize> {
+        let mut usage = BTreeMap::new();
+        let mut add = |name: &'static str, n: usize| *usage.entry(name).or_insert(0) += n;
+        for hosted in self.databases.values() {
+            let database = &hosted.file.database;
+            add("atoms", database.count_atoms());
+            add("cells", database.tables.iter().map(|t| t.len() * t.schema.columns.len()).sum());
+            add("monitors", hosted.watches.count());
+            add("txn-history", hosted.history.len());
+            add("changes", hosted.watches.backlog());
+            add("triggers", hosted.triggers.len());
+            add("triggers", hosted.relay.as_ref().map_or(0, |relay| relay.waiting()));
+        }
+        for session in self.sessions.values() {
+            add("sessions", 1);
+            add("backlog", session.backlog);
+        }
+        usage
     }
 
-    pub fn open_session(&mut self, remote: &str, read_only: bool) -> SessionId {
+    pub fn open_session(&mut self, remote: &str, identity: Identity) -> SessionId {
         let id = SessionId(self.next_session);
         self.next_session += 1;
         log::debug!(target: "ovsdb_jsonrpc_server", "{remote}: new session");
-        let session = Session { read_only, ..Session::default() };
+        let session = Session { identity, ..Session::default() };
         self.sessions.insert(id, session);
         id
     }
@@ -188,8 +203,21 @@ impl Server {
         }
         for hosted in self.databases.values_mut() {
             hosted.triggers.retain(|trigger| trigger.session != id);
+            if let Some(relay) = &mut hosted.relay {
+                relay.forget(id);
+            }
         }
-        self.sessions.remove(&id);
+        self.holding.remove(&id);
+        let Some(session) = self.sessions.remove(&id) else { return };
+        for monitor in session.monitors.into_values() {
+            self.leave_watch(id, &monitor);
+        }
+    }
+
+    pub(crate) fn leave_watch(&mut self, id: SessionId, monitor: &crate::monitor::Monitor) {
+        if let Some(hosted) = self.databases.get_mut(&monitor.database) {
+            hosted.watches.leave(id, monitor.place);
+        }
     }
 
     pub(crate) fn give_up_lock(&mut self, name: &str, id: SessionId) {
@@ -204,33 +232,45 @@ impl Server {
         }
     }
 
-    /// Messages for the session's connection, and whether it must be closed. While `congested`, updates of
-    /// monitors are held back. The waker is woken when there is more.
+    /// Messages for the session's connection, and whether it must be closed. While it has a `backlog` of bytes
+    /// that it could not send, updates of monitors are held back. The waker is woken when there is more.
     pub(crate) fn drain(
         &mut self,
         id: SessionId,
-        congested: bool,
+        backlog: usize,
         waker: &Waker,
     ) -> (Vec<Chunk>, Option<String>) {
-        if let Some(why) = self.sessions.get_mut(&id).and_then(|session| session.doomed.take()) {
+        let Some(session) = self.sessions.get_mut(&id) else { return (Vec::new(), None) };
+        if let Some(why) = session.doomed.take() {
             // What it would still be told is of a state that it does not know how to follow.
             return (Vec::new(), Some(why));
         }
-        if !congested {
+        session.backlog = backlog;
+        if backlog == 0 && !session.is_held() {
             self.flush_monitors(id);
         }
         let Some(session) = self.sessions.get_mut(&id) else { return (Vec::new(), None) };
-        session.waker = Some(waker.clone());
-        (std::mem::take(&mut session.outbox), None)
+        if session.waker.as_ref().is_none_or(|old| !old.will_wake(waker)) {
+            session.waker = Some(waker.clone());
+        }
+        (session.take_ready(), None)
     }
 
-    /// Encodes what the session's monitors have to tell.
+    /// Puts what the session's monitors have to tell into its outbox.
     pub(crate) fn flush_monitors(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        for monitor in session.monitors.values_mut().filter(|m| m.has_pending()) {
-            if let Some(updates) = monitor.take_updates() {
-                session.outbox.push(Chunk::Own(monitor.notification(&updates)));
-            }
+        for monitor in session.monitors.values_mut() {
+            let Some(hosted) = self.databases.get_mut(&monitor.database) else { continue };
+            let last_id = hosted.last_id();
+            let Some(watch) = hosted.watches.watch(monitor.place) else { continue };
+            let Some(updates) = watch.take(&mut monitor.place) else { continue };
+            let head = if watch.version == Version::Three && !last_id.is_nil() {
+                Arc::new(notification_head(watch.version, &monitor.id, last_id))
+            } else {
+                monitor.head.clone()
+            };
+            session.outbox.push_back(Outgoing::Ready(Chunk::Part(head)));
+            session.outbox.push_back(Outgoing::Ready(Chunk::Shared(updates)));
         }
     }
 
@@ -245,140 +285,53 @@ impl Server {
         session.push(message.encode());
     }
 
-    /// Executes a transaction now; keeps it when it must wait.
-    pub(crate) fn transact(&mut self, database: &str, session: SessionId, params: Vec<Json>, id: Json) {
-        let created = self.clock.now();
-        self.attempt(database, Trigger { session, id, params, created, timeout: None });
+    /// Answers a request by JSON text in parts, the middle of which others may get as well.
+    pub(crate) fn reply_text(
+        &mut self,
+        id: SessionId,
+        before: &str,
+        shared: Arc<Vec<u8>>,
+        after: &str,
+        request: &Json,
+    ) {
+        self.flush_monitors(id);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let head = format!(r#"{{"id":{request},"result":{before}"#).into_bytes();
+        session.push_chunk(Chunk::Part(Arc::new(head)));
+        session.push_chunk(Chunk::Part(shared));
+        session.push(format!(r#"{after},"error":null}}"#).into_bytes());
     }
 
-    /// Whether the session has a transaction of that id that waits.
-    pub(crate) fn has_trigger(&self, session: SessionId, id: &Json) -> bool {
-        let mut triggers = self.databases.values().flat_map(|hosted| &hosted.triggers);
-        triggers.any(|trigger| trigger.session == session && trigger.id == *id)
+    /// Answers a transaction as soon as it is on disk.
+    pub(crate) fn reply_held(
+        &mut self,
+        id: SessionId,
+        database: &str,
+        ticket: Ticket,
+        results: Vec<Json>,
+        request: Json,
+    ) {
+        self.flush_monitors(id);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let held = Held { database: database.to_owned(), ticket, results, id: request };
+        session.outbox.push_back(Outgoing::Held(held));
+        self.holding.insert(id);
     }
 
-    /// Gives up a transaction that waits.
-    pub(crate) fn cancel(&mut self, session: SessionId, id: &Json) {
-        if self.has_trigger(session, id) {
-            for hosted in self.databases.values_mut() {
-                hosted.triggers.retain(|trigger| trigger.session != session || trigger.id != *id);
-            }
-            self.reply(session, Err(Json::from("canceled")), id.clone());
-        }
-    }
-
-    fn attempt(&mut self, name: &str, mut trigger: Trigger) {
-        let Some(hosted) = self.databases.get_mut(name) else { return };
-        let locks = &self.locks;
-        let session_read_only = self.sessions.get(&trigger.session).is_some_and(|s| s.read_only);
-        let elapsed = self.clock.now().since(trigger.created);
-        let request = Request {
-            params: &trigger.params,
-            read_only: self.read_only || session_read_only,
-            privileged: false,
-            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            holds_lock: &|lock| locks.is_owner(lock, trigger.session),
-        };
-        match store::execute(&hosted.file.database, &request) {
-            Executed::Blocked { timeout_ms } => {
-                trigger.timeout = timeout_ms.map(Duration::from_millis);
-                hosted.triggers.push(trigger);
-            }
-            Executed::Failed(results) => {
-                self.reply(trigger.session, Ok(Json::Array(results)), trigger.id);
-            }
-            Executed::Ready { transaction, mut results, durable } => {
-                match hosted.file.commit(transaction, durable) {
-                    Ok(changes) => self.committed(name, &changes),
-                    Err(e) => results.push(e.to_json()),
-                }
-                self.reply(trigger.session, Ok(Json::Array(results)), trigger.id);
-            }
-        }
-    }
-
-    /// Commits a transaction of the server itself.
-    pub(crate) fn commit_own(&mut self, database: &str, params: &[Json]) -> Result<(), Error> {
-        let Some(hosted) = self.databases.get_mut(database) else { return Ok(()) };
-        let changes = crate::server_database::transact(&mut hosted.file, params)?;
-        self.committed(database, &changes);
-        self.run_triggers(database);
-        Ok(())
-    }
-
-    /// Tells monitors and whoever waits that rows have changed.
+    /// Tells watchers and whoever waits that rows have changed.
     pub(crate) fn committed(&mut self, name: &str, changes: &Changes) {
         if changes.is_empty() {
             return;
         }
-        for session in self.sessions.values_mut() {
-            let mut any = false;
-            for monitor in session.monitors.values_mut().filter(|m| m.database == name) {
-                any |= monitor.note(changes);
-            }
-            if any {
+        let Some(hosted) = self.databases.get_mut(name) else { return };
+        hosted.generation += 1;
+        for id in hosted.watches.note(changes) {
+            if let Some(session) = self.sessions.get_mut(&id) {
                 session.wake();
             }
-        }
-        if let Some(hosted) = self.databases.get_mut(name) {
-            hosted.generation += 1;
         }
         if let Some(waker) = self.commit_waker.take() {
             waker.wake();
         }
-    }
-
-    /// Tries again the transactions that wait for this database, as long as that changes it.
-    pub(crate) fn run_triggers(&mut self, name: &str) {
-        loop {
-            let Some(hosted) = self.databases.get_mut(name) else { return };
-            if hosted.triggers.is_empty() {
-                return;
-            }
-            let before = hosted.generation;
-            for trigger in std::mem::take(&mut hosted.triggers) {
-                self.attempt(name, trigger);
-            }
-            if self.databases.get(name).is_none_or(|hosted| hosted.generation == before) {
-                return;
-            }
-        }
-    }
-
-    /// When [`Server::run_timeouts`] has something to do at the latest.
-    pub fn deadline(&self) -> Option<Timestamp> {
-        let triggers = self.databases.values().flat_map(|hosted| &hosted.triggers);
-        triggers.filter_map(|trigger| Some(trigger.created + trigger.timeout?)).min()
-    }
-
-    /// Ends the transactions that have waited too long.
-    pub fn run_timeouts(&mut self) {
-        let now = self.clock.now();
-        let due = |trigger: &Trigger| trigger.timeout.is_some_and(|t| trigger.created + t <= now);
-        let names: Vec<String> = self.databases.keys().cloned().collect();
-        for name in names {
-            if self.databases.get(&name).is_some_and(|hosted| hosted.triggers.iter().any(due)) {
-                self.run_triggers(&name);
-            }
-        }
-    }
-
-    /// Converts a database to another schema.
-    pub fn convert(&mut self, name: &str, schema: model::Schema) -> Result<(), Error> {
-        let Some(hosted) = self.databases.get_mut(name) else { return Ok(()) };
-        hosted.file.convert(schema, "converted by ovsdb-server")?;
-        hosted.generation += 1;
-        let triggers = std::mem::take(&mut hosted.triggers);
-        self.cancel_triggers(triggers);
-        self.cancel_monitors(name);
-        self.update_server_database();
-        self.disconnect_unaware(&format!("committed {name} database schema conversion"));
-        Ok(())
-    }
-}
-
-impl Hosted {
-    fn new(file: DatabaseFile) -> Hosted {
-        Hosted { file, triggers: Vec::new(), generation: 0 }
     }
 }

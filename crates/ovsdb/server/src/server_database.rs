@@ -31,8 +31,15 @@ pub(crate) fn create() -> Result<DatabaseFile, Error> {
 
 /// Runs a transaction that clients could not, as names that begin with "_" are reserved.
 pub(crate) fn transact(file: &mut DatabaseFile, params: &[Json]) -> Result<Changes, Error> {
-    let request =
-        Request { params, read_only: false, privileged: true, elapsed_ms: 0, holds_lock: &|_| true };
+    let request = Request {
+        params,
+        read_only: false,
+        privileged: true,
+        role: None,
+        client: None,
+        elapsed_ms: 0,
+        holds_lock: &|_| true,
+    };
     match store::execute(&file.database, &request) {
         Executed::Ready { transaction, durable, .. } => file.commit(transaction, durable),
         Executed::Blocked { .. } => Err(Error::general("the server's own transaction would wait")),
@@ -54,12 +61,26 @@ impl Server {
                 own.database.table("Database").and_then(|t| row.column(t.schema.column("name")?.index));
             known.push((name.map_or_else(String::new, |n| n.to_bare()), row.uuid()));
         }
-        for (name, hosted) in &self.databases {
-            let schema = hosted.file.database.schema.to_json().to_string();
-            let row = json!({
-                "name": name, "model": "standalone", "connected": true, "leader": true, "schema": schema
-            });
-            operations.push(match known.iter().find(|(n, _)| n == name) {
+        for (name, hosted) in &mut self.databases {
+            let mut row = json!({"name": name});
+            match &hosted.relay {
+                None => {
+                    row["model"] = json!("standalone");
+                    row["connected"] = json!(true);
+                    row["leader"] = json!(true);
+                }
+                Some(relay) => {
+                    row["model"] = json!("relay");
+                    row["connected"] = json!(relay.connected);
+                    row["leader"] = json!(false);
+                }
+            }
+            let known = known.iter().find(|(n, _)| n == name);
+            if !hosted.schema_told && hosted.is_available() {
+                hosted.schema_told = true;
+                row["schema"] = json!(model::json::sorted(&hosted.file.database.schema.to_json()));
+            }
+            operations.push(match known {
                 None => json!({"op": "insert", "table": "Database", "row": row}),
                 Some((_, uuid)) => json!({
                     "op": "update", "table": "Database", "row": row,

@@ -1,4 +1,7 @@
-use crate::{Server, SessionId};
+mod naive;
+mod properties;
+
+use crate::{Identity, Server, SessionId};
 use base::Clock;
 use rpc::Message;
 use serde_json::{Value, json};
@@ -19,12 +22,14 @@ fn server() -> Server {
 }
 
 fn outbox(server: &mut Server, id: SessionId) -> Vec<Message> {
-    let (chunks, _) = server.drain(id, false, Waker::noop());
-    let bytes = |chunk: &rpc::connection::Chunk| match chunk {
-        rpc::connection::Chunk::Own(bytes) => bytes.clone(),
-        rpc::connection::Chunk::Shared(bytes) => bytes.to_vec(),
-    };
-    chunks.iter().map(|chunk| Message::decode(&bytes(chunk)).unwrap()).collect()
+    let (chunks, _) = server.drain(id, 0, Waker::noop());
+    let mut scanner = rpc::framing::Scanner::new(1 << 20);
+    chunks.iter().for_each(|chunk| scanner.push(chunk.bytes()));
+    let mut messages = Vec::new();
+    while let Some(bytes) = scanner.next_value().unwrap() {
+        messages.push(Message::decode(bytes).unwrap());
+    }
+    messages
 }
 
 fn ask(server: &mut Server, id: SessionId, method: &str, params: Value) -> Vec<Message> {
@@ -47,7 +52,7 @@ fn insert(name: &str, tags: &[i64]) -> Value {
 #[test]
 fn monitors_tell_each_version_its_own_way() {
     let mut server = server();
-    let [a, b, c] = [(); 3].map(|()| server.open_session("test", false));
+    let [a, b, c] = [(); 3].map(|()| server.open_session("test", Identity::default()));
     ask(&mut server, a, "transact", json!(["D", insert("old", &[1])]));
     let one = ask(&mut server, a, "monitor", json!(["D", "m", {"T": {"columns": ["name", "tags"]}}]));
     assert_eq!(
@@ -104,7 +109,7 @@ fn monitors_tell_each_version_its_own_way() {
 #[test]
 fn a_waiting_transaction_runs_when_its_rows_come_or_its_time_is_over() {
     let mut server = server();
-    let [a, b] = [(); 2].map(|()| server.open_session("test", false));
+    let [a, b] = [(); 2].map(|()| server.open_session("test", Identity::default()));
     let wait = |timeout: u64| json!(["D", {"op": "wait", "timeout": timeout, "table": "T", "where": [], "columns": ["name"], "until": "==", "rows": [{"name": "x"}]}]);
     assert!(ask(&mut server, a, "transact", wait(500)).is_empty());
     ask(&mut server, b, "transact", json!(["D", insert("x", &[])]));
@@ -124,7 +129,7 @@ fn a_waiting_transaction_runs_when_its_rows_come_or_its_time_is_over() {
 #[test]
 fn locks_have_one_owner_and_a_queue() {
     let mut server = server();
-    let [a, b, c] = [(); 3].map(|()| server.open_session("test", false));
+    let [a, b, c] = [(); 3].map(|()| server.open_session("test", Identity::default()));
     assert_eq!(result(&ask(&mut server, a, "lock", json!(["l"]))), &json!({"locked": true}));
     assert_eq!(result(&ask(&mut server, b, "lock", json!(["l"]))), &json!({"locked": false}));
     assert_eq!(result(&ask(&mut server, c, "steal", json!(["l"]))), &json!({"locked": true}));
@@ -140,12 +145,12 @@ fn locks_have_one_owner_and_a_queue() {
 #[test]
 fn clients_that_know_of_changing_databases_stay() {
     let mut server = server();
-    let [aware, unaware] = [(); 2].map(|()| server.open_session("test", false));
+    let [aware, unaware] = [(); 2].map(|()| server.open_session("test", Identity::default()));
     ask(&mut server, aware, "set_db_change_aware", json!([true]));
     ask(&mut server, aware, "monitor", json!(["D", 7, {"T": {}}]));
-    assert!(server.remove_database("D"));
+    assert!(server.remove_database("D", "test"));
     assert_eq!(outbox(&mut server, aware), [Message::notify("monitor_canceled", vec![json!(7)])]);
-    assert!(server.drain(unaware, false, Waker::noop()).1.is_some());
+    assert!(server.drain(unaware, 0, Waker::noop()).1.is_some());
     let names = ask(&mut server, aware, "list_dbs", json!([]));
     assert_eq!(result(&names), &json!(["_Server"]));
 }

@@ -2,6 +2,7 @@
 
 use crate::database::{Database, Row};
 use crate::query::matching;
+use crate::rbac::{Access, Deed};
 use crate::transaction::Transaction;
 use model::members::Kinds;
 use model::{Atom, Condition, Datum, Error, Json, Members, Mutation, Symbols, TableSchema, Uuid};
@@ -16,6 +17,10 @@ pub struct Request<'a> {
     pub read_only: bool,
     /// The server itself asks: it may change databases whose names are reserved.
     pub privileged: bool,
+    /// The client's role, where it has one; see [`crate::rbac`].
+    pub role: Option<&'a str>,
+    /// Who the client is, by its certificate.
+    pub client: Option<&'a str>,
     /// Since the request was first tried.
     pub elapsed_ms: u64,
     /// Whether the session holds a lock, by name.
@@ -30,7 +35,13 @@ pub enum Executed {
     /// An operation failed; the last result that is not null is its error.
     Failed(Vec<Json>),
     /// All is well so far; the commit comes next.
-    Ready { transaction: Transaction, results: Vec<Json>, durable: bool },
+    Ready {
+        transaction: Transaction,
+        results: Vec<Json>,
+        durable: bool,
+        /// There are operations that may change rows.
+        changes_rows: bool,
+    },
 }
 
 /// Executes all operations; the database stays as it is.
@@ -47,6 +58,7 @@ pub fn execute(database: &Database, request: &Request<'_>) -> Executed {
         transaction: Transaction::new(),
         symbols: Symbols::new(),
         durable: false,
+        changes_rows: false,
         timeout_ms: None,
         blocked: false,
     };
@@ -65,7 +77,8 @@ pub fn execute(database: &Database, request: &Request<'_>) -> Executed {
             }
         }
     }
-    Executed::Ready { transaction: execution.transaction, results, durable: execution.durable }
+    let Execution { transaction, durable, changes_rows, .. } = execution;
+    Executed::Ready { transaction, results, durable, changes_rows }
 }
 
 fn bad_name(request: &Request<'_>) -> Error {
@@ -79,6 +92,7 @@ struct Execution<'a> {
     transaction: Transaction,
     symbols: Symbols,
     durable: bool,
+    changes_rows: bool,
     /// The least timeout of the "wait" operations.
     timeout_ms: Option<u64>,
     blocked: bool,
@@ -105,6 +119,10 @@ fn lookup<'a, 'p>(name: &str) -> Option<(Operation<'a, 'p>, bool)> {
 }
 
 impl<'a> Execution<'a> {
+    fn access(&self) -> Access<'a> {
+        Access { database: self.database, role: self.request.role, client: self.request.client }
+    }
+
     fn operation(&mut self, json: &Json, title: String) -> Result<Map<String, Json>, Error> {
         let mut members = Members::new(json, title);
         let mut result = Map::new();
@@ -128,6 +146,7 @@ impl<'a> Execution<'a> {
         outcome?;
         if !read_only {
             self.check_writable(name)?;
+            self.changes_rows = true;
         }
         Ok(result)
     }
@@ -202,6 +221,7 @@ impl<'a> Execution<'a> {
                 value.check(&column.r#type)?;
             }
         }
+        self.access().check(&table.name, Deed::Insert, [&row])?;
         if let Some(slot) = row.columns.first_mut() {
             *slot = Datum::One(Atom::Uuid(uuid));
         }
@@ -278,7 +298,12 @@ impl<'a> Execution<'a> {
         let condition = self.condition(condition, &table)?;
         let mut differing = Vec::new();
         let mut count = 0;
-        for row in matching(self.database, &self.transaction, index, &condition) {
+        let rows = matching(self.database, &self.transaction, index, &condition);
+        if self.request.role.is_some() {
+            let names = names_of(values.iter().map(|(column, _)| *column), &table);
+            self.access().check(&table.name, Deed::Update(&names), rows.iter().map(|row| &***row))?;
+        }
+        for row in rows {
             count += 1;
             if values.iter().any(|(column, value)| row.column(*column) != Some(value)) {
                 differing.push(row.uuid());
@@ -311,6 +336,10 @@ impl<'a> Execution<'a> {
         }
         let condition = self.condition(condition, &table)?;
         let rows = matching(self.database, &self.transaction, index, &condition);
+        if self.request.role.is_some() {
+            let names = names_of(mutations.iter().map(|mutation| mutation.column), &table);
+            self.access().check(&table.name, Deed::Mutate(&names), rows.iter().map(|row| &***row))?;
+        }
         let uuids: Vec<Uuid> = rows.into_iter().map(|row| row.uuid()).collect();
         result.insert("count".to_owned(), Value::from(uuids.len()));
         if mutations.is_empty() {
@@ -334,6 +363,7 @@ impl<'a> Execution<'a> {
         let (Some((index, table)), false) = (table, members.has_error()) else { return Ok(()) };
         let condition = self.condition(condition, &table)?;
         let rows = matching(self.database, &self.transaction, index, &condition);
+        self.access().check(&table.name, Deed::Delete, rows.iter().map(|row| &***row))?;
         let uuids: Vec<Uuid> = rows.into_iter().map(|row| row.uuid()).collect();
         result.insert("count".to_owned(), Value::from(uuids.len()));
         for uuid in uuids {
@@ -427,6 +457,10 @@ impl<'a> Execution<'a> {
             _ => Ok(()),
         }
     }
+}
+
+fn names_of(columns: impl Iterator<Item = usize>, table: &TableSchema) -> Vec<&str> {
+    columns.filter_map(|column| table.columns.get(column)).map(|column| column.name.as_str()).collect()
 }
 
 /// Columns by name; all of them where none are named.

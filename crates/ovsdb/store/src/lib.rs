@@ -8,11 +8,14 @@
 pub mod changes;
 mod columns;
 mod commit;
+mod compaction;
 pub mod database;
+mod disk;
 mod execute;
 pub mod file;
 pub mod log_file;
 mod query;
+mod rbac;
 pub mod record;
 mod references;
 mod transaction;
@@ -20,8 +23,9 @@ mod transaction;
 pub use changes::{Change, Changes};
 pub use columns::Columns;
 pub use database::{Database, Row, Table};
+pub use disk::{Notify, Ticket};
 pub use execute::{Executed, Request, execute};
-pub use file::DatabaseFile;
+pub use file::{DatabaseFile, DiskProgress};
 pub use transaction::Transaction;
 
 #[cfg(test)]

@@ -14,9 +14,10 @@ use rustix::fs::FlockOperation;
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::fd::OwnedFd;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How a log is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct LogFile {
     path: PathBuf,
     /// As named by the user.
     display: String,
-    file: BufReader<File>,
+    file: BufReader<Arc<File>>,
     /// Where the next record begins.
     offset: u64,
     previous: u64,
@@ -48,10 +49,13 @@ enum State {
     Reading,
     ReadError(Error),
     Writing,
+    /// The next write begins with cutting off what is behind the last good record.
     WriteError(Error),
+    /// What is on disk is not known any more.
+    Broken(Error),
 }
 
-fn io_failed(error: &io::Error, what: String) -> Error {
+pub(crate) fn io_failed(error: &io::Error, what: String) -> Error {
     Error::io(&error_text(error), what)
 }
 
@@ -77,7 +81,7 @@ fn lock(path: &Path, display: &str) -> Result<File, Error> {
     Ok(file)
 }
 
-fn sync_parent(path: &Path) {
+pub(crate) fn sync_parent(path: &Path) {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Some file systems cannot sync directories; the file itself is synced anyhow.
     if let Ok(directory) = File::open(parent) {
@@ -105,7 +109,7 @@ impl LogFile {
         let mut log = LogFile {
             path: absolute,
             display: path.to_owned(),
-            file: BufReader::with_capacity(1 << 16, file),
+            file: BufReader::with_capacity(1 << 16, Arc::new(file)),
             offset: 0,
             previous: 0,
             state: State::Reading,
@@ -160,7 +164,7 @@ impl LogFile {
     pub fn read(&mut self) -> Result<Option<Json>, Error> {
         match &self.state {
             State::Reading => {}
-            State::ReadError(e) | State::WriteError(e) => return Err(e.clone()),
+            State::ReadError(e) | State::WriteError(e) | State::Broken(e) => return Err(e.clone()),
             State::Writing => return Ok(None),
         }
         let result = self.read_record();
@@ -213,6 +217,14 @@ impl LogFile {
 
     /// Appends a record, given as JSON text. What was not read is cut off first.
     pub fn write(&mut self, json: &str) -> Result<(), Error> {
+        self.write_record(&compose(json))
+    }
+
+    /// Appends the bytes that [`compose`] made.
+    pub fn write_record(&mut self, record: &[u8]) -> Result<(), Error> {
+        if let State::Broken(e) = &self.state {
+            return Err(e.clone());
+        }
         if !matches!(self.state, State::Writing) {
             let result = self.truncate();
             self.state = match &result {
@@ -221,9 +233,8 @@ impl LogFile {
             };
             result?;
         }
-        let record = compose(json);
-        let file = self.file.get_mut();
-        if let Err(e) = file.write_all(&record) {
+        let file = self.file.get_ref();
+        if let Err(e) = file.write_all_at(record, self.offset) {
             log::warn!(target: "ovsdb_log",
                 "{}: write failed ({})", self.path.display(), error_text(&e));
             // What was written in part is of no use; if it stays, the next start cuts it off.
@@ -232,8 +243,16 @@ impl LogFile {
             self.state = State::WriteError(error.clone());
             return Err(error);
         }
+        self.previous = self.offset;
         self.offset += record.len() as u64;
         Ok(())
+    }
+
+    /// Takes back the record that was written last.
+    pub(crate) fn unwrite(&mut self) {
+        self.offset = self.previous;
+        // If it stays it is overwritten by the next record, or cut off as damaged.
+        let _ = self.file.get_ref().set_len(self.offset);
     }
 
     fn truncate(&mut self) -> Result<(), Error> {
@@ -242,7 +261,7 @@ impl LogFile {
             .seek(SeekFrom::Start(at))
             .map_err(|e| io_failed(&e, format!("{display}: cannot seek to offset {at}")))?;
         self.file
-            .get_mut()
+            .get_ref()
             .set_len(at)
             .map_err(|e| io_failed(&e, format!("{display}: cannot truncate to length {at}")))
     }
@@ -252,9 +271,9 @@ impl LogFile {
         self.file.get_ref().sync_data().map_err(|e| io_failed(&e, format!("{}: fsync failed", self.display)))
     }
 
-    /// A second descriptor of the file, for a thread that syncs it.
-    pub fn descriptor(&self) -> io::Result<OwnedFd> {
-        Ok(self.file.get_ref().try_clone()?.into())
+    /// The open file, for threads that sync it or write to it.
+    pub(crate) fn handle(&self) -> Arc<File> {
+        self.file.get_ref().clone()
     }
 
     /// The size at hand is that of a fresh compaction.
@@ -270,6 +289,27 @@ impl LogFile {
     /// Replaces the contents in one step: a new file beside it, synced, then renamed over it. After an
     /// error the old contents stand.
     pub fn replace(&mut self, records: &[String]) -> Result<(), Error> {
+        let (mut new, temporary, target) = self.beside()?;
+        let written = (|| {
+            for record in records {
+                new.write(record)?;
+            }
+            new.sync()?;
+            rename(&temporary, &target)
+        })();
+        if let Err(e) = written {
+            // The error at hand is the one to tell.
+            let _ = std::fs::remove_file(&temporary);
+            return Err(e);
+        }
+        sync_parent(&target);
+        let base = new.offset;
+        self.adopt(new, base);
+        Ok(())
+    }
+
+    /// An empty log in a file beside this one; with its path, and the path that it is to be renamed to.
+    pub(crate) fn beside(&self) -> Result<(LogFile, PathBuf, PathBuf), Error> {
         let target = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let mut temporary = target.as_os_str().to_owned();
         temporary.push(".tmp");
@@ -282,28 +322,59 @@ impl LogFile {
             _ => {}
         }
         let mut new = LogFile::open_locked(&text, Mode::Create, None)?;
-        let written = (|| {
-            for record in records {
-                new.write(record)?;
-            }
-            new.sync()?;
-            std::fs::rename(&temporary, &target).map_err(|e| {
-                io_failed(&e, format!("failed to rename \"{text}\" to \"{}\"", target.display()))
-            })
-        })();
-        if let Err(e) = written {
-            // The error at hand is the one to tell.
-            let _ = std::fs::remove_file(&temporary);
-            return Err(e);
-        }
-        sync_parent(&target);
+        new.state = State::Writing;
+        Ok((new, temporary, target))
+    }
+
+    /// Goes on with the file of `new`, which was renamed over this one's; `base` of it is compacted.
+    pub(crate) fn adopt(&mut self, new: LogFile, base: u64) {
         self.file = new.file;
         self.offset = new.offset;
-        self.previous = 0;
+        self.previous = new.previous;
         self.state = State::Writing;
-        self.base = self.offset;
-        Ok(())
+        self.base = base;
     }
+
+    /// From now on every write fails with this error, until the log is replaced.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.state = State::Broken(error);
+    }
+
+    /// Why nothing can be written, if so.
+    pub fn failure(&self) -> Option<&Error> {
+        match &self.state {
+            State::WriteError(e) | State::Broken(e) => Some(e),
+            State::Reading | State::ReadError(_) | State::Writing => None,
+        }
+    }
+}
+
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    std::fs::rename(from, to).map_err(|e| {
+        io_failed(&e, format!("failed to rename \"{}\" to \"{}\"", from.display(), to.display()))
+    })
+}
+
+/// Writes one record piece by piece: `pieces` is called twice and must give the same both times, first to
+/// learn length and hash, then to write.
+pub(crate) fn write_in_pieces(
+    log: &mut LogFile,
+    pieces: impl Fn(&mut dyn FnMut(&str) -> Result<(), Error>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let (mut hasher, mut length) = (Sha1::new(), 1);
+    pieces(&mut |piece| {
+        hasher.update(piece);
+        length += piece.len();
+        Ok(())
+    })?;
+    hasher.update(b"\n");
+    let header = format!("OVSDB JSON {length} {}\n", hex(&hasher.finalize()));
+    let start = log.offset;
+    log.write_record(header.as_bytes())?;
+    pieces(&mut |piece| log.write_record(piece.as_bytes()))?;
+    log.write_record(b"\n")?;
+    log.previous = start;
+    Ok(())
 }
 
 /// The bytes of a record: header line, JSON, line end.

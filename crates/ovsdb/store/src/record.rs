@@ -75,28 +75,48 @@ pub fn encode(database: &Database, changes: &Changes, style: Style) -> Option<St
     if out.len() == 1 {
         return None;
     }
+    separate(&mut out);
     annotate(&mut out, changes.comment.as_deref(), style);
     Some(out)
 }
 
-/// The record that makes the whole database out of an empty one.
-pub fn encode_snapshot(snapshot: &Snapshot, comment: Option<&str>, style: Style) -> String {
-    let mut out = String::from("{");
+/// A piece of a snapshot's record is about this long.
+const PIECE_BYTES: usize = 1 << 16;
+
+/// The record that makes the whole database out of an empty one, in pieces.
+pub fn encode_snapshot(
+    snapshot: &Snapshot,
+    comment: Option<&str>,
+    style: Style,
+    write: &mut dyn FnMut(&str) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut out = String::with_capacity(2 * PIECE_BYTES);
+    let mut any = false;
     for (table, rows) in snapshot.schema.tables.values().zip(&snapshot.rows) {
         if rows.is_empty() {
             continue;
         }
-        separate(&mut out);
+        out.push(if any { ',' } else { '{' });
+        any = true;
         model::json::write_string(&mut out, &table.name);
         for (i, row) in rows.iter().enumerate() {
             // Writing to a string cannot fail.
             let _ = write!(out, "{}\"{}\":", if i == 0 { ":{" } else { "," }, row.uuid());
             write_row(&mut out, row, table);
+            if out.len() >= PIECE_BYTES {
+                write(&out)?;
+                out.clear();
+            }
         }
         out.push('}');
     }
+    if any {
+        out.push(',');
+    } else {
+        out.push('{');
+    }
     annotate(&mut out, comment, style);
-    out
+    write(&out)
 }
 
 fn separate(out: &mut String) {
@@ -106,7 +126,6 @@ fn separate(out: &mut String) {
 }
 
 fn annotate(out: &mut String, comment: Option<&str>, style: Style) {
-    separate(out);
     if let Some(comment) = comment {
         out.push_str("\"_comment\":");
         model::json::write_string(out, comment);
@@ -220,12 +239,7 @@ fn decode_row(
         };
         let Some(slot) = row.columns.get_mut(column.index) else { continue };
         *slot = if is_diff {
-            // A difference may have more or fewer entries than the type allows.
-            let mut relaxed = column.r#type.clone();
-            relaxed.min = 0;
-            relaxed.max = u32::MAX;
-            let diff = Datum::from_json(value, &relaxed, None)?;
-            slot.apply_diff(&diff, &column.r#type)?
+            slot.apply_diff(&Datum::diff_from_json(value, &column.r#type)?, &column.r#type)?
         } else {
             Datum::from_json(value, &column.r#type, None)?
         };

@@ -29,13 +29,15 @@ fn run_on(file: &mut DatabaseFile, operations: Value) -> Vec<Value> {
         params: &params,
         read_only: false,
         privileged: false,
+        role: None,
+        client: None,
         elapsed_ms: 0,
         holds_lock: &|name| name == "mine",
     };
     match execute(&file.database, &request) {
         Executed::Blocked { .. } => vec![json!("blocked")],
         Executed::Failed(results) => results,
-        Executed::Ready { transaction, mut results, durable } => {
+        Executed::Ready { transaction, mut results, durable, .. } => {
             if let Err(e) = file.commit(transaction, durable) {
                 results.push(e.to_json());
             }

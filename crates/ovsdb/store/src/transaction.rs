@@ -61,13 +61,18 @@ impl Transaction {
         untouched.map(|(_, entry)| &entry.row).chain(touched)
     }
 
+    /// Whether there is such a row, as the transaction sees it.
+    pub fn exists(&self, database: &Database, table: usize, uuid: Uuid) -> bool {
+        self.row(database, table, &uuid).is_some()
+    }
+
     /// Whether a row may be inserted under this UUID.
     pub(crate) fn may_insert(&self, database: &Database, table: usize, uuid: &Uuid) -> bool {
         self.touched(table, uuid).is_none()
             && database.tables.get(table).is_some_and(|t| t.row(uuid).is_none())
     }
 
-    pub(crate) fn insert(&mut self, table: usize, mut row: Row) {
+    pub fn insert(&mut self, table: usize, mut row: Row) {
         row.set_version();
         let uuid = row.uuid();
         let touched = TouchedRow {
@@ -98,12 +103,12 @@ impl Transaction {
     }
 
     /// The row, to be changed in place.
-    pub(crate) fn modify(&mut self, database: &Database, table: usize, uuid: Uuid) -> Option<&mut Row> {
+    pub fn modify(&mut self, database: &Database, table: usize, uuid: Uuid) -> Option<&mut Row> {
         let touched = self.touch(database, RowId { table, uuid })?;
         touched.new.as_mut().map(Arc::make_mut)
     }
 
-    pub(crate) fn delete(&mut self, database: &Database, table: usize, uuid: Uuid) {
+    pub fn delete(&mut self, database: &Database, table: usize, uuid: Uuid) {
         let Some(touched) = self.touch(database, RowId { table, uuid }) else { return };
         touched.new = None;
         if touched.old.is_none()

@@ -207,6 +207,22 @@ registry! {
     Reg13 "reg13" "" Slot::register(13), 4 32 Full Hexadecimal None Rw No No [NXM1 13 0 "NXM_NX_REG13"];
     Reg14 "reg14" "" Slot::register(14), 4 32 Full Hexadecimal None Rw No No [NXM1 14 0 "NXM_NX_REG14"];
     Reg15 "reg15" "" Slot::register(15), 4 32 Full Hexadecimal None Rw No No [NXM1 15 0 "NXM_NX_REG15"];
+    Reg16 "reg16" "" Slot::register(16), 4 32 Full Hexadecimal None Rw No No [NICIRA 17 0 "NXOXM_ET_REG16"];
+    Reg17 "reg17" "" Slot::register(17), 4 32 Full Hexadecimal None Rw No No [NICIRA 18 0 "NXOXM_ET_REG17"];
+    Reg18 "reg18" "" Slot::register(18), 4 32 Full Hexadecimal None Rw No No [NICIRA 19 0 "NXOXM_ET_REG18"];
+    Reg19 "reg19" "" Slot::register(19), 4 32 Full Hexadecimal None Rw No No [NICIRA 20 0 "NXOXM_ET_REG19"];
+    Reg20 "reg20" "" Slot::register(20), 4 32 Full Hexadecimal None Rw No No [NICIRA 21 0 "NXOXM_ET_REG20"];
+    Reg21 "reg21" "" Slot::register(21), 4 32 Full Hexadecimal None Rw No No [NICIRA 22 0 "NXOXM_ET_REG21"];
+    Reg22 "reg22" "" Slot::register(22), 4 32 Full Hexadecimal None Rw No No [NICIRA 23 0 "NXOXM_ET_REG22"];
+    Reg23 "reg23" "" Slot::register(23), 4 32 Full Hexadecimal None Rw No No [NICIRA 24 0 "NXOXM_ET_REG23"];
+    Reg24 "reg24" "" Slot::register(24), 4 32 Full Hexadecimal None Rw No No [NICIRA 25 0 "NXOXM_ET_REG24"];
+    Reg25 "reg25" "" Slot::register(25), 4 32 Full Hexadecimal None Rw No No [NICIRA 26 0 "NXOXM_ET_REG25"];
+    Reg26 "reg26" "" Slot::register(26), 4 32 Full Hexadecimal None Rw No No [NICIRA 27 0 "NXOXM_ET_REG26"];
+    Reg27 "reg27" "" Slot::register(27), 4 32 Full Hexadecimal None Rw No No [NICIRA 28 0 "NXOXM_ET_REG27"];
+    Reg28 "reg28" "" Slot::register(28), 4 32 Full Hexadecimal None Rw No No [NICIRA 29 0 "NXOXM_ET_REG28"];
+    Reg29 "reg29" "" Slot::register(29), 4 32 Full Hexadecimal None Rw No No [NICIRA 30 0 "NXOXM_ET_REG29"];
+    Reg30 "reg30" "" Slot::register(30), 4 32 Full Hexadecimal None Rw No No [NICIRA 31 0 "NXOXM_ET_REG30"];
+    Reg31 "reg31" "" Slot::register(31), 4 32 Full Hexadecimal None Rw No No [NICIRA 32 0 "NXOXM_ET_REG31"];
     Xreg0 "xreg0" "" Slot::xregister(0), 8 64 Full Hexadecimal None Rw No No [PKT_REG 0 4 "OXM_OF_PKT_REG0"];
     Xreg1 "xreg1" "" Slot::xregister(1), 8 64 Full Hexadecimal None Rw No No [PKT_REG 1 4 "OXM_OF_PKT_REG1"];
     Xreg2 "xreg2" "" Slot::xregister(2), 8 64 Full Hexadecimal None Rw No No [PKT_REG 2 4 "OXM_OF_PKT_REG2"];
@@ -215,10 +231,22 @@ registry! {
     Xreg5 "xreg5" "" Slot::xregister(5), 8 64 Full Hexadecimal None Rw No No [PKT_REG 5 4 "OXM_OF_PKT_REG5"];
     Xreg6 "xreg6" "" Slot::xregister(6), 8 64 Full Hexadecimal None Rw No No [PKT_REG 6 4 "OXM_OF_PKT_REG6"];
     Xreg7 "xreg7" "" Slot::xregister(7), 8 64 Full Hexadecimal None Rw No No [PKT_REG 7 4 "OXM_OF_PKT_REG7"];
+    Xreg8 "xreg8" "" Slot::xregister(8), 8 64 Full Hexadecimal None Rw No No [PKT_REG 8 4 "OXM_OF_PKT_REG8"];
+    Xreg9 "xreg9" "" Slot::xregister(9), 8 64 Full Hexadecimal None Rw No No [PKT_REG 9 4 "OXM_OF_PKT_REG9"];
+    Xreg10 "xreg10" "" Slot::xregister(10), 8 64 Full Hexadecimal None Rw No No [PKT_REG 10 4 "OXM_OF_PKT_REG10"];
+    Xreg11 "xreg11" "" Slot::xregister(11), 8 64 Full Hexadecimal None Rw No No [PKT_REG 11 4 "OXM_OF_PKT_REG11"];
+    Xreg12 "xreg12" "" Slot::xregister(12), 8 64 Full Hexadecimal None Rw No No [PKT_REG 12 4 "OXM_OF_PKT_REG12"];
+    Xreg13 "xreg13" "" Slot::xregister(13), 8 64 Full Hexadecimal None Rw No No [PKT_REG 13 4 "OXM_OF_PKT_REG13"];
+    Xreg14 "xreg14" "" Slot::xregister(14), 8 64 Full Hexadecimal None Rw No No [PKT_REG 14 4 "OXM_OF_PKT_REG14"];
+    Xreg15 "xreg15" "" Slot::xregister(15), 8 64 Full Hexadecimal None Rw No No [PKT_REG 15 4 "OXM_OF_PKT_REG15"];
     Xxreg0 "xxreg0" "" Slot::xxregister(0), 16 128 Full Hexadecimal None Rw No No [NXM1 111 0 "NXM_NX_XXREG0"];
     Xxreg1 "xxreg1" "" Slot::xxregister(1), 16 128 Full Hexadecimal None Rw No No [NXM1 112 0 "NXM_NX_XXREG1"];
     Xxreg2 "xxreg2" "" Slot::xxregister(2), 16 128 Full Hexadecimal None Rw No No [NXM1 113 0 "NXM_NX_XXREG2"];
     Xxreg3 "xxreg3" "" Slot::xxregister(3), 16 128 Full Hexadecimal None Rw No No [NXM1 114 0 "NXM_NX_XXREG3"];
+    Xxreg4 "xxreg4" "" Slot::xxregister(4), 16 128 Full Hexadecimal None Rw No No [NICIRA 33 0 "NXOXM_ET_XXREG4"];
+    Xxreg5 "xxreg5" "" Slot::xxregister(5), 16 128 Full Hexadecimal None Rw No No [NICIRA 34 0 "NXOXM_ET_XXREG5"];
+    Xxreg6 "xxreg6" "" Slot::xxregister(6), 16 128 Full Hexadecimal None Rw No No [NICIRA 35 0 "NXOXM_ET_XXREG6"];
+    Xxreg7 "xxreg7" "" Slot::xxregister(7), 16 128 Full Hexadecimal None Rw No No [NICIRA 36 0 "NXOXM_ET_XXREG7"];
     EthSrc "eth_src" "dl_src" slot::DL_SRC, 6 48 Full Ethernet Ethernet Rw Exact Bitwise [NXM0 2 0 "NXM_OF_ETH_SRC", OXM 4 3 "OXM_OF_ETH_SRC"];
     EthDst "eth_dst" "dl_dst" slot::DL_DST, 6 48 Full Ethernet Ethernet Rw Exact Bitwise [NXM0 1 0 "NXM_OF_ETH_DST", OXM 3 3 "OXM_OF_ETH_DST"];
     EthType "eth_type" "dl_type" slot::DL_TYPE, 2 16 Whole Hexadecimal Ethernet Ro Exact Exact [NXM0 3 0 "NXM_OF_ETH_TYPE", OXM 5 3 "OXM_OF_ETH_TYPE"];
@@ -332,9 +360,9 @@ impl Field {
             .map(|info| info.field)
     }
 
-    /// Register `index` (0 to 15).
+    /// Register `index` (0 to 31).
     pub fn register(index: usize) -> Option<Field> {
-        (index < REGISTERS).then(|| Field::from_index(Field::Reg0 as usize + index)).flatten()
+        (index < flow::REGISTERS).then(|| Field::from_index(Field::Reg0 as usize + index)).flatten()
     }
 
     /// Whether this is a register, simple, double or fourfold.
@@ -390,9 +418,6 @@ impl Field {
         protocols(false, info.of11 == Legacy::Bitwise, !info.oxm.is_empty())
     }
 }
-
-/// How many 32-bit registers there are.
-pub const REGISTERS: usize = 16;
 
 fn protocols(of10: bool, of11: bool, oxm: bool) -> Protocols {
     match (of10, of11, oxm) {

@@ -5,14 +5,14 @@ use std::fmt;
 use crate::{FlowMask, Slot, slot};
 
 /// Words of a key. At most 64, so that one `u64` names any set of them.
-pub const WORDS: usize = 51;
+pub const WORDS: usize = 59;
 
 /// All that the switch knows of one packet.
 ///
 /// Invariant: a value that the packet does not have is zero. Two packets with
 /// equal keys are the same packet to every rule.
 ///
-/// Cost: 408 bytes; copying or clearing one takes about a dozen vector stores.
+/// Cost: 472 bytes; copying or clearing one takes about a dozen vector stores.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct FlowKey {
     words: [u64; WORDS],

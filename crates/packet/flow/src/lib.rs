@@ -11,10 +11,10 @@
 //! and text forms of fields (`fields`).
 //!
 //! ```text
-//! word  0 ─ 30   metadata: recirculation, ports, registers, tunnel, conntrack
-//! word 31 ─ 35   L2: addresses, type, VLANs, MPLS
-//! word 36 ─ 48   L3: addresses, protocol, ARP/ND, NSH
-//! word 49 ─ 50   L4: ports, TCP flags, IGMP
+//! word  0 ─ 38   metadata: recirculation, ports, registers, tunnel, conntrack
+//! word 39 ─ 43   L2: addresses, type, VLANs, MPLS
+//! word 44 ─ 56   L3: addresses, protocol, ARP/ND, NSH
+//! word 57 ─ 58   L4: ports, TCP flags, IGMP
 //! ```
 //! The layers begin at known words, so that masking, hashing and staged
 //! lookup work on words and never on names.
@@ -36,13 +36,16 @@ pub use slots::{Slot, slot};
 pub use sparse::SparseKey;
 
 /// First word of each stage of a staged lookup, and the end: metadata, L2, L3, L4.
-pub const STAGES: [usize; 5] = [0, 31, 36, 49, WORDS];
+pub const STAGES: [usize; 5] = [0, 39, 44, 57, WORDS];
 
 /// `dl_type` of frames that carry a length instead of a type (`OFP_DL_TYPE_NOT_ETH_TYPE`).
 pub const DL_TYPE_NONE: u16 = 0x05ff;
 
 /// Bit of a VLAN TCI that says "a tag is there"; on the wire it is the DEI/CFI bit.
 pub const VLAN_CFI: u16 = 0x1000;
+
+/// How many 32-bit registers the key holds.
+pub const REGISTERS: usize = 32;
 
 /// How many VLAN tags the key holds.
 pub const MAX_VLANS: usize = 2;

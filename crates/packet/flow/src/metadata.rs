@@ -4,8 +4,8 @@ use base::DpPort;
 
 use crate::{FlowKey, ct_state, slot};
 
-const TUNNEL_WORDS: std::ops::Range<usize> = 12..21;
-const CT_WORDS: std::ops::Range<usize> = 21..30;
+const TUNNEL_WORDS: std::ops::Range<usize> = 20..29;
+const CT_WORDS: std::ops::Range<usize> = 29..38;
 
 /// The tunnel part of a key: from which tunnel a packet came, or into which it shall go.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]

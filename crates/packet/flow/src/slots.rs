@@ -131,106 +131,122 @@ layout! {
     REG13 reg13 set_reg13: u32 = 10, 0, 32;
     REG14 reg14 set_reg14: u32 = 11, 32, 32;
     REG15 reg15 set_reg15: u32 = 11, 0, 32;
-    TUN_ID tun_id set_tun_id: u64 = 12, 0, 64;
-    TUN_SRC tun_src set_tun_src: u32 = 13, 32, 32;
-    TUN_DST tun_dst set_tun_dst: u32 = 13, 0, 32;
-    TUN_IPV6_SRC tun_ipv6_src set_tun_ipv6_src: u128 = 14, 0, 128;
-    TUN_IPV6_DST tun_ipv6_dst set_tun_ipv6_dst: u128 = 16, 0, 128;
-    TUN_FLAGS tun_flags set_tun_flags: u16 = 18, 48, 16;
-    TUN_TOS tun_tos set_tun_tos: u8 = 18, 40, 8;
-    TUN_TTL tun_ttl set_tun_ttl: u8 = 18, 32, 8;
-    TUN_TP_SRC tun_tp_src set_tun_tp_src: u16 = 18, 16, 16;
-    TUN_TP_DST tun_tp_dst set_tun_tp_dst: u16 = 18, 0, 16;
-    TUN_GBP_ID tun_gbp_id set_tun_gbp_id: u16 = 19, 48, 16;
-    TUN_GBP_FLAGS tun_gbp_flags set_tun_gbp_flags: u8 = 19, 40, 8;
-    TUN_ERSPAN_VER tun_erspan_ver set_tun_erspan_ver: u8 = 19, 32, 8;
-    TUN_ERSPAN_DIR tun_erspan_dir set_tun_erspan_dir: u8 = 19, 24, 8;
-    TUN_ERSPAN_HWID tun_erspan_hwid set_tun_erspan_hwid: u8 = 19, 16, 8;
-    TUN_GTPU_FLAGS tun_gtpu_flags set_tun_gtpu_flags: u8 = 19, 8, 8;
-    TUN_GTPU_MSGTYPE tun_gtpu_msgtype set_tun_gtpu_msgtype: u8 = 19, 0, 8;
-    TUN_ERSPAN_IDX tun_erspan_idx set_tun_erspan_idx: u32 = 20, 32, 32;
-    CT_STATE ct_state set_ct_state: u32 = 21, 56, 8;
-    CT_NW_PROTO ct_nw_proto set_ct_nw_proto: u8 = 21, 48, 8;
-    CT_ZONE ct_zone set_ct_zone: u16 = 21, 32, 16;
-    CT_MARK ct_mark set_ct_mark: u32 = 21, 0, 32;
-    CT_LABEL ct_label set_ct_label: u128 = 22, 0, 128;
-    CT_NW_SRC ct_nw_src set_ct_nw_src: u32 = 24, 32, 32;
-    CT_NW_DST ct_nw_dst set_ct_nw_dst: u32 = 24, 0, 32;
-    CT_IPV6_SRC ct_ipv6_src set_ct_ipv6_src: u128 = 25, 0, 128;
-    CT_IPV6_DST ct_ipv6_dst set_ct_ipv6_dst: u128 = 27, 0, 128;
-    CT_TP_SRC ct_tp_src set_ct_tp_src: u16 = 29, 48, 16;
-    CT_TP_DST ct_tp_dst set_ct_tp_dst: u16 = 29, 32, 16;
+    REG16 reg16 set_reg16: u32 = 12, 32, 32;
+    REG17 reg17 set_reg17: u32 = 12, 0, 32;
+    REG18 reg18 set_reg18: u32 = 13, 32, 32;
+    REG19 reg19 set_reg19: u32 = 13, 0, 32;
+    REG20 reg20 set_reg20: u32 = 14, 32, 32;
+    REG21 reg21 set_reg21: u32 = 14, 0, 32;
+    REG22 reg22 set_reg22: u32 = 15, 32, 32;
+    REG23 reg23 set_reg23: u32 = 15, 0, 32;
+    REG24 reg24 set_reg24: u32 = 16, 32, 32;
+    REG25 reg25 set_reg25: u32 = 16, 0, 32;
+    REG26 reg26 set_reg26: u32 = 17, 32, 32;
+    REG27 reg27 set_reg27: u32 = 17, 0, 32;
+    REG28 reg28 set_reg28: u32 = 18, 32, 32;
+    REG29 reg29 set_reg29: u32 = 18, 0, 32;
+    REG30 reg30 set_reg30: u32 = 19, 32, 32;
+    REG31 reg31 set_reg31: u32 = 19, 0, 32;
+    TUN_ID tun_id set_tun_id: u64 = 20, 0, 64;
+    TUN_SRC tun_src set_tun_src: u32 = 21, 32, 32;
+    TUN_DST tun_dst set_tun_dst: u32 = 21, 0, 32;
+    TUN_IPV6_SRC tun_ipv6_src set_tun_ipv6_src: u128 = 22, 0, 128;
+    TUN_IPV6_DST tun_ipv6_dst set_tun_ipv6_dst: u128 = 24, 0, 128;
+    TUN_FLAGS tun_flags set_tun_flags: u16 = 26, 48, 16;
+    TUN_TOS tun_tos set_tun_tos: u8 = 26, 40, 8;
+    TUN_TTL tun_ttl set_tun_ttl: u8 = 26, 32, 8;
+    TUN_TP_SRC tun_tp_src set_tun_tp_src: u16 = 26, 16, 16;
+    TUN_TP_DST tun_tp_dst set_tun_tp_dst: u16 = 26, 0, 16;
+    TUN_GBP_ID tun_gbp_id set_tun_gbp_id: u16 = 27, 48, 16;
+    TUN_GBP_FLAGS tun_gbp_flags set_tun_gbp_flags: u8 = 27, 40, 8;
+    TUN_ERSPAN_VER tun_erspan_ver set_tun_erspan_ver: u8 = 27, 32, 8;
+    TUN_ERSPAN_DIR tun_erspan_dir set_tun_erspan_dir: u8 = 27, 24, 8;
+    TUN_ERSPAN_HWID tun_erspan_hwid set_tun_erspan_hwid: u8 = 27, 16, 8;
+    TUN_GTPU_FLAGS tun_gtpu_flags set_tun_gtpu_flags: u8 = 27, 8, 8;
+    TUN_GTPU_MSGTYPE tun_gtpu_msgtype set_tun_gtpu_msgtype: u8 = 27, 0, 8;
+    TUN_ERSPAN_IDX tun_erspan_idx set_tun_erspan_idx: u32 = 28, 32, 32;
+    CT_STATE ct_state set_ct_state: u32 = 29, 56, 8;
+    CT_NW_PROTO ct_nw_proto set_ct_nw_proto: u8 = 29, 48, 8;
+    CT_ZONE ct_zone set_ct_zone: u16 = 29, 32, 16;
+    CT_MARK ct_mark set_ct_mark: u32 = 29, 0, 32;
+    CT_LABEL ct_label set_ct_label: u128 = 30, 0, 128;
+    CT_NW_SRC ct_nw_src set_ct_nw_src: u32 = 32, 32, 32;
+    CT_NW_DST ct_nw_dst set_ct_nw_dst: u32 = 32, 0, 32;
+    CT_IPV6_SRC ct_ipv6_src set_ct_ipv6_src: u128 = 33, 0, 128;
+    CT_IPV6_DST ct_ipv6_dst set_ct_ipv6_dst: u128 = 35, 0, 128;
+    CT_TP_SRC ct_tp_src set_ct_tp_src: u16 = 37, 48, 16;
+    CT_TP_DST ct_tp_dst set_ct_tp_dst: u16 = 37, 32, 16;
     /// The conjunction that a rule's match asks for.
-    CONJ_ID conj_id set_conj_id: u32 = 29, 0, 32;
+    CONJ_ID conj_id set_conj_id: u32 = 37, 0, 32;
     /// Output port in the action set (32-bit OpenFlow port).
-    ACTSET_OUTPUT actset_output set_actset_output: u32 = 30, 32, 32;
+    ACTSET_OUTPUT actset_output set_actset_output: u32 = 38, 32, 32;
 
-    DL_DST dl_dst set_dl_dst: MacAddr = 31, 16, 48;
-    DL_TYPE dl_type set_dl_type: u16 = 31, 0, 16;
-    DL_SRC dl_src set_dl_src: MacAddr = 32, 16, 48;
-    VLAN0_TPID vlan0_tpid set_vlan0_tpid: u16 = 33, 48, 16;
+    DL_DST dl_dst set_dl_dst: MacAddr = 39, 16, 48;
+    DL_TYPE dl_type set_dl_type: u16 = 39, 0, 16;
+    DL_SRC dl_src set_dl_src: MacAddr = 40, 16, 48;
+    VLAN0_TPID vlan0_tpid set_vlan0_tpid: u16 = 41, 48, 16;
     /// Outer tag; bit 0x1000 set means that there is one.
-    VLAN0_TCI vlan0_tci set_vlan0_tci: u16 = 33, 32, 16;
-    VLAN1_TPID vlan1_tpid set_vlan1_tpid: u16 = 33, 16, 16;
-    VLAN1_TCI vlan1_tci set_vlan1_tci: u16 = 33, 0, 16;
-    MPLS0 mpls0 set_mpls0: u32 = 34, 32, 32;
-    MPLS1 mpls1 set_mpls1: u32 = 34, 0, 32;
-    MPLS2 mpls2 set_mpls2: u32 = 35, 32, 32;
+    VLAN0_TCI vlan0_tci set_vlan0_tci: u16 = 41, 32, 16;
+    VLAN1_TPID vlan1_tpid set_vlan1_tpid: u16 = 41, 16, 16;
+    VLAN1_TCI vlan1_tci set_vlan1_tci: u16 = 41, 0, 16;
+    MPLS0 mpls0 set_mpls0: u32 = 42, 32, 32;
+    MPLS1 mpls1 set_mpls1: u32 = 42, 0, 32;
+    MPLS2 mpls2 set_mpls2: u32 = 43, 32, 32;
 
     /// IPv4 source, or the sender of an ARP packet.
-    NW_SRC nw_src set_nw_src: u32 = 36, 32, 32;
+    NW_SRC nw_src set_nw_src: u32 = 44, 32, 32;
     /// IPv4 destination, or the target of an ARP packet.
-    NW_DST nw_dst set_nw_dst: u32 = 36, 0, 32;
-    IPV6_SRC ipv6_src set_ipv6_src: u128 = 37, 0, 128;
-    IPV6_DST ipv6_dst set_ipv6_dst: u128 = 39, 0, 128;
-    IPV6_LABEL ipv6_label set_ipv6_label: u32 = 41, 32, 32;
-    NW_FRAG nw_frag set_nw_frag: u8 = 41, 24, 8;
-    NW_TOS nw_tos set_nw_tos: u8 = 41, 16, 8;
-    NW_TTL nw_ttl set_nw_ttl: u8 = 41, 8, 8;
+    NW_DST nw_dst set_nw_dst: u32 = 44, 0, 32;
+    IPV6_SRC ipv6_src set_ipv6_src: u128 = 45, 0, 128;
+    IPV6_DST ipv6_dst set_ipv6_dst: u128 = 47, 0, 128;
+    IPV6_LABEL ipv6_label set_ipv6_label: u32 = 49, 32, 32;
+    NW_FRAG nw_frag set_nw_frag: u8 = 49, 24, 8;
+    NW_TOS nw_tos set_nw_tos: u8 = 49, 16, 8;
+    NW_TTL nw_ttl set_nw_ttl: u8 = 49, 8, 8;
     /// IP protocol, or the low byte of the ARP opcode.
-    NW_PROTO nw_proto set_nw_proto: u8 = 41, 0, 8;
-    ND_TARGET nd_target set_nd_target: u128 = 42, 0, 128;
+    NW_PROTO nw_proto set_nw_proto: u8 = 49, 0, 8;
+    ND_TARGET nd_target set_nd_target: u128 = 50, 0, 128;
     /// ARP sender, or the ND source link-layer option.
-    ARP_SHA arp_sha set_arp_sha: MacAddr = 44, 16, 48;
+    ARP_SHA arp_sha set_arp_sha: MacAddr = 52, 16, 48;
     /// ARP target, or the ND target link-layer option.
-    ARP_THA arp_tha set_arp_tha: MacAddr = 45, 16, 48;
-    ND_OPTIONS_TYPE nd_options_type set_nd_options_type: u8 = 45, 8, 8;
-    NSH_FLAGS nsh_flags set_nsh_flags: u8 = 46, 56, 8;
-    NSH_TTL nsh_ttl set_nsh_ttl: u8 = 46, 48, 8;
-    NSH_MDTYPE nsh_mdtype set_nsh_mdtype: u8 = 46, 40, 8;
-    NSH_NP nsh_np set_nsh_np: u8 = 46, 32, 8;
-    NSH_SPI nsh_spi set_nsh_spi: u32 = 46, 8, 24;
-    NSH_SI nsh_si set_nsh_si: u8 = 46, 0, 8;
-    NSH_C1 nsh_c1 set_nsh_c1: u32 = 47, 32, 32;
-    NSH_C2 nsh_c2 set_nsh_c2: u32 = 47, 0, 32;
-    NSH_C3 nsh_c3 set_nsh_c3: u32 = 48, 32, 32;
-    NSH_C4 nsh_c4 set_nsh_c4: u32 = 48, 0, 32;
+    ARP_THA arp_tha set_arp_tha: MacAddr = 53, 16, 48;
+    ND_OPTIONS_TYPE nd_options_type set_nd_options_type: u8 = 53, 8, 8;
+    NSH_FLAGS nsh_flags set_nsh_flags: u8 = 54, 56, 8;
+    NSH_TTL nsh_ttl set_nsh_ttl: u8 = 54, 48, 8;
+    NSH_MDTYPE nsh_mdtype set_nsh_mdtype: u8 = 54, 40, 8;
+    NSH_NP nsh_np set_nsh_np: u8 = 54, 32, 8;
+    NSH_SPI nsh_spi set_nsh_spi: u32 = 54, 8, 24;
+    NSH_SI nsh_si set_nsh_si: u8 = 54, 0, 8;
+    NSH_C1 nsh_c1 set_nsh_c1: u32 = 55, 32, 32;
+    NSH_C2 nsh_c2 set_nsh_c2: u32 = 55, 0, 32;
+    NSH_C3 nsh_c3 set_nsh_c3: u32 = 56, 32, 32;
+    NSH_C4 nsh_c4 set_nsh_c4: u32 = 56, 0, 32;
 
     /// L4 source port, or the ICMP type.
-    TP_SRC tp_src set_tp_src: u16 = 49, 48, 16;
+    TP_SRC tp_src set_tp_src: u16 = 57, 48, 16;
     /// L4 destination port, or the ICMP code.
-    TP_DST tp_dst set_tp_dst: u16 = 49, 32, 16;
+    TP_DST tp_dst set_tp_dst: u16 = 57, 32, 16;
     /// Twelve bits.
-    TCP_FLAGS tcp_flags set_tcp_flags: u16 = 49, 16, 16;
-    ND_RESERVED nd_reserved set_nd_reserved: u32 = 50, 32, 32;
-    IGMP_GROUP igmp_group set_igmp_group: u32 = 50, 0, 32;
+    TCP_FLAGS tcp_flags set_tcp_flags: u16 = 57, 16, 16;
+    ND_RESERVED nd_reserved set_nd_reserved: u32 = 58, 32, 32;
+    IGMP_GROUP igmp_group set_igmp_group: u32 = 58, 0, 32;
 }
 
 impl Slot {
-    /// The slot of register `index`; only its low four bits count.
+    /// The slot of register `index`; only its low five bits count.
     pub const fn register(index: usize) -> Slot {
-        let index = index & 15;
+        let index = index & 31;
         Slot { word: 4 + (index / 2) as u8, shift: if index & 1 == 0 { 32 } else { 0 }, bits: 32 }
     }
 
     /// The 64-bit register `xreg<index>` (two registers).
     pub const fn xregister(index: usize) -> Slot {
-        Slot { word: 4 + (index & 7) as u8, shift: 0, bits: 64 }
+        Slot { word: 4 + (index & 15) as u8, shift: 0, bits: 64 }
     }
 
     /// The 128-bit register `xxreg<index>` (four registers).
     pub const fn xxregister(index: usize) -> Slot {
-        Slot { word: 4 + 2 * (index & 3) as u8, shift: 0, bits: 128 }
+        Slot { word: 4 + 2 * (index & 7) as u8, shift: 0, bits: 128 }
     }
 
     /// The TCI of VLAN tag `index`, 0 the outer one.

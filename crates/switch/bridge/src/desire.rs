@@ -9,6 +9,7 @@ use replica::{Row, Tables};
 use schema::{bridge, controller, interface, open_vswitch, port, sflow};
 
 use crate::columns::Columns;
+use crate::desire_more;
 use crate::desired::{
     Desired, DesiredBridge, DesiredController, DesiredInterface, DesiredPort, DesiredSflow, FailMode,
 };
@@ -25,6 +26,7 @@ pub fn desire(rows: &Tables) -> Option<Desired> {
     let mut bridges: Vec<DesiredBridge> = root
         .references(open_vswitch::BRIDGES)
         .filter_map(|uuid| rows.row(bridge::NAME_OF_TABLE, &uuid))
+        .filter(|row| has_safe_name(row))
         .map(|row| desire_bridge(rows, row))
         .collect();
     bridges.sort_by(|a, b| a.name.cmp(&b.name));
@@ -32,8 +34,21 @@ pub fn desire(rows: &Tables) -> Option<Desired> {
     Some(Desired {
         bridges,
         flow_limit: config("flow-limit").map_or(flowsync::DEFAULT_FLOW_LIMIT, |n| n as usize),
+        bundle_idle: config("bundle-idle-timeout")
+            .filter(|&seconds| seconds > 0)
+            .map_or(::controller::DEFAULT_BUNDLE_IDLE, |seconds| Duration::from_secs(seconds.max(1))),
         max_idle: config("max-idle").map_or(flowsync::DEFAULT_MAX_IDLE, Duration::from_millis),
     })
+}
+
+/// Whether the bridge's name can be part of a socket's path: one with a slash could stand for any place.
+fn has_safe_name(row: &Row) -> bool {
+    let name = row.string(bridge::NAME);
+    let is_safe = !name.contains('/');
+    if !is_safe {
+        log::warn!(target: "bridge", "ignoring bridge with invalid name \"{name}\"");
+    }
+    is_safe
 }
 
 /// A device can be in one bridge only: the first one by name has it.
@@ -98,6 +113,8 @@ fn desire_bridge(rows: &Tables, row: &Row) -> DesiredBridge {
         mac_table_size: number("mac-table-size").map_or(ofproto::DEFAULT_CAPACITY, |n| n as usize),
         forwards_bpdus: row.map_boolean(bridge::OTHER_CONFIG, "forward-bpdu").unwrap_or(false),
         dp_desc: other("dp-desc").map(str::to_owned),
+        mirrors: desire_more::mirrors(rows, row),
+        tables: desire_more::tables(rows, row),
         name,
     }
 }
@@ -132,7 +149,7 @@ fn parse_datapath_id(text: &str, bridge: &str) -> Option<u64> {
         _ => None,
     };
     if parsed.is_none_or(|id| id == 0) {
-        log::warn!(target: "bridge", "bridge {bridge}: \"{text}\" is not a datapath id (16 hexadecimal digits)");
+        log::info!(target: "bridge", "bridge {bridge}: \"{text}\" is not a datapath id (16 hexadecimal digits)");
     }
     parsed.filter(|&id| id != 0)
 }

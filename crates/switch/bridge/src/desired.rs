@@ -1,11 +1,13 @@
 //! What the database asks for, as types: strings are parsed and mistakes are found before anything changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use base::{MacAddr, OfPort};
+use base::{MacAddr, OfPort, TableId};
+use fields::Match;
 use ofp::Version;
-use pipeline::VlanConfig;
+use ofproto::TableSettings;
+use pipeline::{VlanConfig, VlanSet};
 use uuid::Uuid;
 
 /// The whole configuration.
@@ -14,6 +16,8 @@ pub struct Desired {
     pub bridges: Vec<DesiredBridge>,
     pub flow_limit: usize,
     pub max_idle: Duration,
+    /// How long an OpenFlow bundle may wait for its next message.
+    pub bundle_idle: Duration,
 }
 
 /// One bridge.
@@ -37,6 +41,30 @@ pub struct DesiredBridge {
     pub mac_table_size: usize,
     pub forwards_bpdus: bool,
     pub dp_desc: Option<String>,
+    pub mirrors: Vec<DesiredMirror>,
+    pub tables: Vec<(TableId, TableSettings)>,
+}
+
+/// A mirror. Ports are rows of the database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesiredMirror {
+    pub uuid: Uuid,
+    pub name: String,
+    /// All ports, both ways.
+    pub select_all: bool,
+    pub sources: BTreeSet<Uuid>,
+    pub destinations: BTreeSet<Uuid>,
+    pub vlans: Option<VlanSet>,
+    pub filter: Option<Match>,
+    pub output: MirrorTarget,
+    /// Bytes of each packet; 0 for all.
+    pub snaplen: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MirrorTarget {
+    Port(Uuid),
+    Vlan(u16),
 }
 
 /// What a bridge does when it has controllers but reaches none.
@@ -89,6 +117,22 @@ pub struct DesiredInterface {
 }
 
 impl DesiredInterface {
+    /// The address that the row gives an internal interface of `bridge`. The bridge's own port has the bridge's.
+    pub(crate) fn wanted_mac(&self, bridge: &str) -> Option<MacAddr> {
+        let mac = self.mac.filter(|_| self.kind == "internal")?;
+        let why = if self.name == bridge {
+            "ignoring mac in Interface record (use Bridge record to set local port's mac)"
+        } else if mac.is_multicast() {
+            "cannot set MAC to multicast address"
+        } else if mac.is_zero() {
+            "cannot set MAC to all zero address"
+        } else {
+            return Some(mac);
+        };
+        log::error!(target: "bridge", "interface {}: {why}", self.name);
+        None
+    }
+
     pub fn is_patch(&self) -> bool {
         self.kind == "patch"
     }
@@ -132,6 +176,8 @@ pub(crate) mod tests {
             mac_table_size: 8192,
             forwards_bpdus: false,
             dp_desc: None,
+            mirrors: Vec::new(),
+            tables: Vec::new(),
         }
     }
 

@@ -14,6 +14,7 @@
 
 mod columns;
 mod desire;
+mod desire_more;
 mod desired;
 mod plan;
 mod running;

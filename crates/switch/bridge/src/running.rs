@@ -1,5 +1,7 @@
 //! The switch as it runs: carrying out the plan.
 
+mod more;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -149,12 +151,11 @@ impl Running {
             id,
             config: config.clone(),
             mac: default_mac,
-            datapath_id: default_mac.to_u64(),
+            datapath_id: 0,
             default_mac,
             interfaces: HashMap::new(),
         };
         self.bridges.insert(config.name.clone(), bridge);
-        log::info!(target: "bridge", "bridge {}: created", config.name);
     }
 
     fn remove_bridge(&mut self, name: &str) {
@@ -175,7 +176,7 @@ impl Running {
         let Some(bridge) = self.bridges.get_mut(bridge_name) else { return };
         match &result {
             Ok(number) => {
-                let shown = fields::format_port_plain(*number);
+                let shown = number.to_u16().map_or(number.0, u32::from);
                 log::info!(target: "bridge", "bridge {bridge_name}: added interface {} on port {shown}", config.name);
             }
             Err(reason) => {
@@ -291,6 +292,7 @@ impl Running {
         bridge.interfaces.retain(|name, _| wanted(name));
         self.settle_bundles(config);
         self.settle_addresses(&config.name);
+        self.settle_devices(config);
         let sflow = self.sflow_of(config);
         let Some(bridge) = self.bridges.get(&config.name) else { return };
         if let Some(state) = self.switch.write().get_mut(bridge.id) {
@@ -298,6 +300,39 @@ impl Running {
                 Settings { forwards_bpdus: config.forwards_bpdus, sflow, ..state.settings().clone() };
             state.set_settings(settings);
             state.macs().configure(config.mac_table_size, config.mac_aging);
+        }
+        self.settle_tables(config);
+        self.settle_mirrors(config);
+    }
+
+    /// Gives devices the address and the MTU that their rows ask for.
+    fn settle_devices(&mut self, config: &DesiredBridge) {
+        let Some(bridge) = self.bridges.get(&config.name) else { return };
+        for interface in config.ports.iter().flat_map(|port| &port.interfaces) {
+            let mac = interface.wanted_mac(&config.name);
+            if mac.is_none() && interface.mtu.is_none() {
+                continue;
+            }
+            let running = bridge.interfaces.get(&interface.name);
+            let Some(&number) = running.and_then(|running| running.result.as_ref().ok()) else { continue };
+            let mut switch = self.switch.write();
+            let Some(state) = switch.get_mut(bridge.id) else { continue };
+            let Some(port) = state.port_entry(number).and_then(|entry| entry.port.datapath) else { continue };
+            let Some(info) = self.datapath.port(port) else { continue };
+            let mac = mac.filter(|mac| *mac != info.mac);
+            let mtu = interface.mtu.filter(|mtu| *mtu != info.mtu);
+            if mac.is_none() && mtu.is_none() {
+                continue;
+            }
+            if let Err(error) = self.datapath.configure_port(port, mtu, mac, None) {
+                let name = &interface.name;
+                log::warn!(target: "bridge", "interface {name}: setting its address or MTU failed: {error}");
+                continue;
+            }
+            let Some(info) = self.datapath.port(port) else { continue };
+            if let Some(status) = state.update_port(number, |entry| describe(&mut entry.desc, &info)) {
+                self.notices.push(Notice::PortStatus { bridge: bridge.id, status });
+            }
         }
     }
 
@@ -347,7 +382,11 @@ impl Running {
                 .min()
         };
         bridge.mac = bridge.config.mac.or(lowest).unwrap_or(bridge.default_mac);
-        bridge.datapath_id = bridge.config.datapath_id.unwrap_or(bridge.mac.to_u64());
+        let datapath_id = bridge.config.datapath_id.unwrap_or(bridge.mac.to_u64());
+        if bridge.datapath_id != datapath_id {
+            log::info!(target: "bridge", "bridge {name}: using datapath ID {datapath_id:016x}");
+            bridge.datapath_id = datapath_id;
+        }
         let (id, mac) = (bridge.id, bridge.mac);
         let local = {
             let mut switch = self.switch.write();
@@ -453,7 +492,11 @@ fn describe(desc: &mut ofp::PortDesc, info: &dp::PortInfo) {
     // A device that is down has no carrier, whatever it says.
     set(&mut desc.state, port_state::LINK_DOWN, !(info.has_link && info.is_up));
     set(&mut desc.state, port_state::LIVE, info.is_up && info.has_link);
+    desc.current = info.current_features;
+    desc.advertised = info.advertised_features;
+    desc.supported = info.supported_features;
     desc.current_speed = info.speed_mbps.saturating_mul(1000);
+    desc.max_speed = ofp::feature_speed_kbps(info.supported_features);
 }
 
 /// A local, unicast address under the prefix that OVS uses for its own (00:23:20).

@@ -3,15 +3,18 @@
 use base::Timestamp;
 use flowsync::PacketIn;
 use ofp::{
-    AsyncKind, FlowFlags, FlowMonitorRequest, FlowRemovedReason, FlowUpdate, FlowUpdateFull, Message,
-    OfError, PacketInReason, PortStatus, monitor_flag,
+    AsyncKind, Decoded, FlowFlags, FlowMonitorRequest, FlowRemovedReason, FlowUpdate, FlowUpdateFull,
+    Message, OfError, PacketInReason, PortStatus, monitor_flag,
 };
 use ofproto::{Change, Criteria, Entry};
 use pipeline::BridgeId;
 
 use crate::channel::PeerId;
+use crate::groups::GroupForms;
 use crate::manager::Manager;
 use crate::peer::Peer;
+use crate::resume::continuation;
+use crate::schedule::Offer;
 
 /// Bytes that may wait for a peer before packets for it are dropped.
 const PACKET_IN_BACKLOG: usize = 1 << 20;
@@ -22,15 +25,15 @@ impl Manager {
     /// Sends a packet to the controllers that want it.
     pub fn send_packet_in(&mut self, packet: &PacketIn) {
         for peer in self.peers.values_mut().filter(|peer| peer.bridge == packet.bridge) {
-            let reason = reason_for(peer, packet.reason);
-            if peer.controller_id != packet.controller_id || !peer.wants(AsyncKind::PacketIn, reason.number())
-            {
+            let wanted = peer.wants(AsyncKind::PacketIn, packet.reason.number());
+            if peer.controller_id != packet.controller_id || !wanted {
                 continue;
             }
             if peer.link.waiting() > PACKET_IN_BACKLOG {
                 PACKET_IN_DROPPED.count();
                 continue;
             }
+            let reason = reason_for(peer, packet.reason);
             let is_miss = matches!(
                 packet.reason,
                 PacketInReason::NoMatch | PacketInReason::ImplicitMiss | PacketInReason::ExplicitMiss
@@ -46,9 +49,50 @@ impl Manager {
                 table: packet.table,
                 cookie: packet.cookie,
                 userdata: packet.userdata.clone(),
-                continuation: None,
+                continuation: packet.paused.as_ref().map(|paused| Box::new(continuation(paused))),
             };
-            peer.send(0, &Message::PacketIn(message));
+            match peer.packet_ins.offer(message, is_miss, self.clock.now()) {
+                Offer::Send(message) => peer.send(0, &Message::PacketIn(message)),
+                Offer::Kept => {}
+                Offer::Dropped => PACKET_IN_DROPPED.count(),
+            }
+        }
+    }
+
+    /// Sends packets that had to wait because a controller limits their rate.
+    pub fn send_waiting_packet_ins(&mut self) {
+        let now = self.clock.now();
+        for peer in self.peers.values_mut() {
+            for message in peer.packet_ins.due(now) {
+                peer.send(0, &Message::PacketIn(message));
+            }
+        }
+    }
+
+    /// Tells of rules that changed without a request: learned, or gone with those that taught them.
+    pub fn tell_untold(&mut self) {
+        if !self.switch.read().has_untold() {
+            return;
+        }
+        let now = self.clock.now();
+        let untold = self.switch.write().take_untold();
+        for (bridge, changes) in untold {
+            self.tell_rule_changes(bridge, &changes, None, now);
+        }
+    }
+
+    /// Tells the other controllers of a bridge what one of them has done to a group or a meter.
+    pub(crate) fn forward_request(&mut self, from: PeerId, xid: u32, message: &Message, forms: &GroupForms) {
+        let Some(bridge) = self.peers.get(&from).map(|peer| peer.bridge) else { return };
+        let reason = u8::from(matches!(message, Message::MeterMod(_)));
+        for (id, peer) in &mut self.peers {
+            let is_other = *id != from && peer.bridge == bridge;
+            let can_say = reason == 0 || peer.version >= ofp::Version::Of13;
+            if is_other && can_say && peer.wants(AsyncKind::RequestForward, reason) {
+                let message = forms.for_version(message, peer.version);
+                let inner = Decoded { version: peer.version, xid, more: false, message };
+                peer.tell(&Message::RequestForward(Box::new(inner)));
+            }
         }
     }
 
@@ -81,9 +125,15 @@ impl Manager {
         by: Option<(PeerId, u32)>,
         now: Timestamp,
     ) {
+        let statuses = self.table_statuses(bridge, changes);
         for (id, peer) in &mut self.peers {
             if peer.bridge != bridge {
                 continue;
+            }
+            for status in &statuses {
+                if peer.version >= ofp::Version::Of14 && peer.wants(AsyncKind::TableStatus, status.reason) {
+                    peer.tell(&Message::TableStatus(status.clone()));
+                }
             }
             for change in changes {
                 tell_removed(peer, change, now);
@@ -92,12 +142,21 @@ impl Manager {
         }
     }
 
+    /// Tables that became fuller or emptier than somebody wants to know.
+    fn table_statuses(&self, bridge: BridgeId, changes: &[Change]) -> Vec<ofp::TableStatus> {
+        let entries = changes.iter().flat_map(|change| change.old.iter().chain(&change.new));
+        let mut tables: Vec<base::TableId> = entries.map(|entry| entry.rule.table).collect();
+        tables.sort_unstable();
+        tables.dedup();
+        let mut switch = self.switch.write();
+        switch.get_mut(bridge).map(|state| state.take_table_statuses(tables.into_iter())).unwrap_or_default()
+    }
+
     /// Starts monitors; the answer is all that they watch as it is now.
     pub(crate) fn add_monitors(
         &mut self,
         id: PeerId,
         requests: Vec<FlowMonitorRequest>,
-        _now: Timestamp,
     ) -> Result<Vec<Message>, OfError> {
         let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
         let duplicate = requests.iter().any(|request| peer.monitors.iter().any(|m| m.id == request.id));
@@ -112,7 +171,9 @@ impl Manager {
             }
             let entries =
                 switch.get(peer.bridge).map(|state| state.select(&criteria(request))).unwrap_or_default();
-            updates.extend(entries.iter().map(|entry| FlowUpdate::Initial(Box::new(full(entry, request)))));
+            updates.extend(
+                entries.iter().map(|entry| FlowUpdate::Initial(Box::new(full(entry, request.flags)))),
+            );
         }
         peer.monitors.extend(requests);
         Ok(vec![Message::FlowMonitorReply(updates)])
@@ -159,29 +220,39 @@ fn tell_removed(peer: &mut Peer, change: &Change, now: Timestamp) {
 /// Tells a peer's monitors of changes; changes that it made itself are told in short.
 fn tell_monitors(peer: &mut Peer, changes: &[Change], own_xid: Option<u32>) {
     let mut updates = Vec::new();
+    let mut is_abbreviated = false;
     for change in changes {
         let Some(entry) = change.new.as_ref().or(change.old.as_ref()) else { continue };
-        let (flag, is_removal) = match (&change.old, &change.new) {
-            (None, Some(_)) => (monitor_flag::ADD, false),
-            (Some(_), Some(_)) => (monitor_flag::MODIFY, false),
-            _ => (monitor_flag::REMOVED, true),
+        let flag = match &change.new {
+            None => monitor_flag::REMOVED,
+            Some(_) if change.is_modification => monitor_flag::MODIFY,
+            Some(_) => monitor_flag::ADD,
         };
-        let wanting = peer
-            .monitors
-            .iter()
-            .find(|monitor| monitor.flags & flag != 0 && criteria(monitor).admits_entry(entry));
-        let Some(monitor) = wanting else { continue };
-        if let Some(xid) = own_xid.filter(|_| monitor.flags & monitor_flag::ONLY_OWN == 0) {
-            updates.push(FlowUpdate::Abbreviated { xid });
-            break;
+        // What all monitors that watch the rule ask for, taken together.
+        let watching = peer.monitors.iter().filter(|monitor| {
+            let watched = criteria(monitor);
+            monitor.flags & flag != 0
+                && (watched.admits_entry(entry)
+                    || change.old.as_ref().is_some_and(|old| watched.admits_entry(old)))
+        });
+        let flags = watching.fold(0, |flags, monitor| flags | monitor.flags);
+        if flags == 0 {
+            continue;
         }
-        let update = Box::new(full(entry, monitor));
-        updates.push(match (is_removal, flag) {
-            (true, _) => {
+        if let Some(xid) = own_xid.filter(|_| flags & monitor_flag::ONLY_OWN == 0) {
+            if !is_abbreviated {
+                updates.push(FlowUpdate::Abbreviated { xid });
+            }
+            is_abbreviated = true;
+            continue;
+        }
+        let update = Box::new(full(entry, flags));
+        updates.push(match flag {
+            monitor_flag::REMOVED => {
                 let reason = change.reason.unwrap_or(FlowRemovedReason::Delete) as u8;
                 FlowUpdate::Removed { reason, update }
             }
-            (_, monitor_flag::ADD) => FlowUpdate::Added(update),
+            monitor_flag::ADD => FlowUpdate::Added(update),
             _ => FlowUpdate::Modified(update),
         });
     }
@@ -200,7 +271,7 @@ fn criteria(request: &FlowMonitorRequest) -> Criteria {
     }
 }
 
-fn full(entry: &Entry, request: &FlowMonitorRequest) -> FlowUpdateFull {
+fn full(entry: &Entry, flags: u16) -> FlowUpdateFull {
     let rule = &entry.rule;
     FlowUpdateFull {
         idle_timeout: entry.idle_timeout,
@@ -209,10 +280,6 @@ fn full(entry: &Entry, request: &FlowMonitorRequest) -> FlowUpdateFull {
         priority: rule.priority.clamp(0, i32::from(u16::MAX)) as u16,
         cookie: rule.cookie,
         m: rule.matching.clone(),
-        actions: if request.flags & monitor_flag::INSTRUCTIONS != 0 {
-            rule.actions.to_vec()
-        } else {
-            Vec::new()
-        },
+        actions: if flags & monitor_flag::INSTRUCTIONS != 0 { rule.actions.to_vec() } else { Vec::new() },
     }
 }

@@ -1,8 +1,10 @@
 //! Bundles: several changes that come into force together or not at all.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use ofp::{BundleControl, BundleControlType, FlowMod, Message, OfError, PortMod};
+use base::Timestamp;
+use ofp::{BundleControl, BundleControlType, FlowMod, GroupMod, Message, OfError, PacketOut, PortMod};
 
 /// How many bundles, and how many messages in each, one connection may keep open.
 const MAX_BUNDLES: usize = 64;
@@ -19,6 +21,11 @@ pub(crate) struct Bundles {
 pub(crate) struct Bundle {
     flags: u16,
     is_closed: bool,
+    /// When the controller last did something with it.
+    used: Timestamp,
+    /// The message that opened it, which errors about it quote.
+    head: Vec<u8>,
+    xid: u32,
     pub entries: Vec<Entry>,
 }
 
@@ -33,7 +40,9 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) enum Change {
     Flow(Box<FlowMod>),
+    Group(Box<GroupMod>),
     Port(PortMod),
+    Packet(Box<PacketOut>),
 }
 
 /// What a control message asks for beyond bookkeeping.
@@ -44,7 +53,12 @@ pub(crate) enum Outcome {
 }
 
 impl Bundles {
-    pub(crate) fn control(&mut self, request: &BundleControl) -> Result<Outcome, OfError> {
+    pub(crate) fn control(
+        &mut self,
+        request: &BundleControl,
+        head: &[u8],
+        now: Timestamp,
+    ) -> Result<Outcome, OfError> {
         let reply = |kind: BundleControlType| BundleControl { kind: kind as u16, flags: 0, ..*request };
         match request.kind {
             0 => {
@@ -54,7 +68,10 @@ impl Bundles {
                 if self.open.len() >= MAX_BUNDLES {
                     return Err(OfError::OfpbfcOutOfBundles);
                 }
-                self.open.insert(request.bundle, Bundle { flags: request.flags, ..Bundle::default() });
+                let xid = ofp::message_xid(head).unwrap_or(0);
+                let bundle =
+                    Bundle { flags: request.flags, used: now, head: head.to_vec(), xid, ..Bundle::default() };
+                self.open.insert(request.bundle, bundle);
                 Ok(Outcome::Reply(reply(BundleControlType::OpenReply)))
             }
             2 => {
@@ -64,6 +81,7 @@ impl Bundles {
                     return Err(OfError::OfpbfcBundleClosed);
                 }
                 bundle.is_closed = true;
+                bundle.used = now;
                 Ok(Outcome::Reply(reply(BundleControlType::CloseReply)))
             }
             4 => {
@@ -88,11 +106,23 @@ impl Bundles {
         self.open.get_mut(&request.bundle).ok_or(OfError::OfpbfcBadId)
     }
 
+    /// Takes out the bundles with which nothing was done for `idle`; what opened each, and its xid.
+    pub(crate) fn expire(&mut self, idle: Duration, now: Timestamp) -> Vec<(u32, Vec<u8>)> {
+        let is_due = |bundle: &Bundle| now - bundle.used >= idle;
+        let due: Vec<u32> = self.open.iter().filter(|(_, b)| is_due(b)).map(|(id, _)| *id).collect();
+        due.into_iter()
+            .filter_map(|id| self.open.remove(&id))
+            .map(|bundle| (bundle.xid, bundle.head))
+            .collect()
+    }
+
     /// Keeps a message for its bundle, which is opened if need be.
-    pub(crate) fn add(&mut self, add: ofp::BundleAdd, head: Vec<u8>) -> Result<(), OfError> {
+    pub(crate) fn add(&mut self, add: ofp::BundleAdd, head: Vec<u8>, now: Timestamp) -> Result<(), OfError> {
         let change = match *add.message {
             Message::FlowMod(request) => Change::Flow(Box::new(request)),
+            Message::GroupMod(request) => Change::Group(Box::new(request)),
             Message::PortMod(request) => Change::Port(request),
+            Message::PacketOut(request) => Change::Packet(Box::new(request)),
             _ => return Err(OfError::OfpbfcMsgUnsup),
         };
         if self.open.len() >= MAX_BUNDLES && !self.open.contains_key(&add.bundle) {
@@ -110,6 +140,10 @@ impl Bundles {
         }
         if bundle.entries.len() >= MAX_MESSAGES {
             return Err(OfError::OfpbfcBundleInProgress);
+        }
+        bundle.used = now;
+        if bundle.head.is_empty() {
+            (bundle.head, bundle.xid) = (head.clone(), add.xid);
         }
         bundle.entries.push(Entry { change, xid: add.xid, head });
         Ok(())

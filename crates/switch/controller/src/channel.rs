@@ -11,6 +11,8 @@ use rpc::{Stream, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
+use crate::snoop::Said;
+
 /// A connection, never used again for another one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PeerId(pub u64);
@@ -91,7 +93,8 @@ pub(crate) struct Setup {
     pub events: mpsc::Sender<Event>,
     /// `None`: the peer is never probed.
     pub probe: Option<Duration>,
-    pub snoop: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    /// Where what is said can be watched, on connections to controllers.
+    pub snoop: Option<Said>,
 }
 
 /// Serves one stream until it ends.
@@ -160,8 +163,8 @@ pub(crate) async fn keep_connected(
 }
 
 /// A finished handshake.
-struct Handshake {
-    stream: Stream,
+pub(crate) struct Handshake {
+    pub(crate) stream: Stream,
     version: Version,
     /// Bytes that came behind the hello.
     input: Vec<u8>,
@@ -169,7 +172,7 @@ struct Handshake {
 
 impl Handshake {
     /// Says hello with all versions, and settles on the greatest that both sides know.
-    async fn run(versions: &[Version], mut stream: Stream) -> io::Result<Handshake> {
+    pub(crate) async fn run(versions: &[Version], mut stream: Stream) -> io::Result<Handshake> {
         let highest = versions.iter().copied().max().unwrap_or(Version::Of10);
         let bitmap = versions.iter().fold(0u32, |bits, version| bits | 1 << version.byte());
         let encoder = encoder(highest, 1);
@@ -343,8 +346,8 @@ impl Channel<'_> {
             log_message(&self.name, what, message);
         }
         if let Some(snoop) = &self.setup.snoop {
-            // Nobody is snooping any more.
-            let _ = snoop.send(bytes.to_vec());
+            // Nobody may be watching.
+            let _ = snoop.send(bytes.into());
         }
     }
 }

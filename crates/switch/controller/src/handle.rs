@@ -1,16 +1,15 @@
 //! Requests of controllers.
 
 use base::OfPort;
-use ofp::{BundleControl, ControllerRole, FlowMod, Message, OfError, PacketOut, PortMod, Role, SwitchConfig};
+use ofp::{ControllerRole, FlowMod, Message, OfError, PacketOut, PortMod, SwitchConfig};
 use pipeline::Fragments;
 
-use crate::bundles::{Bundle, Change, Outcome};
 use crate::channel::{PeerId, Received};
 use crate::manager::Manager;
 use crate::statistics;
 
 /// A request's answers, or the error that answers it.
-type Answer = Result<Vec<Message>, OfError>;
+pub(crate) type Answer = Result<Vec<Message>, OfError>;
 
 impl Manager {
     pub(crate) fn handle_message(&mut self, peer: PeerId, received: Received) {
@@ -59,20 +58,23 @@ impl Manager {
             Message::FlowMod(request) => self.flow_mod(id, &request, xid).map(|()| Vec::new()),
             Message::PacketOut(request) => self.packet_out(id, request),
             Message::PortMod(request) => self.port_mod(id, &request).map(|()| Vec::new()),
+            Message::GroupMod(request) => self.group_mod(id, xid, &request).map(|()| Vec::new()),
+            Message::MeterMod(request) => self.meter_mod(id, xid, &request).map(|()| Vec::new()),
             Message::TableMod(request) => self.table_mod(id, &request),
+            Message::TableFeaturesRequest(changes) => self.table_features(id, &changes),
             Message::RoleRequest(request) => self.role(id, request),
-            Message::GetAsyncRequest => Ok(vec![Message::GetAsyncReply(peer.async_config)]),
+            Message::Resume(packet) => self.resume(packet).map(|()| Vec::new()),
+            Message::GetAsyncRequest => Ok(vec![Message::GetAsyncReply(peer.shown_async())]),
             Message::SetAsync(update) => {
                 if let Some(peer) = self.peers.get_mut(&id) {
-                    apply_async(&mut peer.async_config.primary, &update.primary);
-                    apply_async(&mut peer.async_config.secondary, &update.secondary);
+                    peer.set_async(&update);
                 }
                 Ok(Vec::new())
             }
-            Message::BundleControl(request) => self.bundle_control(id, request),
+            Message::BundleControl(request) => self.bundle_control(id, request, head),
             Message::BundleAdd(add) => {
                 let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
-                peer.bundles.add(add, head.to_vec()).map(|()| Vec::new())
+                peer.bundles.add(add, head.to_vec(), now).map(|()| Vec::new())
             }
             Message::SetPacketInFormat(format) => {
                 if let Some(peer) = self.peers.get_mut(&id) {
@@ -98,7 +100,7 @@ impl Manager {
                 log::info!(target: "connmgr", "{}: received {} error", peer.link.name, error.name());
                 Ok(Vec::new())
             }
-            Message::FlowMonitorRequest(requests) => self.add_monitors(id, requests, now),
+            Message::FlowMonitorRequest(requests) => self.add_monitors(id, requests),
             Message::FlowMonitorCancel(monitor) => {
                 let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
                 let before = peer.monitors.len();
@@ -113,6 +115,7 @@ impl Manager {
         }
     }
 
+    // house: long because it is the one list of requests for statistics.
     fn answer_statistics(&self, id: PeerId, message: Message) -> Answer {
         let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
         let (bridge, version) = (peer.bridge, peer.version);
@@ -140,25 +143,43 @@ impl Manager {
                     vec![Message::TableStatsReply(statistics::table_stats(state, version))]
                 })
             }
-            Message::TableFeaturesRequest(changes) if changes.is_empty() => self
-                .with_bridge(bridge, |state| {
-                    vec![Message::TableFeaturesReply(statistics::table_features(state))]
-                }),
+            Message::TableDescRequest => {
+                self.with_bridge(bridge, |state| vec![Message::TableDescReply(state.table_descs())])
+            }
             Message::PortStatsRequest(which) => self.port_stats(bridge, which),
             Message::PortDescRequest(which) => self.with_bridge(bridge, |state| {
                 vec![Message::PortDescReply(statistics::port_descs(state, which))]
             }),
-            Message::QueueStatsRequest { .. } => Ok(vec![Message::QueueStatsReply(Vec::new())]),
-            Message::GroupStatsRequest(_) => Ok(vec![Message::GroupStatsReply(Vec::new())]),
-            Message::GroupDescRequest(_) => Ok(vec![Message::GroupDescReply(Vec::new())]),
-            Message::MeterStatsRequest(_) => Ok(vec![Message::MeterStatsReply(Vec::new())]),
-            Message::MeterConfigRequest(_) => Ok(vec![Message::MeterConfigReply(Vec::new())]),
+            Message::QueueStatsRequest { port, queue } => {
+                let queues = self.queues(bridge, port, queue)?;
+                Ok(vec![Message::QueueStatsReply(queues.into_iter().map(statistics::queue_stats).collect())])
+            }
+            Message::QueueDescRequest { port, queue } => {
+                let queues = self.queues(bridge, port, queue)?;
+                let queues = queues.into_iter().map(statistics::queue_config).collect();
+                Ok(vec![Message::QueueDescReply { port, queues }])
+            }
+            Message::GroupStatsRequest(group) => {
+                self.flows.credit();
+                self.with_bridge(bridge, |state| {
+                    vec![Message::GroupStatsReply(state.group_stats(group, now))]
+                })
+            }
+            Message::GroupDescRequest(group) => {
+                self.with_bridge(bridge, |state| vec![Message::GroupDescReply(state.group_descs(group))])
+            }
+            Message::GroupFeaturesRequest => Ok(vec![Message::GroupFeaturesReply(ofproto::group_features())]),
+            Message::MeterStatsRequest(meter) => self.meter_stats(bridge, meter),
+            Message::MeterConfigRequest(meter) => self.with_bridge(bridge, |state| {
+                vec![Message::MeterConfigReply(state.meters(meter).map(|m| m.config.clone()).collect())]
+            }),
+            Message::MeterFeaturesRequest => Ok(vec![Message::MeterFeaturesReply(ofproto::meter_features())]),
             _ => Err(OfError::OfpbrcBadType),
         }
     }
 
     /// What `look` makes of the bridge; nothing when it is gone.
-    fn with_bridge(
+    pub(crate) fn with_bridge(
         &self,
         bridge: pipeline::BridgeId,
         look: impl FnOnce(&ofproto::Bridge) -> Vec<Message>,
@@ -245,26 +266,19 @@ impl Manager {
 
     fn packet_out(&mut self, id: PeerId, request: PacketOut) -> Answer {
         let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
-        if request.buffer_id != ofp::NO_BUFFER {
-            return Err(OfError::OfpbrcBufferUnknown);
-        }
-        if pipeline::unsupported(&request.actions).is_some() {
-            return Err(OfError::OfpbacBadType);
-        }
-        let in_port = request.in_port();
-        let valid = in_port < OfPort::MAX || in_port.is_reserved();
-        if !valid || matches!(in_port, OfPort::TABLE | OfPort::NORMAL | OfPort::FLOOD | OfPort::ALL) {
-            return Err(OfError::OfpbrcBadPort);
+        let bridge = peer.bridge;
+        if let Some(state) = self.switch.read().get(bridge) {
+            check_packet_out(state, &request)?;
         }
         let packet = dp::Packet::from_bytes(&request.packet);
-        let sent = self.flows.packet_out(peer.bridge, packet, &request.metadata.key, &request.actions);
+        let sent = self.flows.packet_out(bridge, packet, &request.metadata.key, &request.actions);
         if let Err(e) = sent {
             log::warn!(target: "ofproto_dpif", "packet-out failed: {e}");
         }
         Ok(Vec::new())
     }
 
-    fn port_mod(&mut self, id: PeerId, request: &PortMod) -> Result<(), OfError> {
+    pub(crate) fn port_mod(&mut self, id: PeerId, request: &PortMod) -> Result<(), OfError> {
         let Some(peer) = self.peers.get(&id) else { return Ok(()) };
         let bridge = peer.bridge;
         let (status, datapath_port) = {
@@ -311,114 +325,6 @@ impl Manager {
             entry.desc.state = entry.desc.state & !(LINK_DOWN | LIVE) | state;
         })
     }
-
-    fn table_mod(&mut self, id: PeerId, request: &ofp::TableMod) -> Answer {
-        let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
-        if request.table != 0xff && request.table >= statistics::TABLES {
-            return Err(OfError::OfptmfcBadTable);
-        }
-        let miss = match request.miss {
-            ofp::TableMiss::Default => pipeline::Miss::Drop,
-            ofp::TableMiss::Controller => pipeline::Miss::Controller,
-            ofp::TableMiss::Continue => pipeline::Miss::Continue,
-            ofp::TableMiss::Drop => pipeline::Miss::Drop,
-        };
-        if let Some(state) = self.switch.write().get_mut(peer.bridge) {
-            let tables =
-                if request.table == 0xff { 0..statistics::TABLES } else { request.table..request.table + 1 };
-            for table in tables {
-                state.table_mut(base::TableId(table)).miss = miss;
-            }
-            state.changed();
-        }
-        Ok(Vec::new())
-    }
-
-    fn role(&mut self, id: PeerId, request: Role) -> Answer {
-        let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
-        let bridge = peer.bridge;
-        let Some(control) = self.bridges.get_mut(&bridge) else { return Ok(Vec::new()) };
-        if request.role != ControllerRole::NoChange {
-            if let Some(generation) = request.generation_id
-                && matches!(request.role, ControllerRole::Primary | ControllerRole::Secondary)
-            {
-                // Generations go round; an older one is a controller that does not know that it was replaced.
-                let stale =
-                    control.generation.is_some_and(|known| (generation.wrapping_sub(known) as i64) < 0);
-                if stale {
-                    return Err(OfError::OfprrfcStale);
-                }
-                control.generation = Some(generation);
-            }
-            if request.role == ControllerRole::Primary {
-                for (other, peer) in &mut self.peers {
-                    if *other != id && peer.bridge == bridge && peer.role == ControllerRole::Primary {
-                        peer.role = ControllerRole::Secondary;
-                    }
-                }
-            }
-            if let Some(peer) = self.peers.get_mut(&id) {
-                peer.role = request.role;
-            }
-        }
-        let role = self.peers.get(&id).map_or(ControllerRole::Equal, |peer| peer.role);
-        let generation_id = self.bridges.get(&bridge).and_then(|control| control.generation);
-        Ok(vec![Message::RoleReply(Role { role, generation_id })])
-    }
-
-    fn bundle_control(&mut self, id: PeerId, request: BundleControl) -> Answer {
-        let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
-        match peer.bundles.control(&request)? {
-            Outcome::Reply(reply) => Ok(vec![Message::BundleControl(reply)]),
-            Outcome::Commit(bundle, reply) => {
-                self.commit(id, bundle)?;
-                Ok(vec![Message::BundleControl(reply)])
-            }
-        }
-    }
-
-    /// Carries out a bundle under one lock: nobody sees a part of it, and a part that fails takes back the rest.
-    fn commit(&mut self, id: PeerId, bundle: Bundle) -> Result<(), OfError> {
-        let Some(peer) = self.peers.get(&id) else { return Ok(()) };
-        let bridge = peer.bridge;
-        let now = self.clock.now();
-        let mut done = Vec::new();
-        let mut failed = None;
-        {
-            let mut switch = self.switch.write();
-            let Some(state) = switch.get_mut(bridge) else { return Ok(()) };
-            for entry in &bundle.entries {
-                let result = match &entry.change {
-                    Change::Flow(request) => state.flow_mod(request, now),
-                    Change::Port(request) if state.port_entry(request.port).is_none() => {
-                        Err(OfError::OfppmfcBadPort)
-                    }
-                    Change::Port(_) => Ok(Vec::new()),
-                };
-                match result {
-                    Ok(changes) => done.extend(changes),
-                    Err(error) => {
-                        failed = Some((error, entry.xid, entry.head.clone()));
-                        break;
-                    }
-                }
-            }
-            if failed.is_some() {
-                state.undo(&done);
-            }
-        }
-        if let Some((error, xid, head)) = failed {
-            self.send_error(id, xid, error, head);
-            return Err(OfError::OfpbfcMsgFailed);
-        }
-        for entry in &bundle.entries {
-            if let Change::Port(request) = &entry.change {
-                self.port_mod(id, request)?;
-            }
-        }
-        self.tell_rule_changes(bridge, &done, None, now);
-        Ok(())
-    }
 }
 
 /// Whether a controller in the secondary role may not send it.
@@ -436,10 +342,15 @@ fn changes_state(message: &Message) -> bool {
     )
 }
 
-fn apply_async(masks: &mut [u32; 6], update: &[Option<u32>; 6]) {
-    for (mask, new) in masks.iter_mut().zip(update) {
-        if let Some(new) = new {
-            *mask = *new;
-        }
+/// Whether a packet-out asks for what can be done.
+pub(crate) fn check_packet_out(bridge: &ofproto::Bridge, request: &PacketOut) -> Result<(), OfError> {
+    if request.buffer_id != ofp::NO_BUFFER {
+        return Err(OfError::OfpbrcBufferUnknown);
     }
+    let in_port = request.in_port();
+    let valid = in_port < OfPort::MAX || in_port.is_reserved();
+    if !valid || matches!(in_port, OfPort::TABLE | OfPort::NORMAL | OfPort::FLOOD | OfPort::ALL) {
+        return Err(OfError::OfpbrcBadPort);
+    }
+    bridge.check_references(&request.actions, None)
 }

@@ -18,15 +18,24 @@
 mod asynchronous;
 mod bundles;
 mod channel;
+mod commit;
 mod fail_mode;
+mod groups;
 mod handle;
 mod manager;
 mod peer;
+mod resume;
+mod roles;
+mod schedule;
+mod snoop;
 mod statistics;
+mod tables;
 
 pub use channel::{Event, PeerId};
+pub use commit::DEFAULT_BUNDLE_IDLE;
 pub use manager::{BridgeSettings, ControllerSpec, ControllerStatus, Manager};
 pub use peer::Kind;
+pub use schedule::RateLimit;
 
 /// The default OpenFlow versions of a bridge: 1.0 to 1.5.
 pub fn default_versions() -> Vec<ofp::Version> {

@@ -15,8 +15,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::channel::{Event, PeerId, Setup, Target, keep_connected, serve};
+use crate::commit::DEFAULT_BUNDLE_IDLE;
 use crate::fail_mode::{FailOpen, add_default_rule};
 use crate::peer::{Kind, Peer};
+use crate::schedule::RateLimit;
+use crate::snoop::Said;
 
 /// A controller or a listening socket, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct ControllerSpec {
     pub max_backoff: Duration,
     /// Zero: never probed.
     pub probe: Duration,
+    /// How many packets it is sent at most.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// How a bridge is controlled.
@@ -61,6 +66,7 @@ pub(crate) struct BridgeControl {
     /// Generation of the role requests (OpenFlow 1.2 §6.3.4).
     pub generation: Option<u64>,
     has_default_rule: bool,
+    said: Said,
 }
 
 /// A target and the task that serves it.
@@ -86,6 +92,7 @@ pub struct Manager {
     sender: mpsc::Sender<Event>,
     next_target: u64,
     next_peer: Arc<AtomicU64>,
+    pub(crate) bundle_idle: Duration,
 }
 
 /// How many events may wait before connections are made to.
@@ -111,7 +118,13 @@ impl Manager {
             sender,
             next_target: 0,
             next_peer: Arc::default(),
+            bundle_idle: DEFAULT_BUNDLE_IDLE,
         }
+    }
+
+    /// How long a bundle may wait for its next message.
+    pub fn set_bundle_idle(&mut self, idle: Duration) {
+        self.bundle_idle = idle;
     }
 
     /// The next thing to [`Manager::handle`]. Dropping the future loses nothing.
@@ -135,6 +148,7 @@ impl Manager {
             fail_open: FailOpen::default(),
             generation: None,
             has_default_rule: false,
+            said: crate::snoop::new(),
         });
         control.datapath_id = datapath_id;
         control.dp_desc = dp_desc;
@@ -144,12 +158,15 @@ impl Manager {
 
         let mut wanted: BTreeMap<String, (ControllerSpec, Kind)> = BTreeMap::new();
         let rundir = rpc::dirs::rundir();
-        let management = ControllerSpec {
-            target: format!("punix:{}", rundir.join(format!("{name}.mgmt")).display()),
-            max_backoff: Duration::from_secs(8),
-            probe: Duration::ZERO,
-        };
-        wanted.insert(management.target.clone(), (management, Kind::Service));
+        for (suffix, kind) in [("mgmt", Kind::Service), ("snoop", Kind::Watcher)] {
+            let spec = ControllerSpec {
+                target: format!("punix:{}", rundir.join(format!("{name}.{suffix}")).display()),
+                max_backoff: Duration::from_secs(8),
+                probe: Duration::ZERO,
+                rate_limit: None,
+            };
+            wanted.insert(spec.target.clone(), (spec, kind));
+        }
         for spec in &controllers {
             let kind = if rpc::stream::is_passive_name(&spec.target) { Kind::Service } else { Kind::Primary };
             wanted.insert(spec.target.clone(), (spec.clone(), kind));
@@ -189,7 +206,9 @@ impl Manager {
         if wants_rule && !had {
             add_default_rule(state, self.clock.now());
         } else if had && !wants_rule && has_controllers {
-            state.flush();
+            let meters = state.flush();
+            drop(switch);
+            self.forget_meters(&meters);
         }
     }
 
@@ -202,12 +221,15 @@ impl Manager {
             versions: control.versions.clone(),
             events: self.sender.clone(),
             probe: Some(spec.probe).filter(|probe| !probe.is_zero() && kind == Kind::Primary),
-            snoop: None,
+            snoop: (kind == Kind::Primary).then(|| control.said.clone()),
         };
         let counter = Arc::clone(&self.next_peer);
         let new_peer = move || PeerId(counter.fetch_add(1, Ordering::Relaxed));
         let task = if rpc::stream::is_passive_name(&spec.target) {
             match Listener::bind(&spec.target, rpc::OPENFLOW_PORT, &Tls::default()).await {
+                Ok(listener) if kind == Kind::Watcher => {
+                    tokio::task::spawn_local(crate::snoop::listen(setup, listener, control.said.clone()))
+                }
                 Ok(listener) => tokio::task::spawn_local(listen(setup, listener, new_peer)),
                 Err(e) => {
                     log::error!(target: "connmgr", "failed to listen on {}: {}", spec.target, rpc::error_text(&e));
@@ -272,7 +294,9 @@ impl Manager {
                     last_error: None,
                     since: now,
                 };
-                self.peers.insert(peer, Peer::new(bridge, endpoint.kind, version, target, link));
+                let mut new = Peer::new(bridge, endpoint.kind, version, target, link);
+                new.packet_ins.set_limit(endpoint.spec.rate_limit);
+                self.peers.insert(peer, new);
                 self.update_misses(bridge);
                 self.run_fail_open();
             }
@@ -313,7 +337,10 @@ impl Manager {
                 && (peer.kind == Kind::Primary || peer.miss_send_len != 0)
         });
         if let Some(state) = self.switch.write().get_mut(bridge) {
-            let settings = ofproto::Settings { misses_to_controller: wants, ..state.settings().clone() };
+            let has_controller =
+                self.peers.values().any(|peer| peer.bridge == bridge && peer.kind == Kind::Primary);
+            let settings =
+                ofproto::Settings { misses_to_controller: wants, has_controller, ..state.settings().clone() };
             state.set_settings(settings);
         }
     }

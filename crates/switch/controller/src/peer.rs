@@ -1,11 +1,15 @@
 //! What is known of one connection.
 
 use fields::Protocols;
-use ofp::{AsyncConfig, AsyncKind, ControllerRole, Encoder, Message, PacketInFormat, Version};
+use ofp::{
+    AsyncConfig, AsyncKind, AsyncUpdate, ControllerRole, Encoder, Message, PacketInFormat, PacketInReason,
+    Version,
+};
 use pipeline::BridgeId;
 
 use crate::bundles::Bundles;
 use crate::channel::{Link, Target, initial_protocol};
+use crate::schedule::Scheduler;
 
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,6 +18,8 @@ pub enum Kind {
     Primary,
     /// Whoever connected to a listening socket: `ovs-ofctl`, mostly.
     Service,
+    /// Whoever watches what the bridge and its controllers say.
+    Watcher,
 }
 
 /// One connection.
@@ -33,6 +39,7 @@ pub(crate) struct Peer {
     pub controller_id: u16,
     pub bundles: Bundles,
     pub monitors: Vec<ofp::FlowMonitorRequest>,
+    pub packet_ins: Scheduler,
     next_xid: u32,
 }
 
@@ -53,11 +60,12 @@ impl Peer {
             packet_in_format: PacketInFormat::Standard,
             miss_send_len: match kind {
                 Kind::Primary => DEFAULT_MISS_SEND_LEN,
-                Kind::Service => 0,
+                Kind::Service | Kind::Watcher => 0,
             },
             controller_id: 0,
             bundles: Bundles::default(),
             monitors: Vec::new(),
+            packet_ins: Scheduler::default(),
             next_xid: 1,
         }
     }
@@ -65,7 +73,7 @@ impl Peer {
     /// Whether it wants messages of `kind` with this reason, as its role and its configuration say.
     pub(crate) fn wants(&self, kind: AsyncKind, reason: u8) -> bool {
         // A listening socket's peers get nothing unasked until they say how much of packets they want.
-        if self.kind == Kind::Service && self.miss_send_len == 0 {
+        if self.kind != Kind::Primary && self.miss_send_len == 0 {
             return false;
         }
         let masks = match self.role {
@@ -73,6 +81,42 @@ impl Peer {
             _ => self.async_config.primary,
         };
         reason < 32 && masks[kind as usize] >> reason & 1 != 0
+    }
+
+    /// Takes over what the peer wants to be told of.
+    pub(crate) fn set_async(&mut self, update: &AsyncUpdate) {
+        let has_rule_for_misses = self.version >= Version::Of13;
+        let sides = [
+            (&mut self.async_config.primary, &update.primary),
+            (&mut self.async_config.secondary, &update.secondary),
+        ];
+        for (masks, update) in sides {
+            for (mask, new) in masks.iter_mut().zip(update) {
+                *mask = new.unwrap_or(*mask);
+            }
+            // What the standard calls one reason is several here.
+            let packet_in = &mut masks[AsyncKind::PacketIn as usize];
+            if update[AsyncKind::PacketIn as usize].is_some()
+                && *packet_in & bit(PacketInReason::NoMatch) != 0
+            {
+                *packet_in |= bit(PacketInReason::ExplicitMiss);
+                if !has_rule_for_misses {
+                    *packet_in |= bit(PacketInReason::ImplicitMiss);
+                }
+            }
+        }
+    }
+
+    /// What it is told of, in the reasons that its version has.
+    pub(crate) fn shown_async(&self) -> AsyncConfig {
+        let mut config = self.async_config;
+        let old = self.version < Version::Of14;
+        for masks in [&mut config.primary, &mut config.secondary] {
+            masks[AsyncKind::PacketIn as usize] &=
+                if old { OLD_PACKET_IN_REASONS } else { PACKET_IN_REASONS };
+            masks[AsyncKind::FlowRemoved as usize] &= flow_removed_reasons(self.version);
+        }
+        config
     }
 
     /// Sends an answer, or part of one.
@@ -96,15 +140,33 @@ impl Peer {
 /// What a controller gets until it asks for something else.
 fn default_async(version: Version) -> AsyncConfig {
     let mut config = AsyncConfig::default();
-    let bits = |reasons: &[u8]| reasons.iter().fold(0, |bits, reason| bits | 1u32 << reason);
-    // No match, action, action set, group, packet-out, explicit and implicit miss; a TTL that ran out is not wanted.
-    config.primary[AsyncKind::PacketIn as usize] = bits(&[0, 1, 3, 4, 5, 6, 7]);
-    config.primary[AsyncKind::FlowRemoved as usize] = bits(&[0, 1, 2, 3, 4, 5]);
-    config.primary[AsyncKind::PortStatus as usize] = bits(&[0, 1, 2]);
-    config.secondary[AsyncKind::PortStatus as usize] = bits(&[0, 1, 2]);
-    if version >= Version::Of14 {
-        config.primary[AsyncKind::RoleStatus as usize] = bits(&[0, 1, 2]);
-        config.secondary[AsyncKind::RoleStatus as usize] = bits(&[0, 1, 2]);
+    // A TTL that ran out is not wanted; a packet without any rule is only by
+    // versions that do not say by a rule that they want it.
+    let mut packet_in =
+        PACKET_IN_REASONS & !bit(PacketInReason::InvalidTtl) | bit(PacketInReason::ExplicitMiss);
+    if version < Version::Of13 {
+        packet_in |= bit(PacketInReason::ImplicitMiss);
     }
+    config.primary[AsyncKind::PacketIn as usize] = packet_in;
+    config.primary[AsyncKind::PortStatus as usize] = PORT_REASONS;
+    config.secondary[AsyncKind::PortStatus as usize] = PORT_REASONS;
+    config.primary[AsyncKind::FlowRemoved as usize] = flow_removed_reasons(version);
     config
+}
+
+fn bit(reason: PacketInReason) -> u32 {
+    1 << reason.number()
+}
+
+/// The reasons that the standard has.
+const PACKET_IN_REASONS: u32 = 0b11_1111;
+const OLD_PACKET_IN_REASONS: u32 = 0b111;
+const PORT_REASONS: u32 = 0b111;
+
+fn flow_removed_reasons(version: Version) -> u32 {
+    match version {
+        Version::Of10 | Version::Of11 | Version::Of12 => 0b111,
+        Version::Of13 => 0b1111,
+        _ => 0b11_1111,
+    }
 }

@@ -3,13 +3,19 @@
 use base::{OfPort, Timestamp};
 use fields::Field;
 use ofp::{ActionKind, PortDesc, PortStats, SwitchDesc, SwitchFeatures, Version, capability};
-use ofp::{FieldSet, TableActionFeatures, TableFeatures, TableInstructionFeatures, TableMiss};
+use ofp::{
+    FieldSet, QueueConfig, QueueStats, TableActionFeatures, TableFeatures, TableInstructionFeatures,
+    TableMiss,
+};
 use ofproto::{Bridge, PortEntry};
 
 use crate::manager::BridgeControl;
 
 /// How many tables controllers may use.
 pub(crate) const TABLES: u8 = 254;
+
+/// How many rules a table is said to hold at most.
+const MAX_ENTRIES: u32 = 1_000_000;
 
 /// See [`TableInstructionFeatures::instructions`].
 const ALL_INSTRUCTIONS: u32 = 0x3f;
@@ -73,6 +79,7 @@ pub(crate) fn table_features(bridge: &Bridge) -> Vec<TableFeatures> {
     let list = TableActionFeatures { actions, set_fields: settable };
     (0..TABLES)
         .map(|table| {
+            let known = bridge.table(base::TableId(table));
             let mut next = [0u64; 4];
             for later in table + 1..TABLES {
                 next[usize::from(later / 64)] |= 1 << (later % 64);
@@ -82,10 +89,13 @@ pub(crate) fn table_features(bridge: &Bridge) -> Vec<TableFeatures> {
             TableFeatures {
                 command: 0,
                 table,
-                name: String::new(),
+                name: known.and_then(|table| table.name()).unwrap_or_default().to_owned(),
                 metadata_match: u64::MAX,
                 metadata_write: u64::MAX,
-                max_entries: 1_000_000,
+                max_entries: known
+                    .and_then(|table| table.max_rules())
+                    .and_then(|max| u32::try_from(max).ok())
+                    .map_or(MAX_ENTRIES, |max| max.min(MAX_ENTRIES)),
                 any_properties: true,
                 miss_config: miss_config(bridge, table),
                 supports_eviction: Some(false),
@@ -115,8 +125,26 @@ fn miss_config(bridge: &Bridge, table: u8) -> TableMiss {
     match bridge.table(base::TableId(table)).map(|table| table.miss) {
         Some(pipeline::Miss::Continue) => TableMiss::Continue,
         Some(pipeline::Miss::Controller) => TableMiss::Controller,
+        Some(pipeline::Miss::Drop) => TableMiss::Drop,
         _ => TableMiss::Default,
     }
+}
+
+/// Nothing is counted of queues; that they are there is all that can be told.
+pub(crate) fn queue_stats((port, queue): (OfPort, u32)) -> QueueStats {
+    QueueStats {
+        port,
+        queue,
+        tx_bytes: u64::MAX,
+        tx_packets: u64::MAX,
+        tx_errors: u64::MAX,
+        duration_sec: u32::MAX,
+        duration_nsec: u32::MAX,
+    }
+}
+
+pub(crate) fn queue_config((port, queue): (OfPort, u32)) -> QueueConfig {
+    QueueConfig { port, queue, min_rate: u16::MAX, max_rate: u16::MAX }
 }
 
 pub(crate) fn description(control: &BridgeControl) -> SwitchDesc {

@@ -51,6 +51,24 @@ pub struct PacketIn {
     /// Registers, tunnel, the OpenFlow in_port.
     pub metadata: FlowKey,
     pub packet: Vec<u8>,
+    /// Where the packet goes on if the controller says so.
+    pub paused: Option<Paused>,
+}
+
+/// A packet that waits for a controller.
+#[derive(Clone, Debug)]
+pub struct Paused {
+    pub state: Arc<pipeline::FrozenId>,
+    /// The datapath port that it came in by.
+    pub port: base::DpPort,
+}
+
+/// A packet from a controller, translated and ready to go.
+#[derive(Debug)]
+pub struct Prepared {
+    packet: dp::Packet,
+    translation: pipeline::Translation,
+    credit: pipeline::Credit,
 }
 
 /// A packet that sFlow sampled.
@@ -101,6 +119,8 @@ struct Rounds {
     done: u64,
     ending: bool,
     last: Option<Timestamp>,
+    /// When counters were last brought up to date because somebody asked.
+    credited: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for FlowSync {
@@ -157,32 +177,113 @@ impl FlowSync {
         metadata: &FlowKey,
         actions: &[ofp::Action],
     ) -> Result<(), dp::DpError> {
-        let mut packet = packet;
-        packet.metadata = flow::Metadata::from_key(metadata);
-        let key = packet.key(flow::MAX_VLANS);
-        let now = self.clock.now();
-        let mut made = None;
+        let in_port = self.datapath_port(bridge, metadata);
+        self.inject(bridge, packet, metadata, in_port, pipeline::Start::Actions(actions)).map(|_| ())
+    }
+
+    /// Lets a packet go on where a controller paused it. `Err` when its bridge is gone.
+    pub fn resume(
+        &self,
+        bridge: BridgeId,
+        packet: dp::Packet,
+        metadata: &FlowKey,
+        port: base::DpPort,
+        state: &pipeline::Frozen,
+    ) -> Result<(), pipeline::Error> {
+        match self.inject(bridge, packet, metadata, port, pipeline::Start::Resume(state)) {
+            Ok(Some(pipeline::Error::BridgeNotFound)) => Err(pipeline::Error::BridgeNotFound),
+            Ok(_) => Ok(()),
+            Err(e) => {
+                log::warn!(target: "ofproto_dpif", "a packet could not be resumed: {e}");
+                Ok(())
+            }
+        }
+    }
+
+    fn datapath_port(&self, bridge: BridgeId, metadata: &FlowKey) -> base::DpPort {
+        let mut port = None;
         self.network.read(&mut |network| {
-            let request = pipeline::Request {
-                bridge,
-                key: &key,
-                start: pipeline::Start::Actions(actions),
-                is_packet_out: true,
-                trace: false,
-            };
-            let translation = pipeline::translate(network, &request);
-            network.apply(&translation.effects, 1, packet.len() as u64, now);
-            let in_port = network
-                .bridge(bridge)
-                .and_then(|b| b.port(OfPort(metadata.in_port()))?.datapath)
-                .unwrap_or(base::DpPort::NONE);
-            made = Some((translation, in_port));
+            port = network.bridge(bridge).and_then(|b| b.port(OfPort(metadata.in_port()))?.datapath);
         });
-        let Some((translation, in_port)) = made else { return Ok(()) };
+        port.unwrap_or(base::DpPort::NONE)
+    }
+
+    /// Translates a packet that came from a controller and executes what comes of it.
+    fn inject(
+        &self,
+        bridge: BridgeId,
+        packet: dp::Packet,
+        metadata: &FlowKey,
+        in_port: base::DpPort,
+        start: pipeline::Start<'_>,
+    ) -> Result<Option<pipeline::Error>, dp::DpError> {
+        let mut prepared = None;
+        let mut packet = Some(packet);
+        self.network.read(&mut |network| {
+            if let Some(packet) = packet.take() {
+                prepared = Some(self.translate_out(network, bridge, packet, metadata, in_port, start));
+            }
+        });
+        let Some(prepared) = prepared else { return Ok(None) };
+        let error = prepared.translation.error;
+        self.send(prepared)?;
+        Ok(error)
+    }
+
+    /// Translates a packet-out with the bridges as they are now. Nothing happens until [`FlowSync::send`].
+    pub fn prepare(
+        &self,
+        network: &dyn pipeline::Network,
+        bridge: BridgeId,
+        request: &ofp::PacketOut,
+    ) -> Prepared {
+        let metadata = &request.metadata.key;
+        let packet = dp::Packet::from_bytes(&request.packet);
+        let port = network.bridge(bridge).and_then(|b| b.port(OfPort(metadata.in_port()))?.datapath);
+        let start = pipeline::Start::Actions(&request.actions);
+        self.translate_out(network, bridge, packet, metadata, port.unwrap_or(base::DpPort::NONE), start)
+    }
+
+    fn translate_out(
+        &self,
+        network: &dyn pipeline::Network,
+        bridge: BridgeId,
+        mut packet: dp::Packet,
+        metadata: &FlowKey,
+        in_port: base::DpPort,
+        start: pipeline::Start<'_>,
+    ) -> Prepared {
+        packet.metadata = flow::Metadata::from_key(metadata);
+        let mut key = packet.key(flow::MAX_VLANS);
+        // A controller may say what the datapath does not carry with a packet.
+        pipeline::restore_metadata(&mut key, &flow::SparseKey::from(metadata));
+        let is_packet_out = matches!(start, pipeline::Start::Actions(_));
+        let request = pipeline::Request {
+            bridge,
+            key: &key,
+            start,
+            is_packet_out,
+            trace: pipeline::Trace::Off,
+            dry: false,
+        };
+        let translation = pipeline::translate(network, &request);
+        let credit = pipeline::Credit {
+            packets: 1,
+            bytes: packet.len() as u64,
+            tcp_flags: key.tcp_flags(),
+            used: self.clock.now(),
+        };
         let mut datapath_metadata = metadata.clone();
         datapath_metadata.set_in_port(in_port.0);
         packet.metadata = flow::Metadata::from_key(&datapath_metadata);
-        self.datapath.execute(dp::Execute { packet, actions: &translation.actions, now })
+        Prepared { packet, translation, credit }
+    }
+
+    /// Applies the effects of a translated packet and executes its actions.
+    pub fn send(&self, prepared: Prepared) -> Result<(), dp::DpError> {
+        let Prepared { packet, translation, credit } = prepared;
+        self.network.read(&mut |network| network.apply(&translation.effects, credit));
+        self.datapath.execute(dp::Execute { packet, actions: &translation.actions, now: credit.used })
     }
 
     fn flows(&self) -> MutexGuard<'_, tracked::Flows> {

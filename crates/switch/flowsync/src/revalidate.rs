@@ -14,6 +14,12 @@ base::coverage!(static ROUNDS = "revalidate_round");
 base::coverage!(static CHANGED = "revalidate_flow_changed");
 base::coverage!(static REMOVED = "revalidate_flow_removed");
 
+/// Up to so many flows, counters are brought up to date whenever somebody asks.
+const FEW_FLOWS: usize = 1000;
+
+/// How old counters may be when there are more.
+const CREDIT_INTERVAL: Duration = Duration::from_millis(100);
+
 /// What a round did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Round {
@@ -80,17 +86,16 @@ impl FlowSync {
         let known = {
             let mut flows = self.flows();
             flows.get_mut(&flow.ufid).map(|tracked| {
-                let delta = tracked.take_delta(flow.worker, flow.stats);
-                (tracked.epoch, Arc::clone(&tracked.effects), delta)
+                let credit = tracked.take_credit(flow.worker, flow.stats, now);
+                (tracked.epoch, Arc::clone(&tracked.effects), credit)
             })
         };
-        let Some((translated_at, effects, (packets, bytes))) = known else {
+        let Some((translated_at, effects, credit)) = known else {
             // Nobody remembers why it is there.
             return Verdict::Remove;
         };
-        if packets > 0 {
-            let used = flow.stats.used.unwrap_or(now);
-            self.network.read(&mut |network| network.apply(&effects, packets, bytes, used));
+        if let Some(credit) = credit {
+            self.network.read(&mut |network| network.apply(&effects, credit));
         }
         let idle_since = flow.stats.used.unwrap_or(Timestamp::ZERO);
         if flow.stats.used.is_some() && now - idle_since > max_idle {
@@ -143,37 +148,48 @@ impl FlowSync {
         let tracked = {
             let mut flows = self.flows();
             let Some(tracked) = flows.get_mut(&flow.ufid) else { return };
-            let delta = last.ok().map(|stats| tracked.take_delta(flow.worker, stats));
-            let result = (delta, Arc::clone(&tracked.effects));
+            let credit = last.ok().and_then(|stats| tracked.take_credit(flow.worker, stats, now));
+            let result = (credit, Arc::clone(&tracked.effects));
             tracked.credited.retain(|(worker, _)| *worker != flow.worker);
             if tracked.credited.is_empty() {
                 flows.remove(&flow.ufid);
             }
             result
         };
-        if let (Some((packets, bytes)), effects) = tracked
-            && packets > 0
-        {
-            let used = flow.stats.used.unwrap_or(now);
-            self.network.read(&mut |network| network.apply(&effects, packets, bytes, used));
+        if let (Some(credit), effects) = tracked {
+            self.network.read(&mut |network| network.apply(&effects, credit));
         }
     }
 
     /// Credits what flows have forwarded since the last round, so that counters are whole.
+    ///
+    /// It looks at every flow, so who asks again and again is answered with
+    /// what was counted a moment ago: counters are never older than
+    /// [`CREDIT_INTERVAL`], however many flows there are.
     pub fn credit(&self) {
         let now = self.clock.now();
+        if self.flow_count() > FEW_FLOWS {
+            let mut rounds = self.rounds();
+            if rounds.credited.is_some_and(|last| now - last < CREDIT_INTERVAL) {
+                return;
+            }
+            rounds.credited = Some(now);
+        }
+        let mut credits = Vec::new();
         self.datapath.flow_dump(&mut |flow| {
-            let known = self
-                .flows()
-                .get_mut(&flow.ufid)
-                .map(|tracked| (tracked.take_delta(flow.worker, flow.stats), Arc::clone(&tracked.effects)));
-            if let Some(((packets, bytes), effects)) = known
-                && packets > 0
-            {
-                let used = flow.stats.used.unwrap_or(now);
-                self.network.read(&mut |network| network.apply(&effects, packets, bytes, used));
+            let mut flows = self.flows();
+            let Some(tracked) = flows.get_mut(&flow.ufid) else { return };
+            if let Some(credit) = tracked.take_credit(flow.worker, flow.stats, now) {
+                credits.push((credit, Arc::clone(&tracked.effects)));
             }
         });
+        if !credits.is_empty() {
+            self.network.read(&mut |network| {
+                for (credit, effects) in &credits {
+                    network.apply(effects, *credit);
+                }
+            });
+        }
     }
 
     /// Removes every flow, after crediting its packets (`revalidator/purge`).

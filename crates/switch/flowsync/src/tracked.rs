@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use base::Timestamp;
 use dp::{FlowStats, Ufid, WorkerId};
-use pipeline::{Effect, FrozenId};
+use pipeline::{Credit, Effect, FrozenId};
 
 /// One megaflow.
 #[derive(Debug)]
@@ -23,8 +24,19 @@ pub(crate) struct Tracked {
 pub(crate) type Flows = HashMap<Ufid, Tracked>;
 
 impl Tracked {
-    /// Packets and bytes since the last credit; afterwards `stats` is credited.
-    pub(crate) fn take_delta(&mut self, worker: WorkerId, stats: FlowStats) -> (u64, u64) {
+    /// What is to be credited since the last time, if anything; afterwards `stats` is credited.
+    pub(crate) fn take_credit(
+        &mut self,
+        worker: WorkerId,
+        stats: FlowStats,
+        now: Timestamp,
+    ) -> Option<Credit> {
+        let (packets, bytes) = self.take_delta(worker, stats);
+        let used = stats.used.unwrap_or(now);
+        (packets > 0).then_some(Credit { packets, bytes, tcp_flags: stats.tcp_flags, used })
+    }
+
+    fn take_delta(&mut self, worker: WorkerId, stats: FlowStats) -> (u64, u64) {
         let before = match self.credited.iter_mut().find(|(w, _)| *w == worker) {
             Some((_, known)) => std::mem::replace(known, stats),
             None => {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use base::DpPort;
 use dp::{Action, Cookie, Upcall, UpcallOutcome, UpcallPacket, Userspace};
 use flow::FlowKey;
-use pipeline::{BridgeId, Network, Request, Start, Translation};
+use pipeline::{BridgeId, Credit, Network, Request, Start, Translation};
 
 use crate::tracked::Tracked;
-use crate::{FlowSync, PacketIn, Sample};
+use crate::{FlowSync, PacketIn, Paused, Sample};
 
 base::coverage!(static UPCALLS = "upcall_miss");
 base::coverage!(static FLOW_LIMIT_HIT = "upcall_flow_limit_hit");
@@ -19,11 +19,27 @@ pub(crate) fn translate(network: &dyn Network, key: &FlowKey) -> Option<(BridgeI
     let (bridge, port) = network.ingress(DpPort(key.in_port()))?;
     let mut seen = key.clone();
     seen.set_in_port(port.0);
-    let request = Request { bridge, key: &seen, start: Start::Lookup, is_packet_out: false, trace: false };
+    let request = Request {
+        bridge,
+        key: &seen,
+        start: Start::Lookup,
+        is_packet_out: false,
+        trace: pipeline::Trace::Off,
+        dry: false,
+    };
     let mut translation = pipeline::translate(network, &request);
     translation.mask = pipeline::installable(&translation.mask, key);
     Some((bridge, translation))
 }
+
+/// One packet that is on its way up.
+fn credit_of(upcall: &UpcallPacket<'_>) -> Credit {
+    let key = upcall.key;
+    let tcp_flags = if key.is_ip() && key.nw_proto() == TCP { key.tcp_flags() } else { 0 };
+    Credit { packets: 1, bytes: upcall.packet.len() as u64, tcp_flags, used: upcall.now }
+}
+
+const TCP: u8 = 6;
 
 impl Upcall for FlowSync {
     fn miss(&self, upcall: &mut UpcallPacket<'_>) -> UpcallOutcome {
@@ -33,7 +49,7 @@ impl Upcall for FlowSync {
         let mut made = None;
         self.network.read(&mut |network| {
             if let Some((bridge, translation)) = translate(network, upcall.key) {
-                network.apply(&translation.effects, 1, upcall.packet.len() as u64, upcall.now);
+                network.apply(&translation.effects, credit_of(upcall));
                 made = Some((bridge, translation));
             }
         });
@@ -60,13 +76,7 @@ impl Upcall for FlowSync {
     ) -> Option<Arc<[Action]>> {
         match &action.cookie {
             Cookie::SlowPath(_) => return self.slow_path(upcall),
-            Cookie::Controller {
-                reason, rule_cookie, controller_id, max_len, recirc_id, dont_send, ..
-            } => {
-                if !dont_send {
-                    self.send_up(upcall, *recirc_id, *reason, *rule_cookie, *controller_id, *max_len);
-                }
-            }
+            Cookie::Controller { dont_send: false, .. } => self.send_up(upcall, &action.cookie),
             Cookie::Sflow { vlan_tci, output } => {
                 let mut bridge = None;
                 self.network.read(&mut |network| {
@@ -83,7 +93,11 @@ impl Upcall for FlowSync {
                     });
                 }
             }
-            Cookie::None | Cookie::FlowSample { .. } | Cookie::Ipfix { .. } | Cookie::Raw(_) => {}
+            Cookie::Controller { .. }
+            | Cookie::None
+            | Cookie::FlowSample { .. }
+            | Cookie::Ipfix { .. }
+            | Cookie::Raw(_) => {}
         }
         None
     }
@@ -113,37 +127,47 @@ impl FlowSync {
         let mut actions = None;
         self.network.read(&mut |network| {
             if let Some((_, translation)) = translate(network, upcall.key) {
-                network.apply(&translation.effects, 1, upcall.packet.len() as u64, upcall.now);
+                network.apply(&translation.effects, credit_of(upcall));
                 actions = Some(translation.actions.into());
             }
         });
         actions
     }
 
-    fn send_up(
-        &self,
-        upcall: &UpcallPacket<'_>,
-        frozen: u32,
-        reason: u16,
-        cookie: u64,
-        controller_id: u16,
-        max_len: u16,
-    ) {
+    /// Hands a packet over for the controllers.
+    fn send_up(&self, upcall: &UpcallPacket<'_>, cookie: &Cookie) {
+        let &Cookie::Controller {
+            reason, rule_cookie, controller_id, max_len, recirc_id, continuation, ..
+        } = cookie
+        else {
+            return;
+        };
         let mut state = None;
-        self.network.read(&mut |network| state = network.thaw(frozen));
+        self.network.read(&mut |network| state = network.thaw(recirc_id));
         let Some(state) = state else { return };
-        let mut metadata = FlowKey::from_words(state.frozen.metadata.to_dense());
+        let frozen = &state.frozen;
+        // What the packet has with it now, and what only rules know of it.
+        let mut metadata = upcall.key.clone();
+        for word in &mut metadata.words_mut()[flow::STAGES[1]..] {
+            *word = 0;
+        }
         metadata.set_recirc_id(0);
+        pipeline::restore_metadata(&mut metadata, &frozen.metadata);
+        if !frozen.conntracked {
+            metadata.set_ct_state(0);
+        }
         self.sink.packet_in(PacketIn {
-            bridge: state.frozen.bridge,
+            bridge: frozen.bridge,
             controller_id,
             reason: ofp::PacketInReason::from_number(reason as u8),
             max_len,
-            table: state.frozen.table.0,
-            cookie,
-            userdata: state.frozen.userdata.clone(),
+            table: frozen.table.0,
+            cookie: rule_cookie,
+            userdata: frozen.userdata.clone(),
             metadata,
             packet: upcall.packet.bytes().to_vec(),
+            paused: continuation
+                .then(|| Paused { state: Arc::clone(&state), port: DpPort(upcall.key.in_port()) }),
         });
     }
 }

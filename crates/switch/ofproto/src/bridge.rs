@@ -9,10 +9,12 @@ use fields::Match;
 use flow::{FlowKey, FlowMask};
 use ofp::{Action, PacketInReason};
 use pipeline::{
-    BridgeId, BridgeView, Bundle, BundleId, Counters, Fragments, Miss, MissRules, Port, Rule, TableTraffic,
+    BridgeId, BridgeView, Bundle, BundleId, Counters, Fragments, Group, Mirror, Miss, MissRules, Port, Rule,
+    TableTraffic,
 };
 
 use crate::macs::MacTable;
+use crate::meters::Meter;
 use crate::table::{Criteria, Entry, Table};
 
 /// What sFlow asks of translation.
@@ -31,6 +33,8 @@ pub struct Settings {
     pub fragments: Fragments,
     /// Whether packets without a rule go to controllers, in tables that do not say otherwise.
     pub misses_to_controller: bool,
+    /// Whether a controller is connected, for buckets that watch that.
+    pub has_controller: bool,
     pub sflow: Option<SflowSampling>,
 }
 
@@ -52,6 +56,9 @@ pub struct Bridge {
     pub(crate) ports: BTreeMap<OfPort, PortEntry>,
     pub(crate) bundles: BTreeMap<BundleId, Bundle>,
     tables: Vec<Option<Box<Table>>>,
+    pub(crate) groups: BTreeMap<u32, Arc<Group>>,
+    pub(crate) meters: BTreeMap<u32, Meter>,
+    mirrors: Vec<Mirror>,
     macs: Mutex<MacTable>,
     miss_rules: MissRules,
     settings: Settings,
@@ -67,6 +74,9 @@ impl Bridge {
             ports: BTreeMap::new(),
             bundles: BTreeMap::new(),
             tables: (0..TableId::COUNT).map(|_| None).collect(),
+            groups: BTreeMap::new(),
+            meters: BTreeMap::new(),
+            mirrors: Vec::new(),
             macs: Mutex::default(),
             miss_rules: miss_rules(),
             settings: Settings::default(),
@@ -157,12 +167,30 @@ impl Bridge {
         [&self.miss_rules.controller, &self.miss_rules.drop, &self.miss_rules.drop_fragments]
     }
 
-    /// Removes every rule of controllers and all that was learned.
-    pub fn flush(&mut self) {
-        for table in self.tables.iter_mut() {
-            *table = None;
+    /// Replaces the mirrors.
+    pub fn set_mirrors(&mut self, mut mirrors: Vec<Mirror>) {
+        let same = self.mirrors.len() == mirrors.len()
+            && self.mirrors.iter().zip(&mirrors).all(|(old, new)| old.is_same(new));
+        if !same {
+            pipeline::settle_duplicates(&mut mirrors);
+            self.mirrors = mirrors;
+            self.changed();
         }
+    }
+
+    pub fn mirrors(&self) -> &[Mirror] {
+        &self.mirrors
+    }
+
+    /// Removes every rule of controllers, the groups and the meters. Returns
+    /// the meters, which the datapath is to forget.
+    pub fn flush(&mut self) -> Vec<Meter> {
+        for table in self.tables.iter_mut().flatten() {
+            table.clear();
+        }
+        self.groups.clear();
         self.changed();
+        std::mem::take(&mut self.meters).into_values().collect()
     }
 }
 
@@ -199,10 +227,14 @@ impl BridgeView for Bridge {
         self.table(table)?.lookup(key, mask).map(|entry| &entry.rule)
     }
 
+    fn conjunction(&self, table: TableId, key: &FlowKey) -> Vec<Arc<Rule>> {
+        let parts = self.table(table).map(|table| table.conjunction(key)).unwrap_or_default();
+        parts.into_iter().map(|entry| Arc::clone(&entry.rule)).collect()
+    }
+
     fn miss(&self, table: TableId) -> Miss {
         match self.table(table).map(|table| table.miss) {
-            Some(Miss::Continue) => Miss::Continue,
-            Some(Miss::Controller) => Miss::Controller,
+            Some(known) if known != Miss::Default => known,
             _ if self.settings.misses_to_controller => Miss::Controller,
             _ => Miss::Drop,
         }
@@ -214,6 +246,30 @@ impl BridgeView for Bridge {
 
     fn miss_rules(&self) -> &MissRules {
         &self.miss_rules
+    }
+
+    fn group(&self, id: u32) -> Option<&Arc<Group>> {
+        self.groups.get(&id)
+    }
+
+    fn meter(&self, id: u32) -> Option<u32> {
+        self.meters.get(&id).map(|meter| meter.number)
+    }
+
+    fn controller_meter(&self) -> Option<u32> {
+        self.meter(ofp::meter_id::CONTROLLER)
+    }
+
+    fn mirrors(&self) -> &[Mirror] {
+        &self.mirrors
+    }
+
+    fn has_controller(&self) -> bool {
+        self.settings.has_controller
+    }
+
+    fn may_learn(&self, rule: &ofp::FlowMod, limit: u32) -> bool {
+        self.admits_learned(rule, limit)
     }
 
     fn fragments(&self) -> Fragments {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::{TableId, Timestamp};
-use ofp::{FlowFlags, FlowMod, FlowModCommand, FlowRemovedReason, OfError};
+use ofp::{Action, FlowFlags, FlowMod, FlowModCommand, FlowRemovedReason, OfError};
 use pipeline::{Counters, Rule};
 
 use crate::bridge::Bridge;
@@ -16,16 +16,24 @@ pub struct Change {
     pub new: Option<Arc<Entry>>,
     /// Why a rule that is gone is gone.
     pub reason: Option<FlowRemovedReason>,
+    /// The request was to modify what there is, not to add.
+    pub is_modification: bool,
+}
+
+impl Change {
+    pub(crate) fn removal(entry: Arc<Entry>, reason: FlowRemovedReason) -> Change {
+        Change { old: Some(entry), new: None, reason: Some(reason), is_modification: false }
+    }
 }
 
 impl Bridge {
     /// Carries out `request`. On an error nothing has changed.
     pub fn flow_mod(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
-        if !request.command.is_delete() && pipeline::unsupported(&request.actions).is_some() {
-            return Err(unsupported_error(&request.actions));
+        if !request.command.is_delete() {
+            self.check_references(&request.actions, None)?;
         }
         match request.command {
-            FlowModCommand::Add => self.add_rule(request, now).map(|change| vec![change]),
+            FlowModCommand::Add => self.add_rule(request, now),
             FlowModCommand::Modify | FlowModCommand::ModifyStrict => self.modify_rules(request, now),
             FlowModCommand::Delete | FlowModCommand::DeleteStrict => Ok(self.delete_rules(request)),
         }
@@ -45,7 +53,27 @@ impl Bridge {
         self.changed();
     }
 
-    fn add_rule(&mut self, request: &FlowMod, now: Timestamp) -> Result<Change, OfError> {
+    /// Whether all that `actions` name exists, and translation knows how to do
+    /// them. A group may name itself, `own`, before it is there.
+    pub fn check_references(&self, actions: &[Action], own: Option<u32>) -> Result<(), OfError> {
+        if pipeline::unsupported(actions).is_some() {
+            return Err(OfError::OfpbacBadType);
+        }
+        for action in actions {
+            match action {
+                Action::Group(id) if !self.groups.contains_key(id) && own != Some(*id) => {
+                    return Err(OfError::OfpbacBadOutGroup);
+                }
+                Action::Meter(id) if !self.meters.contains_key(id) => {
+                    return Err(OfError::OfpmmfcInvalidMeter);
+                }
+                other => self.check_references(other.nested(), own)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn add_rule(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
         let table = match request.table {
             0xff => TableId(0),
             table if usize::from(table) < TableId::COUNT => TableId(table),
@@ -61,6 +89,10 @@ impl Bridge {
             return Err(OfError::OfpfmfcOverlap);
         }
         let old = self.table_mut(table).find(&request.m, priority).cloned();
+        let mut changes = match old {
+            Some(_) => Vec::new(),
+            None => self.ensure_room(table, now)?,
+        };
         let keeps_counts = !request.flags.contains(FlowFlags::RESET_COUNTS);
         let counters = match &old {
             Some(old) if keeps_counts => Arc::clone(&old.rule.counters),
@@ -84,7 +116,9 @@ impl Bridge {
         });
         self.table_mut(table).insert(Arc::clone(&entry));
         self.changed();
-        Ok(Change { old, new: Some(entry), reason: None })
+        changes.push(Change { old, new: Some(entry), reason: None, is_modification: false });
+        self.forget_learned(&mut changes);
+        Ok(changes)
     }
 
     fn modify_rules(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
@@ -92,11 +126,7 @@ impl Bridge {
         if found.is_empty() {
             // OpenFlow 1.0 adds what it finds nothing to modify of; a request that asks for a cookie does not.
             let adds = request.cookie_mask == 0 && request.new_cookie != u64::MAX;
-            return if adds {
-                self.add_rule(request, now).map(|change| vec![change])
-            } else {
-                Ok(Vec::new())
-            };
+            return if adds { self.add_rule(request, now) } else { Ok(Vec::new()) };
         }
         let actions: Arc<[ofp::Action]> = request.actions.clone().into();
         let resets = request.flags.contains(FlowFlags::RESET_COUNTS);
@@ -114,13 +144,14 @@ impl Bridge {
                 modified: now,
                 ..Entry::clone(&old)
             };
-            Change { old: Some(old), new: Some(Arc::new(new)), reason: None }
+            Change { old: Some(old), new: Some(Arc::new(new)), reason: None, is_modification: true }
         });
-        let changes: Vec<Change> = changes.collect();
+        let mut changes: Vec<Change> = changes.collect();
         for new in changes.iter().filter_map(|change| change.new.as_ref()) {
             self.table_mut(new.rule.table).insert(Arc::clone(new));
         }
         self.changed();
+        self.forget_learned(&mut changes);
         Ok(changes)
     }
 
@@ -138,6 +169,17 @@ impl Bridge {
         self.remove_entries(found.into_iter().map(|entry| (entry, reason)))
     }
 
+    /// Removes the rules that `is_meant`.
+    pub(crate) fn remove_rules_that(
+        &mut self,
+        reason: FlowRemovedReason,
+        is_meant: impl Fn(&Entry) -> bool,
+    ) -> Vec<Change> {
+        let entries = self.tables().flat_map(|table| table.entries());
+        let found: Vec<Arc<Entry>> = entries.filter(|entry| is_meant(entry)).cloned().collect();
+        self.remove_entries(found.into_iter().map(|entry| (entry, reason)))
+    }
+
     /// Removes the rules that have timed out.
     pub fn expire_rules(&mut self, now: Timestamp) -> Vec<Change> {
         let mut due = Vec::new();
@@ -148,17 +190,18 @@ impl Bridge {
         self.remove_entries(due.into_iter())
     }
 
-    fn remove_entries(
+    pub(crate) fn remove_entries(
         &mut self,
         entries: impl Iterator<Item = (Arc<Entry>, FlowRemovedReason)>,
     ) -> Vec<Change> {
         let mut changes = Vec::new();
         for (entry, reason) in entries {
             self.table_mut(entry.rule.table).remove(&entry.rule.matching, entry.rule.priority);
-            changes.push(Change { old: Some(entry), new: None, reason: Some(reason) });
+            changes.push(Change::removal(entry, reason));
         }
         if !changes.is_empty() {
             self.changed();
+            self.forget_learned(&mut changes);
         }
         changes
     }
@@ -177,14 +220,5 @@ impl Bridge {
             out_group: if request.command.is_delete() { request.out_group } else { ofp::GROUP_ANY },
             include_hidden: false,
         })
-    }
-}
-
-/// The error for an action that cannot be done: a group or meter is unknown, other actions are of an unknown type.
-fn unsupported_error(actions: &[ofp::Action]) -> OfError {
-    match pipeline::unsupported(actions) {
-        Some(ofp::Action::Group(_)) => OfError::OfpbacBadOutGroup,
-        Some(ofp::Action::Meter(_)) => OfError::OfpmmfcUnknownMeter,
-        _ => OfError::OfpbacBadType,
     }
 }

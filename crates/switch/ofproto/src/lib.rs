@@ -14,16 +14,24 @@
 //! true (`flowsync`), OpenFlow connections (`controller`).
 
 mod bridge;
+mod conjunction;
+mod eviction;
 mod flow_mod;
+mod groups;
+mod learned;
 mod macs;
+mod meters;
 mod ports;
 mod stats;
 mod switch;
 mod table;
 
 pub use bridge::{Bridge, PortEntry, Settings, SflowSampling};
+pub use eviction::TableSettings;
 pub use flow_mod::Change;
+pub use groups::{GroupChange, group_features};
 pub use macs::{DEFAULT_CAPACITY, DEFAULT_IDLE, Known, MacCounters, MacTable};
+pub use meters::{Meter, MeterChange, MeterNumbers, meter_features};
 pub use ports::{BundleConfig, NewPort};
 pub use switch::{SharedSwitch, Switch};
 pub use table::{Criteria, Entry, Table};

@@ -42,6 +42,7 @@ impl Bridge {
             bundle: None,
             peer: None,
             flags: flags(desc.config),
+            is_live: is_live(new.datapath, &desc),
             traffic: Arc::default(),
         };
         let entry = PortEntry { port, desc: desc.clone(), peer_name: new.peer_name, created: now };
@@ -72,12 +73,13 @@ impl Bridge {
     /// Takes in what a device reports of itself. Returns a message if controllers should know.
     pub fn update_port(&mut self, number: OfPort, change: impl FnOnce(&mut PortEntry)) -> Option<PortStatus> {
         let entry = self.ports.get_mut(&number)?;
-        let before = (entry.desc.clone(), entry.port.flags, entry.port.datapath);
+        let forwarding = |port: &Port| (port.flags, port.datapath, port.is_live);
+        let (desc, before) = (entry.desc.clone(), forwarding(&entry.port));
         change(entry);
         entry.port.flags = flags(entry.desc.config);
-        let (desc, port_flags, datapath) = before;
+        entry.port.is_live = is_live(entry.port.datapath, &entry.desc);
         let told = entry.desc.clone();
-        if port_flags != entry.port.flags || datapath != entry.port.datapath {
+        if before != forwarding(&entry.port) {
             self.refresh_floodable();
             self.changed();
         }
@@ -136,6 +138,11 @@ impl Bridge {
                 .all(|number| self.ports.get(number).is_none_or(|entry| !entry.port.flags.no_flood));
         }
     }
+}
+
+/// A port without a device, a patch port, is always up.
+fn is_live(datapath: Option<DpPort>, desc: &ofp::PortDesc) -> bool {
+    datapath.is_none() || desc.state & ofp::port_state::LINK_DOWN == 0
 }
 
 /// The flags that forwarding heeds, of a port's configuration bits.

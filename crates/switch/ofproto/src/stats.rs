@@ -77,7 +77,8 @@ impl Bridge {
                 });
                 TableStats {
                     table: number,
-                    active_count: table.map_or(0, |table| u32::try_from(table.len()).unwrap_or(u32::MAX)),
+                    active_count: table
+                        .map_or(0, |table| u32::try_from(table.visible_len()).unwrap_or(u32::MAX)),
                     lookup_count: matched + missed,
                     matched_count: matched,
                     features: None,

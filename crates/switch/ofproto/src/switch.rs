@@ -1,13 +1,17 @@
 //! All bridges of the process behind one lock, and the door for translation.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use base::{DpPort, OfPort, Timestamp};
-use pipeline::{BridgeId, BridgeView, BundleId, Effect, Frozen, FrozenId, Network, SharedNetwork, View};
+use pipeline::{
+    BridgeId, BridgeView, BundleId, Credit, Effect, Frozen, FrozenId, Network, Rule, SharedNetwork, View,
+};
 
 use crate::bridge::Bridge;
+use crate::flow_mod::Change;
+use crate::meters::MeterNumbers;
 
 /// The bridges, and which of them a datapath port belongs to.
 ///
@@ -22,6 +26,18 @@ pub struct Switch {
     next_bundle: u32,
     epoch: Arc<AtomicU64>,
     frozen: FrozenStates,
+    meter_numbers: MeterNumbers,
+    /// Changes of rules that translation asked for, to be made when nobody reads.
+    asked: Mutex<Vec<Asked>>,
+    /// Changes of rules that nobody has told controllers of.
+    untold: Vec<(BridgeId, Vec<Change>)>,
+}
+
+/// A change of a rule that translation asked for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Learn { bridge: BridgeId, rule: Arc<ofp::FlowMod>, limit: u32, used: Timestamp },
+    ReduceTimeouts { bridge: BridgeId, rule: Arc<Rule>, idle_s: u16, hard_s: u16 },
 }
 
 impl Switch {
@@ -108,6 +124,61 @@ impl Switch {
         self.epoch.fetch_add(1, Ordering::Release);
     }
 
+    /// A bridge with the numbers that the datapath has for meters of all bridges.
+    pub fn get_with_meters(&mut self, id: BridgeId) -> Option<(&mut Bridge, &mut MeterNumbers)> {
+        Some((self.bridges.get_mut(&id)?, &mut self.meter_numbers))
+    }
+
+    /// Frees the number of a meter that the datapath does not have any more.
+    pub fn give_back_meter(&mut self, number: u32) {
+        self.meter_numbers.give_back(number);
+    }
+
+    /// Whether translation asked for changes of rules.
+    fn has_asked(&self) -> bool {
+        !self.asked().is_empty()
+    }
+
+    fn asked(&self) -> std::sync::MutexGuard<'_, Vec<Asked>> {
+        self.asked.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Makes the changes that translation asked for.
+    fn make_asked(&mut self) {
+        let asked = std::mem::take(&mut *self.asked());
+        for one in asked {
+            let (id, changes) = match one {
+                Asked::Learn { bridge, rule, limit, used } => {
+                    let Some(state) = self.bridges.get_mut(&bridge) else { continue };
+                    (bridge, state.learn(&rule, limit, used))
+                }
+                Asked::ReduceTimeouts { bridge, rule, idle_s, hard_s } => {
+                    if let Some(state) = self.bridges.get_mut(&bridge) {
+                        state.reduce_timeouts(&rule, idle_s, hard_s);
+                    }
+                    continue;
+                }
+            };
+            self.leave_untold(id, changes);
+        }
+    }
+
+    /// The changes of rules since the last call that no request made.
+    pub fn take_untold(&mut self) -> Vec<(BridgeId, Vec<Change>)> {
+        std::mem::take(&mut self.untold)
+    }
+
+    /// Keeps changes for the next [`Switch::take_untold`].
+    pub fn leave_untold(&mut self, bridge: BridgeId, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            self.untold.push((bridge, changes));
+        }
+    }
+
+    pub fn has_untold(&self) -> bool {
+        !self.untold.is_empty()
+    }
+
     /// Forgets frozen states that nothing refers to any more.
     pub fn sweep_frozen(&self) {
         self.frozen.sweep();
@@ -119,7 +190,8 @@ impl Network for Switch {
         self.by_datapath_port.get(&port).copied()
     }
 
-    fn apply(&self, effects: &[Effect], packets: u64, bytes: u64, used: Timestamp) {
+    fn apply(&self, effects: &[Effect], credit: Credit) {
+        let Credit { packets, bytes, tcp_flags, used } = credit;
         for effect in effects {
             match effect {
                 Effect::CountRule(rule) => rule.counters.add(packets, bytes, used),
@@ -131,6 +203,15 @@ impl Network for Switch {
                     sent.sent.add(packets, bytes, used);
                     received.received.add(packets, bytes, used);
                 }
+                Effect::CountGroup { group, bucket } => {
+                    group.counters.add(packets, bytes, used);
+                    for (index, one) in group.buckets.iter().enumerate() {
+                        if bucket.is_none_or(|chosen| chosen == index) {
+                            one.counters.add(packets, bytes, used);
+                        }
+                    }
+                }
+                Effect::CountMirror(counters) => counters.add(packets, bytes, used),
                 Effect::LearnMac { bridge, vlan, mac, port, gratuitous_arp_on_bond } => {
                     if let Some(bridge) = self.bridges.get(bridge) {
                         let news = bridge.macs().learn(*vlan, *mac, *port, *gratuitous_arp_on_bond, used);
@@ -139,11 +220,23 @@ impl Network for Switch {
                         }
                     }
                 }
-                Effect::LearnRule { .. } | Effect::FinTimeout { .. } | Effect::FlowRecord { .. } => {}
+                Effect::LearnRule { bridge, rule, limit } => {
+                    let rule = Arc::clone(rule);
+                    self.asked().push(Asked::Learn { bridge: *bridge, rule, limit: *limit, used });
+                }
+                Effect::FinTimeout { bridge, rule, idle_s, hard_s } if tcp_flags & FIN_OR_RST != 0 => {
+                    let (bridge, rule) = (*bridge, Arc::clone(rule));
+                    let (idle_s, hard_s) = (*idle_s, *hard_s);
+                    self.asked().push(Asked::ReduceTimeouts { bridge, rule, idle_s, hard_s });
+                }
+                Effect::FinTimeout { .. } | Effect::FlowRecord { .. } => {}
             }
         }
     }
 }
+
+/// The TCP flags that end a connection.
+const FIN_OR_RST: u16 = 0x01 | 0x04;
 
 impl View for Switch {
     fn bridge(&self, id: BridgeId) -> Option<&dyn BridgeView> {
@@ -187,7 +280,14 @@ impl SharedSwitch {
 
 impl SharedNetwork for SharedSwitch {
     fn read(&self, look: &mut dyn FnMut(&dyn Network)) {
-        look(&*SharedSwitch::read(self));
+        let has_asked = {
+            let switch = SharedSwitch::read(self);
+            look(&*switch);
+            switch.has_asked()
+        };
+        if has_asked {
+            self.write().make_asked();
+        }
     }
 
     fn epoch(&self) -> u64 {
@@ -199,34 +299,46 @@ impl SharedNetwork for SharedSwitch {
 /// translating the same packet again gives the same actions.
 #[derive(Debug, Default)]
 struct FrozenStates {
-    next: AtomicU32,
-    states: Mutex<BTreeMap<u32, Arc<FrozenId>>>,
+    states: Mutex<Frozens>,
+}
+
+#[derive(Debug, Default)]
+struct Frozens {
+    last: u32,
+    by_number: HashMap<u32, Arc<FrozenId>>,
+    numbers: HashMap<Frozen, u32>,
 }
 
 impl FrozenStates {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Arc<FrozenId>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Frozens> {
         self.states.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn intern(&self, frozen: Frozen) -> Arc<FrozenId> {
         let mut states = self.lock();
-        if let Some(same) = states.values().find(|state| state.frozen == frozen) {
+        let same = states.numbers.get(&frozen).and_then(|id| states.by_number.get(id));
+        if let Some(same) = same {
             return Arc::clone(same);
         }
-        let mut id = self.next.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        while id == 0 || states.contains_key(&id) {
-            id = self.next.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let mut id = states.last.wrapping_add(1).max(1);
+        while states.by_number.contains_key(&id) {
+            id = id.wrapping_add(1).max(1);
         }
-        let state = Arc::new(FrozenId { id, frozen });
-        states.insert(id, Arc::clone(&state));
+        states.last = id;
+        let state = Arc::new(FrozenId { id, frozen: frozen.clone() });
+        states.by_number.insert(id, Arc::clone(&state));
+        states.numbers.insert(frozen, id);
         state
     }
 
     fn find(&self, id: u32) -> Option<Arc<FrozenId>> {
-        self.lock().get(&id).cloned()
+        self.lock().by_number.get(&id).cloned()
     }
 
     fn sweep(&self) {
-        self.lock().retain(|_, state| Arc::strong_count(state) > 1);
+        let states = &mut *self.lock();
+        states.by_number.retain(|_, state| Arc::strong_count(state) > 1);
+        let kept = &states.by_number;
+        states.numbers.retain(|_, id| kept.contains_key(id));
     }
 }

@@ -9,6 +9,9 @@ use flow::{FlowKey, FlowMask};
 use ofp::{Action, FlowFlags};
 use pipeline::{Miss, Rule, TableTraffic};
 
+use crate::conjunction;
+use crate::eviction::{TableSettings, VacancyWatch};
+
 /// A rule as a controller made it.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -31,6 +34,21 @@ impl Entry {
     /// When a packet used it last, or when it was made.
     pub fn used(&self) -> Timestamp {
         self.rule.counters.used().max(self.created)
+    }
+
+    /// When it ends if nothing uses it, if it ends at all.
+    pub fn expiration(&self) -> Option<Timestamp> {
+        let after = |since: Timestamp, timeout: u16| {
+            (timeout != 0).then(|| since + std::time::Duration::from_secs(timeout.into()))
+        };
+        let hard = after(self.modified, self.hard_timeout);
+        let idle = after(self.used(), self.idle_timeout);
+        hard.into_iter().chain(idle).min()
+    }
+
+    /// Whether it sends packets to `group`.
+    pub fn outputs_to_group(&self, group: u32) -> bool {
+        group == ofp::GROUP_ANY || ofp::outputs_to_group(&self.rule.actions, group)
     }
 
     /// Whether it sends packets to `port`, whatever the way.
@@ -91,7 +109,7 @@ impl Criteria {
         (self.include_hidden || !entry.is_hidden())
             && (entry.rule.cookie ^ self.cookie) & self.cookie_mask == 0
             && entry.outputs_to(self.out_port)
-            && self.out_group == ofp::GROUP_ANY
+            && entry.outputs_to_group(self.out_group)
     }
 }
 
@@ -104,11 +122,33 @@ pub struct Table {
     pub traffic: Arc<TableTraffic>,
     /// How many rules have a timeout, so that a table without any is never searched for expired ones.
     expiring: usize,
+    /// How many rules controllers do not see.
+    hidden: usize,
+    pub(crate) settings: TableSettings,
+    /// What a controller asked for beside them.
+    pub(crate) controller_name: Option<String>,
+    pub(crate) controller_evicts: bool,
+    pub(crate) vacancy_watch: Option<VacancyWatch>,
 }
 
 impl Table {
     pub fn new(id: TableId) -> Table {
-        Table { id, rules: Classifier::new(), miss: Miss::default(), traffic: Arc::default(), expiring: 0 }
+        Table {
+            id,
+            rules: Classifier::new(),
+            miss: Miss::default(),
+            traffic: Arc::default(),
+            expiring: 0,
+            hidden: 0,
+            settings: TableSettings::default(),
+            controller_name: None,
+            controller_evicts: false,
+            vacancy_watch: None,
+        }
+    }
+
+    pub fn id(&self) -> TableId {
+        self.id
     }
 
     pub fn len(&self) -> usize {
@@ -119,9 +159,29 @@ impl Table {
         self.rules.is_empty()
     }
 
+    /// Rules that controllers see.
+    pub fn visible_len(&self) -> usize {
+        self.rules.len() - self.hidden
+    }
+
+    /// The most rules that it holds, if that is limited.
+    pub fn max_rules(&self) -> Option<usize> {
+        self.settings.max_rules
+    }
+
     /// The best rule for a packet.
     pub fn lookup(&self, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Entry>> {
-        self.rules.lookup(key, Some(mask)).map(|rule| &rule.value)
+        let best = &self.rules.lookup(key, Some(mask))?.value;
+        if !conjunction::is_part(&best.rule) {
+            return Some(best);
+        }
+        conjunction::lookup(&self.rules, key, mask).map(|found| found.entry)
+    }
+
+    /// The parts of the conjunction by which a packet has its rule; none when it has it by itself.
+    pub fn conjunction(&self, key: &FlowKey) -> Vec<&Arc<Entry>> {
+        let found = conjunction::lookup(&self.rules, key, &mut FlowMask::default());
+        found.map(|found| found.parts).unwrap_or_default()
     }
 
     /// The rule of exactly this match and priority.
@@ -132,11 +192,13 @@ impl Table {
     /// Puts a rule in, in the place of one of the same match and priority.
     pub fn insert(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
         self.expiring += usize::from(expires(&entry));
+        self.hidden += usize::from(entry.is_hidden());
         let rule = &entry.rule;
         let (key, mask, priority) = (rule.matching.key.clone(), rule.matching.mask.clone(), rule.priority);
         let old = self.rules.insert(&key, &mask, priority, entry);
         if let Some(old) = &old {
             self.expiring -= usize::from(expires(old));
+            self.hidden -= usize::from(old.is_hidden());
         }
         old
     }
@@ -144,7 +206,16 @@ impl Table {
     pub fn remove(&mut self, matching: &Match, priority: i32) -> Option<Arc<Entry>> {
         let old = self.rules.remove(&matching.key, &matching.mask, priority)?;
         self.expiring -= usize::from(expires(&old));
+        self.hidden -= usize::from(old.is_hidden());
         Some(old)
+    }
+
+    /// Removes all rules but the switch's own.
+    pub(crate) fn clear(&mut self) {
+        let visible: Vec<Arc<Entry>> = self.entries().filter(|entry| !entry.is_hidden()).cloned().collect();
+        for entry in visible {
+            self.remove(&entry.rule.matching, entry.rule.priority);
+        }
     }
 
     pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {

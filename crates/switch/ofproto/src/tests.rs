@@ -36,14 +36,22 @@ fn add_flow(switch: &mut Switch, bridge: BridgeId, priority: u16, matching: &str
 }
 
 fn run(switch: &Switch, bridge: BridgeId, key: &FlowKey) -> Translation {
-    let request = Request { bridge, key, start: Start::Lookup, is_packet_out: false, trace: false };
+    let request = Request {
+        bridge,
+        key,
+        start: Start::Lookup,
+        is_packet_out: false,
+        trace: pipeline::Trace::Off,
+        dry: false,
+    };
     translate(switch, &request)
 }
 
 /// Translates and lets the bridge learn; the text of the datapath actions.
 fn forward(switch: &Switch, bridge: BridgeId, key: &FlowKey) -> String {
     let translation = run(switch, bridge, key);
-    switch.apply(&translation.effects, 1, 64, Timestamp::from_millis(1));
+    let credit = pipeline::Credit { packets: 1, bytes: 64, tcp_flags: 0, used: Timestamp::from_millis(1) };
+    switch.apply(&translation.effects, credit);
     text(&translation)
 }
 
@@ -180,6 +188,7 @@ const MATCHES: &[&str] = &[
     "udp,tp_src=2,nw_src=10.0.0.3",
     "reg0=1",
     "metadata=0x2",
+    "conj_id=1",
 ];
 
 const ACTIONS: &[&str] = &[
@@ -202,6 +211,8 @@ const ACTIONS: &[&str] = &[
     "write_metadata:2,goto_table:2",
     "write_actions(output:3),goto_table:2",
     "clone(mod_dl_src:00:00:00:00:00:08,output:1),output:2",
+    "conjunction(1,1/2)",
+    "conjunction(1,2/2)",
 ];
 
 proptest! {

@@ -127,7 +127,7 @@ fn tag(key: &FlowKey, index: usize) -> (u16, u16) {
     (key.vlan_tpid(index), key.vlan_tci(index))
 }
 
-fn is_mpls(ether_type: u16) -> bool {
+pub(crate) fn is_mpls(ether_type: u16) -> bool {
     matches!(ether_type, 0x8847 | 0x8848)
 }
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use base::{MacAddr, OfPort};
 
-use crate::state::{BridgeId, BundleId, PortTraffic, Rule, TableTraffic};
+use crate::group::Group;
+use crate::state::{BridgeId, BundleId, Counters, PortTraffic, Rule, TableTraffic};
 
 /// One thing to do, or to count.
 #[derive(Clone, Debug)]
@@ -22,11 +23,22 @@ pub enum Effect {
     /// A source address was seen.
     LearnMac { bridge: BridgeId, vlan: u16, mac: MacAddr, port: BundleId, gratuitous_arp_on_bond: bool },
     /// A `learn` action matched: a rule is to be added.
-    LearnRule { bridge: BridgeId, rule: Box<ofp::FlowMod> },
-    /// A `fin_timeout` action met FIN or RST: the rule's timeouts shrink.
-    FinTimeout { rule: Arc<Rule>, idle_s: u16, hard_s: u16 },
+    LearnRule { bridge: BridgeId, rule: Arc<ofp::FlowMod>, limit: u32 },
+    /// A `fin_timeout` action: with FIN or RST, the rule's timeouts shrink.
+    FinTimeout { bridge: BridgeId, rule: Arc<Rule>, idle_s: u16, hard_s: u16 },
+    /// The packets went through a group: one bucket of it, or all.
+    CountGroup { group: Arc<Group>, bucket: Option<usize> },
+    /// The packets went to a mirror.
+    CountMirror(Arc<Counters>),
     /// Forwarding of this packet alone: `NetFlow` wants to know the way it took.
     FlowRecord { bridge: BridgeId, output: Output },
+}
+
+impl Effect {
+    /// Whether the switch learns something by it, beside counting.
+    pub fn teaches(&self) -> bool {
+        matches!(self, Effect::LearnMac { .. } | Effect::LearnRule { .. })
+    }
 }
 
 /// Where a packet went, as flow export tells it.

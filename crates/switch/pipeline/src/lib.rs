@@ -22,6 +22,10 @@
 mod actions;
 mod commit;
 pub mod effects;
+mod freeze;
+mod group;
+mod hash;
+mod mirror;
 mod normal;
 mod output;
 pub mod state;
@@ -31,9 +35,12 @@ pub mod vlan;
 
 pub use actions::unsupported;
 pub use effects::{Effect, Output};
+pub use freeze::{Frame, Frozen, FrozenId, restore_metadata};
+pub use group::{Bucket as GroupBucket, Group, Selection};
+pub use mirror::{MAX_MIRRORS, Mirror, MirrorOutput, settle_duplicates};
 pub use state::{
-    BridgeId, BridgeView, Bundle, BundleId, Counters, Fragments, Frozen, FrozenId, Miss, MissRules, Network,
-    Port, PortFlags, PortTraffic, Rule, SharedNetwork, TableTraffic, View,
+    BridgeId, BridgeView, Bundle, BundleId, Counters, Credit, Fragments, Miss, MissRules, Network, Port,
+    PortFlags, PortTraffic, Rule, SharedNetwork, TableTraffic, View,
 };
-pub use translate::{Error, Request, Start, Translation, installable, translate};
+pub use translate::{Error, Request, Start, Trace, Translation, installable, translate};
 pub use vlan::{PriorityTags, VlanConfig, VlanMode, VlanSet};

@@ -24,6 +24,9 @@ impl Context<'_> {
         if is_vlan(self.key.dl_type()) && self.key.vlan_tci(0) & VLAN_CFI == 0 {
             return self.warning(|| "partial VLAN tag, dropping".to_owned());
         }
+        if in_bundle.is_some_and(|bundle| self.takes_mirrors(bridge, bundle.id)) {
+            return self.warning(|| "input port is mirror output port, dropping".to_owned());
+        }
         let wire_tags = Tags::of(&self.key);
         let tags = match in_bundle {
             None => wire_tags,
@@ -60,6 +63,9 @@ impl Context<'_> {
                 self.detail(|| "no learned MAC for destination, flooding".to_owned());
                 self.flood_bundles(in_id, tags, is_last);
             }
+            Some(id) if self.takes_mirrors(bridge, id) => {
+                self.warning(|| "learned port is a mirror port, dropping".to_owned());
+            }
             Some(id) if Some(id) == in_id => {
                 self.detail(|| "learned port is input port, dropping".to_owned());
             }
@@ -78,6 +84,7 @@ impl Context<'_> {
         let mut targets = bridge
             .bundles()
             .filter(|bundle| Some(bundle.id) != in_id && bundle.floodable && bundle.vlan.includes(tags))
+            .filter(|bundle| !bridge.mirrors().iter().any(|mirror| mirror.outputs_to(bundle.id)))
             .peekable();
         while let Some(bundle) = targets.next() {
             self.output_to_bundle(bundle, tags, is_last && targets.peek().is_none());
@@ -85,7 +92,7 @@ impl Context<'_> {
         self.output = Output::Flood;
     }
 
-    fn output_to_bundle(&mut self, bundle: &Bundle, tags: Tags, is_last: bool) {
+    pub(crate) fn output_to_bundle(&mut self, bundle: &Bundle, tags: Tags, is_last: bool) {
         if bundle.vlan.looks_at_inner_tag() {
             self.mask.add_all(slot::VLAN1_TCI);
         }

@@ -1,11 +1,14 @@
 //! Output: from an OpenFlow port to datapath actions, through patch ports where they lead.
 
+use std::sync::Arc;
+
 use base::{OfPort, TableId};
-use flow::slot;
+use ofp::PacketInReason;
 
 use crate::commit::commit;
 use crate::effects::{Effect, Output};
-use crate::state::Port;
+use crate::freeze::{CONNTRACK, Frozen, TUNNEL, registers};
+use crate::state::{Port, Rule};
 use crate::trace::Kind;
 use crate::translate::Context;
 
@@ -22,13 +25,13 @@ impl Context<'_> {
             OfPort::ALL => self.flood(true, is_last),
             OfPort::CONTROLLER => {
                 let reason = if self.in_packet_out {
-                    ofp::PacketInReason::PacketOut
+                    PacketInReason::PacketOut
                 } else if self.in_action_set {
-                    ofp::PacketInReason::ActionSet
+                    PacketInReason::ActionSet
                 } else {
-                    ofp::PacketInReason::Action
+                    PacketInReason::Action
                 };
-                self.send_to_controller(max_len, reason, 0, &[]);
+                self.send_to_controller(max_len, reason, 0, &[], 0);
             }
             OfPort::NONE => {}
             port if port == in_port => self.detail(|| "skipping output to input port".to_owned()),
@@ -60,6 +63,9 @@ impl Context<'_> {
         if port.flags.no_forward {
             return self.detail(|| "OFPPC_NO_FWD set, skipping output".to_owned());
         }
+        if self.mirror_snaplen != 0 && port.datapath.is_none() {
+            return self.warning(|| "Mirror truncate to ODPP_NONE, skipping output".to_owned());
+        }
         if self.is_between_protected(port) {
             return self.warning(|| "Flow is between protected ports, skipping output.".to_owned());
         }
@@ -72,10 +78,14 @@ impl Context<'_> {
         }
         let Some(datapath_port) = port.datapath else { return };
         commit(self);
+        if !matches!(self.mirror_snaplen, 0 | u16::MAX) {
+            self.actions.push(dp::Action::Trunc(self.mirror_snaplen.into()));
+        }
         self.actions.push(dp::Action::Output(datapath_port));
         self.sflow.outputs += 1;
         self.sflow.last = Some(datapath_port);
         self.output = Output::Port(number);
+        self.mirror_egress(port);
     }
 
     fn is_between_protected(&self, out: &Port) -> bool {
@@ -104,11 +114,17 @@ impl Context<'_> {
         let kept_cookie = self.cookie;
         let kept_conntracked = self.conntracked;
         let kept_exit = std::mem::replace(&mut self.exit, false);
+        let kept_mirrors = self.mirrors;
+        if other.id() != kept_bridge.id() {
+            self.mirrors = 0;
+        }
+        let kept_rule = self.rule.take();
+        let kept_was_mpls = self.was_mpls;
 
         self.key.set_in_port(peer_port.0);
         self.key.set_metadata(0);
-        for index in 0..16 {
-            self.key.set_register(index, 0);
+        for place in registers() {
+            self.key.write(place, 0);
         }
         for place in TUNNEL {
             self.key.write(place, 0);
@@ -118,14 +134,28 @@ impl Context<'_> {
 
         self.record.open(Kind::Bridge, || format!("bridge(\"{}\")", other.name()));
         if self.may_receive(peer) {
+            if !is_last {
+                commit(self);
+            }
+            let kept_base = self.base.clone();
+            let outer = std::mem::take(&mut self.actions);
             self.depth += 1;
-            self.lookup_and_run(TableId(0), peer_port, true, true, is_last);
+            self.lookup_and_run(TableId(0), peer_port, true, true, true);
             self.depth -= 1;
-            if self.error.is_none() {
+            if self.error.is_none() && self.freeze.is_none() {
                 self.run_action_set();
+            }
+            if self.error.is_none() {
+                self.finish_freezing();
+            }
+            let inner = std::mem::replace(&mut self.actions, outer);
+            if self.append_inner(inner, is_last) {
+                self.base = kept_base;
             }
         }
         self.record.close();
+        // A fault over there is not one here.
+        self.error = None;
 
         self.bridge = kept_bridge;
         self.key = kept_key;
@@ -135,6 +165,11 @@ impl Context<'_> {
         self.cookie = kept_cookie;
         self.conntracked = kept_conntracked;
         self.exit = kept_exit;
+        if other.id() != self.bridge.id() {
+            self.mirrors = kept_mirrors;
+        }
+        self.rule = kept_rule;
+        self.was_mpls = kept_was_mpls;
         for (place, bits) in TUNNEL.into_iter().zip(kept_tunnel) {
             self.mask.add(place, bits);
         }
@@ -193,79 +228,70 @@ impl Context<'_> {
     pub(crate) fn send_to_controller(
         &mut self,
         max_len: u16,
-        reason: ofp::PacketInReason,
+        reason: PacketInReason,
         controller_id: u16,
         userdata: &[u8],
+        meter: u32,
     ) {
         commit(self);
-        let frozen = self.view.freeze(crate::Frozen {
+        // An action of a table's last resort is what OpenFlow 1.3 calls a table miss.
+        let is_miss =
+            reason == PacketInReason::Action && self.rule.as_ref().is_some_and(|rule| is_table_miss(rule));
+        let reason = if is_miss { PacketInReason::ExplicitMiss } else { reason };
+        let metadata = self.metadata();
+        let state = self.view.freeze(Frozen {
             bridge: self.bridge.id(),
             table: self.table,
-            cookie: self.cookie,
-            metadata: self.metadata(),
+            metadata,
             stack: Vec::new(),
             action_set: Vec::new(),
-            actions: Vec::new(),
+            frames: Vec::new(),
             conntracked: self.conntracked,
+            has_hash: false,
+            mirrors: 0,
             userdata: userdata.to_vec(),
-            pause: false,
         });
-        let cookie = dp::Cookie::Controller {
-            reason: u16::from(reason.number()),
-            dont_send: false,
-            continuation: false,
-            recirc_id: frozen.id,
-            rule_cookie: self.cookie,
-            controller_id,
-            max_len,
-        };
-        self.frozen.push(frozen);
-        let mut userspace = dp::Userspace::new(cookie);
-        userspace.ofp_in_port = self.key.in_port();
-        self.actions.push(dp::Action::Userspace(Box::new(userspace)));
+        let id = state.id;
+        self.frozen.push(state);
+        let controller =
+            ofp::Controller { max_len, reason, controller_id, meter_id: meter, ..ofp::Controller::default() };
+        self.put_controller(id, &controller, false);
     }
 
-    /// The part of the key that is not in the packet.
-    pub(crate) fn metadata(&self) -> flow::SparseKey {
-        let mut words = *self.key.words();
-        for word in &mut words[flow::STAGES[1]..] {
-            *word = 0;
-        }
-        flow::SparseKey::from_dense(&words)
+    /// Appends the datapath action that brings a packet and its state to the controllers.
+    pub(crate) fn put_controller(&mut self, state: u32, controller: &ofp::Controller, pauses: bool) {
+        let cookie = dp::Cookie::Controller {
+            reason: u16::from(controller.reason.number()),
+            dont_send: self.is_dry,
+            continuation: pauses,
+            recirc_id: state,
+            rule_cookie: self.cookie,
+            controller_id: controller.controller_id,
+            max_len: controller.max_len,
+        };
+        let mut userspace = dp::Userspace::new(cookie);
+        userspace.ofp_in_port = self.key.in_port();
+        let send = dp::Action::Userspace(Box::new(userspace));
+        let meter = match controller.meter_id {
+            0 => self.bridge.controller_meter(),
+            id => self.bridge.meter(id),
+        };
+        self.actions.push(match meter {
+            // In a list of its own, so that what the meter drops is dropped for the controller only.
+            Some(meter) => dp::Action::Sample {
+                probability: u32::MAX,
+                actions: Arc::new([dp::Action::Meter(meter), send]),
+            },
+            None => send,
+        });
     }
+}
+
+/// Whether a rule is the one of a table that matches what no other does.
+fn is_table_miss(rule: &Rule) -> bool {
+    rule.priority == 0 && rule.matching.is_catch_all()
 }
 
 /// sFlow v5: "packet dropped for unknown reason", and "number of output ports".
 const SFLOW_DROPPED: u32 = 0x4000_0000 | 256;
 const SFLOW_MULTIPLE: u32 = 0x8000_0000;
-
-const TUNNEL: [flow::Slot; 14] = [
-    slot::TUN_ID,
-    slot::TUN_SRC,
-    slot::TUN_DST,
-    slot::TUN_IPV6_SRC,
-    slot::TUN_IPV6_DST,
-    slot::TUN_FLAGS,
-    slot::TUN_TOS,
-    slot::TUN_TTL,
-    slot::TUN_TP_SRC,
-    slot::TUN_TP_DST,
-    slot::TUN_GBP_ID,
-    slot::TUN_GBP_FLAGS,
-    slot::TUN_GTPU_FLAGS,
-    slot::TUN_GTPU_MSGTYPE,
-];
-
-const CONNTRACK: [flow::Slot; 11] = [
-    slot::CT_STATE,
-    slot::CT_ZONE,
-    slot::CT_MARK,
-    slot::CT_LABEL,
-    slot::CT_NW_PROTO,
-    slot::CT_NW_SRC,
-    slot::CT_NW_DST,
-    slot::CT_IPV6_SRC,
-    slot::CT_IPV6_DST,
-    slot::CT_TP_SRC,
-    slot::CT_TP_DST,
-];

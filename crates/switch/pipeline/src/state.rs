@@ -13,6 +13,9 @@ use fields::Match;
 use flow::{FlowKey, FlowMask};
 use ofp::Action;
 
+use crate::freeze::{Frozen, FrozenId};
+use crate::group::Group;
+use crate::mirror::Mirror;
 use crate::vlan::VlanConfig;
 
 /// A bridge; never used again for another one while the process lives.
@@ -44,6 +47,8 @@ pub struct Port {
     /// The other end of a patch port.
     pub peer: Option<(BridgeId, OfPort)>,
     pub flags: PortFlags,
+    /// Whether its link is up, as far as is known.
+    pub is_live: bool,
     /// What crossed a patch port, which no device counts.
     pub traffic: Arc<PortTraffic>,
 }
@@ -125,7 +130,9 @@ pub struct Rule {
 /// What a packet meets that no rule of a table matches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Miss {
+    /// What the versions that the controllers speak say.
     #[default]
+    Default,
     Drop,
     /// Goes to the controllers.
     Controller,
@@ -157,51 +164,49 @@ pub trait View {
 pub trait Network: View {
     /// The bridge and OpenFlow port that a datapath port is.
     fn ingress(&self, port: DpPort) -> Option<(BridgeId, OfPort)>;
-    /// Applies effects on behalf of `packets` that were `bytes` long in all, the last one at `used`.
-    fn apply(&self, effects: &[crate::Effect], packets: u64, bytes: u64, used: Timestamp);
+    /// Applies effects on behalf of the packets of `credit`.
+    fn apply(&self, effects: &[crate::Effect], credit: Credit);
+}
+
+/// Packets on behalf of which effects are applied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Credit {
+    pub packets: u64,
+    pub bytes: u64,
+    /// All TCP flags that were seen.
+    pub tcp_flags: u16,
+    /// When the last one was.
+    pub used: Timestamp,
 }
 
 /// The bridges as threads share them.
 pub trait SharedNetwork: Send + Sync {
-    /// Calls `look` with the bridges as they are; they do not change meanwhile.
+    /// Calls `look` with the bridges as they are; they do not change
+    /// meanwhile. Afterwards rules that were learned are in force.
     fn read(&self, look: &mut dyn FnMut(&dyn Network));
     /// A number that moves whenever packets may be translated otherwise.
     fn epoch(&self) -> u64;
-}
-
-/// A translation that was interrupted, and all that it needs to go on when the
-/// packet comes back: from a recirculation, or from a controller.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Frozen {
-    pub bridge: BridgeId,
-    pub table: TableId,
-    pub cookie: u64,
-    /// The values that headers do not hold: registers, metadata, tunnel, the OpenFlow in_port.
-    pub metadata: flow::SparseKey,
-    pub stack: Vec<u8>,
-    pub action_set: Vec<Action>,
-    /// What is left to do; when empty, processing starts with a lookup in `table`.
-    pub actions: Vec<Action>,
-    pub conntracked: bool,
-    /// Opaque bytes for the controller.
-    pub userdata: Vec<u8>,
-    /// The packet goes to a controller that may resume it.
-    pub pause: bool,
-}
-
-/// A frozen state with its number.
-#[derive(Debug)]
-pub struct FrozenId {
-    pub id: u32,
-    pub frozen: Frozen,
 }
 
 /// One bridge.
 pub trait BridgeView {
     fn id(&self) -> BridgeId;
     fn name(&self) -> &str;
+    fn group(&self, id: u32) -> Option<&Arc<Group>>;
+    /// The number by which the datapath knows a meter.
+    fn meter(&self, id: u32) -> Option<u32>;
+    /// The meter for packets to controllers, by the datapath's number.
+    fn controller_meter(&self) -> Option<u32>;
+    /// At most 32.
+    fn mirrors(&self) -> &[Mirror];
+    /// Whether a controller is connected.
+    fn has_controller(&self) -> bool;
+    /// Whether `rule` may be learned where at most `limit` rules of its table and cookie may be.
+    fn may_learn(&self, rule: &ofp::FlowMod, limit: u32) -> bool;
     /// The best rule for `key` in `table`; adds to `mask` what the choice depended on.
     fn lookup(&self, table: TableId, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Rule>>;
+    /// The rules that are the parts of the conjunction by which `key` has its rule, to explain it; often none.
+    fn conjunction(&self, table: TableId, key: &FlowKey) -> Vec<Arc<Rule>>;
     fn miss(&self, table: TableId) -> Miss;
     fn table_traffic(&self, table: TableId) -> Option<&Arc<TableTraffic>>;
     /// The rules that account for packets without a rule: dropped, sent to the controllers.

@@ -9,7 +9,8 @@ use flow::{FlowKey, FlowMask, slot};
 use ofp::Action;
 
 use crate::effects::{Effect, Output};
-use crate::state::{BridgeId, BridgeView, Fragments, FrozenId, Miss, Port, Rule, View};
+use crate::freeze::{Freeze, Frozen, FrozenId, drop_internal};
+use crate::state::{BridgeId, BridgeView, Fragments, Miss, Port, Rule, View};
 use crate::trace::{Kind, Node, Recorder};
 
 /// How deep resubmits to the same or an earlier table may nest.
@@ -27,6 +28,19 @@ pub enum Start<'a> {
     Lookup,
     /// With these actions, of a packet-out.
     Actions(&'a [Action]),
+    /// Where a controller paused it.
+    Resume(&'a Frozen),
+}
+
+/// Whether the way of the packet is to be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Trace {
+    #[default]
+    Off,
+    /// Ports by number.
+    Numbers,
+    /// Ports by name.
+    Names,
 }
 
 /// What is asked.
@@ -38,7 +52,9 @@ pub struct Request<'a> {
     pub start: Start<'a>,
     /// The packet comes from a controller.
     pub is_packet_out: bool,
-    pub trace: bool,
+    pub trace: Trace,
+    /// Only to see what would happen: nothing is learned or sent because of it.
+    pub dry: bool,
 }
 
 /// What comes of it.
@@ -136,14 +152,46 @@ pub(crate) struct Context<'a> {
     pub action_set: Vec<Action>,
     pub in_action_set: bool,
     pub in_packet_out: bool,
+    pub is_dry: bool,
     /// No further action of the lists at hand.
     pub exit: bool,
     pub slow: SlowPath,
     pub output: Output,
     pub conntracked: bool,
     pub sflow: SflowOutput,
-    /// The bundle of the port that the packet came in by, as far as the present bridge is concerned.
+    /// The rule at hand.
+    pub rule: Option<Arc<Rule>>,
+    /// Lists of actions are being left, to go on later.
+    pub freeze: Option<Freeze>,
+    /// The last label was popped: what is under it is not in the key.
+    pub was_mpls: bool,
+    /// The mirrors that have had the packet as it is, by bit.
+    pub mirrors: u32,
+    /// Bytes of what is sent to a mirror, or 0 for all.
+    pub mirror_snaplen: u16,
+    /// The packet has just come in, and mirrors have not had it.
+    pub wants_ingress_mirror: bool,
+    pub original_priority: u32,
+    /// The key as it came, for its tunnel.
+    pub original_tunnel: FlowKey,
     pub error: Option<Error>,
+    /// The trace shows ports by name.
+    names_ports: bool,
+}
+
+/// Where the state to go on with comes from.
+enum Thawed<'a> {
+    Given(&'a Frozen),
+    Found(Arc<FrozenId>),
+}
+
+impl Thawed<'_> {
+    fn state(&self) -> &Frozen {
+        match self {
+            Thawed::Given(state) => state,
+            Thawed::Found(state) => &state.frozen,
+        }
+    }
 }
 
 /// What sFlow wants to know about where the packet went.
@@ -157,7 +205,8 @@ pub(crate) struct SflowOutput {
 
 impl<'a> Context<'a> {
     fn new(view: &'a dyn View, bridge: &'a dyn BridgeView, request: &Request<'_>) -> Context<'a> {
-        let mut key = request.key.clone();
+        let original = request.key.clone();
+        let mut key = original.clone();
         key.set_actset_output(OfPort::UNSET.0);
         Context {
             view,
@@ -168,7 +217,8 @@ impl<'a> Context<'a> {
             actions: Vec::new(),
             effects: Vec::new(),
             frozen: Vec::new(),
-            record: Recorder::new(request.trace),
+            record: Recorder::new(request.trace != Trace::Off),
+            names_ports: request.trace == Trace::Names,
             table: TableId(0),
             cookie: u64::MAX,
             depth: 0,
@@ -177,11 +227,20 @@ impl<'a> Context<'a> {
             action_set: Vec::new(),
             in_action_set: false,
             in_packet_out: request.is_packet_out,
+            is_dry: request.dry,
             exit: false,
             slow: SlowPath::default(),
             output: Output::Drop,
             conntracked: false,
             sflow: SflowOutput::default(),
+            rule: None,
+            freeze: None,
+            was_mpls: false,
+            mirrors: 0,
+            mirror_snaplen: 0,
+            wants_ingress_mirror: false,
+            original_priority: original.skb_priority(),
+            original_tunnel: original,
             error: None,
         }
     }
@@ -190,26 +249,67 @@ impl<'a> Context<'a> {
         self.always_examined();
         let name = self.bridge.name().to_owned();
         self.record.open(Kind::Bridge, || format!("bridge(\"{name}\")"));
-        if self.key.recirc_id() != 0 {
-            self.record.line(Kind::Error, || {
-                format!("Recirculation context not found for ID {:x}", self.key.recirc_id())
+        let thawed = match start {
+            Start::Resume(frozen) => Some(Thawed::Given(frozen)),
+            _ if self.key.recirc_id() == 0 => None,
+            _ => match self.view.thaw(self.key.recirc_id()) {
+                Some(state) => Some(Thawed::Found(state)),
+                None => {
+                    let id = self.key.recirc_id();
+                    self.record
+                        .line(Kind::Error, || format!("Recirculation context not found for ID {id:x}"));
+                    self.error = Some(Error::NoRecirculationContext);
+                    return;
+                }
+            },
+        };
+        let bridge = self.bridge;
+        let in_port = bridge.port(OfPort(self.key.in_port()));
+        if let Some(thawed) = &thawed {
+            self.thaw(thawed.state());
+            if self.error.is_some() {
+                return;
+            }
+        }
+        if in_port.is_some_and(|port| self.is_mirror_output(bridge, port)) {
+            let name = in_port.and_then(|port| bridge.bundle(port.bundle?)).map(|b| b.name.to_string());
+            return self.record.line(Kind::Error, || {
+                format!(
+                    "dropping packet received on port {}, which is reserved exclusively for mirroring",
+                    name.unwrap_or_default()
+                )
             });
-            self.error = Some(Error::NoRecirculationContext);
-            return;
         }
-        let in_port = self.bridge.port(OfPort(self.key.in_port()));
-        if in_port.is_some_and(|port| !self.may_receive(port)) {
-            return;
+        if thawed.is_none() {
+            self.add_sflow_sample();
         }
-        self.add_sflow_sample();
-        match start {
-            Start::Actions(list) => self.run_actions(list, true),
-            Start::Lookup => self.lookup_and_run(TableId(0), OfPort(self.key.in_port()), true, true, true),
-        }
-        if self.error.is_none() {
-            self.run_action_set();
+        if in_port.is_none_or(|port| self.may_receive(port)) {
+            match (&thawed, start) {
+                (Some(thawed), _) => {
+                    self.mirror_ingress();
+                    self.run_frames(&thawed.state().frames);
+                }
+                (None, Start::Actions(list)) => {
+                    self.mirror_ingress();
+                    self.run_actions(list, true);
+                }
+                (None, _) => self.lookup_first(),
+            }
+            if self.error.is_none() && self.freeze.is_none() {
+                self.run_action_set();
+            }
+            if self.error.is_none() {
+                self.finish_freezing();
+            }
         }
         self.finish_sflow_sample();
+    }
+
+    /// The first lookup of a bridge: the packet is mirrored between finding the rule and running it.
+    pub(crate) fn lookup_first(&mut self) {
+        self.wants_ingress_mirror = true;
+        let in_port = OfPort(self.key.in_port());
+        self.lookup_and_run(TableId(0), in_port, true, true, true);
     }
 
     /// The bits that every translation depends on.
@@ -273,12 +373,17 @@ impl<'a> Context<'a> {
             let opened = self.record.is_on();
             self.record_rule(&rule, table);
             let old_cookie = std::mem::replace(&mut self.cookie, rule.cookie);
+            let old_rule = self.rule.replace(Arc::clone(&rule));
             let deepens = u32::from(table <= came_from);
             self.resubmits += 1;
             self.depth += deepens;
+            if std::mem::take(&mut self.wants_ingress_mirror) {
+                self.mirror_ingress();
+            }
             self.run_actions(&rule.actions, is_last);
             self.depth -= deepens;
             self.cookie = old_cookie;
+            self.rule = old_rule;
             if opened {
                 self.record.close();
             }
@@ -287,7 +392,7 @@ impl<'a> Context<'a> {
     }
 
     /// Whether the bounds on work admit another lookup; notes the fault if not.
-    fn may_resubmit(&mut self) -> bool {
+    pub(crate) fn may_resubmit(&mut self) -> bool {
         let (error, text) = if self.depth >= MAX_DEPTH {
             (Error::RecursionTooDeep, format!("over max translation depth {MAX_DEPTH}"))
         } else if self.resubmits >= MAX_RESUBMITS {
@@ -363,7 +468,11 @@ impl<'a> Context<'a> {
     }
 
     fn record_rule(&mut self, rule: &Arc<Rule>, table: TableId) {
+        if !self.record.is_on() {
+            return;
+        }
         let misses = self.bridge.miss_rules();
+        let names = self.names_ports.then(|| self.port_names());
         self.record.open(Kind::Table, || {
             let text = if Arc::ptr_eq(rule, &misses.controller) {
                 "No match, and a \"packet-in\" is called for.".to_owned()
@@ -372,10 +481,25 @@ impl<'a> Context<'a> {
             } else if Arc::ptr_eq(rule, &misses.drop_fragments) {
                 "Packets are IP fragments and the fragment handling mode is \"drop\".".to_owned()
             } else {
-                describe(rule)
+                describe(rule, names.as_ref())
             };
             format!("{:2}. {text}", table.0)
         });
+        if rule.matching.mask.bits(slot::CONJ_ID) != 0 {
+            for part in self.bridge.conjunction(table, &self.key) {
+                let mut text = String::from("conj. ");
+                part.matching.format(&mut text, names.as_ref(), part.priority);
+                self.detail(|| text);
+            }
+        }
+    }
+
+    fn port_names(&self) -> fields::PortNames {
+        let mut names = fields::PortNames::new();
+        for port in self.bridge.ports() {
+            names.insert(port.number.0, &port.name);
+        }
+        names
     }
 
     pub(crate) fn detail(&mut self, text: impl FnOnce() -> String) {
@@ -395,9 +519,9 @@ pub(crate) fn action_text(actions: &[Action]) -> String {
 }
 
 /// A rule as the trace shows it.
-fn describe(rule: &Rule) -> String {
+fn describe(rule: &Rule, names: Option<&fields::PortNames>) -> String {
     let mut text = String::new();
-    rule.matching.format(&mut text, None, 0x8000);
+    rule.matching.format(&mut text, names, 0x8000);
     if !text.is_empty() && !text.ends_with(' ') {
         text.push_str(", ");
     }
@@ -434,12 +558,7 @@ fn finish_mask(mask: &mut FlowMask, key: &FlowKey) {
             mask.add(tci, u128::from(flow::VLAN_CFI));
         }
     }
-    // These exist for rules alone; the datapath does not have them.
-    let mut own: Vec<flow::Slot> = (0..16).map(flow::Slot::register).collect();
-    own.extend([slot::METADATA, slot::ACTSET_OUTPUT, slot::CONJ_ID]);
-    for place in own {
-        mask.set_bits(place, 0);
-    }
+    drop_internal(mask);
 }
 
 impl fmt::Debug for Context<'_> {

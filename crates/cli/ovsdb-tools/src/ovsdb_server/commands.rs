@@ -1,10 +1,8 @@
 //! What `ovs-appctl -t ovsdb-server` can ask for.
 
 use super::Program;
-use rpc::unixctl::Registry;
+use rpc::unixctl::{Registry, Responder};
 use std::time::Duration;
-use store::DatabaseFile;
-use store::log_file::Mode;
 
 pub(crate) fn registry() -> Registry<Program> {
     let mut registry = Registry::new(&rpc::version_text(super::options::PROGRAM));
@@ -15,6 +13,7 @@ pub(crate) fn registry() -> Registry<Program> {
     add_database_commands(&mut registry);
     add_remote_commands(&mut registry);
     add_state_commands(&mut registry);
+    super::sync_commands::add(&mut registry);
     for command in base::vlog::COMMANDS {
         registry.add(command.name, command.usage, command.min_args, command.max_args, |_, args| {
             (command.run)(args)
@@ -24,24 +23,25 @@ pub(crate) fn registry() -> Registry<Program> {
 }
 
 fn add_database_commands(registry: &mut Registry<Program>) {
-    registry.add("ovsdb-server/compact", "", 0, 1, |program, args| compact(program, args.first()));
+    registry.add_deferred("ovsdb-server/compact", "", 0, 1, |program, args, responder| {
+        compact(program, args.first(), responder);
+    });
     registry.add("ovsdb-server/add-db", "DB", 1, 1, |program, args| {
-        let path = args.first().cloned().unwrap_or_default();
-        program.open_database(&path)?;
-        program.options.databases.push(path);
+        program.refuse_with_config_file()?;
+        let (name, config) = program.config.parse_database(args.first().map_or("", String::as_str));
+        program.open_database(&name, config)?;
         program.save();
         Ok(String::new())
     });
     registry.add("ovsdb-server/remove-db", "DB", 1, 1, |program, args| {
+        program.refuse_with_config_file()?;
         let name = args.first().map_or("", String::as_str);
         if name.starts_with('_') && program.server.borrow().database(name).is_some() {
             return Err("Cannot remove reserved database.".to_owned());
         }
-        let path = program.server.borrow().database(name).and_then(|f| f.path().map(|p| p.to_owned()));
-        if !program.server.borrow_mut().remove_database(name) {
+        if !program.stop_serving(name, &format!("removing {name} database by user request")) {
             return Err("Failed to find the database.".to_owned());
         }
-        program.options.databases.retain(|kept| std::path::absolute(kept).ok() != path);
         program.save();
         Ok(String::new())
     });
@@ -68,31 +68,39 @@ fn add_database_commands(registry: &mut Registry<Program>) {
     });
 }
 
-fn compact(program: &mut Program, only: Option<&String>) -> Result<String, String> {
+/// Answers when the last compaction has ended.
+fn compact(program: &mut Program, only: Option<&String>, responder: Responder) {
     if only.is_some_and(|name| name.starts_with('_')) {
-        return Err("cannot compact built-in databases".to_owned());
+        return responder.reply(Err("cannot compact built-in databases".to_owned()));
     }
     let mut server = program.server.borrow_mut();
     let names: Vec<String> = server.database_names().map(str::to_owned).collect();
-    let (mut any, mut errors) = (false, String::new());
+    let (mut waiting, mut errors) = (Vec::new(), String::new());
     for name in names.iter().filter(|name| only.map_or(!name.starts_with('_'), |only| *only == **name)) {
         log::info!(target: "ovsdb_server", "compacting {name} database by user request");
-        any = true;
-        if let Some(file) = server.database_mut(name)
-            && let Err(e) = file.compact("compacting database online")
-        {
-            errors.push_str(&format!("{e}\n"));
+        match server.compact(name) {
+            Ok(receiver) => waiting.push(receiver),
+            Err(e) => errors.push_str(&format!("{e}\n")),
         }
     }
-    match (any, errors.is_empty()) {
-        (false, _) => Err("no database by that name".to_owned()),
-        (true, true) => Ok(String::new()),
-        (true, false) => Err(errors),
+    if waiting.is_empty() && errors.is_empty() {
+        return responder.reply(Err("no database by that name".to_owned()));
     }
+    tokio::task::spawn_local(async move {
+        for receiver in waiting {
+            match receiver.await {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => errors.push_str(&format!("{e}\n")),
+                Err(_) => errors.push_str("the database is not served any more\n"),
+            }
+        }
+        responder.reply(if errors.is_empty() { Ok(String::new()) } else { Err(errors) });
+    });
 }
 
 fn add_remote_commands(registry: &mut Registry<Program>) {
     registry.add("ovsdb-server/add-remote", "REMOTE", 1, 1, |program, args| {
+        program.refuse_with_config_file()?;
         let remote = args.first().cloned().unwrap_or_default();
         if remote.starts_with("pfd:") {
             return Err("pfd: remotes can only be specified on the command line".to_owned());
@@ -100,25 +108,21 @@ fn add_remote_commands(registry: &mut Registry<Program>) {
         if remote.starts_with("db:") {
             server::database_remotes(&program.server.borrow(), &remote)?;
         }
-        if !program.options.remotes.contains(&remote) {
-            program.options.remotes.push(remote);
-            program.save();
-        }
+        program.config.add_remote(&remote);
+        program.save();
         Ok(String::new())
     });
     registry.add("ovsdb-server/remove-remote", "REMOTE", 1, 1, |program, args| {
-        let before = program.options.remotes.len();
-        program.options.remotes.retain(|remote| Some(remote) != args.first());
-        if program.options.remotes.len() == before {
+        program.refuse_with_config_file()?;
+        if program.config.remotes.shift_remove(args.first().map_or("", String::as_str)).is_none() {
             return Err("no such remote".to_owned());
         }
         program.save();
         Ok(String::new())
     });
     registry.add("ovsdb-server/list-remotes", "", 0, 0, |program, _| {
-        let mut remotes = program.options.remotes.clone();
+        let mut remotes: Vec<&String> = program.config.remotes.keys().collect();
         remotes.sort();
-        remotes.dedup();
         Ok(remotes.into_iter().map(|remote| format!("{remote}\n")).collect())
     });
     registry.add("ovsdb-server/reconnect", "", 0, 0, |program, _| {
@@ -134,10 +138,12 @@ fn add_remote_commands(registry: &mut Registry<Program>) {
 }
 
 fn add_state_commands(registry: &mut Registry<Program>) {
-    registry.add("ovsdb-server/reload", "", 0, 0, |_, _| {
-        Err("Configuration file was not specified on command line".to_owned())
+    registry.add_deferred("ovsdb-server/reload", "", 0, 0, |program, _, responder| {
+        if program.options.config_file.is_none() {
+            return responder.reply(Err("Configuration file was not specified on command line".to_owned()));
+        }
+        program.reload = Some(responder);
     });
-    registry.add("ovsdb-server/sync-status", "", 0, 0, |_, _| Ok("state: active\n".to_owned()));
     registry.add("ovsdb-server/memory-trim-on-compaction", "on|off", 1, 1, |_, args| {
         match args.first().map(String::as_str) {
             Some("on" | "off") => Ok(String::new()),
@@ -147,28 +153,10 @@ fn add_state_commands(registry: &mut Registry<Program>) {
     registry.add("ovsdb-server/perf-counters-show", "", 0, 0, |_, _| Ok(String::new()));
     registry.add("ovsdb-server/perf-counters-clear", "", 0, 0, |_, _| Ok(String::new()));
     registry.add("memory/show", "", 0, 0, |program, _| {
-        let server = program.server.borrow();
-        let (sessions, monitors, triggers) = server.counts();
-        let (mut atoms, mut cells) = (0, 0);
-        for name in server.database_names() {
-            if let Some(file) = server.database(name) {
-                atoms += file.database.count_atoms();
-                cells += file.database.tables.iter().map(|t| t.len() * t.schema.columns.len()).sum::<usize>();
-            }
-        }
-        let mut text = String::new();
-        for (name, n) in [
-            ("atoms", atoms),
-            ("cells", cells),
-            ("monitors", monitors),
-            ("sessions", sessions),
-            ("triggers", triggers),
-        ] {
-            if n > 0 {
-                text.push_str(&format!("{}{name}:{n}", if text.is_empty() { "" } else { " " }));
-            }
-        }
-        Ok(text + "\n")
+        let usage = program.server.borrow().memory_usage();
+        let shown: Vec<String> =
+            usage.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name}:{n}")).collect();
+        Ok(shown.join(" ") + "\n")
     });
     registry.add("time/stop", "", 0, 0, |program, _| {
         program.clock.stop();
@@ -179,19 +167,4 @@ fn add_state_commands(registry: &mut Registry<Program>) {
         program.clock.warp(Duration::from_millis(ms.ok_or_else(|| "invalid MSECS".to_owned())?));
         Ok("warped".to_owned())
     });
-}
-
-impl Program {
-    /// Opens a file and serves it.
-    pub(crate) fn open_database(&mut self, path: &str) -> Result<(), String> {
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
-        let mut server = self.server.borrow_mut();
-        let served = |name: &str| server.database(name).and_then(DatabaseFile::path) == Some(&absolute);
-        if server.database_names().any(served) {
-            return Err(format!("ovsdb error: {path}: already open"));
-        }
-        let mut file = DatabaseFile::open(path, Mode::ReadWrite).map_err(|e| e.to_string())?;
-        file.column_diff = self.options.column_diff;
-        server.add_database(file).map_err(|e| e.to_string())
-    }
 }

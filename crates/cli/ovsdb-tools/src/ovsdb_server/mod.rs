@@ -1,15 +1,21 @@
 //! `ovsdb-server`: the daemon that serves databases.
 
 mod commands;
+mod config;
+mod databases;
 mod options;
+mod sync_commands;
 
 use base::Clock;
+use config::{Config, REPLICATION_PROBE_MS};
+use databases::Served;
 use options::{Options, PROGRAM, Stop};
 use rpc::Tls;
 use rpc::daemon::{self, Signals, Termination};
 use rpc::unixctl;
 use server::{Listeners, Remote, Server, SharedServer};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,24 +26,35 @@ use tokio::time::Instant;
 
 /// How often the status columns of remotes are brought up to date.
 const STATUS_INTERVAL: Duration = Duration::from_millis(2500);
-/// How often logs are looked at for compaction, and how long each is left alone at least.
-const COMPACTION_INTERVAL: Duration = Duration::from_secs(600);
+/// How often logs are looked at for compaction.
+const COMPACTION_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The state that control commands work on.
 pub(crate) struct Program {
     options: Options,
+    config: Config,
+    /// By name.
+    served: BTreeMap<String, Served>,
+    /// What control commands set for databases that are to be replicated.
+    replication_probe_ms: i64,
+    /// Told when replication fails.
+    wake: Rc<tokio::sync::Notify>,
     server: SharedServer,
     clock: Clock,
     exiting: bool,
     memory: Option<Memory>,
+    /// What is wrong with remotes or keys, so that it is told once.
+    last_error: Option<String>,
+    /// Somebody waits for the configuration file to be read again.
+    reload: Option<unixctl::Responder>,
 }
 
 /// Remotes and databases in a nameless file, which outlives a crash of the daemon under `--monitor`.
 struct Memory(std::fs::File);
 
 impl Memory {
-    fn new(options: &Options) -> Option<Memory> {
-        if !options.daemon.monitor {
+    fn new(options: &Options, config: &Config) -> Option<Memory> {
+        if !options.daemon.monitor || options.config_file.is_some() {
             return None;
         }
         let path = std::env::temp_dir().join(format!("{PROGRAM}.{}", std::process::id()));
@@ -45,27 +62,22 @@ impl Memory {
         // Only the descriptor is needed; a name left behind harms nobody.
         let _ = std::fs::remove_file(&path);
         let memory = Memory(file);
-        memory.write(options);
+        memory.write(config);
         Some(memory)
     }
 
-    fn write(&self, options: &Options) {
-        let json = serde_json::json!([options.remotes, options.databases]).to_string();
+    fn write(&self, config: &Config) {
+        let json = config.to_json().to_string();
         let written = self.0.set_len(0).and_then(|()| self.0.write_all_at(json.as_bytes(), 0));
         if let Err(e) = written {
             log::warn!(target: "ovsdb_server", "failed to write temporary file ({})", rpc::error_text(&e));
         }
     }
 
-    fn read(&self) -> Option<(Vec<String>, Vec<String>)> {
+    fn read(&self) -> Option<Config> {
         let mut bytes = vec![0; usize::try_from(self.0.metadata().ok()?.len()).ok()?];
         self.0.read_exact_at(&mut bytes, 0).ok()?;
-        let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-        let list = |at: usize| {
-            let items = json.get(at)?.as_array()?;
-            Some(items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect())
-        };
-        Some((list(0)?, list(1)?))
+        Config::from_text(std::str::from_utf8(&bytes).ok()?)
     }
 }
 
@@ -79,8 +91,8 @@ enum End {
 /// The program. `args` are the words after its name.
 pub fn ovsdb_server(args: Vec<String>) -> ExitCode {
     base::vlog::init(PROGRAM);
-    let options = match options::parse(args) {
-        Ok(options) => options,
+    let (options, config) = match options::parse(args) {
+        Ok(parsed) => parsed,
         Err(Stop::Print(text)) => {
             print!("{text}");
             return ExitCode::SUCCESS;
@@ -90,7 +102,7 @@ pub fn ovsdb_server(args: Vec<String>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match run(options) {
+    match run(options, config) {
         Ok(End::Exit(code)) => code,
         Ok(End::Signal(termination)) => termination.die(),
         Err(text) => {
@@ -101,34 +113,46 @@ pub fn ovsdb_server(args: Vec<String>) -> ExitCode {
     }
 }
 
-fn run(options: Options) -> Result<End, String> {
+fn run(options: Options, config: Config) -> Result<End, String> {
     // Made before any fork, so that a daemon that is started again finds what the one before it kept.
-    let memory = Memory::new(&options);
+    let memory = Memory::new(&options, &config);
     let daemon = daemon::start(options.daemon.clone()).map_err(|e| e.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| format!("failed to start the runtime: {e}"))?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, serve(options, daemon, memory))
+    local.block_on(&runtime, serve(options, config, daemon, memory))
 }
 
 async fn serve(
-    mut options: Options,
+    options: Options,
+    mut config: Config,
     mut daemon: daemon::Daemon,
     memory: Option<Memory>,
 ) -> Result<End, String> {
-    if let Some((remotes, databases)) = memory.as_ref().and_then(Memory::read) {
-        options.remotes = remotes;
-        options.databases = databases;
+    if let Some(kept) = memory.as_ref().and_then(Memory::read) {
+        config = kept;
     }
     let clock = Clock::new();
     let mut signals = Signals::new().map_err(|e| rpc::error_text(&e))?;
     let server: SharedServer = Rc::new(RefCell::new(Server::new(clock.clone()).map_err(|e| e.to_string())?));
     let mut listeners = Listeners::new(server.clone(), clock.clone());
-    let mut program = Program { options, server, clock, exiting: false, memory };
-    program.open_databases()?;
-    program.configure(&mut listeners, true).await?;
+    let wake = Rc::new(tokio::sync::Notify::new());
+    let mut program = Program {
+        options,
+        config,
+        served: BTreeMap::new(),
+        replication_probe_ms: REPLICATION_PROBE_MS,
+        wake: wake.clone(),
+        server,
+        clock,
+        exiting: false,
+        memory,
+        last_error: None,
+        reload: None,
+    };
+    program.reconfigure(&mut listeners).await?;
     let unixctl_path = program.options.unixctl.clone();
     let mut unixctl = unixctl::Server::new(unixctl_path.as_deref(), PROGRAM)
         .await
@@ -152,14 +176,22 @@ async fn serve(
             () = program.wait_for_commit(generation), if program.depends_on_rows() => {}
             () = tokio::time::sleep_until(transactions) => program.server.borrow_mut().run_timeouts(),
             () = tokio::time::sleep_until(until_status), if program.depends_on_rows() => {}
+            () = wake.notified() => program.end_failed_replication(),
             () = tokio::time::sleep_until(compaction_due) => {
                 compaction_due = Instant::now() + COMPACTION_INTERVAL;
-                program.compact_what_grew();
+                program.server.borrow_mut().compact_what_grew();
             }
         }
-        if let Err(e) = program.configure(&mut listeners, false).await {
+        if let Some(responder) = program.reload.take() {
+            let failed = |_| "Configuration failed.  See the log file for details.".to_owned();
+            let result = program.reconfigure(&mut listeners).await.map_err(failed);
+            responder.reply(result.map(|()| String::new()));
+        }
+        let error = program.configure(&mut listeners).await.err();
+        if let Some(e) = error.as_ref().filter(|e| program.last_error.as_ref() != Some(*e)) {
             log::warn!(target: "ovsdb_server", "{e}");
         }
+        program.last_error = error;
         // By the program's own clock, which control commands may have moved.
         if program.clock.now() >= status_due {
             status_due = program.clock.now() + STATUS_INTERVAL;
@@ -213,35 +245,51 @@ fn child_ended(program: &Program, status: ChildStatus) -> Result<End, String> {
 
 impl Program {
     /// Remembers remotes and databases for a daemon that is started again.
-    fn save(&self) {
+    fn save(&mut self) {
         if let Some(memory) = &self.memory {
-            memory.write(&self.options);
+            self.config.databases = self
+                .served
+                .values()
+                .map(|served| (served.file_name.clone(), served.config.clone()))
+                .collect();
+            memory.write(&self.config);
         }
     }
 
-    fn open_databases(&mut self) -> Result<(), String> {
-        let mut failed = false;
-        for path in self.options.databases.clone() {
-            if let Err(e) = self.open_database(&path) {
-                log::warn!(target: "ovsdb_server", "failed to open database '{path}': {e}");
-                failed = true;
-            }
+    /// Reads the configuration file, where there is one, and does what the configuration says.
+    async fn reconfigure(&mut self, listeners: &mut Listeners) -> Result<(), String> {
+        let failed = || "server configuration failed".to_owned();
+        if let Some(path) = &self.options.config_file {
+            let text = std::fs::read_to_string(path).map_err(|e| {
+                let e = rpc::error_text(&e);
+                log::error!(target: "ovsdb_server", "failed to open configuration file '{path}': {e}");
+                failed()
+            })?;
+            log::info!(target: "ovsdb_server", "loading configuration from '{path}'");
+            self.config = Config::from_text(&text).ok_or_else(|| {
+                log::warn!(target: "ovsdb_server", "failed to load configuration from {path}");
+                failed()
+            })?;
         }
-        if failed {
+        let all_open = self.configure_databases();
+        if !all_open {
             log::warn!(target: "ovsdb_server", "failed to configure databases");
-            return Err("server configuration failed".to_owned());
         }
-        Ok(())
+        if let Err(e) = self.configure(listeners).await {
+            log::warn!(target: "ovsdb_server", "{e}");
+            return Err(failed());
+        }
+        if all_open { Ok(()) } else { Err(failed()) }
     }
 
     /// Whether remotes or keys are named by rows, which may change at any commit.
     fn depends_on_rows(&self) -> bool {
         let tls = &self.options.tls;
         let paths = [&tls.private_key, &tls.certificate, &tls.ca_cert];
-        let in_database = |path: &&Option<PathBuf>| {
-            path.as_ref().is_some_and(|p| p.starts_with("db:") || p.to_string_lossy().starts_with("db:"))
-        };
-        self.options.remotes.iter().any(|remote| remote.starts_with("db:")) || paths.iter().any(in_database)
+        let texts = [&tls.protocols, &tls.ciphers, &tls.ciphersuites, &tls.server_name];
+        self.config.remotes.keys().any(|remote| remote.starts_with("db:"))
+            || paths.into_iter().flatten().any(|path| path.to_string_lossy().starts_with("db:"))
+            || texts.into_iter().flatten().any(|text| text.starts_with("db:"))
     }
 
     async fn wait_for_commit(&self, generation: u64) {
@@ -264,58 +312,57 @@ impl Program {
         }
     }
 
-    /// Brings remotes and keys to what the options and the rows say.
-    async fn configure(&mut self, listeners: &mut Listeners, first: bool) -> Result<(), String> {
+    /// Brings remotes and keys to what the configuration and the rows say.
+    async fn configure(&mut self, listeners: &mut Listeners) -> Result<(), String> {
         let mut wanted: Vec<Remote> = Vec::new();
         let mut errors = Vec::new();
         listeners.set_tls(self.tls(&mut errors));
-        for remote in &self.options.remotes {
-            if remote.starts_with("db:") {
-                match server::database_remotes(&self.server.borrow(), remote) {
+        for (target, options) in &self.config.remotes {
+            if target.starts_with("db:") {
+                match server::database_remotes(&self.server.borrow(), target) {
                     Ok(remotes) => wanted.extend(remotes),
                     Err(e) => errors.push(format!("failed to configure remotes: {e}")),
                 }
             } else {
-                wanted.push(Remote::new(remote));
+                wanted.push(options.remote(target));
             }
         }
         for (target, e) in listeners.set_remotes(&wanted).await {
             log::error!(target: "ovsdb_jsonrpc_server", "{target}: listen failed: {}", rpc::error_text(&e));
         }
-        match errors.first() {
-            None => Ok(()),
-            Some(error) if first => {
-                log::warn!(target: "ovsdb_server", "{error}");
-                Err("server configuration failed".to_owned())
-            }
-            Some(error) => Err(error.clone()),
-        }
+        errors.into_iter().next().map_or(Ok(()), Err)
     }
 
+    /// The keys and settings, some of which may be in a database.
     fn tls(&self, errors: &mut Vec<String>) -> Tls {
         let server = self.server.borrow();
-        let mut resolve = |path: &Option<PathBuf>| {
-            let text = path.as_ref()?.to_string_lossy().into_owned();
-            match server.string_of(&text) {
-                Ok(found) => found.map(PathBuf::from),
-                Err(e) => {
-                    errors.push(format!("failed to configure SSL/TLS: {e}"));
-                    None
-                }
+        let mut resolve = |text: &str| match server.string_of(text) {
+            Ok(found) => found,
+            Err(e) => {
+                errors.push(format!("failed to configure SSL/TLS: {e}"));
+                None
             }
         };
         let tls = &self.options.tls;
+        let mut path = |path: &Option<PathBuf>| resolve(&path.as_ref()?.to_string_lossy()).map(PathBuf::from);
+        let (private_key, certificate) = (path(&tls.private_key), path(&tls.certificate));
+        let ca_cert = path(&tls.ca_cert);
+        let mut text = |text: &Option<String>| resolve(text.as_ref()?);
         Tls {
-            private_key: resolve(&tls.private_key),
-            certificate: resolve(&tls.certificate),
-            ca_cert: resolve(&tls.ca_cert),
+            private_key,
+            certificate,
+            ca_cert,
             peer_ca_cert: tls.peer_ca_cert.clone(),
             bootstrap_ca_cert: tls.bootstrap_ca_cert,
+            protocols: text(&tls.protocols),
+            ciphers: text(&tls.ciphers),
+            ciphersuites: text(&tls.ciphersuites),
+            server_name: text(&tls.server_name),
         }
     }
 
     fn write_status(&self, listeners: &Listeners) {
-        for remote in self.options.remotes.iter().filter(|remote| remote.starts_with("db:")) {
+        for remote in self.config.remotes.keys().filter(|remote| remote.starts_with("db:")) {
             let targets = server::database_remotes(&self.server.borrow(), remote).unwrap_or_default();
             let statuses: Vec<_> =
                 targets.iter().map(|r| (r.target.clone(), listeners.status(&r.target))).collect();
@@ -324,19 +371,6 @@ impl Program {
                 found.and_then(|(_, status)| status.clone())
             };
             server::write_status(&mut self.server.borrow_mut(), remote, &status_of);
-        }
-    }
-
-    fn compact_what_grew(&self) {
-        let mut server = self.server.borrow_mut();
-        let names: Vec<String> = server.database_names().map(str::to_owned).collect();
-        for name in names {
-            let Some(file) = server.database_mut(&name) else { continue };
-            if file.log_size().is_some_and(|(_, grew)| grew)
-                && let Err(e) = file.compact("compacting database online")
-            {
-                log::warn!(target: "ovsdb_server", "{name}: compacting failed: {e}");
-            }
         }
     }
 }

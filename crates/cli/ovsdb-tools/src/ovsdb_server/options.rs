@@ -1,5 +1,6 @@
 //! The command line of `ovsdb-server`.
 
+use super::config::{Config, check_excluded};
 use base::getopt::{Opt, Order, Parser, Takes};
 use rpc::Tls;
 use rpc::daemon::{self, DaemonOption};
@@ -30,8 +31,8 @@ enum Choice {
 /// What the command line asks for.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    pub(crate) remotes: Vec<String>,
-    pub(crate) databases: Vec<String>,
+    /// Absolute.
+    pub(crate) config_file: Option<String>,
     pub(crate) unixctl: Option<String>,
     pub(crate) run: Option<String>,
     pub(crate) column_diff: bool,
@@ -46,7 +47,7 @@ pub(crate) enum Stop {
     Fail(String),
 }
 
-pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
+pub(crate) fn parse(args: Vec<String>) -> Result<(Options, Config), Stop> {
     let mut table = vec![
         Opt::long("remote", Takes::Argument, Choice::Remote),
         Opt::long("unixctl", Takes::Argument, Choice::Unixctl),
@@ -65,7 +66,8 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
     table.extend(LogOption::table(Choice::Log));
     table.extend(TlsOption::table(Choice::Tls));
     let fail = |text: String| Stop::Fail(format!("{PROGRAM}: {text}"));
-    let unsupported = |what: &str| Err(fail(format!("{what} is not supported yet")));
+    let mut config = Config::default();
+    let mut active = false;
     let mut options = Options { column_diff: true, ..Options::default() };
     let mut default_database = true;
     let mut parser = Parser::new(PROGRAM, &table, Order::Permute, args);
@@ -74,14 +76,23 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
         let argument = item.argument.as_deref();
         let text = || argument.unwrap_or_default().to_owned();
         match item.id {
-            Choice::Remote => options.remotes.push(text()),
+            Choice::Remote => config.add_remote(&text()),
             Choice::Unixctl => options.unixctl = Some(text()),
             Choice::Run => options.run = Some(text()),
             Choice::Help => return Err(Stop::Print(usage())),
             Choice::Version => return Err(Stop::Print(format!("{}\n", rpc::version_text(PROGRAM)))),
-            Choice::SyncFrom | Choice::SyncExclude => return unsupported("replication"),
-            Choice::ConfigFile => return unsupported("--config-file"),
-            Choice::Active | Choice::NoDataConversion => {}
+            Choice::SyncFrom => config.sync_from = Some(text()),
+            Choice::SyncExclude => {
+                check_excluded(&text()).map_err(fail)?;
+                config.sync_exclude = Some(text());
+            }
+            Choice::ConfigFile => {
+                let path = dirs::absolute(&dirs::dbdir(), &text());
+                options.config_file = Some(path.display().to_string());
+                default_database = false;
+            }
+            Choice::Active => active = true,
+            Choice::NoDataConversion => {}
             Choice::NoDbs => default_database = false,
             Choice::NoColumnDiff => options.column_diff = false,
             Choice::Daemon(option) => options.daemon.apply(option, argument, PROGRAM),
@@ -89,11 +100,27 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
             Choice::Tls(option) => option.apply(argument, &mut options.tls),
         }
     }
-    options.databases = parser.rest();
-    if options.databases.is_empty() && default_database {
-        options.databases.push(dirs::dbdir().join("conf.db").display().to_string());
+    let databases = parser.rest();
+    if options.config_file.is_some() {
+        if config.sync_from.is_some() || config.sync_exclude.is_some() || active {
+            let others = "--sync-from, --sync-exclude and --active";
+            return Err(fail(format!("--config-file is mutually exclusive with {others}")));
+        }
+        if !config.remotes.is_empty() {
+            return Err(fail("--config-file is mutually exclusive with --remote".to_owned()));
+        }
+        if !databases.is_empty() {
+            return Err(fail("Databases should be specified in a config file".to_owned()));
+        }
     }
-    Ok(options)
+    config.is_backup = config.sync_from.is_some() && !active;
+    for database in &databases {
+        config.add_database(database);
+    }
+    if databases.is_empty() && default_database {
+        config.add_database(&dirs::dbdir().join("conf.db").display().to_string());
+    }
+    Ok((options, config))
 }
 
 fn usage() -> String {
@@ -106,7 +133,21 @@ The default DATABASE, if none is given, is
 
 JSON-RPC options (may be specified any number of times):
   --remote=REMOTE         connect or listen to REMOTE
+
+Configuration file:
+  --config-file PATH      Use configuration file as a source of
+                          database and JSON-RPC configuration.
+                          Mutually exclusive with the DATABASE,
+                          JSON-RPC and Syncing options.
+                          Assumes --no-dbs.
 {}
+Syncing options:
+  --sync-from=SERVER      sync DATABASE from active SERVER and start in
+                          backup mode (except with --active)
+  --sync-exclude-tables=DB:TABLE,...
+                          exclude the TABLE in DB from syncing
+  --active                with --sync-from, start in active mode
+
 Other options:
   --run COMMAND           run COMMAND as subprocess then exit
   --unixctl=SOCKET        override default control socket name

@@ -16,6 +16,7 @@ const PROGRAM: &str = "ovsdb-tool";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Choice {
+    RbacRole,
     More,
     /// Accepted, for databases that have no use for it.
     Other,
@@ -37,6 +38,7 @@ struct Command {
 struct Invocation {
     words: Vec<String>,
     verbosity: usize,
+    rbac_role: Option<String>,
 }
 
 const COMMANDS: &[Command] = &[
@@ -109,7 +111,7 @@ pub fn ovsdb_tool(args: Vec<String>) -> ExitCode {
 fn run(args: Vec<String>) -> Result<()> {
     let mut table = vec![
         Opt::both('m', "more", Takes::Nothing, Choice::More),
-        Opt::long("rbac-role", Takes::Argument, Choice::Other),
+        Opt::long("rbac-role", Takes::Argument, Choice::RbacRole),
         Opt::long("cid", Takes::Argument, Choice::Other),
         Opt::long("election-timer", Takes::Argument, Choice::Other),
         Opt::both('h', "help", Takes::Nothing, Choice::Help),
@@ -117,12 +119,13 @@ fn run(args: Vec<String>) -> Result<()> {
         Opt::both('V', "version", Takes::Nothing, Choice::Version),
     ];
     table.extend(LogOption::table(Choice::Log));
-    let mut verbosity = 0;
+    let (mut verbosity, mut rbac_role) = (0, None);
     let mut parser = Parser::new(PROGRAM, &table, Order::Permute, args);
     while let Some(item) = parser.next() {
         let item = item.map_err(|e| Stop::Plain(e.to_string()))?;
         match item.id {
             Choice::More => verbosity += 1,
+            Choice::RbacRole => rbac_role = item.argument,
             Choice::Other => {}
             Choice::Help => return Err(Stop::Print(usage())),
             Choice::Options => {
@@ -151,7 +154,7 @@ fn run(args: Vec<String>) -> Result<()> {
     if words.len() > command.max {
         return Err(format!("'{name}' command takes at most {} arguments", command.max).into());
     }
-    (command.run)(&Invocation { words, verbosity })
+    (command.run)(&Invocation { words, verbosity, rbac_role })
 }
 
 fn print(text: &str) -> Result<()> {
@@ -237,7 +240,7 @@ fn is_standalone(invocation: &Invocation) -> Result<()> {
 fn transact(invocation: &Invocation, mode: Mode) -> Result<()> {
     let (path, text) = match invocation.words.as_slice() {
         [path, text] => (path.clone(), text),
-        [text] => (Invocation { words: Vec::new(), verbosity: 0 }.db(), text),
+        [text] => (Invocation { words: Vec::new(), verbosity: 0, rbac_role: None }.db(), text),
         _ => return Ok(()),
     };
     let mut file = DatabaseFile::read_strictly(&path, mode, None)?;
@@ -245,8 +248,15 @@ fn transact(invocation: &Invocation, mode: Mode) -> Result<()> {
     let Some(params) = json.as_array() else {
         return print(&model::json::sorted(&model::Error::syntax(&json, "array expected").to_json()));
     };
-    let request =
-        Request { params, read_only: false, privileged: false, elapsed_ms: 0, holds_lock: &|_| false };
+    let request = Request {
+        params,
+        read_only: false,
+        privileged: false,
+        role: invocation.rbac_role.as_deref(),
+        client: None,
+        elapsed_ms: 0,
+        holds_lock: &|_| false,
+    };
     let results = match store::execute(&file.database, &request) {
         Executed::Blocked { .. } => {
             // Nobody else can make it true.
@@ -257,7 +267,7 @@ fn transact(invocation: &Invocation, mode: Mode) -> Result<()> {
             return print(&results.first().map(model::json::sorted).unwrap_or_default());
         }
         Executed::Failed(results) => results,
-        Executed::Ready { transaction, mut results, durable } => {
+        Executed::Ready { transaction, mut results, durable, .. } => {
             let committed = match mode {
                 Mode::ReadOnly => file.database.prepare(transaction).map(drop),
                 _ => file.commit(transaction, durable).map(drop),

@@ -11,7 +11,7 @@ use crate::switchd::State;
 
 pub(super) fn register(registry: &mut Registry<State>) {
     registry.add("dpif/show", "", 0, 0, |state, _| Ok(show(state)));
-    registry.add("dpif/dump-dps", "", 0, 0, |state, _| Ok(format!("{}\n", datapath_name(state))));
+    registry.add("dpif/dump-dps", "", 0, 0, |state, _| Ok(dump_datapaths(state)));
     registry.add("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, usize::MAX, dump_bridge_flows);
     registry.add(
         "dpctl/dump-flows",
@@ -21,7 +21,8 @@ pub(super) fn register(registry: &mut Registry<State>) {
         dump_flows,
     );
     registry.add("dpctl/show", "[dp...]", 0, usize::MAX, |state, _| Ok(dpctl_show(state)));
-    registry.add("dpctl/dump-dps", "", 0, 0, |state, _| Ok(format!("{}\n", datapath_name(state))));
+    registry.add("dpctl/dump-dps", "", 0, 0, |state, _| Ok(dump_datapaths(state)));
+    registry.add("dpctl/del-if", "dp iface...", 2, usize::MAX, delete_interfaces);
     registry.add("dpctl/del-flows", "[dp]", 0, 1, |state, _| {
         state.flows.purge();
         Ok(String::new())
@@ -42,16 +43,49 @@ pub(super) fn register(registry: &mut Registry<State>) {
     });
 }
 
-/// `netdev@ovs-netdev`.
-pub(super) fn datapath_name(state: &State) -> String {
-    format!("{}@{}", state.datapath.kind(), state.datapath.name())
+/// The name under which a bridge's datapath type is listed. All share one datapath; operators and
+/// scripts know dummy ones by a name of their own.
+fn datapath_name(datapath_type: &str) -> &'static str {
+    match datapath_type {
+        "dummy" => "dummy@ovs-dummy",
+        _ => "netdev@ovs-netdev",
+    }
+}
+
+/// The names of all datapaths in use, in order.
+fn datapath_names(state: &State) -> Vec<&'static str> {
+    let mut names: Vec<_> =
+        state.running.bridges().values().map(|bridge| datapath_name(&bridge.config.datapath_type)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Whether `word` is a datapath in use: its name, with or without its type, or its type.
+pub(super) fn is_datapath(state: &State, word: &str) -> bool {
+    datapath_names(state).iter().any(|name| {
+        let (kind, bare) = name.split_once('@').unwrap_or((name, name));
+        [*name, kind, bare].contains(&word)
+    })
+}
+
+fn dump_datapaths(state: &State) -> String {
+    datapath_names(state).iter().map(|name| format!("{name}\n")).collect()
 }
 
 fn show(state: &State) -> String {
+    datapath_names(state).into_iter().map(|name| show_datapath(state, name)).collect()
+}
+
+fn show_datapath(state: &State, name: &str) -> String {
     let stats = state.datapath.stats();
-    let mut out = format!("{}: hit:{} missed:{}\n", datapath_name(state), stats.hits, stats.missed);
+    let mut out = format!("{name}: hit:{} missed:{}\n", stats.hits, stats.missed);
     let switch = state.switch.read();
-    let mut bridges: Vec<&ofproto::Bridge> = switch.bridges().collect();
+    let is_on_it = |bridge: &&ofproto::Bridge| {
+        let running = state.running.bridges().get(bridge.name());
+        running.is_some_and(|bridge| datapath_name(&bridge.config.datapath_type) == name)
+    };
+    let mut bridges: Vec<&ofproto::Bridge> = switch.bridges().filter(is_on_it).collect();
     bridges.sort_by_key(|bridge| bridge.name());
     for bridge in bridges {
         // Writing to a String cannot fail.
@@ -83,14 +117,14 @@ fn shown_kind(kind: &str) -> &str {
 }
 
 fn dpctl_show(state: &State) -> String {
+    datapath_names(state).into_iter().map(|name| dpctl_show_datapath(state, name)).collect()
+}
+
+fn dpctl_show_datapath(state: &State, name: &str) -> String {
     let stats = state.datapath.stats();
     let mut out = format!(
-        "{}:\n  lookups: hit:{} missed:{} lost:{}\n  flows: {}\n",
-        datapath_name(state),
-        stats.hits,
-        stats.missed,
-        stats.lost,
-        stats.flows
+        "{name}:\n  lookups: hit:{} missed:{} lost:{}\n  flows: {}\n",
+        stats.hits, stats.missed, stats.lost, stats.flows
     );
     for info in state.datapath.ports() {
         let kind = shown_kind(&info.kind);
@@ -103,9 +137,9 @@ fn dpctl_show(state: &State) -> String {
 
 fn upcall_show(state: &State) -> String {
     let count = state.flows.flow_count();
+    let name = datapath_names(state).into_iter().next().unwrap_or("netdev@ovs-netdev");
     format!(
-        "{}:\n  flows         : (current {count}) (avg {count}) (max {count}) (limit {})\n  dump duration : 1ms\n  ufid enabled : true\n\n  1: (keys {count})\n",
-        datapath_name(state),
+        "{name}:\n  flows         : (current {count}) (avg {count}) (max {count}) (limit {})\n  dump duration : 1ms\n  ufid enabled : true\n\n  1: (keys {count})\n",
         state.flows.flow_limit()
     )
 }
@@ -134,6 +168,22 @@ impl Style {
     }
 }
 
+/// Takes devices away from under the bridges, which open them again at the next change of configuration.
+fn delete_interfaces(state: &mut State, args: &[String]) -> Result<String, String> {
+    let (datapath, names) = args.split_first().ok_or("missing datapath")?;
+    if !is_datapath(state, datapath) {
+        return Err(format!("opening datapath {datapath} failed (No such device)"));
+    }
+    for name in names {
+        let port = state.datapath.port_by_name(name).map(|info| info.number);
+        let deleted =
+            port.ok_or(dp::DpError::NoPortName(name.clone())).and_then(|port| state.datapath.del_port(port));
+        deleted.map_err(|error| format!("deleting port {name} from {datapath} failed ({error})"))?;
+    }
+    state.running.drop_vanished();
+    Ok(String::new())
+}
+
 fn dump_bridge_flows(state: &mut State, args: &[String]) -> Result<String, String> {
     let (style, rest) = Style::parse(args)?;
     let bridge = {
@@ -149,9 +199,8 @@ fn dump_bridge_flows(state: &mut State, args: &[String]) -> Result<String, Strin
 
 fn dump_flows(state: &mut State, args: &[String]) -> Result<String, String> {
     let (style, rest) = Style::parse(args)?;
-    let name = datapath_name(state);
     for word in rest {
-        if !word.contains('=') && word != name && word != state.datapath.name() {
+        if !word.contains('=') && !is_datapath(state, word) {
             return Err(format!("opening datapath {word} failed (No such device)"));
         }
     }

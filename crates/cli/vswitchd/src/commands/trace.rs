@@ -2,12 +2,12 @@
 
 use base::{DpPort, OfPort};
 use fields::{Field, Match, PortNames};
-use flow::{FlowKey, FlowMask, Metadata, slot};
+use flow::{FlowKey, FlowMask, Metadata, Slot, slot};
 use ofproto::{Bridge, Switch};
-use pipeline::{BridgeId, Network, Request, Start};
+use pipeline::{BridgeId, Credit, Effect, Network, Request, SharedNetwork, Start, Trace, Translation};
 use rpc::unixctl::Registry;
 
-use super::dpif::datapath_name;
+use super::dpif::is_datapath;
 use crate::switchd::State;
 
 pub(super) fn register(registry: &mut Registry<State>) {
@@ -38,6 +38,8 @@ struct Subject {
     /// `in_port` is an OpenFlow port.
     key: FlowKey,
     names: bool,
+    /// There is a packet, not only a flow: what it would teach is learned.
+    has_packet: bool,
 }
 
 /// The command line, taken apart.
@@ -84,13 +86,13 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
     let flow_text = found.words.last().copied().unwrap_or_default();
     let first = found.words.first().copied().unwrap_or_default();
     let mut subject = match dp::text::parse_key(flow_text, Some(&datapath_names(state))) {
-        Ok((key, _)) if found.words.len() == 1 || names_datapath(state, first) => {
+        Ok((key, _)) if found.words.len() == 1 || is_datapath(state, first) => {
             let port = DpPort(key.in_port());
             let (bridge, number) =
                 switch.ingress(port).ok_or_else(|| format!("no OpenFlow port for datapath port {port}"))?;
             let mut key = key;
             key.set_in_port(number.0);
-            Subject { bridge, key, names: found.names }
+            Subject { bridge, key, names: found.names, has_packet: false }
         }
         Ok(_) => return Err("Cannot find the datapath".to_owned()),
         Err(error) if found.words.len() != 2 => {
@@ -101,21 +103,17 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
             let names = bridge.port_names();
             let (exact, _) = Match::parse(flow_text, Some(&names))
                 .map_err(|e| format!("Bad openflow flow syntax: {e}"))?;
-            Subject { bridge: bridge.id(), key: exact.key, names: found.names }
+            Subject { bridge: bridge.id(), key: exact.key, names: found.names, has_packet: false }
         }
     };
     if found.generate {
         packet = Some(flow::compose(&subject.key, None));
     }
     if let Some(bytes) = &packet {
+        subject.has_packet = true;
         subject.key = flow::extract::extract(&Metadata::from_key(&subject.key), bytes, flow::MAX_VLANS);
     }
     Ok(subject)
-}
-
-fn names_datapath(state: &State, word: &str) -> bool {
-    use dp::Datapath;
-    word == datapath_name(state) || word == state.datapath.name() || word == state.datapath.kind()
 }
 
 fn datapath_names(state: &State) -> dp::text::PortNames {
@@ -136,9 +134,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<String, String> {
-    let switch = state.switch.read();
-    let subject = parse(state, &switch, args)?;
-    let bridge = switch.get(subject.bridge).ok_or("Cannot find the bridge")?;
+    let subject = parse(state, &state.switch.read(), args)?;
     let parsed = match actions {
         None => None,
         Some(text) => {
@@ -148,14 +144,34 @@ fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<S
         }
     };
     let start = parsed.as_deref().map_or(Start::Lookup, Start::Actions);
-    Ok(report(state, &switch, bridge, &subject, start))
+    let is_packet_out = matches!(start, Start::Actions(_));
+    let request = Request {
+        bridge: subject.bridge,
+        key: &subject.key,
+        start,
+        is_packet_out,
+        trace: if subject.names { Trace::Names } else { Trace::Numbers },
+        dry: !subject.has_packet,
+    };
+    let mut made = None;
+    let now = state.clock.now();
+    let network: &dyn SharedNetwork = &*state.switch;
+    network.read(&mut |network| {
+        let translation = pipeline::translate(network, &request);
+        if subject.has_packet {
+            let taught: Vec<Effect> = translation.effects.iter().filter(|e| e.teaches()).cloned().collect();
+            network.apply(&taught, Credit { packets: 0, bytes: 0, tcp_flags: 0, used: now });
+        }
+        made = Some(translation);
+    });
+    let translation = made.ok_or("Cannot find the bridge")?;
+    let switch = state.switch.read();
+    let bridge = switch.get(subject.bridge).ok_or("Cannot find the bridge")?;
+    Ok(report(state, bridge, &subject, &translation))
 }
 
-fn report(state: &State, switch: &Switch, bridge: &Bridge, subject: &Subject, start: Start<'_>) -> String {
+fn report(state: &State, bridge: &Bridge, subject: &Subject, translation: &Translation) -> String {
     let names = subject.names.then(|| bridge.port_names());
-    let is_packet_out = matches!(start, Start::Actions(_));
-    let request = Request { bridge: subject.bridge, key: &subject.key, start, is_packet_out, trace: true };
-    let translation = pipeline::translate(switch, &request);
     let mut initial = subject.key.clone();
     initial.set_actset_output(OfPort::UNSET.0);
 
@@ -166,7 +182,11 @@ fn report(state: &State, switch: &Switch, bridge: &Bridge, subject: &Subject, st
         if unchanged { "unchanged".to_owned() } else { describe(&translation.final_key, names.as_ref()) };
     out.push_str(&format!("\nFinal flow: {last}\n"));
     let mut megaflow = String::new();
-    Match::new(&subject.key, translation.mask.clone()).format(&mut megaflow, names.as_ref(), 0x8000);
+    Match::new(&subject.key, shown_mask(&subject.key, &translation.mask)).format(
+        &mut megaflow,
+        names.as_ref(),
+        0x8000,
+    );
     let datapath_names = subject.names.then(|| datapath_names(state));
     let actions = dp::text::format_actions(&translation.actions, datapath_names.as_ref());
     out.push_str(&format!("Megaflow: {megaflow}\nDatapath actions: {actions}"));
@@ -176,6 +196,22 @@ fn report(state: &State, switch: &Switch, bridge: &Bridge, subject: &Subject, st
         out.push_str(&explain_slow(translation.slow));
     }
     out
+}
+
+/// The mask without what the packet's type says already: that it has no tag and no label.
+/// The installed megaflow keeps those bits.
+fn shown_mask(key: &FlowKey, mask: &FlowMask) -> FlowMask {
+    let mut shown = mask.clone();
+    for index in key.vlan_count()..flow::MAX_VLANS {
+        shown.set_bits(Slot::vlan_tci(index), 0);
+        shown.set_bits(Slot::vlan_tpid(index), 0);
+    }
+    if !matches!(key.dl_type(), 0x8847 | 0x8848) {
+        for index in 0..flow::MAX_MPLS {
+            shown.set_bits(Slot::mpls(index), 0);
+        }
+    }
+    shown
 }
 
 /// Why a flow cannot be cached.

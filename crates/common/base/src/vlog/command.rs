@@ -79,7 +79,7 @@ pub fn set_levels(spec: &str) -> Result<(), String> {
     let first = next();
     match first {
         Some((word, rest)) if word.eq_ignore_ascii_case("PATTERN") => set_pattern(vlog, rest),
-        Some((word, rest)) if word.eq_ignore_ascii_case("FACILITY") => check_facility(rest),
+        Some((word, rest)) if word.eq_ignore_ascii_case("FACILITY") => set_facility(vlog, rest),
         _ => set_words(vlog, spec.split(separator).filter(|word| !word.is_empty())),
     }
 }
@@ -104,18 +104,18 @@ fn set_pattern(vlog: &Vlog, rest: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The facilities of syslog.
-const FACILITIES: [&str; 20] = [
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "clock", "ftp", "ntp",
-    "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+/// The facilities of syslog (RFC 5424), in the order of their numbers; the tenth has no name here.
+const FACILITIES: [&str; 24] = [
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "clock", "", "ftp", "ntp",
+    "audit", "alert", "clock2", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+    "local7",
 ];
 
-fn check_facility(name: &str) -> Result<(), String> {
-    if FACILITIES.iter().any(|f| f.eq_ignore_ascii_case(name)) {
-        Ok(())
-    } else {
-        Err("invalid facility".into())
-    }
+fn set_facility(vlog: &Vlog, name: &str) -> Result<(), String> {
+    let known = FACILITIES.iter().position(|f| !f.is_empty() && f.eq_ignore_ascii_case(name));
+    let number = known.ok_or("invalid facility")?;
+    vlog.facility.store(number as u8, Ordering::Relaxed);
+    Ok(())
 }
 
 fn set_words<'a>(vlog: &Vlog, words: impl Iterator<Item = &'a str>) -> Result<(), String> {

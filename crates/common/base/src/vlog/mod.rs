@@ -10,6 +10,7 @@
 //! for whoever serves a control socket.
 
 mod command;
+mod limit;
 mod output;
 mod pattern;
 
@@ -107,12 +108,22 @@ struct Vlog {
     modules: Vec<Module>,
     patterns: RwLock<[String; 3]>,
     outputs: Outputs,
+    limits: limit::Limits,
     sequence: AtomicU32,
+    /// The facility for syslog and `%B`, or [`NO_FACILITY`] for the default of each.
+    facility: AtomicU8,
     program: String,
     started: std::time::Instant,
 }
 
 static VLOG: OnceLock<Vlog> = OnceLock::new();
+
+/// "kern", which nobody but the kernel may use, stands for "not set".
+const NO_FACILITY: u8 = 0;
+
+/// Facilities of RFC 5424 where none is set: "daemon" in syslog, "local0" elsewhere.
+const FACILITY_DAEMON: u8 = 3;
+const FACILITY_LOCAL0: u8 = 16;
 
 /// The modules whose levels can be set, by the names that operators know.
 const MODULES: &[&str] = &[
@@ -256,7 +267,9 @@ pub fn init(program: &str) {
             .collect(),
         patterns: RwLock::new(pattern::DEFAULTS.map(str::to_owned)),
         outputs: Outputs::default(),
+        limits: limit::Limits::default(),
         sequence: AtomicU32::new(0),
+        facility: AtomicU8::new(NO_FACILITY),
         program: program.to_owned(),
         started: std::time::Instant::now(),
     });
@@ -289,11 +302,6 @@ pub fn set_syslog_target(target: &str) -> Result<(), OpenLogError> {
         Some(vlog) => vlog.outputs.set_syslog_target(target),
         None => Ok(()),
     }
-}
-
-/// Whether `vlog/disable-rate-limit` was said for `module`.
-pub fn is_rate_limited(module: &str) -> bool {
-    VLOG.get().and_then(|vlog| vlog.module(module)).is_none_or(|m| m.rate_limited.load(Ordering::Relaxed))
 }
 
 fn set_module_level(module: &Module, destination: Option<Destination>, level: Level) {
@@ -330,12 +338,22 @@ impl Vlog {
             .map_or(Level::Info as u8, |m| m.level(destination))
     }
 
+    /// The facility, `default` unless one was set, and the severity, as syslog writes them.
+    fn priority(&self, default: u8, level: Level) -> u8 {
+        let facility = match self.facility.load(Ordering::Relaxed) {
+            NO_FACILITY => default,
+            set => set,
+        };
+        facility << 3 | level.syslog_severity()
+    }
+
     fn write(&self, target: &str, level: Level, message: &str) {
         let line = pattern::Line {
             program: &self.program,
             module: target,
             level,
             message: message.trim_end_matches('\n'),
+            priority: self.priority(FACILITY_LOCAL0, level),
             sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1,
             uptime: self.started.elapsed(),
             wall: std::time::SystemTime::now(),
@@ -343,7 +361,8 @@ impl Vlog {
         let Ok(patterns) = self.patterns.read() else { return };
         for d in Destination::ALL {
             if level as u8 <= self.level(target, d) && self.outputs.wants(d) {
-                self.outputs.write(d, level, &line.format(&patterns[d as usize]));
+                let priority = self.priority(FACILITY_DAEMON, level);
+                self.outputs.write(d, priority, &line.format(&patterns[d as usize]));
             }
         }
     }
@@ -363,7 +382,15 @@ impl log::Log for Logger {
         if let Some(vlog) = VLOG.get()
             && self.enabled(record.metadata())
         {
-            vlog.write(record.target(), Level::from_log(record.level()), &record.args().to_string());
+            let (target, level) = (record.target(), Level::from_log(record.level()));
+            if vlog.module(target).is_none_or(|m| m.rate_limited.load(Ordering::Relaxed)) {
+                match vlog.limits.judge(record, std::time::Instant::now()) {
+                    limit::Verdict::Write => {}
+                    limit::Verdict::WriteAfter(note) => vlog.write(target, level, &note),
+                    limit::Verdict::Drop => return,
+                }
+            }
+            vlog.write(target, level, &record.args().to_string());
         }
     }
 

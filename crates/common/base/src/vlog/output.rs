@@ -7,7 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::{Destination, Level};
+use super::Destination;
 
 /// A log destination could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ impl Outputs {
     }
 
     /// Writes one line. A log that cannot be written must not stop the switch, so failures end here.
-    pub(super) fn write(&self, destination: Destination, level: Level, line: &str) {
+    pub(super) fn write(&self, destination: Destination, priority: u8, line: &str) {
         match destination {
             Destination::Console => {
                 let _ = writeln!(io::stderr().lock(), "{line}");
@@ -60,7 +60,7 @@ impl Outputs {
             }
             Destination::Syslog => {
                 if let Ok(mut syslog) = self.syslog.lock() {
-                    syslog.send(level, line);
+                    syslog.send(priority, line);
                 }
             }
         }
@@ -126,15 +126,12 @@ fn connect_local(path: &str) -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// RFC 5424 facility "daemon", shifted into its place.
-const FACILITY_DAEMON: u8 = 3 << 3;
-
 impl Syslog {
-    fn send(&mut self, level: Level, line: &str) {
+    fn send(&mut self, priority: u8, line: &str) {
         if matches!(self, Syslog::Unopened) {
             *self = connect_local("/dev/log").map_or(Syslog::Absent, Syslog::Local);
         }
-        let message = format!("<{}>{line}", FACILITY_DAEMON | level.syslog_severity());
+        let message = format!("<{priority}>{line}");
         let _ = match self {
             Syslog::Local(socket) => socket.send(message.as_bytes()),
             Syslog::Remote(socket) => socket.send(message.as_bytes()),

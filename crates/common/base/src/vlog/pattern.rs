@@ -17,6 +17,8 @@ pub(super) struct Line<'a> {
     pub program: &'a str,
     pub module: &'a str,
     pub level: Level,
+    /// Facility and severity.
+    pub priority: u8,
     pub message: &'a str,
     pub sequence: u32,
     pub uptime: Duration,
@@ -58,7 +60,7 @@ impl Line<'_> {
     fn field(&self, kind: char, braces: Option<&str>) -> String {
         match kind {
             'A' => self.program.to_owned(),
-            'B' => (16 << 3 | self.level.syslog_severity()).to_string(),
+            'B' => self.priority.to_string(),
             'c' => self.module.to_owned(),
             'd' | 'D' => wall_text(braces.unwrap_or("%Y-%m-%d %H:%M:%S.###"), self.wall),
             'E' => rustix::system::uname().nodename().to_string_lossy().into_owned(),
@@ -97,6 +99,7 @@ mod tests {
             program: "ovs-vswitchd",
             module: "bridge",
             level: Level::Warning,
+            priority: 16 << 3 | 4,
             message,
             sequence: 7,
             uptime: Duration::from_millis(42),

@@ -6,6 +6,7 @@
 
 mod target;
 mod tls;
+mod tls_choice;
 mod unix;
 
 pub use target::{Active, Passive, is_active_name, is_passive_name};
@@ -48,7 +49,8 @@ impl Stream {
             Active::Tls { host, port } => {
                 let config = tls.client_config()?;
                 let tcp = connect_tcp(&host, port).await?;
-                Inner::Tls(Box::new(tls::connect(config, &host, tcp).await?.into()))
+                let server_name = tls.server_name.as_deref().unwrap_or(&host);
+                Inner::Tls(Box::new(tls::connect(config, server_name, tcp).await?.into()))
             }
         };
         Ok(Stream { name: name.to_owned(), inner, peer_id: None })

@@ -3,8 +3,10 @@
 //! As in the reference, both sides show certificates and each checks that the
 //! other's was issued by the configured authority; host names are not compared.
 
+use super::tls_choice;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
@@ -28,6 +30,12 @@ pub struct Tls {
     pub peer_ca_cert: Option<PathBuf>,
     /// When the CA's file does not exist: believe the first peer, and write its authority there.
     pub bootstrap_ca_cert: bool,
+    /// Versions, ciphers of TLS 1.2 and ciphers of TLS 1.3, in OpenSSL's words.
+    pub protocols: Option<String>,
+    pub ciphers: Option<String>,
+    pub ciphersuites: Option<String>,
+    /// The name that servers are asked for, rather than that of the host.
+    pub server_name: Option<String>,
 }
 
 fn refused(what: &str) -> io::Error {
@@ -52,6 +60,10 @@ impl Tls {
         Ok((certificates(certificate)?, private))
     }
 
+    fn provider(&self) -> Arc<CryptoProvider> {
+        tls_choice::provider(self.ciphers.as_deref(), self.ciphersuites.as_deref())
+    }
+
     fn roots(&self) -> io::Result<Option<Arc<RootCertStore>>> {
         let Some(path) = self.ca_cert.as_ref().filter(|path| *path != Path::new("none")) else {
             return Ok(None);
@@ -71,11 +83,16 @@ impl Tls {
         };
         let chain_verifier = if bootstrap.is_some() { None } else { self.roots()? };
         let chain_verifier = match chain_verifier {
-            Some(roots) => Some(WebPkiServerVerifier::builder(roots).build().map_err(io::Error::other)?),
+            Some(roots) => {
+                let verifier = WebPkiServerVerifier::builder_with_provider(roots, self.provider());
+                Some(verifier.build().map_err(io::Error::other)?)
+            }
             None => None,
         };
         let verifier = Arc::new(IssuedByAuthority { chain_verifier, bootstrap });
-        let config = ClientConfig::builder()
+        let config = ClientConfig::builder_with_provider(self.provider())
+            .with_protocol_versions(&tls_choice::versions(self.protocols.as_deref()))
+            .map_err(|e| refused(&format!("no TLS version is left: {e}")))?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_client_auth_cert(chain, key)
@@ -98,12 +115,16 @@ impl Tls {
         if let Some(path) = &self.peer_ca_cert {
             chain.extend(certificates(path)?);
         }
+        let provider = self.provider();
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&tls_choice::versions(self.protocols.as_deref()))
+            .map_err(|e| refused(&format!("no TLS version is left: {e}")))?;
         let builder = match self.roots()? {
             Some(roots) => {
-                let verifier = WebPkiClientVerifier::builder(roots).build().map_err(io::Error::other)?;
-                ServerConfig::builder().with_client_cert_verifier(verifier)
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                builder.with_client_cert_verifier(verifier.build().map_err(io::Error::other)?)
             }
-            None => ServerConfig::builder().with_no_client_auth(),
+            None => builder.with_no_client_auth(),
         };
         let config = builder
             .with_single_cert(chain, key)
@@ -137,8 +158,25 @@ fn handshake_failed(error: io::Error) -> io::Error {
     if error.raw_os_error().is_some() {
         return error;
     }
-    log::warn!(target: "stream_ssl", "TLS handshake: {error}");
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if let Some(rustls::Error::AlertReceived(alert)) = inner {
+        log::warn!(target: "stream_ssl", "TLS handshake: received alert {}", spaced(&format!("{alert:?}")));
+    } else {
+        log::warn!(target: "stream_ssl", "TLS handshake: {error}");
+    }
     io::Error::from_raw_os_error(libc::EPROTO)
+}
+
+/// "HandshakeFailure" as "handshake failure", which is what people look for.
+fn spaced(name: &str) -> String {
+    let mut text = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && !text.is_empty() {
+            text.push(' ');
+        }
+        text.extend(c.to_lowercase());
+    }
+    text
 }
 
 /// The common name of the peer's certificate, which access control goes by.

@@ -50,6 +50,11 @@ pub struct Request {
     pub responder: Responder,
 }
 
+/// The text with a newline at its end, which older clients do not add themselves.
+fn whole_line(text: String) -> String {
+    if text.is_empty() || text.ends_with('\n') { text } else { text + "\n" }
+}
+
 /// The right, and the duty, to answer one request. It may be kept, and sent to another thread.
 #[derive(Debug)]
 pub struct Responder {
@@ -60,13 +65,8 @@ pub struct Responder {
 
 impl Responder {
     /// Answers with text: what the command prints, or why it failed.
-    ///
-    /// Text ends with a newline, which older clients do not add themselves.
     pub fn reply(mut self, result: Result<String, String>) {
-        let whole_line = |text: String| {
-            if text.is_empty() || text.ends_with('\n') { text } else { text + "\n" }
-        };
-        self.answer(result.map(whole_line).map(Value::from).map_err(whole_line));
+        self.answer(result.map(Value::from));
     }
 
     /// Answers a peer that asked for JSON.
@@ -241,7 +241,8 @@ impl Peer {
     fn answer(&mut self, result: Result<Value, String>) {
         let Some(id) = self.pending.take() else { return };
         let message = match result {
-            Err(error) => Message::Error { error: error.into(), id },
+            Err(error) if self.json => Message::Error { error: error.into(), id },
+            Err(error) => Message::Error { error: whole_line(error).into(), id },
             Ok(Value::Object(mut wrapped)) if wrapped.contains_key("\u{0}json") => {
                 let result = wrapped.swap_remove("\u{0}json").unwrap_or_default();
                 Message::Reply { result, id }
@@ -249,6 +250,7 @@ impl Peer {
             Ok(text) if self.json => {
                 Message::Reply { result: json!({"reply": text, "reply-format": "plain"}), id }
             }
+            Ok(Value::String(text)) => Message::Reply { result: whole_line(text).into(), id },
             Ok(result) => Message::Reply { result, id },
         };
         self.connection.send(&message);

@@ -83,6 +83,6 @@ fn an_answer_may_come_later_and_in_json() {
             ask(path, "count", &[]).await.unwrap();
         };
         let (answer, ()) = tokio::join!(wait, release);
-        assert_eq!(answer.unwrap(), Ok(json!({"reply": "at last\n", "reply-format": "plain"})));
+        assert_eq!(answer.unwrap(), Ok(json!({"reply": "at last", "reply-format": "plain"})));
     });
 }

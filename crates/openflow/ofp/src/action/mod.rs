@@ -168,9 +168,10 @@ pub struct Names<'a> {
     pub tables: Option<&'a TableNames>,
 }
 
-/// `(start << 6) | (n_bits - 1)`, the form of subfields in older actions.
+/// `(start << 6) | (n_bits - 1)`, the form of subfields in older actions. It has no room for more than 64 bits:
+/// what is wider spills into the start, as from the reference.
 pub(crate) fn ofs_nbits(subfield: &Subfield) -> u16 {
-    subfield.start << 6 | subfield.n_bits.wrapping_sub(1) & 0x3f
+    subfield.start << 6 | subfield.n_bits.wrapping_sub(1)
 }
 
 /// Undoes [`ofs_nbits`].

@@ -99,7 +99,7 @@ pub(crate) fn port_from_of11(number: u32) -> Result<OfPort, OfError> {
     if port.to_u16().is_some() {
         return Ok(port);
     }
-    log::warn!(target: "ofp_port", "port {number} is outside the supported range 0 through {} or 0xffffff00 through 0xffffffff", 0xfeffu32 + 1);
+    log::warn!(target: "ofp_port", "port {number} is outside the supported range 0 through {} or 0xffffff00 through 0xffffffff", OfPort::MAX.0 - 1);
     Err(OfError::OfpbacBadOutPort)
 }
 

@@ -34,6 +34,21 @@ struct Row {
     variable: bool,
 }
 
+impl Row {
+    /// The action's name in its standard: `OFPAT_OUTPUT`, `NXAST_NOTE`.
+    fn wire_name(&self) -> String {
+        let camel = format!("{:?}", self.raw);
+        let versions = ["10", "11", "12", "13", "15"];
+        let stem = versions.iter().find_map(|version| camel.strip_suffix(version)).unwrap_or(&camel);
+        let prefix = match self.vendor {
+            OF => "OFPAT",
+            NX => "NXAST",
+            _ => "ONFACT",
+        };
+        format!("{prefix}_{}", crate::text::upper_snake(stem))
+    }
+}
+
 raws! {
     Output10 OF 1 1 0 8 fixed;
     Output11 OF 2 6 0 16 fixed;
@@ -154,8 +169,18 @@ pub(super) fn pull<'a>(r: &mut Reader<'a>, version: Version) -> Result<(Raw, &'a
         return Err(if vendor != 0 { OfError::OfpbacBadVendorType } else { OfError::OfpbacBadType });
     };
     let most = if row.variable { 65528 } else { usize::from(row.len) };
-    if len > r.len() || len < usize::from(row.len) || len > most || len % 8 != 0 {
-        log::warn!(target: "ofp_actions", "OpenFlow action {:?} length {len} not in valid range [{},{most}] or exceeds action buffer length {}", row.raw, row.len, r.len());
+    let least = usize::from(row.len);
+    let what = if len > r.len() {
+        Some(format!("exceeds action buffer length {}", r.len()))
+    } else if len < least || len > most {
+        Some(format!("not in valid range [{least},{most}]"))
+    } else if len % 8 != 0 {
+        Some("is not a multiple of 8".to_owned())
+    } else {
+        None
+    };
+    if let Some(what) = what {
+        log::warn!(target: "ofp_actions", "OpenFlow action {} length {len} {what}", row.wire_name());
         return Err(OfError::OfpbacBadLen);
     }
     Ok((row.raw, r.take(len)?))

@@ -8,20 +8,20 @@ use crate::oxm::{self, Rules};
 use crate::wire::{Put, Reader};
 use crate::{OfError, Version};
 
-mod w10 {
-    pub(super) const IN_PORT: u32 = 1;
-    pub(super) const DL_VLAN: u32 = 1 << 1;
-    pub(super) const DL_SRC: u32 = 1 << 2;
-    pub(super) const DL_DST: u32 = 1 << 3;
-    pub(super) const DL_TYPE: u32 = 1 << 4;
-    pub(super) const NW_PROTO: u32 = 1 << 5;
-    pub(super) const TP_SRC: u32 = 1 << 6;
-    pub(super) const TP_DST: u32 = 1 << 7;
-    pub(super) const NW_SRC_SHIFT: u32 = 8;
-    pub(super) const NW_DST_SHIFT: u32 = 14;
-    pub(super) const DL_VLAN_PCP: u32 = 1 << 20;
-    pub(super) const NW_TOS: u32 = 1 << 21;
-    pub(super) const ALL: u32 = (1 << 22) - 1;
+pub(crate) mod w10 {
+    pub(crate) const IN_PORT: u32 = 1;
+    pub(crate) const DL_VLAN: u32 = 1 << 1;
+    pub(crate) const DL_SRC: u32 = 1 << 2;
+    pub(crate) const DL_DST: u32 = 1 << 3;
+    pub(crate) const DL_TYPE: u32 = 1 << 4;
+    pub(crate) const NW_PROTO: u32 = 1 << 5;
+    pub(crate) const TP_SRC: u32 = 1 << 6;
+    pub(crate) const TP_DST: u32 = 1 << 7;
+    pub(crate) const NW_SRC_SHIFT: u32 = 8;
+    pub(crate) const NW_DST_SHIFT: u32 = 14;
+    pub(crate) const DL_VLAN_PCP: u32 = 1 << 20;
+    pub(crate) const NW_TOS: u32 = 1 << 21;
+    pub(crate) const ALL: u32 = (1 << 22) - 1;
 }
 
 fn prefix_mask(wildcard_bits: u32) -> u32 {
@@ -253,7 +253,8 @@ fn from11(r: &mut Reader<'_>) -> Result<Match, OfError> {
                     }
                 }
             }
-            _ => return Err(OfError::OfpbmcBadField),
+            // Ports of a protocol without ports are ignored (OpenFlow 1.1, A.2.3).
+            _ => {}
         }
     }
     if matches!(m.key.dl_type(), 0x8847 | 0x8848) {

@@ -8,10 +8,12 @@
 
 mod flow;
 mod group;
-mod legacy;
+pub(crate) mod legacy;
 mod monitor;
+mod notice;
 mod packet;
 mod port;
+mod queue;
 pub(crate) mod raw;
 mod switch;
 mod table;
@@ -87,7 +89,8 @@ pub fn decode(bytes: &[u8], cx: &Context) -> Result<Decoded, OfError> {
         return Err(OfError::OfpbrcBadLen);
     }
     if header.kind == 0 {
-        let versions = switch::decode_hello(&mut Reader::new(&bytes[8..]), header.version);
+        let (versions, _) =
+            switch::decode_hello(&mut Reader::new(&bytes[8..]), header.version, switch::log_hello);
         let version = Version::from_byte(header.version).unwrap_or(Version::Of10);
         return Ok(Decoded { version, xid: header.xid, more: false, message: Message::Hello { versions } });
     }
@@ -113,7 +116,9 @@ fn decode_body(
 ) -> Result<Message, OfError> {
     use Raw::*;
     Ok(match raw {
-        OfptHello => Message::Hello { versions: switch::decode_hello(r, version.byte()) },
+        OfptHello => {
+            Message::Hello { versions: switch::decode_hello(r, version.byte(), switch::log_hello).0 }
+        }
         OfptError => return switch::decode_error(r, version),
         OfptEchoRequest => Message::EchoRequest(r.rest().to_vec()),
         OfptEchoReply => Message::EchoReply(r.rest().to_vec()),
@@ -178,6 +183,10 @@ fn decode_body(
             r.skip(3)?;
             Message::RoleStatus(RoleStatus { role, reason, generation_id: r.u64()? })
         }
+        NxtRequestforward | Onft13Requestforward | Ofpt14Requestforward => {
+            return notice::decode_forward(r, cx);
+        }
+        Ofpt14TableStatus => return notice::decode_table_status(r),
         OfpstDescRequest => Message::DescRequest,
         OfpstDescReply => Message::DescReply(Box::new(switch::decode_desc(r)?)),
         _ => return decode_stats(raw, r, version, cx),
@@ -219,6 +228,12 @@ fn decode_stats(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context) ->
         }
         Ofpst10QueueReply | Ofpst11QueueReply | Ofpst13QueueReply | Ofpst14QueueReply => {
             Message::QueueStatsReply(port::decode_queues(raw, r)?)
+        }
+        Ofpt10QueueGetConfigRequest | Ofpt11QueueGetConfigRequest | Ofpst14QueueDescRequest => {
+            return queue::decode_request(raw, r);
+        }
+        Ofpt10QueueGetConfigReply | Ofpt11QueueGetConfigReply | Ofpst14QueueDescReply => {
+            return queue::decode_reply(raw, r, version);
         }
         Ofpst10PortDescRequest => Message::PortDescRequest(base::OfPort::ANY),
         Ofpst15PortDescRequest => Message::PortDescRequest(port::decode_port_request(r, version)?),
@@ -318,6 +333,16 @@ fn decode_tlv_maps(r: &mut Reader<'_>) -> Result<Vec<TlvMap>, OfError> {
         maps.push(map);
     }
     Ok(maps)
+}
+
+/// Whether a hello message holds nothing but a bitmap of versions.
+pub(crate) fn hello_is_plain(bytes: &[u8]) -> bool {
+    match bytes {
+        [version, _, _, _, _, _, _, _, body @ ..] => {
+            switch::decode_hello(&mut Reader::new(body), *version, |_| ()).1
+        }
+        _ => false,
+    }
 }
 
 fn decode_bundle_add(
@@ -448,6 +473,8 @@ impl Message {
                     b.message.encode(&Encoder { xid: b.xid, ..*e }, out);
                 });
             }
+            Message::RequestForward(inner) => notice::encode_forward(inner, e, out),
+            Message::TableStatus(status) => notice::encode_table_status(status, e, out),
             _ => self.encode_stats(e, out),
         }
     }
@@ -484,6 +511,8 @@ impl Message {
                 });
             }
             Message::QueueStatsReply(queues) => port::encode_queues(queues, e, out),
+            Message::QueueDescRequest { port, queue } => queue::encode_request(*port, *queue, e, out),
+            Message::QueueDescReply { port, queues } => queue::encode_reply(*port, queues, e, out),
             Message::PortDescRequest(port) if version >= Version::Of15 => {
                 simple(Raw::Ofpst15PortDescRequest, e, out, |out| {
                     out.put_u32(port.0);

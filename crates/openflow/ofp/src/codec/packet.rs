@@ -142,6 +142,7 @@ fn nested(data: &[u8]) -> Result<&[u8], OfError> {
 fn decode_continuation(data: &[u8], version: Version) -> Result<Continuation, OfError> {
     let data = nested(data)?;
     let mut out = Continuation { raw: data.to_vec(), ..Continuation::default() };
+    let mut table = 0;
     let mut r = Reader::new(data);
     while !r.is_empty() {
         let prop = Property::pull(&mut r)?;
@@ -153,11 +154,19 @@ fn decode_continuation(data: &[u8], version: Version) -> Result<Continuation, Of
             continuation::STACK => out.stack.insert(0, prop.data.to_vec()),
             continuation::MIRRORS => out.mirrors = prop.u32()?,
             continuation::CONNTRACKED => out.conntracked = true,
-            continuation::TABLE_ID | continuation::COOKIE => {}
+            continuation::TABLE_ID => table = prop.u8()?,
+            continuation::COOKIE => {
+                let rule = Some((table, prop.u64()?));
+                out.frames.push(ContinuationFrame { rule, actions: Vec::new() });
+            }
             continuation::ACTIONS => {
                 let mut actions = Reader::new(nested(prop.data)?);
                 let len = actions.len();
-                out.actions.extend(codec::pull_instructions(&mut actions, len, version)?);
+                let actions = codec::pull_instructions(&mut actions, len, version)?;
+                match out.frames.last_mut().filter(|frame| frame.actions.is_empty()) {
+                    Some(frame) => frame.actions = actions,
+                    None => out.frames.push(ContinuationFrame { rule: None, actions }),
+                }
             }
             continuation::ACTION_SET => {
                 let mut actions = Reader::new(nested(prop.data)?);
@@ -197,8 +206,14 @@ fn encode_continuation(c: &Continuation, version: Version, out: &mut Vec<u8>) {
     if c.conntracked {
         prop::put(out, continuation::CONNTRACKED, &[]);
     }
-    if !c.actions.is_empty() {
-        put_nested(out, continuation::ACTIONS, |out| codec::encode_instructions(&c.actions, version, out));
+    for frame in &c.frames {
+        if let Some((table, cookie)) = frame.rule {
+            prop::put_u8(out, continuation::TABLE_ID, table);
+            prop::put_u64(out, continuation::COOKIE, cookie);
+        }
+        put_nested(out, continuation::ACTIONS, |out| {
+            codec::encode_instructions(&frame.actions, version, out)
+        });
     }
     if !c.action_set.is_empty() {
         put_nested(out, continuation::ACTION_SET, |out| codec::encode_actions(&c.action_set, version, out));
@@ -317,7 +332,7 @@ pub(super) fn decode_out(raw: Raw, r: &mut Reader<'_>, version: Version) -> Resu
         _ => {
             let len = r.u16()?;
             r.skip(2)?;
-            let rules = Rules { pipeline_only: true, ..Rules::default() };
+            let rules = Rules { pipeline_only: true, ..LOOSE };
             let m = oxm::pull_oxm_match(r, rules)?;
             if Field::InPort.is_wild(&m.mask) {
                 return Err(OfError::OfpbrcBadPort);

@@ -27,20 +27,6 @@ fn features_to10(bits: u32) -> u32 {
     bits & 0x7f | (bits >> 4) & 0xf80
 }
 
-/// The greatest speed of a feature set in kbit/s.
-fn max_speed(features: u32) -> u32 {
-    let speeds = [
-        (0x200, 1_000_000_000),
-        (0x100, 100_000_000),
-        (0x80, 40_000_000),
-        (0x40, 10_000_000),
-        (0x30, 1_000_000),
-        (0xc, 100_000),
-        (3, 10_000),
-    ];
-    speeds.iter().find(|(bits, _)| features & bits != 0).map_or(0, |(_, speed)| *speed)
-}
-
 /// Takes one port.
 pub(super) fn pull_desc(r: &mut Reader<'_>, version: Version) -> Result<PortDesc, OfError> {
     let mut p = PortDesc::default();
@@ -52,8 +38,8 @@ pub(super) fn pull_desc(r: &mut Reader<'_>, version: Version) -> Result<PortDesc
             (p.config, p.state) = (r.u32()? & 0x7f, r.u32()? & 0x301);
             let mut feature = || r.u32().map(features_from10);
             (p.current, p.advertised, p.supported, p.peer) = (feature()?, feature()?, feature()?, feature()?);
-            p.current_speed = max_speed(p.current);
-            p.max_speed = max_speed(p.supported);
+            p.current_speed = feature_speed_kbps(p.current);
+            p.max_speed = feature_speed_kbps(p.supported);
         }
         Version::Of11 | Version::Of12 | Version::Of13 => {
             p.port = port_from_of11(r.u32()?)?;

@@ -5,6 +5,7 @@
 //! version byte that has it, the number, the least length of its body, and of
 //! what its length may grow (0 nothing, 1 anything, n multiples of n).
 
+use crate::text::upper_snake;
 use crate::wire::{Put, Reader};
 use crate::{NX_VENDOR, ONF_VENDOR, OfError};
 
@@ -244,9 +245,14 @@ impl Header {
     }
 }
 
-/// The name in the table.
-pub(crate) fn name(raw: Raw) -> &'static str {
-    ROWS.iter().find(|row| row.raw == raw).map_or("", |row| row.name)
+/// The message's name in the protocol: `NxtPacketIn2` as `NXT_PACKET_IN2`, `Ofpst13FlowReply` as `OFPST_FLOW_REPLY`.
+pub(crate) fn wire_name(raw: Raw) -> String {
+    let name = ROWS.iter().find(|row| row.raw == raw).map_or("", |row| row.name);
+    // The first word may end in the version that the message is of.
+    let first =
+        name.char_indices().skip(1).find(|(_, c)| c.is_ascii_uppercase()).map_or(name.len(), |(at, _)| at);
+    let (place, rest) = name.split_at(first);
+    upper_snake(&format!("{}{rest}", place.trim_end_matches(|c: char| c.is_ascii_digit())))
 }
 
 /// Which message the beginning of one is, whatever its length.
@@ -263,8 +269,14 @@ pub(crate) fn identify(bytes: &[u8], header: &Header) -> Result<(Raw, bool, usiz
         _ => len >= min && (len - min) % step == 0,
     };
     if !fits {
-        let full = bytes.len();
-        log::warn!(target: "ofp_msgs", "received {} with incorrect length {full} (least length {})", row.name, body + min);
+        let (full, least) = (bytes.len(), body + min);
+        let expected = match step {
+            0 => format!("expected length {least}"),
+            1 => format!("expected length at least {least} bytes"),
+            _ => format!("must be exactly {least} bytes or longer by an integer multiple of {step} bytes"),
+        };
+        let name = wire_name(row.raw);
+        log::warn!(target: "ofp_msgs", "received {name} with incorrect length {full} ({expected})");
         return Err(OfError::OfpbrcBadLen);
     }
     Ok((row.raw, more, body))
@@ -320,7 +332,10 @@ fn lookup(bytes: &[u8], header: &Header) -> Result<(&'static Row, bool, usize), 
             && (!is_stat || row.request == (header.kind == request))
     });
     let Some(row) = found else {
-        log::warn!(target: "ofp_msgs", "unknown OpenFlow message (version {}, type {}, vendor {vendor:#x}, subtype {subtype}, stat {stat})", header.version, header.kind);
+        let stat = if is_stat { format!(", stat {stat}") } else { String::new() };
+        let vendor_part =
+            if vendor != 0 { format!(", vendor {vendor:#x}, subtype {subtype}") } else { String::new() };
+        log::warn!(target: "ofp_msgs", "unknown OpenFlow message (version {}, type {}{stat}{vendor_part})", header.version, header.kind);
         return Err(if vendor != 0 {
             OfError::OfpbrcBadSubtype
         } else if is_stat {
@@ -412,7 +427,16 @@ impl<'a> Multipart<'a> {
         }
         let bytes = self.out.split_off(entry);
         if entry == self.body || bytes.len() > usize::from(u16::MAX) - 40 {
-            log::warn!(target: "ofp_msgs", "entry exceeded the maximum reply size and was excluded from the response set");
+            let text =
+                "exceeded the maximum flow statistics reply size and was excluded from the response set";
+            match self.raw {
+                Raw::Ofpst10FlowReply
+                | Raw::Ofpst11FlowReply
+                | Raw::Ofpst13FlowReply
+                | Raw::Ofpst15FlowReply
+                | Raw::NxstFlowReply => log::warn!(target: "ofp_flow", "Flow {text}"),
+                _ => log::warn!(target: "ofp_msgs", "Entry {text}"),
+            }
             return;
         }
         self.out.patch_u16(self.start + 10, 1);

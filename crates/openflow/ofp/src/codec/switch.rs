@@ -98,29 +98,40 @@ pub(super) fn encode_config(c: &SwitchConfig, raw: Raw, e: &Encoder, out: &mut V
 }
 
 /// Reads the versions that a hello names. Elements that make no sense are skipped.
-pub(super) fn decode_hello(r: &mut Reader<'_>, version: u8) -> u32 {
+/// The versions that a hello's body names, and whether it holds nothing else. `note` hears what is wrong.
+pub(super) fn decode_hello(r: &mut Reader<'_>, version: u8, note: fn(&str)) -> (u32, bool) {
     let mut versions = (1u32 << version.min(31)).wrapping_mul(2).wrapping_sub(1) & !1;
+    let mut plain = true;
     while let &[a, b, c, d, ..] = r.rest() {
         let (kind, len) = (u16::from_be_bytes([a, b]), usize::from(u16::from_be_bytes([c, d])));
-        let Ok(element) = r.take(round8(len)) else { break };
         if len < 4 {
             break;
         }
-        if kind == 1 && len >= 8 {
-            let mut body = Reader::new(&element[4..len]);
-            if let Ok(bits) = body.u32() {
-                if bits & 1 != 0 {
-                    log::warn!(target: "ofp_connection", "peer claims to support invalid OpenFlow version 0x00");
-                }
-                if bits & !1 != 0 {
-                    versions = bits & !1;
-                } else {
-                    log::warn!(target: "ofp_connection", "peer does not support any OpenFlow version (between 0x01 and 0x1f)");
-                }
-            }
+        let Ok(element) = r.take(round8(len)) else { break };
+        let bitmap = Reader::new(&element[4..len]).u32().ok().filter(|_| kind == 1);
+        let bitmap = bitmap.and_then(|bits| known_versions(bits, note));
+        match bitmap {
+            Some(bitmap) => versions = bitmap,
+            None => plain = false,
         }
     }
-    versions
+    (versions, plain && r.is_empty())
+}
+
+fn known_versions(bitmap: u32, note: fn(&str)) -> Option<u32> {
+    if bitmap & 1 != 0 {
+        note("peer claims to support invalid OpenFlow version 0x00");
+    }
+    if bitmap & !1 == 0 {
+        note("peer does not support any OpenFlow version (between 0x01 and 0x1f)");
+        return None;
+    }
+    Some(bitmap & !1)
+}
+
+/// What [`decode_hello`] finds wrong goes to the log.
+pub(super) fn log_hello(text: &str) {
+    log::warn!(target: "ofp_util", "{text}");
 }
 
 /// A hello of the greatest of `versions`, with a bitmap unless the version says it all.
@@ -128,7 +139,7 @@ pub(super) fn encode_hello(versions: u32, e: &Encoder, out: &mut Vec<u8>) {
     let greatest = 31 - (versions | 2).leading_zeros();
     let start = raw::start(out, Raw::OfptHello, greatest as u8, e.xid);
     let implied = u32::MAX >> (31 - greatest) & !1;
-    if versions != implied || greatest >= 4 {
+    if versions != implied {
         out.put_u16(1);
         out.put_u16(8);
         out.put_u32(versions);

@@ -245,15 +245,17 @@ pub(super) fn decode_descs(r: &mut Reader<'_>) -> Result<Vec<TableDesc>, OfError
 pub(super) fn encode_descs(descs: &[TableDesc], e: &Encoder, out: &mut Vec<u8>) {
     let mut parts = Multipart::new(out, Raw::Ofpst14TableDescReply, e.version.byte(), e.xid);
     for d in descs {
-        parts.entry(|out| {
-            let start = out.len();
-            out.put_u16(0);
-            out.put_u8(d.table);
-            out.put_u8(0);
-            put_settings(d.eviction, d.eviction_flags, d.vacancy_events, &d.vacancy, out);
-            let len = out.len() - start;
-            out.patch_u16(start, len as u16);
-        });
+        parts.entry(|out| put_desc(d, out));
     }
     parts.end();
+}
+
+pub(super) fn put_desc(d: &TableDesc, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.put_u16(0);
+    out.put_u8(d.table);
+    out.put_u8(0);
+    put_settings(d.eviction, d.eviction_flags, d.vacancy_events, &d.vacancy, out);
+    let len = out.len() - start;
+    out.patch_u16(start, len as u16);
 }

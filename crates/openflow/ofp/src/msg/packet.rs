@@ -91,9 +91,18 @@ pub struct Continuation {
     pub stack: Vec<Vec<u8>>,
     pub mirrors: u32,
     pub conntracked: bool,
-    pub actions: Vec<Action>,
+    /// What is left to do, innermost first.
+    pub frames: Vec<ContinuationFrame>,
     pub action_set: Vec<Action>,
     pub odp_port: Option<u32>,
+}
+
+/// The rest of one list of actions.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ContinuationFrame {
+    /// The table and the cookie of the rule that the list is of.
+    pub rule: Option<(u8, u64)>,
+    pub actions: Vec<Action>,
 }
 
 /// A packet from the controller.

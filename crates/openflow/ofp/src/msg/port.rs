@@ -45,6 +45,20 @@ pub mod port_feature {
     pub const PAUSE_ASYM: u32 = 1 << 15;
 }
 
+/// The greatest speed of a feature set in kbit/s.
+pub fn feature_speed_kbps(features: u32) -> u32 {
+    let speeds = [
+        (0x200, 1_000_000_000),
+        (0x100, 100_000_000),
+        (0x80, 40_000_000),
+        (0x40, 10_000_000),
+        (0x30, 1_000_000),
+        (0xc, 100_000),
+        (3, 10_000),
+    ];
+    speeds.iter().find(|(bits, _)| features & bits != 0).map_or(0, |(_, speed)| *speed)
+}
+
 /// A port.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PortDesc {

@@ -111,7 +111,10 @@ impl Printer<'_> {
             self.table(out, fm.table);
         }
         out.push(' ');
-        self.matched(out, &fm.m, i32::from(fm.priority));
+        let needs_priority = self.raw_match(out, &fm.m);
+        if !needs_priority {
+            self.matched(out, &fm.m, i32::from(fm.priority));
+        }
         if !out.ends_with(' ') {
             out.push(' ');
         }
@@ -128,6 +131,9 @@ impl Printer<'_> {
                 let _ = write!(out, "{name}:{value} ");
             }
         }
+        if needs_priority && i32::from(fm.priority) != DEFAULT_PRIORITY {
+            let _ = write!(out, "pri:{} ", fm.priority);
+        }
         if fm.buffer_id != NO_BUFFER {
             let _ = write!(out, "buf:0x{:x} ", fm.buffer_id);
         }
@@ -143,6 +149,22 @@ impl Printer<'_> {
         put_flow_flags(out, flags);
         out.push_str("actions=");
         format_actions(&fm.actions, out, self.names);
+    }
+
+    /// The match as the message writes it, when so much detail was asked for.
+    fn raw_match(&self, out: &mut String, m: &fields::Match) -> bool {
+        match self.bytes {
+            _ if self.verbosity < 3 => false,
+            [1, 14, _, _, _, _, _, _, body @ ..] => {
+                super::match10::put_match10(out, body, self.names.ports).is_ok()
+            }
+            [_, 4, ..] => {
+                let entries = match_to_bytes(m, MatchForm::Nxm);
+                out.push_str(&nx_match_to_text(&entries));
+                true
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn flow_removed(&self, out: &mut String, removed: &FlowRemoved) {

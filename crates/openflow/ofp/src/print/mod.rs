@@ -6,6 +6,7 @@
 mod connection;
 mod flow;
 mod group;
+mod match10;
 mod packet;
 mod switch;
 mod table;
@@ -27,6 +28,8 @@ pub(crate) struct Printer<'a> {
     pub(crate) names: Names<'a>,
     pub(crate) verbosity: i32,
     pub(crate) version: Version,
+    /// The whole message.
+    pub(crate) bytes: &'a [u8],
 }
 
 /// One message as text, ending in a newline. More `verbosity`, more detail.
@@ -45,7 +48,7 @@ pub fn message_to_text(bytes: &[u8], names: Names<'_>, verbosity: i32) -> String
     if length != bytes.len() {
         if length > bytes.len() {
             if let Some(raw) = raw::identify_partial(bytes, &header) {
-                put_header(&mut out, raw::name(raw), &header);
+                put_header(&mut out, raw, &header);
                 out.push('\n');
             }
             let _ = writeln!(out, "(***truncated to {} bytes from {length}***)", bytes.len());
@@ -63,7 +66,7 @@ pub fn message_to_text(bytes: &[u8], names: Names<'_>, verbosity: i32) -> String
     let mut failed = false;
     match identified {
         Ok((raw, _)) => {
-            put_header(&mut out, raw::name(raw), &header);
+            put_header(&mut out, raw, &header);
             let header_len = out.len();
             if let Err(error) = put_body(&mut out, bytes, &header, names, verbosity) {
                 if out.len() > header_len {
@@ -99,29 +102,14 @@ fn end_line(out: &mut String) {
     }
 }
 
-/// `NxtPacketIn2` as `NXT_PACKET_IN2`, `Ofpst13FlowReply` as `OFPST_FLOW reply`.
-fn put_header(out: &mut String, name: &str, header: &Header) {
-    let start = out.len();
-    let mut in_prefix = true;
-    for (index, c) in name.char_indices() {
-        if in_prefix && c.is_ascii_digit() {
-            continue;
-        }
-        if index > 0 && c.is_ascii_uppercase() {
-            in_prefix = false;
-            out.push('_');
-        }
-        out.push(c.to_ascii_uppercase());
-    }
-    let text = &out[start..];
-    if text.starts_with("OFPST_") || text.starts_with("NXST_") || text.starts_with("ONFST_") {
-        for (long, short) in [("_REQUEST", " request"), ("_REPLY", " reply")] {
-            if let Some(stem) = out.strip_suffix(long) {
-                out.truncate(stem.len());
-                out.push_str(short);
-            }
-        }
-    }
+fn put_header(out: &mut String, raw: raw::Raw, header: &Header) {
+    let name = raw::wire_name(raw);
+    let multipart = name.starts_with("OFPST_") || name.starts_with("NXST_") || name.starts_with("ONFST_");
+    let (stem, direction) = [("_REQUEST", " request"), ("_REPLY", " reply")]
+        .iter()
+        .find_map(|(long, short)| Some((name.strip_suffix(long).filter(|_| multipart)?, *short)))
+        .unwrap_or((&name, ""));
+    let _ = write!(out, "{stem}{direction}");
     match Version::from_byte(header.version) {
         Some(Version::Of10) => {}
         Some(version) => {
@@ -224,7 +212,7 @@ fn put_body(
 ) -> Result<(), OfError> {
     put_multipart_flags(out, bytes, header);
     let decoded = decode(bytes, &Context::default())?;
-    let printer = Printer { names, verbosity, version: decoded.version };
+    let printer = Printer { names, verbosity, version: decoded.version, bytes };
     printer.message(out, &decoded.message);
     Ok(())
 }
@@ -252,6 +240,10 @@ impl Printer<'_> {
             Message::Hello { versions } => {
                 out.push_str("\n version bitmap: ");
                 put_version_bitmap(out, *versions);
+                if !crate::codec::hello_is_plain(self.bytes) {
+                    out.push_str("\n unknown data in hello:\n");
+                    put_hex_dump(out, self.bytes, 0, true);
+                }
             }
             Message::Error { error, payload } => {
                 let _ = writeln!(out, " {}", error.name());
@@ -321,6 +313,19 @@ impl Printer<'_> {
             }
             Message::QueueStatsRequest { port, queue } => self.queue_request(out, *port, *queue),
             Message::QueueStatsReply(all) => self.queues(out, all),
+            Message::QueueDescRequest { port, queue } => {
+                out.push_str(" port=");
+                self.port(out, *port);
+                if *queue != QUEUE_ALL {
+                    let _ = write!(out, " queue={queue}");
+                }
+            }
+            Message::QueueDescReply { queues, .. } => self.queue_configs(out, queues),
+            Message::RequestForward(inner) => {
+                let is_group = matches!(inner.message, Message::GroupMod(_));
+                out.push_str(if is_group { " reason=group_mod" } else { " reason=meter_mod" });
+                self.group_or_meter(out, &inner.message);
+            }
             Message::DescReply(desc) => self.desc(out, desc),
             Message::TableMod(change) => self.table_mod(out, change),
             Message::TableStatsReply(all) => self.table_stats(out, all),

@@ -180,12 +180,28 @@ impl Printer<'_> {
         if c.conntracked {
             out.push_str(" continuation.conntracked=true\n");
         }
-        for (name, actions) in [("actions", &c.actions), ("action_set", &c.action_set)] {
-            if !actions.is_empty() {
-                let _ = write!(out, " continuation.{name}=");
-                format_actions(actions, out, self.names);
-                out.push('\n');
+        if !c.frames.is_empty() {
+            out.push_str(" continuation.actions=");
+            for (index, frame) in c.frames.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                if let Some((table, cookie)) = frame.rule {
+                    let _ = write!(out, "unroll_xlate(table={table}, cookie={cookie})");
+                    if !frame.actions.is_empty() {
+                        out.push(',');
+                    }
+                }
+                if !frame.actions.is_empty() || frame.rule.is_none() {
+                    format_actions(&frame.actions, out, self.names);
+                }
             }
+            out.push('\n');
+        }
+        if !c.action_set.is_empty() {
+            out.push_str(" continuation.action_set=");
+            format_actions(&c.action_set, out, self.names);
+            out.push('\n');
         }
         if let Some(port) = c.odp_port.filter(|port| *port != 0) {
             let _ = writeln!(out, " continuation.odp_port={port}");

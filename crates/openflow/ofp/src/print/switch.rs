@@ -270,6 +270,30 @@ impl Printer<'_> {
         put_queue(out, queue);
     }
 
+    pub(super) fn queue_configs(&self, out: &mut String, queues: &[QueueConfig]) {
+        let mut sorted: Vec<&QueueConfig> = queues.iter().collect();
+        sorted.sort_by_key(|queue| (queue.port, queue.queue));
+        let mut port = base::OfPort(0);
+        out.push(' ');
+        for queue in sorted {
+            if queue.port != port {
+                port = queue.port;
+                out.push_str("port=");
+                self.port(out, port);
+                out.push('\n');
+            }
+            let _ = write!(out, "queue {}:", queue.queue);
+            for (name, rate) in [("min_rate", queue.min_rate), ("max_rate", queue.max_rate)] {
+                if rate <= 1000 {
+                    let _ = write!(out, " {name}:{}.{}%", rate / 10, rate % 10);
+                } else if rate < u16::MAX {
+                    let _ = write!(out, " {name}:(disabled)");
+                }
+            }
+            out.push('\n');
+        }
+    }
+
     pub(super) fn queues(&self, out: &mut String, all: &[QueueStats]) {
         let _ = writeln!(out, " {} queues", all.len());
         if self.verbosity < 1 {

@@ -404,7 +404,7 @@ impl Match {
             }
         }
         let (skip_type, skip_protocol) = w.shorthand(dl_type);
-        for index in 0..crate::registry::REGISTERS {
+        for index in 0..flow::REGISTERS {
             let place = Slot::register(index);
             if w.mask(place) != 0 {
                 w.hex(&format!("reg{index}"), place);

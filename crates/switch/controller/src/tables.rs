@@ -1,0 +1,91 @@
+//! Requests about tables and queues.
+
+use base::{OfPort, TableId};
+use ofp::{Message, OfError, QUEUE_ALL, TableFeatures, TableMod};
+use pipeline::BridgeId;
+
+use crate::channel::PeerId;
+use crate::handle::Answer;
+use crate::manager::Manager;
+use crate::statistics;
+
+/// The commands of a request about table features (OpenFlow 1.5.1 §7.3.5.18).
+const REPLACE: u8 = 0;
+const MODIFY: u8 = 1;
+
+impl Manager {
+    pub(crate) fn table_mod(&mut self, id: PeerId, request: &TableMod) -> Answer {
+        let Some(bridge) = self.peers.get(&id).map(|peer| peer.bridge) else { return Ok(Vec::new()) };
+        match self.switch.write().get_mut(bridge) {
+            Some(state) => state.table_mod(request).map(|()| Vec::new()),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Tells what tables can do, after changing what can be changed of them: their names.
+    pub(crate) fn table_features(&mut self, id: PeerId, changes: &[TableFeatures]) -> Answer {
+        let Some(bridge) = self.peers.get(&id).map(|peer| peer.bridge) else { return Ok(Vec::new()) };
+        if let Some(state) = self.switch.write().get_mut(bridge) {
+            let known = statistics::table_features(state);
+            for change in changes {
+                check_change(change, &known)?;
+            }
+            let named = |change: &&TableFeatures| state_name(&known, change.table) != change.name;
+            let renamed: Vec<&TableFeatures> = changes.iter().filter(named).collect();
+            for change in renamed {
+                state.name_table(TableId(change.table), &change.name)?;
+            }
+        }
+        self.with_bridge(bridge, |state| vec![Message::TableFeaturesReply(statistics::table_features(state))])
+    }
+
+    /// The queues of a port, or of all, by port: dummy devices have one, others none.
+    pub(crate) fn queues(
+        &self,
+        bridge: BridgeId,
+        which: OfPort,
+        queue: u32,
+    ) -> Result<Vec<(OfPort, u32)>, OfError> {
+        let switch = self.switch.read();
+        let Some(state) = switch.get(bridge) else { return Ok(Vec::new()) };
+        if which != OfPort::ANY && state.port_entry(which).is_none() {
+            return Err(OfError::OfpqofcBadPort);
+        }
+        let has_queue = |entry: &&ofproto::PortEntry| {
+            let info = entry.port.datapath.and_then(|port| self.datapath.port(port));
+            info.is_some_and(|info| info.kind.starts_with("dummy"))
+        };
+        let asked = |entry: &&ofproto::PortEntry| which == OfPort::ANY || entry.port.number == which;
+        let known = queue == QUEUE_ALL || queue == 0;
+        let found: Vec<(OfPort, u32)> = state
+            .port_entries()
+            .filter(asked)
+            .filter(has_queue)
+            .filter(|_| known)
+            .map(|entry| (entry.port.number, 0))
+            .collect();
+        if found.is_empty() && queue != QUEUE_ALL {
+            return Err(OfError::OfpqofcBadQueue);
+        }
+        Ok(found)
+    }
+}
+
+fn state_name(known: &[TableFeatures], table: u8) -> &str {
+    known.get(usize::from(table)).map_or("", |features| features.name.as_str())
+}
+
+/// Whether nothing but the name would change.
+fn check_change(change: &TableFeatures, known: &[TableFeatures]) -> Result<(), OfError> {
+    let Some(now) = known.get(usize::from(change.table)) else { return Err(OfError::OfptffcBadTable) };
+    if !matches!(change.command, REPLACE | MODIFY) {
+        return Err(OfError::OfptffcBadCommand);
+    }
+    if change.metadata_match & !now.metadata_match != 0 || change.metadata_write & !now.metadata_write != 0 {
+        return Err(OfError::OfptffcBadMetadata);
+    }
+    if change.any_properties && change.max_entries > now.max_entries {
+        return Err(OfError::OfptffcBadMaxEnt);
+    }
+    Ok(())
+}

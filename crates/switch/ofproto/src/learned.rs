@@ -1,0 +1,114 @@
+//! Rules that packets taught: `learn`, and what goes with the rules that taught them.
+
+use std::sync::Arc;
+
+use base::{TableId, Timestamp};
+use ofp::{Action, FlowMod, FlowRemovedReason};
+use pipeline::Rule;
+
+use crate::bridge::Bridge;
+use crate::flow_mod::Change;
+use crate::table::Entry;
+
+/// Where learned rules of one teacher are: their table and cookie.
+type Lesson = (TableId, u64);
+
+impl Bridge {
+    /// Adds a learned rule, or notes that it was learned again at `used`.
+    pub(crate) fn learn(&mut self, request: &FlowMod, limit: u32, used: Timestamp) -> Vec<Change> {
+        if let Some(entry) = self.find_same(request).cloned() {
+            // The rule says the same as before; no packet is translated otherwise.
+            if used > entry.modified {
+                let refreshed = Entry { modified: used, ..Entry::clone(&entry) };
+                self.table_mut(entry.rule.table).insert(Arc::new(refreshed));
+            }
+            return Vec::new();
+        }
+        if !self.admits_learned(request, limit) {
+            log::info!(target: "ofproto", "Learn limit for flow {} reached.", request.new_cookie);
+            return Vec::new();
+        }
+        self.flow_mod(request, used).unwrap_or_else(|error| {
+            log::warn!(target: "ofproto", "{}: a rule could not be learned ({})", self.name, error.name());
+            Vec::new()
+        })
+    }
+
+    /// Whether a learned rule may be added where at most `limit` of its table and cookie may be; 0 for any number.
+    pub(crate) fn admits_learned(&self, request: &FlowMod, limit: u32) -> bool {
+        if limit == 0 || self.find_same(request).is_some() {
+            return true;
+        }
+        let of_cookie = |entry: &&Arc<Entry>| entry.rule.cookie == request.new_cookie;
+        let learned =
+            self.table(TableId(request.table)).map_or(0, |table| table.entries().filter(of_cookie).count());
+        learned < limit as usize
+    }
+
+    /// The rule that `request` would add, if it is there and just like that.
+    fn find_same(&self, request: &FlowMod) -> Option<&Arc<Entry>> {
+        let entry = self.table(TableId(request.table))?.find(&request.m, i32::from(request.priority))?;
+        let timeouts = (entry.idle_timeout, entry.hard_timeout);
+        let same = entry.rule.cookie == request.new_cookie
+            && *entry.rule.actions == *request.actions
+            && timeouts == (request.idle_timeout, request.hard_timeout);
+        same.then_some(entry)
+    }
+
+    /// Shortens a rule's timeouts to these, in seconds; 0 leaves one as it is.
+    pub(crate) fn reduce_timeouts(&mut self, rule: &Arc<Rule>, idle_s: u16, hard_s: u16) {
+        let table = self.table_mut(rule.table);
+        let Some(entry) = table.find(&rule.matching, rule.priority).cloned() else { return };
+        if !Arc::ptr_eq(&entry.rule, rule) {
+            return;
+        }
+        let reduce = |timeout: u16, most: u16| match (timeout, most) {
+            (timeout, 0) => timeout,
+            (0, most) => most,
+            (timeout, most) => timeout.min(most),
+        };
+        let idle_timeout = reduce(entry.idle_timeout, idle_s);
+        let hard_timeout = reduce(entry.hard_timeout, hard_s);
+        if (idle_timeout, hard_timeout) != (entry.idle_timeout, entry.hard_timeout) {
+            table.insert(Arc::new(Entry { idle_timeout, hard_timeout, ..Entry::clone(&entry) }));
+        }
+    }
+
+    /// Removes what was learned from rules that are gone, where they asked for that.
+    pub(crate) fn forget_learned(&mut self, changes: &mut Vec<Change>) {
+        let mut next = 0;
+        while next < changes.len() {
+            let gone: Vec<Lesson> = changes[next..]
+                .iter()
+                .filter_map(|change| change.old.as_ref())
+                .flat_map(|old| lessons(&old.rule.actions))
+                .collect();
+            next = changes.len();
+            for (table, cookie) in gone {
+                let taught = |entry: &Arc<Entry>| lessons(&entry.rule.actions).contains(&(table, cookie));
+                if self.tables().flat_map(|t| t.entries()).any(taught) {
+                    continue;
+                }
+                let is_meant = |entry: &Entry| entry.rule.table == table && entry.rule.cookie == cookie;
+                let entries = self.tables().flat_map(|t| t.entries());
+                let found: Vec<Arc<Entry>> = entries.filter(|entry| is_meant(entry)).cloned().collect();
+                for entry in found {
+                    self.table_mut(table).remove(&entry.rule.matching, entry.rule.priority);
+                    changes.push(Change::removal(entry, FlowRemovedReason::Delete));
+                }
+            }
+        }
+    }
+}
+
+/// What a rule teaches that shall go with it.
+fn lessons(actions: &[Action]) -> Vec<Lesson> {
+    let mut found = Vec::new();
+    for action in actions {
+        match action {
+            Action::Learn(learn) if learn.delete_learned => found.push((TableId(learn.table), learn.cookie)),
+            other => found.extend(lessons(other.nested())),
+        }
+    }
+    found
+}

@@ -1,0 +1,165 @@
+//! Meters: which there are, and by what numbers the datapath knows them.
+//!
+//! Rates are enforced by the datapath; whoever changes a meter here tells it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::Timestamp;
+use ofp::{
+    Action, FlowRemovedReason, MeterBand, MeterCommand, MeterConfig, MeterFeatures, MeterMod, OfError,
+    meter_flag, meter_id,
+};
+
+use crate::bridge::Bridge;
+use crate::flow_mod::Change;
+
+/// The only kind of band that the datapath enforces: packets above the rate are dropped.
+const BAND_DROP: u16 = 1;
+/// As many as the datapath has room for.
+const MAX_METERS: u32 = 200_000;
+const MAX_BANDS: u8 = 8;
+
+/// A meter.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    pub config: MeterConfig,
+    /// Its number in the datapath, which all bridges share.
+    pub number: u32,
+    pub created: Timestamp,
+}
+
+/// The numbers by which the datapath knows meters.
+#[derive(Debug, Default)]
+pub struct MeterNumbers {
+    taken: BTreeSet<u32>,
+}
+
+impl MeterNumbers {
+    /// The least number that is free.
+    pub fn take(&mut self) -> u32 {
+        let mut number = 0;
+        for &taken in &self.taken {
+            if taken != number {
+                break;
+            }
+            number += 1;
+        }
+        self.taken.insert(number);
+        number
+    }
+
+    pub fn give_back(&mut self, number: u32) {
+        self.taken.remove(&number);
+    }
+}
+
+/// What a meter request asks of the datapath, and what went with it.
+#[derive(Clone, Debug, Default)]
+pub struct MeterChange {
+    /// To be set up, or up again.
+    pub set: Option<Meter>,
+    /// To be removed.
+    pub removed: Vec<Meter>,
+    /// Rules that went with their meter.
+    pub rules: Vec<Change>,
+}
+
+impl Bridge {
+    /// Carries out `request`. On an error nothing has changed.
+    pub fn meter_mod(
+        &mut self,
+        request: &MeterMod,
+        numbers: &mut MeterNumbers,
+        now: Timestamp,
+    ) -> Result<MeterChange, OfError> {
+        let id = request.config.meter;
+        let known = self.meters.get(&id).cloned();
+        match (request.command, known) {
+            (MeterCommand::Delete, _) => Ok(self.delete_meters(id)),
+            (_, _) if !is_meter_id(id) => Err(OfError::OfpmmfcInvalidMeter),
+            (MeterCommand::Add, Some(_)) => Err(OfError::OfpmmfcMeterExists),
+            (MeterCommand::Modify, None) => Err(OfError::OfpmmfcUnknownMeter),
+            (_, known) => {
+                check_bands(&request.config.bands)?;
+                let (number, created) =
+                    known.map_or_else(|| (numbers.take(), now), |old| (old.number, old.created));
+                let meter = Meter { config: request.config.clone(), number, created };
+                self.meters.insert(id, meter.clone());
+                self.changed();
+                Ok(MeterChange { set: Some(meter), ..MeterChange::default() })
+            }
+        }
+    }
+
+    fn delete_meters(&mut self, which: u32) -> MeterChange {
+        let removed: BTreeMap<u32, Meter> = match which {
+            meter_id::ALL => std::mem::take(&mut self.meters),
+            one => self.meters.remove_entry(&one).into_iter().collect(),
+        };
+        if removed.is_empty() {
+            return MeterChange::default();
+        }
+        self.changed();
+        let rules = self.remove_rules_that(FlowRemovedReason::MeterDelete, |entry| {
+            uses_meter(&entry.rule.actions, &|meter| removed.contains_key(&meter))
+        });
+        MeterChange { set: None, removed: removed.into_values().collect(), rules }
+    }
+
+    /// The meters, or the one asked for, in the order of their numbers.
+    pub fn meters(&self, which: u32) -> impl Iterator<Item = &Meter> {
+        self.meters.values().filter(move |meter| which == meter_id::ALL || meter.config.meter == which)
+    }
+
+    /// How many rules name a meter.
+    pub fn meter_flow_count(&self, meter: u32) -> u32 {
+        let entries = self.tables().flat_map(|table| table.entries());
+        let users = entries.filter(|entry| uses_meter(&entry.rule.actions, &|id| id == meter));
+        u32::try_from(users.count()).unwrap_or(u32::MAX)
+    }
+}
+
+/// What meters can do, on every bridge.
+pub fn meter_features() -> MeterFeatures {
+    MeterFeatures {
+        max_meters: MAX_METERS,
+        band_types: 1 << BAND_DROP,
+        capabilities: u32::from(meter_flag::KBPS | meter_flag::PKTPS | meter_flag::BURST | meter_flag::STATS),
+        max_bands: MAX_BANDS,
+        max_color: 0,
+    }
+}
+
+fn is_meter_id(id: u32) -> bool {
+    (1..=MAX_METERS).contains(&id) || matches!(id, meter_id::SLOWPATH | meter_id::CONTROLLER)
+}
+
+fn check_bands(bands: &[MeterBand]) -> Result<(), OfError> {
+    if bands.len() > usize::from(MAX_BANDS) {
+        return Err(OfError::OfpmmfcOutOfBands);
+    }
+    if bands.iter().any(|band| band.kind != BAND_DROP) {
+        return Err(OfError::OfpmmfcBadBand);
+    }
+    Ok(())
+}
+
+fn uses_meter(actions: &[Action], is_meant: &impl Fn(u32) -> bool) -> bool {
+    actions.iter().any(|action| match action {
+        Action::Meter(meter) => is_meant(*meter),
+        other => uses_meter(other.nested(), is_meant),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_free_number_is_taken() {
+        let mut numbers = MeterNumbers::default();
+        assert_eq!([numbers.take(), numbers.take(), numbers.take()], [0, 1, 2]);
+        numbers.give_back(1);
+        assert_eq!([numbers.take(), numbers.take()], [1, 3]);
+    }
+}

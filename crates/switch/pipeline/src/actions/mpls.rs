@@ -1,0 +1,140 @@
+//! MPLS labels: pushing, popping, changing.
+
+use flow::{MAX_MPLS, Slot, slot};
+use ofp::PacketInReason;
+
+use super::Next;
+use crate::commit::{commit, is_mpls};
+use crate::trace::Kind;
+use crate::translate::{Context, Error};
+
+/// The bit that says that no label is below.
+const BOTTOM: u32 = 0x100;
+/// The bits of a label stack entry.
+const LABEL: u32 = 0xffff_f000;
+const TRAFFIC_CLASS: u32 = 0x0000_0e00;
+const TTL: u32 = 0x0000_00ff;
+/// "The payload is IPv6"; for IPv4 it is 0.
+const IPV6_EXPLICIT_NULL: u32 = 2;
+const DEFAULT_TTL: u32 = 64;
+
+impl Context<'_> {
+    pub(super) fn push_mpls(&mut self, ether_type: u16) {
+        let count = self.mpls_count();
+        if count == 0 {
+            commit(self);
+            let entry = self.first_label();
+            self.forget_payload();
+            self.key.set_mpls0(entry);
+        } else if count >= MAX_MPLS {
+            return self.too_many_labels("push", "would have");
+        } else {
+            for index in (0..count).rev() {
+                self.mask.add_all(Slot::mpls(index));
+                let entry = self.key.read(Slot::mpls(index));
+                self.key.write(Slot::mpls(index + 1), entry);
+            }
+            let entry = self.key.mpls0() & !BOTTOM;
+            self.key.set_mpls0(entry);
+        }
+        self.key.set_dl_type(ether_type);
+    }
+
+    pub(super) fn pop_mpls(&mut self, ether_type: u16) {
+        let count = self.mpls_count();
+        if count == 0 {
+            return;
+        }
+        if count == MAX_MPLS && self.key.read(Slot::mpls(count - 1)) as u32 & BOTTOM == 0 {
+            // What would come up from below is not known.
+            return self.too_many_labels("pop", "has");
+        }
+        for index in 1..count {
+            self.mask.add_all(Slot::mpls(index));
+            let entry = self.key.read(Slot::mpls(index));
+            self.key.write(Slot::mpls(index - 1), entry);
+        }
+        self.key.write(Slot::mpls(count - 1), 0);
+        self.key.set_dl_type(ether_type);
+        self.was_mpls |= !is_mpls(ether_type);
+    }
+
+    pub(super) fn set_mpls_label(&mut self, label: u32) {
+        self.set_mpls_bits(LABEL, label << 12);
+    }
+
+    pub(super) fn set_mpls_tc(&mut self, class: u8) {
+        self.set_mpls_bits(TRAFFIC_CLASS, u32::from(class) << 9);
+    }
+
+    pub(super) fn set_mpls_ttl(&mut self, ttl: u8) {
+        self.set_mpls_bits(TTL, ttl.into());
+    }
+
+    pub(super) fn decrement_mpls_ttl(&mut self) -> Next {
+        if is_mpls(self.key.dl_type()) {
+            self.mask.add(slot::MPLS0, TTL.into());
+            let entry = self.key.mpls0();
+            if entry & TTL > 1 {
+                self.key.set_mpls0(entry - 1);
+                return Next::Go;
+            }
+            self.send_to_controller(u16::MAX, PacketInReason::InvalidTtl, 0, &[], 0);
+        }
+        self.warning(|| "MPLS decrement TTL exception".to_owned());
+        Next::Leave
+    }
+
+    fn set_mpls_bits(&mut self, bits: u32, value: u32) {
+        if is_mpls(self.key.dl_type()) {
+            self.mask.add(slot::MPLS0, bits.into());
+            self.key.write_masked(slot::MPLS0, value.into(), bits.into());
+        }
+    }
+
+    /// How many labels the packet has, as far as the key knows.
+    fn mpls_count(&mut self) -> usize {
+        if !is_mpls(self.key.dl_type()) {
+            return 0;
+        }
+        for index in 0..MAX_MPLS {
+            self.mask.add(Slot::mpls(index), BOTTOM.into());
+            if self.key.read(Slot::mpls(index)) as u32 & BOTTOM != 0 {
+                return index + 1;
+            }
+        }
+        MAX_MPLS
+    }
+
+    /// The label that a packet without labels gets.
+    fn first_label(&mut self) -> u32 {
+        let label = if self.key.dl_type() == 0x86dd { IPV6_EXPLICIT_NULL } else { 0 };
+        let (mut class, mut ttl) = (0, DEFAULT_TTL);
+        if self.key.is_ip() {
+            self.mask.add(slot::NW_TOS, 0xfc);
+            self.mask.add_all(slot::NW_TTL);
+            class = u32::from(self.key.nw_tos() & 0xfc) >> 2;
+            if self.key.nw_ttl() != 0 {
+                ttl = self.key.nw_ttl().into();
+            }
+        }
+        label << 12 | (class << 9) & TRAFFIC_CLASS | BOTTOM | ttl
+    }
+
+    /// Under a label, nothing of the network layer is seen any more.
+    fn forget_payload(&mut self) {
+        for word in &mut self.key.words_mut()[flow::STAGES[2]..] {
+            *word = 0;
+        }
+        self.key.set_dp_hash(0);
+    }
+
+    fn too_many_labels(&mut self, what: &str, has: &str) {
+        self.record.line(Kind::Error, || {
+            format!(
+                "dropping packet on which an MPLS {what} action can't be performed as it {has} more MPLS LSEs than the {MAX_MPLS} supported."
+            )
+        });
+        self.error = Some(Error::TooManyMplsLabels);
+    }
+}

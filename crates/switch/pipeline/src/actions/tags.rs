@@ -1,0 +1,45 @@
+//! VLAN tags: pushing, popping, changing.
+
+use flow::{MAX_VLANS, Slot, VLAN_CFI, slot};
+
+use crate::translate::Context;
+
+impl Context<'_> {
+    pub(super) fn set_vlan_bits(&mut self, bits: u16, value: u16, push_if_needed: bool) {
+        self.mask.add(slot::VLAN0_TCI, u128::from(bits | VLAN_CFI));
+        let tci = self.key.vlan0_tci();
+        if tci & VLAN_CFI == 0 && !push_if_needed {
+            return;
+        }
+        let tpid = if self.key.vlan0_tpid() == 0 { crate::vlan::TPID_8021Q } else { self.key.vlan0_tpid() };
+        self.key.set_vlan(0, tpid, tci & !bits | value | VLAN_CFI);
+    }
+
+    pub(super) fn pop_vlan(&mut self) {
+        let count = self.key.vlan_count();
+        for index in 1..count {
+            self.mask_tag(index);
+            let (tpid, tci) = (self.key.vlan_tpid(index), self.key.vlan_tci(index));
+            self.key.set_vlan(index - 1, tpid, tci);
+        }
+        if count > 0 {
+            self.key.set_vlan(count - 1, 0, 0);
+        }
+    }
+
+    pub(super) fn push_vlan(&mut self, tpid: u16) {
+        for index in (0..self.key.vlan_count()).rev() {
+            self.mask_tag(index);
+            if index + 1 < MAX_VLANS {
+                let (old_tpid, tci) = (self.key.vlan_tpid(index), self.key.vlan_tci(index));
+                self.key.set_vlan(index + 1, old_tpid, tci);
+            }
+        }
+        self.key.set_vlan(0, tpid, VLAN_CFI);
+    }
+
+    pub(super) fn mask_tag(&mut self, index: usize) {
+        self.mask.add_all(Slot::vlan_tci(index));
+        self.mask.add_all(Slot::vlan_tpid(index));
+    }
+}

@@ -1,0 +1,261 @@
+//! Interrupting a translation, and going on with it when the packet comes back.
+//!
+//! Some things are known only after the datapath, or a controller, has worked
+//! on the packet: a hash, what is under an MPLS label, whether to go on at
+//! all. Translation then stops ("freezes"): what is left to do is kept as a
+//! [`Frozen`] state under a number, and the datapath is told to look the packet
+//! up again with that number in its key.
+
+use base::{OfPort, TableId};
+use dp::HashAlgorithm;
+use flow::{FlowKey, FlowMask, Slot, slot};
+use ofp::{Action, Controller};
+
+use crate::commit::commit;
+use crate::state::BridgeId;
+use crate::trace::Kind;
+use crate::translate::{Context, Error, action_text};
+
+/// An interrupted translation, and all that it needs to go on.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Frozen {
+    pub bridge: BridgeId,
+    /// The table that was at work.
+    pub table: TableId,
+    /// The values that headers do not hold: registers, metadata, tunnel, the OpenFlow `in_port`.
+    pub metadata: flow::SparseKey,
+    /// Values, each followed by its width in bytes.
+    pub stack: Vec<u8>,
+    pub action_set: Vec<Action>,
+    /// What is left to do, innermost first.
+    pub frames: Vec<Frame>,
+    pub conntracked: bool,
+    /// Whether the datapath had computed a hash of the packet, or was told to.
+    pub has_hash: bool,
+    /// The mirrors that have had the packet.
+    pub mirrors: u32,
+    /// Opaque bytes for the controller.
+    pub userdata: Vec<u8>,
+}
+
+/// The rest of one list of actions.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Frame {
+    pub table: TableId,
+    pub cookie: u64,
+    pub actions: Vec<Action>,
+}
+
+/// A frozen state with its number.
+#[derive(Debug)]
+pub struct FrozenId {
+    pub id: u32,
+    pub frozen: Frozen,
+}
+
+/// A freeze under way: lists are being left.
+#[derive(Debug, Default)]
+pub(crate) struct Freeze {
+    pub frames: Vec<Frame>,
+    /// The hash that the datapath is to compute.
+    pub hash: Option<(HashAlgorithm, u32)>,
+    /// The controller that the packet waits for.
+    pub pause: Option<Controller>,
+}
+
+impl Context<'_> {
+    /// Stops here: what follows is kept for later.
+    pub(crate) fn begin_freezing(&mut self) {
+        self.exit = true;
+        self.freeze = Some(Freeze::default());
+    }
+
+    /// Whether the action at hand has begun a freeze of which nothing is kept yet.
+    pub(crate) fn has_just_frozen(&self) -> bool {
+        self.exit && self.freeze.as_ref().is_some_and(|freeze| freeze.frames.is_empty())
+    }
+
+    /// Keeps the rest of a list.
+    pub(crate) fn keep(&mut self, rest: &[Action]) {
+        let (table, cookie) = (self.table, self.cookie);
+        if let Some(freeze) = &mut self.freeze {
+            // Notes do nothing.
+            let worth = |action: &&Action| !matches!(action, Action::Note(_) | Action::Conjunction(_));
+            let actions: Vec<Action> = rest.iter().filter(worth).cloned().collect();
+            freeze.frames.push(Frame { table, cookie, actions });
+        }
+    }
+
+    /// Ends a freeze, if one is under way: the state gets its number and the packet is sent around.
+    pub(crate) fn finish_freezing(&mut self) {
+        let Some(mut freeze) = self.freeze.take() else { return };
+        freeze.frames.retain(|frame| !frame.actions.is_empty());
+        commit(self);
+        let state = Frozen {
+            bridge: self.bridge.id(),
+            table: self.table,
+            metadata: self.metadata(),
+            stack: self.stack.clone(),
+            action_set: self.action_set.clone(),
+            frames: freeze.frames,
+            conntracked: self.conntracked,
+            has_hash: freeze.hash.is_some() || self.key.dp_hash() != 0,
+            mirrors: self.mirrors,
+            userdata: freeze.pause.as_ref().map(|pause| pause.userdata.clone()).unwrap_or_default(),
+        };
+        let state = self.view.freeze(state);
+        let id = state.id;
+        self.frozen.push(state);
+        match freeze.pause {
+            Some(_) if self.is_dry => {}
+            Some(pause) => self.put_controller(id, &pause, true),
+            None => {
+                if let Some((algorithm, basis)) = freeze.hash {
+                    self.actions.push(dp::Action::Hash { algorithm, basis });
+                }
+                self.actions.push(dp::Action::Recirc(id));
+            }
+        }
+        self.exit = false;
+    }
+
+    /// Goes on where `frozen` was interrupted.
+    pub(crate) fn thaw(&mut self, frozen: &Frozen) {
+        self.record.open(Kind::Thaw, || "thaw".to_owned());
+        let Some(bridge) = self.view.bridge(frozen.bridge) else {
+            self.record.line(Kind::Error, || "Frozen bridge no longer exists.".to_owned());
+            self.error = Some(Error::BridgeNotFound);
+            return self.record.close();
+        };
+        self.bridge = bridge;
+        self.record.line(Kind::Thaw, || "Resuming from table 0".to_owned());
+        self.conntracked = frozen.conntracked;
+        if !frozen.conntracked {
+            self.clear_conntrack();
+        }
+        restore_metadata(&mut self.key, &frozen.metadata);
+        self.stack = frozen.stack.clone();
+        self.mirrors = frozen.mirrors;
+        if !frozen.action_set.is_empty() {
+            self.record
+                .line(Kind::Thaw, || format!("Restoring action set: {}", action_text(&frozen.action_set)));
+            self.key.set_actset_output(OfPort::UNSET.0);
+            self.add_to_action_set(&frozen.action_set);
+        }
+        if !frozen.frames.is_empty() {
+            self.record.line(Kind::Thaw, || format!("Restoring actions: {}", frames_text(&frozen.frames)));
+        }
+        self.record.close();
+    }
+
+    /// Runs what was left to do.
+    pub(crate) fn run_frames(&mut self, frames: &[Frame]) {
+        for (index, frame) in frames.iter().enumerate() {
+            if self.error.is_some() || self.exit && self.freeze.is_none() {
+                break;
+            }
+            self.table = frame.table;
+            self.cookie = frame.cookie;
+            if self.freeze.is_some() {
+                self.keep(&frame.actions);
+            } else {
+                self.run_actions(&frame.actions, index + 1 == frames.len());
+            }
+        }
+    }
+
+    /// The part of the key that is not in the packet, as later translations and controllers see it.
+    pub(crate) fn metadata(&mut self) -> flow::SparseKey {
+        // A packet of a tunnel keeps its tunnel's values, so they must be those of this packet.
+        if TUNNEL.iter().any(|&place| self.original_tunnel.read(place) != 0) {
+            TUNNEL.iter().for_each(|&place| self.mask.add_all(place));
+        }
+        let mut kept = FlowKey::new();
+        for place in frozen_slots() {
+            kept.write(place, self.key.read(place));
+        }
+        flow::SparseKey::from_dense(kept.words())
+    }
+}
+
+/// Puts back what [`Context::metadata`] took.
+pub fn restore_metadata(key: &mut FlowKey, metadata: &flow::SparseKey) {
+    for place in frozen_slots() {
+        key.write(place, metadata.read(place));
+    }
+}
+
+fn frozen_slots() -> impl Iterator<Item = Slot> {
+    registers().chain(TUNNEL).chain([slot::IN_PORT, slot::METADATA])
+}
+
+/// All registers, four at a time.
+pub(crate) fn registers() -> impl Iterator<Item = Slot> {
+    (0..flow::REGISTERS / 4).map(Slot::xxregister)
+}
+
+/// Frames as the trace shows them: the table and cookie stand before what they make a difference to.
+fn frames_text(frames: &[Frame]) -> String {
+    let mut parts = Vec::new();
+    for frame in frames {
+        if frame.actions.iter().any(tells_its_table) {
+            parts.push(format!("unroll_xlate(table={}, cookie={})", frame.table.0, frame.cookie));
+        }
+        parts.push(action_text(&frame.actions));
+    }
+    parts.join(",")
+}
+
+fn tells_its_table(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::OutputReg(_)
+            | Action::OutputTrunc(_)
+            | Action::Group(_)
+            | Action::Output(_)
+            | Action::Controller(_)
+            | Action::DecMplsTtl
+            | Action::DecNshTtl
+            | Action::DecTtl(_)
+    ) || matches!(action, Action::Resubmit(resubmit) if resubmit.table.is_none())
+}
+
+/// What a packet of a tunnel brings with it.
+pub(crate) const TUNNEL: [Slot; 14] = [
+    slot::TUN_ID,
+    slot::TUN_SRC,
+    slot::TUN_DST,
+    slot::TUN_IPV6_SRC,
+    slot::TUN_IPV6_DST,
+    slot::TUN_FLAGS,
+    slot::TUN_TOS,
+    slot::TUN_TTL,
+    slot::TUN_TP_SRC,
+    slot::TUN_TP_DST,
+    slot::TUN_GBP_ID,
+    slot::TUN_GBP_FLAGS,
+    slot::TUN_GTPU_FLAGS,
+    slot::TUN_GTPU_MSGTYPE,
+];
+
+/// What connection tracking says of a packet.
+pub(crate) const CONNTRACK: [Slot; 11] = [
+    slot::CT_STATE,
+    slot::CT_ZONE,
+    slot::CT_MARK,
+    slot::CT_LABEL,
+    slot::CT_NW_PROTO,
+    slot::CT_NW_SRC,
+    slot::CT_NW_DST,
+    slot::CT_IPV6_SRC,
+    slot::CT_IPV6_DST,
+    slot::CT_TP_SRC,
+    slot::CT_TP_DST,
+];
+
+/// Takes out of a mask what the datapath does not have: these exist for rules alone.
+pub(crate) fn drop_internal(mask: &mut FlowMask) {
+    for place in registers().chain([slot::METADATA, slot::ACTSET_OUTPUT, slot::CONJ_ID]) {
+        mask.set_bits(place, 0);
+    }
+}

@@ -1,0 +1,162 @@
+//! Groups: sets of buckets of actions, of which a packet gets all, one, or the first that is alive.
+//!
+//! `ofproto` keeps groups in these types; translation reads them. A group does
+//! not change: modifying it puts another one in its place.
+
+use base::Timestamp;
+use dp::HashAlgorithm;
+use ofp::{GroupProperties, GroupType};
+
+use crate::state::Counters;
+
+/// The most hash values over which the buckets of a group are spread.
+const MAX_HASH_VALUES: u64 = 256;
+
+/// A group.
+#[derive(Debug)]
+pub struct Group {
+    pub id: u32,
+    pub kind: GroupType,
+    pub properties: GroupProperties,
+    pub buckets: Vec<Bucket>,
+    pub selection: Selection,
+    pub counters: Counters,
+    pub created: Timestamp,
+}
+
+/// A bucket with what it counted.
+#[derive(Debug)]
+pub struct Bucket {
+    pub desc: ofp::Bucket,
+    pub counters: Counters,
+}
+
+/// How a select group chooses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Selection {
+    /// By a hash of addresses and ports, the same in both directions, here in userspace.
+    Flow,
+    /// By a hash of the fields that the controller named.
+    Fields,
+    /// By a hash that the datapath computes: one megaflow serves all connections of a bucket.
+    Datapath {
+        algorithm: HashAlgorithm,
+        basis: u32,
+        /// The bucket of each hash value; the length is a power of two.
+        buckets: Vec<u32>,
+    },
+}
+
+impl Group {
+    pub fn new(
+        id: u32,
+        kind: GroupType,
+        properties: GroupProperties,
+        buckets: Vec<ofp::Bucket>,
+        created: Timestamp,
+    ) -> Group {
+        let selection = match kind {
+            GroupType::Select => Selection::of(&properties, &buckets),
+            _ => Selection::Flow,
+        };
+        let buckets =
+            buckets.into_iter().map(|desc| Bucket { desc, counters: Counters::default() }).collect();
+        Group { id, kind, properties, buckets, selection, counters: Counters::default(), created }
+    }
+}
+
+impl Selection {
+    fn of(properties: &GroupProperties, buckets: &[ofp::Bucket]) -> Selection {
+        let weights: Vec<u16> = buckets.iter().map(|bucket| bucket.weight).collect();
+        match properties.selection_method.as_str() {
+            "hash" if properties.fields.is_empty() => Selection::Flow,
+            "hash" => Selection::Fields,
+            "dp_hash" => {
+                let algorithm = match properties.selection_method_param >> 32 {
+                    1 => HashAlgorithm::SymL4,
+                    _ => HashAlgorithm::L4,
+                };
+                let basis = properties.selection_method_param as u32;
+                spread(&weights).map_or(Selection::Flow, |buckets| Selection::Datapath {
+                    algorithm,
+                    basis,
+                    buckets,
+                })
+            }
+            _ => spread(&weights).map_or(Selection::Flow, |buckets| Selection::Datapath {
+                algorithm: HashAlgorithm::SymL4,
+                basis: 0,
+                buckets,
+            }),
+        }
+    }
+}
+
+/// Deals hash values out to buckets in proportion to their weights, by
+/// Webster's method, as seats are dealt out to parties. `None` when no bucket
+/// has a weight, or when the weights are so far apart that the least one would
+/// need more values than there may be.
+fn spread(weights: &[u16]) -> Option<Vec<u32>> {
+    let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
+    let least = weights.iter().copied().filter(|&weight| weight > 0).min()?;
+    let wanted = total.div_ceil(u64::from(least)).max((4 * weights.len() as u64).min(MAX_HASH_VALUES));
+    let count = wanted.checked_next_power_of_two()?.max(16);
+    if count > MAX_HASH_VALUES {
+        return None;
+    }
+    let mut divisors = vec![1u64; weights.len()];
+    let mut seats = Vec::with_capacity(count as usize);
+    for _ in 0..count {
+        let mut winner = 0;
+        for candidate in 1..weights.len() {
+            // weight / divisor, compared without fractions.
+            let ahead = u64::from(weights[candidate]) * divisors[winner];
+            if ahead > u64::from(weights[winner]) * divisors[candidate] {
+                winner = candidate;
+            }
+        }
+        divisors[winner] += 2;
+        seats.push(winner as u32);
+    }
+    Some(seats)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn seats(weights: &[u16]) -> Vec<usize> {
+        let all = spread(weights).unwrap();
+        (0..weights.len()).map(|i| all.iter().filter(|&&seat| seat as usize == i).count()).collect()
+    }
+
+    #[test]
+    fn values_are_dealt_out_by_weight() {
+        assert_eq!(seats(&[1]), [16]);
+        assert_eq!(seats(&[1, 1]), [8, 8]);
+        assert_eq!(seats(&[1, 1, 2]), [4, 4, 8]);
+        assert_eq!(seats(&[0, 5]), [0, 16]);
+    }
+
+    #[test]
+    fn weights_too_far_apart_are_not_spread() {
+        assert_eq!(spread(&[1, 60_000]), None);
+        assert_eq!(spread(&[]), None);
+        assert_eq!(spread(&[0, 0]), None);
+    }
+
+    proptest! {
+        /// The number of values is a power of two, and no bucket is more than one value off its share by much.
+        #[test]
+        fn shares_are_fair(weights in prop::collection::vec(1u16..8, 1..12)) {
+            let all = spread(&weights).unwrap();
+            prop_assert!(all.len().is_power_of_two());
+            let total: f64 = weights.iter().map(|&w| f64::from(w)).sum();
+            for (index, count) in seats(&weights).into_iter().enumerate() {
+                let share = all.len() as f64 * f64::from(weights[index]) / total;
+                prop_assert!((count as f64 - share).abs() <= 2.0, "{} of {}", count, share);
+            }
+        }
+    }
+}
