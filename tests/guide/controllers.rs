@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use end_to_end::{Host, Programs, Switch, World, can_run, until};
 
 /// The versions in which our switch tells a packet without a rule from one that a rule sends up.
-const OUR_VERSIONS: &[&str] = &["OpenFlow10"];
+const OUR_VERSIONS: &[&str] = &["OpenFlow10", "OpenFlow13", "OpenFlow15"];
 
 /// Two hosts on a switch whose rules a controller makes.
 struct Controlled {
