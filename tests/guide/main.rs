@@ -13,6 +13,7 @@ mod physical_machine;
 mod pki;
 mod sflow;
 mod vlans;
+mod vtep;
 
 use end_to_end::{Host, Programs, Switch, World};
 

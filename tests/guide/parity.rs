@@ -69,7 +69,11 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("ovs-appctl", &["ofproto/list"]),
     (
         "ovs-appctl",
-        &["ofproto/trace", "br0", "in_port=1,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,dl_type=0x1234"],
+        &[
+            "ofproto/trace",
+            "br0",
+            "in_port=1,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,dl_type=0x1234",
+        ],
     ),
     ("ovs-appctl", &["dpctl/dump-flows"]),
     ("ovs-ofctl", &["dump-flows", "br0", "--no-stats"]),
@@ -172,7 +176,11 @@ fn normal_word(word: &str) -> String {
     for name in ["duration=", "addr:", "dpid:", "pkts=", "bytes=", "drop=", "lookup=", "matched="] {
         if let Some((before, value)) = word.split_once(name) {
             let rest = value.trim_start_matches(|c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '.'));
-            return if rest.len() == value.len() { word.to_owned() } else { format!("{before}{name}N{rest}") };
+            return if rest.len() == value.len() {
+                word.to_owned()
+            } else {
+                format!("{before}{name}N{rest}")
+            };
         }
     }
     word.to_owned()

@@ -11,6 +11,7 @@ const NAMES: &[&str] = &[
     "ovsdb-tool",
     "ovs-vswitchd",
     "ovs-vsctl",
+    "vtep-ctl",
     "ovs-ofctl",
     "ovs-appctl",
     "ovs-ctl",
