@@ -9,8 +9,11 @@ mod flow_rules;
 mod habits;
 mod install;
 mod parity;
+mod physical_machine;
+mod pki;
 mod sflow;
 mod vlans;
+mod vtep;
 
 use end_to_end::{Host, Programs, Switch, World};
 
