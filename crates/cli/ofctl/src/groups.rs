@@ -8,13 +8,31 @@ use crate::switch::{Maps, maps_to_accept};
 use crate::vconn::Vconn;
 use crate::{Context, Done, Fatal, fatal};
 
+/// Refuses what the connection's version has no message for.
+fn check_version(vconn: &Vconn, requests: &[Message]) -> Done {
+    let knows_buckets = vconn.version == Version::Of10 || vconn.version >= Version::Of15;
+    let of_bucket = requests.iter().find_map(|message| match message {
+        Message::GroupMod(request) if request.command == GroupCommand::InsertBucket => Some("insert-bucket"),
+        Message::GroupMod(request) if request.command == GroupCommand::RemoveBucket => Some("remove-bucket"),
+        _ => None,
+    });
+    match of_bucket {
+        Some(command) if !knows_buckets => {
+            fatal!("{command} needs OpenFlow 1.5 or later ('-O OpenFlow15')")
+        }
+        _ => Ok(()),
+    }
+}
+
 fn send(cx: &Context, requests: Vec<GroupMod>, usable: Protocols) -> Done {
     let messages: Vec<Message> = requests.into_iter().map(Message::GroupMod).collect();
     if cx.options.bundle {
         let mut vconn = open_for_flow_mods(cx, cx.arg(1), usable & Protocols::OF13_UP)?;
+        check_version(&vconn, &messages)?;
         return send_bundle(cx, &mut vconn, &messages);
     }
     let mut vconn = open_for_flow_mods(cx, cx.arg(1), usable)?;
+    check_version(&vconn, &messages)?;
     messages.iter().try_for_each(|message| vconn.must(cx, message))
 }
 
@@ -105,6 +123,7 @@ pub(crate) fn bundle(cx: &Context) -> Done {
         }
     }
     let mut vconn = open_for_bundle(cx, usable & Protocols::OF13_UP)?;
+    check_version(&vconn, &messages)?;
     send_bundle(cx, &mut vconn, &messages)
 }
 

@@ -97,7 +97,8 @@ impl Switchd {
         let dummy = options.dummies != Dummies::None;
         let overridden = matches!(options.dummies, Dummies::Override | Dummies::System);
         let config = dp_user::Config {
-            name: if overridden { "ovs-dummy" } else { "ovs-netdev" }.to_owned(),
+            name: if dummy { "ovs-dummy" } else { "ovs-netdev" }.to_owned(),
+            kind: if dummy { "dummy" } else { "netdev" }.to_owned(),
             is_dummy: overridden,
             workers: if overridden { 0 } else { 1 },
             ..dp_user::Config::default()
@@ -327,7 +328,7 @@ impl State {
     async fn tell(&mut self) {
         for notice in self.running.take_notices() {
             match notice {
-                Notice::PortStatus { bridge, status } => self.manager.tell_port_status(bridge, &status),
+                Notice::Port { bridge, news } => self.manager.tell_port(bridge, &news, None),
                 Notice::BridgeRemoved(bridge) => self.manager.remove_bridge(bridge).await,
             }
         }

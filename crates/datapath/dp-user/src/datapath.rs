@@ -172,7 +172,7 @@ impl Drop for DpUser {
 
 impl Datapath for DpUser {
     fn kind(&self) -> &str {
-        if self.shared.config.is_dummy { "dummy" } else { "netdev" }
+        &self.shared.config.kind
     }
 
     fn name(&self) -> &str {

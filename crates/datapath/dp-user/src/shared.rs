@@ -19,7 +19,9 @@ use crate::worker::Waker;
 pub struct Config {
     /// "ovs-netdev".
     pub name: String,
-    /// "netdev", or "dummy" for one whose system ports are dummies too.
+    /// "netdev", or "dummy" in tests.
+    pub kind: String,
+    /// System ports are dummies too.
     pub is_dummy: bool,
     /// Worker threads; none in tests that want no thread.
     pub workers: usize,
@@ -29,7 +31,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config { name: "ovs-netdev".into(), is_dummy: false, workers: 1, max_vlans: 1 }
+        Config { name: "ovs-netdev".into(), kind: "netdev".into(), is_dummy: false, workers: 1, max_vlans: 1 }
     }
 }
 

@@ -52,9 +52,7 @@ pub fn parse_group_mod(
     };
     let allowed = Allowed::of(command);
     let mut usable = Protocols::ANY;
-    if allowed.command_bucket {
-        usable &= extended();
-    }
+    let mut of_actions = Protocols::ANY;
     let mut request = GroupMod {
         command,
         kind: GroupType::All,
@@ -80,7 +78,7 @@ pub fn parse_group_mod(
     }
     check(&request, &allowed, &seen)?;
     for bucket in buckets.into_iter().flat_map(split_buckets) {
-        let bucket = parse_bucket(bucket?, request.kind, names, &mut usable)?;
+        let bucket = parse_bucket(bucket?, request.kind, names, &mut usable, &mut of_actions)?;
         if command != GroupCommand::InsertBucket && request.kind != GroupType::Select && bucket.weight != 0 {
             return refuse!("Only select groups can have bucket weights.");
         }
@@ -90,6 +88,10 @@ pub fn parse_group_mod(
         return refuse!("Indirect groups can have at most one bucket.");
     }
     number_buckets(&mut request.buckets);
+    if allowed.command_bucket {
+        // That versions between cannot say it, whoever sends it finds out and says so.
+        usable = of_actions;
+    }
     Ok((request, usable))
 }
 
@@ -283,6 +285,7 @@ fn parse_bucket(
     kind: GroupType,
     names: Names<'_>,
     usable: &mut Protocols,
+    of_actions: &mut Protocols,
 ) -> Result<Bucket, TextError> {
     let mut bucket = Bucket {
         weight: u16::from(kind == GroupType::Select),
@@ -327,8 +330,9 @@ fn parse_bucket(
     if kind == GroupType::FastFailover && !watches {
         return refuse!("fast failover bucket requires watch_port or watch_group");
     }
-    let (list, of_actions) = parse_actions(actions.trim_end_matches(','), names)?;
-    *usable &= of_actions;
+    let (list, of_list) = parse_actions(actions.trim_end_matches(','), names)?;
+    *usable &= of_list;
+    *of_actions &= of_list;
     bucket.actions = list;
     Ok(bucket)
 }

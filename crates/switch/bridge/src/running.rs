@@ -8,8 +8,8 @@ use std::sync::Arc;
 use base::{Clock, MacAddr, OfPort};
 use dp::{Datapath, PortSpec};
 use flowsync::FlowSync;
-use ofp::{PortStatus, port_config, port_state};
-use ofproto::{Bridge, BundleConfig, NewPort, Settings, SflowSampling, SharedSwitch};
+use ofp::{port_config, port_state};
+use ofproto::{Bridge, BundleConfig, NewPort, PortNews, Settings, SflowSampling, SharedSwitch};
 use pipeline::BridgeId;
 
 use crate::desired::{Desired, DesiredBridge, DesiredInterface};
@@ -62,7 +62,7 @@ pub struct RunningInterface {
 /// Something that controllers are to be told.
 #[derive(Clone, Debug)]
 pub enum Notice {
-    PortStatus { bridge: BridgeId, status: PortStatus },
+    Port { bridge: BridgeId, news: PortNews },
     BridgeRemoved(BridgeId),
 }
 
@@ -216,6 +216,8 @@ impl Running {
             }
             Some(number)
         };
+        let is_live = desc.state & port_state::LIVE != 0;
+        desc.state &= !port_state::LIVE;
         let new = NewPort {
             name: config.name.clone(),
             wanted: config.number,
@@ -224,8 +226,8 @@ impl Running {
             desc,
         };
         let now = self.clock.now();
-        let status = self.switch.write().get_mut(id).and_then(|bridge| bridge.add_port(new, now));
-        let Some(status) = status else {
+        let news = self.switch.write().get_mut(id).and_then(|bridge| bridge.add_port(new, now));
+        let Some(news) = news else {
             if let Some(number) = datapath_port {
                 self.close_port(number);
             }
@@ -234,8 +236,13 @@ impl Running {
                 config.name
             ));
         };
-        let number = status.desc.port;
-        self.notices.push(Notice::PortStatus { bridge: id, status });
+        let number = news.status.desc.port;
+        self.notices.push(Notice::Port { bridge: id, news });
+        // Whether the link is up is told when it is known, after the port itself.
+        if is_live && let Some(bridge) = self.switch.write().get_mut(id) {
+            let news = bridge.update_port(number, |entry| entry.desc.state |= port_state::LIVE);
+            self.notices.extend(news.map(|news| Notice::Port { bridge: id, news }));
+        }
         Ok(number)
     }
 
@@ -256,11 +263,12 @@ impl Running {
         let id = bridge.id;
         let Some(interface) = bridge.interfaces.remove(name) else { return };
         let Ok(number) = interface.result else { return };
+        let now = self.clock.now();
         let mut datapath_port = None;
         if let Some(bridge) = self.switch.write().get_mut(id) {
             datapath_port = bridge.port_entry(number).and_then(|entry| entry.port.datapath);
-            if let Some(status) = bridge.remove_port(number) {
-                self.notices.push(Notice::PortStatus { bridge: id, status });
+            if let Some(news) = bridge.remove_port(number, now) {
+                self.notices.push(Notice::Port { bridge: id, news });
             }
         }
         if let Some(number) = datapath_port {
@@ -391,10 +399,8 @@ impl Running {
         let local = {
             let mut switch = self.switch.write();
             let Some(state) = switch.get_mut(id) else { return };
-            let status = state.update_port(OfPort::LOCAL, |entry| entry.desc.hw_addr = mac);
-            if let Some(status) = status {
-                self.notices.push(Notice::PortStatus { bridge: id, status });
-            }
+            let news = state.update_port(OfPort::LOCAL, |entry| entry.desc.hw_addr = mac);
+            self.notices.extend(news.map(|news| Notice::Port { bridge: id, news }));
             state.port_entry(OfPort::LOCAL).and_then(|entry| entry.port.datapath)
         };
         if let Some(port) = local
@@ -436,10 +442,8 @@ impl Running {
                 };
                 match self.datapath.port(port).filter(|info| info.is_present) {
                     Some(info) => {
-                        let status = state.update_port(number, |entry| describe(&mut entry.desc, &info));
-                        if let Some(status) = status {
-                            self.notices.push(Notice::PortStatus { bridge: bridge.id, status });
-                        }
+                        let news = state.update_port(number, |entry| describe(&mut entry.desc, &info));
+                        self.notices.extend(news.map(|news| Notice::Port { bridge: bridge.id, news }));
                     }
                     None => again = true,
                 }

@@ -1,12 +1,13 @@
 //! Messages that nobody asked for: packets, ports and rules that changed.
 
 use base::Timestamp;
+use fields::Field;
 use flowsync::PacketIn;
 use ofp::{
     AsyncKind, Decoded, FlowFlags, FlowMonitorRequest, FlowRemovedReason, FlowUpdate, FlowUpdateFull,
-    Message, OfError, PacketInReason, PortStatus, monitor_flag,
+    Message, OfError, PacketInReason, Version, monitor_flag,
 };
-use ofproto::{Change, Criteria, Entry};
+use ofproto::{Change, Criteria, Entry, PortNews};
 use pipeline::BridgeId;
 
 use crate::channel::PeerId;
@@ -87,7 +88,7 @@ impl Manager {
         let reason = u8::from(matches!(message, Message::MeterMod(_)));
         for (id, peer) in &mut self.peers {
             let is_other = *id != from && peer.bridge == bridge;
-            let can_say = reason == 0 || peer.version >= ofp::Version::Of13;
+            let can_say = reason == 0 || peer.version >= Version::Of13;
             if is_other && can_say && peer.wants(AsyncKind::RequestForward, reason) {
                 let message = forms.for_version(message, peer.version);
                 let inner = Decoded { version: peer.version, xid, more: false, message };
@@ -96,12 +97,23 @@ impl Manager {
         }
     }
 
-    /// Tells the bridge's controllers of a port.
-    pub fn tell_port_status(&mut self, bridge: BridgeId, status: &PortStatus) {
-        for peer in self.peers.values_mut() {
-            if peer.bridge == bridge && peer.wants(AsyncKind::PortStatus, status.reason as u8) {
-                peer.tell(&Message::PortStatus(status.clone()));
+    /// Tells the bridge's controllers of a port: those whose version can tell
+    /// the difference. `by` is who asked for the change, and knows it already,
+    /// unless it is of OpenFlow 1.5.
+    pub fn tell_port(&mut self, bridge: BridgeId, news: &PortNews, by: Option<PeerId>) {
+        let status = &news.status;
+        for (id, peer) in &mut self.peers {
+            let asked = by == Some(*id) && peer.version < Version::Of15;
+            if asked || peer.bridge != bridge || !peer.wants(AsyncKind::PortStatus, status.reason as u8) {
+                continue;
             }
+            if let Some(old) = &news.old {
+                let before = ofp::PortStatus { reason: status.reason, desc: old.clone() };
+                if peer.bytes(0, &Message::PortStatus(before)) == peer.bytes(0, &Message::PortStatus(status.clone())) {
+                    continue;
+                }
+            }
+            peer.tell(&Message::PortStatus(status.clone()));
         }
     }
 
@@ -131,7 +143,7 @@ impl Manager {
                 continue;
             }
             for status in &statuses {
-                if peer.version >= ofp::Version::Of14 && peer.wants(AsyncKind::TableStatus, status.reason) {
+                if peer.version >= Version::Of14 && peer.wants(AsyncKind::TableStatus, status.reason) {
                     peer.tell(&Message::TableStatus(status.clone()));
                 }
             }
@@ -180,12 +192,15 @@ impl Manager {
     }
 }
 
-/// Old versions know one reason for packets without a rule.
+/// The reason as the peer's version knows it.
 fn reason_for(peer: &Peer, reason: PacketInReason) -> PacketInReason {
     match reason {
-        PacketInReason::ImplicitMiss | PacketInReason::ExplicitMiss => PacketInReason::NoMatch,
+        PacketInReason::ImplicitMiss => PacketInReason::NoMatch,
+        // A rule of last resort is a rule like others before OpenFlow 1.3.
+        PacketInReason::ExplicitMiss if peer.version < Version::Of13 => PacketInReason::Action,
+        PacketInReason::ExplicitMiss => PacketInReason::NoMatch,
         PacketInReason::ActionSet | PacketInReason::Group | PacketInReason::PacketOut
-            if peer.version < ofp::Version::Of14 =>
+            if peer.version < Version::Of14 =>
         {
             PacketInReason::Action
         }
@@ -197,9 +212,18 @@ fn reason_for(peer: &Peer, reason: PacketInReason) -> PacketInReason {
 fn metadata_match(packet: &PacketIn) -> fields::Match {
     let mut matching = fields::Match::default();
     let key = &packet.metadata;
-    for field in fields::Field::all().filter(|field| field.is_frozen_metadata()) {
+    let registers = (0..flow::REGISTERS).filter_map(Field::register);
+    let others = Field::all().filter(|field| {
+        let is_of_packet = matches!(
+            field,
+            Field::PktMark | Field::CtState | Field::CtZone | Field::CtMark | Field::CtLabel
+        );
+        let is_kept = field.is_frozen_metadata() && !field.is_register() && *field != Field::ActsetOutput;
+        is_of_packet || is_kept
+    });
+    for field in registers.chain(others) {
         let value = field.read(key);
-        if value != 0 && field != fields::Field::ActsetOutput {
+        if value != 0 {
             matching.set_exact(field, value);
         }
     }

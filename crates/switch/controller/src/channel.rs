@@ -78,9 +78,9 @@ impl Link {
     }
 }
 
-/// The least length of a message, and how much of one an error quotes.
+/// The least length of a message, and how much of one an error can quote.
 const HEADER: usize = 8;
-const QUOTED: usize = 64;
+const QUOTED: usize = 65_535 - 24;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);

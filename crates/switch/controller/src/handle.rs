@@ -281,7 +281,7 @@ impl Manager {
     pub(crate) fn port_mod(&mut self, id: PeerId, request: &PortMod) -> Result<(), OfError> {
         let Some(peer) = self.peers.get(&id) else { return Ok(()) };
         let bridge = peer.bridge;
-        let (status, datapath_port) = {
+        let (news, datapath_port) = {
             let mut switch = self.switch.write();
             let Some(state) = switch.get_mut(bridge) else { return Ok(()) };
             let Some(entry) = state.port_entry(request.port) else { return Err(OfError::OfppmfcBadPort) };
@@ -289,23 +289,23 @@ impl Manager {
                 return Err(OfError::OfppmfcBadHwAddr);
             }
             let datapath_port = entry.port.datapath;
-            let status = state.update_port(request.port, |entry| {
+            let news = state.update_port(request.port, |entry| {
                 entry.desc.config = entry.desc.config & !request.mask | request.config & request.mask;
             });
-            (status, datapath_port)
+            (news, datapath_port)
         };
         let down = ofp::port_config::PORT_DOWN;
-        let mut statuses = vec![status];
+        let mut told = vec![news];
         if request.mask & down != 0
             && let Some(port) = datapath_port
         {
             if let Err(e) = self.datapath.configure_port(port, None, None, Some(request.config & down == 0)) {
                 log::warn!(target: "ofproto", "cannot change the state of port {port}: {e}");
             }
-            statuses.push(self.refresh_link(bridge, request.port, port));
+            told.push(self.refresh_link(bridge, request.port, port));
         }
-        for status in statuses.into_iter().flatten() {
-            self.tell_port_status(bridge, &status);
+        for news in told.into_iter().flatten() {
+            self.tell_port(bridge, &news, Some(id));
         }
         Ok(())
     }
@@ -316,7 +316,7 @@ impl Manager {
         bridge: pipeline::BridgeId,
         number: OfPort,
         port: base::DpPort,
-    ) -> Option<ofp::PortStatus> {
+    ) -> Option<ofproto::PortNews> {
         use ofp::port_state::{LINK_DOWN, LIVE};
         let info = self.datapath.port(port)?;
         // A device that is down has no carrier, whatever it says.
@@ -352,5 +352,5 @@ pub(crate) fn check_packet_out(bridge: &ofproto::Bridge, request: &PacketOut) ->
     if !valid || matches!(in_port, OfPort::TABLE | OfPort::NORMAL | OfPort::FLOOD | OfPort::ALL) {
         return Err(OfError::OfpbrcBadPort);
     }
-    bridge.check_references(&request.actions, None)
+    bridge.check_references(&request.actions)
 }

@@ -85,7 +85,12 @@ impl Peer {
 
     /// Takes over what the peer wants to be told of.
     pub(crate) fn set_async(&mut self, update: &AsyncUpdate) {
+        // Whoever says what it wants to be told of wants to be told.
+        if self.miss_send_len == 0 {
+            self.miss_send_len = DEFAULT_MISS_SEND_LEN;
+        }
         let has_rule_for_misses = self.version >= Version::Of13;
+        let knows_only_action = self.version < Version::Of14;
         let sides = [
             (&mut self.async_config.primary, &update.primary),
             (&mut self.async_config.secondary, &update.secondary),
@@ -104,6 +109,11 @@ impl Peer {
                     *packet_in |= bit(PacketInReason::ImplicitMiss);
                 }
             }
+            if knows_only_action && *packet_in & bit(PacketInReason::Action) != 0 {
+                *packet_in |= bit(PacketInReason::ActionSet)
+                    | bit(PacketInReason::Group)
+                    | bit(PacketInReason::PacketOut);
+            }
         }
     }
 
@@ -121,13 +131,18 @@ impl Peer {
 
     /// Sends an answer, or part of one.
     pub(crate) fn send(&self, xid: u32, message: &Message) {
+        self.link.send(self.bytes(xid, message));
+    }
+
+    /// A message as this peer is to get it.
+    pub(crate) fn bytes(&self, xid: u32, message: &Message) -> Vec<u8> {
         let encoder = Encoder {
             version: self.version,
             protocol: self.protocol,
             packet_in_format: self.packet_in_format,
             xid,
         };
-        self.link.send(message.to_bytes(&encoder));
+        message.to_bytes(&encoder)
     }
 
     /// Sends a message that nobody asked for.

@@ -40,9 +40,9 @@ impl Manager {
             let switch = self.switch.read();
             let known = switch.get(bridge).ok_or(OfError::NxrStale)?;
             for frame in &state.frames {
-                known.check_references(&frame.actions, None)?;
+                known.check_references(&frame.actions)?;
             }
-            known.check_references(&state.action_set, None)?;
+            known.check_references(&state.action_set)?;
         }
         let metadata = &packet.metadata.key;
         let frames = state.frames.iter().map(|frame| {

@@ -18,7 +18,7 @@ mod revalidate;
 mod tracked;
 mod upcall;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -96,6 +96,8 @@ pub trait Sink: Send + Sync {
 struct Limits {
     flows: AtomicUsize,
     max_idle_ms: AtomicU64,
+    /// Flows match exactly one packet's headers, for debugging.
+    exact: AtomicBool,
 }
 
 /// The keeper of one datapath's flows.
@@ -145,6 +147,7 @@ impl FlowSync {
             limits: Limits {
                 flows: AtomicUsize::new(DEFAULT_FLOW_LIMIT),
                 max_idle_ms: AtomicU64::new(DEFAULT_MAX_IDLE.as_millis() as u64),
+                exact: AtomicBool::new(false),
             },
             flows: Mutex::default(),
             settled: AtomicU64::new(0),
@@ -158,6 +161,12 @@ impl FlowSync {
     pub fn set_limits(&self, flows: usize, max_idle: Duration) {
         self.limits.flows.store(flows.max(1), Ordering::Relaxed);
         self.limits.max_idle_ms.store(max_idle.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Whether flows match as widely as translation allows (`upcall/enable-megaflows`), or exactly.
+    pub fn set_megaflows(&self, enabled: bool) {
+        self.limits.exact.store(!enabled, Ordering::Relaxed);
+        self.purge();
     }
 
     pub fn flow_limit(&self) -> usize {

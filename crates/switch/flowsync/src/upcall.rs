@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use base::DpPort;
 use dp::{Action, Cookie, Upcall, UpcallOutcome, UpcallPacket, Userspace};
-use flow::FlowKey;
+use fields::Field;
+use flow::{FlowKey, FlowMask};
 use pipeline::{BridgeId, Credit, Network, Request, Start, Translation};
 
 use crate::tracked::Tracked;
@@ -30,6 +31,19 @@ pub(crate) fn translate(network: &dyn Network, key: &FlowKey) -> Option<(BridgeI
     let mut translation = pipeline::translate(network, &request);
     translation.mask = pipeline::installable(&translation.mask, key);
     Some((bridge, translation))
+}
+
+/// All that the packet has.
+fn exact_mask(key: &FlowKey) -> FlowMask {
+    let mut mask = FlowMask::new();
+    let is_of_datapath =
+        |field: &Field| !field.is_register() && !matches!(field, Field::Metadata | Field::ActsetOutput | Field::ConjId);
+    for field in Field::all().filter(is_of_datapath) {
+        if field.info().prereq.met_by(key, None) {
+            field.add_to_mask(&mut mask);
+        }
+    }
+    pipeline::installable(&mask, key)
 }
 
 /// One packet that is on its way up.
@@ -65,7 +79,9 @@ impl Upcall for FlowSync {
         if self.network.epoch() != epoch {
             self.poke();
         }
-        UpcallOutcome { actions, mask: translation.mask, install, install_actions }
+        let is_exact = self.limits.exact.load(std::sync::atomic::Ordering::Relaxed);
+        let mask = if is_exact { exact_mask(upcall.key) } else { translation.mask };
+        UpcallOutcome { actions, mask, install, install_actions }
     }
 
     fn userspace(

@@ -55,6 +55,10 @@ pub struct Bridge {
     pub(crate) name: String,
     pub(crate) ports: BTreeMap<OfPort, PortEntry>,
     pub(crate) bundles: BTreeMap<BundleId, Bundle>,
+    /// The number that was given out last.
+    pub(crate) last_number: u32,
+    /// Numbers of ports that are gone, and since when.
+    pub(crate) retired: BTreeMap<OfPort, base::Timestamp>,
     tables: Vec<Option<Box<Table>>>,
     pub(crate) groups: BTreeMap<u32, Arc<Group>>,
     pub(crate) meters: BTreeMap<u32, Meter>,
@@ -73,6 +77,8 @@ impl Bridge {
             name: name.to_owned(),
             ports: BTreeMap::new(),
             bundles: BTreeMap::new(),
+            last_number: 0,
+            retired: BTreeMap::new(),
             tables: (0..TableId::COUNT).map(|_| None).collect(),
             groups: BTreeMap::new(),
             meters: BTreeMap::new(),

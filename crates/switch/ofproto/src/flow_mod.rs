@@ -30,7 +30,7 @@ impl Bridge {
     /// Carries out `request`. On an error nothing has changed.
     pub fn flow_mod(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
         if !request.command.is_delete() {
-            self.check_references(&request.actions, None)?;
+            self.check_references(&request.actions)?;
         }
         match request.command {
             FlowModCommand::Add => self.add_rule(request, now),
@@ -53,21 +53,20 @@ impl Bridge {
         self.changed();
     }
 
-    /// Whether all that `actions` name exists, and translation knows how to do
-    /// them. A group may name itself, `own`, before it is there.
-    pub fn check_references(&self, actions: &[Action], own: Option<u32>) -> Result<(), OfError> {
+    /// Whether all that `actions` name exists, and translation knows how to do them.
+    pub fn check_references(&self, actions: &[Action]) -> Result<(), OfError> {
         if pipeline::unsupported(actions).is_some() {
             return Err(OfError::OfpbacBadType);
         }
         for action in actions {
             match action {
-                Action::Group(id) if !self.groups.contains_key(id) && own != Some(*id) => {
+                Action::Group(id) if !self.groups.contains_key(id) => {
                     return Err(OfError::OfpbacBadOutGroup);
                 }
                 Action::Meter(id) if !self.meters.contains_key(id) => {
                     return Err(OfError::OfpmmfcInvalidMeter);
                 }
-                other => self.check_references(other.nested(), own)?,
+                other => self.check_references(other.nested())?,
             }
         }
         Ok(())

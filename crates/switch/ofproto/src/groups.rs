@@ -29,7 +29,10 @@ impl Bridge {
     /// Carries out `request`. On an error nothing has changed.
     pub fn group_mod(&mut self, request: &GroupMod, now: Timestamp) -> Result<GroupChange, OfError> {
         for bucket in &request.buckets {
-            self.check_references(&bucket.actions, Some(request.group))?;
+            // A group may name groups that come later.
+            if pipeline::unsupported(&bucket.actions).is_some() {
+                return Err(OfError::OfpbacBadType);
+            }
         }
         let known = self.groups.get(&request.group).cloned();
         match (request.command, known) {

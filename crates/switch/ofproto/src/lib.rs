@@ -32,7 +32,7 @@ pub use flow_mod::Change;
 pub use groups::{GroupChange, group_features};
 pub use macs::{DEFAULT_CAPACITY, DEFAULT_IDLE, Known, MacCounters, MacTable};
 pub use meters::{Meter, MeterChange, MeterNumbers, meter_features};
-pub use ports::{BundleConfig, NewPort};
+pub use ports::{BundleConfig, NewPort, PortNews};
 pub use switch::{SharedSwitch, Switch};
 pub use table::{Criteria, Entry, Table};
 

@@ -1,12 +1,28 @@
 //! Ports and bundles coming, changing and going.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{DpPort, OfPort, Timestamp};
 use ofp::{PortReason, PortStatus, port_config};
 use pipeline::{Bundle, BundleId, Port, PortFlags, VlanConfig};
 
 use crate::bridge::{Bridge, PortEntry};
+
+/// What controllers are to be told of a port.
+#[derive(Clone, Debug)]
+pub struct PortNews {
+    pub status: PortStatus,
+    /// What it was like before, so that whoever sees no difference is told nothing.
+    pub old: Option<ofp::PortDesc>,
+}
+
+/// How long the number of a port that is gone is not given to another one:
+/// rules that name it may still be there.
+const NUMBER_REST: Duration = Duration::from_secs(60 * 60);
+
+/// Numbers that are given out unasked; higher ones are for controllers to ask for.
+const GIVEN_NUMBERS: u32 = 32_768;
 
 /// A port to be added.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +48,8 @@ pub struct BundleConfig {
 
 impl Bridge {
     /// Adds a port; the status message tells its number. `None` when no number is free.
-    pub fn add_port(&mut self, new: NewPort, now: Timestamp) -> Option<PortStatus> {
-        let number = self.free_number(new.wanted, &new.name)?;
+    pub fn add_port(&mut self, new: NewPort, now: Timestamp) -> Option<PortNews> {
+        let number = self.free_number(new.wanted, &new.name, now)?;
         let desc = ofp::PortDesc { port: number, name: new.name.clone(), ..new.desc };
         let port = Port {
             number,
@@ -48,30 +64,53 @@ impl Bridge {
         let entry = PortEntry { port, desc: desc.clone(), peer_name: new.peer_name, created: now };
         self.ports.insert(number, entry);
         self.changed();
-        Some(PortStatus { reason: PortReason::Add, desc })
+        Some(PortNews { status: PortStatus { reason: PortReason::Add, desc }, old: None })
     }
 
-    fn free_number(&self, wanted: Option<OfPort>, name: &str) -> Option<OfPort> {
+    fn free_number(&mut self, wanted: Option<OfPort>, name: &str, now: Timestamp) -> Option<OfPort> {
         if name == self.name {
             return Some(OfPort::LOCAL);
         }
         let free = |number: &OfPort| !self.ports.contains_key(number);
         let valid = |number: &OfPort| number.0 > 0 && *number < OfPort::MAX;
-        wanted.filter(valid).filter(free).or_else(|| (1..OfPort::MAX.0).map(OfPort).find(free))
+        if let Some(number) = wanted.filter(valid).filter(free) {
+            return Some(number);
+        }
+        let mut rested_longest: Option<(Timestamp, OfPort)> = None;
+        for step in 1..=GIVEN_NUMBERS {
+            let number = OfPort((self.last_number + step - 1) % (GIVEN_NUMBERS - 1) + 1);
+            if self.ports.contains_key(&number) {
+                continue;
+            }
+            match self.retired.get(&number) {
+                Some(&since) if now - since < NUMBER_REST => {
+                    if rested_longest.is_none_or(|(oldest, _)| since < oldest) {
+                        rested_longest = Some((since, number));
+                    }
+                }
+                _ => {
+                    self.last_number = number.0;
+                    return Some(number);
+                }
+            }
+        }
+        rested_longest.map(|(_, number)| number)
     }
 
     /// Removes a port and what was learned of it.
-    pub fn remove_port(&mut self, number: OfPort) -> Option<PortStatus> {
+    pub fn remove_port(&mut self, number: OfPort, now: Timestamp) -> Option<PortNews> {
         let entry = self.ports.remove(&number)?;
+        self.retired.retain(|_, since| now - *since < NUMBER_REST);
+        self.retired.insert(number, now);
         if let Some(bundle) = entry.port.bundle.and_then(|id| self.bundles.get_mut(&id)) {
             bundle.ports.retain(|&port| port != number);
         }
         self.changed();
-        Some(PortStatus { reason: PortReason::Delete, desc: entry.desc })
+        Some(PortNews { status: PortStatus { reason: PortReason::Delete, desc: entry.desc }, old: None })
     }
 
     /// Takes in what a device reports of itself. Returns a message if controllers should know.
-    pub fn update_port(&mut self, number: OfPort, change: impl FnOnce(&mut PortEntry)) -> Option<PortStatus> {
+    pub fn update_port(&mut self, number: OfPort, change: impl FnOnce(&mut PortEntry)) -> Option<PortNews> {
         let entry = self.ports.get_mut(&number)?;
         let forwarding = |port: &Port| (port.flags, port.datapath, port.is_live);
         let (desc, before) = (entry.desc.clone(), forwarding(&entry.port));
@@ -83,7 +122,10 @@ impl Bridge {
             self.refresh_floodable();
             self.changed();
         }
-        (told != desc).then_some(PortStatus { reason: PortReason::Modify, desc: told })
+        (told != desc).then(|| PortNews {
+            status: PortStatus { reason: PortReason::Modify, desc: told },
+            old: Some(desc),
+        })
     }
 
     /// Makes or changes a bundle.

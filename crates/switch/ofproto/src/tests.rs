@@ -19,7 +19,7 @@ fn switch_with(ports: &[VlanConfig]) -> (Switch, BridgeId) {
         let bridge = switch.get_mut(id).unwrap();
         let port =
             NewPort { name: name.clone(), datapath: Some(DpPort(11 + index as u32)), ..NewPort::default() };
-        let number = bridge.add_port(port, Timestamp::ZERO).unwrap().desc.port;
+        let number = bridge.add_port(port, Timestamp::ZERO).unwrap().status.desc.port;
         let config = BundleConfig { name, ports: vec![number], vlan: vlan.clone(), protected: false };
         bridge.set_bundle(config, || bundle);
     }

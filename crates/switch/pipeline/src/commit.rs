@@ -4,7 +4,7 @@
 //! datapath actions that turn `base` (the packet as the datapath has it) into
 //! `key`, and adds to the mask the bits that this depended on.
 
-use dp::{Action, Attr};
+use dp::{Action, Attr, SlowPath};
 use flow::{FlowKey, FlowMask, MAX_VLANS, Slot, VLAN_CFI, slot};
 
 use crate::translate::Context;
@@ -12,13 +12,16 @@ use crate::translate::Context;
 /// Appends what is missing. Afterwards `base` equals `key` in all that a packet carries.
 pub(crate) fn commit(context: &mut Context<'_>) {
     set(context, Attr::Ethernet, ETHERNET);
-    let leaves_mpls = is_mpls(context.base.dl_type()) && !is_mpls(context.key.dl_type());
-    if leaves_mpls {
+    let has_labels = is_mpls(context.key.dl_type());
+    if is_mpls(context.base.dl_type()) && !has_labels {
+        // Only what is not under a label can be set.
         commit_mpls(context);
     }
-    commit_network(context);
-    commit_transport(context);
-    if !leaves_mpls {
+    if !has_labels {
+        commit_network(context);
+        commit_transport(context);
+    }
+    if has_labels {
         commit_mpls(context);
     }
     commit_vlans(context);
@@ -55,33 +58,33 @@ fn set(context: &mut Context<'_>, attr: Attr, slots: &[Slot]) {
 }
 
 fn commit_network(context: &mut Context<'_>) {
-    let mask_protocol = |context: &mut Context<'_>| context.mask.add_all(slot::NW_PROTO);
     match context.base.dl_type() {
         0x0800 => {
-            let before = context.actions.len();
             set(context, Attr::Ipv4, &[slot::NW_SRC, slot::NW_DST, slot::NW_TOS, slot::NW_TTL]);
-            if context.actions.len() != before {
-                mask_protocol(context);
-            }
         }
         0x86dd => {
-            let before = context.actions.len();
             set(
                 context,
                 Attr::Ipv6,
                 &[slot::IPV6_SRC, slot::IPV6_DST, slot::IPV6_LABEL, slot::NW_TOS, slot::NW_TTL],
             );
-            set(context, Attr::Nd, &[slot::ND_TARGET, slot::ARP_SHA, slot::ARP_THA]);
-            if context.actions.len() != before {
-                mask_protocol(context);
-            }
+            set_slowly(context, Attr::Nd, &[slot::ND_TARGET, slot::ARP_SHA, slot::ARP_THA]);
+            set_slowly(context, Attr::NdExt, &[slot::ND_RESERVED, slot::ND_OPTIONS_TYPE]);
         }
-        0x0806 | 0x8035 => set(
-            context,
-            Attr::Arp,
-            &[slot::NW_SRC, slot::NW_DST, slot::NW_PROTO, slot::ARP_SHA, slot::ARP_THA],
-        ),
+        0x0806 | 0x8035 => {
+            let slots = [slot::NW_SRC, slot::NW_DST, slot::NW_PROTO, slot::ARP_SHA, slot::ARP_THA];
+            set_slowly(context, Attr::Arp, &slots);
+        }
         _ => {}
+    }
+}
+
+/// Sets what datapaths can't be relied on to set: each packet goes through userspace.
+fn set_slowly(context: &mut Context<'_>, attr: Attr, slots: &[Slot]) {
+    let before = context.actions.len();
+    set(context, attr, slots);
+    if context.actions.len() != before {
+        context.slow = context.slow.with(SlowPath::ACTION);
     }
 }
 
@@ -95,7 +98,10 @@ fn commit_transport(context: &mut Context<'_>) {
         _ => return,
     };
     let before = context.actions.len();
-    set(context, attr, &[slot::TP_SRC, slot::TP_DST]);
+    match attr {
+        Attr::Icmp | Attr::Icmpv6 => set_slowly(context, attr, &[slot::TP_SRC, slot::TP_DST]),
+        _ => set(context, attr, &[slot::TP_SRC, slot::TP_DST]),
+    }
     if context.actions.len() != before {
         context.mask.add_all(slot::NW_PROTO);
     }

@@ -56,7 +56,7 @@ impl Group {
         created: Timestamp,
     ) -> Group {
         let selection = match kind {
-            GroupType::Select => Selection::of(&properties, &buckets),
+            GroupType::Select => Selection::of(id, &properties, &buckets),
             _ => Selection::Flow,
         };
         let buckets =
@@ -65,30 +65,66 @@ impl Group {
     }
 }
 
+/// Where what select groups decide is logged.
+const LOG: &str = "ofproto_dpif";
+
 impl Selection {
-    fn of(properties: &GroupProperties, buckets: &[ofp::Bucket]) -> Selection {
-        let weights: Vec<u16> = buckets.iter().map(|bucket| bucket.weight).collect();
+    fn of(id: u32, properties: &GroupProperties, buckets: &[ofp::Bucket]) -> Selection {
+        log::debug!(target: LOG, "Constructing select group {id}");
         match properties.selection_method.as_str() {
-            "hash" if properties.fields.is_empty() => Selection::Flow,
-            "hash" => Selection::Fields,
+            "hash" => {
+                log::debug!(target: LOG, "Selection method specified: hash.");
+                if !properties.fields.is_empty() {
+                    let names: Vec<&str> = properties.fields.iter().map(|(field, _)| field.name()).collect();
+                    log::debug!(target: LOG, "Hash fields: {}", names.join(","));
+                    return Selection::Fields;
+                }
+                log::debug!(target: LOG, "No hash fields. Falling back to default hash method.");
+                Selection::Flow
+            }
             "dp_hash" => {
+                log::debug!(target: LOG, "Selection method specified: dp_hash.");
                 let algorithm = match properties.selection_method_param >> 32 {
                     1 => HashAlgorithm::SymL4,
-                    _ => HashAlgorithm::L4,
+                    0 => HashAlgorithm::L4,
+                    other => {
+                        log::debug!(
+                            target: LOG,
+                            "Invalid dp_hash algorithm {other}. Defaulting to OVS_HASH_ALG_L4"
+                        );
+                        HashAlgorithm::L4
+                    }
                 };
-                let basis = properties.selection_method_param as u32;
-                spread(&weights).map_or(Selection::Flow, |buckets| Selection::Datapath {
-                    algorithm,
-                    basis,
-                    buckets,
-                })
+                Selection::in_datapath(buckets, algorithm, properties.selection_method_param as u32)
             }
-            _ => spread(&weights).map_or(Selection::Flow, |buckets| Selection::Datapath {
-                algorithm: HashAlgorithm::SymL4,
-                basis: 0,
-                buckets,
-            }),
+            _ => {
+                log::debug!(target: LOG, "No selection method specified. Trying dp_hash.");
+                Selection::in_datapath(buckets, HashAlgorithm::SymL4, 0)
+            }
         }
+    }
+
+    /// By the datapath's hash, where the weights allow it.
+    fn in_datapath(buckets: &[ofp::Bucket], algorithm: HashAlgorithm, basis: u32) -> Selection {
+        let weights: Vec<u16> = buckets.iter().map(|bucket| bucket.weight).collect();
+        let Some(seats) = spread(&weights) else {
+            log::debug!(target: LOG, "Falling back to default hash method.");
+            return Selection::Flow;
+        };
+        let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
+        for (index, bucket) in buckets.iter().enumerate() {
+            let hits = seats.iter().filter(|&&seat| seat as usize == index).count();
+            let target = seats.len() as f64 * f64::from(bucket.weight) / total as f64;
+            log::debug!(
+                target: LOG,
+                "  Bucket {}: weight={}, target={target:.2} hits={hits}", bucket.id, bucket.weight
+            );
+        }
+        log::debug!(
+            target: LOG,
+            "Use dp_hash with {} hash values using algorithm {}.", seats.len(), algorithm as u32
+        );
+        Selection::Datapath { algorithm, basis, buckets: seats }
     }
 }
 
@@ -97,13 +133,23 @@ impl Selection {
 /// has a weight, or when the weights are so far apart that the least one would
 /// need more values than there may be.
 fn spread(weights: &[u16]) -> Option<Vec<u32>> {
+    if weights.is_empty() {
+        log::debug!(target: LOG, "  Don't apply dp_hash method without buckets.");
+        return None;
+    }
     let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
-    let least = weights.iter().copied().filter(|&weight| weight > 0).min()?;
+    let Some(least) = weights.iter().copied().filter(|&weight| weight > 0).min() else {
+        log::debug!(target: LOG, "  Total weight is zero. No active buckets.");
+        return None;
+    };
+    log::debug!(target: LOG, "  Minimum weight: {least}, total weight: {total}");
     let wanted = total.div_ceil(u64::from(least)).max((4 * weights.len() as u64).min(MAX_HASH_VALUES));
     let count = wanted.checked_next_power_of_two()?.max(16);
     if count > MAX_HASH_VALUES {
+        log::debug!(target: LOG, "  Too many hash values required: {count}");
         return None;
     }
+    log::debug!(target: LOG, "  Using {count} hash values:");
     let mut divisors = vec![1u64; weights.len()];
     let mut seats = Vec::with_capacity(count as usize);
     for _ in 0..count {

@@ -26,6 +26,8 @@ impl Context<'_> {
             OfPort::CONTROLLER => {
                 let reason = if self.in_packet_out {
                     PacketInReason::PacketOut
+                } else if self.in_group {
+                    PacketInReason::Group
                 } else if self.in_action_set {
                     PacketInReason::ActionSet
                 } else {

@@ -169,8 +169,10 @@ pub(crate) struct Context<'a> {
     pub mirrors: u32,
     /// Bytes of what is sent to a mirror, or 0 for all.
     pub mirror_snaplen: u16,
-    /// The packet has just come in, and mirrors have not had it.
+    /// The packet has just come in: nothing was looked up, and mirrors have not had it.
     pub wants_ingress_mirror: bool,
+    /// The actions at hand are those of a group's bucket.
+    pub in_group: bool,
     pub original_priority: u32,
     /// The key as it came, for its tunnel.
     pub original_tunnel: FlowKey,
@@ -239,6 +241,7 @@ impl<'a> Context<'a> {
             mirrors: 0,
             mirror_snaplen: 0,
             wants_ingress_mirror: false,
+            in_group: false,
             original_priority: original.skb_priority(),
             original_tunnel: original,
             error: None,
@@ -364,6 +367,8 @@ impl<'a> Context<'a> {
         if !self.may_resubmit() {
             return;
         }
+        // After the first lookup of all, the packet stays with the rule that it found.
+        let is_first = std::mem::take(&mut self.wants_ingress_mirror);
         let came_from = self.table;
         let mut found_in = table;
         let rule = self.find_rule(&mut found_in, in_port, may_packet_in, heeds_miss);
@@ -377,18 +382,24 @@ impl<'a> Context<'a> {
             let deepens = u32::from(table <= came_from);
             self.resubmits += 1;
             self.depth += deepens;
-            if std::mem::take(&mut self.wants_ingress_mirror) {
+            if is_first {
                 self.mirror_ingress();
             }
+            let in_group = std::mem::take(&mut self.in_group);
             self.run_actions(&rule.actions, is_last);
+            self.in_group = in_group;
             self.depth -= deepens;
-            self.cookie = old_cookie;
-            self.rule = old_rule;
+            if !is_first {
+                self.cookie = old_cookie;
+                self.rule = old_rule;
+            }
             if opened {
                 self.record.close();
             }
         }
-        self.table = came_from;
+        if !is_first {
+            self.table = came_from;
+        }
     }
 
     /// Whether the bounds on work admit another lookup; notes the fault if not.
@@ -457,7 +468,8 @@ impl<'a> Context<'a> {
             }
             match bridge.miss(*table) {
                 Miss::Continue if usize::from(table.0) + 1 < usize::from(TableId::INTERNAL.0) => table.0 += 1,
-                Miss::Controller if may_packet_in => {
+                // Off the end of the tables, the controllers are the last resort.
+                Miss::Controller | Miss::Continue if may_packet_in => {
                     let quiet = bridge.port(OfPort(key.in_port())).is_some_and(|p| p.flags.no_packet_in);
                     let rules = bridge.miss_rules();
                     return Some(Arc::clone(if quiet { &rules.drop } else { &rules.controller }));

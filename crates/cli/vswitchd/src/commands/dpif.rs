@@ -33,6 +33,14 @@ pub(super) fn register(registry: &mut Registry<State>) {
         state.flows.set_limits(limit, flowsync::DEFAULT_MAX_IDLE);
         Ok(format!("set flow_limit to {limit}\n"))
     });
+    registry.add("upcall/disable-megaflows", "", 0, 0, |state, _| {
+        state.flows.set_megaflows(false);
+        Ok("megaflows disabled\n".to_owned())
+    });
+    registry.add("upcall/enable-megaflows", "", 0, 0, |state, _| {
+        state.flows.set_megaflows(true);
+        Ok("megaflows enabled\n".to_owned())
+    });
     registry.add("revalidator/wait", "", 0, 0, |state, _| {
         state.flows.wait_round();
         Ok(String::new())
@@ -204,7 +212,10 @@ fn dump_flows(state: &mut State, args: &[String]) -> Result<String, String> {
             return Err(format!("opening datapath {word} failed (No such device)"));
         }
     }
-    Ok(format_flows(state, style, |_, _| true))
+    let flows = format_flows(state, style, |_, _| true);
+    // Which thread forwards is nobody's business here; the reference names it.
+    let heading = if flows.is_empty() { "" } else { "flow-dump from the main thread:\n" };
+    Ok(format!("{heading}{flows}"))
 }
 
 fn format_flows(state: &State, style: Style, wanted: impl Fn(&State, &Flow) -> bool) -> String {

@@ -103,7 +103,11 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
             let names = bridge.port_names();
             let (exact, _) = Match::parse(flow_text, Some(&names))
                 .map_err(|e| format!("Bad openflow flow syntax: {e}"))?;
-            Subject { bridge: bridge.id(), key: exact.key, names: found.names, has_packet: false }
+            let mut key = exact.key;
+            if exact.mask.bits(slot::IN_PORT) == 0 {
+                key.set_in_port(OfPort::NONE.0);
+            }
+            Subject { bridge: bridge.id(), key, names: found.names, has_packet: false }
         }
     };
     if found.generate {
@@ -240,7 +244,8 @@ fn describe(key: &FlowKey, names: Option<&PortNames>) -> String {
     mask.add_all(slot::PACKET_TYPE);
     for field in Field::all() {
         let is_metadata = field.info().prereq == fields::Prereq::None;
-        if is_metadata && field.read(key) == 0 || field == Field::ActsetOutput {
+        let is_no_port = matches!(field, Field::InPort | Field::InPortOxm) && key.in_port() == OfPort::NONE.0;
+        if is_metadata && field.read(key) == 0 || field == Field::ActsetOutput || is_no_port {
             continue;
         }
         if field.info().prereq.met_by(key, None) {

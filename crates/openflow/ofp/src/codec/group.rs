@@ -86,7 +86,9 @@ fn check_mod(m: &GroupMod, kind: u8) -> Result<GroupType, OfError> {
     }
     for bucket in &m.buckets {
         let watches = bucket.watch_port != OfPort::ANY || bucket.watch_group != GROUP_ANY;
-        if bucket.weight != 0 && kind != Some(GroupType::Select) {
+        // What is inserted goes into a group whose type the message does not tell.
+        let inserts = m.command == GroupCommand::InsertBucket;
+        if bucket.weight != 0 && kind != Some(GroupType::Select) && !inserts {
             return Err(OfError::OfpgmfcInvalidGroup);
         }
         match kind {

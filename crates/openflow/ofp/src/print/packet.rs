@@ -10,6 +10,14 @@ use super::Printer;
 use crate::*;
 
 /// The parts of a key that a packet of its kind has.
+/// The labels down to the bottom one.
+fn mpls_slots(key: &FlowKey) -> &'static [::flow::Slot] {
+    const BOTTOM: u32 = 0x100;
+    let labels: &[::flow::Slot] = &[slot::MPLS0, slot::MPLS1, slot::MPLS2];
+    let count = labels.iter().position(|place| key.read(*place) as u32 & BOTTOM != 0);
+    &labels[..count.map_or(labels.len(), |bottom| bottom + 1)]
+}
+
 fn packet_mask(key: &FlowKey) -> FlowMask {
     let mut mask = FlowMask::new();
     let mut dl_type = key.dl_type();
@@ -33,7 +41,7 @@ fn packet_mask(key: &FlowKey) -> FlowMask {
         0x0800 => &[slot::NW_SRC, slot::NW_DST],
         0x86dd => &[slot::IPV6_SRC, slot::IPV6_DST, slot::IPV6_LABEL],
         0x0806 | 0x8035 => &[slot::NW_SRC, slot::NW_DST, slot::NW_PROTO, slot::ARP_SHA, slot::ARP_THA],
-        0x8847 | 0x8848 => &[slot::MPLS0, slot::MPLS1, slot::MPLS2],
+        0x8847 | 0x8848 => mpls_slots(key),
         0x894f => &[
             slot::NSH_FLAGS,
             slot::NSH_TTL,

@@ -24,7 +24,9 @@ impl Context<'_> {
         }
         let kept = self.keep_state();
         let outer = std::mem::take(&mut self.actions);
+        let in_group = std::mem::take(&mut self.in_group);
         self.run_actions(list, true);
+        self.in_group = in_group;
         if self.freeze.is_none() && self.error.is_none() {
             self.run_action_set();
         }

@@ -36,7 +36,6 @@ impl Context<'_> {
         if !to.prereq.met_by(&self.key, Some(&mut self.mask)) {
             return self.warning(|| format!("unmet prerequisites for {}, reg_move ignored", to.name));
         }
-        self.mask_protocol_of(destination.field);
         source.add_to_mask(&mut self.mask);
         destination.add_to_mask(&mut self.mask);
         let value = source.read(&self.key);

@@ -59,7 +59,9 @@ impl Context<'_> {
         let key = self.key.clone();
         let was_mpls = self.was_mpls;
         self.depth += 1;
+        let in_group = std::mem::replace(&mut self.in_group, true);
         self.run_actions(&list, last);
+        self.in_group = in_group;
         self.depth -= 1;
         self.finish_freezing();
         self.key = key;
