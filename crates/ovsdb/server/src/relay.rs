@@ -157,6 +157,8 @@ impl Server {
 enum State {
     Disconnected,
     Schema,
+    /// The source does not have the database yet, and will tell when that changes.
+    Waiting,
     Monitor(&'static str),
     Live,
 }
@@ -176,7 +178,15 @@ pub async fn run_relay(
     if let Some(backoff) = max_backoff {
         link.set_max_backoff(backoff);
     }
-    let mut relay = Relay { server, name, state: State::Disconnected, next_id: 0, awaited: 0, schema: None };
+    let mut relay = Relay {
+        server,
+        name,
+        state: State::Disconnected,
+        next_id: 0,
+        awaited: 0,
+        schema: None,
+        has_alternatives: remotes.len() > 1,
+    };
     let grace = tokio::time::sleep(Duration::ZERO);
     tokio::pin!(grace);
     let mut in_grace = false;
@@ -221,6 +231,8 @@ struct Relay {
     awaited: u64,
     /// That of the source, once it is known.
     schema: Option<Schema>,
+    /// There are other sources to be tried.
+    has_alternatives: bool,
 }
 
 impl Relay {
@@ -232,6 +244,12 @@ impl Relay {
     }
 
     fn connected(&mut self, link: &mut Session) {
+        // The source tells of other schemas, rather than dropping the connection.
+        self.request(link, "set_db_change_aware", vec![Json::Bool(true)]);
+        self.ask_schema(link);
+    }
+
+    fn ask_schema(&mut self, link: &mut Session) {
         self.state = State::Schema;
         self.awaited = self.request(link, "get_schema", vec![Json::from(self.name.as_str())]);
     }
@@ -267,7 +285,14 @@ impl Relay {
         if id == self.awaited {
             return match (self.state, result) {
                 (State::Schema, Ok(schema)) => self.got_schema(link, &schema),
-                (State::Schema, Err(error)) => Err(error.to_string()),
+                (State::Schema, Err(error)) if self.has_alternatives => Err(error.to_string()),
+                (State::Schema, Err(_)) => {
+                    self.state = State::Waiting;
+                    let requests = json!({"Database": [{"columns": ["name", "connected", "schema"]}]});
+                    // Asked again, the source answers that there is such a monitor already.
+                    self.request(link, "monitor", vec![json!("_Server"), json!("server"), requests]);
+                    Ok(())
+                }
                 (State::Monitor(method), Ok(reply)) => self.got_monitor(method, &reply),
                 (State::Monitor("monitor_cond_since"), Err(_)) => {
                     self.monitor(link, "monitor_cond");
@@ -278,7 +303,7 @@ impl Relay {
                     Ok(())
                 }
                 (State::Monitor(_), Err(error)) => Err(error.to_string()),
-                (State::Disconnected | State::Live, _) => Ok(()),
+                (State::Disconnected | State::Waiting | State::Live, _) => Ok(()),
             };
         }
         let mut server = self.server.borrow_mut();
@@ -350,7 +375,13 @@ impl Relay {
             ("update2", [_, updates]) => (updates, Uuid::nil(), Form::Update2),
             ("update", [_, updates]) => (updates, Uuid::nil(), Form::Update1),
             ("monitor_canceled", _) => {
-                self.connected(link);
+                self.ask_schema(link);
+                return Ok(());
+            }
+            ("update", [Value::String(id), _]) if id == "server" => {
+                if self.state == State::Waiting {
+                    self.ask_schema(link);
+                }
                 return Ok(());
             }
             _ => return Ok(()),
