@@ -371,17 +371,17 @@ impl Relay {
 
     fn notified(&mut self, link: &mut Session, method: &str, params: &[Json]) -> Result<(), String> {
         let (updates, last_id, form) = match (method, params) {
+            ("update", [Value::String(id), _]) if id == "server" => {
+                if self.state == State::Waiting {
+                    self.ask_schema(link);
+                }
+                return Ok(());
+            }
             ("update3", [_, last_id, updates]) => (updates, uuid(last_id), Form::Update2),
             ("update2", [_, updates]) => (updates, Uuid::nil(), Form::Update2),
             ("update", [_, updates]) => (updates, Uuid::nil(), Form::Update1),
             ("monitor_canceled", _) => {
                 self.ask_schema(link);
-                return Ok(());
-            }
-            ("update", [Value::String(id), _]) if id == "server" => {
-                if self.state == State::Waiting {
-                    self.ask_schema(link);
-                }
                 return Ok(());
             }
             _ => return Ok(()),
