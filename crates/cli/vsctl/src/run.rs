@@ -53,6 +53,7 @@ async fn drive(options: &Options, commands: &[Command], command_line: &str) -> R
         options.tls.clone(),
         Clock::new(),
     );
+    replica.expect_schema(names::schema()?);
     let mut tried = 0;
     let done = loop {
         if replica.is_live() && replica.seqno() != tried {

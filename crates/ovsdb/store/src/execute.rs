@@ -246,7 +246,7 @@ impl<'a> Execution<'a> {
 
     fn row_uuid(&mut self, given: Option<Uuid>, name: Option<&Json>) -> Result<Uuid, Error> {
         let Some((json, name)) = name.and_then(|json| Some((json, json.as_str()?))) else {
-            return Ok(given.unwrap_or_else(Uuid::new_v4));
+            return Ok(given.unwrap_or_else(model::fresh_uuid));
         };
         let symbol = self.symbols.insert(name);
         if symbol.created {

@@ -105,6 +105,6 @@ impl Row {
     }
 
     pub(crate) fn set_version(&mut self) {
-        self.set(VERSION_COLUMN, Datum::One(Atom::Uuid(Uuid::new_v4())));
+        self.set(VERSION_COLUMN, Datum::One(Atom::Uuid(model::fresh_uuid())));
     }
 }

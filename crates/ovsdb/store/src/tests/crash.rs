@@ -67,7 +67,9 @@ fn serve(path: &Path) -> (DatabaseFile, Receiver<()>) {
     let mut file = DatabaseFile::open(&path.display().to_string(), Mode::ReadWrite).unwrap();
     let (sender, receiver) = channel();
     let sender = Mutex::new(sender);
-    let notify = move || drop(sender.lock().unwrap().send(()));
+    let notify = move || {
+        let _ = sender.lock().unwrap().send(());
+    };
     file.serve(Arc::new(notify)).unwrap();
     (file, receiver)
 }
