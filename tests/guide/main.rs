@@ -5,6 +5,7 @@ mod bridges;
 mod crashes;
 mod flow_rules;
 mod install;
+mod ovsdb_peers;
 mod parity;
 mod sflow;
 mod vlans;

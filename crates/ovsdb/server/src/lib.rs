@@ -5,6 +5,7 @@
 //! them: they accept, connect, and run one task per connection on the caller's
 //! runtime. Rows and files are `store`'s; command lines are not here.
 
+mod broadcast;
 mod disk;
 mod history;
 mod hosted;

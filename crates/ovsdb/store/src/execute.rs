@@ -331,7 +331,7 @@ impl<'a> Execution<'a> {
         }
         let condition = self.condition(condition, &table)?;
         let rows = matching(self.database, &self.transaction, index, &condition);
-        if self.request.role.is_some() {
+        if self.request.role.is_some() && !mutations.is_empty() {
             let names = names_of(mutations.iter().map(|mutation| mutation.column), &table);
             self.access().check(&table.name, Deed::Mutate(&names), rows.iter().map(|row| &***row))?;
         }
