@@ -41,6 +41,8 @@ pub(crate) struct Hosted {
     /// How many commits there were.
     pub(crate) generation: u64,
     pub(crate) watches: Watches,
+    /// The numbers of tables whose changes are logged.
+    pub(crate) logged_tables: Vec<usize>,
     /// Another server's updates are the only changes.
     pub(crate) read_only: bool,
     /// Where the rows are another server's, to which changes are forwarded.
@@ -75,6 +77,7 @@ impl Hosted {
             schema_told: false,
             generation: 0,
             watches: Watches::default(),
+            logged_tables: Vec::new(),
             read_only: false,
             relay: None,
             history: History::default(),

@@ -21,6 +21,7 @@ mod requests;
 mod server;
 mod server_database;
 mod session;
+mod table_log;
 mod transact;
 mod watch;
 

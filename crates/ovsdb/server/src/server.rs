@@ -329,6 +329,7 @@ impl Server {
         }
         let Some(hosted) = self.databases.get_mut(name) else { return };
         hosted.generation += 1;
+        crate::table_log::log_changes(&hosted.file.database, &hosted.logged_tables, changes);
         let affected = hosted.watches.note(changes);
         self.tell(affected);
         if let Some(waker) = self.commit_waker.take() {
