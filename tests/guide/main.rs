@@ -4,6 +4,7 @@
 mod bridges;
 mod crashes;
 mod flow_rules;
+mod full_disk;
 mod install;
 mod ovsdb_peers;
 mod parity;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use end_to_end::{Programs, until};
 
 const SCRIPT: &str = include_str!("ovsdb_peers.py");
-const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+pub(crate) const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// Debian's Python, which has Debian's modules.
 const PYTHON: &str = "/usr/bin/python3";
 /// Debian's `ovs-vsctl`, whose replica is the one in C.
@@ -36,13 +36,14 @@ impl Drop for Running {
     }
 }
 
-struct Server {
+/// A database server of ours with the switch's schema, by itself.
+pub(crate) struct Server {
     directory: PathBuf,
     running: Option<Running>,
 }
 
 impl Server {
-    fn start(directory: &Path) -> Server {
+    pub(crate) fn start(directory: &Path) -> Server {
         let mut server = Server { directory: directory.to_owned(), running: None };
         let created = Command::new(Programs::Ours.path("ovsdb-tool"))
             .args(["create", &server.path("d.db"), SCHEMA])
@@ -59,12 +60,12 @@ impl Server {
         server
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.directory.join(name).display().to_string()
     }
 
     /// Kills the server without warning, where there is one, and starts it again.
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.running = None;
         let child = Command::new(Programs::Ours.path("ovsdb-server"))
             .arg(self.path("d.db"))
@@ -77,7 +78,7 @@ impl Server {
         until("the server listens", || std::os::unix::net::UnixStream::connect(self.path("s")).is_ok());
     }
 
-    fn compact(&self) {
+    pub(crate) fn compact(&self) {
         let done = Command::new(Programs::Ours.path("ovs-appctl"))
             .args(["-t", &self.path("ctl"), "ovsdb-server/compact"])
             .status()

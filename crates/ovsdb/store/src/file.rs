@@ -148,7 +148,7 @@ impl DatabaseFile {
 
     /// Writes the record of changes; false when there is nothing to write.
     fn append(&mut self, changes: &Changes) -> Result<bool, Error> {
-        if self.log.as_ref().is_some_and(|log| log.failure().is_some()) {
+        if self.log.as_ref().is_some_and(LogFile::is_broken) {
             self.mend();
         }
         let Some(log) = &mut self.log else { return Ok(false) };

@@ -359,6 +359,11 @@ impl LogFile {
         self.state = State::Broken(error);
     }
 
+    /// Whether only a new file can be written to.
+    pub(crate) fn is_broken(&self) -> bool {
+        matches!(self.state, State::Broken(_))
+    }
+
     /// Why nothing can be written, if so.
     pub fn failure(&self) -> Option<&Error> {
         match &self.state {
