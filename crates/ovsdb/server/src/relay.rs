@@ -184,6 +184,7 @@ pub async fn run_relay(
         state: State::Disconnected,
         next_id: 0,
         awaited: 0,
+        server_monitor: u64::MAX,
         schema: None,
         has_alternatives: remotes.len() > 1,
     };
@@ -229,6 +230,8 @@ struct Relay {
     state: State,
     next_id: u64,
     awaited: u64,
+    /// The id of the request to monitor the source's databases.
+    server_monitor: u64,
     /// That of the source, once it is known.
     schema: Option<Schema>,
     /// There are other sources to be tried.
@@ -290,7 +293,8 @@ impl Relay {
                     self.state = State::Waiting;
                     let requests = json!({"Database": [{"columns": ["name", "connected", "schema"]}]});
                     // Asked again, the source answers that there is such a monitor already.
-                    self.request(link, "monitor", vec![json!("_Server"), json!("server"), requests]);
+                    let params = vec![json!("_Server"), json!("server"), requests];
+                    self.server_monitor = self.request(link, "monitor", params);
                     Ok(())
                 }
                 (State::Monitor(method), Ok(reply)) => self.got_monitor(method, &reply),
@@ -306,6 +310,13 @@ impl Relay {
                 (State::Disconnected | State::Waiting | State::Live, _) => Ok(()),
             };
         }
+        if id == self.server_monitor {
+            // The database may have come before the monitor did.
+            if self.state == State::Waiting && result.is_ok_and(|reply| self.is_offered(&reply)) {
+                self.ask_schema(link);
+            }
+            return Ok(());
+        }
         let mut server = self.server.borrow_mut();
         let hosted = server.databases.get_mut(&self.name);
         let forward = hosted.and_then(|hosted| hosted.relay.as_mut()?.sent.remove(&id));
@@ -313,6 +324,15 @@ impl Relay {
             server.reply(forward.session, result, forward.id);
         }
         Ok(())
+    }
+
+    /// Whether the rows of the source's `_Server` tell of the database and its schema.
+    fn is_offered(&self, updates: &Json) -> bool {
+        let rows = updates.get("Database").and_then(Json::as_object);
+        rows.into_iter().flat_map(|rows| rows.values()).any(|row| {
+            let column = |name: &str| row.get("new")?.get(name);
+            column("name") == Some(&json!(self.name)) && column("schema").is_some_and(Json::is_string)
+        })
     }
 
     fn got_schema(&mut self, link: &mut Session, json: &Json) -> Result<(), String> {
