@@ -54,6 +54,7 @@ async fn drive(options: &Options, commands: &[Command], command_line: &str) -> R
         options.tls.clone(),
         Clock::new(),
     );
+    replica.expect_schema(names::schema(options.profile)?);
     let mut tried = 0;
     let done = loop {
         if replica.is_live() && replica.seqno() != tried {

@@ -123,3 +123,28 @@ fn locks_are_asked_for_again_after_each_connection() {
     );
     assert!(matches!(&protocol.disconnected()[..], [Action::Lock(false)]));
 }
+
+/// A schema that was expected is not asked for; when the server does not know it, it is asked for after all.
+#[test]
+fn an_expected_schema_saves_a_question() {
+    let schema = live().schema().unwrap().clone();
+    let mut protocol = Protocol::new("D", Subscription::default());
+    protocol.expect_schema(&schema);
+    let (method, _, id) = sent(&protocol.connected());
+    assert_eq!(method, "monitor_cond_since");
+    let updates = json!([false, model::Uuid::nil().to_string(), {}]);
+    let actions = protocol.received(Message::Reply { result: updates, id });
+    assert!(matches!(&actions[..], [Action::Updated]) && protocol.is_live());
+
+    let mut protocol = Protocol::new("D", Subscription::default());
+    protocol.expect_schema(&schema);
+    let (_, _, id) = sent(&protocol.connected());
+    let (method, _, id) =
+        sent(&protocol.received(Message::Error { error: json!({"error": "syntax error"}), id }));
+    assert_eq!(method, "get_schema");
+    let (method, ..) = sent(&protocol.received(Message::Reply { result: schema.to_json(), id }));
+    assert_eq!(method, "monitor_cond_since");
+    // The next connection begins as if nothing had been expected.
+    protocol.disconnected();
+    assert_eq!(sent(&protocol.connected()).0, "get_schema");
+}

@@ -5,6 +5,7 @@
 //! them: they accept, connect, and run one task per connection on the caller's
 //! runtime. Rows and files are `store`'s; command lines are not here.
 
+mod broadcast;
 mod disk;
 mod history;
 mod hosted;
@@ -20,6 +21,7 @@ mod requests;
 mod server;
 mod server_database;
 mod session;
+mod table_log;
 mod transact;
 mod watch;
 

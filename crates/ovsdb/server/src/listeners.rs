@@ -26,6 +26,8 @@ pub struct RemoteStatus {
     pub state: String,
     pub since_connect: Option<Duration>,
     pub since_disconnect: Option<Duration>,
+    /// Why the last connection or attempt ended.
+    pub last_error: Option<String>,
     pub locks_held: Vec<String>,
     pub locks_waiting: Vec<String>,
     pub locks_lost: Vec<String>,
@@ -45,6 +47,9 @@ impl RemoteStatus {
         }
         if let Some(since) = self.since_disconnect {
             put("sec_since_disconnect", since.as_secs().to_string());
+        }
+        if let Some(error) = &self.last_error {
+            put("last_error", error.clone());
         }
         for (name, locks) in [
             ("locks_held", &self.locks_held),
@@ -93,19 +98,22 @@ pub struct Listeners {
     clock: Clock,
     tls: Tls,
     remotes: BTreeMap<String, Active>,
-    disk: AbortHandle,
+    helpers: [AbortHandle; 2],
 }
 
 impl Drop for Listeners {
     fn drop(&mut self) {
-        self.disk.abort();
+        self.helpers.iter().for_each(AbortHandle::abort);
     }
 }
 
 impl Listeners {
     pub fn new(server: SharedServer, clock: Clock) -> Listeners {
-        let disk = spawn_local(crate::disk::run(server.clone())).abort_handle();
-        Listeners { server, clock, tls: Tls::default(), remotes: BTreeMap::new(), disk }
+        let helpers = [
+            spawn_local(crate::disk::run(server.clone())).abort_handle(),
+            spawn_local(crate::broadcast::run(server.clone())).abort_handle(),
+        ];
+        Listeners { server, clock, tls: Tls::default(), remotes: BTreeMap::new(), helpers }
     }
 
     pub fn set_tls(&mut self, tls: Tls) {
@@ -262,6 +270,8 @@ async fn run_session(door: Door, mut link: Session) {
             state.status.state = status.state.to_owned();
             state.status.since_connect = status.since_connect;
             state.status.since_disconnect = status.since_disconnect;
+            let error = link.last_error().filter(|_| !status.is_connected);
+            state.status.last_error = error.map(rpc::error_text);
         }
         let event = poll_fn(|cx| {
             if let (Some(opened), Some(connection)) = (&opened, link.connection_mut()) {

@@ -1,5 +1,6 @@
 //! The state of the server: databases, sessions, locks, and what is to be sent to whom.
 
+use crate::broadcast::Broadcast;
 use crate::hosted::{Hosted, Trigger};
 use crate::locks::Locks;
 use crate::monitor::{Version, notification_head};
@@ -35,6 +36,8 @@ pub struct Server {
     commit_waker: Option<Waker>,
     /// Told by the disk's threads that they have done something.
     pub(crate) disk_news: Arc<tokio::sync::Notify>,
+    /// Sessions that wait to be told of commits.
+    pub(crate) broadcast: Broadcast,
     /// Sessions that have replies which wait for the disk.
     pub(crate) holding: BTreeSet<SessionId>,
 }
@@ -53,6 +56,7 @@ impl Server {
             monitor_cond: true,
             commit_waker: None,
             disk_news: Arc::default(),
+            broadcast: Broadcast::default(),
             holding: BTreeSet::new(),
         };
         let own = crate::server_database::create()?;
@@ -325,11 +329,9 @@ impl Server {
         }
         let Some(hosted) = self.databases.get_mut(name) else { return };
         hosted.generation += 1;
-        for id in hosted.watches.note(changes) {
-            if let Some(session) = self.sessions.get_mut(&id) {
-                session.wake();
-            }
-        }
+        crate::table_log::log_changes(&hosted.file.database, &hosted.logged_tables, changes);
+        let affected = hosted.watches.note(changes);
+        self.tell(affected);
         if let Some(waker) = self.commit_waker.take() {
             waker.wake();
         }

@@ -338,9 +338,8 @@ impl Running {
                 continue;
             }
             let Some(info) = self.datapath.port(port) else { continue };
-            if let Some(status) = state.update_port(number, |entry| describe(&mut entry.desc, &info)) {
-                self.notices.push(Notice::PortStatus { bridge: bridge.id, status });
-            }
+            let news = state.update_port(number, |entry| describe(&mut entry.desc, &info));
+            self.notices.extend(news.map(|news| Notice::Port { bridge: bridge.id, news }));
         }
     }
 
