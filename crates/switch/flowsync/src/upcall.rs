@@ -36,8 +36,9 @@ pub(crate) fn translate(network: &dyn Network, key: &FlowKey) -> Option<(BridgeI
 /// All that the packet has.
 fn exact_mask(key: &FlowKey) -> FlowMask {
     let mut mask = FlowMask::new();
-    let is_of_datapath =
-        |field: &Field| !field.is_register() && !matches!(field, Field::Metadata | Field::ActsetOutput | Field::ConjId);
+    let is_of_datapath = |field: &Field| {
+        !field.is_register() && !matches!(field, Field::Metadata | Field::ActsetOutput | Field::ConjId)
+    };
     for field in Field::all().filter(is_of_datapath) {
         if field.info().prereq.met_by(key, None) {
             field.add_to_mask(&mut mask);
