@@ -2,7 +2,7 @@
 //! libvirt attach VMs, and their devices come and go.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use end_to_end::{Host, Output, Programs, World, can_run, run, until};
 
@@ -161,6 +161,33 @@ fn ovs_ctl_starts_again_what_was_killed() {
     assert!(started.starts_with("Starting ovsdb-server.\n"), "{started}");
     assert_eq!(m.ok("ovs-vsctl", "list-br"), "ovsbr0\n");
     assert_eq!(m.sockets().len(), 3, "the stale control sockets went: {:?}", m.sockets());
+}
+
+#[test]
+fn nothing_passes_before_the_rules_are_back() {
+    if !can_run() {
+        return;
+    }
+    let m = Machine::new();
+    m.ok("ovs-ctl", "start --system-id=x --add-bridge=ovsbr0");
+    let (one, two) = (vm(&m, "one", "p1", "10.7.0.1/24"), vm(&m, "two", "p2", "10.7.0.2/24"));
+    m.ok("ovs-vsctl", "--timeout=5 add-port ovsbr0 p1 -- add-port ovsbr0 p2");
+    assert!(one.reaches("10.7.0.2", 5));
+    m.ok("ovs-ofctl", "add-flow ovsbr0 in_port=p1,actions=drop");
+    assert!(!one.reaches("10.7.0.2", 1));
+    let heard = || two.ok("cat /sys/class/net/eth0/statistics/rx_packets");
+    let before = heard();
+    // Pings all the time, while the switch is away and comes back.
+    let mut ping = one.command("ping").args(["-q", "-f", "10.7.0.2"]).stdout(Stdio::null()).spawn().unwrap();
+    for _ in 0..3 {
+        let restarted = m.ok("ovs-ctl", "restart --system-id=x");
+        assert!(restarted.contains("Restoring saved flows.\n"), "{restarted}");
+    }
+    ping.kill().unwrap();
+    ping.wait().unwrap();
+    assert_eq!(heard(), before, "the rule that drops them was away");
+    m.ok("ovs-ofctl", "--strict del-flows ovsbr0 in_port=p1");
+    assert!(one.reaches("10.7.0.2", 5));
 }
 
 #[test]
