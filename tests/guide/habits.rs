@@ -164,6 +164,38 @@ fn ovs_ctl_starts_again_what_was_killed() {
 }
 
 #[test]
+fn daemons_run_as_another_user_and_still_forward() {
+    if !can_run() {
+        return;
+    }
+    let m = Machine::new();
+    const NOBODY: u32 = 65534;
+    if std::os::unix::fs::chown(&m.dir, Some(NOBODY), Some(NOBODY)).is_err() {
+        eprintln!("skipped: this namespace has no other users");
+        return;
+    }
+    m.ok("ovs-ctl", "start --system-id=x --ovs-user=nobody:nogroup");
+    let one = vm(&m, "one", "p1", "10.7.0.1/24");
+    let _two = vm(&m, "two", "p2", "10.7.0.2/24");
+    // Where only root may open /dev/net/tun, the bridge has no port of its own; that is no matter here.
+    m.ok("ovs-vsctl", "--no-wait add-br ovsbr0");
+    m.ok("ovs-vsctl", "--timeout=5 add-port ovsbr0 p1 -- add-port ovsbr0 p2");
+    assert!(one.reaches("10.7.0.2", 5));
+    for name in ["ovsdb-server", "ovs-vswitchd"] {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", m.pid(name).unwrap())).unwrap();
+        assert!(status.contains("Uid:\t65534\t65534\t65534\t65534\n"), "{status}");
+        // After log rotation the daemon writes a file of its own.
+        let log = m.dir.join(format!("{name}.log"));
+        std::fs::rename(&log, m.dir.join("old.log")).unwrap();
+        m.ok("ovs-appctl", &format!("-t {name} vlog/reopen"));
+        assert!(log.exists());
+    }
+    let restarted = m.ok("ovs-ctl", "restart --system-id=x --ovs-user=nobody:nogroup");
+    assert!(!restarted.contains("failed"), "{restarted}");
+    assert!(one.reaches("10.7.0.2", 5));
+}
+
+#[test]
 fn nothing_passes_before_the_rules_are_back() {
     if !can_run() {
         return;

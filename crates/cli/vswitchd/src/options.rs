@@ -65,6 +65,7 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
     let table = table();
     let mut parser = Parser::new(PROGRAM, &table, Order::Permute, args);
     let mut options = Options::default();
+    options.daemon.uses_devices = true;
     while let Some(item) = parser.next() {
         let item = item.map_err(|e| Stop::Fail(e.to_string()))?;
         let argument = item.argument.as_deref();
