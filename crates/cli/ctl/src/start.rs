@@ -163,12 +163,15 @@ fn add_managers(settings: &Settings) -> bool {
     true
 }
 
-/// `--add-bridge`: the bridge that is to be there after a start.
+/// `--add-bridge`: the bridge that is to be there after a start. Where the switch runs its device is there
+/// as well, for the next line of a script.
 fn add_bridge(settings: &Settings) -> bool {
-    match &settings.add_bridge {
-        Some(name) => succeeds(&mut vsctl(&["--", "--may-exist", "add-br", name])),
-        None => true,
+    let Some(name) = &settings.add_bridge else { return true };
+    let words = ["--", "--may-exist", "add-br", name];
+    if running("ovs-vswitchd").is_none() {
+        return succeeds(&mut vsctl(&words));
     }
+    succeeds(program::ours("ovs-vsctl").arg("--timeout=10").args(words))
 }
 
 fn delete_bridges() -> bool {
