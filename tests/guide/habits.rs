@@ -164,6 +164,26 @@ fn ovs_ctl_starts_again_what_was_killed() {
 }
 
 #[test]
+fn ovs_ctl_knows_the_switch_that_is_one_process() {
+    if !can_run() {
+        return;
+    }
+    let m = Machine::new();
+    m.ok("ovs", "up");
+    let pid = m.pid("ovs-vswitchd").unwrap();
+    assert_eq!(m.pid("ovsdb-server"), Some(pid));
+    let started = m.ok("ovs-ctl", "start --system-id=x");
+    assert!(
+        started.starts_with("ovsdb-server is already running.\novs-vswitchd is already running.\n"),
+        "{started}"
+    );
+    m.ok("ovs-ctl", "stop");
+    until("it has ended", || !is_running(pid));
+    assert_eq!(m.run("ovs-ctl", "status").status, 1);
+    assert_eq!(m.sockets(), Vec::<String>::new());
+}
+
+#[test]
 fn daemons_run_as_another_user_and_still_forward() {
     if !can_run() {
         return;
