@@ -519,3 +519,50 @@ fn ovs_dpctl_reaches_the_datapath_of_the_daemon() {
         (1, "ovs-dpctl: opening datapath nonsense failed (No such device)\n")
     );
 }
+
+#[test]
+fn one_restart_takes_over_from_the_reference() {
+    if !can_run() {
+        return;
+    }
+    let m = Machine::new();
+    let theirs = |program: &str, line: &str| {
+        let mut command = m.host.command(Programs::Reference.path(program));
+        for variable in ["OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR", "OVS_SYSCONFDIR"] {
+            command.env(variable, &m.dir);
+        }
+        run(command.args(line.split_whitespace())).ok()
+    };
+    let dir = m.dir.display();
+    let (one, _two) = (vm(&m, "one", "p1", "10.7.0.1/24"), vm(&m, "two", "p2", "10.7.0.2/24"));
+    let third = vm(&m, "three", "p3", "10.7.0.3/24");
+    theirs("ovsdb-tool", &format!("create {dir}/conf.db /usr/share/openvswitch/vswitch.ovsschema"));
+    let daemon = "--detach --pidfile --log-file --monitor -vconsole:off";
+    theirs("ovsdb-server", &format!("{dir}/conf.db --remote=punix:{dir}/db.sock {daemon}"));
+    theirs("ovs-vsctl", "--no-wait init");
+    theirs("ovs-vswitchd", &format!("unix:{dir}/db.sock {daemon}"));
+    theirs("ovs-vsctl", "--timeout=10 add-br ovsbr0 -- set bridge ovsbr0 datapath_type=netdev");
+    for (port, number) in [("p1", 11), ("p2", 12), ("p3", 13)] {
+        theirs(
+            "ovs-vsctl",
+            &format!("--timeout=10 add-port ovsbr0 {port} -- set interface {port} ofport_request={number}"),
+        );
+    }
+    theirs("ovs-ofctl", "add-flow ovsbr0 table=0,in_port=13,actions=drop");
+    theirs("ovs-ofctl", "add-flow ovsbr0 table=3,tcp,tp_dst=80,actions=mod_vlan_vid:5,output:12");
+    assert!(one.reaches("10.7.0.2", 5));
+
+    let restarted = m.ok("ovs-ctl", "restart --system-id=x");
+    for line in ["Saving flows.", "Converting database schema.", "Restoring saved flows."] {
+        assert!(restarted.contains(&format!("{line}\n")), "{restarted}");
+    }
+    assert_eq!(m.ok("ovs-appctl", "version"), "ovs-vswitchd (Open vSwitch) 4.0.0\n");
+    assert!(m.dir.join("conf.db.backup8.3.1-3012963480").exists(), "{restarted}");
+    for (port, number) in [("p1", "11\n"), ("p2", "12\n"), ("p3", "13\n")] {
+        assert_eq!(m.ok("ovs-vsctl", &format!("get interface {port} ofport")), number);
+    }
+    let rules = m.ok("ovs-ofctl", "--no-names --no-stats dump-flows ovsbr0");
+    assert!(rules.contains(" in_port=13 actions=drop"), "{rules}");
+    assert!(rules.contains(" table=3, tcp,tp_dst=80 actions=mod_vlan_vid:5,output:12"), "{rules}");
+    assert!(one.reaches("10.7.0.2", 5) && !third.reaches("10.7.0.2", 1));
+}
