@@ -18,7 +18,8 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use authority::Kind;
-use options::{Options, Stop};
+use options::Options;
+use rpc::program;
 
 pub(crate) const PROGRAM: &str = "ovs-pki";
 
@@ -27,24 +28,7 @@ pub(crate) type Result<T> = std::result::Result<T, String>;
 
 /// The program. `args` are the words after its name.
 pub fn ovs_pki(args: Vec<String>) -> ExitCode {
-    let options = match options::parse(args) {
-        Ok(options) => options,
-        Err(Stop::Print(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(Stop::Fail(text)) => {
-            eprintln!("{text}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match run(&options, SystemTime::now()) {
-        Ok(code) => code,
-        Err(text) => {
-            eprintln!("{PROGRAM}: {text}");
-            ExitCode::FAILURE
-        }
-    }
+    program::start(options::parse(args), |options| program::end(PROGRAM, run(&options, SystemTime::now())))
 }
 
 /// The files that belong to a name.

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use rpc::dirs;
+use rpc::program::Stop;
 
 use crate::authority::Kind;
 use crate::{PROGRAM, Result};
@@ -34,13 +35,6 @@ impl Default for Options {
             log: dirs::logdir().join("ovs-pki.log"),
         }
     }
-}
-
-/// What ends the program early: text for stdout, or a sentence for stderr.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    Print(String),
-    Fail(String),
 }
 
 impl Options {

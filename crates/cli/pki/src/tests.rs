@@ -1,3 +1,5 @@
+use rpc::program::Stop;
+
 use super::*;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

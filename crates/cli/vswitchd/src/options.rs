@@ -5,6 +5,7 @@ use bridge::Dummies;
 use rpc::daemon::{self, DaemonOption};
 use rpc::dirs;
 use rpc::options::{LogOption, TlsOption, log_usage, stream_usage};
+use rpc::program::Stop;
 
 pub(crate) const PROGRAM: &str = "ovs-vswitchd";
 
@@ -34,12 +35,6 @@ enum Choice {
     DisableSystem,
     Dpdk,
     Tls(TlsOption),
-}
-
-/// What ends the program early: text for stdout, or sentences for stderr.
-pub(crate) enum Stop {
-    Print(String),
-    Fail(String),
 }
 
 fn table() -> Vec<Opt<Choice>> {
