@@ -4,11 +4,12 @@
 //! The words after the program's name enter; text and an exit status leave.
 //! [`options`] and [`syntax`] read the command line; [`run`] connects, executes
 //! the commands on a transaction of a `replica`, and waits for the switch; each
-//! family of commands has its file.
+//! family of commands has its file. [`complete`] is for shells.
 
 mod bridges;
 mod cache;
 mod columns;
+mod complete;
 mod context;
 mod controllers;
 mod database;
@@ -30,6 +31,17 @@ pub(crate) const PROGRAM: &str = "ovs-vsctl";
 pub fn ovs_vsctl(args: Vec<String>) -> ExitCode {
     base::vlog::init(PROGRAM);
     base::vlog::set_all_levels(Some(base::vlog::Destination::Console), base::vlog::Level::Warning);
+    match complete::run(&args) {
+        None => {}
+        Some(Ok(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Some(Err(why)) => {
+            eprintln!("{PROGRAM}: {why}");
+            return ExitCode::FAILURE;
+        }
+    }
     let command_line = escape(&args);
     let result =
         options::parse(args).and_then(|(options, commands)| run::run(options, commands, &command_line));
