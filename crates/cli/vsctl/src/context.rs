@@ -167,7 +167,7 @@ impl Context {
         let Some(row) = self.row(table, uuid) else { return };
         let mut value = row.get(column).clone();
         value.insert_all(&Datum::from(to));
-        self.set(table, uuid, column, value);
+        self.transaction.merge(table, uuid, column, value);
     }
 
     /// Takes a reference out of a column.
@@ -175,7 +175,7 @@ impl Context {
         let Some(row) = self.row(table, uuid) else { return };
         let mut value = row.get(column).clone();
         value.remove_all(&Datum::from(to));
-        self.set(table, uuid, column, value);
+        self.transaction.merge(table, uuid, column, value);
     }
 
     pub(crate) fn text(&self, table: &str, uuid: &Uuid, column: &str) -> String {

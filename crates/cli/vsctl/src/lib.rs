@@ -6,11 +6,13 @@
 //! [`options`] and [`syntax`] read the command line; [`run`] connects, executes
 //! the commands on a transaction of a `replica`, and waits for the switch; each
 //! family of commands has its file. What differs between the two programs is in
-//! their [`profile`]; [`vtep`] has the commands of the second.
+//! their [`profile`]; [`vtep`] has the commands of the second, and [`complete`]
+//! is for shells.
 
 mod bridges;
 mod cache;
 mod columns;
+mod complete;
 mod context;
 mod controllers;
 mod database;
@@ -31,7 +33,17 @@ use std::process::ExitCode;
 
 /// The program. `args` are the words after its name.
 pub fn ovs_vsctl(args: Vec<String>) -> ExitCode {
-    called(&profile::OVS_VSCTL, args)
+    match complete::run(&args) {
+        None => called(&profile::OVS_VSCTL, args),
+        Some(Ok(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Some(Err(why)) => {
+            eprintln!("{}: {why}", profile::OVS_VSCTL.program);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The program for VXLAN gateways.

@@ -96,6 +96,12 @@ fn print_options(table: &[Opt<Choice>]) -> String {
     text
 }
 
+/// The long options that come before commands.
+pub(crate) fn long_options(profile: &Profile) -> Vec<String> {
+    let value = |option: &Opt<Choice>| if option.takes == Takes::Nothing { "" } else { "=" };
+    table(profile).iter().filter_map(|option| Some(format!("--{}{}", option.long?, value(option)))).collect()
+}
+
 /// Reads the whole command line.
 pub(crate) fn parse(profile: &'static Profile, args: Vec<String>) -> Result<(Options, Vec<Command>)> {
     let globals = table(profile);

@@ -19,6 +19,12 @@ use tokio::task::{AbortHandle, spawn_local};
 /// While a client leaves more than this many bytes unread, nothing that it asks is looked at.
 const UNREAD_BYTES: usize = 1 << 16;
 
+/// A request that is longer ends the connection.
+const MAX_MESSAGE_BYTES: usize = 256 << 20;
+
+/// While a client has more than this many messages that wait for the disk, nothing that it asks is looked at.
+const HELD_MESSAGES: usize = 1024;
+
 /// How a remote does, for the status columns of the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RemoteStatus {
@@ -250,6 +256,7 @@ async fn run_session(door: Door, mut link: Session) {
         link.set_max_backoff(backoff);
     }
     link.set_receive_limit(UNREAD_BYTES);
+    link.set_max_message(MAX_MESSAGE_BYTES);
     let open = |link: &Session| {
         let mut server = door.server.borrow_mut();
         let identity = Identity {
@@ -274,6 +281,7 @@ async fn run_session(door: Door, mut link: Session) {
             state.status.last_error = error.map(rpc::error_text);
         }
         let event = poll_fn(|cx| {
+            let mut paused = false;
             if let (Some(opened), Some(connection)) = (&opened, link.connection_mut()) {
                 if connection.backlog() > 0 {
                     // When what is left of earlier messages is gone, there may be updates to make. An error is
@@ -283,6 +291,7 @@ async fn run_session(door: Door, mut link: Session) {
                 let backlog = connection.backlog();
                 let (chunks, doomed) = door.server.borrow_mut().drain(opened.id, backlog, cx.waker());
                 chunks.into_iter().for_each(|chunk| connection.send_encoded(chunk));
+                paused = door.server.borrow().waiting_messages(opened.id) > HELD_MESSAGES;
                 if let Some(why) = doomed {
                     log::info!(target: "ovsdb_jsonrpc_server",
                         "{}: disconnecting ({why})", connection.name());
@@ -291,6 +300,7 @@ async fn run_session(door: Door, mut link: Session) {
                     return Poll::Ready(None);
                 }
             }
+            link.set_paused(paused);
             link.poll_next(cx).map(Some)
         })
         .await;

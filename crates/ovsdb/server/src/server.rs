@@ -260,6 +260,11 @@ impl Server {
         (session.take_ready(), None)
     }
 
+    /// How many messages of a session wait for the disk.
+    pub(crate) fn waiting_messages(&self, id: SessionId) -> usize {
+        self.sessions.get(&id).map_or(0, |session| session.outbox.len())
+    }
+
     /// Puts what the session's monitors have to tell into its outbox.
     pub(crate) fn flush_monitors(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };

@@ -241,3 +241,39 @@ fn many_watchers_of_a_busy_server_all_see_the_last_state() {
         }
     });
 }
+
+#[test]
+fn replies_come_in_order_whether_they_wait_for_the_disk_or_not() {
+    on_runtime(|socket| async move {
+        let server = shared();
+        let _listeners = listen(&server, &socket).await;
+        let path = format!("{socket}.db");
+        DatabaseFile::create(&path, &database(&["T"]).database.schema).unwrap();
+        let file = DatabaseFile::open(&path, store::log_file::Mode::ReadWrite).unwrap();
+        server.borrow_mut().add_database(file).unwrap();
+        let mut client = rpc::Stream::connect(&format!("unix:{socket}"), 0, &Tls::default())
+            .await
+            .map(rpc::Connection::new)
+            .unwrap();
+        for n in 0..60 {
+            let commit = json!({"op": "commit", "durable": n % 3 == 0});
+            let mut params = vec![json!("D"), insert(&format!("row{n}"), &[n])];
+            params.extend((n % 2 == 0).then_some(commit));
+            client.send(&Message::request("transact", params, n));
+            if n == 30 {
+                // A compaction beside them changes nothing for the client.
+                drop(server.borrow_mut().compact("D").unwrap());
+            }
+        }
+        for n in 0..60 {
+            let Message::Reply { result, id } = client.receive().await.unwrap() else { panic!("no reply") };
+            assert_eq!(id, n);
+            assert!(result[0].get("uuid").is_some(), "{result}");
+        }
+        assert!(server.borrow().holding.is_empty());
+        until(|| !server.borrow().database("D").unwrap().is_compacting()).await;
+        server.borrow_mut().remove_database("D", "test");
+        let again = DatabaseFile::open(&path, store::log_file::Mode::ReadOnly).unwrap();
+        assert_eq!(again.database.table("T").unwrap().len(), 60);
+    });
+}
