@@ -23,6 +23,7 @@ mod matches;
 mod meters;
 mod monitor;
 mod options;
+mod packets;
 mod switch;
 mod tables;
 mod testing;
@@ -153,6 +154,8 @@ const COMMANDS: &[Command] = &[
     command("ofp-print", 1, 2, testing::ofp_print, true),
     command("encode-hello", 1, 1, testing::encode_hello, true),
     command("parse-key-value", 1, ANY, testing::parse_key_value, true),
+    command("parse-pcap", 1, ANY, packets::parse_pcap, false),
+    command("compose-packet", 1, 2, packets::compose_packet, true),
     command("parse-packet", 0, 0, testing::parse_packet, false),
 ];
 

@@ -31,6 +31,8 @@ enum Choice {
     MayCreate,
     Raw,
     ReadOnly,
+    Pcap,
+    Bare,
     Versions,
     Version,
     Verbose,
@@ -59,8 +61,8 @@ const OPTIONS: &[Opt<Choice>] = &[
     Opt::long("bundle", Takes::Nothing, Choice::Bundle),
     Opt::long("color", Takes::Perhaps, Choice::Color),
     Opt::long("may-create", Takes::Nothing, Choice::MayCreate),
-    Opt::long("pcap", Takes::Nothing, Choice::Ignored),
-    Opt::long("bare", Takes::Nothing, Choice::Ignored),
+    Opt::long("pcap", Takes::Nothing, Choice::Pcap),
+    Opt::long("bare", Takes::Nothing, Choice::Bare),
     Opt::long("bad-csum", Takes::Nothing, Choice::Ignored),
     Opt::long("raw", Takes::Nothing, Choice::Raw),
     Opt::long("read-only", Takes::Nothing, Choice::ReadOnly),
@@ -105,6 +107,10 @@ pub(crate) struct Options {
     pub(crate) may_create: bool,
     pub(crate) raw: bool,
     pub(crate) read_only: bool,
+    /// `compose-packet` writes a capture file.
+    pub(crate) pcap: bool,
+    /// `compose-packet` writes nothing but digits.
+    pub(crate) bare: bool,
     pub(crate) daemon: daemon::Options,
     pub(crate) unixctl: Option<String>,
 }
@@ -164,6 +170,8 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
         may_create: false,
         raw: false,
         read_only: false,
+        pcap: false,
+        bare: false,
         daemon: daemon::Options::default(),
         unixctl: None,
     };
@@ -206,6 +214,8 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
             Choice::Bundle => options.bundle = true,
             Choice::Raw => options.raw = true,
             Choice::ReadOnly => options.read_only = true,
+            Choice::Pcap => options.pcap = true,
+            Choice::Bare => options.bare = true,
             Choice::Help => return Ok(Parsed::Print(usage(program))),
             Choice::ListOptions => return Ok(Parsed::Print(list())),
             Choice::Version => {

@@ -269,6 +269,7 @@ impl State {
         self.datapath.poll_dummies();
         self.manager.expire_rules();
         self.manager.expire_bundles();
+        self.manager.log_changed_rules();
         self.manager.send_waiting_packet_ins();
         self.manager.run_fail_open();
         for bridge in self.switch.read().bridges() {

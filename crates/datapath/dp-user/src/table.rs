@@ -90,6 +90,11 @@ impl Table {
             actions,
             stats: FlowStats::default(),
         };
+        if log::log_enabled!(target: "dpif_netdev", log::Level::Debug) {
+            let flow = dp::text::format_key(key, Some(mask), false, None);
+            let actions = dp::text::format_actions(&entry.actions, None);
+            log::debug!(target: "dpif_netdev", "flow_add: {ufid} {flow}, actions:{actions}");
+        }
         let place = self.flows.insert(key, mask, entry);
         self.by_ufid.insert(ufid, place);
         Ok(place)

@@ -1,5 +1,7 @@
 //! The datapath's table: megaflows, without priorities, behind a cache of signatures.
 
+use std::collections::VecDeque;
+
 use flow::extract::mix;
 use flow::{FlowKey, FlowMask, PacketKey, SparseKey};
 use hashbrown::{HashMap, HashTable};
@@ -69,7 +71,8 @@ struct Signature {
 #[derive(Debug)]
 pub struct Megaflows<T> {
     flows: Vec<Option<Megaflow<T>>>,
-    free: Vec<u32>,
+    /// Places without a flow, those first that have been so longest.
+    free: VecDeque<u32>,
     subtables: Vec<Subtable>,
     by_mask: HashMap<SparseKey, u32>,
     order: Vec<u32>,
@@ -97,7 +100,7 @@ impl<T> Megaflows<T> {
     pub fn new() -> Megaflows<T> {
         Megaflows {
             flows: Vec::new(),
-            free: Vec::new(),
+            free: VecDeque::new(),
             subtables: Vec::new(),
             by_mask: HashMap::new(),
             order: Vec::new(),
@@ -158,7 +161,7 @@ impl<T> Megaflows<T> {
         let Some(table) = self.subtables.get_mut(id as usize) else { return u32::MAX };
         let hash = table.hash(key);
         let flow = Megaflow { parts, indices, subtable: id, hash, value };
-        let place = match self.free.pop() {
+        let place = match self.free.pop_front() {
             Some(place) => {
                 if let Some(slot) = self.flows.get_mut(place as usize) {
                     *slot = Some(flow);
@@ -181,7 +184,7 @@ impl<T> Megaflows<T> {
     /// Removes the flow at `place`.
     pub fn remove(&mut self, place: u32) -> Option<T> {
         let flow = self.flows.get_mut(place as usize)?.take()?;
-        self.free.push(place);
+        self.free.push_back(place);
         self.len -= 1;
         if let Some(table) = self.subtables.get_mut(flow.subtable as usize) {
             if let Ok(entry) = table.places.find_entry(flow.hash, |&p| p == place) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base::Timestamp;
-use ofp::{BundleControl, BundleControlType, FlowMod, GroupMod, Message, OfError, PacketOut, PortMod};
+use ofp::{BundleControl, BundleControlType, FlowMod, FlowModCommand, GroupMod, Message, OfError, PacketOut, PortMod};
 
 /// How many bundles, and how many messages in each, one connection may keep open.
 const MAX_BUNDLES: usize = 64;
@@ -119,7 +119,12 @@ impl Bundles {
     /// Keeps a message for its bundle, which is opened if need be.
     pub(crate) fn add(&mut self, add: ofp::BundleAdd, head: Vec<u8>, now: Timestamp) -> Result<(), OfError> {
         let change = match *add.message {
-            Message::FlowMod(request) => Change::Flow(Box::new(request)),
+            Message::FlowMod(request) => {
+                if request.command == FlowModCommand::Add {
+                    ofproto::table_to_add_to(&request)?;
+                }
+                Change::Flow(Box::new(request))
+            }
             Message::GroupMod(request) => Change::Group(Box::new(request)),
             Message::PortMod(request) => Change::Port(request),
             Message::PacketOut(request) => Change::Packet(Box::new(request)),

@@ -81,8 +81,14 @@ impl Manager {
             return Err(OfError::OfpbfcMsgFailed);
         }
         for entry in &bundle.entries {
-            if let Change::Port(request) = &entry.change {
-                self.port_mod(id, request)?;
+            match &entry.change {
+                Change::Port(request) => self.port_mod(id, request)?,
+                Change::Flow(request) => {
+                    if let Some(peer) = self.peers.get_mut(&id) {
+                        peer.rule_log.note(request.command, now);
+                    }
+                }
+                Change::Group(_) | Change::Packet(_) => {}
             }
         }
         self.tell_of_bundle(id, bridge, done, now);

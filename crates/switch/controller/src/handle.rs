@@ -246,9 +246,9 @@ impl Manager {
     }
 
     fn flow_mod(&mut self, id: PeerId, request: &FlowMod, xid: u32) -> Result<(), OfError> {
+        let now = self.clock.now();
         let Some(peer) = self.peers.get(&id) else { return Ok(()) };
         let bridge = peer.bridge;
-        let now = self.clock.now();
         if request.command.is_delete() {
             // Counters that a message about the end of a rule tells must be whole.
             self.flows.credit();
@@ -257,6 +257,9 @@ impl Manager {
             Some(state) => state.flow_mod(request, now)?,
             None => return Ok(()),
         };
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.rule_log.note(request.command, now);
+        }
         self.tell_rule_changes(bridge, &changes, Some((id, xid)), now);
         if request.buffer_id != ofp::NO_BUFFER {
             return Err(OfError::OfpbrcBufferUnknown);
@@ -291,6 +294,9 @@ impl Manager {
             let datapath_port = entry.port.datapath;
             let news = state.update_port(request.port, |entry| {
                 entry.desc.config = entry.desc.config & !request.mask | request.config & request.mask;
+                if entry.desc.config & ofp::port_config::PORT_DOWN != 0 {
+                    entry.desc.state &= !ofp::port_state::LIVE;
+                }
             });
             (news, datapath_port)
         };

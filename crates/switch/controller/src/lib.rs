@@ -26,6 +26,7 @@ mod manager;
 mod peer;
 mod resume;
 mod roles;
+mod rule_log;
 mod schedule;
 mod snoop;
 mod statistics;

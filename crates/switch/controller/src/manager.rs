@@ -67,7 +67,9 @@ pub(crate) struct BridgeControl {
     fail_open: FailOpen,
     /// Generation of the role requests (OpenFlow 1.2 §6.3.4).
     pub generation: Option<u64>,
-    has_default_rule: bool,
+    has_controllers: bool,
+    /// [`BridgeControl::is_secure`] when the default rule was settled.
+    was_secure: bool,
     said: Said,
 }
 
@@ -149,7 +151,8 @@ impl Manager {
             endpoints: BTreeMap::new(),
             fail_open: FailOpen::default(),
             generation: None,
-            has_default_rule: false,
+            has_controllers: false,
+            was_secure: true,
             said: crate::snoop::new(),
         });
         control.datapath_id = datapath_id;
@@ -196,22 +199,25 @@ impl Manager {
     }
 
     /// A bridge without controllers switches as usual unless it is secure;
-    /// when it gets its first controller, or loses its last, it starts empty.
+    /// when it gets its first controller, or loses its last, it starts empty,
+    /// and so it does when it is to do otherwise without controllers.
     fn settle_default_rule(&mut self, bridge: BridgeId) {
         let Some(control) = self.bridges.get_mut(&bridge) else { return };
         let has_controllers = control.endpoints.values().any(|e| e.kind == Kind::Primary);
+        let had_controllers = std::mem::replace(&mut control.has_controllers, has_controllers);
+        let was_secure = std::mem::replace(&mut control.was_secure, control.is_secure);
+        if has_controllers == had_controllers && (has_controllers || control.is_secure == was_secure) {
+            return;
+        }
         let wants_rule = !has_controllers && !control.is_secure;
-        let had = control.has_default_rule;
-        control.has_default_rule = wants_rule;
         let mut switch = self.switch.write();
         let Some(state) = switch.get_mut(bridge) else { return };
-        if wants_rule && !had {
+        let meters = state.flush();
+        if wants_rule {
             add_default_rule(state, self.clock.now());
-        } else if had && !wants_rule && has_controllers {
-            let meters = state.flush();
-            drop(switch);
-            self.forget_meters(&meters);
         }
+        drop(switch);
+        self.forget_meters(&meters);
     }
 
     async fn open_endpoint(&mut self, bridge: BridgeId, spec: ControllerSpec, kind: Kind) {
@@ -309,8 +315,13 @@ impl Manager {
                 }
             }
             Event::Disconnected { peer, target, reason } => {
-                let known = self.peers.remove(&peer);
+                let mut known = self.peers.remove(&peer);
                 let now = self.clock.now();
+                if let Some(peer) = &mut known
+                    && let Some(text) = peer.rule_log.take(now)
+                {
+                    self.log_rules(peer, &text);
+                }
                 if let Some((bridge, name)) = self.targets.get(&target).cloned()
                     && let Some(endpoint) =
                         self.bridges.get_mut(&bridge).and_then(|c| c.endpoints.get_mut(&name))
@@ -332,6 +343,27 @@ impl Manager {
                     self.update_misses(peer.bridge);
                 }
                 self.run_fail_open();
+            }
+        }
+    }
+
+    fn log_rules(&self, peer: &Peer, text: &str) {
+        if let Some(bridge) = self.switch.read().get(peer.bridge) {
+            log::info!(target: "connmgr", "{}<->{}: {text}", bridge.name(), peer.link.name);
+        }
+    }
+
+    /// Tells of the rules that peers changed a while ago.
+    pub fn log_changed_rules(&mut self) {
+        let now = self.clock.now();
+        let told: Vec<(PeerId, String)> = self
+            .peers
+            .iter_mut()
+            .filter_map(|(id, peer)| Some((*id, peer.rule_log.take_due(now)?)))
+            .collect();
+        for (id, text) in told {
+            if let Some(peer) = self.peers.get(&id) {
+                self.log_rules(peer, &text);
             }
         }
     }

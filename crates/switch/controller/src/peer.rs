@@ -9,6 +9,7 @@ use pipeline::BridgeId;
 
 use crate::bundles::Bundles;
 use crate::channel::{Link, Target, initial_protocol};
+use crate::rule_log::RuleLog;
 use crate::schedule::Scheduler;
 
 /// What a connection is for.
@@ -38,6 +39,7 @@ pub(crate) struct Peer {
     pub miss_send_len: u16,
     pub controller_id: u16,
     pub bundles: Bundles,
+    pub rule_log: RuleLog,
     pub monitors: Vec<ofp::FlowMonitorRequest>,
     pub packet_ins: Scheduler,
     next_xid: u32,
@@ -64,6 +66,7 @@ impl Peer {
             },
             controller_id: 0,
             bundles: Bundles::default(),
+            rule_log: RuleLog::default(),
             monitors: Vec::new(),
             packet_ins: Scheduler::default(),
             next_xid: 1,

@@ -60,6 +60,8 @@ pub struct Bridge {
     /// Numbers of ports that are gone, and since when.
     pub(crate) retired: BTreeMap<OfPort, base::Timestamp>,
     tables: Vec<Option<Box<Table>>>,
+    /// How many rules were added.
+    added: u64,
     pub(crate) groups: BTreeMap<u32, Arc<Group>>,
     pub(crate) meters: BTreeMap<u32, Meter>,
     mirrors: Vec<Mirror>,
@@ -79,7 +81,9 @@ impl Bridge {
             bundles: BTreeMap::new(),
             last_number: 0,
             retired: BTreeMap::new(),
-            tables: (0..TableId::COUNT).map(|_| None).collect(),
+            // Every packet asks the first table, be it empty.
+            tables: (0..TableId::COUNT).map(|i| (i == 0).then(|| Box::new(Table::new(TableId(0))))).collect(),
+            added: 0,
             groups: BTreeMap::new(),
             meters: BTreeMap::new(),
             mirrors: Vec::new(),
@@ -127,6 +131,12 @@ impl Bridge {
     pub fn table_mut(&mut self, id: TableId) -> &mut Table {
         let index = usize::from(id.0).min(self.tables.len() - 1);
         self.tables[index].get_or_insert_with(|| Box::new(Table::new(TableId(index as u8))))
+    }
+
+    /// The place of the next rule in the order in which rules are added.
+    pub fn next_sequence(&mut self) -> u64 {
+        self.added += 1;
+        self.added
     }
 
     /// The tables that were ever used.

@@ -26,6 +26,16 @@ impl Change {
     }
 }
 
+/// The table that a rule is to be added to, which may not be the switch's own.
+pub fn table_to_add_to(request: &FlowMod) -> Result<TableId, OfError> {
+    match request.table {
+        0xff => Ok(TableId(0)),
+        table if table == TableId::INTERNAL.0 => Err(OfError::OfpbrcEperm),
+        table if usize::from(table) < TableId::COUNT => Ok(TableId(table)),
+        _ => Err(OfError::OfpbrcBadTableId),
+    }
+}
+
 impl Bridge {
     /// Carries out `request`. On an error nothing has changed.
     pub fn flow_mod(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
@@ -73,14 +83,7 @@ impl Bridge {
     }
 
     fn add_rule(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
-        let table = match request.table {
-            0xff => TableId(0),
-            table if usize::from(table) < TableId::COUNT => TableId(table),
-            _ => return Err(OfError::OfpbrcBadTableId),
-        };
-        if table == TableId::INTERNAL {
-            return Err(OfError::OfpbrcEperm);
-        }
+        let table = table_to_add_to(request)?;
         let priority = i32::from(request.priority);
         if request.flags.contains(FlowFlags::CHECK_OVERLAP)
             && self.table(table).is_some_and(|t| t.overlaps(&request.m, priority))
@@ -112,6 +115,7 @@ impl Bridge {
             importance: request.importance,
             created: now,
             modified: now,
+            sequence: self.next_sequence(),
         });
         self.table_mut(table).insert(Arc::clone(&entry));
         self.changed();

@@ -28,7 +28,7 @@ mod table;
 
 pub use bridge::{Bridge, PortEntry, Settings, SflowSampling};
 pub use eviction::TableSettings;
-pub use flow_mod::Change;
+pub use flow_mod::{Change, table_to_add_to};
 pub use groups::{GroupChange, group_features};
 pub use macs::{DEFAULT_CAPACITY, DEFAULT_IDLE, Known, MacCounters, MacTable};
 pub use meters::{Meter, MeterChange, MeterNumbers, meter_features};

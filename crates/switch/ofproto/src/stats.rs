@@ -52,8 +52,11 @@ impl Entry {
 }
 
 impl Bridge {
+    /// What the rules of each table are and did, in the order in which they were added.
     pub fn flow_stats(&self, request: &FlowStatsRequest, now: Timestamp) -> Vec<FlowStats> {
-        self.select(&criteria(request)).iter().map(|entry| entry.stats(now)).collect()
+        let mut entries = self.select(&criteria(request));
+        entries.sort_unstable_by_key(|entry| (entry.rule.table, entry.sequence));
+        entries.iter().map(|entry| entry.stats(now)).collect()
     }
 
     pub fn aggregate_stats(&self, request: &FlowStatsRequest) -> AggregateStats {

@@ -23,6 +23,8 @@ pub struct Entry {
     pub importance: u16,
     pub created: Timestamp,
     pub modified: Timestamp,
+    /// Grows with each rule of the bridge that is added.
+    pub sequence: u64,
 }
 
 impl Entry {

@@ -379,7 +379,7 @@ impl<'a> Context<'a> {
             self.record_rule(&rule, table);
             let old_cookie = std::mem::replace(&mut self.cookie, rule.cookie);
             let old_rule = self.rule.replace(Arc::clone(&rule));
-            let deepens = u32::from(table <= came_from);
+            let deepens = u32::from(!is_first && table <= came_from);
             self.resubmits += 1;
             self.depth += deepens;
             if is_first {

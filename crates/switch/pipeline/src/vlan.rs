@@ -74,8 +74,15 @@ pub struct VlanConfig {
 }
 
 impl VlanConfig {
+    /// Whether it carries the VLAN as a trunk. A native VLAN is always
+    /// carried, and takes the place of VLAN 0.
     fn trunks_vlan(&self, vid: u16) -> bool {
-        self.trunks.as_ref().is_none_or(|set| set.contains(vid))
+        let has_native = matches!(self.mode, VlanMode::NativeTagged | VlanMode::NativeUntagged) && self.tag != 0;
+        match vid {
+            0 if has_native => false,
+            vid if has_native && vid == self.tag => true,
+            vid => self.trunks.as_ref().is_none_or(|set| set.contains(vid)),
+        }
     }
 
     fn admits_customer(&self, vid: u16) -> bool {
@@ -135,8 +142,7 @@ impl VlanConfig {
         let vid = tags.0[0].vid;
         match self.mode {
             VlanMode::Access => vid == self.tag,
-            VlanMode::Trunk => self.trunks_vlan(vid),
-            VlanMode::NativeTagged | VlanMode::NativeUntagged => vid == self.tag || self.trunks_vlan(vid),
+            VlanMode::Trunk | VlanMode::NativeTagged | VlanMode::NativeUntagged => self.trunks_vlan(vid),
             VlanMode::Dot1qTunnel => vid == self.tag && self.admits_customer(tags.0[1].vid),
         }
     }

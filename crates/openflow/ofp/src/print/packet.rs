@@ -9,7 +9,6 @@ use fields::{DEFAULT_PRIORITY, Match};
 use super::Printer;
 use crate::*;
 
-/// The parts of a key that a packet of its kind has.
 /// The labels down to the bottom one.
 fn mpls_slots(key: &FlowKey) -> &'static [::flow::Slot] {
     const BOTTOM: u32 = 0x100;
@@ -18,6 +17,7 @@ fn mpls_slots(key: &FlowKey) -> &'static [::flow::Slot] {
     &labels[..count.map_or(labels.len(), |bottom| bottom + 1)]
 }
 
+/// The parts of a key that a packet of its kind has.
 fn packet_mask(key: &FlowKey) -> FlowMask {
     let mut mask = FlowMask::new();
     let mut dl_type = key.dl_type();
@@ -75,16 +75,20 @@ fn packet_mask(key: &FlowKey) -> FlowMask {
         58 if v6 => {
             [slot::TP_SRC, slot::TP_DST].iter().for_each(|s| mask.add_all(*s));
             if matches!(key.tp_src(), 135 | 136) {
-                for s in
-                    [slot::ND_TARGET, slot::ARP_SHA, slot::ARP_THA, slot::ND_RESERVED, slot::ND_OPTIONS_TYPE]
-                {
-                    mask.add_all(s);
-                }
+                [slot::ND_TARGET, slot::ARP_SHA, slot::ARP_THA].iter().for_each(|s| mask.add_all(*s));
             }
         }
         _ => {}
     }
     mask
+}
+
+/// All that a packet's key says: its headers, and of what came with it what is not 0.
+pub fn packet_key_to_text(key: &FlowKey) -> String {
+    let mut mask = packet_mask(key);
+    let metadata = [slot::IN_PORT, slot::SKB_PRIORITY, slot::PKT_MARK, slot::RECIRC_ID, slot::METADATA];
+    metadata.into_iter().filter(|place| key.read(*place) != 0).for_each(|place| mask.add_all(place));
+    Match::new(key, mask).to_text()
 }
 
 /// A packet's headers and checksum, ending in a newline.
