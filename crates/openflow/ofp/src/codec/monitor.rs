@@ -153,7 +153,11 @@ pub(super) fn decode_updates(
             };
         }
         let actions_len = body.len();
-        u.actions = codec::pull_instructions(&mut body, actions_len, version)?;
+        // The extension lists actions, the standards instructions.
+        u.actions = match raw {
+            Raw::NxstFlowMonitorReply => codec::pull_actions(&mut body, actions_len, version)?,
+            _ => codec::pull_instructions(&mut body, actions_len, version)?,
+        };
         all.push(match (event, of14) {
             (0, true) => FlowUpdate::Initial(u),
             (0, false) | (1, true) => FlowUpdate::Added(u),
@@ -220,7 +224,10 @@ pub(super) fn encode_updates(updates: &[FlowUpdate], e: &Encoder, out: &mut Vec<
                 };
                 out.patch_u16(at, len as u16);
             }
-            codec::encode_instructions(&full.actions, e.version, out);
+            match raw {
+                Raw::NxstFlowMonitorReply => codec::encode_actions(&full.actions, e.version, out),
+                _ => codec::encode_instructions(&full.actions, e.version, out),
+            }
             let len = out.len() - start;
             out.patch_u16(start, len as u16);
         });
