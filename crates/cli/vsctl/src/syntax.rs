@@ -115,7 +115,7 @@ pub(crate) const COMMANDS: &[Syntax] = syntax![
     "create" 2..MANY "TABLE COLUMN[:KEY]=VALUE..." "--id=" Reads::Table, rw database::create;
     "destroy" 1..MANY "TABLE [RECORD]..." "--if-exists,--all" Reads::Table, rw database::destroy;
     "wait-until" 2..MANY "TABLE RECORD [COLUMN[:KEY]=VALUE]..." "" Reads::Table, ro database::wait_until;
-    "show" 0..1 "[BRIDGE]" "--filter=" Reads::Show, ro show::show;
+    "show" 0..1 "" "--filter=" Reads::Show, ro show::show;
 ];
 
 /// All options of commands: name without dashes, and whether it takes a value.

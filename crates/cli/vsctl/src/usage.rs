@@ -110,14 +110,46 @@ Other options:
     text
 }
 
-/// For shells that complete command lines: options, name, arguments.
+/// For shells that complete command lines: options, name, arguments. Each argument says first how often it
+/// comes: "!" once, "?" perhaps, "+" once or more, "*" any number of times.
 pub(crate) fn commands() -> String {
     let mut text = String::new();
     for command in COMMANDS {
         for option in command.options.split(',').filter(|o| !o.is_empty()) {
             text.push_str(&format!("[{option}] "));
         }
-        text.push_str(&format!(",{},{}\n", command.name, command.arguments));
+        let arguments: Vec<String> =
+            command.arguments.split(' ').filter(|place| !place.is_empty()).map(marked).collect();
+        text.push_str(&format!(",{},{}\n", command.name, arguments.join(" ")));
     }
     text
+}
+
+/// `[COLUMN[:KEY]=VALUE]...` as `*COLUMN?:KEY=VALUE`.
+fn marked(place: &str) -> String {
+    let (place, repeats) = place.strip_suffix("...").map_or((place, false), |place| (place, true));
+    let inner = place.strip_prefix('[').and_then(|place| place.strip_suffix(']'));
+    let mark = match (inner.is_some(), repeats) {
+        (false, false) => '!',
+        (true, false) => '?',
+        (false, true) => '+',
+        (true, true) => '*',
+    };
+    format!("{mark}{}", inner.unwrap_or(place).replace('[', "?").replace(']', ""))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn arguments_are_marked_by_how_often_they_come() {
+        let commands = super::commands();
+        for line in [
+            "[--may-exist] [--fake-iface] ,add-bond,!BRIDGE !BOND +IFACE *COLUMN?:KEY=VALUE",
+            "[--if-exists] [--with-iface] ,del-port,?BRIDGE !PORT|IFACE",
+            "[--if-exists] ,add,!TABLE !RECORD !COLUMN +?KEY=VALUE",
+            ",init,",
+        ] {
+            assert!(commands.lines().any(|known| known == line), "{line}");
+        }
+    }
 }
