@@ -149,7 +149,8 @@ pub fn write_status(server: &mut Server, name: &str, status_of: &dyn Fn(&str) ->
     let mut operations = vec![Json::from(database.as_str())];
     for row in referred_rows(&place, table) {
         let Some(target) = schema.column("target").and_then(|c| row.column(c.index)) else { continue };
-        let Some(status) = target.one().and_then(|a| a.as_str()).and_then(status_of) else { continue };
+        let Some(target) = target.one().and_then(|a| a.as_str()) else { continue };
+        let status = status_of(target).unwrap_or_else(|| RemoteStatus::default().of_nobody());
         let mut values = serde_json::Map::new();
         if schema.column("is_connected").is_some() {
             values.insert("is_connected".to_owned(), json!(status.is_connected));
