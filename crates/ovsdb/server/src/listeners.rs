@@ -294,6 +294,11 @@ fn set_options(link: &mut Session, current: &mut Option<Remote>, wanted: &Remote
     if let Some(backoff) = wanted.max_backoff {
         link.set_max_backoff(backoff);
     }
+    let marked = link.connection().map_or(Ok(()), |connection| connection.stream().set_dscp(wanted.dscp));
+    if let Err(e) = marked {
+        log::warn!(target: "ovsdb_jsonrpc_server",
+            "{}: cannot set DSCP: {}", wanted.target, rpc::error_text(&e));
+    }
     *current = Some(wanted.clone());
 }
 
@@ -351,7 +356,11 @@ async fn run_session(door: Door, mut link: Session) {
         })
         .await;
         match event {
-            Some(Event::Connected) => opened = Some(open(&link)),
+            Some(Event::Connected) => {
+                // A new connection has to get what belongs to it.
+                options = None;
+                opened = Some(open(&link));
+            }
             Some(Event::Message(message)) => {
                 if let Some(opened) = &opened {
                     door.server.borrow_mut().handle(opened.id, message);
