@@ -7,6 +7,7 @@ mod options;
 mod sync_commands;
 
 use base::Clock;
+use base::coverage::SAMPLE_INTERVAL;
 use config::{Config, REPLICATION_PROBE_MS};
 use databases::Served;
 use options::{Options, PROGRAM, Stop};
@@ -45,6 +46,7 @@ pub(crate) struct Program {
     memory: Option<Memory>,
     /// What is wrong with remotes or keys, so that it is told once.
     last_error: Option<String>,
+    coverage: base::coverage::History,
     /// Somebody waits for the configuration file to be read again.
     reload: Option<unixctl::Responder>,
 }
@@ -150,6 +152,7 @@ async fn serve(
         exiting: false,
         memory,
         last_error: None,
+        coverage: base::coverage::History::default(),
         reload: None,
     };
     program.reconfigure(&mut listeners).await?;
@@ -165,6 +168,7 @@ async fn serve(
     let registry = commands::registry();
     let mut status_due = program.clock.now() + STATUS_INTERVAL;
     let mut compaction_due = Instant::now() + COMPACTION_INTERVAL;
+    let mut sample_due = Instant::now() + SAMPLE_INTERVAL;
     while !program.exiting {
         let generation = program.server.borrow().generation();
         let transactions = program.next_timeout();
@@ -177,6 +181,10 @@ async fn serve(
             () = tokio::time::sleep_until(transactions) => program.server.borrow_mut().run_timeouts(),
             () = tokio::time::sleep_until(until_status), if program.depends_on_rows() => {}
             () = wake.notified() => program.end_failed_replication(),
+            () = tokio::time::sleep_until(sample_due) => {
+                sample_due = Instant::now() + SAMPLE_INTERVAL;
+                program.coverage.sample(program.clock.now());
+            }
             () = tokio::time::sleep_until(compaction_due) => {
                 compaction_due = Instant::now() + COMPACTION_INTERVAL;
                 program.server.borrow_mut().compact_what_grew();
