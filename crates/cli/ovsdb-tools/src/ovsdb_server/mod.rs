@@ -190,11 +190,7 @@ async fn serve(
                 program.server.borrow_mut().compact_what_grew();
             }
         }
-        if let Some(responder) = program.reload.take() {
-            let failed = |_| "Configuration failed.  See the log file for details.".to_owned();
-            let result = program.reconfigure(&mut listeners).await.map_err(failed);
-            responder.reply(result.map(|()| String::new()));
-        }
+        program.reload_if_asked(&mut listeners).await;
         let error = program.configure(&mut listeners).await.err();
         if let Some(e) = error.as_ref().filter(|e| program.last_error.as_ref() != Some(*e)) {
             log::warn!(target: "ovsdb_server", "{e}");
@@ -288,6 +284,14 @@ impl Program {
             return Err(failed());
         }
         if all_open { Ok(()) } else { Err(failed()) }
+    }
+
+    async fn reload_if_asked(&mut self, listeners: &mut Listeners) {
+        if let Some(responder) = self.reload.take() {
+            let failed = |_| "Configuration failed.  See the log file for details.".to_owned();
+            let result = self.reconfigure(listeners).await.map_err(failed);
+            responder.reply(result.map(|()| String::new()));
+        }
     }
 
     /// Whether remotes or keys are named by rows, which may change at any commit.
