@@ -27,7 +27,7 @@ mod watch;
 
 pub use listeners::{Listeners, RemoteStatus};
 pub use relay::run_relay;
-pub use remotes::{Remote, database_remotes, write_status};
+pub use remotes::{DEFAULT_DSCP, Remote, database_remotes, write_status};
 pub use replication::{Progress, Source, run_replication};
 pub use server::{Server, SharedServer};
 pub use server_database::SERVER_DATABASE;

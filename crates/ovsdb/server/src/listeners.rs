@@ -42,6 +42,17 @@ pub struct RemoteStatus {
 }
 
 impl RemoteStatus {
+    /// What is told of a remote that is no single connection: nothing, but zeros for its times.
+    pub(crate) fn of_nobody(&self) -> RemoteStatus {
+        RemoteStatus {
+            is_connected: self.is_connected,
+            connections: self.connections,
+            since_connect: Some(Duration::ZERO),
+            since_disconnect: Some(Duration::ZERO),
+            ..RemoteStatus::default()
+        }
+    }
+
     pub(crate) fn pairs(&self) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
         let mut put = |name: &str, value: String| pairs.push((name.to_owned(), value));
@@ -76,8 +87,10 @@ impl RemoteStatus {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// Its options may change while it is at work; its target and role do not.
+    remote: Remote,
     status: RemoteStatus,
     sessions: Vec<SessionId>,
 }
@@ -86,7 +99,6 @@ type SharedState = Rc<RefCell<State>>;
 
 #[derive(Debug)]
 struct Active {
-    remote: Remote,
     state: SharedState,
     tasks: Rc<RefCell<Vec<AbortHandle>>>,
 }
@@ -130,15 +142,20 @@ impl Listeners {
         }
     }
 
-    /// Makes these the remotes: begins what is new, ends what is not wanted any more. Errors are of remotes
-    /// that could not be begun, by target.
+    /// Makes these the remotes: begins what is new, ends what is not wanted any more, and gives the others
+    /// their options. Errors are of remotes that could not be begun, by target.
     pub async fn set_remotes(&mut self, wanted: &[Remote]) -> Vec<(String, io::Error)> {
-        self.remotes.retain(|target, active| {
-            wanted.iter().any(|remote| remote.target == *target && *remote == active.remote)
+        self.remotes.retain(|target, active| match wanted.iter().find(|remote| remote.target == *target) {
+            Some(remote) => remote.role == active.state.borrow().remote.role,
+            None => {
+                log::info!(target: "ovsdb_jsonrpc_server", "{target}: remote deconfigured");
+                false
+            }
         });
         let mut errors = Vec::new();
         for remote in wanted {
-            if self.remotes.contains_key(&remote.target) {
+            if let Some(active) = self.remotes.get(&remote.target) {
+                self.set_options(active, remote);
                 continue;
             }
             match self.begin(remote).await {
@@ -149,13 +166,31 @@ impl Listeners {
         errors
     }
 
+    fn set_options(&self, active: &Active, remote: &Remote) {
+        let mut state = active.state.borrow_mut();
+        if state.remote != *remote {
+            state.remote = remote.clone();
+            // A connection that is idle would not look for a long time.
+            let mut server = self.server.borrow_mut();
+            for id in &state.sessions {
+                if let Some(session) = server.sessions.get_mut(id) {
+                    session.wake();
+                }
+            }
+        }
+    }
+
     async fn begin(&self, remote: &Remote) -> io::Result<Active> {
-        let state = SharedState::default();
+        let state = Rc::new(RefCell::new(State {
+            remote: remote.clone(),
+            status: RemoteStatus::default(),
+            sessions: Vec::new(),
+        }));
         let tasks = Rc::new(RefCell::new(Vec::new()));
         let door = Door {
             server: self.server.clone(),
             clock: self.clock.clone(),
-            remote: remote.clone(),
+            target: remote.target.clone(),
             state: state.clone(),
             tasks: tasks.clone(),
         };
@@ -172,7 +207,7 @@ impl Listeners {
         } else {
             return Err(io::Error::from_raw_os_error(97));
         }
-        Ok(Active { remote: remote.clone(), state, tasks })
+        Ok(Active { state, tasks })
     }
 
     /// How the remote of that target does.
@@ -183,7 +218,7 @@ impl Listeners {
         if is_passive_name(target) {
             status.connections = state.sessions.len();
             status.is_connected = !state.sessions.is_empty();
-            status.state = "ACTIVE".to_owned();
+            return Some(RemoteStatus { bound_port: status.bound_port, ..status.of_nobody() });
         }
         let server = self.server.borrow();
         for session in &state.sessions {
@@ -202,7 +237,7 @@ impl Listeners {
 struct Door {
     server: SharedServer,
     clock: Clock,
-    remote: Remote,
+    target: String,
     state: SharedState,
     tasks: Rc<RefCell<Vec<AbortHandle>>>,
 }
@@ -214,7 +249,7 @@ impl Door {
                 Ok(incoming) => incoming,
                 Err(e) => {
                     log::warn!(target: "ovsdb_jsonrpc_server",
-                        "accept failed: {}: {}", self.remote.target, rpc::error_text(&e));
+                        "accept failed: {}: {}", self.target, rpc::error_text(&e));
                     // Descriptors may be used up; others must get the chance to give some back.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
@@ -248,20 +283,35 @@ impl Drop for Opened {
     }
 }
 
-async fn run_session(door: Door, mut link: Session) {
-    if let Some(interval) = door.remote.probe_interval {
+/// Gives the connection the remote's options, when they are not those that it has.
+fn set_options(link: &mut Session, current: &mut Option<Remote>, wanted: &Remote) {
+    if current.as_ref() == Some(wanted) {
+        return;
+    }
+    if let Some(interval) = wanted.probe_interval {
         link.set_probe_interval(interval);
     }
-    if let Some(backoff) = door.remote.max_backoff {
+    if let Some(backoff) = wanted.max_backoff {
         link.set_max_backoff(backoff);
     }
+    let marked = link.connection().map_or(Ok(()), |connection| connection.stream().set_dscp(wanted.dscp));
+    if let Err(e) = marked {
+        log::warn!(target: "ovsdb_jsonrpc_server",
+            "{}: cannot set DSCP: {}", wanted.target, rpc::error_text(&e));
+    }
+    *current = Some(wanted.clone());
+}
+
+async fn run_session(door: Door, mut link: Session) {
+    let mut options = None;
     link.set_receive_limit(UNREAD_BYTES);
     link.set_max_message(MAX_MESSAGE_BYTES);
     let open = |link: &Session| {
         let mut server = door.server.borrow_mut();
+        let remote = door.state.borrow().remote.clone();
         let identity = Identity {
-            read_only: door.remote.read_only,
-            role: door.remote.role.clone(),
+            read_only: remote.read_only,
+            role: remote.role,
             client: link.connection().and_then(|c| c.stream().peer_id()).map(str::to_owned),
         };
         let id = server.open_session(link.name(), identity);
@@ -270,7 +320,7 @@ async fn run_session(door: Door, mut link: Session) {
     };
     let mut opened = link.is_connected().then(|| open(&link));
     loop {
-        if !is_passive_name(&door.remote.target) {
+        if !is_passive_name(&door.target) {
             let status = link.status();
             let mut state = door.state.borrow_mut();
             state.status.is_connected = status.is_connected;
@@ -281,6 +331,7 @@ async fn run_session(door: Door, mut link: Session) {
             state.status.last_error = error.map(rpc::error_text);
         }
         let event = poll_fn(|cx| {
+            set_options(&mut link, &mut options, &door.state.borrow().remote);
             let mut paused = false;
             if let (Some(opened), Some(connection)) = (&opened, link.connection_mut()) {
                 if connection.backlog() > 0 {
@@ -305,7 +356,11 @@ async fn run_session(door: Door, mut link: Session) {
         })
         .await;
         match event {
-            Some(Event::Connected) => opened = Some(open(&link)),
+            Some(Event::Connected) => {
+                // A new connection has to get what belongs to it.
+                options = None;
+                opened = Some(open(&link));
+            }
             Some(Event::Message(message)) => {
                 if let Some(opened) = &opened {
                     door.server.borrow_mut().handle(opened.id, message);
@@ -315,7 +370,7 @@ async fn run_session(door: Door, mut link: Session) {
             Some(Event::Ended) => return,
             None => {
                 opened = None;
-                if is_passive_name(&door.remote.target) {
+                if is_passive_name(&door.target) {
                     return;
                 }
                 link.force_reconnect();

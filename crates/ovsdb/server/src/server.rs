@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use store::{Changes, DatabaseFile, Ticket};
 
+base::coverage!(static COMMITS = "ovsdb_commit");
+
 /// The server as the tasks of one thread share it. Nobody holds a borrow across an await.
 pub type SharedServer = Rc<RefCell<Server>>;
 
@@ -333,6 +335,7 @@ impl Server {
             return;
         }
         let Some(hosted) = self.databases.get_mut(name) else { return };
+        COMMITS.count();
         hosted.generation += 1;
         crate::table_log::log_changes(&hosted.file.database, &hosted.logged_tables, changes);
         let affected = hosted.watches.note(changes);

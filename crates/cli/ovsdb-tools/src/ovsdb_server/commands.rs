@@ -173,6 +173,10 @@ fn add_state_commands(registry: &mut Registry<Program>) {
             usage.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name}:{n}")).collect();
         Ok(shown.join(" ") + "\n")
     });
+    registry.add("coverage/show", "", 0, 0, |program, _| Ok(program.coverage.show()));
+    registry.add("coverage/read-counter", "COUNTER", 1, 1, |_, args| {
+        base::coverage::read(args.first().map_or("", String::as_str))
+    });
     registry.add("time/stop", "", 0, 0, |program, _| {
         program.clock.stop();
         Ok(String::new())

@@ -277,3 +277,36 @@ fn replies_come_in_order_whether_they_wait_for_the_disk_or_not() {
         assert_eq!(again.database.table("T").unwrap().len(), 60);
     });
 }
+
+/// A client that asks and never reads keeps a bounded amount of memory and nobody else waiting.
+#[test]
+fn a_client_that_does_not_read_is_not_listened_to() {
+    on_runtime(|socket| async move {
+        use tokio::io::AsyncWriteExt;
+        let server = shared();
+        let _listeners = listen(&server, &socket).await;
+        server.borrow_mut().add_database(database(&["T"])).unwrap();
+        let writer = server.borrow_mut().open_session("test", Identity::default());
+        let many: Vec<i64> = (0..2000).collect();
+        ask(&server, writer, "transact", json!(["D", insert("long", &many)])).await;
+        let mut deaf = tokio::net::UnixStream::connect(&socket).await.unwrap();
+        let monitor = Message::request("monitor", vec![json!("D"), json!("m"), json!({"T": {}})], 0);
+        deaf.write_all(&monitor.encode()).await.unwrap();
+        let select = json!({"op": "select", "table": "T", "where": []});
+        let request = Message::request("transact", vec![json!("D"), select], 1).encode();
+        // As many requests as fit; the server stops reading when its answers are not taken.
+        let mut sent = 0u32;
+        while tokio::time::timeout(Duration::from_millis(300), deaf.write_all(&request)).await.is_ok() {
+            sent += 1;
+            assert!(sent < 100_000, "the server reads without end");
+        }
+        for n in 0..50 {
+            let update = json!({"op": "update", "table": "T", "where": [], "row": {"name": format!("n{n}")}});
+            ask(&server, writer, "transact", json!(["D", update])).await;
+        }
+        let usage = server.borrow().memory_usage();
+        assert!(usage["backlog"] < 2 << 20, "{usage:?}");
+        // Fifty updates of one row are one change to be told.
+        assert_eq!(usage["changes"], 1, "{usage:?}");
+    });
+}
