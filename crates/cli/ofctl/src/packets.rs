@@ -118,7 +118,8 @@ mod tests {
         let capture = capture_of(&frame);
         assert_eq!(frames(&capture), Some(vec![&frame[..]]));
         let (headers, data) = capture.split_at(FILE_HEADER_LEN + RECORD_HEADER_LEN);
-        let swapped: Vec<u8> = headers.chunks(4).flat_map(|word| word.iter().rev().copied()).chain(data.to_vec()).collect();
+        let swapped: Vec<u8> =
+            headers.chunks(4).flat_map(|word| word.iter().rev().copied()).chain(data.to_vec()).collect();
         assert_eq!(frames(&swapped), Some(vec![&frame[..]]));
     }
 

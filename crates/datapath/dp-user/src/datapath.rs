@@ -150,6 +150,25 @@ impl DpUser {
         table.insert(ufid, &put.key, &installable(&put.mask), put.actions.clone()).map(|_| ())
     }
 
+    fn log_put(&self, ufid: Ufid, put: &FlowPut) {
+        if log::log_enabled!(target: "dpif", log::Level::Debug) {
+            let mode = match put.mode {
+                PutMode::Create => "[create]",
+                PutMode::Modify => "[modify]",
+                PutMode::CreateOrModify => "[create][modify]",
+            };
+            let flow = dp::text::format_key(&put.key, Some(&put.mask), true, None);
+            let actions = dp::text::format_actions(&put.actions, None);
+            let config = &self.shared.config;
+            log::debug!(
+                target: "dpif",
+                "{}@{}: put{mode} {ufid} {flow}, actions:{actions}",
+                config.kind,
+                config.name
+            );
+        }
+    }
+
     fn selected(&self, worker: Option<WorkerId>) -> Vec<&Arc<Part>> {
         match worker {
             Some(id) => self.shared.part(id).into_iter().collect(),
@@ -241,6 +260,7 @@ impl Datapath for DpUser {
 
     fn flow_put(&self, put: &FlowPut) -> Result<(), DpError> {
         let ufid = put.ufid.unwrap_or_else(|| Ufid::of(&put.key));
+        self.log_put(ufid, put);
         let parts = self.selected(put.worker);
         let is_known = parts.iter().any(|part| part.table().get(ufid, part.id).is_some());
         if put.mode == PutMode::Create && is_known {

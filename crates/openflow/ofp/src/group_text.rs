@@ -51,7 +51,7 @@ pub fn parse_group_mod(
         None => leading_command(text),
     };
     let allowed = Allowed::of(command);
-    let mut usable = Protocols::ANY;
+    let mut usable = if allowed.command_bucket { extended() } else { Protocols::ANY };
     let mut of_actions = Protocols::ANY;
     let mut request = GroupMod {
         command,
@@ -88,7 +88,7 @@ pub fn parse_group_mod(
         return refuse!("Indirect groups can have at most one bucket.");
     }
     number_buckets(&mut request.buckets);
-    if allowed.command_bucket {
+    if allowed.command_bucket && !request.buckets.is_empty() {
         // That versions between cannot say it, whoever sends it finds out and says so.
         usable = of_actions;
     }

@@ -109,7 +109,9 @@ impl Manager {
             }
             if let Some(old) = &news.old {
                 let before = ofp::PortStatus { reason: status.reason, desc: old.clone() };
-                if peer.bytes(0, &Message::PortStatus(before)) == peer.bytes(0, &Message::PortStatus(status.clone())) {
+                if peer.bytes(0, &Message::PortStatus(before))
+                    == peer.bytes(0, &Message::PortStatus(status.clone()))
+                {
                     continue;
                 }
             }
@@ -214,10 +216,8 @@ fn metadata_match(packet: &PacketIn) -> fields::Match {
     let key = &packet.metadata;
     let registers = (0..flow::REGISTERS).filter_map(Field::register);
     let others = Field::all().filter(|field| {
-        let is_of_packet = matches!(
-            field,
-            Field::PktMark | Field::CtState | Field::CtZone | Field::CtMark | Field::CtLabel
-        );
+        let is_of_packet =
+            matches!(field, Field::PktMark | Field::CtState | Field::CtZone | Field::CtMark | Field::CtLabel);
         let is_kept = field.is_frozen_metadata() && !field.is_register() && *field != Field::ActsetOutput;
         is_of_packet || is_kept
     });
@@ -255,9 +255,12 @@ fn tell_monitors(peer: &mut Peer, changes: &[Change], own_xid: Option<u32>) {
         // What all monitors that watch the rule ask for, taken together.
         let watching = peer.monitors.iter().filter(|monitor| {
             let watched = criteria(monitor);
+            // What a rule did before counts for ports, not for groups; so it is in the reference.
+            let before = Criteria { out_group: ofp::GROUP_ANY, ..criteria(monitor) };
             monitor.flags & flag != 0
+                && entry.outputs_to_group(monitor.out_group)
                 && (watched.admits_entry(entry)
-                    || change.old.as_ref().is_some_and(|old| watched.admits_entry(old)))
+                    || change.old.as_ref().is_some_and(|old| before.admits_entry(old)))
         });
         let flags = watching.fold(0, |flags, monitor| flags | monitor.flags);
         if flags == 0 {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base::Timestamp;
-use ofp::{BundleControl, BundleControlType, FlowMod, FlowModCommand, GroupMod, Message, OfError, PacketOut, PortMod};
+use ofp::{
+    BundleControl, BundleControlType, FlowMod, FlowModCommand, GroupMod, Message, OfError, PacketOut, PortMod,
+};
 
 /// How many bundles, and how many messages in each, one connection may keep open.
 const MAX_BUNDLES: usize = 64;

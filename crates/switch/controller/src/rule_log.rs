@@ -59,7 +59,8 @@ impl RuleLog {
             interval => write!(text, "in the {interval} s starting {ago} s ago"),
         };
         let kinds = [(self.adds, "adds"), (self.deletes, "deletes"), (self.modifications, "modifications")];
-        let kinds = kinds.into_iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}"));
+        let kinds =
+            kinds.into_iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}"));
         let _ = write!(text, " ({})", kinds.collect::<Vec<_>>().join(", "));
         *self = RuleLog { may_tell_from: self.may_tell_from, ..RuleLog::default() };
         Some(text)

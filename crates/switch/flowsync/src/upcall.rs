@@ -6,7 +6,7 @@ use base::DpPort;
 use dp::{Action, Cookie, Upcall, UpcallOutcome, UpcallPacket, Userspace};
 use fields::Field;
 use flow::{FlowKey, FlowMask};
-use pipeline::{BridgeId, Credit, Network, Request, Start, Translation};
+use pipeline::{BridgeId, Credit, Effect, Network, Request, Start, Translation};
 
 use crate::tracked::Tracked;
 use crate::{FlowSync, PacketIn, Paused, Sample};
@@ -140,11 +140,14 @@ impl FlowSync {
     }
 
     /// A packet of a flow whose actions cannot be cached: it is translated each time.
+    ///
+    /// The flow in the datapath counts it; here is learned only what it teaches.
     fn slow_path(&self, upcall: &UpcallPacket<'_>) -> Option<Arc<[Action]>> {
         let mut actions = None;
         self.network.read(&mut |network| {
             if let Some((_, translation)) = translate(network, upcall.key) {
-                network.apply(&translation.effects, credit_of(upcall));
+                let taught: Vec<Effect> = translation.effects.into_iter().filter(Effect::teaches).collect();
+                network.apply(&taught, Credit { packets: 0, bytes: 0, ..credit_of(upcall) });
                 actions = Some(translation.actions.into());
             }
         });

@@ -157,22 +157,28 @@ fn rules_time_out() {
 
 /// Packets over few values, so that rules and packets meet.
 fn packet() -> impl Strategy<Value = FlowKey> {
-    let vlan = prop_oneof![Just(None), (0u16..3).prop_map(Some)];
+    let tag = || prop_oneof![Just(None), (0u16..3).prop_map(Some)];
+    let vlan = (tag(), tag());
     let l4 = prop_oneof![Just(6u8), Just(17u8), Just(1u8)];
     (1u32..4, 0u64..4, 0u64..4, vlan, any::<bool>(), (0u32..4, 0u32..4), l4, (0u16..3, 0u16..3), 0u8..3)
-        .prop_map(|(in_port, src, dst, vlan, is_ip, (nw_src, nw_dst), proto, (tp_src, tp_dst), ttl)| {
-            let mut key = frame(in_port, 2 * src + 2, 2 * dst + 2, vlan);
-            if is_ip {
-                key.set_dl_type(0x0800);
-                key.set_nw_src(0x0a00_0000 | nw_src);
-                key.set_nw_dst(0x0a00_0000 | nw_dst);
-                key.set_nw_proto(proto);
-                key.set_nw_ttl(ttl);
-                key.set_tp_src(tp_src);
-                key.set_tp_dst(tp_dst);
-            }
-            key
-        })
+        .prop_map(
+            |(in_port, src, dst, (vlan, inner), is_ip, (nw_src, nw_dst), proto, (tp_src, tp_dst), ttl)| {
+                let mut key = frame(in_port, 2 * src + 2, 2 * dst + 2, vlan);
+                if let (Some(_), Some(inner)) = (vlan, inner) {
+                    key.set_vlan(1, 0x8100, flow::VLAN_CFI | inner);
+                }
+                if is_ip {
+                    key.set_dl_type(0x0800);
+                    key.set_nw_src(0x0a00_0000 | nw_src);
+                    key.set_nw_dst(0x0a00_0000 | nw_dst);
+                    key.set_nw_proto(proto);
+                    key.set_nw_ttl(ttl);
+                    key.set_tp_src(tp_src);
+                    key.set_tp_dst(tp_dst);
+                }
+                key
+            },
+        )
 }
 
 const MATCHES: &[&str] = &[
@@ -213,7 +219,106 @@ const ACTIONS: &[&str] = &[
     "clone(mod_dl_src:00:00:00:00:00:08,output:1),output:2",
     "conjunction(1,1/2)",
     "conjunction(1,2/2)",
+    "group:1",
+    "group:2",
+    "group:3",
+    "group:4",
+    "mod_nw_dst:10.0.0.1,group:5,output:3",
+    "write_actions(group:3),goto_table:2",
+    "learn(table=2,eth_type=0x800,NXM_OF_IP_DST[]=NXM_OF_IP_SRC[],load:NXM_OF_ETH_SRC[0..15]->NXM_NX_REG0[0..15],output:NXM_OF_IN_PORT[])",
+    "learn(table=2,NXM_OF_VLAN_TCI[0..11],output:NXM_OF_IN_PORT[],limit=2),resubmit(,2)",
+    "multipath(eth_src,0,modulo_n,2,0,NXM_NX_REG0[]),resubmit(,2)",
+    "multipath(symmetric_l4,9,hrw,3,0,NXM_NX_REG0[0..1]),output:NXM_NX_REG0[0..1]",
+    "bundle(nw_src,0,hrw,ofport,members:2,3)",
+    "bundle_load(nw_dst,0,active_backup,ofport,NXM_NX_REG0[],members:9,1),resubmit(,2)",
+    "push_mpls:0x8847,set_field:5->mpls_label,output:2",
+    "push_mpls:0x8847,pop_mpls:0x0800,dec_ttl,output:2",
+    "check_pkt_larger(100)->NXM_NX_REG0[0],output:2,resubmit(,2)",
+    "fin_timeout(idle_timeout=5),output:2",
+    "output(port=2,max_len=60),output:3",
 ];
+
+/// One group of each type and selection.
+const GROUPS: &[&str] = &[
+    "group_id=1,type=all,bucket=output:2,bucket=mod_nw_src:10.0.0.3,output:3",
+    "group_id=2,type=select,bucket=weight:1,output:2,bucket=weight:2,output:3",
+    "group_id=3,type=select,selection_method=hash,fields(ip_src,tcp_dst),bucket=output:2,bucket=dec_ttl,output:3",
+    "group_id=4,type=ff,bucket=watch_port:9,output:9,bucket=watch_port:3,mod_tp_src:1,output:3",
+    "group_id=5,type=indirect,bucket=group:3",
+];
+
+fn add_groups(switch: &mut Switch, bridge: BridgeId) {
+    for text in GROUPS {
+        let command = Some(ofp::GroupCommand::Add);
+        let (request, _) = ofp::parse_group_mod(text, command, ofp::Names::default()).unwrap();
+        switch.get_mut(bridge).unwrap().group_mod(&request, Timestamp::ZERO).unwrap();
+    }
+}
+
+/// What the third port gets of TCP, too.
+fn add_mirror(switch: &mut Switch, bridge: BridgeId) {
+    let bridge = switch.get_mut(bridge).unwrap();
+    let bundle = |name: &str| bridge.bundle_named(name).unwrap().id;
+    let mirror = pipeline::Mirror {
+        id: 1,
+        sources: [bundle("p1")].into(),
+        destinations: [bundle("p2")].into(),
+        vlans: None,
+        filter: Some(fields::Match::parse("tcp,tp_dst=1", None).unwrap().0),
+        output: pipeline::MirrorOutput::Port(bundle("p3")),
+        snaplen: 0,
+        duplicates: 0,
+        counters: std::sync::Arc::default(),
+    };
+    bridge.set_mirrors(vec![mirror]);
+}
+
+/// What is done to a packet, and what it teaches.
+fn outcome(translation: &Translation) -> String {
+    let taught = translation.effects.iter().filter(|effect| effect.teaches());
+    taught.fold(text(translation), |text, effect| format!("{text}; {effect:?}"))
+}
+
+/// Places that megaflows often leave out.
+const PLACES: [flow::Slot; 8] = [
+    slot::NW_TTL,
+    slot::TP_SRC,
+    slot::TP_DST,
+    slot::NW_SRC,
+    slot::NW_DST,
+    slot::DL_SRC,
+    slot::NW_TOS,
+    slot::DP_HASH,
+];
+
+/// Whether packets that differ from `key` in one value that the mask leaves out are treated like it.
+fn check_neighbours(switch: &Switch, id: BridgeId, key: &FlowKey) -> Result<(), TestCaseError> {
+    let translation = run(switch, id, key);
+    let mask = pipeline::installable(&translation.mask, key);
+    // Before a packet comes back the datapath knows no hash of it.
+    let places = PLACES.into_iter().filter(|place| *place != slot::DP_HASH || key.recirc_id() != 0);
+    for place in places {
+        let mut other = key.clone();
+        other.write(place, other.read(place) ^ 1);
+        if key.equal_under(&other, &mask) {
+            prop_assert_eq!(
+                outcome(&run(switch, id, &other)),
+                outcome(&translation),
+                "{:?} of {:?}",
+                place,
+                key
+            );
+        }
+    }
+    // The packet comes back from the datapath, with a hash.
+    for state in &translation.frozen {
+        let mut back = key.clone();
+        back.set_recirc_id(state.id);
+        back.set_dp_hash(5);
+        check_neighbours(switch, id, &back)?;
+    }
+    Ok(())
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
@@ -224,10 +329,16 @@ proptest! {
         rules in prop::collection::vec((0u8..3, 0u16..4, 0..MATCHES.len(), 0..ACTIONS.len()), 1..12),
         learned in prop::collection::vec(packet(), 0..4),
         packets in prop::collection::vec(packet(), 24),
-        access: bool,
+        mode in prop::sample::select(vec![VlanMode::Trunk, VlanMode::Access, VlanMode::NativeTagged, VlanMode::NativeUntagged, VlanMode::Dot1qTunnel]),
+        is_mirrored: bool,
     ) {
-        let first = if access { VlanConfig { mode: VlanMode::Access, tag: 1, ..VlanConfig::default() } } else { VlanConfig::default() };
+        let cvlans = Some([2].into_iter().collect());
+        let first = VlanConfig { mode, tag: 1, cvlans, qinq_tpid: 0x8100, ..VlanConfig::default() };
         let (mut switch, id) = switch_with(&[first, VlanConfig::default(), VlanConfig::default()]);
+        add_groups(&mut switch, id);
+        if is_mirrored {
+            add_mirror(&mut switch, id);
+        }
         for (table, priority, matching, actions) in rules {
             // A table can be left only towards later ones.
             let actions = ACTIONS[actions];
@@ -249,16 +360,9 @@ proptest! {
             let translation = run(&switch, id, one);
             let mask = pipeline::installable(&translation.mask, one);
             for other in packets.iter().filter(|other| one.equal_under(other, &mask)) {
-                prop_assert_eq!(text(&run(&switch, id, other)), text(&translation), "{:?} and {:?}", one, other);
+                prop_assert_eq!(outcome(&run(&switch, id, other)), outcome(&translation), "{:?} and {:?}", one, other);
             }
-            // And packets that differ from it in one value that the mask leaves out.
-            for place in [slot::NW_TTL, slot::TP_SRC, slot::TP_DST, slot::NW_SRC, slot::NW_DST, slot::DL_SRC, slot::NW_TOS] {
-                let mut other = one.clone();
-                other.write(place, other.read(place) ^ 1);
-                if one.equal_under(&other, &mask) {
-                    prop_assert_eq!(text(&run(&switch, id, &other)), text(&translation), "{:?} of {:?}", place, one);
-                }
-            }
+            check_neighbours(&switch, id, one)?;
         }
     }
 }

@@ -17,7 +17,8 @@ pub(crate) fn commit(context: &mut Context<'_>) {
         // Only what is not under a label can be set.
         commit_mpls(context);
     }
-    if !has_labels {
+    // What was under labels is not known before the packet comes back, nor was it changed.
+    if !has_labels && !context.was_mpls {
         commit_network(context);
         commit_transport(context);
     }
@@ -162,7 +163,8 @@ fn commit_mpls(context: &mut Context<'_>) {
         set(context, Attr::Mpls, &[slot::MPLS0]);
     } else {
         for left in (common..base.len()).rev() {
-            let ether_type = if left > 0 { 0x8847 } else { context.key.dl_type() };
+            let last = context.key.dl_type();
+            let ether_type = if left > 0 && !is_mpls(last) { 0x8847 } else { last };
             context.actions.push(Action::PopMpls { ether_type });
         }
         for entry in key[..key.len() - common].iter().rev() {

@@ -8,8 +8,9 @@
 
 use base::{OfPort, TableId};
 use dp::HashAlgorithm;
+use fields::Field;
 use flow::{FlowKey, FlowMask, Slot, slot};
-use ofp::{Action, Controller};
+use ofp::{Action, Controller, Resubmit, SetField};
 
 use crate::commit::commit;
 use crate::state::BridgeId;
@@ -63,6 +64,26 @@ pub(crate) struct Freeze {
     pub pause: Option<Controller>,
 }
 
+/// An action as it is kept. Instructions become the actions that do the same,
+/// as they could not stand anywhere in a list that a controller is shown; what
+/// does nothing is left out.
+fn kept(action: &Action) -> Option<Action> {
+    match action {
+        Action::Note(_) | Action::Conjunction(_) => None,
+        Action::GotoTable(table) => Some(Action::Resubmit(Resubmit {
+            in_port: OfPort::IN_PORT,
+            table: Some(*table),
+            with_ct_orig: false,
+            short: false,
+        })),
+        Action::WriteMetadata { metadata, mask } => {
+            let (value, mask) = (u128::from(metadata & mask), u128::from(*mask));
+            Some(Action::SetField(Box::new(SetField { mask, ..SetField::whole(Field::Metadata, value) })))
+        }
+        other => Some(other.clone()),
+    }
+}
+
 impl Context<'_> {
     /// Stops here: what follows is kept for later.
     pub(crate) fn begin_freezing(&mut self) {
@@ -79,10 +100,7 @@ impl Context<'_> {
     pub(crate) fn keep(&mut self, rest: &[Action]) {
         let (table, cookie) = (self.table, self.cookie);
         if let Some(freeze) = &mut self.freeze {
-            // Notes do nothing.
-            let worth = |action: &&Action| !matches!(action, Action::Note(_) | Action::Conjunction(_));
-            let actions: Vec<Action> = rest.iter().filter(worth).cloned().collect();
-            freeze.frames.push(Frame { table, cookie, actions });
+            freeze.frames.push(Frame { table, cookie, actions: rest.iter().filter_map(kept).collect() });
         }
     }
 

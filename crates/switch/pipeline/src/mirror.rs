@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::OfPort;
 use fields::Match;
-use flow::{VLAN_CFI, slot};
+use flow::{Slot, slot};
 
 use crate::effects::Effect;
 use crate::state::{BridgeView, Bundle, BundleId, Counters, Port};
@@ -108,6 +108,10 @@ impl Context<'_> {
 
     fn mirror(&mut self, bundle: &Bundle, wanted: u32) {
         let wire = Tags::of(&self.key);
+        self.read_vlan();
+        if bundle.vlan.heeds_tags() {
+            self.read_tags();
+        }
         if let Err(why) = bundle.vlan.check_input(wire.0[0].vid, &bundle.name) {
             return self.record.line(Kind::Error, || why);
         }
@@ -129,9 +133,16 @@ impl Context<'_> {
         }
     }
 
+    /// Makes what is done depend on the packet's tags.
+    fn read_tags(&mut self) {
+        for index in 0..flow::MAX_VLANS {
+            self.mask.add_all(Slot::vlan_tci(index));
+            self.mask.add_all(Slot::vlan_tpid(index));
+        }
+    }
+
     fn is_selected(&mut self, mirror: &Mirror, tags: Tags) -> bool {
         if let Some(vlans) = &mirror.vlans {
-            self.mask.add(slot::VLAN0_TCI, u128::from(0x0fff | VLAN_CFI));
             if !vlans.contains(tags.0[0].vid) {
                 return false;
             }
@@ -147,11 +158,13 @@ impl Context<'_> {
         match mirror.output {
             MirrorOutput::Port(id) => {
                 if let Some(bundle) = bridge.bundle(id) {
+                    if bundle.vlan.heeds_tags() {
+                        self.read_tags();
+                    }
                     self.output_to_bundle(bundle, tags, false);
                 }
             }
             MirrorOutput::Vlan(vid) => {
-                self.mask.add(slot::VLAN0_TCI, u128::from(0x0fff | VLAN_CFI));
                 self.mask.add_all(slot::DL_DST);
                 if tags.0[0].vid == vid || self.key.dl_dst().is_reserved() {
                     return;
@@ -159,6 +172,9 @@ impl Context<'_> {
                 let mut moved = tags;
                 moved.0[0].vid = vid;
                 for bundle in bridge.bundles() {
+                    if bundle.vlan.looks_at_inner_tag(moved) {
+                        self.read_tags();
+                    }
                     if bundle.vlan.includes(moved) && !self.takes_mirrors(bridge, bundle.id) {
                         self.output_to_bundle(bundle, moved, false);
                     }

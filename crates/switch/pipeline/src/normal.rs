@@ -6,13 +6,13 @@ use flow::{VLAN_CFI, slot};
 use crate::effects::{Effect, Output};
 use crate::state::{Bundle, BundleId};
 use crate::translate::Context;
-use crate::vlan::{PriorityTags, Tags, is_vlan};
+use crate::vlan::{PriorityTags, Tags, VlanMode, is_vlan};
 
 impl Context<'_> {
     pub(crate) fn normal(&mut self, is_last: bool) {
         self.mask.add_all(slot::DL_SRC);
         self.mask.add_all(slot::DL_DST);
-        self.mask.add(slot::VLAN0_TCI, u128::from(0x0fff | VLAN_CFI));
+        self.read_vlan();
 
         let bridge = self.bridge;
         let in_number = OfPort(self.key.in_port());
@@ -34,6 +34,10 @@ impl Context<'_> {
                 if let Err(why) = bundle.vlan.check_input(wire_tags.0[0].vid, &bundle.name) {
                     self.record.line(crate::trace::Kind::Error, || why);
                     return self.warning(|| "disallowed VLAN VID for this input port, dropping".to_owned());
+                }
+                if bundle.vlan.mode == VlanMode::Dot1qTunnel && self.key.vlan_count() > 0 {
+                    // There is no room for the inner tag.
+                    self.mask.add_all(slot::VLAN1_TCI);
                 }
                 bundle.vlan.input(wire_tags)
             }
@@ -79,13 +83,25 @@ impl Context<'_> {
         }
     }
 
+    /// Makes what follows depend on the VLAN, and in VLAN 0 on whether the tag says anything at all.
+    pub(crate) fn read_vlan(&mut self) {
+        self.mask.add(slot::VLAN0_TCI, u128::from(0x0fff | VLAN_CFI));
+        if self.key.vlan_tci(0) & 0x0fff == 0 && self.key.vlan_count() > 0 {
+            self.mask.add_all(slot::VLAN0_TCI);
+        }
+    }
+
     fn flood_bundles(&mut self, in_id: Option<BundleId>, tags: Tags, is_last: bool) {
         let bridge = self.bridge;
-        let mut targets = bridge
+        let candidates: Vec<&Bundle> = bridge
             .bundles()
-            .filter(|bundle| Some(bundle.id) != in_id && bundle.floodable && bundle.vlan.includes(tags))
+            .filter(|bundle| Some(bundle.id) != in_id && bundle.floodable)
             .filter(|bundle| !bridge.mirrors().iter().any(|mirror| mirror.outputs_to(bundle.id)))
-            .peekable();
+            .collect();
+        if candidates.iter().any(|bundle| bundle.vlan.looks_at_inner_tag(tags)) {
+            self.mask.add_all(slot::VLAN1_TCI);
+        }
+        let mut targets = candidates.into_iter().filter(|bundle| bundle.vlan.includes(tags)).peekable();
         while let Some(bundle) = targets.next() {
             self.output_to_bundle(bundle, tags, is_last && targets.peek().is_none());
         }
@@ -93,7 +109,7 @@ impl Context<'_> {
     }
 
     pub(crate) fn output_to_bundle(&mut self, bundle: &Bundle, tags: Tags, is_last: bool) {
-        if bundle.vlan.looks_at_inner_tag() {
+        if bundle.vlan.pops(tags) && self.key.vlan_count() > 0 {
             self.mask.add_all(slot::VLAN1_TCI);
         }
         let mut out = bundle.vlan.output(tags);

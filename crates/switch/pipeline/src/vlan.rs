@@ -77,7 +77,8 @@ impl VlanConfig {
     /// Whether it carries the VLAN as a trunk. A native VLAN is always
     /// carried, and takes the place of VLAN 0.
     fn trunks_vlan(&self, vid: u16) -> bool {
-        let has_native = matches!(self.mode, VlanMode::NativeTagged | VlanMode::NativeUntagged) && self.tag != 0;
+        let has_native =
+            matches!(self.mode, VlanMode::NativeTagged | VlanMode::NativeUntagged) && self.tag != 0;
         match vid {
             0 if has_native => false,
             vid if has_native && vid == self.tag => true,
@@ -137,19 +138,38 @@ impl VlanConfig {
         }
     }
 
+    /// Whether frames leave without their outer tag, so that it matters what is inside.
+    pub(crate) fn pops(&self, tags: Tags) -> bool {
+        match self.mode {
+            VlanMode::Access | VlanMode::Dot1qTunnel => true,
+            VlanMode::NativeUntagged => tags.0[0].vid == self.tag,
+            VlanMode::Trunk | VlanMode::NativeTagged => false,
+        }
+    }
+
     /// Whether a frame with `tags` inside the bridge leaves through this port.
     pub(crate) fn includes(&self, tags: Tags) -> bool {
         let vid = tags.0[0].vid;
         match self.mode {
-            VlanMode::Access => vid == self.tag,
+            VlanMode::Access => vid == self.tag && tags.0[1].vid == 0,
             VlanMode::Trunk | VlanMode::NativeTagged | VlanMode::NativeUntagged => self.trunks_vlan(vid),
             VlanMode::Dot1qTunnel => vid == self.tag && self.admits_customer(tags.0[1].vid),
         }
     }
 
-    /// Whether what this port lets out depends on the inner tag.
-    pub(crate) fn looks_at_inner_tag(&self) -> bool {
-        self.mode == VlanMode::Dot1qTunnel && self.cvlans.is_some()
+    /// Whether packets pass otherwise than as they are.
+    pub(crate) fn heeds_tags(&self) -> bool {
+        self.mode != VlanMode::Trunk || self.trunks.is_some() || self.priority_tags != PriorityTags::Never
+    }
+
+    /// Whether it depends on the inner tag if a frame with the outer one of `tags` leaves through this port.
+    pub(crate) fn looks_at_inner_tag(&self, tags: Tags) -> bool {
+        tags.0[0].vid == self.tag
+            && match self.mode {
+                VlanMode::Access => true,
+                VlanMode::Dot1qTunnel => self.cvlans.is_some(),
+                VlanMode::Trunk | VlanMode::NativeTagged | VlanMode::NativeUntagged => false,
+            }
     }
 }
 
@@ -182,9 +202,14 @@ impl Tags {
         Tags([self.0[1], Tag::default()])
     }
 
-    /// Writes the tags into `key`.
+    /// Writes the tags into `key`. A tag of VLAN 0 goes, unless it stays
+    /// inside of another, where nobody looked at it.
     pub(crate) fn put(self, key: &mut FlowKey, priority_tags: PriorityTags) {
+        let before = Tags::of(key);
         for (index, tag) in self.0.into_iter().enumerate() {
+            if index > 0 && tag == before.0[index] {
+                continue;
+            }
             let tci = tag.vid | tag.pcp;
             if tci != 0 || priority_tags == PriorityTags::Always && tag.tpid != 0 {
                 let tpid = if tag.tpid != 0 { tag.tpid } else { TPID_8021Q };

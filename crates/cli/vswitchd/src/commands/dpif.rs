@@ -33,6 +33,13 @@ pub(super) fn register(registry: &mut Registry<State>) {
         state.flows.set_limits(limit, flowsync::DEFAULT_MAX_IDLE);
         Ok(format!("set flow_limit to {limit}\n"))
     });
+    // Flows always have UFIDs here, and dumps always tell all.
+    registry.add("upcall/disable-ufid", "", 0, 0, |_, _| {
+        Ok("Datapath dumping tersely using UFID disabled\n".to_owned())
+    });
+    registry.add("upcall/enable-ufid", "", 0, 0, |_, _| {
+        Ok("Datapath dumping tersely using UFID enabled\n".to_owned())
+    });
     registry.add("upcall/disable-megaflows", "", 0, 0, |state, _| {
         state.flows.set_megaflows(false);
         Ok("megaflows disabled\n".to_owned())

@@ -65,9 +65,10 @@ impl<'a> Scan<'a> {
         self.span(|c| !DELIMITERS.contains(&c) && c != ')')
     }
 
-    /// A number in C's notation (`%i`): 0x for hexadecimal, 0 for octal.
+    /// A number in C's notation (`%i`): 0x for hexadecimal, 0 for octal, behind white space.
     pub(super) fn number(&mut self, max: u128) -> Result<u128> {
         let before = *self;
+        self.span(char::is_whitespace);
         let is_negative = self.take("-");
         let value = if self.take("0x") || self.take("0X") {
             let digits = self.span(|c| c.is_ascii_hexdigit());

@@ -16,9 +16,8 @@ impl Context<'_> {
     }
 
     pub(super) fn pop_vlan(&mut self) {
-        let count = self.key.vlan_count();
+        let count = self.read_inner_tags();
         for index in 1..count {
-            self.mask_tag(index);
             let (tpid, tci) = (self.key.vlan_tpid(index), self.key.vlan_tci(index));
             self.key.set_vlan(index - 1, tpid, tci);
         }
@@ -28,14 +27,23 @@ impl Context<'_> {
     }
 
     pub(super) fn push_vlan(&mut self, tpid: u16) {
-        for index in (0..self.key.vlan_count()).rev() {
-            self.mask_tag(index);
+        for index in (0..self.read_inner_tags()).rev() {
             if index + 1 < MAX_VLANS {
                 let (old_tpid, tci) = (self.key.vlan_tpid(index), self.key.vlan_tci(index));
                 self.key.set_vlan(index + 1, old_tpid, tci);
             }
         }
         self.key.set_vlan(0, tpid, VLAN_CFI);
+    }
+
+    /// How many tags there are, which what follows depends on if there are
+    /// any: they are about to change their places.
+    fn read_inner_tags(&mut self) -> usize {
+        let count = self.key.vlan_count();
+        if count > 0 {
+            (0..MAX_VLANS).for_each(|index| self.mask_tag(index));
+        }
+        count
     }
 
     pub(super) fn mask_tag(&mut self, index: usize) {
