@@ -5,6 +5,9 @@ use std::process::{Child, Stdio};
 
 use end_to_end::{Host, Programs, Switch, World, can_run, until};
 
+/// The versions in which our switch tells a packet without a rule from one that a rule sends up.
+const OUR_VERSIONS: &[&str] = &["OpenFlow10", "OpenFlow13", "OpenFlow15"];
+
 /// Two hosts on a switch whose rules a controller makes.
 struct Controlled {
     a: Host,
@@ -73,7 +76,7 @@ fn our_controller_drives_our_switch() {
     if !can_run() {
         return;
     }
-    for version in ["OpenFlow10"] {
+    for &version in OUR_VERSIONS {
         let mut world = Controlled::new(Programs::Ours, Programs::Ours, "", version);
         world.drives(version);
         assert!(world.b.reaches("10.8.0.1", 3));
@@ -99,7 +102,7 @@ fn the_reference_controller_drives_our_switch() {
     if !can_run() {
         return;
     }
-    for version in ["OpenFlow10"] {
+    for &version in OUR_VERSIONS {
         Controlled::new(Programs::Ours, Programs::Reference, "", version).drives(version);
     }
 }

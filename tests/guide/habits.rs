@@ -2,7 +2,7 @@
 //! libvirt attach VMs, and their devices come and go.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use end_to_end::{Host, Output, Programs, World, can_run, run, until};
 
@@ -161,6 +161,85 @@ fn ovs_ctl_starts_again_what_was_killed() {
     assert!(started.starts_with("Starting ovsdb-server.\n"), "{started}");
     assert_eq!(m.ok("ovs-vsctl", "list-br"), "ovsbr0\n");
     assert_eq!(m.sockets().len(), 3, "the stale control sockets went: {:?}", m.sockets());
+}
+
+#[test]
+fn ovs_ctl_knows_the_switch_that_is_one_process() {
+    if !can_run() {
+        return;
+    }
+    let m = Machine::new();
+    m.ok("ovs", "up");
+    let pid = m.pid("ovs-vswitchd").unwrap();
+    assert_eq!(m.pid("ovsdb-server"), Some(pid));
+    let started = m.ok("ovs-ctl", "start --system-id=x");
+    assert!(
+        started.starts_with("ovsdb-server is already running.\novs-vswitchd is already running.\n"),
+        "{started}"
+    );
+    m.ok("ovs-ctl", "stop");
+    until("it has ended", || !is_running(pid));
+    assert_eq!(m.run("ovs-ctl", "status").status, 1);
+    assert_eq!(m.sockets(), Vec::<String>::new());
+}
+
+#[test]
+fn daemons_run_as_another_user_and_still_forward() {
+    if !can_run() {
+        return;
+    }
+    let m = Machine::new();
+    const NOBODY: u32 = 65534;
+    if std::os::unix::fs::chown(&m.dir, Some(NOBODY), Some(NOBODY)).is_err() {
+        eprintln!("skipped: this namespace has no other users");
+        return;
+    }
+    m.ok("ovs-ctl", "start --system-id=x --ovs-user=nobody:nogroup");
+    let one = vm(&m, "one", "p1", "10.7.0.1/24");
+    let _two = vm(&m, "two", "p2", "10.7.0.2/24");
+    // Where only root may open /dev/net/tun, the bridge has no port of its own; that is no matter here.
+    m.ok("ovs-vsctl", "--no-wait add-br ovsbr0");
+    m.ok("ovs-vsctl", "--timeout=5 add-port ovsbr0 p1 -- add-port ovsbr0 p2");
+    assert!(one.reaches("10.7.0.2", 5));
+    for name in ["ovsdb-server", "ovs-vswitchd"] {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", m.pid(name).unwrap())).unwrap();
+        assert!(status.contains("Uid:\t65534\t65534\t65534\t65534\n"), "{status}");
+        // After log rotation the daemon writes a file of its own.
+        let log = m.dir.join(format!("{name}.log"));
+        std::fs::rename(&log, m.dir.join("old.log")).unwrap();
+        m.ok("ovs-appctl", &format!("-t {name} vlog/reopen"));
+        assert!(log.exists());
+    }
+    let restarted = m.ok("ovs-ctl", "restart --system-id=x --ovs-user=nobody:nogroup");
+    assert!(!restarted.contains("failed"), "{restarted}");
+    assert!(one.reaches("10.7.0.2", 5));
+}
+
+#[test]
+fn nothing_passes_before_the_rules_are_back() {
+    if !can_run() {
+        return;
+    }
+    let m = Machine::new();
+    m.ok("ovs-ctl", "start --system-id=x --add-bridge=ovsbr0");
+    let (one, two) = (vm(&m, "one", "p1", "10.7.0.1/24"), vm(&m, "two", "p2", "10.7.0.2/24"));
+    m.ok("ovs-vsctl", "--timeout=5 add-port ovsbr0 p1 -- add-port ovsbr0 p2");
+    assert!(one.reaches("10.7.0.2", 5));
+    m.ok("ovs-ofctl", "add-flow ovsbr0 in_port=p1,actions=drop");
+    assert!(!one.reaches("10.7.0.2", 1));
+    let heard = || two.ok("cat /sys/class/net/eth0/statistics/rx_packets");
+    let before = heard();
+    // Pings all the time, while the switch is away and comes back.
+    let mut ping = one.command("ping").args(["-q", "-f", "10.7.0.2"]).stdout(Stdio::null()).spawn().unwrap();
+    for _ in 0..3 {
+        let restarted = m.ok("ovs-ctl", "restart --system-id=x");
+        assert!(restarted.contains("Restoring saved flows.\n"), "{restarted}");
+    }
+    ping.kill().unwrap();
+    ping.wait().unwrap();
+    assert_eq!(heard(), before, "the rule that drops them was away");
+    m.ok("ovs-ofctl", "--strict del-flows ovsbr0 in_port=p1");
+    assert!(one.reaches("10.7.0.2", 5));
 }
 
 #[test]
@@ -439,4 +518,51 @@ fn ovs_dpctl_reaches_the_datapath_of_the_daemon() {
         (refused.status, refused.err.as_str()),
         (1, "ovs-dpctl: opening datapath nonsense failed (No such device)\n")
     );
+}
+
+#[test]
+fn one_restart_takes_over_from_the_reference() {
+    if !can_run() {
+        return;
+    }
+    let m = Machine::new();
+    let theirs = |program: &str, line: &str| {
+        let mut command = m.host.command(Programs::Reference.path(program));
+        for variable in ["OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR", "OVS_SYSCONFDIR"] {
+            command.env(variable, &m.dir);
+        }
+        run(command.args(line.split_whitespace())).ok()
+    };
+    let dir = m.dir.display();
+    let (one, _two) = (vm(&m, "one", "p1", "10.7.0.1/24"), vm(&m, "two", "p2", "10.7.0.2/24"));
+    let third = vm(&m, "three", "p3", "10.7.0.3/24");
+    theirs("ovsdb-tool", &format!("create {dir}/conf.db /usr/share/openvswitch/vswitch.ovsschema"));
+    let daemon = "--detach --pidfile --log-file --monitor -vconsole:off";
+    theirs("ovsdb-server", &format!("{dir}/conf.db --remote=punix:{dir}/db.sock {daemon}"));
+    theirs("ovs-vsctl", "--no-wait init");
+    theirs("ovs-vswitchd", &format!("unix:{dir}/db.sock {daemon}"));
+    theirs("ovs-vsctl", "--timeout=10 add-br ovsbr0 -- set bridge ovsbr0 datapath_type=netdev");
+    for (port, number) in [("p1", 11), ("p2", 12), ("p3", 13)] {
+        theirs(
+            "ovs-vsctl",
+            &format!("--timeout=10 add-port ovsbr0 {port} -- set interface {port} ofport_request={number}"),
+        );
+    }
+    theirs("ovs-ofctl", "add-flow ovsbr0 table=0,in_port=13,actions=drop");
+    theirs("ovs-ofctl", "add-flow ovsbr0 table=3,tcp,tp_dst=80,actions=mod_vlan_vid:5,output:12");
+    assert!(one.reaches("10.7.0.2", 5));
+
+    let restarted = m.ok("ovs-ctl", "restart --system-id=x");
+    for line in ["Saving flows.", "Converting database schema.", "Restoring saved flows."] {
+        assert!(restarted.contains(&format!("{line}\n")), "{restarted}");
+    }
+    assert_eq!(m.ok("ovs-appctl", "version"), "ovs-vswitchd (Open vSwitch) 4.0.0\n");
+    assert!(m.dir.join("conf.db.backup8.3.1-3012963480").exists(), "{restarted}");
+    for (port, number) in [("p1", "11\n"), ("p2", "12\n"), ("p3", "13\n")] {
+        assert_eq!(m.ok("ovs-vsctl", &format!("get interface {port} ofport")), number);
+    }
+    let rules = m.ok("ovs-ofctl", "--no-names --no-stats dump-flows ovsbr0");
+    assert!(rules.contains(" in_port=13 actions=drop"), "{rules}");
+    assert!(rules.contains(" table=3, tcp,tp_dst=80 actions=mod_vlan_vid:5,output:12"), "{rules}");
+    assert!(one.reaches("10.7.0.2", 5) && !third.reaches("10.7.0.2", 1));
 }

@@ -6,11 +6,16 @@ mod controllers;
 mod crashes;
 mod demo;
 mod flow_rules;
+mod full_disk;
 mod habits;
 mod install;
+mod ovsdb_peers;
 mod parity;
+mod physical_machine;
+mod pki;
 mod sflow;
 mod vlans;
+mod vtep;
 
 use end_to_end::{Host, Programs, Switch, World};
 

@@ -173,7 +173,9 @@ fn normal_word(word: &str) -> String {
         return format!("{}(xid):", &word[..at]);
     }
     // Times, random addresses, and counters of devices that hear their own start.
-    for name in ["duration=", "addr:", "dpid:", "pkts=", "bytes=", "drop=", "lookup=", "matched="] {
+    for name in
+        ["duration=", "addr:", "dpid:", "pkts=", "bytes=", "drop=", "lookup=", "matched=", "idle_age="]
+    {
         if let Some((before, value)) = word.split_once(name) {
             let rest = value.trim_start_matches(|c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '.'));
             return if rest.len() == value.len() {

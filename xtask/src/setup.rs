@@ -5,6 +5,7 @@ use std::process::Command;
 /// Debian's packages: the reference programs that ours are compared with, and the tools that make and watch traffic.
 const PACKAGES: &[(&str, &str)] = &[
     ("openvswitch-switch", "/usr/sbin/ovs-vswitchd"),
+    ("openvswitch-pki", "/usr/bin/ovs-pki"),
     ("openvswitch-testcontroller", "/usr/bin/ovs-testcontroller"),
     ("python3-openvswitch", "/usr/lib/python3/dist-packages/ovs/db/idl.py"),
     ("iproute2", "/sbin/ip"),

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use base::getopt::{Opt, Order, Parser, Takes};
+use rpc::program::{self, Stop};
 use serde_json::Value;
 
 /// The options of the command line.
@@ -49,29 +50,12 @@ struct Request {
     arguments: Vec<String>,
 }
 
-/// What ends the program early: text for stdout, or a sentence for stderr.
-enum Stop {
-    Print(String),
-    Fail(String),
-}
-
 /// The program. `args` are the words after its name.
 pub fn ovs_appctl(args: Vec<String>) -> ExitCode {
     const PROGRAM: &str = "ovs-appctl";
     base::vlog::init(PROGRAM);
     base::vlog::set_all_levels(None, base::vlog::Level::Warning);
-    let request = match parse(PROGRAM, args) {
-        Ok(request) => request,
-        Err(Stop::Print(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(Stop::Fail(text)) => {
-            eprintln!("{text}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match ask(&request) {
+    program::start(parse(PROGRAM, args), |request| match ask(&request) {
         Ok(Ok(text)) => {
             print!("{text}");
             ExitCode::SUCCESS
@@ -85,7 +69,7 @@ pub fn ovs_appctl(args: Vec<String>) -> ExitCode {
             eprintln!("{PROGRAM}: {text}");
             ExitCode::FAILURE
         }
-    }
+    })
 }
 
 fn parse(program: &str, args: Vec<String>) -> Result<Request, Stop> {

@@ -17,7 +17,7 @@ mod run;
 
 use std::process::ExitCode;
 
-use options::Stop;
+use rpc::program;
 
 /// `ovs collect KIND …`. `args` are the words after `collect`.
 pub fn collect(mut args: Vec<String>) -> ExitCode {
@@ -47,22 +47,8 @@ pub fn sflowtool(args: Vec<String>) -> ExitCode {
 }
 
 fn program(name: &str, args: Vec<String>) -> ExitCode {
-    let options = match options::parse(name, args) {
-        Ok(options) => options,
-        Err(Stop::Print(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(Stop::Fail(text)) => {
-            eprintln!("{text}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match run::run(name, options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            eprintln!("{name}: {text}");
-            ExitCode::FAILURE
-        }
-    }
+    program::start(options::parse(name, args), |options| {
+        let done = run::run(name, options);
+        program::end(name, done.map(|()| ExitCode::SUCCESS))
+    })
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use base::getopt::{Opt, Order, Parser, Takes};
+use rpc::program::Stop;
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,13 +50,6 @@ pub(crate) struct NetFlow {
     pub target: SocketAddr,
     /// Whether packets and bytes are multiplied by the sampling rate.
     pub is_scaled: bool,
-}
-
-/// What ends the program early: text for stdout, or a sentence for stderr.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    Print(String),
-    Fail(String),
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]

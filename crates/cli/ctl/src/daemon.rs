@@ -31,11 +31,13 @@ fn short_name(name: &str) -> &str {
     name.get(..15).unwrap_or(name)
 }
 
-/// The pid of a daemon that runs: a live process of the right name.
+/// The pid of a daemon that runs: a live process of the right name, or one that keeps the pid file locked,
+/// as a process does that is two daemons in one.
 pub(crate) fn running(name: &str) -> Option<u32> {
-    let pid = recorded_pid(name)?;
+    let pid = recorded_pid(name).filter(|pid| exists(*pid))?;
     let called = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    (exists(pid) && called.trim_end() == short_name(name)).then_some(pid)
+    let is_it = called.trim_end() == short_name(name);
+    (is_it || rpc::daemon::read_pidfile(&pidfile(name)).is_ok_and(|holder| holder == pid)).then_some(pid)
 }
 
 /// One line on a daemon, and whether it runs.

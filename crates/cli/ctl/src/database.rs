@@ -29,6 +29,7 @@ pub(crate) fn prepare(settings: &Settings) -> Result<String> {
     } else if needs_conversion(path, &wanted)? {
         convert(path, &wanted, &owner)?;
     }
+    give_lock(path, &owner)?;
     Ok(wanted.version)
 }
 
@@ -49,6 +50,13 @@ fn create(path: &Path, schema: &Schema, owner: &Owner) -> Result<()> {
     step(&format!("Creating empty database {shown}"), created.is_ok());
     created?;
     give(path, owner)
+}
+
+/// The file by which its users keep each other out is the owner's as well.
+fn give_lock(path: &Path, owner: &Owner) -> Result<()> {
+    let Some(name) = path.file_name() else { return Ok(()) };
+    let lock = path.with_file_name(format!(".{}.~lock~", name.to_string_lossy()));
+    if lock.exists() { give(&lock, owner) } else { Ok(()) }
 }
 
 fn give(path: &Path, owner: &Owner) -> Result<()> {

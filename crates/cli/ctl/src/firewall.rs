@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::console;
 use crate::options::Settings;
-use crate::program;
+use crate::ours;
 
 pub(crate) fn enable_protocol(settings: &Settings) -> bool {
     let protocol = settings.protocol.as_str();
@@ -40,7 +40,7 @@ pub(crate) fn enable_protocol(settings: &Settings) -> bool {
                 console::success(&text);
                 return true;
             }
-            let added = program::succeeds(Command::new("iptables").args(insert));
+            let added = ours::succeeds(Command::new("iptables").args(insert));
             console::step(&format!("Enabling {name} with iptables"), added)
         }
     }

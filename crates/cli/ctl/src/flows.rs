@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use crate::console;
-use crate::program;
+use crate::ours;
 
 /// The rules of the bridges, as text that `ovs-ofctl` reads.
 #[derive(Debug, Default)]
@@ -24,13 +24,13 @@ struct Bridge {
 pub(crate) fn save() -> Saved {
     let mut saved = Saved::default();
     let mut is_whole = true;
-    let listed = program::output(&mut program::vsctl(&["--", "--real", "list-br"])).unwrap_or_default();
+    let listed = ours::output(&mut ours::vsctl(&["--", "--real", "list-br"])).unwrap_or_default();
     for name in listed.lines() {
         let protocols =
-            program::output(&mut program::vsctl(&["get", "bridge", name, "protocols"])).unwrap_or_default();
+            ours::output(&mut ours::vsctl(&["get", "bridge", name, "protocols"])).unwrap_or_default();
         let version = highest(&protocols);
         let dump = |words: &[&str]| {
-            let mut command = program::ours("ovs-ofctl");
+            let mut command = ours::program("ovs-ofctl");
             command.args(["-O", &version]).args(words).arg(name).stderr(Stdio::null());
             let done = command.stdin(Stdio::null()).output().ok().filter(|done| done.status.success())?;
             Some(rules(&String::from_utf8_lossy(&done.stdout)))
@@ -82,7 +82,7 @@ impl Bridge {
 
     fn load(&self, command: &str, text: &str) -> bool {
         use std::io::Write;
-        let mut ofctl = program::ours("ovs-ofctl");
+        let mut ofctl = ours::program("ovs-ofctl");
         ofctl.args(["-O", &self.version, command, &self.name, "-"]);
         if ["OpenFlow14", "OpenFlow15"].contains(&self.version.as_str()) {
             ofctl.arg("--bundle");

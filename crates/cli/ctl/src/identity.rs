@@ -7,7 +7,7 @@ use rpc::dirs;
 
 use crate::console;
 use crate::options::Settings;
-use crate::program;
+use crate::ours;
 
 /// The directory with the files that keep the id.
 fn directory() -> PathBuf {
@@ -35,7 +35,7 @@ pub(crate) fn configure(settings: &Settings) -> bool {
     ];
     words.extend(settings.external_ids.iter().map(|pair| format!("external-ids:{pair}")));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let done = program::succeeds(&mut program::vsctl(&words));
+    let done = ours::succeeds(&mut ours::vsctl(&words));
     console::step("Configuring Open vSwitch system IDs", done)
 }
 
@@ -99,18 +99,18 @@ fn release_value(text: &str, key: &str) -> String {
 pub(crate) fn record_hostname(settings: &Settings) -> bool {
     let full = settings
         .full_hostname
-        .then(|| program::output(Command::new("hostname").arg("-f").stderr(Stdio::null())));
+        .then(|| ours::output(Command::new("hostname").arg("-f").stderr(Stdio::null())));
     let name = match full.flatten() {
         Some(name) => name.trim().to_owned(),
         None => rustix::system::uname().nodename().to_string_lossy().into_owned(),
     };
     let pair = format!("hostname={}", quoted(&name));
-    program::succeeds(&mut program::vsctl(&["add", "Open_vSwitch", ".", "external-ids", &pair]))
+    ours::succeeds(&mut ours::vsctl(&["add", "Open_vSwitch", ".", "external-ids", &pair]))
 }
 
 /// The same from a process of its own: a full name may take the network's time.
 pub(crate) fn record_hostname_later(settings: &Settings) {
-    let mut command = program::ours(crate::PROGRAM);
+    let mut command = ours::program(crate::PROGRAM);
     command.arg("record-hostname-if-not-set");
     if !settings.full_hostname {
         command.arg("--no-full-hostname");

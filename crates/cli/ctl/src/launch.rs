@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::console;
 use crate::daemon;
 use crate::options::Settings;
-use crate::program;
+use crate::ours;
 
 /// File descriptors that `ovs-vswitchd` may have: enough for a very large number of ports.
 const DESCRIPTORS: u64 = 65_535;
@@ -32,12 +32,12 @@ impl Owner {
         };
         let number = |text: Option<String>| text.and_then(|text| text.trim().parse().ok());
         let unknown = || format!("--ovs-user: there is no user or group '{spec}'");
-        let id = |option: &str| number(program::output(Command::new("id").args([option, user])));
+        let id = |option: &str| number(ours::output(Command::new("id").args([option, user])));
         let uid = id("-u").ok_or_else(unknown)?;
         let gid = match group.filter(|group| !group.is_empty()) {
             None => id("-g"),
             Some(group) => number(
-                program::output(Command::new("getent").args(["group", group]))
+                ours::output(Command::new("getent").args(["group", group]))
                     .and_then(|line| line.split(':').nth(2).map(str::to_owned)),
             ),
         };
@@ -89,7 +89,7 @@ pub(crate) fn start_daemon(settings: &Settings, launch: Launch<'_>) -> bool {
     limit_core(settings);
     let old_umask = launch.umask.map(|mask| rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask)));
     let old_priority = launch.priority.and_then(set_priority);
-    let started = console::step(&format!("Starting {name}"), program::succeeds(&mut command));
+    let started = console::step(&format!("Starting {name}"), ours::succeeds(&mut command));
     if let Some(old) = old_priority {
         set_priority(old);
     }
@@ -121,7 +121,7 @@ fn wrapped(name: &str, wrapper: Option<&str>) -> Command {
             .status();
         if !there.is_ok_and(|status| status.success()) {
             console::failure(&format!("{tool} not installed, running {name} without it"));
-            return program::ours(name);
+            return ours::program(name);
         }
         let mut command = Command::new(tool);
         command.args(words);
@@ -133,7 +133,7 @@ fn wrapped(name: &str, wrapper: Option<&str>) -> Command {
         command
     };
     match wrapper {
-        None => program::ours(name),
+        None => ours::program(name),
         Some("valgrind") => {
             let log = logdir.join(format!("{name}.valgrind.log.%p"));
             let log = format!("--log-file={}", log.display());
@@ -149,7 +149,7 @@ fn wrapped(name: &str, wrapper: Option<&str>) -> Command {
         }
         Some(other) => {
             console::failure(&format!("unknown wrapper {other}, running {name} without it"));
-            program::ours(name)
+            ours::program(name)
         }
     }
 }

@@ -16,33 +16,23 @@ mod flows;
 mod identity;
 mod launch;
 mod options;
-mod program;
+mod ours;
 mod start;
 mod stop;
 
 use std::process::ExitCode;
 
-use options::{Request, Settings, Stop};
+use options::{Request, Settings};
+use rpc::program;
 
 pub(crate) const PROGRAM: &str = "ovs-ctl";
 
 /// The program. `args` are the words after its name.
 pub fn ovs_ctl(args: Vec<String>) -> ExitCode {
-    let request = match options::parse(args) {
-        Ok(request) => request,
-        Err(Stop::Print(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(Stop::Fail(text)) => {
-            eprintln!("{PROGRAM}: {text}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match run(&request) {
+    program::start(options::parse(args), |request| match run(&request) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
-    }
+    })
 }
 
 /// Whether the command did what it was asked for; what went wrong has been told.

@@ -7,19 +7,13 @@
 use std::path::PathBuf;
 
 use rpc::dirs;
+use rpc::program::Stop;
 
 /// What the command line asks for.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub command: String,
     pub settings: Settings,
-}
-
-/// What ends the program early: text for stdout, or a sentence for stderr.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    Print(String),
-    Fail(String),
 }
 
 /// How to start and stop.
@@ -189,6 +183,11 @@ impl Settings {
     }
 }
 
+/// A refusal under the program's name.
+fn fail(text: impl std::fmt::Display) -> Stop {
+    Stop::Fail(format!("{}: {text}", crate::PROGRAM))
+}
+
 /// Reads the command line. What is not known and passed over is told at once.
 pub(crate) fn parse(args: Vec<String>) -> Result<Request, Stop> {
     let mut settings = Settings::default();
@@ -201,7 +200,7 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Request, Stop> {
             None => {
                 if command.replace(arg).is_some() {
                     let text = "exactly one non-option argument required (use --help for help)";
-                    return Err(Stop::Fail(text.to_owned()));
+                    return Err(fail(text));
                 }
                 continue;
             }
@@ -212,13 +211,13 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Request, Stop> {
         if !known {
             let text = format!("unknown option \"{arg}\" (use --help for help)");
             if !arg.starts_with("--") {
-                return Err(Stop::Fail(text));
+                return Err(fail(text));
             }
             eprintln!("{}: {text}", crate::PROGRAM);
         }
     }
     match command.as_deref() {
-        None => Err(Stop::Fail("missing command name (use --help for help)".to_owned())),
+        None => Err(fail("missing command name (use --help for help)")),
         Some("help") => Err(Stop::Print(usage())),
         Some(command) => Ok(Request { command: command.to_owned(), settings }),
     }
@@ -234,13 +233,13 @@ fn apply(settings: &mut Settings, option: &str) -> Result<bool, Stop> {
         Some(("external-id", pair)) => {
             if !pair.contains('=') {
                 let text = "--external-id argument not in the form \"key=value\"";
-                return Err(Stop::Fail(text.to_owned()));
+                return Err(fail(text));
             }
             settings.external_ids.push(pair.to_owned());
             Ok(true)
         }
         Some((name, value)) => match settings.set(name, value) {
-            Some(result) => result.map(|()| true).map_err(Stop::Fail),
+            Some(result) => result.map(|()| true).map_err(fail),
             None => Ok(false),
         },
         None => {
@@ -356,14 +355,14 @@ mod tests {
         assert_eq!(parsed("--from-another-version --no-such --x=y status").unwrap().command, "status");
         assert_eq!(
             parsed("-x status").unwrap_err(),
-            Stop::Fail("unknown option \"-x\" (use --help for help)".to_owned())
+            Stop::Fail("ovs-ctl: unknown option \"-x\" (use --help for help)".to_owned())
         );
     }
 
     #[test]
     fn mistakes_are_one_line_each() {
         let refused = |line: &str| match parsed(line).unwrap_err() {
-            Stop::Fail(text) => text,
+            Stop::Fail(text) => text.replace("ovs-ctl: ", ""),
             Stop::Print(_) => "printed".to_owned(),
         };
         assert_eq!(refused(""), "missing command name (use --help for help)");

@@ -9,7 +9,7 @@ use crate::flows;
 use crate::identity;
 use crate::launch::{Launch, raise_descriptors, start_daemon};
 use crate::options::Settings;
-use crate::program::{self, succeeds, vsctl};
+use crate::ours::{self, succeeds, vsctl};
 use crate::stop::{stop, stop_daemon};
 
 /// What daemons say where: little to the terminal, all that counts to the log file.
@@ -151,7 +151,7 @@ fn add_managers(settings: &Settings) -> bool {
     if !(settings.ovsdb_server || settings.ovs_vswitchd) || running("ovsdb-server").is_none() {
         return true;
     }
-    let mut command = program::ours("ovs-appctl");
+    let mut command = ours::program("ovs-appctl");
     command.args([
         "-t",
         "ovsdb-server",
@@ -163,16 +163,19 @@ fn add_managers(settings: &Settings) -> bool {
     true
 }
 
-/// `--add-bridge`: the bridge that is to be there after a start.
+/// `--add-bridge`: the bridge that is to be there after a start. Where the switch runs its device is there
+/// as well, for the next line of a script.
 fn add_bridge(settings: &Settings) -> bool {
-    match &settings.add_bridge {
-        Some(name) => succeeds(&mut vsctl(&["--", "--may-exist", "add-br", name])),
-        None => true,
+    let Some(name) = &settings.add_bridge else { return true };
+    let words = ["--", "--may-exist", "add-br", name];
+    if running("ovs-vswitchd").is_none() {
+        return succeeds(&mut vsctl(&words));
     }
+    succeeds(ours::program("ovs-vsctl").arg("--timeout=10").args(words))
 }
 
 fn delete_bridges() -> bool {
-    let listed = program::output(&mut vsctl(&["list-br"])).unwrap_or_default();
+    let listed = ours::output(&mut vsctl(&["list-br"])).unwrap_or_default();
     let is_left = |bridge: &&str| !succeeds(&mut vsctl(&["--if-exists", "del-br", bridge]));
     listed.lines().filter(is_left).count() == 0
 }
@@ -180,7 +183,7 @@ fn delete_bridges() -> bool {
 /// Deletes the ports that somebody marked as not to outlive a start.
 pub(crate) fn delete_transient_ports() -> bool {
     let words = ["--bare", "--", "--columns=name", "find", "port", "other_config:transient=true"];
-    let listed = program::output(&mut vsctl(&words)).unwrap_or_default();
+    let listed = ours::output(&mut vsctl(&words)).unwrap_or_default();
     let is_left = |port: &&str| !succeeds(&mut vsctl(&["--", "--if-exists", "del-port", port]));
     listed.split_whitespace().filter(is_left).count() == 0
 }

@@ -31,11 +31,13 @@ const PROGRAMS: &[Program] = &[
     Program { names: &["ovsdb-client"], run: ovsdb_tools::ovsdb_client },
     Program { names: &["ovsdb-server"], run: ovsdb_tools::ovsdb_server },
     Program { names: &["ovs-vsctl"], run: vsctl::ovs_vsctl },
+    Program { names: &["vtep-ctl"], run: vsctl::vtep_ctl },
     Program { names: &["ovs-brcompatd"], run: brcompat::ovs_brcompatd },
     Program { names: &["brctl"], run: brcompat::brctl },
     Program { names: &["ovs-testcontroller"], run: testcontroller::ovs_testcontroller },
     Program { names: &["ovs-controller"], run: testcontroller::ovs_controller },
     Program { names: &["ovs-dpctl"], run: dpctl::ovs_dpctl },
+    Program { names: &["ovs-pki"], run: pki::ovs_pki },
     Program { names: &["ovs-ctl"], run: ctl::ovs_ctl },
     Program { names: &["collect"], run: collect::collect },
     Program { names: &["sflowtool"], run: collect::sflowtool },
@@ -88,14 +90,15 @@ fn usage() -> String {
 
 /// `ovs schema [NAME]`: a schema as JSON.
 fn print_schema(args: Vec<String>) -> ExitCode {
-    match args.first().map_or("Open_vSwitch", String::as_str) {
-        "Open_vSwitch" => {
-            let json = schema::OPEN_VSWITCH.to_json();
+    let name = args.first().map_or("Open_vSwitch", String::as_str);
+    match [&schema::OPEN_VSWITCH, &schema::HARDWARE_VTEP].into_iter().find(|schema| schema.name == name) {
+        Some(schema) => {
+            let json = schema.to_json();
             println!("{}", serde_json::to_string_pretty(&json).unwrap_or_else(|_| json.to_string()));
             ExitCode::SUCCESS
         }
-        other => {
-            eprintln!("ovs: schema: no schema named {other}; there is Open_vSwitch");
+        None => {
+            eprintln!("ovs: schema: no schema named {name}; there are Open_vSwitch and hardware_vtep");
             ExitCode::FAILURE
         }
     }

@@ -14,9 +14,9 @@ use std::cell::Cell;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use options::{Options, Stop};
+use options::Options;
 use rpc::unixctl::Registry;
-use rpc::{Listener, OPENFLOW_PORT, Stream, stream};
+use rpc::{Listener, OPENFLOW_PORT, Stream, program, stream};
 use tokio::task::JoinSet;
 
 /// The program. `args` are the words after its name.
@@ -29,26 +29,12 @@ pub fn ovs_controller(args: Vec<String>) -> ExitCode {
     called("ovs-controller", args)
 }
 
-fn called(program: &'static str, args: Vec<String>) -> ExitCode {
-    base::vlog::init(program);
-    let options = match options::parse(program, args) {
-        Ok(options) => options,
-        Err(Stop::Print(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(Stop::Fail(text)) => {
-            eprintln!("{text}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match run(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            eprintln!("{program}: {text}");
-            ExitCode::FAILURE
-        }
-    }
+fn called(name: &'static str, args: Vec<String>) -> ExitCode {
+    base::vlog::init(name);
+    program::start(options::parse(name, args), |options| {
+        let done = run(options);
+        program::end(name, done.map(|()| ExitCode::SUCCESS))
+    })
 }
 
 /// What commands of the control socket change.

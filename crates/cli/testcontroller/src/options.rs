@@ -6,6 +6,7 @@ use ofp::{FlowMod, FlowModCommand, FlowTextKind, Names, Version};
 use rpc::Tls;
 use rpc::daemon::{self, DaemonOption};
 use rpc::options::{LogOption, TlsOption};
+use rpc::program::Stop;
 
 /// What a switch is made to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,13 +71,6 @@ fn default_versions() -> u32 {
 
 /// Everything but what makes a learning switch of it: port and addresses.
 const DEFAULT_WILDCARDS: u32 = 1 << 4 | 1 << 20 | 0x3f << 8 | 0x3f << 14 | 1 << 21 | 1 << 5 | 1 << 6 | 1 << 7;
-
-/// What ends the program early: text for stdout, or a sentence for stderr.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    Print(String),
-    Fail(String),
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Choice {

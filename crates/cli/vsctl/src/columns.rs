@@ -97,8 +97,9 @@ pub(crate) fn set(context: &mut Context, table: &TableSchema, uuid: &Uuid, argum
             if let Some(row) = context.row(&table.name, uuid) {
                 map.insert_all(row.get(&column.name));
             }
-            context.transaction.verify(&table.name, uuid, &column.name);
-            map
+            // Others may set other keys at the same time.
+            context.transaction.merge(&table.name, uuid, &column.name, map);
+            return Ok(());
         }
     };
     context.set(&table.name, uuid, &column.name, value);

@@ -1,6 +1,7 @@
 //! What a command works on.
 
 use crate::cache::Cache;
+use crate::profile::Profile;
 use indexmap::IndexMap;
 use model::listing::Listing;
 use model::{Datum, Symbols, Uuid};
@@ -47,9 +48,10 @@ pub(crate) struct Command {
 
 /// The state of all commands of one try, and of the one at hand.
 pub(crate) struct Context {
+    pub(crate) profile: &'static Profile,
     pub(crate) transaction: Transaction,
     pub(crate) symbols: Symbols,
-    /// The row of the table `Open_vSwitch`.
+    /// The one row of the table that holds everything together.
     pub(crate) root: Uuid,
     cache: Option<Cache>,
     /// Interfaces that the switch is expected to set up.
@@ -63,11 +65,18 @@ pub(crate) struct Context {
     pub(crate) try_again: bool,
 }
 
+/// The table of the switch's one row.
 pub(crate) const ROOT: &str = "Open_vSwitch";
 
 impl Context {
-    pub(crate) fn new(transaction: Transaction, root: Uuid, command: Command) -> Context {
+    pub(crate) fn new(
+        profile: &'static Profile,
+        transaction: Transaction,
+        root: Uuid,
+        command: Command,
+    ) -> Context {
         Context {
+            profile,
             transaction,
             symbols: Symbols::new(),
             root,
@@ -141,7 +150,7 @@ impl Context {
     }
 
     pub(crate) fn root_row(&self) -> Option<&Arc<Row>> {
-        self.row(ROOT, &self.root)
+        self.row(self.profile.root, &self.root)
     }
 
     pub(crate) fn set(&mut self, table: &str, uuid: &Uuid, column: &str, value: impl Into<Datum>) {
@@ -158,7 +167,7 @@ impl Context {
         let Some(row) = self.row(table, uuid) else { return };
         let mut value = row.get(column).clone();
         value.insert_all(&Datum::from(to));
-        self.set(table, uuid, column, value);
+        self.transaction.merge(table, uuid, column, value);
     }
 
     /// Takes a reference out of a column.
@@ -166,7 +175,7 @@ impl Context {
         let Some(row) = self.row(table, uuid) else { return };
         let mut value = row.get(column).clone();
         value.remove_all(&Datum::from(to));
-        self.set(table, uuid, column, value);
+        self.transaction.merge(table, uuid, column, value);
     }
 
     pub(crate) fn text(&self, table: &str, uuid: &Uuid, column: &str) -> String {

@@ -19,7 +19,12 @@ impl Targets {
     }
 
     fn managers(context: &Context) -> Targets {
-        Targets { table: "Manager", owner_table: ROOT, owner: context.root, column: "manager_options" }
+        Targets {
+            table: "Manager",
+            owner_table: context.profile.root,
+            owner: context.root,
+            column: context.profile.managers,
+        }
     }
 
     fn uuids(&self, context: &Context) -> Vec<Uuid> {

@@ -34,7 +34,7 @@ pub(crate) fn get(context: &mut Context) -> Result<()> {
     if id.is_some() && !must_exist {
         fatal!("--if-exists and --id may not be specified together");
     }
-    let table = names::table(context.arg(1))?;
+    let table = names::table(context.profile, context.arg(1))?;
     let record = context.arg(2).to_owned();
     let Some(uuid) = names::row(context, &table.name, &record, must_exist)? else { return Ok(()) };
     if let Some(id) = id {
@@ -123,7 +123,7 @@ fn all_rows(context: &Context, table: &TableSchema) -> Vec<Uuid> {
 }
 
 pub(crate) fn list(context: &mut Context) -> Result<()> {
-    let table = names::table(context.arg(1))?;
+    let table = names::table(context.profile, context.arg(1))?;
     let columns = listed_columns(context, table)?;
     let must_exist = !context.has("--if-exists");
     let mut uuids = Vec::new();
@@ -139,7 +139,7 @@ pub(crate) fn list(context: &mut Context) -> Result<()> {
 }
 
 pub(crate) fn find(context: &mut Context) -> Result<()> {
-    let table = names::table(context.arg(1))?;
+    let table = names::table(context.profile, context.arg(1))?;
     let columns = listed_columns(context, table)?;
     let mut uuids = Vec::new();
     let conditions = context.args(2);
@@ -159,7 +159,7 @@ pub(crate) fn find(context: &mut Context) -> Result<()> {
 /// The table and the row that the first two arguments name.
 fn record(context: &mut Context) -> Result<Option<(&'static TableSchema, Uuid)>> {
     let must_exist = !context.has("--if-exists");
-    let table = names::table(context.arg(1))?;
+    let table = names::table(context.profile, context.arg(1))?;
     let record = context.arg(2).to_owned();
     Ok(names::row(context, &table.name, &record, must_exist)?.map(|uuid| (&**table, uuid)))
 }
@@ -175,7 +175,7 @@ pub(crate) fn set_columns(context: &mut Context) -> Result<()> {
 
 /// What "add" and "remove" have in common: a column, its value, and what is to be added or removed.
 fn change(context: &mut Context, operation: &str) -> Result<()> {
-    let table = names::table(context.arg(1))?;
+    let table = names::table(context.profile, context.arg(1))?;
     let column = names::column(table, context.arg(3))?;
     let Some((_, uuid)) = record(context)? else { return Ok(()) };
     check_mutable(context, table, &uuid, column)?;
@@ -243,7 +243,7 @@ pub(crate) fn clear(context: &mut Context) -> Result<()> {
 }
 
 pub(crate) fn create(context: &mut Context) -> Result<()> {
-    let table = names::table(context.arg(1))?;
+    let table = names::table(context.profile, context.arg(1))?;
     let id = context.option("--id").map(str::to_owned);
     if id.is_none() && !table.is_root {
         log::warn!(target: "db_ctl_base",
@@ -273,7 +273,7 @@ pub(crate) fn create(context: &mut Context) -> Result<()> {
 pub(crate) fn destroy(context: &mut Context) -> Result<()> {
     let must_exist = !context.has("--if-exists");
     let all = context.has("--all");
-    let table = names::table(context.arg(1))?;
+    let table = names::table(context.profile, context.arg(1))?;
     if all && context.count() > 2 {
         fatal!("--all and records argument should not be specified together");
     }
@@ -299,7 +299,7 @@ pub(crate) fn destroy(context: &mut Context) -> Result<()> {
 }
 
 pub(crate) fn wait_until(context: &mut Context) -> Result<()> {
-    let table = names::table(context.arg(1))?;
+    let table = names::table(context.profile, context.arg(1))?;
     let record = context.arg(2).to_owned();
     let Some(uuid) = names::row(context, &table.name, &record, false)? else {
         context.try_again = true;

@@ -1,38 +1,63 @@
 //! `ovs-vsctl`: bridges, ports and everything else that the configuration
-//! database holds, changed by one transaction per command line.
+//! database holds, changed by one transaction per command line; and `vtep-ctl`,
+//! which does the same with the database of a VXLAN gateway.
 //!
 //! The words after the program's name enter; text and an exit status leave.
 //! [`options`] and [`syntax`] read the command line; [`run`] connects, executes
 //! the commands on a transaction of a `replica`, and waits for the switch; each
-//! family of commands has its file.
+//! family of commands has its file. What differs between the two programs is in
+//! their [`profile`]; [`vtep`] has the commands of the second, and [`complete`]
+//! is for shells.
 
 mod bridges;
 mod cache;
 mod columns;
+mod complete;
 mod context;
 mod controllers;
 mod database;
 mod names;
 mod options;
 mod ports;
+mod profile;
 mod reset;
 mod run;
 mod show;
 mod syntax;
 mod usage;
+mod vtep;
 mod zones;
 
+use profile::Profile;
 use std::process::ExitCode;
-
-pub(crate) const PROGRAM: &str = "ovs-vsctl";
 
 /// The program. `args` are the words after its name.
 pub fn ovs_vsctl(args: Vec<String>) -> ExitCode {
-    base::vlog::init(PROGRAM);
+    match complete::run(&args) {
+        None => called(&profile::OVS_VSCTL, args),
+        Some(Ok(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Some(Err(why)) => {
+            eprintln!("{}: {why}", profile::OVS_VSCTL.program);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The program for VXLAN gateways.
+pub fn vtep_ctl(args: Vec<String>) -> ExitCode {
+    called(&vtep::VTEP_CTL, args)
+}
+
+fn called(profile: &'static Profile, args: Vec<String>) -> ExitCode {
+    let program = profile.program;
+    base::vlog::init(program);
     base::vlog::set_all_levels(Some(base::vlog::Destination::Console), base::vlog::Level::Warning);
-    let command_line = escape(&args);
-    let result =
-        options::parse(args).and_then(|(options, commands)| run::run(options, commands, &command_line));
+    let command_line = escape(program, &args);
+    let result = options::parse(profile, args)
+        .and_then(|(options, commands)| run::run(options, commands, &command_line));
     match result {
         Ok(code) => code,
         Err(context::Failure::Print(text)) => {
@@ -45,15 +70,15 @@ pub fn ovs_vsctl(args: Vec<String>) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(context::Failure::Fatal(text)) => {
-            eprintln!("{PROGRAM}: {text}");
+            eprintln!("{program}: {text}");
             ExitCode::FAILURE
         }
     }
 }
 
 /// The command line as one could type it, for the log.
-fn escape(args: &[String]) -> String {
-    let mut text = PROGRAM.to_owned();
+fn escape(program: &str, args: &[String]) -> String {
+    let mut text = program.to_owned();
     for arg in args {
         text.push(' ');
         if arg.contains([' ', '\t', '\r', '\n', '\u{b}', '\\', '\'', '"']) {

@@ -1,15 +1,15 @@
 //! Finding tables, columns and rows by what people call them: prefixes, names, parts of UUIDs.
 
 use crate::context::{Context, Failure, Result, fatal};
+use crate::profile::Profile;
 use model::{ColumnSchema, Schema, TableSchema, Uuid};
 use replica::Row;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// The schema that the program is built with: its names are known before there is a connection.
-pub(crate) fn schema() -> Result<&'static Schema> {
-    static SCHEMA: OnceLock<std::result::Result<Schema, String>> = OnceLock::new();
-    let schema = SCHEMA.get_or_init(|| {
-        let mut schema = Schema::from_json(&schema::OPEN_VSWITCH.to_json()).map_err(|e| e.to_string())?;
+pub(crate) fn schema(profile: &'static Profile) -> Result<&'static Schema> {
+    let schema = profile.parsed.get_or_init(|| {
+        let mut schema = Schema::from_json(&profile.declared.to_json()).map_err(|e| e.to_string())?;
         schema.tables.sort_keys();
         Ok(schema)
     });
@@ -53,8 +53,8 @@ fn best<'n>(names: impl Iterator<Item = &'n str>, typed: &str) -> std::result::R
     }
 }
 
-pub(crate) fn table(typed: &str) -> Result<&'static Arc<TableSchema>> {
-    let schema = schema()?;
+pub(crate) fn table(profile: &'static Profile, typed: &str) -> Result<&'static Arc<TableSchema>> {
+    let schema = schema(profile)?;
     match best(schema.tables.keys().map(String::as_str), typed) {
         Ok(name) => schema.table(name).ok_or_else(|| Failure::Fatal(format!("unknown table \"{typed}\""))),
         Err(names) if names.is_empty() => fatal!("unknown table \"{typed}\""),
@@ -77,14 +77,14 @@ pub(crate) fn column<'t>(table: &'t TableSchema, typed: &str) -> Result<&'t Colu
 }
 
 /// How rows of a table may be named: by a column, perhaps of a row of another table that refers to them.
-struct RowName {
+pub(crate) struct RowName {
     table: &'static str,
     name_table: &'static str,
     name_column: &'static str,
     reference: Option<&'static str>,
 }
 
-const fn by(table: &'static str, name_column: &'static str) -> RowName {
+pub(crate) const fn by(table: &'static str, name_column: &'static str) -> RowName {
     RowName { table, name_table: table, name_column, reference: None }
 }
 
@@ -92,7 +92,7 @@ const fn via(table: &'static str, name_table: &'static str, reference: &'static 
     RowName { table, name_table, name_column: "name", reference: Some(reference) }
 }
 
-const ROW_NAMES: &[RowName] = &[
+pub(crate) const SWITCH: &[RowName] = &[
     by("Bridge", "name"),
     via("Controller", "Bridge", "controller"),
     by("Interface", "name"),
@@ -109,8 +109,8 @@ const ROW_NAMES: &[RowName] = &[
 ];
 
 /// Tables whose names of rows are in another table, for subscriptions.
-pub(crate) fn naming_table(table: &str) -> Option<(&'static str, Vec<&'static str>)> {
-    let name = ROW_NAMES.iter().find(|name| name.table == table)?;
+pub(crate) fn naming_table(profile: &Profile, table: &str) -> Option<(&'static str, Vec<&'static str>)> {
+    let name = profile.row_names.iter().find(|name| name.table == table)?;
     let mut columns = vec![name.name_column];
     columns.extend(name.reference);
     Some((name.name_table, columns))
@@ -130,7 +130,9 @@ fn names(row: &Row, name: &RowName, record: &str) -> bool {
 }
 
 fn by_name(context: &mut Context, table: &str, record: &str) -> Result<Option<Uuid>> {
-    let Some(name) = ROW_NAMES.iter().find(|name| name.table == table) else { return Ok(None) };
+    let Some(name) = context.profile.row_names.iter().find(|name| name.table == table) else {
+        return Ok(None);
+    };
     let mut found = context.transaction.rows(name.name_table).filter(|row| names(row, name, record));
     let Some(row) = found.next().cloned() else { return Ok(None) };
     let is_ambiguous = found.next().is_some();

@@ -1,8 +1,9 @@
 //! The options before the first command.
 
 use crate::context::{Command, Failure, Result};
+use crate::profile::Profile;
 use crate::syntax;
-use crate::{PROGRAM, usage};
+use crate::usage;
 use base::getopt::{Opt, Order, Parser, Takes};
 use indexmap::IndexMap;
 use model::listing::{Format, Style};
@@ -37,8 +38,8 @@ enum Choice {
 }
 
 /// What the options ask for.
-#[derive(Debug)]
 pub(crate) struct Options {
+    pub(crate) profile: &'static Profile,
     pub(crate) remotes: String,
     pub(crate) wait: bool,
     pub(crate) dry_run: bool,
@@ -48,11 +49,10 @@ pub(crate) struct Options {
     pub(crate) tls: Tls,
 }
 
-fn table() -> Vec<Opt<Choice>> {
+fn table(profile: &Profile) -> Vec<Opt<Choice>> {
     let mut table = vec![
         Opt::long("db", Takes::Argument, Choice::Db),
         Opt::long("no-syslog", Takes::Nothing, Choice::NoSyslog),
-        Opt::long("no-wait", Takes::Nothing, Choice::NoWait),
         Opt::long("dry-run", Takes::Nothing, Choice::DryRun),
         Opt::long("oneline", Takes::Nothing, Choice::Oneline),
         Opt::both('t', "timeout", Takes::Argument, Choice::Timeout),
@@ -66,6 +66,9 @@ fn table() -> Vec<Opt<Choice>> {
         Opt::long("no-shuffle-remotes", Takes::Nothing, Choice::LeaderOnly),
         Opt::both('V', "version", Takes::Nothing, Choice::Version),
     ];
+    if profile.has_daemon {
+        table.push(Opt::long("no-wait", Takes::Nothing, Choice::NoWait));
+    }
     table.extend(LogOption::table(Choice::Log));
     table.extend([
         Opt::both('f', "format", Takes::Argument, Choice::Format),
@@ -93,18 +96,25 @@ fn print_options(table: &[Opt<Choice>]) -> String {
     text
 }
 
+/// The long options that come before commands.
+pub(crate) fn long_options(profile: &Profile) -> Vec<String> {
+    let value = |option: &Opt<Choice>| if option.takes == Takes::Nothing { "" } else { "=" };
+    table(profile).iter().filter_map(|option| Some(format!("--{}{}", option.long?, value(option)))).collect()
+}
+
 /// Reads the whole command line.
-pub(crate) fn parse(args: Vec<String>) -> Result<(Options, Vec<Command>)> {
-    let globals = table();
-    let locals = syntax::command_options();
+pub(crate) fn parse(profile: &'static Profile, args: Vec<String>) -> Result<(Options, Vec<Command>)> {
+    let globals = table(profile);
+    let locals = syntax::command_options(profile);
     let mut options_table = globals.clone();
     for (i, (name, takes_value)) in locals.iter().enumerate() {
         let takes = if *takes_value { Takes::Argument } else { Takes::Nothing };
         options_table.push(Opt::long(name, takes, Choice::Local(i)));
     }
     let mut options = Options {
+        profile,
         remotes: format!("unix:{}/db.sock", dirs::rundir().display()),
-        wait: true,
+        wait: profile.has_daemon,
         dry_run: false,
         oneline: false,
         retry: false,
@@ -112,7 +122,7 @@ pub(crate) fn parse(args: Vec<String>) -> Result<(Options, Vec<Command>)> {
         tls: Tls::default(),
     };
     let mut local: IndexMap<String, Option<String>> = IndexMap::new();
-    let mut parser = Parser::new(PROGRAM, &options_table, Order::StopAtWord, args);
+    let mut parser = Parser::new(profile.program, &options_table, Order::StopAtWord, args);
     while let Some(item) = parser.next() {
         let item = item.map_err(|e| Failure::Plain(e.to_string()))?;
         if let Choice::Local(at) = item.id {
@@ -124,7 +134,7 @@ pub(crate) fn parse(args: Vec<String>) -> Result<(Options, Vec<Command>)> {
         }
         options.apply(item.id, item.argument.as_deref(), &globals)?;
     }
-    let commands = syntax::parse(parser.rest(), local)?;
+    let commands = syntax::parse(profile, parser.rest(), local)?;
     Ok((options, commands))
 }
 
@@ -144,12 +154,12 @@ impl Options {
                 _ => return Err(format!("value {text} on -t or --timeout is invalid").into()),
             },
             Choice::Retry => self.retry = true,
-            Choice::Help => return Err(Failure::Print(usage::text())),
-            Choice::Commands => return Err(Failure::Print(usage::commands())),
+            Choice::Help => return Err(Failure::Print(usage::text(self.profile))),
+            Choice::Commands => return Err(Failure::Print(usage::commands(self.profile))),
             Choice::Options => return Err(Failure::Print(print_options(table))),
             Choice::Version => {
-                let version = schema::OPEN_VSWITCH.version;
-                let text = format!("{}\nDB Schema {version}\n", rpc::version_text(PROGRAM));
+                let version = self.profile.declared.version;
+                let text = format!("{}\nDB Schema {version}\n", rpc::version_text(self.profile.program));
                 return Err(Failure::Print(text));
             }
             Choice::Format => self.style.set_format(text)?,
@@ -158,7 +168,7 @@ impl Options {
             Choice::Pretty => self.style.pretty = true,
             Choice::Bare => self.style.set_bare(),
             Choice::MaxColumnWidth => self.style.max_column_width = text.parse().unwrap_or(0),
-            Choice::Log(option) => option.apply(argument, PROGRAM)?,
+            Choice::Log(option) => option.apply(argument, self.profile.program)?,
             Choice::Tls(option) => option.apply(argument, &mut self.tls),
         }
         Ok(())

@@ -115,7 +115,7 @@ fn insert_port(
     if bridge.parent.is_some() {
         context.set("Port", &port, "tag", bridge.vlan);
     }
-    let table = names::table("Port")?;
+    let table = names::table(context.profile, "Port")?;
     for setting in settings {
         set(context, table, &port, setting)?;
     }

@@ -1,10 +1,11 @@
 //! Connects, executes the commands until they are committed, prints, and waits for the switch.
 
-use crate::context::{Command, Context, ROOT, Result, fatal};
+use crate::context::{Command, Context, Result, fatal};
 use crate::names;
 use crate::options::Options;
+use crate::profile::Profile;
+use crate::show;
 use crate::syntax::Reads;
-use crate::{PROGRAM, show};
 use base::Clock;
 use model::Uuid;
 use model::listing::Listing;
@@ -44,15 +45,16 @@ pub(crate) fn run(options: Options, commands: Vec<Command>, command_line: &str) 
 
 async fn drive(options: &Options, commands: &[Command], command_line: &str) -> Result<ExitCode> {
     let remotes = split_remotes(&options.remotes);
-    let subscription = subscription(commands)?;
+    let subscription = subscription(options.profile, commands)?;
     let mut replica = Replica::open(
         &remotes,
-        "Open_vSwitch",
+        options.profile.declared.name,
         subscription,
         options.retry,
         options.tls.clone(),
         Clock::new(),
     );
+    replica.expect_schema(names::schema(options.profile)?);
     let mut tried = 0;
     let done = loop {
         if replica.is_live() && replica.seqno() != tried {
@@ -106,7 +108,7 @@ async fn wait(replica: &mut Replica, options: &Options) -> Result<Option<Outcome
 }
 
 /// The tables and columns that the commands read.
-fn subscription(commands: &[Command]) -> Result<Subscription> {
+fn subscription(profile: &'static Profile, commands: &[Command]) -> Result<Subscription> {
     let mut tables: BTreeMap<String, Option<Vec<String>>> = BTreeMap::new();
     let mut want = |table: &str, columns: Option<&[&str]>| {
         let entry = tables.entry(table.to_owned()).or_insert_with(|| Some(Vec::new()));
@@ -119,24 +121,21 @@ fn subscription(commands: &[Command]) -> Result<Subscription> {
             }
         }
     };
-    want(ROOT, Some(&["cur_cfg", "next_cfg", "bridges", "manager_options", "ssl", "datapaths"]));
+    profile.always.iter().for_each(|(table, columns)| want(table, *columns));
     for command in commands {
         if command.syntax.reads != Reads::Nothing {
-            want(
-                "Bridge",
-                Some(&["name", "controller", "fail_mode", "ports", "external_ids", "auto_attach"]),
-            );
-            want("Port", Some(&["name", "fake_bridge", "tag", "interfaces", "external_ids"]));
-            want("Interface", Some(&["name", "ofport", "error"]));
+            profile.things.iter().for_each(|(table, columns)| want(table, *columns));
         }
         match command.syntax.reads {
-            Reads::Nothing | Reads::Switch => {}
+            Reads::Nothing | Reads::Things => {}
             Reads::Tables(list) => list.iter().for_each(|table| want(table, None)),
-            Reads::Show => show::prerequisites().for_each(|(table, columns)| want(table, Some(&columns))),
+            Reads::Show => {
+                show::prerequisites(profile).for_each(|(table, columns)| want(table, Some(&columns)))
+            }
             Reads::Table => {
-                let table = names::table(command.words.get(1).map_or("", String::as_str))?;
+                let table = names::table(profile, command.words.get(1).map_or("", String::as_str))?;
                 want(&table.name, None);
-                if let Some((table, columns)) = names::naming_table(&table.name) {
+                if let Some((table, columns)) = names::naming_table(profile, &table.name) {
                     want(table, Some(&columns));
                 }
             }
@@ -162,14 +161,19 @@ async fn attempt(
 ) -> Result<Option<Done>> {
     let mut transaction = replica.transaction();
     transaction.dry_run = options.dry_run;
-    transaction.comment(&format!("{PROGRAM} (invoked by {}): {command_line}", parent()));
-    let root = transaction.rows(ROOT).next().map(|row| row.uuid);
-    let root = root.unwrap_or_else(|| transaction.insert(ROOT));
+    let profile = options.profile;
+    let program = profile.program;
+    transaction.comment(&match profile.has_daemon {
+        true => format!("{program} (invoked by {}): {command_line}", parent()),
+        false => format!("{program}: {command_line}"),
+    });
+    let root = transaction.rows(profile.root).next().map(|row| row.uuid);
+    let root = root.unwrap_or_else(|| transaction.insert(profile.root));
     if options.wait {
-        transaction.increment(ROOT, &root, "next_cfg");
+        transaction.increment(profile.root, &root, "next_cfg");
     }
     let Some(first) = commands.first() else { return Ok(None) };
-    let mut context = Context::new(transaction, root, first.clone());
+    let mut context = Context::new(profile, transaction, root, first.clone());
     let mut printouts = Vec::new();
     for command in commands {
         context.command = command.clone();
@@ -253,15 +257,15 @@ async fn wait_for_switch(
     replica.session_mut().enable_reconnect();
     loop {
         let reached = |row: &replica::Row| row.integer("cur_cfg").is_some_and(|cfg| cfg >= next_cfg);
-        if replica.tables().rows(ROOT).any(|row| reached(row)) {
-            return Ok(check_interfaces(replica, done));
+        if replica.tables().rows(options.profile.root).any(|row| reached(row)) {
+            return Ok(check_interfaces(replica, done, options.profile.program));
         }
         wait(replica, options).await?;
     }
 }
 
 /// Whether the switch could set up the interfaces that were added.
-fn check_interfaces(replica: &Replica, done: &Done) -> ExitCode {
+fn check_interfaces(replica: &Replica, done: &Done, program: &str) -> ExitCode {
     let mut failed = false;
     for uuid in done.new_interfaces.iter().filter_map(|uuid| done.inserted.get(uuid)) {
         let Some(row) = replica.tables().row("Interface", uuid) else { continue };
@@ -271,13 +275,13 @@ fn check_interfaces(replica: &Replica, done: &Done) -> ExitCode {
         let name = row.text("name").unwrap_or_default();
         let see = "See ovs-vswitchd log for details.";
         match row.text("error").filter(|error| !error.is_empty()) {
-            Some(error) => eprintln!("{PROGRAM}: Error detected while setting up '{name}': {error}.  {see}"),
-            None => eprintln!("{PROGRAM}: Error detected while setting up '{name}'.  {see}"),
+            Some(error) => eprintln!("{program}: Error detected while setting up '{name}': {error}.  {see}"),
+            None => eprintln!("{program}: Error detected while setting up '{name}'.  {see}"),
         }
         failed = true;
     }
     if failed {
-        eprintln!("{PROGRAM}: The default log directory is \"{}\".", dirs::logdir().display());
+        eprintln!("{program}: The default log directory is \"{}\".", dirs::logdir().display());
         return ExitCode::from(SWITCH_ERROR);
     }
     ExitCode::SUCCESS

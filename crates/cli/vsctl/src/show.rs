@@ -2,18 +2,20 @@
 
 use crate::context::{Context, ROOT, Result, fatal};
 use crate::names;
+use crate::profile::Profile;
+use model::{ColumnSchema, Datum};
 use replica::Row;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What is shown of a table's rows.
-struct Shown {
-    table: &'static str,
-    name: Option<&'static str>,
-    columns: &'static [&'static str],
+pub(crate) struct Shown {
+    pub(crate) table: &'static str,
+    pub(crate) name: Option<&'static str>,
+    pub(crate) columns: &'static [&'static str],
 }
 
-const TABLES: &[Shown] = &[
+pub(crate) const SWITCH: &[Shown] = &[
     Shown { table: ROOT, name: None, columns: &["manager_options", "bridges", "ovs_version"] },
     Shown {
         table: "Bridge",
@@ -27,8 +29,11 @@ const TABLES: &[Shown] = &[
 ];
 
 /// The tables and columns that the command reads.
-pub(crate) fn prerequisites() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
-    TABLES
+pub(crate) fn prerequisites(
+    profile: &Profile,
+) -> impl Iterator<Item = (&'static str, Vec<&'static str>)> + use<> {
+    profile
+        .shown
         .iter()
         .map(|shown| (shown.table, shown.name.into_iter().chain(shown.columns.iter().copied()).collect()))
 }
@@ -36,13 +41,13 @@ pub(crate) fn prerequisites() -> impl Iterator<Item = (&'static str, Vec<&'stati
 /// By table: a row is shown only when its text has one of the words.
 type Filters = HashMap<String, Vec<String>>;
 
-fn parse_filters(text: &str) -> Result<Filters> {
+fn parse_filters(profile: &'static Profile, text: &str) -> Result<Filters> {
     let mut filters = Filters::new();
     for item in text.split(',').filter(|item| !item.is_empty()) {
         let (table, words) = match item.split_once('(') {
-            None => (ROOT, item),
+            None => (profile.root, item),
             Some((table, rest)) => match rest.strip_suffix(')') {
-                Some(words) => (names::table(table)?.name.as_str(), words),
+                Some(words) => (names::table(profile, table)?.name.as_str(), words),
                 None => fatal!("Malformed filter: missing closing ')'"),
             },
         };
@@ -53,7 +58,7 @@ fn parse_filters(text: &str) -> Result<Filters> {
 }
 
 pub(crate) fn show(context: &mut Context) -> Result<()> {
-    let filters = parse_filters(context.option("--filter").unwrap_or_default())?;
+    let filters = parse_filters(context.profile, context.option("--filter").unwrap_or_default())?;
     let mut text = String::new();
     // With a word, that bridge only: the form of old scripts.
     if let Some(name) = context.args(1).first().cloned() {
@@ -63,9 +68,9 @@ pub(crate) fn show(context: &mut Context) -> Result<()> {
         context.output.push_str(&text);
         return Ok(());
     }
-    let rows: Vec<Arc<Row>> = context.transaction.rows(ROOT).cloned().collect();
+    let rows: Vec<Arc<Row>> = context.transaction.rows(context.profile.root).cloned().collect();
     for row in rows {
-        show_row(context, ROOT, &row, 0, &mut Vec::new(), &filters, &mut text);
+        show_row(context, context.profile.root, &row, 0, &mut Vec::new(), &filters, &mut text);
     }
     context.output.push_str(&text);
     Ok(())
@@ -85,7 +90,7 @@ fn show_row(
     out: &mut String,
 ) {
     let start = out.len();
-    let Some(shown) = TABLES.iter().find(|shown| shown.table == table) else { return };
+    let Some(shown) = context.profile.shown.iter().find(|shown| shown.table == table) else { return };
     let text = |column: &str| {
         let schema = row.schema.column(column)?;
         Some((row.get(column), schema))
@@ -103,12 +108,16 @@ fn show_row(
     for column in shown.columns {
         let Some((value, schema)) = text(column) else { continue };
         let target = schema.r#type.key.reference().map(|(target, _)| target);
-        if let Some(target) = target.and_then(|target| TABLES.iter().find(|shown| shown.table == target)) {
+        if let Some(target) =
+            target.and_then(|target| context.profile.shown.iter().find(|shown| shown.table == target))
+        {
             for uuid in row.references(column) {
                 if let Some(row) = context.row(target.table, &uuid) {
                     show_row(context, target.table, row, level + 1, above, filters, out);
                 }
             }
+        } else if let Some(target) = value_target(context.profile, schema) {
+            show_map(context, target, column, value, level + 1, out);
         } else if !value.is_default(&schema.r#type) {
             indent(out, level + 1);
             out.push_str(&format!("{column}: {}\n", value.to_text(&schema.r#type)));
@@ -120,5 +129,26 @@ fn show_row(
         if !words.iter().any(|word| text.contains(word)) {
             out.truncate(start);
         }
+    }
+}
+
+/// What the values of a map refer to, where their rows are shown by name.
+fn value_target(profile: &Profile, column: &ColumnSchema) -> Option<&'static Shown> {
+    let (target, _) = column.r#type.value.as_ref()?.reference()?;
+    profile.shown.iter().find(|shown| shown.table == target && shown.name.is_some())
+}
+
+/// A map to rows: its keys, each with the name of its row.
+fn show_map(context: &Context, target: &Shown, column: &str, map: &Datum, level: usize, out: &mut String) {
+    indent(out, level);
+    out.push_str(&format!("{column}:\n"));
+    for (key, value) in map.pairs() {
+        let row = value.as_uuid().and_then(|uuid| context.row(target.table, &uuid));
+        let name = row.zip(target.name).and_then(|(row, name)| {
+            let schema = row.schema.column(name)?;
+            Some(row.get(name).to_text(&schema.r#type))
+        });
+        indent(out, level + 1);
+        out.push_str(&format!("{key}={}\n", name.as_deref().unwrap_or("\"<null>\"")));
     }
 }

@@ -1,6 +1,7 @@
 //! The commands: their names, arguments and options.
 
 use crate::context::{Command, Context, Failure, Result, fatal};
+use crate::profile::Profile;
 use crate::{bridges, controllers, database, ports, reset, show, zones};
 use indexmap::IndexMap;
 
@@ -8,12 +9,12 @@ use indexmap::IndexMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reads {
     Nothing,
-    /// Bridges, ports, interfaces.
-    Switch,
+    /// The things that the program manages, such as bridges, ports and interfaces.
+    Things,
     /// The table that the first argument names.
     Table,
     Show,
-    /// These tables, whole, and what [`Reads::Switch`] reads.
+    /// These tables, whole, and what [`Reads::Things`] reads.
     Tables(&'static [&'static str]),
 }
 
@@ -35,7 +36,7 @@ impl std::fmt::Debug for Syntax {
     }
 }
 
-const MANY: usize = usize::MAX;
+pub(crate) const MANY: usize = usize::MAX;
 const ZONES: Reads = Reads::Tables(&["Datapath", "CT_Zone", "CT_Timeout_Policy"]);
 const RESET: Reads = Reads::Tables(&[
     "Bridge",
@@ -53,40 +54,42 @@ const RESET: Reads = Reads::Tables(&[
 
 macro_rules! syntax {
     ($($name:literal $min:tt..$max:tt $arguments:literal $options:literal $reads:expr, $writes:ident $run:path;)*) => {
-        &[$(Syntax {
+        &[$(crate::syntax::Syntax {
             name: $name, min: $min, max: $max, arguments: $arguments, options: $options,
-            reads: $reads, writes: syntax!(@ $writes), run: $run,
+            reads: $reads, writes: crate::syntax::syntax!(@ $writes), run: $run,
         }),*]
     };
     (@ rw) => { true };
     (@ ro) => { false };
 }
+pub(crate) use syntax;
 
-pub(crate) const COMMANDS: &[Syntax] = syntax![
+/// The commands of `ovs-vsctl`.
+pub(crate) const SWITCH: &[Syntax] = syntax![
     "init" 0..0 "" "" Reads::Nothing, rw bridges::init;
-    "add-br" 1..3 "NEW-BRIDGE [PARENT] [NEW-VLAN]" "--may-exist" Reads::Switch, rw bridges::add_br;
+    "add-br" 1..3 "NEW-BRIDGE [PARENT] [NEW-VLAN]" "--may-exist" Reads::Things, rw bridges::add_br;
     "del-br" 1..1 "BRIDGE" "--if-exists" Reads::Tables(&["Flow_Sample_Collector_Set"]), rw bridges::del_br;
-    "list-br" 0..0 "" "--real,--fake" Reads::Switch, ro bridges::list_br;
-    "br-exists" 1..1 "BRIDGE" "" Reads::Switch, ro bridges::br_exists;
-    "br-to-vlan" 1..1 "BRIDGE" "" Reads::Switch, ro bridges::br_to_vlan;
-    "br-to-parent" 1..1 "BRIDGE" "" Reads::Switch, ro bridges::br_to_parent;
-    "br-set-external-id" 2..3 "BRIDGE KEY [VALUE]" "" Reads::Switch, rw bridges::br_set_external_id;
-    "br-get-external-id" 1..2 "BRIDGE [KEY]" "" Reads::Switch, ro bridges::br_get_external_id;
-    "list-ports" 1..1 "BRIDGE" "" Reads::Switch, ro ports::list_ports;
-    "add-port" 2..MANY "BRIDGE NEW-PORT [COLUMN[:KEY]=VALUE]..." "--may-exist" Reads::Switch, rw ports::add_port;
-    "del-port" 1..2 "[BRIDGE] PORT|IFACE" "--if-exists,--with-iface" Reads::Switch, rw ports::del_port;
-    "port-to-br" 1..1 "PORT" "" Reads::Switch, ro ports::port_to_br;
-    "add-bond" 4..MANY "BRIDGE BOND IFACE... [COLUMN[:KEY]=VALUE]..." "--may-exist,--fake-iface" Reads::Switch, rw ports::add_bond;
-    "add-bond-iface" 2..2 "BOND IFACE" "--may-exist" Reads::Switch, rw ports::add_bond_iface;
-    "del-bond-iface" 1..2 "[BOND] IFACE" "--if-exists" Reads::Switch, rw ports::del_bond_iface;
-    "list-ifaces" 1..1 "BRIDGE" "" Reads::Switch, ro ports::list_ifaces;
-    "iface-to-br" 1..1 "IFACE" "" Reads::Switch, ro ports::iface_to_br;
+    "list-br" 0..0 "" "--real,--fake" Reads::Things, ro bridges::list_br;
+    "br-exists" 1..1 "BRIDGE" "" Reads::Things, ro bridges::br_exists;
+    "br-to-vlan" 1..1 "BRIDGE" "" Reads::Things, ro bridges::br_to_vlan;
+    "br-to-parent" 1..1 "BRIDGE" "" Reads::Things, ro bridges::br_to_parent;
+    "br-set-external-id" 2..3 "BRIDGE KEY [VALUE]" "" Reads::Things, rw bridges::br_set_external_id;
+    "br-get-external-id" 1..2 "BRIDGE [KEY]" "" Reads::Things, ro bridges::br_get_external_id;
+    "list-ports" 1..1 "BRIDGE" "" Reads::Things, ro ports::list_ports;
+    "add-port" 2..MANY "BRIDGE NEW-PORT [COLUMN[:KEY]=VALUE]..." "--may-exist" Reads::Things, rw ports::add_port;
+    "del-port" 1..2 "[BRIDGE] PORT|IFACE" "--if-exists,--with-iface" Reads::Things, rw ports::del_port;
+    "port-to-br" 1..1 "PORT" "" Reads::Things, ro ports::port_to_br;
+    "add-bond" 4..MANY "BRIDGE BOND IFACE... [COLUMN[:KEY]=VALUE]..." "--may-exist,--fake-iface" Reads::Things, rw ports::add_bond;
+    "add-bond-iface" 2..2 "BOND IFACE" "--may-exist" Reads::Things, rw ports::add_bond_iface;
+    "del-bond-iface" 1..2 "[BOND] IFACE" "--if-exists" Reads::Things, rw ports::del_bond_iface;
+    "list-ifaces" 1..1 "BRIDGE" "" Reads::Things, ro ports::list_ifaces;
+    "iface-to-br" 1..1 "IFACE" "" Reads::Things, ro ports::iface_to_br;
     "get-controller" 1..1 "BRIDGE" "" Reads::Tables(&["Controller"]), ro controllers::get_controller;
     "del-controller" 1..1 "BRIDGE" "" Reads::Tables(&["Controller"]), rw controllers::del_controller;
     "set-controller" 1..MANY "BRIDGE TARGET..." "--inactivity-probe=" Reads::Tables(&["Controller"]), rw controllers::set_controller;
-    "get-fail-mode" 1..1 "BRIDGE" "" Reads::Switch, ro controllers::get_fail_mode;
-    "del-fail-mode" 1..1 "BRIDGE" "" Reads::Switch, rw controllers::del_fail_mode;
-    "set-fail-mode" 2..2 "BRIDGE MODE" "" Reads::Switch, rw controllers::set_fail_mode;
+    "get-fail-mode" 1..1 "BRIDGE" "" Reads::Things, ro controllers::get_fail_mode;
+    "del-fail-mode" 1..1 "BRIDGE" "" Reads::Things, rw controllers::del_fail_mode;
+    "set-fail-mode" 2..2 "BRIDGE MODE" "" Reads::Things, rw controllers::set_fail_mode;
     "get-manager" 0..0 "" "" Reads::Tables(&["Manager"]), ro controllers::get_manager;
     "del-manager" 0..0 "" "" Reads::Tables(&["Manager"]), rw controllers::del_manager;
     "set-manager" 1..MANY "TARGET..." "--inactivity-probe=" Reads::Tables(&["Manager"]), rw controllers::set_manager;
@@ -104,6 +107,10 @@ pub(crate) const COMMANDS: &[Syntax] = syntax![
     "set-zone-limit" 3..3 "ARG ARG ARG" "" ZONES, rw zones::set_zone_limit;
     "del-zone-limit" 2..2 "ARG ARG" "--if-exists" ZONES, rw zones::del_zone_limit;
     "list-zone-limits" 1..1 "ARG" "" ZONES, ro zones::list_zone_limits;
+];
+
+/// The commands about any table.
+pub(crate) const DATABASE: &[Syntax] = syntax![
     "comment" 0..MANY "[ARG]..." "" Reads::Nothing, ro database::comment;
     "get" 2..MANY "TABLE RECORD [COLUMN[:KEY]]..." "--if-exists,--id=" Reads::Table, ro database::get;
     "list" 1..MANY "TABLE [RECORD]..." "--if-exists,--columns=" Reads::Table, ro database::list;
@@ -115,13 +122,16 @@ pub(crate) const COMMANDS: &[Syntax] = syntax![
     "create" 2..MANY "TABLE COLUMN[:KEY]=VALUE..." "--id=" Reads::Table, rw database::create;
     "destroy" 1..MANY "TABLE [RECORD]..." "--if-exists,--all" Reads::Table, rw database::destroy;
     "wait-until" 2..MANY "TABLE RECORD [COLUMN[:KEY]=VALUE]..." "" Reads::Table, ro database::wait_until;
+];
+
+pub(crate) const SHOW: &[Syntax] = syntax![
     "show" 0..1 "[BRIDGE]" "--filter=" Reads::Show, ro show::show;
 ];
 
 /// All options of commands: name without dashes, and whether it takes a value.
-pub(crate) fn command_options() -> Vec<(&'static str, bool)> {
+pub(crate) fn command_options(profile: &Profile) -> Vec<(&'static str, bool)> {
     let mut options: Vec<(&str, bool)> = Vec::new();
-    for option in COMMANDS.iter().flat_map(|syntax| syntax.options.split(',')).filter(|o| !o.is_empty()) {
+    for option in profile.syntaxes().flat_map(|syntax| syntax.options.split(',')).filter(|o| !o.is_empty()) {
         let name = option.trim_start_matches('-');
         let option = match name.strip_suffix('=') {
             Some(name) => (name, true),
@@ -135,7 +145,11 @@ pub(crate) fn command_options() -> Vec<(&'static str, bool)> {
 }
 
 /// Takes apart the commands, which "--" separates. `local` are options that came before the first.
-pub(crate) fn parse(words: Vec<String>, mut local: IndexMap<String, Option<String>>) -> Result<Vec<Command>> {
+pub(crate) fn parse(
+    profile: &Profile,
+    words: Vec<String>,
+    mut local: IndexMap<String, Option<String>>,
+) -> Result<Vec<Command>> {
     let missing = || Failure::Fatal("missing command name (use --help for help)".to_owned());
     let mut commands = Vec::new();
     for words in words.split(|word| word == "--") {
@@ -145,12 +159,16 @@ pub(crate) fn parse(words: Vec<String>, mut local: IndexMap<String, Option<Strin
             }
             continue;
         }
-        commands.push(parse_one(words, std::mem::take(&mut local))?);
+        commands.push(parse_one(profile, words, std::mem::take(&mut local))?);
     }
     if commands.is_empty() { Err(missing()) } else { Ok(commands) }
 }
 
-fn parse_one(words: &[String], mut options: IndexMap<String, Option<String>>) -> Result<Command> {
+fn parse_one(
+    profile: &Profile,
+    words: &[String],
+    mut options: IndexMap<String, Option<String>>,
+) -> Result<Command> {
     let n = words.iter().position(|word| !word.starts_with('-')).unwrap_or(words.len());
     let (typed, words) = words.split_at(n);
     for option in typed {
@@ -163,7 +181,7 @@ fn parse_one(words: &[String], mut options: IndexMap<String, Option<String>>) ->
         }
     }
     let Some(name) = words.first() else { fatal!("missing command name (use --help for help)") };
-    let Some(syntax) = COMMANDS.iter().find(|syntax| syntax.name == name) else {
+    let Some(syntax) = profile.syntaxes().find(|syntax| syntax.name == name) else {
         fatal!("unknown command '{name}'; use --help for help");
     };
     for (option, value) in &options {

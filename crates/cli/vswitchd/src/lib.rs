@@ -19,30 +19,16 @@ use std::process::ExitCode;
 pub use options::Options;
 pub use switchd::{Exit, Switchd};
 
-use options::{PROGRAM, Stop};
+use options::PROGRAM;
+use rpc::program;
 
 /// The program. `args` are the words after its name.
 pub fn ovs_vswitchd(args: Vec<String>) -> ExitCode {
     base::vlog::init(PROGRAM);
-    let options = match options::parse(args) {
-        Ok(options) => options,
-        Err(Stop::Print(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(Stop::Fail(text)) => {
-            eprintln!("{text}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match run(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            log::error!(target: "vswitchd", "{text}");
-            eprintln!("{PROGRAM}: {text}");
-            ExitCode::FAILURE
-        }
-    }
+    program::start(options::parse(args), |options| {
+        let done = run(options).inspect_err(|text| log::error!(target: "vswitchd", "{text}"));
+        program::end(PROGRAM, done.map(|()| ExitCode::SUCCESS))
+    })
 }
 
 fn run(options: Options) -> Result<(), String> {

@@ -5,6 +5,7 @@ use bridge::Dummies;
 use rpc::daemon::{self, DaemonOption};
 use rpc::dirs;
 use rpc::options::{LogOption, TlsOption, log_usage, stream_usage};
+use rpc::program::Stop;
 
 pub(crate) const PROGRAM: &str = "ovs-vswitchd";
 
@@ -36,12 +37,6 @@ enum Choice {
     Tls(TlsOption),
 }
 
-/// What ends the program early: text for stdout, or sentences for stderr.
-pub(crate) enum Stop {
-    Print(String),
-    Fail(String),
-}
-
 fn table() -> Vec<Opt<Choice>> {
     let mut table = vec![
         Opt::both('h', "help", Takes::Nothing, Choice::Help),
@@ -65,6 +60,7 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
     let table = table();
     let mut parser = Parser::new(PROGRAM, &table, Order::Permute, args);
     let mut options = Options::default();
+    options.daemon.uses_devices = true;
     while let Some(item) = parser.next() {
         let item = item.map_err(|e| Stop::Fail(e.to_string()))?;
         let argument = item.argument.as_deref();

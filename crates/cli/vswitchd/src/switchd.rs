@@ -73,6 +73,8 @@ pub(crate) struct State {
     is_confined: bool,
     /// The first configuration is in force, and the database knows.
     is_configured: bool,
+    /// Somebody is about to give the bridges their rules back; nothing passes before that.
+    awaits_rules: bool,
     /// The `next_cfg` that is in force.
     applied: i64,
     /// The transaction about status that is under way.
@@ -159,6 +161,7 @@ impl Switchd {
             refused: Default::default(),
             is_confined: !options.daemon.is_unconfined,
             is_configured: false,
+            awaits_rules: false,
             applied: 0,
             writing: None,
             write_again: None,
@@ -186,7 +189,7 @@ impl Switchd {
         while !is_enough(&self.state) {
             tokio::select! {
                 event = self.state.replica.next() => self.state.database_event(event),
-                event = self.state.manager.next_event() => self.state.manager.handle(event),
+                event = self.state.manager.next_event() => self.state.controller_event(event),
                 request = self.control.next() => self.commands.dispatch(&mut self.state, request),
                 Some(handed) = self.handed.recv() => self.state.take_handed(handed),
                 _ = tick.tick() => self.state.tick(),
@@ -241,6 +244,15 @@ impl State {
             | replica::Event::Connected
             | replica::Event::Disconnected
             | replica::Event::Ended(_) => {}
+        }
+    }
+
+    fn controller_event(&mut self, event: controller::Event) {
+        let shows =
+            matches!(event, controller::Event::Connected { .. } | controller::Event::Disconnected { .. });
+        self.manager.handle(event);
+        if shows {
+            self.write_status(Extent::State);
         }
     }
 
@@ -326,6 +338,17 @@ impl State {
         }
     }
 
+    /// Stops or starts serving packets, as `other_config:flow-restore-wait` says.
+    fn await_rules(&mut self) {
+        use schema::open_vswitch::{NAME_OF_TABLE, OTHER_CONFIG};
+        let root = self.replica.tables().rows(NAME_OF_TABLE).next();
+        let waits = root.is_some_and(|row| row.map_text(OTHER_CONFIG, "flow-restore-wait") == Some("true"));
+        if std::mem::replace(&mut self.awaits_rules, waits) != waits {
+            log::info!(target: "bridge", "flow-restore-wait {}", if waits { "begins" } else { "ends" });
+            self.flows.serve(!waits);
+        }
+    }
+
     async fn reconfigure(&mut self) {
         let changes = self.replica.take_changes();
         let Some(desired) = bridge::desire(self.replica.tables()) else {
@@ -334,6 +357,8 @@ impl State {
             return;
         };
         log::debug!(target: "bridge", "{} rows changed", changes.len());
+        // Before there are ports, so that no packet comes before the rules.
+        self.await_rules();
         self.running.apply(&desired);
         self.manager.set_bundle_idle(desired.bundle_idle);
         self.sflow.follow(self.clock.now(), &self.running);

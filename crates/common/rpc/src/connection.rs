@@ -86,6 +86,11 @@ impl Connection {
         &self.stream
     }
 
+    /// Longer messages end the connection.
+    pub fn set_max_message(&mut self, bytes: usize) {
+        self.scanner.set_max_size(bytes);
+    }
+
     pub fn set_backlog_limit(&mut self, limit: Backlog) {
         self.limit = limit;
     }

@@ -38,6 +38,8 @@ pub struct Options {
     pub keep_output: bool,
     /// `user[:group]`.
     pub user: Option<String>,
+    /// As another user, the process goes on to work with network devices.
+    pub uses_devices: bool,
     /// The database may name sockets outside the run directory.
     pub is_unconfined: bool,
 }
@@ -111,7 +113,7 @@ pub struct Daemon {
 pub fn start(options: Options) -> Result<Daemon, DaemonError> {
     sys::die_by_memory_faults();
     if let Some(user) = &options.user {
-        switch_user(user)?;
+        switch_user(user, options.uses_devices)?;
     }
     let mut ready = None;
     if options.detach {
@@ -161,14 +163,19 @@ impl Daemon {
     }
 }
 
-fn switch_user(spec: &str) -> Result<(), DaemonError> {
+/// Becomes another user, with what little of root's power the daemon goes on to need.
+fn switch_user(spec: &str, uses_devices: bool) -> Result<(), DaemonError> {
     let (user, group) = match spec.split_once(':') {
         Some((user, group)) => (user, Some(group)),
         None => (spec, None),
     };
     let missing = |_| DaemonError(format!("{spec}: fail to look up user or group, aborting"));
     let identity = sys::identity(user, group).map_err(missing)?;
-    sys::become_user(&identity).map_err(|_| DaemonError(format!("fail to switch user to {user}, aborting")))
+    if let Err(e) = base::vlog::give_log_file(identity.uid, identity.gid) {
+        log::warn!(target: "daemon_unix", "{e}");
+    }
+    sys::become_user(&identity, uses_devices)
+        .map_err(|_| DaemonError(format!("fail to switch user to {user}, aborting")))
 }
 
 enum Fork {

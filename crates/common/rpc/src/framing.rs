@@ -49,6 +49,11 @@ impl Scanner {
         }
     }
 
+    /// From now on values may be this long.
+    pub fn set_max_size(&mut self, bytes: usize) {
+        self.max_size = bytes;
+    }
+
     /// Appends what was received.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.start == self.buffer.len() {

@@ -12,6 +12,7 @@ pub mod dirs;
 pub mod framing;
 pub mod message;
 pub mod options;
+pub mod program;
 pub mod reconnect;
 pub mod session;
 pub mod stream;

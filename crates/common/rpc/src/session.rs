@@ -48,6 +48,8 @@ pub struct Session {
     timer: Pin<Box<tokio::time::Sleep>>,
     backlog_limit: Backlog,
     receive_limit: Option<usize>,
+    is_paused: bool,
+    max_message: Option<usize>,
     last_error: Option<io::Error>,
     ended: bool,
 }
@@ -121,6 +123,8 @@ impl Session {
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             backlog_limit: Backlog::default(),
             receive_limit: None,
+            is_paused: false,
+            max_message: None,
             last_error: None,
             ended: false,
         }
@@ -169,6 +173,19 @@ impl Session {
     /// not listen cannot make the queue grow.
     pub fn set_receive_limit(&mut self, bytes: usize) {
         self.receive_limit = Some(bytes);
+    }
+
+    /// While paused nothing is read. Who ends the pause polls the session again.
+    pub fn set_paused(&mut self, paused: bool) {
+        self.is_paused = paused;
+    }
+
+    /// Longer messages end the connection.
+    pub fn set_max_message(&mut self, bytes: usize) {
+        self.max_message = Some(bytes);
+        if let Link::Connected(connection) = &mut self.link {
+            connection.set_max_message(bytes);
+        }
     }
 
     /// From now on a lost connection is made again.
@@ -293,6 +310,9 @@ impl Session {
     fn become_connected(&mut self, stream: Stream) -> Event {
         let mut connection = Connection::new(stream);
         connection.set_backlog_limit(self.backlog_limit);
+        if let Some(bytes) = self.max_message {
+            connection.set_max_message(bytes);
+        }
         self.link = Link::Connected(Box::new(connection));
         self.reconnect.connected(self.clock.now());
         Event::Connected
@@ -346,6 +366,7 @@ impl Session {
             let received = match flushed {
                 Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
                 Poll::Pending if full => Poll::Pending,
+                _ if self.is_paused => Poll::Pending,
                 _ => connection.poll_receive(cx),
             };
             let received_more = connection.received_bytes() != progress.0;

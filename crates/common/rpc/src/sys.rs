@@ -118,13 +118,26 @@ pub(crate) fn identity(user: &str, group: Option<&str>) -> io::Result<Identity> 
     }
 }
 
-/// Becomes that user for good.
-pub(crate) fn become_user(identity: &Identity) -> io::Result<()> {
+/// Becomes that user for good. Of root's capabilities those stay that lock memory and bind low ports, and
+/// where `uses_devices`, those that work with network devices.
+pub(crate) fn become_user(identity: &Identity, uses_devices: bool) -> io::Result<()> {
+    use rustix::thread::{
+        CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_keep_capabilities,
+    };
+    let mut kept = CapabilitySet::IPC_LOCK | CapabilitySet::NET_BIND_SERVICE;
+    if uses_devices {
+        kept |= CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW | CapabilitySet::NET_BROADCAST;
+    }
+    // What the process does not have it cannot keep.
+    let kept = kept & capabilities(None)?.permitted;
+    set_keep_capabilities(true)?;
     // SAFETY: the name is a live C string; the other calls take numbers.
     unsafe {
         check(libc::initgroups(identity.name.as_ptr(), identity.gid))?;
         check(libc::setgid(identity.gid))?;
         check(libc::setuid(identity.uid))?;
     }
-    Ok(())
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets)?;
+    Ok(set_keep_capabilities(false)?)
 }

@@ -80,13 +80,14 @@ impl<'a> Property<'a> {
 
     /// The error for a property that is not known; `Ok` never.
     pub(crate) fn unknown(&self, what: &str, loose: bool) -> OfError {
+        let level = if loose { log::Level::Debug } else { log::Level::Warn };
         match self.experimenter {
             Some((vendor, number)) => {
-                log::debug!(target: "ofp_prop", "unknown {what} experimenter property {vendor:#x}/{number}, loose {loose}");
+                log::log!(target: "ofp_prop", level, "unknown {what} property type for exp_id {vendor:#x}, exp_type {number}");
                 OfError::OfpbpcBadExpType
             }
             None => {
-                log::debug!(target: "ofp_prop", "unknown {what} property type {}", self.kind);
+                log::log!(target: "ofp_prop", level, "unknown {what} property type {}", self.kind);
                 OfError::OfpbpcBadType
             }
         }

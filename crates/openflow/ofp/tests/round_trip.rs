@@ -27,6 +27,8 @@ const MATCHES: &[&str] = &[
     "mpls,mpls_label=7,mpls_tc=2,mpls_bos=1,",
     "reg3=0x50/0xf0,reg4=1,",
     "xxreg1=0x123456789,",
+    "reg20=9,xreg15=0x1234567890,",
+    "xxreg7=0x123456789/0xfffffffff,",
     "metadata=0x1234/0xffff,",
     "tun_id=5,tun_src=10.1.1.1,",
     "ct_state=+trk+new,ct_zone=4,ct_mark=1/1,ip,",
@@ -211,6 +213,37 @@ proptest! {
         }
         let again = there_and_back(&Message::PacketIn(back.clone()), protocol);
         prop_assert_eq!(again, Message::PacketIn(back));
+    }
+
+    #[test]
+    fn flow_monitors(
+        protocol in version(),
+        id: u32,
+        (flags, own) in (0u16..0x20, any::<bool>()),
+        (out_port, table) in (port(), any::<u8>()),
+        m in prop::sample::select(MATCHES),
+        numbers in any::<(u16, u16, u16, u64, u32)>(),
+    ) {
+        let (m, _) = fields::Match::parse(m, None).unwrap();
+        let flags = flags | if own { monitor_flag::ONLY_OWN } else { 0 };
+        let asked =
+            vec![FlowMonitorRequest { id, command: 0, flags, out_port, out_group: GROUP_ANY, table, m: m.clone() }];
+        let Message::FlowMonitorRequest(back) = there_and_back(&Message::FlowMonitorRequest(asked.clone()), protocol)
+        else { panic!("another message") };
+        prop_assert_eq!(back, asked);
+
+        let (idle_timeout, hard_timeout, priority, cookie, xid) = numbers;
+        let (actions, _) = parse_instructions("output:2", Names::default()).unwrap();
+        let full = Box::new(FlowUpdateFull { idle_timeout, hard_timeout, table, priority, cookie, m, actions });
+        let told = vec![
+            FlowUpdate::Added(full.clone()),
+            FlowUpdate::Removed { reason: 2, update: full.clone() },
+            FlowUpdate::Modified(full),
+            FlowUpdate::Abbreviated { xid },
+        ];
+        let Message::FlowMonitorReply(back) = there_and_back(&Message::FlowMonitorReply(told.clone()), protocol)
+        else { panic!("another message") };
+        prop_assert_eq!(back, told);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::atom::Atom;
 use crate::error::Error;
+use crate::large_set::{self, Atoms, LargeSet};
 use crate::symbols::Symbols;
 use crate::types::Type;
 use serde_json::Value;
@@ -9,15 +10,20 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Copies are cheap. The variants are canonical, so equal datums are equal values: nothing is
-/// [`Datum::Empty`], a set of one is [`Datum::One`], and the vectors are never shorter than that.
+/// [`Datum::Empty`], a set of one is [`Datum::One`], the vectors are never shorter than that, and a set has
+/// the form of [`Datum::Large`] just when it has more than [`MANY`] atoms.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Datum {
     #[default]
     Empty,
     One(Atom),
     Set(Arc<Vec<Atom>>),
+    Large(Arc<LargeSet>),
     Map(Arc<Vec<(Atom, Atom)>>),
 }
+
+/// Sets of more atoms share most of them with their copies.
+pub const MANY: usize = 128;
 
 /// There were two equal keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +55,20 @@ impl Datum {
     pub(crate) fn from_sorted(mut atoms: Vec<Atom>) -> Datum {
         match atoms.len() {
             0 | 1 => atoms.pop().map_or(Datum::Empty, Datum::One),
+            n if n > MANY => Datum::Large(Arc::new(LargeSet::from_sorted(atoms))),
             _ => Datum::Set(Arc::new(atoms)),
+        }
+    }
+
+    /// Gives a set the form of its size again.
+    fn normalize(&mut self) {
+        let wrong = match self {
+            Datum::Large(set) => set.len() <= MANY,
+            Datum::Set(atoms) => atoms.len() > MANY,
+            _ => false,
+        };
+        if wrong {
+            *self = Datum::from_sorted(self.atoms().iter().cloned().collect());
         }
     }
 
@@ -62,6 +81,7 @@ impl Datum {
             Datum::Empty => 0,
             Datum::One(_) => 1,
             Datum::Set(atoms) => atoms.len(),
+            Datum::Large(set) => set.len(),
             Datum::Map(pairs) => pairs.len(),
         }
     }
@@ -71,11 +91,19 @@ impl Datum {
     }
 
     /// The atoms of a set; nothing for a map.
-    pub fn atoms(&self) -> &[Atom] {
+    pub fn atoms(&self) -> Atoms<'_> {
+        match self {
+            Datum::Large(set) => Atoms::Many(set),
+            _ => Atoms::Few(self.few()),
+        }
+    }
+
+    /// The atoms of a set that is not large.
+    fn few(&self) -> &[Atom] {
         match self {
             Datum::One(atom) => std::slice::from_ref(atom),
             Datum::Set(atoms) => atoms,
-            Datum::Empty | Datum::Map(_) => &[],
+            Datum::Empty | Datum::Large(_) | Datum::Map(_) => &[],
         }
     }
 
@@ -119,6 +147,7 @@ impl Datum {
             Datum::Empty => None,
             Datum::One(atom) => (atom == key).then_some(0),
             Datum::Set(atoms) => atoms.binary_search(key).ok(),
+            Datum::Large(set) => set.position(key),
             Datum::Map(pairs) => pairs.binary_search_by(|(k, _)| k.cmp(key)).ok(),
         }
     }
@@ -132,7 +161,10 @@ impl Datum {
     /// Whether the entry is there; without a value only the key counts.
     pub fn has(&self, key: &Atom, value: Option<&Atom>) -> bool {
         match value {
-            None => self.find(key).is_some(),
+            None => match self {
+                Datum::Large(set) => set.contains(key),
+                _ => self.find(key).is_some(),
+            },
             Some(value) => self.value_of(key) == Some(value),
         }
     }
@@ -172,14 +204,23 @@ impl Datum {
                 }
                 merge(Arc::make_mut(pairs), more, |a, b| a.0.cmp(&b.0));
             }
+            (Datum::Large(set), more) => {
+                if !more.atoms().iter().all(|atom| set.contains(atom)) {
+                    let set = Arc::make_mut(set);
+                    more.atoms().iter().for_each(|atom| set.insert(atom));
+                }
+            }
             (Datum::Set(atoms), more) => {
                 if !more.atoms().iter().all(|atom| atoms.binary_search(atom).is_ok()) {
-                    merge(Arc::make_mut(atoms), more.atoms(), Atom::cmp);
+                    let more: Vec<Atom> = more.atoms().iter().cloned().collect();
+                    merge(Arc::make_mut(atoms), &more, Atom::cmp);
+                    self.normalize();
                 }
             }
             (Datum::One(atom), more) => {
                 let mut atoms = vec![atom.clone()];
-                merge(&mut atoms, more.atoms(), Atom::cmp);
+                let more: Vec<Atom> = more.atoms().iter().cloned().collect();
+                merge(&mut atoms, &more, Atom::cmp);
                 *self = Datum::from_sorted(atoms);
             }
             (Datum::Map(_), _) => {}
@@ -188,6 +229,14 @@ impl Datum {
 
     /// Takes away the entries of `other`; where it is a set and `self` a map, those of its keys.
     pub fn remove_all(&mut self, other: &Datum) {
+        if let Datum::Large(set) = self {
+            if other.keys().any(|atom| set.contains(atom)) {
+                let set = Arc::make_mut(set);
+                other.keys().for_each(|atom| set.remove(atom));
+                self.normalize();
+            }
+            return;
+        }
         self.retain(|key, value| match (value, other) {
             (Some(_), Datum::Map(_)) => !other.has(key, value),
             _ => other.find(key).is_none(),
@@ -232,7 +281,7 @@ impl Datum {
             Datum::from_sorted_pairs(pairs)
         } else {
             let mut atoms = Vec::new();
-            walk(self.atoms(), new.atoms(), Atom::cmp, |old, new| match (old, new) {
+            self.walk_atoms(new, |old, new| match (old, new) {
                 (Some(atom), None) | (None, Some(atom)) => atoms.push(atom.clone()),
                 _ => {}
             });
@@ -245,8 +294,18 @@ impl Datum {
         if !r#type.is_composite() {
             return Ok(diff.clone());
         }
-        // Applying is the same walk as comparing: what is in both goes, unless its value changes.
-        let new = self.diff(diff, r#type);
+        let new = match self {
+            Datum::Large(set) if diff.len() < set.len() / 8 => {
+                let mut new = self.clone();
+                let (gone, come): (Vec<_>, Vec<_>) =
+                    diff.atoms().iter().cloned().partition(|atom| set.contains(atom));
+                new.remove_all(&Datum::from_sorted(gone));
+                new.insert_all(&Datum::from_sorted(come));
+                new
+            }
+            // Applying is the same walk as comparing: what is in both goes, unless its value changes.
+            _ => self.diff(diff, r#type),
+        };
         if !new.conforms_to(r#type) {
             return Err(Error::general("Datum crated by diff has size error"));
         }
@@ -277,13 +336,27 @@ impl Datum {
             (Datum::from_sorted_pairs(added), Datum::from_sorted_pairs(removed))
         } else {
             let (mut added, mut removed) = (Vec::new(), Vec::new());
-            walk(self.atoms(), new.atoms(), Atom::cmp, |old, new| {
+            self.walk_atoms(new, |old, new| {
                 if old != new {
                     removed.extend(old.cloned());
                     added.extend(new.cloned());
                 }
             });
             (Datum::from_sorted(added), Datum::from_sorted(removed))
+        }
+    }
+
+    /// Visits the atoms of two sets side by side; of those that are in both perhaps not all.
+    fn walk_atoms<'a>(&'a self, new: &'a Datum, visit: impl FnMut(Option<&'a Atom>, Option<&'a Atom>)) {
+        match (self, new) {
+            (Datum::Large(old), Datum::Large(new)) => large_set::walk(old, new, visit),
+            (Datum::Large(_), _) | (_, Datum::Large(_)) => {
+                let old: Vec<&Atom> = self.atoms().iter().collect();
+                let new: Vec<&Atom> = new.atoms().iter().collect();
+                let mut visit = visit;
+                walk(&old, &new, |a, b| a.cmp(b), |old, new| visit(old.copied(), new.copied()));
+            }
+            _ => walk(self.few(), new.few(), Atom::cmp, visit),
         }
     }
 
@@ -338,7 +411,7 @@ impl Datum {
         match self {
             Datum::Empty => wrap(if is_map { "map" } else { "set" }, Vec::new()),
             Datum::One(atom) => atom.to_json(),
-            Datum::Set(atoms) => wrap("set", atoms.iter().map(Atom::to_json).collect()),
+            Datum::Set(_) | Datum::Large(_) => wrap("set", self.atoms().iter().map(Atom::to_json).collect()),
             Datum::Map(pairs) => {
                 wrap("map", pairs.iter().map(|(k, v)| Value::Array(vec![k.to_json(), v.to_json()])).collect())
             }
@@ -350,9 +423,9 @@ impl Datum {
         match self {
             Datum::Empty => out.push_str(if is_map { "[\"map\",[]]" } else { "[\"set\",[]]" }),
             Datum::One(atom) => atom.write_json(out),
-            Datum::Set(atoms) => {
+            Datum::Set(_) | Datum::Large(_) => {
                 out.push_str("[\"set\",[");
-                for (i, atom) in atoms.iter().enumerate() {
+                for (i, atom) in self.atoms().iter().enumerate() {
                     out.push_str(if i > 0 { "," } else { "" });
                     atom.write_json(out);
                 }

@@ -1,5 +1,6 @@
 //! What a database may hold (RFC 7047 §3.2 `<database-schema>`).
 
+use crate::datum::Datum;
 use crate::error::Error;
 use crate::is_id;
 use crate::members::{Kinds, Members};
@@ -38,6 +39,8 @@ pub struct TableSchema {
     by_name: HashMap<String, usize>,
     /// Columns that together are unique among the rows.
     pub indexes: Vec<Vec<usize>>,
+    /// What each column holds when never set.
+    pub defaults: Arc<[Datum]>,
 }
 
 /// A column's schema.
@@ -157,6 +160,7 @@ impl TableSchema {
             is_root: false,
             columns: Vec::new(),
             by_name: HashMap::new(),
+            defaults: Arc::new([]),
             indexes: Vec::new(),
         };
         for (name, persistent) in [("_uuid", true), ("_version", false)] {
@@ -208,6 +212,7 @@ impl TableSchema {
             table.check_index(&columns, json)?;
             table.indexes.push(columns);
         }
+        table.defaults = table.columns.iter().map(|column| column.r#type.default_datum()).collect();
         Ok(table)
     }
 

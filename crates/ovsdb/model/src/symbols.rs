@@ -30,7 +30,7 @@ impl Symbols {
     /// The symbol of that name, with a new random UUID when it is a new one.
     pub fn insert(&mut self, name: &str) -> &mut Symbol {
         self.0.entry(name.to_owned()).or_insert_with(|| Symbol {
-            uuid: Uuid::new_v4(),
+            uuid: crate::fresh_uuid(),
             created: false,
             strong_ref: false,
             weak_ref: false,

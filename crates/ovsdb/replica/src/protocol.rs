@@ -64,6 +64,10 @@ pub struct Protocol {
     /// The id of the request whose reply moves `state` on.
     awaited: u64,
     schema: Option<Schema>,
+    /// The server's schema is taken to be this one until it shows that it is not.
+    expected: Option<Schema>,
+    /// `schema` is what was expected, not what the server told.
+    is_assumed: bool,
     tables: Tables,
     changes: IndexMap<(String, Uuid), Change>,
     last_id: Uuid,
@@ -85,6 +89,8 @@ impl Protocol {
             next_id: 0,
             awaited: 0,
             schema: None,
+            expected: None,
+            is_assumed: false,
             tables: Tables::default(),
             changes: IndexMap::new(),
             last_id: Uuid::nil(),
@@ -95,6 +101,11 @@ impl Protocol {
             has_lock: false,
             is_contended: false,
         }
+    }
+
+    /// Says what schema the server is thought to have, which saves asking for it.
+    pub fn expect_schema(&mut self, schema: &Schema) {
+        self.expected = Some(schema.clone());
     }
 
     pub fn database(&self) -> &str {
@@ -141,6 +152,18 @@ impl Protocol {
 
     /// A connection was made.
     pub fn connected(&mut self) -> Vec<Action> {
+        if let Some(expected) = self.expected.take() {
+            self.schema = Some(expected);
+            self.is_assumed = true;
+            return vec![self.monitor(Version::Since)];
+        }
+        self.ask_schema()
+    }
+
+    fn ask_schema(&mut self) -> Vec<Action> {
+        if std::mem::take(&mut self.is_assumed) {
+            self.schema = None;
+        }
         self.state = State::Schema;
         let (id, action) = self.request("get_schema", vec![Json::from(self.database.as_str())]);
         self.awaited = id;
@@ -241,6 +264,7 @@ impl Protocol {
             (State::Schema, Ok(schema)) => self.got_schema(&schema),
             (State::Schema, Err(error)) => vec![Action::NoDatabase(error_text(&error))],
             (State::Monitor(version), Ok(reply)) => self.got_initial(version, &reply),
+            (State::Monitor(_), Err(_)) if self.is_assumed => self.ask_schema(),
             (State::Monitor(Version::Since), Err(_)) => vec![self.monitor(Version::Conditional)],
             (State::Monitor(Version::Conditional), Err(_)) => vec![self.monitor(Version::Plain)],
             (State::Monitor(Version::Plain), Err(error)) => vec![Action::Reconnect(error_text(&error))],
@@ -321,6 +345,10 @@ impl Protocol {
             self.start_over();
         }
         if let Err(e) = self.tables.apply(updates, &mut self.changes) {
+            if self.is_assumed {
+                self.changes.clear();
+                return self.ask_again();
+            }
             return vec![Action::Reconnect(e.to_string())];
         }
         self.changes.retain(|_, change| change.old != change.new);
@@ -328,6 +356,14 @@ impl Protocol {
         self.seqno += 1;
         let mut actions = vec![Action::Updated];
         actions.extend(self.ask_for_lock());
+        actions
+    }
+
+    /// Asks for the schema after all, and ends the monitor that was begun without it.
+    fn ask_again(&mut self) -> Vec<Action> {
+        let (_, cancel) = self.request("monitor_cancel", vec![self.monitor_id()]);
+        let mut actions = vec![cancel];
+        actions.extend(self.ask_schema());
         actions
     }
 
@@ -355,7 +391,7 @@ impl Protocol {
                 self.is_contended = !self.has_lock;
                 vec![Action::Lock(self.has_lock)]
             }
-            ("monitor_canceled", _) => self.connected(),
+            ("monitor_canceled", _) => self.ask_schema(),
             _ => Vec::new(),
         }
     }

@@ -57,6 +57,11 @@ impl Replica {
         }
     }
 
+    /// See [`Protocol::expect_schema`].
+    pub fn expect_schema(&mut self, schema: &Schema) {
+        self.protocol.expect_schema(schema);
+    }
+
     pub fn session(&self) -> &Session {
         &self.session
     }

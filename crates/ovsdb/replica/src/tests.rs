@@ -123,3 +123,67 @@ fn locks_are_asked_for_again_after_each_connection() {
     );
     assert!(matches!(&protocol.disconnected()[..], [Action::Lock(false)]));
 }
+
+/// A schema that was expected is not asked for; when the server does not know it, it is asked for after all.
+#[test]
+fn an_expected_schema_saves_a_question() {
+    let schema = live().schema().unwrap().clone();
+    let mut protocol = Protocol::new("D", Subscription::default());
+    protocol.expect_schema(&schema);
+    let (method, _, id) = sent(&protocol.connected());
+    assert_eq!(method, "monitor_cond_since");
+    let updates = json!([false, model::Uuid::nil().to_string(), {}]);
+    let actions = protocol.received(Message::Reply { result: updates, id });
+    assert!(matches!(&actions[..], [Action::Updated]) && protocol.is_live());
+
+    let mut protocol = Protocol::new("D", Subscription::default());
+    protocol.expect_schema(&schema);
+    let (_, _, id) = sent(&protocol.connected());
+    let (method, _, id) =
+        sent(&protocol.received(Message::Error { error: json!({"error": "syntax error"}), id }));
+    assert_eq!(method, "get_schema");
+    let (method, ..) = sent(&protocol.received(Message::Reply { result: schema.to_json(), id }));
+    assert_eq!(method, "monitor_cond_since");
+    // The next connection begins as if nothing had been expected.
+    protocol.disconnected();
+    assert_eq!(sent(&protocol.connected()).0, "get_schema");
+}
+
+/// Of a column that is merged only what came and went is told, unless it is set as well.
+#[test]
+fn merged_columns_leave_room_for_others() {
+    let schema = model::Schema::from_json(&json!({"name": "D", "tables": {"T": {"columns": {
+        "map": {"type": {"key": "string", "value": "string", "min": 0, "max": "unlimited"}},
+        "set": {"type": {"key": "integer", "min": 0, "max": "unlimited"}}
+    }}}}))
+    .unwrap();
+    let mut protocol = Protocol::new("D", Subscription::default());
+    protocol.expect_schema(&schema);
+    let (_, _, id) = sent(&protocol.connected());
+    let row = json!({"initial": {"map": ["map", [["a", "1"], ["b", "2"]]], "set": ["set", [1, 2]]}});
+    let updates = json!([false, model::Uuid::nil().to_string(), {"T": {A: row}}]);
+    protocol.received(Message::Reply { result: updates, id });
+    let uuid = model::parse_uuid(A).unwrap();
+    let map = |pairs: &[(&str, &str)]| {
+        model::Datum::map(pairs.iter().map(|(k, v)| (model::Atom::from(*k), model::Atom::from(*v))))
+    };
+    let mut transaction = Transaction::new(protocol.tables());
+    transaction.merge("T", &uuid, "map", map(&[("a", "1"), ("b", "3"), ("c", "4")]));
+    transaction.merge("T", &uuid, "set", model::Datum::set([2i64, 3].map(model::Atom::from)));
+    let (_, params, _) = sent(&protocol.commit(transaction).1);
+    let condition = json!([["_uuid", "==", ["uuid", A]]]);
+    let expected = json!({"op": "mutate", "table": "T", "where": condition, "mutations": [
+        ["map", "delete", ["set", ["b", "c"]]],
+        ["map", "insert", ["map", [["b", "3"], ["c", "4"]]]],
+        ["set", "insert", 3],
+        ["set", "delete", 1],
+    ]});
+    assert_eq!(params[1..], [expected]);
+    let mut transaction = Transaction::new(protocol.tables());
+    transaction.set("T", &uuid, "set", model::Datum::set([9i64].map(model::Atom::from)));
+    transaction.merge("T", &uuid, "set", model::Datum::set([9i64, 10].map(model::Atom::from)));
+    let (_, params, _) = sent(&protocol.commit(transaction).1);
+    let expected =
+        json!({"op": "update", "table": "T", "where": condition, "row": {"set": ["set", [9, 10]]}});
+    assert_eq!(params[1..], [expected]);
+}

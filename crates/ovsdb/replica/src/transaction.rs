@@ -36,6 +36,8 @@ pub struct Transaction {
     persistent: IndexSet<Uuid>,
     deleted: IndexSet<(String, Uuid)>,
     modified: IndexSet<(String, Uuid)>,
+    /// Columns of which only what came and went is told: by row, the columns' numbers.
+    merged: IndexMap<(String, Uuid), IndexSet<usize>>,
     /// Columns that must not have changed: by row, the columns' numbers.
     verified: IndexMap<(String, Uuid), IndexSet<usize>>,
     increment: Option<(String, Uuid, String)>,
@@ -56,6 +58,7 @@ impl Transaction {
             persistent: IndexSet::new(),
             deleted: IndexSet::new(),
             modified: IndexSet::new(),
+            merged: IndexMap::new(),
             verified: IndexMap::new(),
             increment: None,
             comments: Vec::new(),
@@ -132,7 +135,30 @@ impl Transaction {
             *slot = value.into();
         }
         if !self.inserted.contains_key(uuid) {
-            self.modified.insert((table.to_owned(), *uuid));
+            let key = (table.to_owned(), *uuid);
+            if let Some(merged) = self.merged.get_mut(&key) {
+                merged.shift_remove(&index);
+            }
+            self.modified.insert(key);
+        }
+    }
+
+    /// Like [`Transaction::set`], but only the entries that come and go by it are told, so that what others
+    /// do to the column at the same time stays. A column that was set before is still told whole.
+    pub fn merge(&mut self, table: &str, uuid: &Uuid, column: &str, value: impl Into<Datum>) {
+        let schema = self.tables.table(table).and_then(|t| t.schema.column(column));
+        let Some((index, max)) = schema.map(|c| (c.index, c.r#type.max)) else { return };
+        if max == 1 {
+            // There is no room for others.
+            return self.set(table, uuid, column, value);
+        }
+        let key = (table.to_owned(), *uuid);
+        let is_merged = self.merged.get(&key).is_some_and(|merged| merged.contains(&index));
+        let old = |tables: &Tables| tables.row(table, uuid).and_then(|row| row.columns.get(index).cloned());
+        let untouched = old(&self.tables) == old(&self.original);
+        self.set(table, uuid, column, value);
+        if (is_merged || untouched) && !self.inserted.contains_key(uuid) {
+            self.merged.entry(key).or_default().insert(index);
         }
     }
 
@@ -215,6 +241,13 @@ impl Transaction {
                 let condition = Self::condition(uuid);
                 operations.push(json!({"op": "update", "table": table, "where": condition, "row": row}));
             }
+            let mutations = self.mutations(table, uuid);
+            if !mutations.is_empty() {
+                let condition = Self::condition(uuid);
+                operations.push(
+                    json!({"op": "mutate", "table": table, "where": condition, "mutations": mutations}),
+                );
+            }
         }
         let mut insert_results = Vec::new();
         for (uuid, table) in &self.inserted {
@@ -273,12 +306,43 @@ impl Transaction {
         let new = self.tables.row(table, uuid)?;
         let old = self.original.row(table, uuid)?;
         let mut row = Map::new();
+        let merged = self.merged.get(&(table.to_owned(), *uuid));
         for (schema, (old, new)) in new.schema.columns.iter().zip(old.columns.iter().zip(&new.columns)) {
-            if old != new {
+            if old != new && !merged.is_some_and(|merged| merged.contains(&schema.index)) {
                 row.insert(schema.name.clone(), self.value(new, schema.r#type.is_map()));
             }
         }
         (!row.is_empty()).then_some(Value::Object(row))
+    }
+
+    /// What came and went in the columns that are merged. A key whose value changes goes and comes.
+    fn mutations(&self, table: &str, uuid: &Uuid) -> Vec<Json> {
+        let mut mutations = Vec::new();
+        let merged = self.merged.get(&(table.to_owned(), *uuid));
+        let (Some(old), Some(new)) = (self.original.row(table, uuid), self.tables.row(table, uuid)) else {
+            return mutations;
+        };
+        for index in merged.into_iter().flatten() {
+            let (Some(schema), Some(old), Some(new)) =
+                (new.schema.columns.get(*index), old.columns.get(*index), new.columns.get(*index))
+            else {
+                continue;
+            };
+            let (come, gone) = old.added_removed(new, &schema.r#type);
+            let keys = Datum::set(gone.keys().chain(come.keys().filter(|_| schema.r#type.is_map())).cloned());
+            let is_map = schema.r#type.is_map();
+            let delete = json!([schema.name, "delete", self.value(&keys, false)]);
+            let insert = json!([schema.name, "insert", self.value(&come, is_map)]);
+            // A set that may not be empty gets before it gives; a map keeps old values of keys it has.
+            let both = [(delete, !keys.is_empty()), (insert, !come.is_empty())];
+            let wanted = |(mutation, wanted): (Json, bool)| wanted.then_some(mutation);
+            if is_map {
+                mutations.extend(both.into_iter().filter_map(wanted));
+            } else {
+                mutations.extend(both.into_iter().rev().filter_map(wanted));
+            }
+        }
+        mutations
     }
 
     fn inserted_columns(&self, table: &str, uuid: &Uuid) -> Json {

@@ -10,9 +10,11 @@
 
 mod switch;
 mod types;
+pub mod vtep;
 
 pub use switch::*;
 pub use types::{Base, Type};
+pub use vtep::HARDWARE_VTEP;
 
 use serde_json::{Map, Value, json};
 
@@ -123,10 +125,12 @@ mod tests {
                 _ => None,
             }
         }
-        for table in OPEN_VSWITCH.tables {
-            for (column, kind) in table.columns {
-                for name in kind.elements().filter_map(target) {
-                    assert!(OPEN_VSWITCH.table(name).is_some(), "{}.{column} refers to {name}", table.name);
+        for schema in [&OPEN_VSWITCH, &HARDWARE_VTEP] {
+            for table in schema.tables {
+                for (column, kind) in table.columns {
+                    for name in kind.elements().filter_map(target) {
+                        assert!(schema.table(name).is_some(), "{}.{column} refers to {name}", table.name);
+                    }
                 }
             }
         }
@@ -159,6 +163,23 @@ mod tests {
             }
         }
         assert!(compared > 180, "only {compared} columns in the installed schema");
+    }
+
+    /// What Debian's openvswitch-vtep and ours say of the gateway's database is the same.
+    #[test]
+    fn the_installed_schema_of_gateways_agrees() {
+        let Ok(text) = std::fs::read_to_string("/usr/share/openvswitch/vtep.ovsschema") else {
+            eprintln!("skipped: Debian's openvswitch-vtep is not installed");
+            return;
+        };
+        let theirs: Value = serde_json::from_str(&text).unwrap();
+        let ours = HARDWARE_VTEP.to_json();
+        for (table, content) in theirs["tables"].as_object().unwrap() {
+            for (column, declared) in content["columns"].as_object().unwrap() {
+                let mine = &ours["tables"][table]["columns"][column];
+                assert_eq!(canonical(mine), canonical(declared), "{table}.{column}");
+            }
+        }
     }
 
     /// A column with all that may be left out filled in, so that two ways of writing it compare equal.

@@ -5,8 +5,9 @@ use crate::relay::RelayState;
 use crate::session::SessionId;
 use crate::watch::Watches;
 use base::Timestamp;
-use model::{Json, Uuid};
+use model::{Json, Schema, Uuid};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use store::{Changes, DatabaseFile};
 use tokio::sync::oneshot;
@@ -33,11 +34,15 @@ pub(crate) struct Trigger {
 pub(crate) struct Hosted {
     pub(crate) file: DatabaseFile,
     pub(crate) triggers: Vec<Trigger>,
+    /// The schema as JSON, once somebody asked for it.
+    schema_text: Option<(Arc<Schema>, Arc<Vec<u8>>)>,
     /// `_Server` holds the schema as it is.
     pub(crate) schema_told: bool,
     /// How many commits there were.
     pub(crate) generation: u64,
     pub(crate) watches: Watches,
+    /// The numbers of tables whose changes are logged.
+    pub(crate) logged_tables: Vec<usize>,
     /// Another server's updates are the only changes.
     pub(crate) read_only: bool,
     /// Where the rows are another server's, to which changes are forwarded.
@@ -68,9 +73,11 @@ impl Hosted {
         Hosted {
             file,
             triggers: Vec::new(),
+            schema_text: None,
             schema_told: false,
             generation: 0,
             watches: Watches::default(),
+            logged_tables: Vec::new(),
             read_only: false,
             relay: None,
             history: History::default(),
@@ -82,6 +89,18 @@ impl Hosted {
     /// Whether clients can be served: a relay knows no schema before it was connected.
     pub(crate) fn is_available(&self) -> bool {
         self.relay.as_ref().is_none_or(|relay| relay.has_schema)
+    }
+
+    pub(crate) fn schema_text(&mut self) -> Arc<Vec<u8>> {
+        let schema = &self.file.database.schema;
+        match &self.schema_text {
+            Some((of, text)) if Arc::ptr_eq(of, schema) => text.clone(),
+            _ => {
+                let text = Arc::new(schema.to_json().to_string().into_bytes());
+                self.schema_text = Some((schema.clone(), text.clone()));
+                text
+            }
+        }
     }
 
     /// Whether it is time for a compaction, by growth and by age.

@@ -5,6 +5,7 @@
 //! them: they accept, connect, and run one task per connection on the caller's
 //! runtime. Rows and files are `store`'s; command lines are not here.
 
+mod broadcast;
 mod disk;
 mod history;
 mod hosted;
@@ -20,12 +21,13 @@ mod requests;
 mod server;
 mod server_database;
 mod session;
+mod table_log;
 mod transact;
 mod watch;
 
 pub use listeners::{Listeners, RemoteStatus};
 pub use relay::run_relay;
-pub use remotes::{Remote, database_remotes, write_status};
+pub use remotes::{DEFAULT_DSCP, Remote, database_remotes, write_status};
 pub use replication::{Progress, Source, run_replication};
 pub use server::{Server, SharedServer};
 pub use server_database::SERVER_DATABASE;

@@ -19,6 +19,12 @@ use tokio::task::{AbortHandle, spawn_local};
 /// While a client leaves more than this many bytes unread, nothing that it asks is looked at.
 const UNREAD_BYTES: usize = 1 << 16;
 
+/// A request that is longer ends the connection.
+const MAX_MESSAGE_BYTES: usize = 256 << 20;
+
+/// While a client has more than this many messages that wait for the disk, nothing that it asks is looked at.
+const HELD_MESSAGES: usize = 1024;
+
 /// How a remote does, for the status columns of the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RemoteStatus {
@@ -26,6 +32,8 @@ pub struct RemoteStatus {
     pub state: String,
     pub since_connect: Option<Duration>,
     pub since_disconnect: Option<Duration>,
+    /// Why the last connection or attempt ended.
+    pub last_error: Option<String>,
     pub locks_held: Vec<String>,
     pub locks_waiting: Vec<String>,
     pub locks_lost: Vec<String>,
@@ -34,6 +42,17 @@ pub struct RemoteStatus {
 }
 
 impl RemoteStatus {
+    /// What is told of a remote that is no single connection: nothing, but zeros for its times.
+    pub(crate) fn of_nobody(&self) -> RemoteStatus {
+        RemoteStatus {
+            is_connected: self.is_connected,
+            connections: self.connections,
+            since_connect: Some(Duration::ZERO),
+            since_disconnect: Some(Duration::ZERO),
+            ..RemoteStatus::default()
+        }
+    }
+
     pub(crate) fn pairs(&self) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
         let mut put = |name: &str, value: String| pairs.push((name.to_owned(), value));
@@ -45,6 +64,9 @@ impl RemoteStatus {
         }
         if let Some(since) = self.since_disconnect {
             put("sec_since_disconnect", since.as_secs().to_string());
+        }
+        if let Some(error) = &self.last_error {
+            put("last_error", error.clone());
         }
         for (name, locks) in [
             ("locks_held", &self.locks_held),
@@ -65,8 +87,10 @@ impl RemoteStatus {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// Its options may change while it is at work; its target and role do not.
+    remote: Remote,
     status: RemoteStatus,
     sessions: Vec<SessionId>,
 }
@@ -75,7 +99,6 @@ type SharedState = Rc<RefCell<State>>;
 
 #[derive(Debug)]
 struct Active {
-    remote: Remote,
     state: SharedState,
     tasks: Rc<RefCell<Vec<AbortHandle>>>,
 }
@@ -93,19 +116,22 @@ pub struct Listeners {
     clock: Clock,
     tls: Tls,
     remotes: BTreeMap<String, Active>,
-    disk: AbortHandle,
+    helpers: [AbortHandle; 2],
 }
 
 impl Drop for Listeners {
     fn drop(&mut self) {
-        self.disk.abort();
+        self.helpers.iter().for_each(AbortHandle::abort);
     }
 }
 
 impl Listeners {
     pub fn new(server: SharedServer, clock: Clock) -> Listeners {
-        let disk = spawn_local(crate::disk::run(server.clone())).abort_handle();
-        Listeners { server, clock, tls: Tls::default(), remotes: BTreeMap::new(), disk }
+        let helpers = [
+            spawn_local(crate::disk::run(server.clone())).abort_handle(),
+            spawn_local(crate::broadcast::run(server.clone())).abort_handle(),
+        ];
+        Listeners { server, clock, tls: Tls::default(), remotes: BTreeMap::new(), helpers }
     }
 
     pub fn set_tls(&mut self, tls: Tls) {
@@ -116,15 +142,20 @@ impl Listeners {
         }
     }
 
-    /// Makes these the remotes: begins what is new, ends what is not wanted any more. Errors are of remotes
-    /// that could not be begun, by target.
+    /// Makes these the remotes: begins what is new, ends what is not wanted any more, and gives the others
+    /// their options. Errors are of remotes that could not be begun, by target.
     pub async fn set_remotes(&mut self, wanted: &[Remote]) -> Vec<(String, io::Error)> {
-        self.remotes.retain(|target, active| {
-            wanted.iter().any(|remote| remote.target == *target && *remote == active.remote)
+        self.remotes.retain(|target, active| match wanted.iter().find(|remote| remote.target == *target) {
+            Some(remote) => remote.role == active.state.borrow().remote.role,
+            None => {
+                log::info!(target: "ovsdb_jsonrpc_server", "{target}: remote deconfigured");
+                false
+            }
         });
         let mut errors = Vec::new();
         for remote in wanted {
-            if self.remotes.contains_key(&remote.target) {
+            if let Some(active) = self.remotes.get(&remote.target) {
+                self.set_options(active, remote);
                 continue;
             }
             match self.begin(remote).await {
@@ -135,13 +166,31 @@ impl Listeners {
         errors
     }
 
+    fn set_options(&self, active: &Active, remote: &Remote) {
+        let mut state = active.state.borrow_mut();
+        if state.remote != *remote {
+            state.remote = remote.clone();
+            // A connection that is idle would not look for a long time.
+            let mut server = self.server.borrow_mut();
+            for id in &state.sessions {
+                if let Some(session) = server.sessions.get_mut(id) {
+                    session.wake();
+                }
+            }
+        }
+    }
+
     async fn begin(&self, remote: &Remote) -> io::Result<Active> {
-        let state = SharedState::default();
+        let state = Rc::new(RefCell::new(State {
+            remote: remote.clone(),
+            status: RemoteStatus::default(),
+            sessions: Vec::new(),
+        }));
         let tasks = Rc::new(RefCell::new(Vec::new()));
         let door = Door {
             server: self.server.clone(),
             clock: self.clock.clone(),
-            remote: remote.clone(),
+            target: remote.target.clone(),
             state: state.clone(),
             tasks: tasks.clone(),
         };
@@ -158,7 +207,7 @@ impl Listeners {
         } else {
             return Err(io::Error::from_raw_os_error(97));
         }
-        Ok(Active { remote: remote.clone(), state, tasks })
+        Ok(Active { state, tasks })
     }
 
     /// How the remote of that target does.
@@ -169,7 +218,7 @@ impl Listeners {
         if is_passive_name(target) {
             status.connections = state.sessions.len();
             status.is_connected = !state.sessions.is_empty();
-            status.state = "ACTIVE".to_owned();
+            return Some(RemoteStatus { bound_port: status.bound_port, ..status.of_nobody() });
         }
         let server = self.server.borrow();
         for session in &state.sessions {
@@ -188,7 +237,7 @@ impl Listeners {
 struct Door {
     server: SharedServer,
     clock: Clock,
-    remote: Remote,
+    target: String,
     state: SharedState,
     tasks: Rc<RefCell<Vec<AbortHandle>>>,
 }
@@ -200,7 +249,7 @@ impl Door {
                 Ok(incoming) => incoming,
                 Err(e) => {
                     log::warn!(target: "ovsdb_jsonrpc_server",
-                        "accept failed: {}: {}", self.remote.target, rpc::error_text(&e));
+                        "accept failed: {}: {}", self.target, rpc::error_text(&e));
                     // Descriptors may be used up; others must get the chance to give some back.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
@@ -234,19 +283,35 @@ impl Drop for Opened {
     }
 }
 
-async fn run_session(door: Door, mut link: Session) {
-    if let Some(interval) = door.remote.probe_interval {
+/// Gives the connection the remote's options, when they are not those that it has.
+fn set_options(link: &mut Session, current: &mut Option<Remote>, wanted: &Remote) {
+    if current.as_ref() == Some(wanted) {
+        return;
+    }
+    if let Some(interval) = wanted.probe_interval {
         link.set_probe_interval(interval);
     }
-    if let Some(backoff) = door.remote.max_backoff {
+    if let Some(backoff) = wanted.max_backoff {
         link.set_max_backoff(backoff);
     }
+    let marked = link.connection().map_or(Ok(()), |connection| connection.stream().set_dscp(wanted.dscp));
+    if let Err(e) = marked {
+        log::warn!(target: "ovsdb_jsonrpc_server",
+            "{}: cannot set DSCP: {}", wanted.target, rpc::error_text(&e));
+    }
+    *current = Some(wanted.clone());
+}
+
+async fn run_session(door: Door, mut link: Session) {
+    let mut options = None;
     link.set_receive_limit(UNREAD_BYTES);
+    link.set_max_message(MAX_MESSAGE_BYTES);
     let open = |link: &Session| {
         let mut server = door.server.borrow_mut();
+        let remote = door.state.borrow().remote.clone();
         let identity = Identity {
-            read_only: door.remote.read_only,
-            role: door.remote.role.clone(),
+            read_only: remote.read_only,
+            role: remote.role,
             client: link.connection().and_then(|c| c.stream().peer_id()).map(str::to_owned),
         };
         let id = server.open_session(link.name(), identity);
@@ -255,15 +320,19 @@ async fn run_session(door: Door, mut link: Session) {
     };
     let mut opened = link.is_connected().then(|| open(&link));
     loop {
-        if !is_passive_name(&door.remote.target) {
+        if !is_passive_name(&door.target) {
             let status = link.status();
             let mut state = door.state.borrow_mut();
             state.status.is_connected = status.is_connected;
             state.status.state = status.state.to_owned();
             state.status.since_connect = status.since_connect;
             state.status.since_disconnect = status.since_disconnect;
+            let error = link.last_error().filter(|_| !status.is_connected);
+            state.status.last_error = error.map(rpc::error_text);
         }
         let event = poll_fn(|cx| {
+            set_options(&mut link, &mut options, &door.state.borrow().remote);
+            let mut paused = false;
             if let (Some(opened), Some(connection)) = (&opened, link.connection_mut()) {
                 if connection.backlog() > 0 {
                     // When what is left of earlier messages is gone, there may be updates to make. An error is
@@ -273,6 +342,7 @@ async fn run_session(door: Door, mut link: Session) {
                 let backlog = connection.backlog();
                 let (chunks, doomed) = door.server.borrow_mut().drain(opened.id, backlog, cx.waker());
                 chunks.into_iter().for_each(|chunk| connection.send_encoded(chunk));
+                paused = door.server.borrow().waiting_messages(opened.id) > HELD_MESSAGES;
                 if let Some(why) = doomed {
                     log::info!(target: "ovsdb_jsonrpc_server",
                         "{}: disconnecting ({why})", connection.name());
@@ -281,11 +351,16 @@ async fn run_session(door: Door, mut link: Session) {
                     return Poll::Ready(None);
                 }
             }
+            link.set_paused(paused);
             link.poll_next(cx).map(Some)
         })
         .await;
         match event {
-            Some(Event::Connected) => opened = Some(open(&link)),
+            Some(Event::Connected) => {
+                // A new connection has to get what belongs to it.
+                options = None;
+                opened = Some(open(&link));
+            }
             Some(Event::Message(message)) => {
                 if let Some(opened) = &opened {
                     door.server.borrow_mut().handle(opened.id, message);
@@ -295,7 +370,7 @@ async fn run_session(door: Door, mut link: Session) {
             Some(Event::Ended) => return,
             None => {
                 opened = None;
-                if is_passive_name(&door.remote.target) {
+                if is_passive_name(&door.target) {
                     return;
                 }
                 link.force_reconnect();

@@ -93,10 +93,9 @@ fn row_update(
             if exists && (is_update || form.is_initial()) {
                 // Columns that are not told hold defaults, but for the version, which is our own.
                 if let Some(slot) = transaction.modify(database, table, uuid) {
-                    for (column, value) in slot.columns.iter_mut().zip(row.columns).skip(2) {
-                        if form.is_initial() {
-                            *column = value;
-                        }
+                    let declared = (2..schema.columns.len()).filter(|_| form.is_initial());
+                    for column in declared {
+                        slot.set(column, row.column(column).cloned().unwrap_or_default());
                     }
                     set_columns(slot, &schema, columns, false)?;
                 }
@@ -128,7 +127,7 @@ fn set_columns(row: &mut Row, schema: &TableSchema, json: &Json, is_diff: bool) 
         if column.index == model::schema::UUID_COLUMN || column.index == model::schema::VERSION_COLUMN {
             continue;
         }
-        let Some(slot) = row.columns.get_mut(column.index) else { continue };
+        let Some(slot) = row.column_mut(column.index) else { continue };
         *slot = if is_diff {
             slot.apply_diff(&Datum::diff_from_json(value, &column.r#type)?, &column.r#type)?
         } else {

@@ -214,12 +214,12 @@ impl MonitoredTable {
         if kind == Select::DELETE || kind == Select::MODIFY {
             out.push_str("\"old\":{");
             let columns = self.told(kind).filter(|c| kind == Select::DELETE || changed.contains(*c));
-            self.write_columns(out, old, columns, |value, _| Some(Cow::Borrowed(value)));
+            self.write_columns(out, old, columns, true, |value, _| Some(Cow::Borrowed(value)));
             out.push('}');
         }
         if kind != Select::DELETE {
             out.push_str(if kind == Select::MODIFY { ",\"new\":{" } else { "\"new\":{" });
-            self.write_columns(out, new, self.told(kind), |value, _| Some(Cow::Borrowed(value)));
+            self.write_columns(out, new, self.told(kind), true, |value, _| Some(Cow::Borrowed(value)));
             out.push('}');
         }
         out.push('}');
@@ -245,12 +245,12 @@ impl MonitoredTable {
         });
         if kind == Select::MODIFY {
             let columns = self.told(kind).filter(|c| changed.contains(*c));
-            self.write_columns(out, new, columns, |value, column| {
+            self.write_columns(out, new, columns, true, |value, column| {
                 let r#type = &self.schema.columns.get(column)?.r#type;
                 Some(Cow::Owned(old?.column(column)?.diff(value, r#type)))
             });
         } else {
-            self.write_columns(out, new, self.told(kind), |value, column| {
+            self.write_columns(out, new, self.told(kind), false, |value, column| {
                 let r#type = &self.schema.columns.get(column)?.r#type;
                 (!value.is_default(r#type)).then_some(Cow::Borrowed(value))
             });
@@ -258,19 +258,20 @@ impl MonitoredTable {
         out.push_str("}}");
     }
 
+    /// Without `defaults`, columns that surely hold theirs are passed over.
     fn write_columns<'r>(
         &self,
         out: &mut String,
         row: Option<&'r Row>,
         columns: impl Iterator<Item = usize>,
+        defaults: bool,
         form: impl Fn(&'r Datum, usize) -> Option<Cow<'r, Datum>>,
     ) {
         let mut first = true;
         for column in columns {
             let Some(schema) = self.schema.columns.get(column) else { continue };
-            let Some(value) = row.and_then(|r| r.column(column)).and_then(|v| form(v, column)) else {
-                continue;
-            };
+            let value = row.and_then(|r| if defaults { r.column(column) } else { r.kept_column(column) });
+            let Some(value) = value.and_then(|v| form(v, column)) else { continue };
             if !first {
                 out.push(',');
             }

@@ -157,6 +157,8 @@ impl Server {
 enum State {
     Disconnected,
     Schema,
+    /// The source does not have the database yet, and will tell when that changes.
+    Waiting,
     Monitor(&'static str),
     Live,
 }
@@ -176,7 +178,16 @@ pub async fn run_relay(
     if let Some(backoff) = max_backoff {
         link.set_max_backoff(backoff);
     }
-    let mut relay = Relay { server, name, state: State::Disconnected, next_id: 0, awaited: 0, schema: None };
+    let mut relay = Relay {
+        server,
+        name,
+        state: State::Disconnected,
+        next_id: 0,
+        awaited: 0,
+        server_monitor: u64::MAX,
+        schema: None,
+        has_alternatives: remotes.len() > 1,
+    };
     let grace = tokio::time::sleep(Duration::ZERO);
     tokio::pin!(grace);
     let mut in_grace = false;
@@ -219,8 +230,12 @@ struct Relay {
     state: State,
     next_id: u64,
     awaited: u64,
+    /// The id of the request to monitor the source's databases.
+    server_monitor: u64,
     /// That of the source, once it is known.
     schema: Option<Schema>,
+    /// There are other sources to be tried.
+    has_alternatives: bool,
 }
 
 impl Relay {
@@ -232,6 +247,12 @@ impl Relay {
     }
 
     fn connected(&mut self, link: &mut Session) {
+        // The source tells of other schemas, rather than dropping the connection.
+        self.request(link, "set_db_change_aware", vec![Json::Bool(true)]);
+        self.ask_schema(link);
+    }
+
+    fn ask_schema(&mut self, link: &mut Session) {
         self.state = State::Schema;
         self.awaited = self.request(link, "get_schema", vec![Json::from(self.name.as_str())]);
     }
@@ -267,7 +288,15 @@ impl Relay {
         if id == self.awaited {
             return match (self.state, result) {
                 (State::Schema, Ok(schema)) => self.got_schema(link, &schema),
-                (State::Schema, Err(error)) => Err(error.to_string()),
+                (State::Schema, Err(error)) if self.has_alternatives => Err(error.to_string()),
+                (State::Schema, Err(_)) => {
+                    self.state = State::Waiting;
+                    let requests = json!({"Database": [{"columns": ["name", "connected", "schema"]}]});
+                    // Asked again, the source answers that there is such a monitor already.
+                    let params = vec![json!("_Server"), json!("server"), requests];
+                    self.server_monitor = self.request(link, "monitor", params);
+                    Ok(())
+                }
                 (State::Monitor(method), Ok(reply)) => self.got_monitor(method, &reply),
                 (State::Monitor("monitor_cond_since"), Err(_)) => {
                     self.monitor(link, "monitor_cond");
@@ -278,8 +307,15 @@ impl Relay {
                     Ok(())
                 }
                 (State::Monitor(_), Err(error)) => Err(error.to_string()),
-                (State::Disconnected | State::Live, _) => Ok(()),
+                (State::Disconnected | State::Waiting | State::Live, _) => Ok(()),
             };
+        }
+        if id == self.server_monitor {
+            // The database may have come before the monitor did.
+            if self.state == State::Waiting && result.is_ok_and(|reply| self.is_offered(&reply)) {
+                self.ask_schema(link);
+            }
+            return Ok(());
         }
         let mut server = self.server.borrow_mut();
         let hosted = server.databases.get_mut(&self.name);
@@ -288,6 +324,15 @@ impl Relay {
             server.reply(forward.session, result, forward.id);
         }
         Ok(())
+    }
+
+    /// Whether the rows of the source's `_Server` tell of the database and its schema.
+    fn is_offered(&self, updates: &Json) -> bool {
+        let rows = updates.get("Database").and_then(Json::as_object);
+        rows.into_iter().flat_map(|rows| rows.values()).any(|row| {
+            let column = |name: &str| row.get("new")?.get(name);
+            column("name") == Some(&json!(self.name)) && column("schema").is_some_and(Json::is_string)
+        })
     }
 
     fn got_schema(&mut self, link: &mut Session, json: &Json) -> Result<(), String> {
@@ -346,11 +391,17 @@ impl Relay {
 
     fn notified(&mut self, link: &mut Session, method: &str, params: &[Json]) -> Result<(), String> {
         let (updates, last_id, form) = match (method, params) {
+            ("update", [Value::String(id), _]) if id == "server" => {
+                if self.state == State::Waiting {
+                    self.ask_schema(link);
+                }
+                return Ok(());
+            }
             ("update3", [_, last_id, updates]) => (updates, uuid(last_id), Form::Update2),
             ("update2", [_, updates]) => (updates, Uuid::nil(), Form::Update2),
             ("update", [_, updates]) => (updates, Uuid::nil(), Form::Update1),
             ("monitor_canceled", _) => {
-                self.connected(link);
+                self.ask_schema(link);
                 return Ok(());
             }
             _ => return Ok(()),

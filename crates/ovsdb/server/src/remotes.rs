@@ -22,7 +22,12 @@ pub struct Remote {
     /// Zero is never.
     pub probe_interval: Option<Duration>,
     pub max_backoff: Option<Duration>,
+    /// How packets to its clients are marked.
+    pub dscp: u8,
 }
+
+/// What packets are marked with unless told otherwise: internetwork control (RFC 4594).
+pub const DEFAULT_DSCP: u8 = 48;
 
 impl Remote {
     pub fn new(target: &str) -> Remote {
@@ -32,6 +37,7 @@ impl Remote {
             role: None,
             probe_interval: None,
             max_backoff: None,
+            dscp: DEFAULT_DSCP,
         }
     }
 }
@@ -136,6 +142,11 @@ fn manager_remote(database: &Database, table: &str, row: &Row) -> Option<Remote>
         role: value("role").and_then(|v| v.one()).and_then(|a| a.as_str()).map(str::to_owned),
         probe_interval: duration("inactivity_probe"),
         max_backoff: duration("max_backoff"),
+        dscp: value("other_config")
+            .and_then(|v| v.get("dscp"))
+            .and_then(|text| text.parse().ok())
+            .filter(|dscp| *dscp <= 63)
+            .unwrap_or(DEFAULT_DSCP),
     })
 }
 
@@ -149,7 +160,8 @@ pub fn write_status(server: &mut Server, name: &str, status_of: &dyn Fn(&str) ->
     let mut operations = vec![Json::from(database.as_str())];
     for row in referred_rows(&place, table) {
         let Some(target) = schema.column("target").and_then(|c| row.column(c.index)) else { continue };
-        let Some(status) = target.one().and_then(|a| a.as_str()).and_then(status_of) else { continue };
+        let Some(target) = target.one().and_then(|a| a.as_str()) else { continue };
+        let status = status_of(target).unwrap_or_else(|| RemoteStatus::default().of_nobody());
         let mut values = serde_json::Map::new();
         if schema.column("is_connected").is_some() {
             values.insert("is_connected".to_owned(), json!(status.is_connected));

@@ -70,9 +70,14 @@ impl Server {
             }
             "monitor_cond_change" => self.monitor_cond_change(id, &params),
             "monitor_cancel" => self.monitor_cancel(id, &params),
-            "get_schema" => self
-                .lookup(method, &params)
-                .map(|name| self.database(&name).map_or(Value::Null, |file| file.database.schema.to_json())),
+            "get_schema" => match self.lookup(method, &params) {
+                Ok(name) => {
+                    let Some(hosted) = self.databases.get_mut(&name) else { return };
+                    let text = hosted.schema_text();
+                    return self.reply_text(id, "", text, "", &request);
+                }
+                Err(e) => Err(e),
+            },
             "list_dbs" => Ok(self.database_names().map(Value::from).collect()),
             "get_server_id" => Ok(Value::from(self.uuid.to_string())),
             "lock" | "steal" => self.lock(id, method, &params),

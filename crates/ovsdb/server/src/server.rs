@@ -1,5 +1,6 @@
 //! The state of the server: databases, sessions, locks, and what is to be sent to whom.
 
+use crate::broadcast::Broadcast;
 use crate::hosted::{Hosted, Trigger};
 use crate::locks::Locks;
 use crate::monitor::{Version, notification_head};
@@ -14,6 +15,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use store::{Changes, DatabaseFile, Ticket};
+
+base::coverage!(static COMMITS = "ovsdb_commit");
 
 /// The server as the tasks of one thread share it. Nobody holds a borrow across an await.
 pub type SharedServer = Rc<RefCell<Server>>;
@@ -35,6 +38,8 @@ pub struct Server {
     commit_waker: Option<Waker>,
     /// Told by the disk's threads that they have done something.
     pub(crate) disk_news: Arc<tokio::sync::Notify>,
+    /// Sessions that wait to be told of commits.
+    pub(crate) broadcast: Broadcast,
     /// Sessions that have replies which wait for the disk.
     pub(crate) holding: BTreeSet<SessionId>,
 }
@@ -53,6 +58,7 @@ impl Server {
             monitor_cond: true,
             commit_waker: None,
             disk_news: Arc::default(),
+            broadcast: Broadcast::default(),
             holding: BTreeSet::new(),
         };
         let own = crate::server_database::create()?;
@@ -256,6 +262,11 @@ impl Server {
         (session.take_ready(), None)
     }
 
+    /// How many messages of a session wait for the disk.
+    pub(crate) fn waiting_messages(&self, id: SessionId) -> usize {
+        self.sessions.get(&id).map_or(0, |session| session.outbox.len())
+    }
+
     /// Puts what the session's monitors have to tell into its outbox.
     pub(crate) fn flush_monitors(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
@@ -324,12 +335,11 @@ impl Server {
             return;
         }
         let Some(hosted) = self.databases.get_mut(name) else { return };
+        COMMITS.count();
         hosted.generation += 1;
-        for id in hosted.watches.note(changes) {
-            if let Some(session) = self.sessions.get_mut(&id) {
-                session.wake();
-            }
-        }
+        crate::table_log::log_changes(&hosted.file.database, &hosted.logged_tables, changes);
+        let affected = hosted.watches.note(changes);
+        self.tell(affected);
         if let Some(waker) = self.commit_waker.take() {
             waker.wake();
         }

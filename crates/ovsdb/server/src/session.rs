@@ -54,6 +54,8 @@ pub(crate) struct Session {
     pub(crate) waker: Option<Waker>,
     /// The connection must be closed, with this reason for the log.
     pub(crate) doomed: Option<String>,
+    /// It waits to be woken by [`crate::broadcast`].
+    pub(crate) is_in_broadcast: bool,
     /// Bytes that its connection had not sent when it last looked here.
     pub(crate) backlog: usize,
 }

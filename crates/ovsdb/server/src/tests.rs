@@ -1,3 +1,4 @@
+mod followers;
 mod naive;
 mod properties;
 

@@ -1,7 +1,7 @@
 //! What a committed transaction did, row by row.
 
 use crate::columns::Columns;
-use crate::database::Row;
+use crate::row::Row;
 use model::Uuid;
 use std::sync::Arc;
 

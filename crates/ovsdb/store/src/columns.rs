@@ -28,6 +28,14 @@ impl Columns {
         self.0.get(column / 64).is_some_and(|bits| bits >> (column % 64) & 1 != 0)
     }
 
+    /// How many columns of lower number there are.
+    pub(crate) fn rank(&self, column: usize) -> usize {
+        let (word, bit) = (column / 64, column % 64);
+        let before: u32 = self.0.iter().take(word).map(|bits| bits.count_ones()).sum();
+        let within = self.0.get(word).map_or(0, |bits| (bits & ((1 << bit) - 1)).count_ones());
+        (before + within) as usize
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|bits| *bits == 0)
     }

@@ -6,8 +6,9 @@
 
 use crate::changes::{Change, Changes};
 use crate::columns::Columns;
-use crate::database::{Database, Row, Table};
+use crate::database::{Database, Table};
 use crate::references::{ColumnRef, RowId};
+use crate::row::Row;
 use crate::transaction::{TouchedRow, Transaction};
 use hashbrown::HashMap;
 use model::{ColumnSchema, Datum, Error, Uuid};
@@ -57,11 +58,7 @@ fn determine_changes(database: &Database, transaction: &mut Transaction) {
                 if Arc::ptr_eq(old, new) {
                     return false;
                 }
-                for (i, (a, b)) in old.columns.iter().zip(&new.columns).enumerate() {
-                    if a != b {
-                        touched.changed.insert(i);
-                    }
-                }
+                touched.changed = old.differences(new);
                 !touched.changed.is_empty()
             }
             (None, None) => false,
@@ -263,10 +260,8 @@ impl<'d> Commit<'d> {
         }
         let Some(touched) = self.transaction.touch(self.database, id) else { return Ok(()) };
         touched.changed.insert(reference.column);
-        if let Some(slot) =
-            touched.new.as_mut().and_then(|row| Arc::make_mut(row).columns.get_mut(reference.column))
-        {
-            *slot = rest;
+        if let Some(row) = &mut touched.new {
+            Arc::make_mut(row).set(reference.column, rest);
         }
         Ok(())
     }
@@ -347,7 +342,9 @@ impl<'d> Commit<'d> {
                 if modified {
                     touched.changed.insert(model::schema::VERSION_COLUMN);
                     if let Some(new) = &mut touched.new {
-                        Arc::make_mut(new).set_version();
+                        let new = Arc::make_mut(new);
+                        new.set_version();
+                        new.tidy();
                     }
                 }
                 list.push(Change { uuid, old: touched.old, new: touched.new, changed: touched.changed });

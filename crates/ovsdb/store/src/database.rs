@@ -5,44 +5,10 @@
 
 use crate::changes::Changes;
 use crate::references::{RowId, TableRefs};
+use crate::row::Row;
 use hashbrown::HashMap;
-use model::{Atom, Datum, Error, Schema, TableSchema, Uuid};
+use model::{Datum, Error, Schema, TableSchema, Uuid};
 use std::sync::Arc;
-
-/// One row: a value per column, the first two being `_uuid` and `_version`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    pub columns: Vec<Datum>,
-}
-
-impl Row {
-    /// A row whose columns hold what the schema says they hold when never set.
-    pub fn new(schema: &TableSchema, uuid: Uuid) -> Row {
-        let mut columns: Vec<Datum> = schema.columns.iter().map(|c| c.r#type.default_datum()).collect();
-        if let Some(column) = columns.first_mut() {
-            *column = Datum::One(Atom::Uuid(uuid));
-        }
-        Row { columns }
-    }
-
-    pub fn uuid(&self) -> Uuid {
-        self.columns.first().and_then(Datum::one).and_then(Atom::as_uuid).unwrap_or_default()
-    }
-
-    pub fn column(&self, index: usize) -> Option<&Datum> {
-        self.columns.get(index)
-    }
-
-    pub(crate) fn key(&self, index: &[usize]) -> Vec<Datum> {
-        index.iter().map(|c| self.columns.get(*c).cloned().unwrap_or_default()).collect()
-    }
-
-    pub(crate) fn set_version(&mut self) {
-        if let Some(version) = self.columns.get_mut(model::schema::VERSION_COLUMN) {
-            *version = Datum::One(Atom::Uuid(Uuid::new_v4()));
-        }
-    }
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
@@ -146,7 +112,7 @@ impl Database {
     /// How many atoms all rows hold, a measure of the database's size.
     pub fn count_atoms(&self) -> usize {
         let entries = |d: &Datum| d.atoms().len() + 2 * d.pairs().len();
-        let row = |row: &Arc<Row>| row.columns.iter().map(entries).sum::<usize>();
+        let row = |row: &Arc<Row>| row.values().map(entries).sum::<usize>();
         self.tables.iter().flat_map(Table::rows).map(row).sum()
     }
 
@@ -224,9 +190,7 @@ fn convert_row(row: &Row, from: &TableSchema, to: &TableSchema) -> Result<Row, E
         } else {
             Datum::from_json(&value.to_json(column.r#type.is_map()), &target.r#type, None)?
         };
-        if let Some(slot) = converted.columns.get_mut(target.index) {
-            *slot = value;
-        }
+        converted.set(target.index, value);
     }
     Ok(converted)
 }

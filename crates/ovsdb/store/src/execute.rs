@@ -1,8 +1,9 @@
 //! The operations of a transaction (RFC 7047 §5.2), from JSON to a [`Transaction`] and its results.
 
-use crate::database::{Database, Row};
+use crate::database::Database;
 use crate::query::matching;
 use crate::rbac::{Access, Deed};
+use crate::row::Row;
 use crate::transaction::Transaction;
 use model::members::Kinds;
 use model::{Atom, Condition, Datum, Error, Json, Members, Mutation, Symbols, TableSchema, Uuid};
@@ -211,20 +212,16 @@ impl<'a> Execution<'a> {
         let uuid = self.row_uuid(given, name_json)?;
         let mut row = Row::new(&table, uuid);
         for (column, value) in self.row(row_json, &table)? {
-            if let Some(slot) = row.columns.get_mut(column) {
-                *slot = value;
-            }
+            row.set(column, value);
         }
         // Defaults may not meet the constraints; only a value of one entry can be a default.
-        for (value, column) in row.columns.iter().zip(&table.columns) {
+        for (value, column) in row.values().zip(&table.columns) {
             if value.len() == 1 {
                 value.check(&column.r#type)?;
             }
         }
         self.access().check(&table.name, Deed::Insert, [&row])?;
-        if let Some(slot) = row.columns.first_mut() {
-            *slot = Datum::One(Atom::Uuid(uuid));
-        }
+        row.set(model::schema::UUID_COLUMN, Datum::One(Atom::Uuid(uuid)));
         self.transaction.insert(index, row);
         result.insert("uuid".to_owned(), Atom::Uuid(uuid).to_json());
         Ok(())
@@ -249,7 +246,7 @@ impl<'a> Execution<'a> {
 
     fn row_uuid(&mut self, given: Option<Uuid>, name: Option<&Json>) -> Result<Uuid, Error> {
         let Some((json, name)) = name.and_then(|json| Some((json, json.as_str()?))) else {
-            return Ok(given.unwrap_or_else(Uuid::new_v4));
+            return Ok(given.unwrap_or_else(model::fresh_uuid));
         };
         let symbol = self.symbols.insert(name);
         if symbol.created {
@@ -312,9 +309,7 @@ impl<'a> Execution<'a> {
         for uuid in differing {
             let Some(row) = self.transaction.modify(self.database, index, uuid) else { continue };
             for (column, value) in &values {
-                if let Some(slot) = row.columns.get_mut(*column) {
-                    *slot = value.clone();
-                }
+                row.set(*column, value.clone());
             }
         }
         result.insert("count".to_owned(), Value::from(count));
@@ -336,7 +331,7 @@ impl<'a> Execution<'a> {
         }
         let condition = self.condition(condition, &table)?;
         let rows = matching(self.database, &self.transaction, index, &condition);
-        if self.request.role.is_some() {
+        if self.request.role.is_some() && !mutations.is_empty() {
             let names = names_of(mutations.iter().map(|mutation| mutation.column), &table);
             self.access().check(&table.name, Deed::Mutate(&names), rows.iter().map(|row| &***row))?;
         }
@@ -349,7 +344,7 @@ impl<'a> Execution<'a> {
             let Some(row) = self.transaction.modify(self.database, index, uuid) else { continue };
             for mutation in &mutations {
                 let column = table.columns.get(mutation.column);
-                if let (Some(value), Some(column)) = (row.columns.get_mut(mutation.column), column) {
+                if let (Some(value), Some(column)) = (row.column_mut(mutation.column), column) {
                     mutation.apply(value, &column.r#type)?;
                 }
             }
@@ -396,9 +391,7 @@ impl<'a> Execution<'a> {
         for json in rows {
             let mut row = Row::new(&table, Uuid::nil());
             for (column, value) in self.row(json, &table)? {
-                if let Some(slot) = row.columns.get_mut(column) {
-                    *slot = value;
-                }
+                row.set(column, value);
             }
             expected.push(Arc::new(row));
         }

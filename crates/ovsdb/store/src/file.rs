@@ -92,9 +92,16 @@ impl DatabaseFile {
     }
 
     fn replay(&mut self, log: &mut LogFile, converting: bool) -> Result<(), Error> {
-        while let Some(json) = log.read()? {
-            let applied = record::decode(&self.database, &json, converting)
-                .and_then(|transaction| self.database.commit(transaction));
+        while let Some(bytes) = log.read_bytes()? {
+            let transaction = match record::decode_large(&self.database, &bytes, converting) {
+                Some(transaction) => Ok(transaction),
+                None => {
+                    let json = log.parse(&bytes)?;
+                    record::decode(&self.database, &json, converting)
+                }
+            };
+            drop(bytes);
+            let applied = transaction.and_then(|transaction| self.database.commit(transaction));
             if let Err(e) = applied {
                 log.unread();
                 return Err(e);
@@ -141,7 +148,7 @@ impl DatabaseFile {
 
     /// Writes the record of changes; false when there is nothing to write.
     fn append(&mut self, changes: &Changes) -> Result<bool, Error> {
-        if self.log.as_ref().is_some_and(|log| log.failure().is_some()) {
+        if self.log.as_ref().is_some_and(LogFile::is_broken) {
             self.mend();
         }
         let Some(log) = &mut self.log else { return Ok(false) };

@@ -13,19 +13,22 @@ pub mod database;
 mod disk;
 mod execute;
 pub mod file;
+mod large_record;
 pub mod log_file;
 mod query;
 mod rbac;
 pub mod record;
 mod references;
+mod row;
 mod transaction;
 
 pub use changes::{Change, Changes};
 pub use columns::Columns;
-pub use database::{Database, Row, Table};
+pub use database::{Database, Table};
 pub use disk::{Notify, Ticket};
 pub use execute::{Executed, Request, execute};
 pub use file::{DatabaseFile, DiskProgress};
+pub use row::Row;
 pub use transaction::Transaction;
 
 #[cfg(test)]

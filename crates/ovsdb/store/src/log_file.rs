@@ -162,6 +162,12 @@ impl LogFile {
 
     /// The next record; `None` at the end.
     pub fn read(&mut self) -> Result<Option<Json>, Error> {
+        let Some(bytes) = self.read_bytes()? else { return Ok(None) };
+        self.parse(&bytes).map(Some)
+    }
+
+    /// The next record as JSON text; `None` at the end.
+    pub fn read_bytes(&mut self) -> Result<Option<Vec<u8>>, Error> {
         match &self.state {
             State::Reading => {}
             State::ReadError(e) | State::WriteError(e) | State::Broken(e) => return Err(e.clone()),
@@ -174,7 +180,25 @@ impl LogFile {
         result
     }
 
-    fn read_record(&mut self) -> Result<Option<Json>, Error> {
+    /// The text of the record just read as JSON. When it is none, it does not count as read.
+    pub fn parse(&mut self, bytes: &[u8]) -> Result<Json, Error> {
+        let length = bytes.len() as u64;
+        let start = self.offset - length;
+        let what = format!("{}: {length} bytes starting at offset {start}", self.display);
+        let parsed = serde_json::from_slice(bytes)
+            .map_err(|e| Error::new("syntax error", format!("{what} are not valid JSON ({e})")))
+            .and_then(|json: Json| {
+                let not_object = || Error::new("syntax error", format!("{what} are not a JSON object"));
+                if json.is_object() { Ok(json) } else { Err(not_object()) }
+            });
+        if let Err(e) = &parsed {
+            self.unread();
+            self.state = State::ReadError(e.clone());
+        }
+        parsed
+    }
+
+    fn read_record(&mut self) -> Result<Option<Vec<u8>>, Error> {
         let display = self.display.clone();
         let header = self.header().map_err(|e| io_failed(&e, format!("{display}: read failed")))?;
         let Some(header) = header else { return Ok(None) };
@@ -186,7 +210,7 @@ impl LogFile {
             return Err(Error::new("syntax error", message));
         };
         let start = at + header.len() as u64;
-        let mut data = Vec::new();
+        let mut data = Vec::with_capacity(usize::try_from(length).map_or(0, |n| n.min(1 << 20)));
         let got = (&mut self.file).take(length).read_to_end(&mut data);
         let what = format!("{display}: error reading {length} bytes starting at offset {start}");
         match got {
@@ -200,14 +224,9 @@ impl LogFile {
             let message = format!("{bytes} have SHA-1 hash {actual} but should have hash {expected}");
             return Err(Error::new("syntax error", message));
         }
-        let json: Json = serde_json::from_slice(&data)
-            .map_err(|e| Error::new("syntax error", format!("{bytes} are not valid JSON ({e})")))?;
-        if !json.is_object() {
-            return Err(Error::new("syntax error", format!("{bytes} are not a JSON object")));
-        }
         self.previous = at;
         self.offset = start + length;
-        Ok(Some(json))
+        Ok(Some(data))
     }
 
     /// The record just read does not count: the next write replaces it.
@@ -338,6 +357,11 @@ impl LogFile {
     /// From now on every write fails with this error, until the log is replaced.
     pub(crate) fn fail(&mut self, error: Error) {
         self.state = State::Broken(error);
+    }
+
+    /// Whether only a new file can be written to.
+    pub(crate) fn is_broken(&self) -> bool {
+        matches!(self.state, State::Broken(_))
     }
 
     /// Why nothing can be written, if so.

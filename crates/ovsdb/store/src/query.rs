@@ -1,6 +1,7 @@
 //! Finding the rows that a condition is about.
 
-use crate::database::{Database, Row};
+use crate::database::Database;
+use crate::row::Row;
 use crate::transaction::Transaction;
 use model::{Clause, Condition, Datum, Function, Uuid};
 use std::sync::Arc;

@@ -5,7 +5,8 @@
 //! columns may be changed, and whether rows may come and go. A database
 //! without such a table, and a client without a role, know no limits.
 
-use crate::database::{Database, Row, Table};
+use crate::database::{Database, Table};
+use crate::row::Row;
 use model::{Atom, Datum, Error};
 use std::sync::Arc;
 

@@ -4,8 +4,11 @@
 //! is true (see [`model::Datum::diff`]), else the new value. Deleted rows are
 //! null.
 
+pub use crate::large_record::decode_large;
+
 use crate::changes::Changes;
-use crate::database::{Database, Row, Snapshot};
+use crate::database::{Database, Snapshot};
+use crate::row::Row;
 use crate::transaction::Transaction;
 use model::{Datum, Error, Json, TableSchema, Uuid};
 use serde_json::Value;
@@ -142,7 +145,8 @@ fn annotate(out: &mut String, comment: Option<&str>, style: Style) {
 fn write_row(out: &mut String, row: &Row, table: &TableSchema) {
     out.push('{');
     let mut any = false;
-    for (schema, value) in table.columns.iter().zip(&row.columns).skip(1) {
+    for (index, value) in row.kept().filter(|(index, _)| *index != model::schema::UUID_COLUMN) {
+        let Some(schema) = table.columns.get(index) else { continue };
         if !schema.persistent || value.is_default(&schema.r#type) {
             continue;
         }
@@ -199,22 +203,35 @@ fn decode_table(
     for (text, row_json) in rows {
         let uuid = model::parse_uuid(text)
             .ok_or_else(|| Error::syntax(json, format!("\"{text}\" is not a valid UUID")))?;
-        let exists = transaction.row(database, table, &uuid).is_some();
-        if row_json.is_null() {
-            if !exists {
-                let message = format!("transaction deletes row {uuid} that does not exist");
-                return Err(Error::new("syntax error", message));
-            }
-            transaction.delete(database, table, uuid);
-        } else if exists {
-            if let Some(row) = transaction.modify(database, table, uuid) {
-                decode_row(row, schema, row_json, is_diff, converting)?;
-            }
-        } else {
-            let mut row = Row::new(schema, uuid);
-            decode_row(&mut row, schema, row_json, false, converting)?;
-            transaction.insert(table, row);
+        decode_change(database, transaction, (table, schema), uuid, row_json, (is_diff, converting))?;
+    }
+    Ok(())
+}
+
+/// One row of a record.
+pub(crate) fn decode_change(
+    database: &Database,
+    transaction: &mut Transaction,
+    (table, schema): (usize, &TableSchema),
+    uuid: Uuid,
+    row_json: &Json,
+    (is_diff, converting): (bool, bool),
+) -> Result<(), Error> {
+    let exists = transaction.row(database, table, &uuid).is_some();
+    if row_json.is_null() {
+        if !exists {
+            let message = format!("transaction deletes row {uuid} that does not exist");
+            return Err(Error::new("syntax error", message));
         }
+        transaction.delete(database, table, uuid);
+    } else if exists {
+        if let Some(row) = transaction.modify(database, table, uuid) {
+            decode_row(row, schema, row_json, is_diff, converting)?;
+        }
+    } else {
+        let mut row = Row::new(schema, uuid);
+        decode_row(&mut row, schema, row_json, false, converting)?;
+        transaction.insert(table, row);
     }
     Ok(())
 }
@@ -237,7 +254,7 @@ fn decode_row(
             let message = format!("No column {name} in table {}.", schema.name);
             return Err(Error::new("unknown column", message).about(json));
         };
-        let Some(slot) = row.columns.get_mut(column.index) else { continue };
+        let Some(slot) = row.column_mut(column.index) else { continue };
         *slot = if is_diff {
             slot.apply_diff(&Datum::diff_from_json(value, &column.r#type)?, &column.r#type)?
         } else {

@@ -1,7 +1,8 @@
 //! Which columns refer to rows of which tables, and the bookkeeping of weak references.
 
 use crate::changes::Change;
-use crate::database::{Database, Row};
+use crate::database::Database;
+use crate::row::Row;
 use hashbrown::HashMap;
 use model::{Atom, Datum, RefKind, Schema, TableSchema, Uuid};
 

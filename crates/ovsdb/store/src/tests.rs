@@ -1,3 +1,6 @@
+mod access;
+mod crash;
+
 use super::*;
 use crate::log_file::Mode;
 use model::{Schema, Uuid};
@@ -219,6 +222,6 @@ fn conversion_drops_and_fills() {
     .unwrap();
     let converted = file.database.convert(Arc::new(schema)).unwrap();
     let row = converted.tables[0].rows().next().unwrap();
-    assert_eq!(row.columns[2].to_bare(), "a");
-    assert_eq!(row.columns[3].to_bare(), "0");
+    assert_eq!(row.column(2).unwrap().to_bare(), "a");
+    assert_eq!(row.column(3).unwrap().to_bare(), "0");
 }

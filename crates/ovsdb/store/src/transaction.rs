@@ -1,8 +1,9 @@
 //! A transaction under way: the rows it touches, laid over a database that stays as it is.
 
 use crate::columns::Columns;
-use crate::database::{Database, Row, Table};
+use crate::database::{Database, Table};
 use crate::references::RowId;
+use crate::row::Row;
 use indexmap::IndexMap;
 use model::Uuid;
 use std::sync::Arc;
@@ -74,6 +75,7 @@ impl Transaction {
 
     pub fn insert(&mut self, table: usize, mut row: Row) {
         row.set_version();
+        row.tidy();
         let uuid = row.uuid();
         let touched = TouchedRow {
             old: None,

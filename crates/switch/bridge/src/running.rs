@@ -20,7 +20,7 @@ pub struct Running {
     pub switch: Arc<SharedSwitch>,
     pub datapath: Arc<dyn Datapath>,
     pub flows: Arc<FlowSync>,
-    clock: Clock,
+    pub(crate) clock: Clock,
     dummies: Dummies,
     bridges: BTreeMap<String, RunningBridge>,
     notices: Vec<Notice>,
@@ -49,6 +49,8 @@ pub struct RunningBridge {
     /// Used while no port lends its address.
     default_mac: MacAddr,
     interfaces: HashMap<String, RunningInterface>,
+    /// The numbers of interfaces whose device has vanished, for when it comes back.
+    vanished: HashMap<String, OfPort>,
 }
 
 /// An interface, working or not.
@@ -154,6 +156,7 @@ impl Running {
             datapath_id: 0,
             default_mac,
             interfaces: HashMap::new(),
+            vanished: HashMap::new(),
         };
         self.bridges.insert(config.name.clone(), bridge);
     }
@@ -220,7 +223,9 @@ impl Running {
         desc.state &= !port_state::LIVE;
         let new = NewPort {
             name: config.name.clone(),
-            wanted: config.number,
+            wanted: config
+                .number
+                .or_else(|| self.bridges.get(bridge_name)?.vanished.get(&config.name).copied()),
             datapath: datapath_port,
             peer_name: config.peer().map(str::to_owned),
             desc,
@@ -298,6 +303,7 @@ impl Running {
         // Interfaces that never worked and are not wanted any more.
         let wanted = |name: &str| config.ports.iter().flat_map(|p| &p.interfaces).any(|i| i.name == name);
         bridge.interfaces.retain(|name, _| wanted(name));
+        bridge.vanished.retain(|name, _| wanted(name));
         self.settle_bundles(config);
         self.settle_addresses(&config.name);
         self.settle_devices(config);
@@ -458,20 +464,20 @@ impl Running {
             let switch = self.switch.read();
             let Some(state) = switch.get(bridge.id) else { continue };
             for (name, interface) in &bridge.interfaces {
-                let port = interface
-                    .result
-                    .as_ref()
-                    .ok()
-                    .and_then(|number| state.port_entry(*number)?.port.datapath);
+                let Ok(number) = interface.result else { continue };
+                let port = state.port_entry(number).and_then(|entry| entry.port.datapath);
                 let gone =
                     port.is_some_and(|port| !self.datapath.port(port).is_some_and(|info| info.is_present));
                 if gone {
-                    vanished.push((bridge_name.clone(), name.clone()));
+                    vanished.push((bridge_name.clone(), name.clone(), number));
                 }
             }
         }
-        for (bridge, interface) in vanished {
+        for (bridge, interface, number) in vanished {
             self.remove_interface(&bridge, &interface);
+            if let Some(bridge) = self.bridges.get_mut(&bridge) {
+                bridge.vanished.insert(interface, number);
+            }
         }
     }
 }

@@ -62,7 +62,7 @@ pub fn status(
     let mut writer = Writer { rows, transaction: Transaction::new(rows) };
     for bridge in running.bridges().values() {
         write_bridge(&mut writer, running, bridge, extent);
-        write_controllers(&mut writer, manager, bridge);
+        write_controllers(&mut writer, running, manager, bridge);
     }
     if let Some(root) = root(rows) {
         let texts = |list: &[String]| Datum::set(list.iter().map(|text| Atom::from(text.as_str())));
@@ -218,7 +218,7 @@ fn pairs<const N: usize>(values: [(&str, u64); N]) -> Datum {
     )
 }
 
-fn write_controllers(writer: &mut Writer<'_>, manager: &Manager, bridge: &RunningBridge) {
+fn write_controllers(writer: &mut Writer<'_>, running: &Running, manager: &Manager, bridge: &RunningBridge) {
     let rows = writer.rows;
     let statuses: BTreeMap<String, controller::ControllerStatus> =
         manager.statuses(bridge.id).into_iter().collect();
@@ -232,6 +232,12 @@ fn write_controllers(writer: &mut Writer<'_>, manager: &Manager, bridge: &Runnin
             Some(_) => Datum::from("other"),
         };
         let mut details = vec![("state", if status.is_connected { "ACTIVE" } else { "BACKOFF" }.to_owned())];
+        let now = running.clock.now();
+        for (key, at) in
+            [("sec_since_connect", status.connected_at), ("sec_since_disconnect", status.disconnected_at)]
+        {
+            details.extend(at.map(|at| (key, (now - at).as_secs().to_string())));
+        }
         details.extend(status.last_error.as_ref().map(|error| ("last_error", error.clone())));
         let details = details.into_iter().map(|(key, value)| (Atom::from(key), Atom::from(value)));
         let columns = vec![

@@ -51,7 +51,9 @@ pub struct ControllerStatus {
     pub is_connected: bool,
     pub role: Option<ofp::ControllerRole>,
     pub last_error: Option<String>,
-    pub since: Timestamp,
+    /// When it was connected and disconnected last, if ever.
+    pub connected_at: Option<Timestamp>,
+    pub disconnected_at: Option<Timestamp>,
 }
 
 /// The connections of one bridge.
@@ -247,7 +249,7 @@ impl Manager {
             tokio::task::spawn_local(keep_connected(setup, target, backoff, new_peer))
         };
         self.targets.insert(id, (bridge, spec.target.clone()));
-        let status = ControllerStatus { since: self.clock.now(), ..ControllerStatus::default() };
+        let status = ControllerStatus::default();
         control.endpoints.insert(spec.target.clone(), Endpoint { id, spec, kind, task, status });
     }
 
@@ -298,7 +300,8 @@ impl Manager {
                     is_connected: true,
                     role: Some(ofp::ControllerRole::Equal),
                     last_error: None,
-                    since: now,
+                    connected_at: Some(now),
+                    ..endpoint.status
                 };
                 let mut new = Peer::new(bridge, endpoint.kind, version, target, link);
                 new.packet_ins.set_limit(endpoint.spec.rate_limit);
@@ -328,7 +331,12 @@ impl Manager {
                         is_connected: false,
                         role: None,
                         last_error: Some(reason),
-                        since: now,
+                        disconnected_at: if known.is_some() {
+                            Some(now)
+                        } else {
+                            endpoint.status.disconnected_at
+                        },
+                        ..endpoint.status
                     };
                 }
                 if let Some(peer) = known {

@@ -158,6 +158,12 @@ impl FlowSync {
         sync
     }
 
+    /// Whether packets without a megaflow are translated. While they are not, they are dropped.
+    pub fn serve(self: &Arc<FlowSync>, is_serving: bool) {
+        let door = is_serving.then(|| Arc::clone(self) as Arc<dyn dp::Upcall>);
+        self.datapath.set_upcall(door);
+    }
+
     pub fn set_limits(&self, flows: usize, max_idle: Duration) {
         self.limits.flows.store(flows.max(1), Ordering::Relaxed);
         self.limits.max_idle_ms.store(max_idle.as_millis() as u64, Ordering::Relaxed);

@@ -12,31 +12,17 @@ mod view;
 
 use std::process::ExitCode;
 
-use options::{Options, PROGRAM, Stop};
+use options::{Options, PROGRAM};
+use rpc::program;
 use service::{Exit, Service};
 
 /// The program. `args` are the words after its name.
 pub fn ovs_brcompatd(args: Vec<String>) -> ExitCode {
     base::vlog::init(PROGRAM);
-    let options = match options::parse(args) {
-        Ok(options) => options,
-        Err(Stop::Print(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(Stop::Fail(text)) => {
-            eprintln!("{text}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match run(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            log::error!(target: "brcompatd", "{text}");
-            eprintln!("{PROGRAM}: {text}");
-            ExitCode::FAILURE
-        }
-    }
+    program::start(options::parse(args), |options| {
+        let done = run(options).inspect_err(|text| log::error!(target: "brcompatd", "{text}"));
+        program::end(PROGRAM, done.map(|()| ExitCode::SUCCESS))
+    })
 }
 
 fn run(options: Options) -> Result<(), String> {

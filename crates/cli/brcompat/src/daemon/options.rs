@@ -3,6 +3,7 @@
 use base::getopt::{Opt, Order, Parser, Takes};
 use rpc::daemon::{self, DaemonOption};
 use rpc::options::{LogOption, TlsOption};
+use rpc::program::Stop;
 use rpc::{Tls, dirs};
 
 pub(crate) const PROGRAM: &str = "ovs-brcompatd";
@@ -15,13 +16,6 @@ pub(crate) struct Options {
     pub tls: Tls,
     /// Where the database is.
     pub remotes: Vec<String>,
-}
-
-/// What ends the program early: text for stdout, or a sentence for stderr.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    Print(String),
-    Fail(String),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

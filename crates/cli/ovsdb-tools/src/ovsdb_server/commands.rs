@@ -51,10 +51,25 @@ fn add_database_commands(registry: &mut Registry<Program>) {
     registry.add("ovsdb-server/get-db-storage-status", "DB", 1, 1, |program, args| {
         let name = args.first().map_or("", String::as_str);
         match program.server.borrow().database(name) {
-            Some(_) => Ok("status: ok".to_owned()),
+            Some(file) => Ok(match file.write_failure() {
+                None => "status: ok".to_owned(),
+                Some(e) => format!("status: {e}"),
+            }),
             None => Err("Failed to find the database.".to_owned()),
         }
     });
+    registry.add("ovsdb-server/tlog-set", "DB:TABLE on|off", 2, 2, |program, args| {
+        let on = match args.get(1).map(|arg| arg.to_ascii_lowercase()).as_deref() {
+            Some("on") => true,
+            Some("off") => false,
+            _ => return Err("invalid command argument".to_owned()),
+        };
+        let place = args.first().map_or("", String::as_str);
+        program.server.borrow_mut().set_table_log(place, on).map(|()| String::new())
+    });
+    registry.add("ovsdb-server/tlog-list", "", 0, 0, |program, _| Ok(program.server.borrow().table_logs()));
+    // Conversions are always of the rows at hand.
+    registry.add("ovsdb/file/no-data-conversion-enable", "", 0, 0, |_, _| Ok(String::new()));
     registry.add("ovsdb/file/column-diff-enable", "", 0, 0, |program, _| {
         program.options.column_diff = true;
         let mut server = program.server.borrow_mut();
@@ -157,6 +172,10 @@ fn add_state_commands(registry: &mut Registry<Program>) {
         let shown: Vec<String> =
             usage.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name}:{n}")).collect();
         Ok(shown.join(" ") + "\n")
+    });
+    registry.add("coverage/show", "", 0, 0, |program, _| Ok(program.coverage.show()));
+    registry.add("coverage/read-counter", "COUNTER", 1, 1, |_, args| {
+        base::coverage::read(args.first().map_or("", String::as_str))
     });
     registry.add("time/stop", "", 0, 0, |program, _| {
         program.clock.stop();

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use model::Members;
 use model::members::Kinds;
 use serde_json::{Map, Value, json};
-use server::Remote;
+use server::{DEFAULT_DSCP, Remote};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn needs_probes(target: &str) -> bool {
 impl LinkOptions {
     fn default_for(target: &str) -> LinkOptions {
         let probe_ms = if needs_probes(target) { PROBE_MS } else { 0 };
-        LinkOptions { max_backoff_ms: MAX_BACKOFF_MS, probe_ms, dscp: 48 }
+        LinkOptions { max_backoff_ms: MAX_BACKOFF_MS, probe_ms, dscp: DEFAULT_DSCP.into() }
     }
 
     fn to_map(&self) -> Map<String, Value> {
@@ -82,6 +82,7 @@ impl RemoteOptions {
             role: self.role.clone(),
             probe_interval: Some(duration(self.link.probe_ms)),
             max_backoff: Some(duration(self.link.max_backoff_ms)),
+            dscp: u8::try_from(self.link.dscp).ok().filter(|dscp| *dscp <= 63).unwrap_or(DEFAULT_DSCP),
         }
     }
 

@@ -7,6 +7,7 @@ mod options;
 mod sync_commands;
 
 use base::Clock;
+use base::coverage::SAMPLE_INTERVAL;
 use config::{Config, REPLICATION_PROBE_MS};
 use databases::Served;
 use options::{Options, PROGRAM, Stop};
@@ -45,6 +46,7 @@ pub(crate) struct Program {
     memory: Option<Memory>,
     /// What is wrong with remotes or keys, so that it is told once.
     last_error: Option<String>,
+    coverage: base::coverage::History,
     /// Somebody waits for the configuration file to be read again.
     reload: Option<unixctl::Responder>,
 }
@@ -150,6 +152,7 @@ async fn serve(
         exiting: false,
         memory,
         last_error: None,
+        coverage: base::coverage::History::default(),
         reload: None,
     };
     program.reconfigure(&mut listeners).await?;
@@ -165,6 +168,7 @@ async fn serve(
     let registry = commands::registry();
     let mut status_due = program.clock.now() + STATUS_INTERVAL;
     let mut compaction_due = Instant::now() + COMPACTION_INTERVAL;
+    let mut sample_due = Instant::now() + SAMPLE_INTERVAL;
     while !program.exiting {
         let generation = program.server.borrow().generation();
         let transactions = program.next_timeout();
@@ -177,16 +181,16 @@ async fn serve(
             () = tokio::time::sleep_until(transactions) => program.server.borrow_mut().run_timeouts(),
             () = tokio::time::sleep_until(until_status), if program.depends_on_rows() => {}
             () = wake.notified() => program.end_failed_replication(),
+            () = tokio::time::sleep_until(sample_due) => {
+                sample_due = Instant::now() + SAMPLE_INTERVAL;
+                program.coverage.sample(program.clock.now());
+            }
             () = tokio::time::sleep_until(compaction_due) => {
                 compaction_due = Instant::now() + COMPACTION_INTERVAL;
                 program.server.borrow_mut().compact_what_grew();
             }
         }
-        if let Some(responder) = program.reload.take() {
-            let failed = |_| "Configuration failed.  See the log file for details.".to_owned();
-            let result = program.reconfigure(&mut listeners).await.map_err(failed);
-            responder.reply(result.map(|()| String::new()));
-        }
+        program.reload_if_asked(&mut listeners).await;
         let error = program.configure(&mut listeners).await.err();
         if let Some(e) = error.as_ref().filter(|e| program.last_error.as_ref() != Some(*e)) {
             log::warn!(target: "ovsdb_server", "{e}");
@@ -280,6 +284,14 @@ impl Program {
             return Err(failed());
         }
         if all_open { Ok(()) } else { Err(failed()) }
+    }
+
+    async fn reload_if_asked(&mut self, listeners: &mut Listeners) {
+        if let Some(responder) = self.reload.take() {
+            let failed = |_| "Configuration failed.  See the log file for details.".to_owned();
+            let result = self.reconfigure(listeners).await.map_err(failed);
+            responder.reply(result.map(|()| String::new()));
+        }
     }
 
     /// Whether remotes or keys are named by rows, which may change at any commit.

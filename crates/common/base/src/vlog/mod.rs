@@ -296,6 +296,14 @@ pub fn set_log_file(path: &std::path::Path) -> Result<(), OpenLogError> {
     }
 }
 
+/// Gives the log file, if there is one, to a user by number.
+pub fn give_log_file(user: u32, group: u32) -> Result<(), OpenLogError> {
+    match VLOG.get() {
+        Some(vlog) => vlog.outputs.give_file(user, group),
+        None => Ok(()),
+    }
+}
+
 /// Sends syslog messages to `HOST:PORT` over UDP or to a datagram socket at a path, instead of /dev/log.
 pub fn set_syslog_target(target: &str) -> Result<(), OpenLogError> {
     match VLOG.get() {

@@ -83,6 +83,14 @@ impl Outputs {
         Some(result)
     }
 
+    /// Gives the log file to a user, who may then open it anew.
+    pub(super) fn give_file(&self, user: u32, group: u32) -> Result<(), OpenLogError> {
+        let Ok(guard) = self.file.lock() else { return Ok(()) };
+        let Some(log) = guard.as_ref() else { return Ok(()) };
+        std::os::unix::fs::fchown(&log.file, Some(user), Some(group))
+            .map_err(|source| OpenLogError { path: log.path.display().to_string(), source })
+    }
+
     pub(super) fn close_file(&self) {
         if let Ok(mut guard) = self.file.lock() {
             *guard = None;

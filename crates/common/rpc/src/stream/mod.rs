@@ -70,6 +70,22 @@ impl Stream {
         !matches!(self.inner, Inner::Unix(_))
     }
 
+    /// Marks what is sent with a DSCP (RFC 2474), where the stream is over IP.
+    pub fn set_dscp(&self, dscp: u8) -> io::Result<()> {
+        let tcp = match &self.inner {
+            Inner::Unix(_) => return Ok(()),
+            Inner::Tcp(tcp) => tcp,
+            Inner::Tls(tls) => tls.get_ref().0,
+        };
+        let class = (dscp & 0x3f) << 2;
+        if tcp.local_addr()?.is_ipv4() {
+            rustix::net::sockopt::set_ip_tos(tcp, class)?;
+        } else {
+            rustix::net::sockopt::set_ipv6_tclass(tcp, class.into())?;
+        }
+        Ok(())
+    }
+
     /// The local and the peer's IP address, where there is one.
     pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         let tcp = match &self.inner {
@@ -274,4 +290,25 @@ async fn bind_tcp(name: &str, host: &str, port: u16) -> io::Result<TcpListener> 
         log::info!(target: "socket_util", "{target}: listening on port {}", bound.port());
     }
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_over_ip_are_marked_and_others_need_not_be() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap().block_on(async {
+            let tls = Tls::default();
+            let listener = Listener::bind("ptcp:0:127.0.0.1", 0, &tls).await.unwrap();
+            let name = format!("tcp:127.0.0.1:{}", listener.port().unwrap());
+            let stream = Stream::connect(&name, 0, &tls).await.unwrap();
+            stream.set_dscp(48).unwrap();
+            let Inner::Tcp(tcp) = &stream.inner else { panic!("{stream:?}") };
+            assert_eq!(rustix::net::sockopt::ip_tos(tcp).unwrap(), 48 << 2);
+            let (one, _other) = UnixStream::pair().unwrap();
+            Stream::from_unix("pair", one).set_dscp(48).unwrap();
+        });
+    }
 }

@@ -151,7 +151,11 @@ pub(super) async fn accept(
     config: Arc<ServerConfig>,
     tcp: TcpStream,
 ) -> io::Result<server::TlsStream<TcpStream>> {
-    TlsAcceptor::from(config).accept(tcp).await.map_err(handshake_failed)
+    let stream = TlsAcceptor::from(config).accept(tcp).await.map_err(handshake_failed)?;
+    if let Some(name) = stream.get_ref().1.server_name() {
+        log::debug!(target: "stream_ssl", "connection indicated server name {name}");
+    }
+    Ok(stream)
 }
 
 fn handshake_failed(error: io::Error) -> io::Error {

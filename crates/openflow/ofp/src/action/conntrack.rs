@@ -338,7 +338,7 @@ impl Nat {
         raw::finish(out, start);
     }
 
-    fn parse(arg: &str) -> Result<Action, TextError> {
+    pub(super) fn parse(arg: &str) -> Result<Action, TextError> {
         let mut nat = Nat {
             source: false,
             destination: false,

@@ -164,7 +164,7 @@ fn parse_other(name: &str, key: &str, value: &str, p: &mut Parser<'_>) -> Result
         "output_trunc" => return refuse!("unknown action {value}"),
         "ct" => return Ct::parse(value, p),
         "ct_clear" => Action::CtClear,
-        "nat" => return refuse!("Cannot have NAT action outside of \"ct\" action"),
+        "nat" => return Nat::parse(value),
         "clone" => Action::Clone(parse_nested(value, p, Outer::Clone)?),
         "check_pkt_larger" => return CheckPktLarger::parse(value),
         "debug_recirc" => Action::DebugRecirc,

@@ -26,8 +26,17 @@ pub(super) fn decode_requests(raw: Raw, r: &mut Reader<'_>) -> Result<Vec<FlowMo
             all.push(FlowMonitorRequest { id, command, flags, out_port, out_group, table, m });
             continue;
         }
-        let (flags, out_port, match_len, table) = (r.u16()?, OfPort::from_u16(r.u16()?), r.u16()?, r.u8()?);
-        if !crate::wire::all_zeros(r.take(5)?) {
+        let onf = raw == Raw::Onfst13FlowMonitorRequest;
+        let flags = r.u16()?;
+        let (out_port, match_len) = match onf {
+            true => {
+                let match_len = r.u16()?;
+                (port_from_of11(r.u32()?)?, match_len)
+            }
+            false => (OfPort::from_u16(r.u16()?), r.u16()?),
+        };
+        let table = r.u8()?;
+        if !crate::wire::all_zeros(r.take(if onf { 3 } else { 5 })?) {
             return Err(OfError::NxbrcMustBeZero);
         }
         if flags & !0x3f != 0 {
@@ -36,7 +45,10 @@ pub(super) fn decode_requests(raw: Raw, r: &mut Reader<'_>) -> Result<Vec<FlowMo
         // The extension numbers them INITIAL ADD DELETE MODIFY ACTIONS OWN.
         let own = flags & 0x20 != 0;
         let flags = flags & 0x1f | if own { monitor_flag::ONLY_OWN } else { 0 };
-        let (m, ..) = oxm::pull_nx_match(r, usize::from(match_len), Rules::default())?;
+        let m = match onf {
+            true => oxm::pull_oxm_match(r, Rules::default())?,
+            false => oxm::pull_nx_match(r, usize::from(match_len), Rules::default())?.0,
+        };
         all.push(FlowMonitorRequest { id, command: 0, flags, out_port, out_group: GROUP_ANY, table, m });
     }
     Ok(all)
@@ -63,6 +75,16 @@ pub(super) fn encode_requests(requests: &[FlowMonitorRequest], e: &Encoder, out:
             }
             let own = q.flags & monitor_flag::ONLY_OWN != 0;
             out.put_u16(q.flags & 0x1f | if own { 0x20 } else { 0 });
+            if raw == Raw::Onfst13FlowMonitorRequest {
+                let at = out.len();
+                out.put_u16(0);
+                out.put_u32(q.out_port.0);
+                out.put_u8(q.table);
+                out.put_zeros(3);
+                let len = oxm::put_oxm_match(out, &q.m, e.version);
+                out.patch_u16(at, len as u16);
+                return;
+            }
             out.put_u16(q.out_port.0 as u16);
             let at = out.len();
             out.put_u16(0);
@@ -91,8 +113,14 @@ pub(super) fn decode_updates(
         let mut body = Reader::new(r.take(len)?);
         body.skip(2)?;
         let event = body.u16()?;
-        if event == if of14 { 4 } else { 3 } {
-            all.push(FlowUpdate::Abbreviated { xid: body.u32()? });
+        let short = match (event, of14) {
+            (4, true) | (3, false) => Some(FlowUpdate::Abbreviated { xid: body.u32()? }),
+            (5, true) => Some(FlowUpdate::Paused),
+            (6, true) => Some(FlowUpdate::Resumed),
+            _ => None,
+        };
+        if let Some(update) = short {
+            all.push(update);
             continue;
         }
         let mut u = Box::new(FlowUpdateFull {
@@ -119,10 +147,17 @@ pub(super) fn decode_updates(
             u.table = body.u8()?;
             body.skip(1)?;
             u.cookie = body.u64()?;
-            (u.m, ..) = oxm::pull_nx_match(&mut body, match_len, Rules::default())?;
+            u.m = match raw {
+                Raw::Onfst13FlowMonitorReply => oxm::pull_oxm_match(&mut body, Rules::default())?,
+                _ => oxm::pull_nx_match(&mut body, match_len, Rules::default())?.0,
+            };
         }
         let actions_len = body.len();
-        u.actions = codec::pull_instructions(&mut body, actions_len, version)?;
+        // The extension lists actions, the standards instructions.
+        u.actions = match raw {
+            Raw::NxstFlowMonitorReply => codec::pull_actions(&mut body, actions_len, version)?,
+            _ => codec::pull_instructions(&mut body, actions_len, version)?,
+        };
         all.push(match (event, of14) {
             (0, true) => FlowUpdate::Initial(u),
             (0, false) | (1, true) => FlowUpdate::Added(u),
@@ -145,11 +180,14 @@ pub(super) fn encode_updates(updates: &[FlowUpdate], e: &Encoder, out: &mut Vec<
     for update in updates {
         let (event, reason, full) = match update {
             FlowUpdate::Abbreviated { xid } => {
-                parts.entry(|out| {
-                    out.put_u16(8);
-                    out.put_u16(if of14 { 4 } else { 3 });
-                    out.put_u32(*xid);
-                });
+                parts.entry(|out| put_short(out, if of14 { 4 } else { 3 }, *xid));
+                continue;
+            }
+            FlowUpdate::Paused | FlowUpdate::Resumed => {
+                // Earlier versions say these by a message of their own.
+                if of14 {
+                    parts.entry(|out| put_short(out, if *update == FlowUpdate::Paused { 5 } else { 6 }, 0));
+                }
                 continue;
             }
             FlowUpdate::Initial(u) => (0, 0, u),
@@ -180,13 +218,26 @@ pub(super) fn encode_updates(updates: &[FlowUpdate], e: &Encoder, out: &mut Vec<
                 out.put_u8(full.table);
                 out.put_u8(0);
                 out.put_u64(full.cookie);
-                let len = oxm::put_nx_match(out, &full.m, 0, 0);
+                let len = match raw {
+                    Raw::Onfst13FlowMonitorReply => oxm::put_oxm_match(out, &full.m, e.version),
+                    _ => oxm::put_nx_match(out, &full.m, 0, 0),
+                };
                 out.patch_u16(at, len as u16);
             }
-            codec::encode_instructions(&full.actions, e.version, out);
+            match raw {
+                Raw::NxstFlowMonitorReply => codec::encode_actions(&full.actions, e.version, out),
+                _ => codec::encode_instructions(&full.actions, e.version, out),
+            }
             let len = out.len() - start;
             out.patch_u16(start, len as u16);
         });
     }
     parts.end();
+}
+
+/// An update of an event and a number.
+fn put_short(out: &mut Vec<u8>, event: u16, number: u32) {
+    out.put_u16(8);
+    out.put_u16(event);
+    out.put_u32(number);
 }

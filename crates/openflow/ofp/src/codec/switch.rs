@@ -1,7 +1,7 @@
 //! Messages about the switch and the connection as bytes.
 
 use super::raw::{self, Raw};
-use super::{Context, Encoder, port};
+use super::{Encoder, port};
 use crate::prop::{self, Property};
 use crate::wire::{Put, Reader, round8};
 use crate::*;
@@ -239,7 +239,7 @@ fn async_known(kind: usize) -> u32 {
     [0x3f, 0x07, 0x3f, 0x07, 0x18, 0x03][kind.min(5)]
 }
 
-pub(super) fn decode_async(raw: Raw, r: &mut Reader<'_>, cx: &Context) -> Result<AsyncUpdate, OfError> {
+pub(super) fn decode_async(raw: Raw, r: &mut Reader<'_>) -> Result<AsyncUpdate, OfError> {
     let mut update = AsyncUpdate::default();
     if matches!(raw, Raw::Ofpt13GetAsyncReply | Raw::Ofpt13SetAsync | Raw::NxtSetAsyncConfig) {
         for kind in 0..3 {
@@ -248,7 +248,7 @@ pub(super) fn decode_async(raw: Raw, r: &mut Reader<'_>, cx: &Context) -> Result
         }
         return Ok(update);
     }
-    let loose = matches!(raw, Raw::Ofpt14GetAsyncReply) || cx.loose;
+    let loose = raw == Raw::Ofpt14GetAsyncReply;
     while !r.is_empty() {
         let p = Property::pull(r)?;
         let (kind, primary) = (usize::from(p.kind / 2), p.kind & 1 != 0);
@@ -259,7 +259,10 @@ pub(super) fn decode_async(raw: Raw, r: &mut Reader<'_>, cx: &Context) -> Result
             });
         }
         let mask = p.u32()?;
-        if mask & !async_known(kind) != 0 && !loose {
+        let allowed = async_known(kind);
+        if mask & !allowed != 0 && !loose {
+            let name = ASYNC_KINDS[kind];
+            log::warn!(target: "ofp_connection", "bad value {mask:#x} for {name} (allowed mask {allowed:#x})");
             return Err(OfError::OfpacfcInvalid);
         }
         let place = if primary { &mut update.primary[kind] } else { &mut update.secondary[kind] };

@@ -38,6 +38,10 @@ pub enum AsyncKind {
     RequestForward = 5,
 }
 
+/// The names of [`AsyncKind`]s, in their order.
+pub(crate) const ASYNC_KINDS: [&str; 6] =
+    ["PACKET_IN", "PORT_STATUS", "FLOW_REMOVED", "ROLE_STATUS", "TABLE_STATUS", "REQUESTFORWARD"];
+
 /// Which asynchronous messages a controller gets: a bit per reason, by [`AsyncKind`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct AsyncConfig {

@@ -42,6 +42,9 @@ pub enum FlowUpdate {
     Abbreviated {
         xid: u32,
     },
+    /// The controller reads too slowly: no more updates until [`FlowUpdate::Resumed`].
+    Paused,
+    Resumed,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

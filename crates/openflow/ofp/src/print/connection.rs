@@ -34,11 +34,9 @@ fn async_reason(kind: usize, reason: u8) -> String {
 }
 
 fn put_async(out: &mut String, primary: &[u32; 6], secondary: &[u32; 6]) {
-    const KINDS: [&str; 6] =
-        ["PACKET_IN", "PORT_STATUS", "FLOW_REMOVED", "ROLE_STATUS", "TABLE_STATUS", "REQUESTFORWARD"];
     for (role, reasons) in [("primary", primary), ("secondary", secondary)] {
         let _ = writeln!(out, "\n {role}:");
-        for (kind, name) in KINDS.iter().enumerate() {
+        for (kind, name) in ASYNC_KINDS.iter().enumerate() {
             let _ = write!(out, "{name:>16}:");
             for reason in (0..32u8).filter(|n| reasons[kind] >> n & 1 != 0) {
                 let text = async_reason(kind, reason);

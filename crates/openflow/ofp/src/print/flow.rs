@@ -233,6 +233,8 @@ impl Printer<'_> {
                 let _ = write!(out, "ABBREV xid=0x{xid:x}");
                 return;
             }
+            FlowUpdate::Paused => return out.push_str("PAUSED"),
+            FlowUpdate::Resumed => return out.push_str("RESUMED"),
             FlowUpdate::Initial(full) => {
                 out.push_str("INITIAL");
                 full

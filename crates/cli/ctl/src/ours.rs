@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 /// A command of ours: `ovs-vsctl`, `ovsdb-server` and their like.
-pub(crate) fn ours(name: &str) -> Command {
+pub(crate) fn program(name: &str) -> Command {
     // Without /proc the name is looked up as a shell would.
     let mut command = match std::env::current_exe() {
         Ok(path) => Command::new(path),
@@ -34,7 +34,7 @@ pub(crate) fn output(command: &mut Command) -> Option<String> {
 
 /// `ovs-vsctl` that does not wait for the switch.
 pub(crate) fn vsctl(words: &[&str]) -> Command {
-    let mut command = ours("ovs-vsctl");
+    let mut command = program("ovs-vsctl");
     command.arg("--no-wait").args(words);
     command
 }

@@ -1,0 +1,54 @@
+//! Files: reading, writing with the right permissions, and the log.
+
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::Result;
+use crate::options::Options;
+
+/// Names the file in an error.
+pub(crate) fn told<'a>(path: &'a Path) -> impl Fn(std::io::Error) -> String + 'a {
+    move |e| format!("{}: {}", path.display(), rpc::error_text(&e))
+}
+
+pub(crate) fn must_exist(path: &Path) -> Result<()> {
+    if path.exists() { Ok(()) } else { Err(format!("{} does not exist", path.display())) }
+}
+
+pub(crate) fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(told(path))
+}
+
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(told(path))
+}
+
+/// Writes what nobody else may read: the file is never there with other permissions.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(told(path)(e)),
+        _ => {}
+    }
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(told(path))
+}
+
+pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(told(path))
+}
+
+/// Notes in the log what is being done; only a place for it must be there.
+pub(crate) fn log(options: &Options, now: SystemTime) -> Result<()> {
+    let Some(dir) = options.log.parent().filter(|dir| !dir.as_os_str().is_empty()) else { return Ok(()) };
+    if make_dir(dir, 0o750).is_err() {
+        return Err(format!("log directory {} does not exist and cannot be created", dir.display()));
+    }
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let line = format!("{seconds}: {} {}\n", options.command, options.arguments.join(" "));
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(&options.log);
+    // Whoever may not write the log may still make keys.
+    let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Telling many watchers of a commit without keeping anybody waiting.
+//!
+//! Watchers are woken a few at a time, and between two batches the sockets are
+//! looked at: a client that asks something is answered before all others have
+//! been told. What is committed meanwhile is merged into what the rest are
+//! told, so the busier the server, the fewer messages it sends.
+
+use crate::server::{Server, SharedServer};
+use crate::session::SessionId;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
+
+/// As many sessions are woken at a time.
+const BATCH: usize = 8;
+
+/// The sessions that wait to be woken, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Broadcast {
+    queue: VecDeque<SessionId>,
+    waker: Option<Waker>,
+}
+
+impl Server {
+    /// Wakes sessions that there may be something to tell: few at once, many by and by.
+    pub(crate) fn tell(&mut self, sessions: Vec<SessionId>) {
+        if sessions.len() <= BATCH && self.broadcast.queue.is_empty() {
+            for id in sessions {
+                self.wake_session(id);
+            }
+            return;
+        }
+        for id in sessions {
+            if let Some(session) = self.sessions.get_mut(&id)
+                && !std::mem::replace(&mut session.is_in_broadcast, true)
+            {
+                self.broadcast.queue.push_back(id);
+            }
+        }
+        if let Some(waker) = self.broadcast.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn wake_session(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.is_in_broadcast = false;
+            session.wake();
+        }
+    }
+
+    /// Wakes the next sessions; false when there are none.
+    fn tell_some(&mut self) -> bool {
+        let n = self.broadcast.queue.len().min(BATCH);
+        let batch: Vec<SessionId> = self.broadcast.queue.drain(..n).collect();
+        for id in &batch {
+            self.wake_session(*id);
+        }
+        !batch.is_empty()
+    }
+}
+
+/// Wakes sessions whenever there are some; ends never.
+pub(crate) async fn run(server: SharedServer) {
+    loop {
+        poll_fn(|cx| {
+            let mut server = server.borrow_mut();
+            if server.tell_some() {
+                return Poll::Ready(());
+            }
+            server.broadcast.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        // Returns after the sessions just woken have run and the sockets were looked at.
+        tokio::task::yield_now().await;
+    }
+}

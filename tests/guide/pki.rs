@@ -1,0 +1,162 @@
+//! Section 8, security of control: keys and certificates of `ovs-pki` serve
+//! our programs and the reference's, whoever made them.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use end_to_end::{Output, Programs, run, until};
+
+/// `ovs-pki` in a directory, whose infrastructure is in `pki`.
+fn pki(whose: Programs, dir: &Path, line: &str) -> Output {
+    let mut command = Command::new(whose.path("ovs-pki"));
+    let common = [format!("--dir={}/pki", dir.display()), format!("--log={}/log", dir.display())];
+    run(command.args(common).args(line.split_whitespace()).current_dir(dir))
+}
+
+/// A database server that takes connections over TLS on a port of its choice.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+fn tls(dir: &Path, name: &str, peer: &str) -> [String; 3] {
+    let dir = dir.display();
+    [
+        format!("--private-key={dir}/{name}-privkey.pem"),
+        format!("--certificate={dir}/{name}-cert.pem"),
+        format!("--ca-cert={dir}/pki/{peer}ca/cacert.pem"),
+    ]
+}
+
+impl Server {
+    fn start(whose: Programs, dir: &Path) -> Server {
+        let database = dir.join(format!("{whose:?}.db"));
+        let schema = "/usr/share/openvswitch/vswitch.ovsschema";
+        run(Command::new(whose.path("ovsdb-tool")).arg("create").arg(&database).arg(schema)).ok();
+        let log = dir.join(format!("{whose:?}.log"));
+        let mut command = Command::new(whose.path("ovsdb-server"));
+        command.arg(&database).args(tls(dir, "ctl", "switch")).arg("--remote=pssl:0:127.0.0.1");
+        command.arg(format!("--unixctl={}/{whose:?}.ctl", dir.display()));
+        command.args([&format!("--log-file={}", log.display()), "-vconsole:off"]);
+        let child = command.env("OVS_RUNDIR", dir).stdin(Stdio::null()).spawn().unwrap();
+        let mut server = Server { child, port: 0 };
+        until("the server listens", || {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let port = text.split("listening on port ").nth(1).and_then(|rest| rest.lines().next());
+            server.port = port.and_then(|port| port.trim().parse().ok()).unwrap_or(0);
+            server.port != 0
+        });
+        server
+    }
+
+    fn ask(&self, whose: Programs, dir: &Path, name: &str) -> Output {
+        let mut command = Command::new(whose.path("ovs-vsctl"));
+        command.args(tls(dir, name, "controller"));
+        command.args(["--timeout=10", "--no-wait", &format!("--db=ssl:127.0.0.1:{}", self.port)]);
+        run(command.args(["--", "init", "--", "list-br"]))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn has_reference() -> bool {
+    let there = Path::new("/usr/bin/ovs-pki").exists() && Path::new("/usr/bin/openssl").exists();
+    if !there {
+        eprintln!("skipped: the reference's ovs-pki and openssl are not installed");
+    }
+    there
+}
+
+#[test]
+fn certificates_serve_both_sides_whoever_made_them() {
+    if !has_reference() {
+        return;
+    }
+    for maker in [Programs::Ours, Programs::Reference] {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        pki(maker, dir, "init").ok();
+        // Our program goes on in a directory that either has made.
+        pki(Programs::Ours, dir, "req+sign ctl controller").ok();
+        pki(maker, dir, "req sc").ok();
+        pki(Programs::Ours, dir, "-b sign sc switch").ok();
+        pki(Programs::Ours, dir, "req+sign stranger controller").ok();
+        for (name, kind) in [("ctl", "controller"), ("sc", "switch")] {
+            let verdict = pki(Programs::Ours, dir, &format!("verify {name} {kind}"));
+            assert_eq!(verdict, pki(Programs::Reference, dir, &format!("verify {name} {kind}")));
+            assert_eq!(verdict.ok(), format!("{name}-cert.pem: OK\n"));
+        }
+        assert_eq!(pki(Programs::Ours, dir, "verify sc controller").status, 2);
+        for (server, client) in [
+            (Programs::Ours, Programs::Reference),
+            (Programs::Reference, Programs::Ours),
+            (Programs::Ours, Programs::Ours),
+        ] {
+            let running = Server::start(server, dir);
+            assert_eq!(running.ask(client, dir, "sc").ok(), "", "{client:?} asks {server:?}");
+            // Who has a certificate of the other authority is not let in.
+            assert_ne!(running.ask(client, dir, "stranger").status, 0, "{client:?} asks {server:?}");
+            drop(running);
+            std::fs::remove_file(dir.join(format!("{server:?}.db"))).unwrap();
+            std::fs::remove_file(dir.join(format!("{server:?}.log"))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_reference_goes_on_in_our_directory() {
+    if !has_reference() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pki(Programs::Ours, dir, "init").ok();
+    pki(Programs::Ours, dir, "req+sign one").ok();
+    pki(Programs::Reference, dir, "req+sign two").ok();
+    pki(Programs::Ours, dir, "req+sign three").ok();
+    for name in ["one", "two", "three"] {
+        assert_eq!(
+            pki(Programs::Reference, dir, &format!("verify {name}")).ok(),
+            format!("{name}-cert.pem: OK\n")
+        );
+    }
+    let index = std::fs::read_to_string(dir.join("pki/switchca/index.txt")).unwrap();
+    let mut serials: Vec<&str> = index.lines().filter_map(|line| line.split('\t').nth(3)).collect();
+    serials.dedup();
+    assert_eq!(serials.len(), 4, "each has a number of its own: {index}");
+}
+
+#[test]
+fn fingerprints_are_those_of_the_reference() {
+    if !has_reference() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pki(Programs::Ours, dir, "init").ok();
+    let req = pki(Programs::Ours, dir, "req sc").ok();
+    assert_eq!(req, pki(Programs::Reference, dir, "fingerprint sc-req.pem").ok());
+    let answer = |line: &str| {
+        let mut command = Command::new(Programs::Ours.path("ovs-pki"));
+        command.args([format!("--dir={}/pki", dir.display()), format!("--log={}/log", dir.display())]);
+        command
+            .args(["sign", "sc"])
+            .current_dir(dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), line.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let refused = answer("no\n");
+    assert!(!refused.status.success() && !dir.join("sc-cert.pem").exists());
+    assert_eq!(String::from_utf8_lossy(&refused.stdout), format!("{req}Does fingerprint match? (yes/no)\n"));
+    assert!(answer("yes\n").status.success() && dir.join("sc-cert.pem").exists());
+}
