@@ -6,7 +6,8 @@ use end_to_end::{Output, Programs, can_run, run};
 
 const LAST: &str = "Every case came out as it should.\n";
 
-/// A command of an ordinary user.
+/// A command of an ordinary user. `setpriv` itself still reaches files that only root may; what it runs does not, so
+/// a program that may lie in root's home is best run by `env`.
 fn ordinary(words: &[&str]) -> Output {
     let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
     run(Command::new("setpriv").args(nobody).args(words))
@@ -36,12 +37,12 @@ fn the_demo_needs_no_root_where_users_have_namespaces() {
     }
     let ovs = Programs::Ours.path("ovs").display().to_string();
     if ordinary(&["unshare", "--user", "--net", "true"]).status != 0
-        || ordinary(&[&ovs, "version"]).status != 0
+        || ordinary(&["env", &ovs, "version"]).status != 0
     {
         eprintln!("skipped: ordinary users have no namespaces here, or cannot run the programs");
         return;
     }
-    came_out(ordinary(&[&ovs, "demo"]));
+    came_out(ordinary(&["env", &ovs, "demo"]));
 }
 
 #[test]
@@ -50,7 +51,7 @@ fn who_may_not_is_told_why() {
         return;
     }
     let ovs = Programs::Ours.path("ovs").display().to_string();
-    if ordinary(&[&ovs, "version"]).status != 0 {
+    if ordinary(&["env", &ovs, "version"]).status != 0 {
         eprintln!("skipped: ordinary users cannot run the programs");
         return;
     }
