@@ -127,6 +127,7 @@ fn local_port(bridge: &str) -> DesiredPort {
         kind: "internal".to_owned(),
         options: Default::default(),
         number: Some(OfPort::LOCAL),
+        is_number_asked: false,
         mac: None,
         mtu: None,
     };
@@ -233,8 +234,8 @@ fn desire_vlan(row: &Row) -> VlanConfig {
 }
 
 fn desire_interface(row: &Row) -> DesiredInterface {
-    let wanted = row.integer(interface::OFPORT_REQUEST).or_else(|| row.integer(interface::OFPORT));
-    let number = wanted.and_then(|n| u32::try_from(n).ok()).map(OfPort::from_database);
+    let number = |column| OfPort::from_database(u32::try_from(row.integer(column)?).ok()?);
+    let asked = number(interface::OFPORT_REQUEST);
     DesiredInterface {
         uuid: row.uuid,
         name: row.string(interface::NAME).to_owned(),
@@ -243,7 +244,8 @@ fn desire_interface(row: &Row) -> DesiredInterface {
             kind => kind.to_owned(),
         },
         options: row.map(interface::OPTIONS),
-        number: number.flatten(),
+        number: asked.or_else(|| number(interface::OFPORT)),
+        is_number_asked: asked.is_some(),
         mac: row.mac(interface::MAC),
         mtu: row.integer(interface::MTU_REQUEST).and_then(|mtu| u32::try_from(mtu).ok()),
     }

@@ -112,6 +112,8 @@ pub struct DesiredInterface {
     pub options: BTreeMap<String, String>,
     /// The number asked for by the operator, else the one that it had before.
     pub number: Option<OfPort>,
+    /// The operator asked for the number.
+    pub is_number_asked: bool,
     pub mac: Option<MacAddr>,
     pub mtu: Option<u32>,
 }
@@ -199,6 +201,7 @@ pub(crate) mod tests {
             kind: kind.into(),
             options: BTreeMap::new(),
             number: None,
+            is_number_asked: false,
             mac: None,
             mtu: None,
         }

@@ -66,11 +66,12 @@ pub(crate) fn plan(desired: &Desired, actual: &Actual) -> Vec<Step> {
         if have.is_none() {
             steps.push(Step::AddBridge { bridge: want.name.clone() });
         }
-        let fits = |interface: &DesiredInterface| {
-            have.and_then(|have| have.interfaces.get(&interface.name))
-                .is_some_and(|have| is_same(interface, have))
-        };
-        for interface in interfaces(want).filter(|interface| !fits(interface)) {
+        let stays =
+            |interface: &&DesiredInterface| have.is_some_and(|have| stays(want, have, &interface.name));
+        let mut coming: Vec<_> = interfaces(want).filter(|interface| !stays(interface)).collect();
+        // Numbers that were asked for are given out before others can happen to take them.
+        coming.sort_by_key(|interface| !interface.is_number_asked);
+        for interface in coming {
             steps.push(Step::AddInterface {
                 bridge: want.name.clone(),
                 interface: Box::new(interface.clone()),
@@ -91,9 +92,8 @@ fn interfaces(bridge: &DesiredBridge) -> impl Iterator<Item = &DesiredInterface>
 
 /// What has to go from a bridge that stays.
 fn leave(want: &DesiredBridge, have: &ActualBridge, steps: &mut Vec<Step>) {
-    for (name, interface) in &have.interfaces {
-        let stays = interfaces(want).any(|i| i.name == *name && is_same(i, interface));
-        if !stays {
+    for name in have.interfaces.keys() {
+        if !stays(want, have, name) {
             steps.push(Step::RemoveInterface { bridge: want.name.clone(), interface: name.clone() });
         }
     }
@@ -104,11 +104,35 @@ fn leave(want: &DesiredBridge, have: &ActualBridge, steps: &mut Vec<Step>) {
     }
 }
 
-/// Whether an interface can stay as it is. Another kind, peer or number asked for makes it a new one.
-fn is_same(want: &DesiredInterface, have: &ActualInterface) -> bool {
-    want.kind == have.kind
-        && want.options == have.options
-        && (want.number.is_none() || want.number == have.number || have.number == Some(base::OfPort::LOCAL))
+/// Whether the interface of this name can stay as it is. Another kind, other options or another number make it a new one.
+fn stays(want: &DesiredBridge, have: &ActualBridge, name: &str) -> bool {
+    let wanted = interfaces(want).find(|interface| interface.name == name);
+    let (Some(wanted), Some(running)) = (wanted, have.interfaces.get(name)) else { return false };
+    wanted.kind == running.kind
+        && wanted.options == running.options
+        && keeps_number(want, have, wanted, running)
+}
+
+fn keeps_number(
+    want: &DesiredBridge,
+    have: &ActualBridge,
+    wanted: &DesiredInterface,
+    running: &ActualInterface,
+) -> bool {
+    let Some(number) = running.number.filter(|number| *number != base::OfPort::LOCAL) else { return true };
+    // Another interface that was given the number on request.
+    let asked_by_other = |number: base::OfPort| {
+        interfaces(want)
+            .find(|other| other.name != wanted.name && other.is_number_asked && other.number == Some(number))
+    };
+    if !wanted.is_number_asked {
+        return asked_by_other(number).is_none();
+    }
+    let Some(asked) = wanted.number.filter(|asked| *asked != number) else { return true };
+    // It cannot have what another one has, who asked for it too.
+    asked_by_other(asked).is_some_and(|other| {
+        have.interfaces.get(&other.name).is_some_and(|other| other.number == Some(asked))
+    })
 }
 
 #[cfg(test)]
@@ -163,6 +187,41 @@ mod tests {
                 Step::Settle { bridge: br0() },
             ]
         );
+    }
+
+    /// A bridge with interfaces of these names, numbers, and whether the numbers were asked for.
+    fn numbered(interfaces: &[(&str, u32, bool)]) -> Desired {
+        let ports = interfaces.iter().map(|(name, number, is_asked)| {
+            let mut port = port(name);
+            port.interfaces[0].number = Some(base::OfPort(*number));
+            port.interfaces[0].is_number_asked = *is_asked;
+            port
+        });
+        Desired { bridges: vec![bridge("br0", ports.collect())], ..Desired::default() }
+    }
+
+    fn changed(before: &Desired, after: &Desired) -> Vec<String> {
+        let steps = plan(after, &actual_of(before)).into_iter();
+        let shown = steps.filter_map(|step| match step {
+            Step::RemoveInterface { interface, .. } => Some(format!("-{interface}")),
+            Step::AddInterface { interface, .. } => Some(format!("+{}", interface.name)),
+            _ => None,
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn a_number_that_was_asked_for_is_taken_from_who_happens_to_have_it() {
+        let before = numbered(&[("a", 1, false), ("b", 2, false)]);
+        let after = numbered(&[("a", 1, false), ("b", 1, true)]);
+        assert_eq!(changed(&before, &after), ["-a", "-b", "+b", "+a"]);
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_had_is_not_asked_for_again_and_again() {
+        let before = numbered(&[("a", 1, true), ("b", 2, false)]);
+        let after = numbered(&[("a", 1, true), ("b", 1, true)]);
+        assert!(changed(&before, &after).is_empty());
     }
 
     #[test]

@@ -281,6 +281,8 @@ impl Channel<'_> {
                         return Err(io::Error::new(io::ErrorKind::TimedOut, text));
                     }
                     probed = true;
+                    let idle = probe_after.as_secs();
+                    log::debug!(target: "rconn", "{}: idle {idle} seconds, sending inactivity probe", self.name);
                     Message::EchoRequest(Vec::new()).encode(&encoder(version, 0), &mut output);
                 }
             }
