@@ -88,6 +88,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// What a task needs to know.
 #[derive(Clone)]
 pub(crate) struct Setup {
+    /// The bridge's name, for the log.
+    pub bridge: String,
     pub target: Target,
     pub versions: Vec<Version>,
     pub events: mpsc::Sender<Event>,
@@ -141,20 +143,21 @@ pub(crate) async fn keep_connected(
     mut new_peer: impl FnMut() -> PeerId,
 ) {
     let mut backoff = Duration::from_secs(1);
+    let name = format!("{}<->{target}", setup.bridge);
     loop {
-        log::info!(target: "rconn", "{target}: connecting...");
+        log::info!(target: "rconn", "{name}: connecting...");
         match Stream::connect(&target, rpc::OPENFLOW_PORT, &Tls::default()).await {
             Ok(stream) => {
-                log::info!(target: "rconn", "{target}: connected");
+                log::info!(target: "rconn", "{name}: connected");
                 let started = tokio::time::Instant::now();
                 let reason = serve(&setup, new_peer(), stream).await;
-                log::info!(target: "rconn", "{target}: {reason}");
+                log::info!(target: "rconn", "{name}: {reason}");
                 if started.elapsed() > backoff {
                     backoff = Duration::from_secs(1);
                 }
             }
             Err(e) => {
-                log::warn!(target: "rconn", "{target}: connection failed ({})", rpc::error_text(&e));
+                log::warn!(target: "rconn", "{name}: connection failed ({})", rpc::error_text(&e));
             }
         }
         tokio::time::sleep(backoff.min(max_backoff)).await;
@@ -282,7 +285,8 @@ impl Channel<'_> {
                     }
                     probed = true;
                     let idle = probe_after.as_secs();
-                    log::debug!(target: "rconn", "{}: idle {idle} seconds, sending inactivity probe", self.name);
+                    let (bridge, name) = (&self.setup.bridge, &self.name);
+                    log::debug!(target: "rconn", "{bridge}<->{name}: idle {idle} seconds, sending inactivity probe");
                     Message::EchoRequest(Vec::new()).encode(&encoder(version, 0), &mut output);
                 }
             }

@@ -224,7 +224,9 @@ impl Manager {
         let Some(control) = self.bridges.get_mut(&bridge) else { return };
         self.next_target += 1;
         let id = Target(self.next_target);
+        let name = self.switch.read().get(bridge).map(|state| state.name().to_owned());
         let setup = Setup {
+            bridge: name.unwrap_or_default(),
             target: id,
             versions: control.versions.clone(),
             events: self.sender.clone(),
