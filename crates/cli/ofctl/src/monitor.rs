@@ -225,11 +225,7 @@ fn message_from_hex(text: &str) -> Result<Vec<u8>, String> {
 
 fn commands() -> Registry<Following> {
     let mut registry: Registry<Following> = Registry::new(&rpc::version_text(PROGRAM));
-    for command in base::vlog::COMMANDS {
-        let run = command.run;
-        registry
-            .add(command.name, command.usage, command.min_args, command.max_args, move |_, args| run(args));
-    }
+    registry.add_log_commands();
     registry.add("exit", "", 0, 0, |state, _| {
         state.is_exiting = true;
         Ok(String::new())

@@ -116,11 +116,7 @@ fn watched() -> Subscription {
 
 fn registry() -> Registry<State> {
     let mut registry: Registry<State> = Registry::new(&rpc::version_text(PROGRAM));
-    for command in base::vlog::COMMANDS {
-        let run = command.run;
-        registry
-            .add(command.name, command.usage, command.min_args, command.max_args, move |_, args| run(args));
-    }
+    registry.add_log_commands();
     registry.add("exit", "", 0, 0, |state: &mut State, _| {
         state.exit_asked = true;
         Ok(String::new())

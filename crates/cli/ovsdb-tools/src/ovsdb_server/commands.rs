@@ -14,11 +14,7 @@ pub(crate) fn registry() -> Registry<Program> {
     add_remote_commands(&mut registry);
     add_state_commands(&mut registry);
     super::sync_commands::add(&mut registry);
-    for command in base::vlog::COMMANDS {
-        registry.add(command.name, command.usage, command.min_args, command.max_args, |_, args| {
-            (command.run)(args)
-        });
-    }
+    registry.add_log_commands();
     registry
 }
 

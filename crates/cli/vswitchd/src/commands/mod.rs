@@ -14,11 +14,7 @@ use crate::switchd::State;
 /// All commands.
 pub(crate) fn registry() -> Registry<State> {
     let mut registry = Registry::new(&rpc::version_text(PROGRAM));
-    for command in base::vlog::COMMANDS {
-        let run = command.run;
-        registry
-            .add(command.name, command.usage, command.min_args, command.max_args, move |_, args| run(args));
-    }
+    registry.add_log_commands();
     registry.add("coverage/show", "", 0, 0, |state: &mut State, _| Ok(state.coverage.show()));
     registry.add("coverage/read-counter", "counter", 1, 1, |_, args| read_counter(&args[0]));
     registry.add("exit", "[--cleanup]", 0, 1, exit);

@@ -46,6 +46,16 @@ impl<C: 'static> Registry<C> {
         registry
     }
 
+    /// Adds the `vlog/*` commands, which every daemon has.
+    pub fn add_log_commands(&mut self) {
+        for command in base::vlog::COMMANDS {
+            let run = command.run;
+            self.add(command.name, command.usage, command.min_args, command.max_args, move |_, args| {
+                run(args)
+            });
+        }
+    }
+
     fn insert(
         &mut self,
         name: &'static str,
