@@ -120,13 +120,7 @@ impl Message {
             Message::TableStatsReply(tables) => table::encode_stats(tables, e, out),
             Message::PortStatsRequest(port) => {
                 simple(pick(Raw::Ofpst10PortRequest, Raw::Ofpst11PortRequest), e, out, |out| {
-                    if of10 {
-                        out.put_u16(port.0 as u16);
-                        out.put_zeros(6);
-                    } else {
-                        out.put_u32(port.0);
-                        out.put_u32(0);
-                    }
+                    port::put_padded_number(*port, version, out);
                 })
             }
             Message::PortStatsReply(stats) => port::encode_stats(stats, e, out),

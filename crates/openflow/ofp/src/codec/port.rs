@@ -27,6 +27,17 @@ fn features_to10(bits: u32) -> u32 {
     bits & 0x7f | (bits >> 4) & 0xf80
 }
 
+/// Appends a port's number as requests have it, padded to eight bytes.
+pub(super) fn put_padded_number(port: OfPort, version: Version, out: &mut Vec<u8>) {
+    if version == Version::Of10 {
+        out.put_u16(port.0 as u16);
+        out.put_zeros(6);
+    } else {
+        out.put_u32(port.0);
+        out.put_u32(0);
+    }
+}
+
 /// Takes one port.
 pub(super) fn pull_desc(r: &mut Reader<'_>, version: Version) -> Result<PortDesc, OfError> {
     let mut p = PortDesc::default();

@@ -3,6 +3,7 @@
 use base::OfPort;
 
 use super::Encoder;
+use super::port::put_padded_number;
 use super::raw::{self, Multipart, Raw};
 use crate::action::port_from_of11;
 use crate::prop::{self, Property};
@@ -143,13 +144,7 @@ pub(super) fn encode_reply(port: OfPort, queues: &[QueueConfig], e: &Encoder, ou
     let of10 = e.version == Version::Of10;
     let raw = if of10 { Raw::Ofpt10QueueGetConfigReply } else { Raw::Ofpt11QueueGetConfigReply };
     let start = raw::start(out, raw, e.version.byte(), e.xid);
-    if of10 {
-        out.put_u16(port.0 as u16);
-        out.put_zeros(6);
-    } else {
-        out.put_u32(port.0);
-        out.put_u32(0);
-    }
+    put_padded_number(port, e.version, out);
     for queue in queues {
         put_old(queue, e.version, out);
     }
