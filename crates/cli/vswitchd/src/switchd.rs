@@ -311,6 +311,8 @@ impl State {
 
     /// Brings into force what has changed since the last event.
     pub(crate) async fn settle(&mut self) {
+        // What one dummy port sent, its peer may have by now.
+        self.datapath.poll_dummies();
         if self.is_stale && self.owns_lock && self.replica.is_live() {
             self.is_stale = false;
             self.reconfigure().await;

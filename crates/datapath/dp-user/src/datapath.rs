@@ -90,6 +90,19 @@ impl DpUser {
         Some(result)
     }
 
+    /// Gives a port another number, as if it had been taken out and put in again (`dpif-dummy/change-port-number`).
+    /// The flows of the old number match nothing from then on.
+    pub fn renumber_port(&self, port: DpPort, number: DpPort) -> Result<(), DpError> {
+        self.change_ports(|ports| {
+            if ports.get(number).is_some() {
+                return Err(DpError::NumberTaken(number));
+            }
+            let old = ports.remove(port).ok_or(DpError::NoPort(port))?;
+            ports.insert(Arc::new(Port::new(number, Arc::clone(&old.device))));
+            Ok(())
+        })
+    }
+
     fn process(&self, in_port: DpPort, mut packets: Vec<Packet>) {
         for packet in &mut packets {
             packet.metadata.in_port = in_port;
@@ -211,7 +224,7 @@ impl Datapath for DpUser {
             };
             let sequence = self.shared.devices_made.fetch_add(1, Ordering::Relaxed);
             let device = Device::open(spec, sequence, self.shared.config.is_dummy)?;
-            ports.insert(Arc::new(Port::new(number, device)));
+            ports.insert(Arc::new(Port::new(number, Arc::new(device))));
             Ok(number)
         })
     }

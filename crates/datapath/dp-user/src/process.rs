@@ -181,7 +181,8 @@ impl<'a> Run<'a> {
             return;
         };
         let ufid = Ufid::of(key.key());
-        let mut upcall = UpcallPacket { packet: &mut packet, key: key.key(), ufid, now: self.now };
+        let worker = self.part.id;
+        let mut upcall = UpcallPacket { packet: &mut packet, key: key.key(), ufid, worker, now: self.now };
         let outcome = door.0.miss(&mut upcall);
         if outcome.install {
             self.install(ufid, key.key(), &outcome);
@@ -246,7 +247,8 @@ impl Executor for Run<'_> {
     ) -> Option<Arc<[Action]>> {
         let door = self.shared.upcall.load_full()?;
         let key = packet.key(self.shared.max_vlans.load(Ordering::Relaxed));
-        let mut upcall = UpcallPacket { packet, key: &key, ufid: Ufid::of(&key), now: self.now };
+        let (ufid, worker) = (Ufid::of(&key), self.part.id);
+        let mut upcall = UpcallPacket { packet, key: &key, ufid, worker, now: self.now };
         door.0.userspace(&mut upcall, action, rest)
     }
 

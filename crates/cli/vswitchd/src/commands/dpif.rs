@@ -1,16 +1,23 @@
 //! The datapath and its flows: `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use base::DpPort;
-use dp::{Datapath, Flow};
-use rpc::unixctl::Registry;
+use dp::{Datapath, Flow, Ufid};
+use rpc::unixctl::{Format, Registry, Reply};
+use serde_json::{Value, json};
 
 use super::bridge_named;
 use crate::switchd::State;
 
 pub(super) fn register(registry: &mut Registry<State>) {
-    registry.add("dpif/show", "", 0, 0, |state, _| Ok(show(state)));
+    registry.add_formatted("dpif/show", "", 0, 0, |state, _, format| {
+        Ok(match format {
+            Format::Text => Reply::Text(show(state)),
+            Format::Json => Reply::Json(show_json(state)),
+        })
+    });
     registry.add("dpif/dump-dps", "", 0, 0, |state, _| Ok(dump_datapaths(state)));
     registry.add("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, usize::MAX, dump_bridge_flows);
     registry.add(
@@ -23,10 +30,9 @@ pub(super) fn register(registry: &mut Registry<State>) {
     registry.add("dpctl/show", "[dp...]", 0, usize::MAX, |state, _| Ok(dpctl_show(state)));
     registry.add("dpctl/dump-dps", "", 0, 0, |state, _| Ok(dump_datapaths(state)));
     registry.add("dpctl/del-if", "dp iface...", 2, usize::MAX, delete_interfaces);
-    registry.add("dpctl/del-flows", "[dp]", 0, 1, |state, _| {
-        state.flows.purge();
-        Ok(String::new())
-    });
+    registry.add("dpctl/get-flow", "[dp] ufid", 1, usize::MAX, get_flow);
+    registry.add("dpctl/del-flow", "[dp] flow", 1, usize::MAX, delete_flow);
+    registry.add("dpctl/del-flows", "[dp]", 0, 1, delete_flows);
     registry.add("upcall/show", "", 0, 0, |state, _| Ok(upcall_show(state)));
     registry.add("upcall/set-flow-limit", "flow-limit-number", 1, 1, |state, args| {
         let limit = args[0].parse().map_err(|_| format!("{}: not a number", args[0]))?;
@@ -89,36 +95,87 @@ fn dump_datapaths(state: &State) -> String {
 }
 
 fn show(state: &State) -> String {
-    datapath_names(state).into_iter().map(|name| show_datapath(state, name)).collect()
-}
-
-fn show_datapath(state: &State, name: &str) -> String {
-    let stats = state.datapath.stats();
-    let mut out = format!("{name}: hit:{} missed:{}\n", stats.hits, stats.missed);
-    let switch = state.switch.read();
-    let is_on_it = |bridge: &&ofproto::Bridge| {
-        let running = state.running.bridges().get(bridge.name());
-        running.is_some_and(|bridge| datapath_name(&bridge.config.datapath_type) == name)
-    };
-    let mut bridges: Vec<&ofproto::Bridge> = switch.bridges().filter(is_on_it).collect();
-    bridges.sort_by_key(|bridge| bridge.name());
-    for bridge in bridges {
+    let mut out = String::new();
+    for name in datapath_names(state) {
+        let stats = state.datapath.stats();
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "  {}:", bridge.name());
-        let mut ports: Vec<&ofproto::PortEntry> = bridge.port_entries().collect();
-        ports.sort_by_key(|entry| entry.port.name.clone());
-        for entry in ports {
-            let number = entry.port.number.to_u16().map_or(entry.port.number.0, u32::from);
-            let datapath = entry.port.datapath.map_or_else(|| "none:".to_owned(), |port| format!("{port}:"));
-            let kind = match (entry.port.datapath, &entry.peer_name) {
-                (Some(port), _) => state.datapath.port(port).map(|info| info.kind).unwrap_or_default(),
-                (None, Some(peer)) => format!("patch: peer={peer}"),
-                (None, None) => "patch".to_owned(),
-            };
-            let _ = writeln!(out, "    {} {number}/{datapath} ({})", entry.port.name, shown_kind(&kind));
+        let _ = writeln!(out, "{name}: hit:{} missed:{}", stats.hits, stats.missed);
+        for (bridge, ports) in bridges_of(state, name) {
+            let _ = writeln!(out, "  {bridge}:");
+            for port in ports {
+                let number = port.datapath.map_or_else(|| "none".to_owned(), |number| number.to_string());
+                let _ = write!(out, "    {} {}/{number}: ({}", port.name, port.number, port.kind);
+                for (index, (name, value)) in port.config.iter().enumerate() {
+                    let _ = write!(out, "{} {name}={value}", if index == 0 { ':' } else { ',' });
+                }
+                out.push_str(")\n");
+            }
         }
     }
     out
+}
+
+/// The same as a value. Numbers are text, as the reference gives them.
+fn show_json(state: &State) -> Value {
+    let datapaths = datapath_names(state).into_iter().map(|name| {
+        let stats = state.datapath.stats();
+        let bridges = bridges_of(state, name).into_iter().map(|(bridge, ports)| {
+            let ports = ports.into_iter().map(|port| {
+                let number = port.datapath.map_or_else(|| "none".to_owned(), |number| number.to_string());
+                let mut shown =
+                    json!({"ofport": port.number.to_string(), "port_no": number, "type": port.kind});
+                if let Some(shown) = shown.as_object_mut().filter(|_| !port.config.is_empty()) {
+                    shown.insert("config".to_owned(), json!(port.config));
+                }
+                (port.name, shown)
+            });
+            (bridge, Value::Object(ports.collect()))
+        });
+        let stats = json!({"hit": stats.hits.to_string(), "missed": stats.missed.to_string()});
+        (name.to_owned(), json!({"bridges": Value::Object(bridges.collect()), "stats": stats}))
+    });
+    Value::Object(datapaths.collect())
+}
+
+/// A port as `dpif/show` tells it.
+struct ShownPort {
+    name: String,
+    number: u32,
+    /// `None` for a patch port.
+    datapath: Option<DpPort>,
+    kind: String,
+    config: BTreeMap<String, String>,
+}
+
+/// The bridges on a datapath with their ports, all in the order of their names.
+fn bridges_of(state: &State, datapath: &str) -> BTreeMap<String, Vec<ShownPort>> {
+    let switch = state.switch.read();
+    let is_on_it = |bridge: &&ofproto::Bridge| {
+        let running = state.running.bridges().get(bridge.name());
+        running.is_some_and(|bridge| datapath_name(&bridge.config.datapath_type) == datapath)
+    };
+    let bridges = switch.bridges().filter(is_on_it).map(|bridge| {
+        let mut ports: Vec<ShownPort> = bridge.port_entries().map(|entry| shown_port(state, entry)).collect();
+        ports.sort_by(|a, b| a.name.cmp(&b.name));
+        (bridge.name().to_owned(), ports)
+    });
+    bridges.collect()
+}
+
+fn shown_port(state: &State, entry: &ofproto::PortEntry) -> ShownPort {
+    let port = &entry.port;
+    let (kind, config) = match port.datapath {
+        Some(number) => {
+            let info = state.datapath.port(number).unwrap_or_default();
+            (shown_kind(&info.kind).to_owned(), info.config)
+        }
+        None => {
+            let peer = entry.peer_name.iter().map(|peer| ("peer".to_owned(), peer.clone()));
+            ("patch".to_owned(), peer.collect())
+        }
+    };
+    let number = port.number.to_u16().map_or(port.number.0, u32::from);
+    ShownPort { name: port.name.to_string(), number, datapath: port.datapath, kind, config }
 }
 
 /// The kind of a device as operators know it: an internal port of a userspace datapath is a tap.
@@ -151,10 +208,10 @@ fn dpctl_show_datapath(state: &State, name: &str) -> String {
 }
 
 fn upcall_show(state: &State) -> String {
-    let count = state.flows.flow_count();
+    let (keys, count) = (state.flows.flow_count(), state.datapath.stats().flows);
     let name = datapath_names(state).into_iter().next().unwrap_or("netdev@ovs-netdev");
     format!(
-        "{name}:\n  flows         : (current {count}) (avg {count}) (max {count}) (limit {})\n  dump duration : 1ms\n  ufid enabled : true\n\n  1: (keys {count})\n",
+        "{name}:\n  flows         : (current {count}) (avg {count}) (max {count}) (limit {})\n  dump duration : 1ms\n  ufid enabled : true\n\n  1: (keys {keys})\n",
         state.flows.flow_limit()
     )
 }
@@ -205,11 +262,12 @@ fn dump_bridge_flows(state: &mut State, args: &[String]) -> Result<String, Strin
         let switch = state.switch.read();
         bridge_named(&switch, rest.last().copied().unwrap_or_default())?.id()
     };
-    Ok(format_flows(state, style, |state, flow| {
+    let is_of_bridge = |flow: &Flow| {
         use pipeline::Network;
         let owner = state.switch.read().ingress(DpPort(flow.key.in_port()));
         owner.is_some_and(|(id, _)| id == bridge)
-    }))
+    };
+    Ok(format_flows(state, style, dumped(state).into_iter().filter(is_of_bridge)))
 }
 
 fn dump_flows(state: &mut State, args: &[String]) -> Result<String, String> {
@@ -219,51 +277,84 @@ fn dump_flows(state: &mut State, args: &[String]) -> Result<String, String> {
             return Err(format!("opening datapath {word} failed (No such device)"));
         }
     }
-    let flows = format_flows(state, style, |_, _| true);
+    let flows = format_flows(state, style, dumped(state).into_iter());
     // Which thread forwards is nobody's business here; the reference names it.
     let heading = if flows.is_empty() { "" } else { "flow-dump from the main thread:\n" };
     Ok(format!("{heading}{flows}"))
 }
 
-fn format_flows(state: &State, style: Style, wanted: impl Fn(&State, &Flow) -> bool) -> String {
-    let names = style.names.then(|| {
-        let mut names = dp::text::PortNames::new();
-        for info in state.datapath.ports() {
-            names.insert(info.number, &info.name);
+/// The last word, behind the name of a datapath or alone.
+fn word_for_datapath<'a>(state: &State, words: &[&'a str], what: &str) -> Result<&'a str, String> {
+    match words {
+        [word] => Ok(word),
+        [datapath, word] if is_datapath(state, datapath) => Ok(word),
+        [datapath, _] => Err(format!("opening datapath {datapath} failed (No such device)")),
+        _ => Err(format!("{what} expected")),
+    }
+}
+
+fn get_flow(state: &mut State, args: &[String]) -> Result<String, String> {
+    let (style, rest) = Style::parse(args)?;
+    let ufid: Ufid = word_for_datapath(state, &rest, "ufid")?
+        .parse()
+        .map_err(|_| "parsing flow ufid (syntax error)".to_owned())?;
+    let flow = state.datapath.flow_get(ufid, None);
+    let flow = flow.ok_or("getting flow (No such file or directory)")?;
+    Ok(format_flows(state, style, [flow].into_iter()))
+}
+
+/// Takes one flow, by its id or by the key that made it, out of the datapath.
+fn delete_flow(state: &mut State, args: &[String]) -> Result<String, String> {
+    let (_, rest) = Style::parse(args)?;
+    let text = word_for_datapath(state, &rest, "flow")?;
+    let ufid = match text.parse() {
+        Ok(ufid) => ufid,
+        Err(_) => {
+            let names = port_names(state);
+            let (key, _) = dp::text::parse_key(text, Some(&names))
+                .map_err(|error| format!("parsing flow key ({error})"))?;
+            Ufid::of(&key)
         }
-        names
-    });
-    let now = state.clock.now();
+    };
+    state.flows.credit();
+    let deleted = state.datapath.flow_del(ufid, None);
+    deleted.map_err(|_| "deleting flow (No such file or directory)".to_owned())?;
+    Ok(String::new())
+}
+
+/// Takes all flows out of the datapath; the revalidator finds that out by itself.
+fn delete_flows(state: &mut State, args: &[String]) -> Result<String, String> {
+    if let Some(datapath) = args.first()
+        && !is_datapath(state, datapath)
+    {
+        return Err(format!("opening datapath {datapath} failed (No such device)"));
+    }
+    state.flows.credit();
+    state.datapath.flow_flush();
+    Ok(String::new())
+}
+
+pub(super) fn port_names(state: &State) -> dp::text::PortNames {
+    state.datapath.ports().into_iter().map(|info| (info.number, info.name)).collect()
+}
+
+fn dumped(state: &State) -> Vec<Flow> {
     let mut flows = Vec::new();
     state.datapath.flow_dump(&mut |flow| flows.push(flow));
+    flows
+}
+
+/// One line each; the id only when more is asked for.
+fn format_flows(state: &State, style: Style, flows: impl Iterator<Item = Flow>) -> String {
+    let names = style.names.then(|| port_names(state));
+    let now = state.clock.now();
     let mut out = String::new();
-    for flow in flows.iter().filter(|flow| wanted(state, flow)) {
+    for flow in flows {
         if style.verbose {
             out.push_str(&format!("{}, ", flow.ufid));
         }
-        out.push_str(&dp::text::format_key(&flow.key, Some(&flow.mask), style.verbose, names.as_ref()));
-        out.push_str(&format!(", packets:{}, bytes:{}, used:", flow.stats.packets, flow.stats.bytes));
-        match flow.stats.used {
-            Some(used) => out.push_str(&format!("{:.3}s", (now - used).as_secs_f64())),
-            None => out.push_str("never"),
-        }
-        if flow.stats.tcp_flags != 0 {
-            out.push_str(&format!(", flags:{}", format_tcp_flags(flow.stats.tcp_flags)));
-        }
-        out.push_str(", actions:");
-        out.push_str(&dp::text::format_actions(&flow.actions, names.as_ref()));
+        out.push_str(&dp::text::format_flow(&flow, now, style.verbose, names.as_ref()));
         out.push('\n');
     }
     out
-}
-
-/// TCP flags by their letters, as tcpdump writes them; bits without a letter as a number.
-fn format_tcp_flags(flags: u16) -> String {
-    const LETTERS: [char; 8] = ['F', 'S', 'R', 'P', '.', 'U', 'E', 'C'];
-    let letters = LETTERS.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 != 0);
-    let mut text: String = letters.map(|(_, letter)| letter).collect();
-    if flags & 0xff00 != 0 {
-        text.push_str(&format!("[{:x}]", flags & 0xff00));
-    }
-    text
 }

@@ -1,0 +1,159 @@
+//! The switch with dummy ports: what its control commands tell and do, without a device.
+
+use end_to_end::{Programs, Switch, World, can_run, until};
+
+/// A switch of dummies with stopped time and bridge `br0`.
+struct Dummies {
+    switch: Switch,
+    _world: World,
+}
+
+/// A packet on port 1.
+const PACKET: &str = "eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02),eth_type(0x0800),\
+    ipv4(src=10.0.0.1,dst=10.0.0.2,proto=17,tos=0,ttl=64,frag=no),udp(src=1,dst=2)";
+
+impl Dummies {
+    fn new(setup: &str) -> Dummies {
+        let world = World::new();
+        let host = world.host("sw");
+        let switch = Switch::start_with(&world, &host, "sw", Programs::Ours, &["--enable-dummy=override"]);
+        switch.vsctl(&format!("add-br br0 -- set bridge br0 datapath-type=dummy fail-mode=secure {setup}"));
+        switch.appctl("time/stop");
+        Dummies { switch, _world: world }
+    }
+
+    fn with_ports(numbers: &[u32]) -> Dummies {
+        let add =
+            |n: &u32| format!("-- add-port br0 p{n} -- set interface p{n} type=dummy ofport_request={n} ");
+        Dummies::new(&numbers.iter().map(add).collect::<String>())
+    }
+
+    fn receive(&self, port: &str, packet: &str) {
+        let packet = packet.replace(' ', "");
+        self.switch.appctl(&format!("netdev-dummy/receive {port} {packet}"));
+    }
+
+    fn flows(&self) -> String {
+        self.switch.appctl("dpctl/dump-flows")
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.switch.dir.join("ovs-vswitchd.log")).unwrap_or_default()
+    }
+}
+
+#[test]
+fn a_flow_is_asked_for_and_deleted_by_its_id() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    switch.ofctl("add-flow br0 in_port=1,actions=output:2");
+    dummies.receive("p1", PACKET);
+    let all = switch.appctl("dpctl/dump-flows -m");
+    let ufid = all.split_whitespace().find(|word| word.starts_with("ufid:")).expect("an id");
+    let ufid = ufid.trim_end_matches(',');
+    let one = switch.appctl(&format!("dpctl/get-flow {ufid}"));
+    assert!(one.ends_with("packets:0, bytes:0, used:never, actions:2\n"), "{one}");
+    switch.appctl(&format!("dpctl/del-flow {ufid}"));
+    assert_eq!(dummies.flows(), "");
+    let gone = switch.ctl("ovs-appctl", &format!("dpctl/get-flow {ufid}"));
+    assert!(gone.err.contains("getting flow (No such file or directory)"), "{gone:?}");
+    // What the flow is remembered by goes after some rounds.
+    switch.appctl("time/warp 3000 300");
+    assert!(switch.appctl("upcall/show").contains("(keys 0)"));
+    assert_eq!(switch.appctl("coverage/read-counter revalidate_missing_dp_flow"), "1\n");
+    dummies.receive("p1", PACKET);
+    assert!(dummies.flows().contains("actions:2"));
+}
+
+#[test]
+fn a_port_keeps_its_rules_when_the_datapath_numbers_it_anew() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    switch.ofctl("add-flow br0 in_port=1,actions=output:2");
+    let trace = || switch.appctl("ofproto/trace br0 in_port=1");
+    assert!(trace().ends_with("Datapath actions: 2\n"));
+    let change = |line: &str| switch.ctl("ovs-appctl", &format!("dpif-dummy/change-port-number {line}"));
+    assert!(change("ovs-dummy p2 1").err.contains("port number already in use"));
+    assert!(change("ovs-dummy p9 7").err.contains("unknown port"));
+    change("ovs-dummy p2 7").ok();
+    assert!(trace().ends_with("Datapath actions: 7\n"));
+    assert!(switch.appctl("dpif/show").contains("    p2 2/7: (dummy)\n"));
+}
+
+#[test]
+fn dpif_show_tells_what_ports_were_set_up_with() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::new(
+        "-- add-port br0 p1 -- set interface p1 type=dummy-pmd options:n_rxq=2 \
+         -- add-port br0 to -- set interface to type=patch options:peer=from",
+    );
+    let text = dummies.switch.appctl("dpif/show");
+    assert!(text.contains(" (dummy-pmd: n_rxq=2, n_txq=1, numa_id=0)\n"), "{text}");
+    assert!(text.contains("/none: (patch: peer=from)\n"), "{text}");
+    let json = dummies.switch.appctl("--format json dpif/show");
+    assert!(json.contains(r#""config":{"n_rxq":"2","n_txq":"1","numa_id":"0"}"#), "{json}");
+    assert!(json.contains(r#""stats":{"hit":"0","missed":"0"}"#), "{json}");
+}
+
+#[test]
+fn an_internal_port_has_the_least_mtu_of_its_bridge() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    let mtu = || switch.vsctl("get interface br0 mtu").trim().to_owned();
+    switch.vsctl("set interface p1 mtu_request=1400 -- set interface p2 mtu_request=1600");
+    until("the least is taken", || mtu() == "1400");
+    switch.vsctl("del-port p1");
+    until("the next is taken", || mtu() == "1600");
+    switch.vsctl("set interface br0 mtu_request=1700");
+    until("what was asked for is taken", || mtu() == "1700");
+    switch.vsctl("clear interface br0 mtu_request");
+    until("the least is taken again", || mtu() == "1600");
+}
+
+#[test]
+fn faults_of_rules_are_told_with_the_packet() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    switch.ofctl("add-flow br0 in_port=1,actions=pop:NXM_NX_REG0[],output:2");
+    dummies.receive("p1", PACKET);
+    let log = dummies.log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("|ofproto_dpif_xlate|WARN|")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("stack underflow on bridge br0 while processing udp,in_port=1,"), "{told:?}");
+    // A loop is shown rule by rule.
+    switch.ofctl("add-flow br0 in_port=2,actions=resubmit(,0)");
+    dummies.receive("p2", PACKET);
+    let log = dummies.log();
+    assert!(log.contains("Translation failed (Recursion too deep), packet is dropped."), "{log}");
+    assert!(log.lines().filter(|line| line.trim_start().starts_with("resubmit")).count() > 60, "{log}");
+}
+
+#[test]
+fn a_filter_of_a_mirror_names_no_port_and_has_no_masks() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    switch.vsctl(
+        "set bridge br0 mirrors=@m -- --id=@p get port p2 \
+         -- --id=@m create mirror name=m select_all=true output_port=@p filter=\"in_port=p1\"",
+    );
+    assert!(dummies.log().contains("|ofproto_dpif_mirror|WARN|filter is invalid due to in_port field."));
+    switch.vsctl("set mirror m filter=nonsense");
+    assert!(dummies.log().contains("filter is invalid: nonsense: unknown field nonsense"));
+}
