@@ -157,3 +157,22 @@ fn a_filter_of_a_mirror_names_no_port_and_has_no_masks() {
     switch.vsctl("set mirror m filter=nonsense");
     assert!(dummies.log().contains("filter is invalid: nonsense: unknown field nonsense"));
 }
+
+#[test]
+fn as_many_tags_are_looked_at_as_the_limit_says() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2, 3]);
+    let switch = &dummies.switch;
+    switch.ofctl("add-flow br0 dl_type=0x8100,actions=output:2");
+    switch.ofctl("add-flow br0 dl_type=0xabcd,actions=output:3");
+    let packet = "eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02),eth_type(0x8100),vlan(vid=1,pcp=0),\
+        encap(eth_type(0x8100),vlan(vid=2,pcp=0),encap(eth_type(0xabcd)))";
+    dummies.receive("p1", packet);
+    assert!(dummies.flows().contains("actions:2\n"));
+    switch.vsctl("set open_vswitch . other_config:vlan-limit=0");
+    assert_eq!(dummies.flows(), "");
+    dummies.receive("p1", packet);
+    assert!(dummies.flows().contains("encap(eth_type(0xabcd))), packets:0, bytes:0, used:never, actions:3\n"));
+}

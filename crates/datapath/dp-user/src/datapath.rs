@@ -67,11 +67,6 @@ impl DpUser {
         self.shared.tracker.store(tracker.map(|tracker| Arc::new(TrackerDoor(tracker))));
     }
 
-    /// How many VLAN tags keys hold (`other_config:vlan-limit`).
-    pub fn set_max_vlans(&self, max: usize) {
-        self.shared.max_vlans.store(max.min(flow::MAX_VLANS), Ordering::Relaxed);
-    }
-
     /// Takes packets from the peers of dummy ports, as the workers do from others.
     pub fn poll_dummies(&self) {
         for port in self.shared.ports.load_full().iter() {
@@ -265,6 +260,14 @@ impl Datapath for DpUser {
 
     fn port_epoch(&self) -> u64 {
         self.shared.port_epoch.load(Ordering::Acquire)
+    }
+
+    fn max_vlans(&self) -> usize {
+        self.shared.max_vlans.load(Ordering::Relaxed)
+    }
+
+    fn set_max_vlans(&self, max: usize) {
+        self.shared.max_vlans.store(max.min(flow::MAX_VLANS), Ordering::Relaxed);
     }
 
     fn set_upcall(&self, upcall: Option<Arc<dyn Upcall>>) {

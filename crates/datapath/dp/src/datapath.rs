@@ -298,6 +298,11 @@ pub trait Datapath: Send + Sync {
     /// A number that changes whenever a port came, went or changed its state.
     fn port_epoch(&self) -> u64;
 
+    /// How many VLAN tags keys hold (`other_config:vlan-limit`).
+    fn max_vlans(&self) -> usize;
+    /// Flows that are installed stay as they are.
+    fn set_max_vlans(&self, max: usize);
+
     /// From here on misses go through this door; before, they are dropped.
     fn set_upcall(&self, upcall: Option<Arc<dyn Upcall>>);
 

@@ -95,6 +95,12 @@ impl Running {
     /// again at the next call.
     pub fn apply(&mut self, desired: &Desired) {
         self.flows.set_limits(desired.flow_limit, desired.max_idle);
+        let max_vlans = self.datapath.max_vlans();
+        self.datapath.set_max_vlans(desired.max_vlans);
+        if self.datapath.max_vlans() != max_vlans {
+            // The keys of installed flows are of another shape.
+            self.flows.purge();
+        }
         for step in plan(desired, &self.actual()) {
             self.carry_out(step, desired);
         }

@@ -288,7 +288,7 @@ impl FlowSync {
         start: pipeline::Start<'_>,
     ) -> Prepared {
         packet.metadata = flow::Metadata::from_key(metadata);
-        let mut key = packet.key(flow::MAX_VLANS);
+        let mut key = packet.key(self.datapath.max_vlans());
         // A controller may say what the datapath does not carry with a packet.
         pipeline::restore_metadata(&mut key, &flow::SparseKey::from(metadata));
         let is_packet_out = matches!(start, pipeline::Start::Actions(_));

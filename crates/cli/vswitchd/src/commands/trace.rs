@@ -1,6 +1,7 @@
 //! Why a packet goes where it goes: `ofproto/trace`.
 
 use base::{DpPort, OfPort};
+use dp::Datapath;
 use fields::Match;
 use flow::{FlowKey, Metadata, slot};
 use ofproto::Switch;
@@ -95,6 +96,7 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
                 switch.ingress(port).ok_or_else(|| format!("no OpenFlow port for datapath port {port}"))?;
             let mut key = key;
             key.set_in_port(number.0);
+            key.limit_vlans(state.datapath.max_vlans());
             Subject { bridge, key, names: found.names, has_packet: false }
         }
         Ok(_) => return Err("Cannot find the datapath".to_owned()),
@@ -118,7 +120,8 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
     }
     if let Some(bytes) = &packet {
         subject.has_packet = true;
-        subject.key = flow::extract::extract(&Metadata::from_key(&subject.key), bytes, flow::MAX_VLANS);
+        subject.key =
+            flow::extract::extract(&Metadata::from_key(&subject.key), bytes, state.datapath.max_vlans());
     }
     Ok(subject)
 }
