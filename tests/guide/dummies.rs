@@ -37,6 +37,10 @@ impl Dummies {
         self.switch.appctl("dpctl/dump-flows")
     }
 
+    fn flows_of(&self, datapath: &str) -> String {
+        self.switch.appctl(&format!("dpctl/dump-flows {datapath}"))
+    }
+
     fn log(&self) -> String {
         std::fs::read_to_string(self.switch.dir.join("ovs-vswitchd.log")).unwrap_or_default()
     }
@@ -174,5 +178,58 @@ fn as_many_tags_are_looked_at_as_the_limit_says() {
     switch.vsctl("set open_vswitch . other_config:vlan-limit=0");
     assert_eq!(dummies.flows(), "");
     dummies.receive("p1", packet);
-    assert!(dummies.flows().contains("encap(eth_type(0xabcd))), packets:0, bytes:0, used:never, actions:3\n"));
+    assert!(
+        dummies.flows().contains("encap(eth_type(0xabcd))), packets:0, bytes:0, used:never, actions:3\n")
+    );
+}
+
+#[test]
+fn datapaths_can_be_made_by_hand() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1]);
+    let switch = &dummies.switch;
+    let told = |line: &str| switch.ctl("ovs-appctl", &format!("dpctl/{line}"));
+    let refused = |line: &str| told(line).err.lines().next().unwrap_or_default().to_owned();
+    told("add-dp dummy@hand port,type=dummy,port_no=4").ok();
+    assert_eq!(refused("add-dp dummy@hand"), "ovs-vswitchd: add_dp (File exists)");
+    assert_eq!(
+        switch.appctl("dpctl/show dummy@hand"),
+        "dummy@hand:\n  lookups: hit:0 missed:0 lost:0\n  flows: 0\n  \
+         port 0: hand (dummy-internal)\n  port 4: port (dummy)\n"
+    );
+    assert!(
+        told("-s show dummy@hand").err.contains("not a valid command"),
+        "options come behind the command"
+    );
+    assert!(
+        told("show -s dummy@hand").ok().contains("    RX packets:0 errors:0 dropped:0 overruns:0 frame:0\n")
+    );
+    assert_eq!(
+        refused("set-if dummy@hand port,type=tap"),
+        "ovs-vswitchd: port: can't change type from dummy to tap"
+    );
+    told("add-flow dummy@hand in_port(4),eth_type(0x1234) 0").ok();
+    let flows = || switch.appctl("dpctl/dump-flows dummy@hand");
+    assert!(
+        flows().ends_with(",eth_type(0x1234), packets:0, bytes:0, used:never, actions:0\n"),
+        "{}",
+        flows()
+    );
+    assert_eq!(dummies.flows_of("dummy@ovs-dummy"), "", "the bridges' datapath has it not");
+    let file = switch.dir.join("flows");
+    std::fs::write(&file, "modify in_port(4),eth_type(0x1234) drop # no more\n\nnonsense\n").expect("a file");
+    let out = told(&format!("add-flows dummy@hand {}", file.display())).ok();
+    assert_eq!(out, "ovs-vswitchd: Failed parsing line number 3, skipped!\n");
+    assert!(flows().ends_with("actions:drop\n"), "{}", flows());
+    told("del-flow dummy@hand in_port(4),eth_type(0x1234)").ok();
+    assert_eq!(flows(), "");
+    assert_eq!(
+        refused("del-if dummy@hand hand"),
+        "ovs-vswitchd: deleting port hand from dummy@hand failed (Invalid argument)"
+    );
+    told("del-dp dummy@hand").ok();
+    assert_eq!(refused("del-dp dummy@hand"), "ovs-vswitchd: opening datapath (No such device)");
+    assert_eq!(refused("del-dp dummy@ovs-dummy"), "ovs-vswitchd: del_dp (Device or resource busy)");
 }

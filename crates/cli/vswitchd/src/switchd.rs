@@ -54,6 +54,8 @@ pub(crate) struct State {
     pub clock: Clock,
     pub switch: Arc<SharedSwitch>,
     pub datapath: Arc<DpUser>,
+    /// Others beside it.
+    pub made: crate::commands::dpctl::Made,
     pub flows: Arc<FlowSync>,
     pub running: Running,
     pub manager: Manager,
@@ -147,6 +149,7 @@ impl Switchd {
             clock,
             switch,
             datapath,
+            made: Default::default(),
             flows,
             running,
             manager,

@@ -16,7 +16,7 @@ use netdev::Device;
 use crate::context::Context;
 use crate::meters::Meters;
 use crate::ports::{Port, Ports};
-use crate::process::{Run, installable};
+use crate::process::{Run, putable};
 use crate::shared::{Config, Part, Shared, Tracker, TrackerDoor, UpcallDoor};
 use crate::worker;
 
@@ -155,7 +155,7 @@ impl DpUser {
         if put.mode == PutMode::Modify || !may_create {
             return Err(DpError::NoFlow);
         }
-        table.insert(ufid, &put.key, &installable(&put.mask), put.actions.clone()).map(|_| ())
+        table.insert(ufid, &put.key, &putable(&put.mask), put.actions.clone()).map(|_| ())
     }
 
     fn log_put(&self, ufid: Ufid, put: &FlowPut) {

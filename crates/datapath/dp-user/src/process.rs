@@ -201,10 +201,17 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The mask as the text and netlink forms can express it.
-pub(crate) fn installable(mask: &FlowMask) -> FlowMask {
+/// The mask of a flow that a packet made, as the text and netlink forms can express it.
+fn installable(mask: &FlowMask) -> FlowMask {
+    let mut mask = putable(mask);
+    mask.add_all(slot::PACKET_TYPE);
+    mask
+}
+
+/// The same for a flow that somebody put, who may leave the packet's type open.
+pub(crate) fn putable(mask: &FlowMask) -> FlowMask {
     let mut mask = mask.clone();
-    for place in [slot::RECIRC_ID, slot::IN_PORT, slot::PACKET_TYPE, slot::DL_TYPE] {
+    for place in [slot::RECIRC_ID, slot::IN_PORT, slot::DL_TYPE] {
         mask.add_all(place);
     }
     // That there is no tag cannot be left open.

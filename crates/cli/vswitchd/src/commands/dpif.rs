@@ -1,14 +1,15 @@
-//! The datapath and its flows: `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*`.
+//! The datapath under the bridges: `dpif/*`, `upcall/*`, `revalidator/*`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use base::DpPort;
-use dp::{Datapath, Flow, Ufid};
+use dp::{Datapath, Flow};
 use rpc::unixctl::{Format, Registry, Reply};
 use serde_json::{Value, json};
 
 use super::bridge_named;
+use super::dpctl::{Style, format_flows};
 use crate::switchd::State;
 
 pub(super) fn register(registry: &mut Registry<State>) {
@@ -20,19 +21,6 @@ pub(super) fn register(registry: &mut Registry<State>) {
     });
     registry.add("dpif/dump-dps", "", 0, 0, |state, _| Ok(dump_datapaths(state)));
     registry.add("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, usize::MAX, dump_bridge_flows);
-    registry.add(
-        "dpctl/dump-flows",
-        "[--names] [--no-names] [dp] [filter=...] [type=...]",
-        0,
-        usize::MAX,
-        dump_flows,
-    );
-    registry.add("dpctl/show", "[dp...]", 0, usize::MAX, |state, _| Ok(dpctl_show(state)));
-    registry.add("dpctl/dump-dps", "", 0, 0, |state, _| Ok(dump_datapaths(state)));
-    registry.add("dpctl/del-if", "dp iface...", 2, usize::MAX, delete_interfaces);
-    registry.add("dpctl/get-flow", "[dp] ufid", 1, usize::MAX, get_flow);
-    registry.add("dpctl/del-flow", "[dp] flow", 1, usize::MAX, delete_flow);
-    registry.add("dpctl/del-flows", "[dp]", 0, 1, delete_flows);
     registry.add("upcall/show", "", 0, 0, |state, _| Ok(upcall_show(state)));
     registry.add("upcall/set-flow-limit", "flow-limit-number", 1, 1, |state, args| {
         let limit = args[0].parse().map_err(|_| format!("{}: not a number", args[0]))?;
@@ -74,7 +62,7 @@ fn datapath_name(datapath_type: &str) -> &'static str {
 }
 
 /// The names of all datapaths in use, in order.
-fn datapath_names(state: &State) -> Vec<&'static str> {
+pub(super) fn datapath_names(state: &State) -> Vec<&'static str> {
     let mut names: Vec<_> =
         state.running.bridges().values().map(|bridge| datapath_name(&bridge.config.datapath_type)).collect();
     names.sort_unstable();
@@ -179,32 +167,13 @@ fn shown_port(state: &State, entry: &ofproto::PortEntry) -> ShownPort {
 }
 
 /// The kind of a device as operators know it: an internal port of a userspace datapath is a tap.
-fn shown_kind(kind: &str) -> &str {
+pub(super) fn shown_kind(kind: &str) -> &str {
     match kind {
         "" => "system",
         "internal" => "tap",
         "dummy-internal" => "dummy-internal",
         other => other,
     }
-}
-
-fn dpctl_show(state: &State) -> String {
-    datapath_names(state).into_iter().map(|name| dpctl_show_datapath(state, name)).collect()
-}
-
-fn dpctl_show_datapath(state: &State, name: &str) -> String {
-    let stats = state.datapath.stats();
-    let mut out = format!(
-        "{name}:\n  lookups: hit:{} missed:{} lost:{}\n  flows: {}\n",
-        stats.hits, stats.missed, stats.lost, stats.flows
-    );
-    for info in state.datapath.ports() {
-        let kind = shown_kind(&info.kind);
-        let shown = if kind == "system" { String::new() } else { format!(" ({kind})") };
-        // Writing to a String cannot fail.
-        let _ = writeln!(out, "  port {}: {}{shown}", info.number, info.name);
-    }
-    out
 }
 
 fn upcall_show(state: &State) -> String {
@@ -216,48 +185,8 @@ fn upcall_show(state: &State) -> String {
     )
 }
 
-/// How flows are to be shown.
-#[derive(Clone, Copy)]
-struct Style {
-    verbose: bool,
-    names: bool,
-}
-
-impl Style {
-    /// From options; what is not one is returned.
-    fn parse(args: &[String]) -> Result<(Style, Vec<&str>), String> {
-        let (mut verbose, mut names, mut rest) = (false, None, Vec::new());
-        for arg in args {
-            match arg.as_str() {
-                "-m" | "--more" => verbose = true,
-                "--names" => names = Some(true),
-                "--no-names" => names = Some(false),
-                option if option.starts_with('-') => return Err(format!("{option}: unknown option")),
-                other => rest.push(other),
-            }
-        }
-        Ok((Style { verbose, names: names.unwrap_or(verbose) }, rest))
-    }
-}
-
-/// Takes devices away from under the bridges, which open them again at the next change of configuration.
-fn delete_interfaces(state: &mut State, args: &[String]) -> Result<String, String> {
-    let (datapath, names) = args.split_first().ok_or("missing datapath")?;
-    if !is_datapath(state, datapath) {
-        return Err(format!("opening datapath {datapath} failed (No such device)"));
-    }
-    for name in names {
-        let port = state.datapath.port_by_name(name).map(|info| info.number);
-        let deleted =
-            port.ok_or(dp::DpError::NoPortName(name.clone())).and_then(|port| state.datapath.del_port(port));
-        deleted.map_err(|error| format!("deleting port {name} from {datapath} failed ({error})"))?;
-    }
-    state.running.drop_vanished();
-    Ok(String::new())
-}
-
 fn dump_bridge_flows(state: &mut State, args: &[String]) -> Result<String, String> {
-    let (style, rest) = Style::parse(args)?;
+    let (style, rest) = Style::split(args)?;
     let bridge = {
         let switch = state.switch.read();
         bridge_named(&switch, rest.last().copied().unwrap_or_default())?.id()
@@ -267,94 +196,5 @@ fn dump_bridge_flows(state: &mut State, args: &[String]) -> Result<String, Strin
         let owner = state.switch.read().ingress(DpPort(flow.key.in_port()));
         owner.is_some_and(|(id, _)| id == bridge)
     };
-    Ok(format_flows(state, style, dumped(state).into_iter().filter(is_of_bridge)))
-}
-
-fn dump_flows(state: &mut State, args: &[String]) -> Result<String, String> {
-    let (style, rest) = Style::parse(args)?;
-    for word in rest {
-        if !word.contains('=') && !is_datapath(state, word) {
-            return Err(format!("opening datapath {word} failed (No such device)"));
-        }
-    }
-    let flows = format_flows(state, style, dumped(state).into_iter());
-    // Which thread forwards is nobody's business here; the reference names it.
-    let heading = if flows.is_empty() { "" } else { "flow-dump from the main thread:\n" };
-    Ok(format!("{heading}{flows}"))
-}
-
-/// The last word, behind the name of a datapath or alone.
-fn word_for_datapath<'a>(state: &State, words: &[&'a str], what: &str) -> Result<&'a str, String> {
-    match words {
-        [word] => Ok(word),
-        [datapath, word] if is_datapath(state, datapath) => Ok(word),
-        [datapath, _] => Err(format!("opening datapath {datapath} failed (No such device)")),
-        _ => Err(format!("{what} expected")),
-    }
-}
-
-fn get_flow(state: &mut State, args: &[String]) -> Result<String, String> {
-    let (style, rest) = Style::parse(args)?;
-    let ufid: Ufid = word_for_datapath(state, &rest, "ufid")?
-        .parse()
-        .map_err(|_| "parsing flow ufid (syntax error)".to_owned())?;
-    let flow = state.datapath.flow_get(ufid, None);
-    let flow = flow.ok_or("getting flow (No such file or directory)")?;
-    Ok(format_flows(state, style, [flow].into_iter()))
-}
-
-/// Takes one flow, by its id or by the key that made it, out of the datapath.
-fn delete_flow(state: &mut State, args: &[String]) -> Result<String, String> {
-    let (_, rest) = Style::parse(args)?;
-    let text = word_for_datapath(state, &rest, "flow")?;
-    let ufid = match text.parse() {
-        Ok(ufid) => ufid,
-        Err(_) => {
-            let names = port_names(state);
-            let (key, _) = dp::text::parse_key(text, Some(&names))
-                .map_err(|error| format!("parsing flow key ({error})"))?;
-            Ufid::of(&key)
-        }
-    };
-    state.flows.credit();
-    let deleted = state.datapath.flow_del(ufid, None);
-    deleted.map_err(|_| "deleting flow (No such file or directory)".to_owned())?;
-    Ok(String::new())
-}
-
-/// Takes all flows out of the datapath; the revalidator finds that out by itself.
-fn delete_flows(state: &mut State, args: &[String]) -> Result<String, String> {
-    if let Some(datapath) = args.first()
-        && !is_datapath(state, datapath)
-    {
-        return Err(format!("opening datapath {datapath} failed (No such device)"));
-    }
-    state.flows.credit();
-    state.datapath.flow_flush();
-    Ok(String::new())
-}
-
-pub(super) fn port_names(state: &State) -> dp::text::PortNames {
-    state.datapath.ports().into_iter().map(|info| (info.number, info.name)).collect()
-}
-
-fn dumped(state: &State) -> Vec<Flow> {
-    let mut flows = Vec::new();
-    state.datapath.flow_dump(&mut |flow| flows.push(flow));
-    flows
-}
-
-/// One line each; the id only when more is asked for.
-fn format_flows(state: &State, style: Style, flows: impl Iterator<Item = Flow>) -> String {
-    let names = style.names.then(|| port_names(state));
-    let now = state.clock.now();
-    let mut out = String::new();
-    for flow in flows {
-        if style.verbose {
-            out.push_str(&format!("{}, ", flow.ufid));
-        }
-        out.push_str(&dp::text::format_flow(&flow, now, style.verbose, names.as_ref()));
-        out.push('\n');
-    }
-    out
+    Ok(format_flows(&state.datapath, style, state.clock.now(), is_of_bridge))
 }

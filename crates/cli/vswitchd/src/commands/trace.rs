@@ -8,7 +8,7 @@ use ofproto::Switch;
 use pipeline::{BridgeId, Credit, Effect, Network, Request, SharedNetwork, Start, Trace, View};
 use rpc::unixctl::Registry;
 
-use super::dpif::{is_datapath, port_names};
+use super::dpif::is_datapath;
 use crate::switchd::State;
 
 pub(super) fn register(registry: &mut Registry<State>) {
@@ -172,4 +172,8 @@ fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<S
     let names = subject.names.then(|| bridge.port_names());
     let datapath_names = subject.names.then(|| port_names(state));
     Ok(pipeline::report(&subject.key, &translation, names.as_ref(), datapath_names.as_ref()))
+}
+
+fn port_names(state: &State) -> dp::text::PortNames {
+    state.datapath.ports().into_iter().map(|info| (info.number, info.name)).collect()
 }
