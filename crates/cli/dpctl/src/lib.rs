@@ -9,6 +9,7 @@
 mod absent;
 mod commands;
 mod daemon;
+mod normalize;
 mod options;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ fn run(request: &Request) -> Result<String, Stop> {
         "help" => Ok(options::usage()),
         "list-commands" => Ok(commands::list()),
         "parse-actions" => parse_actions(request),
+        "normalize-actions" => normalize_actions(request),
         _ => ask(request, command),
     }
 }
@@ -86,6 +88,17 @@ fn parse_actions(request: &Request) -> Result<String, Stop> {
         }
     }
     Ok(out)
+}
+
+fn normalize_actions(request: &Request) -> Result<String, Stop> {
+    let [flow, actions, ports @ ..] = request.arguments.as_slice() else {
+        return fail("a flow and actions are expected");
+    };
+    let verbose = request.switches.iter().any(|switch| switch == "-m");
+    normalize::normalize(flow, actions, ports, verbose).or_else(|refusal| {
+        print!("{}", refusal.so_far);
+        fail(&refusal.why)
+    })
 }
 
 #[cfg(test)]
