@@ -58,6 +58,8 @@ fn a_flow_is_asked_for_and_deleted_by_its_id() {
     let all = switch.appctl("dpctl/dump-flows -m");
     let ufid = all.split_whitespace().find(|word| word.starts_with("ufid:")).expect("an id");
     let ufid = ufid.trim_end_matches(',');
+    let of_bridge = switch.appctl("dpif/dump-flows -m br0");
+    assert!(of_bridge.starts_with(&format!("{ufid} recirc_id(0),")), "{of_bridge}");
     let one = switch.appctl(&format!("dpctl/get-flow {ufid}"));
     assert!(one.ends_with("packets:0, bytes:0, used:never, actions:2\n"), "{one}");
     switch.appctl(&format!("dpctl/del-flow {ufid}"));
@@ -102,6 +104,9 @@ fn dpif_show_tells_what_ports_were_set_up_with() {
     let text = dummies.switch.appctl("dpif/show");
     assert!(text.contains(" (dummy-pmd: n_rxq=2, n_txq=1, numa_id=0)\n"), "{text}");
     assert!(text.contains("/none: (patch: peer=from)\n"), "{text}");
+    dummies.switch.vsctl("add-br br9 -- set bridge br9 datapath-type=dummy");
+    assert_eq!(dummies.switch.appctl("dpif/dump-dps"), "dummy@br0\ndummy@br9\n");
+    assert_eq!(dummies.switch.appctl("dpctl/dump-dps"), "dummy@ovs-dummy\n");
     let json = dummies.switch.appctl("--format json dpif/show");
     assert!(json.contains(r#""config":{"n_rxq":"2","n_txq":"1","numa_id":"0"}"#), "{json}");
     assert!(json.contains(r#""stats":{"hit":"0","missed":"0"}"#), "{json}");

@@ -1,6 +1,6 @@
 //! The datapath under the bridges: `dpif/*`, `upcall/*`, `revalidator/*`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use base::DpPort;
@@ -19,7 +19,7 @@ pub(super) fn register(registry: &mut Registry<State>) {
             Format::Json => Reply::Json(show_json(state)),
         })
     });
-    registry.add("dpif/dump-dps", "", 0, 0, |state, _| Ok(dump_datapaths(state)));
+    registry.add("dpif/dump-dps", "", 0, 0, |state, _| Ok(dump_bridges(state)));
     registry.add("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, usize::MAX, dump_bridge_flows);
     registry.add("upcall/show", "", 0, 0, |state, _| Ok(upcall_show(state)));
     registry.add("upcall/set-flow-limit", "flow-limit-number", 1, 1, |state, args| {
@@ -78,8 +78,16 @@ pub(super) fn is_datapath(state: &State, word: &str) -> bool {
     })
 }
 
-fn dump_datapaths(state: &State) -> String {
-    datapath_names(state).iter().map(|name| format!("{name}\n")).collect()
+/// The bridges by their datapath's type and their own name, in order.
+fn dump_bridges(state: &State) -> String {
+    let names = state.running.bridges().iter().map(|(name, bridge)| {
+        let kind = match bridge.config.datapath_type.as_str() {
+            "" => "system",
+            kind => kind,
+        };
+        format!("{kind}@{name}\n")
+    });
+    names.collect::<BTreeSet<String>>().into_iter().collect()
 }
 
 fn show(state: &State) -> String {
@@ -196,5 +204,5 @@ fn dump_bridge_flows(state: &mut State, args: &[String]) -> Result<String, Strin
         let owner = state.switch.read().ingress(DpPort(flow.key.in_port()));
         owner.is_some_and(|(id, _)| id == bridge)
     };
-    Ok(format_flows(&state.datapath, style, state.clock.now(), is_of_bridge))
+    Ok(format_flows(&state.datapath, style, state.clock.now(), " ", is_of_bridge))
 }

@@ -48,11 +48,12 @@ impl Style {
     }
 }
 
-/// One line for each flow that is wanted; the id only when more is asked for.
+/// One line for each flow that is wanted; the id, with `separator` behind it, only when more is asked for.
 pub(in crate::commands) fn format_flows(
     datapath: &DpUser,
     style: Style,
     now: Timestamp,
+    separator: &str,
     wanted: impl Fn(&Flow) -> bool,
 ) -> String {
     let names = style.names.then(|| port_names(datapath));
@@ -62,7 +63,7 @@ pub(in crate::commands) fn format_flows(
             return;
         }
         if style.verbose {
-            out.push_str(&format!("{}, ", flow.ufid));
+            out.push_str(&format!("{}{separator}", flow.ufid));
         }
         out.push_str(&dp::text::format_flow(&flow, now, style.verbose, names.as_ref()));
         out.push('\n');
@@ -77,7 +78,7 @@ fn dump(state: &mut State, style: Style, words: &[&str]) -> Result<String, Strin
             return Err(format!("opening datapath {word} failed (No such device)"));
         }
     }
-    let flows = format_flows(&datapath, style, state.clock.now(), |_| true);
+    let flows = format_flows(&datapath, style, state.clock.now(), ", ", |_| true);
     // Which thread forwards is nobody's business here; the reference names it.
     let heading = if flows.is_empty() { "" } else { "flow-dump from the main thread:\n" };
     Ok(format!("{heading}{flows}"))
@@ -89,7 +90,7 @@ fn one(state: &mut State, style: Style, words: &[&str]) -> Result<String, String
     let ufid = ufid.ok_or("parsing flow ufid (Invalid argument)")?;
     datapath.flow_get(ufid, None).ok_or("getting flow (No such file or directory)")?;
     let mut is_first = true;
-    let flows = format_flows(&datapath, style, state.clock.now(), |flow| flow.ufid == ufid);
+    let flows = format_flows(&datapath, style, state.clock.now(), ", ", |flow| flow.ufid == ufid);
     // Two threads may have it.
     Ok(flows.split_inclusive('\n').take_while(|_| std::mem::take(&mut is_first)).collect())
 }
