@@ -109,9 +109,7 @@ impl Context<'_> {
     }
 
     pub(crate) fn output_to_bundle(&mut self, bundle: &Bundle, tags: Tags, is_last: bool) {
-        if bundle.vlan.pops(tags) && self.key.vlan_count() > 0 {
-            self.mask.add_all(slot::VLAN1_TCI);
-        }
+        let has_tags = self.key.vlan_count() > 0;
         let mut out = bundle.vlan.output(tags);
         if bundle.vlan.priority_tags != PriorityTags::Never {
             out.0[0].pcp = self.key.vlan_tci(0) & 0xe000;
@@ -120,6 +118,10 @@ impl Context<'_> {
         let kept: [(u16, u16); flow::MAX_VLANS] =
             std::array::from_fn(|i| (self.key.vlan_tpid(i), self.key.vlan_tci(i)));
         out.put(&mut self.key, bundle.vlan.priority_tags);
+        // Where the outer tag goes, it matters whether there is one inside: that of a VLAN, or one of VLAN 0.
+        if has_tags && (bundle.vlan.pops(tags) || self.key.vlan_tci(0) & VLAN_CFI == 0) {
+            self.mask.add_all(slot::VLAN1_TCI);
+        }
         self.output_to(number, is_last);
         for (index, (tpid, tci)) in kept.into_iter().enumerate() {
             self.key.set_vlan(index, tpid, tci);
