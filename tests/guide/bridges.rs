@@ -30,6 +30,20 @@ fn bridges_come_and_go() {
 }
 
 #[test]
+fn a_bridge_made_anew_has_its_device_at_once() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let (host, switch) = alone(&world);
+    switch.vsctl("add-br br0");
+    for kind in ["netdev", "system"].repeat(5) {
+        switch.vsctl(&format!("set bridge br0 datapath_type={kind}"));
+        assert_eq!(host.run("ip link show br0").status, 0, "the old one was closed before");
+    }
+}
+
+#[test]
 fn one_bridge_can_be_shown_alone() {
     if !can_run() {
         return;

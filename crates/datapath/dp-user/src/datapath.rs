@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base::{Clock, DpPort, MacAddr, Timestamp};
@@ -185,6 +186,22 @@ impl DpUser {
     }
 }
 
+/// How often, and how many times, it is asked whether workers have let go of a port.
+const RELEASE_STEP: Duration = Duration::from_micros(200);
+const RELEASE_STEPS: u32 = 2500;
+
+/// Waits until nobody else has the port, so that its device is closed and may be opened anew. A worker lets go of it
+/// when it has done the batch at hand.
+fn await_release(port: &Arc<Port>) {
+    for _ in 0..RELEASE_STEPS {
+        if Arc::strong_count(port) == 1 {
+            return;
+        }
+        std::thread::sleep(RELEASE_STEP);
+    }
+    log::warn!(target: "dpif_netdev", "port {} is still in use by a worker", port.device.name());
+}
+
 impl Drop for DpUser {
     fn drop(&mut self) {
         self.shared.is_stopping.store(true, Ordering::Release);
@@ -225,7 +242,9 @@ impl Datapath for DpUser {
     }
 
     fn del_port(&self, port: DpPort) -> Result<(), DpError> {
-        self.change_ports(|ports| ports.remove(port).map(|_| ()).ok_or(DpError::NoPort(port)))
+        let removed = self.change_ports(|ports| ports.remove(port).ok_or(DpError::NoPort(port)))?;
+        await_release(&removed);
+        Ok(())
     }
 
     fn port(&self, port: DpPort) -> Option<PortInfo> {
