@@ -216,7 +216,7 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
             Choice::ReadOnly => options.read_only = true,
             Choice::Pcap => options.pcap = true,
             Choice::Bare => options.bare = true,
-            Choice::Help => return Ok(Parsed::Print(usage(program))),
+            Choice::Help => return Ok(Parsed::Print(crate::usage::text(program))),
             Choice::ListOptions => return Ok(Parsed::Print(list())),
             Choice::Version => {
                 return Ok(Parsed::Print(format!(
@@ -279,8 +279,4 @@ fn list() -> String {
             Some(format!("--{}{argument}\n", option.long?))
         })
         .collect()
-}
-
-fn usage(program: &str) -> String {
-    format!("{program}: OpenFlow switch management utility\nusage: {program} [OPTIONS] COMMAND [ARG...]\n")
 }
