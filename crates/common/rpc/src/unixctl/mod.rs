@@ -10,7 +10,7 @@ mod server;
 
 pub use client::{Client, socket_of, transact};
 pub use registry::Registry;
-pub use server::{Request, Responder, Server};
+pub use server::{Format, Reply, Request, Responder, Server};
 
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,17 @@
 //! The commands of a program, by name.
 
-use super::server::{Request, Responder};
+use super::server::{Format, Reply, Request, Responder};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 type Sync<C> = Box<dyn Fn(&mut C, &[String]) -> Result<String, String>>;
+type Formatted<C> = Box<dyn Fn(&mut C, &[String], Format) -> Result<Reply, String>>;
 type Deferred<C> = Box<dyn Fn(&mut C, &[String], Responder)>;
 
 enum Handler<C> {
     Sync(Sync<C>),
+    Formatted(Formatted<C>),
     Deferred(Deferred<C>),
     ListCommands,
 }
@@ -80,6 +82,18 @@ impl<C: 'static> Registry<C> {
         self.insert(name, Some(usage), min, max, Handler::Sync(Box::new(handler)));
     }
 
+    /// Adds a command that can answer in JSON as well as in text.
+    pub fn add_formatted(
+        &mut self,
+        name: &'static str,
+        usage: &'static str,
+        min: usize,
+        max: usize,
+        handler: impl Fn(&mut C, &[String], Format) -> Result<Reply, String> + 'static,
+    ) {
+        self.insert(name, Some(usage), min, max, Handler::Formatted(Box::new(handler)));
+    }
+
     /// Adds a command that is not listed.
     pub fn add_hidden(
         &mut self,
@@ -105,7 +119,7 @@ impl<C: 'static> Registry<C> {
 
     /// Runs a command, or answers why it cannot be.
     pub fn dispatch(&self, context: &mut C, request: Request) {
-        let Request { command: name, arguments, json, responder } = request;
+        let Request { command: name, arguments, format, responder } = request;
         let Some(command) = self.commands.get(name.as_str()) else {
             responder.reply(Err(format!(
                 "\"{name}\" is not a valid command (use \"list-commands\" to see a list of valid commands)"
@@ -122,8 +136,13 @@ impl<C: 'static> Registry<C> {
             match &command.handler {
                 Handler::Sync(handler) => responder.reply(handler(context, &arguments)),
                 Handler::Deferred(handler) => handler(context, &arguments, responder),
-                Handler::ListCommands if json => responder.reply_json(self.list_json()),
-                Handler::ListCommands => responder.reply(Ok(self.list())),
+                Handler::Formatted(handler) => {
+                    responder.reply_formatted(handler(context, &arguments, format));
+                }
+                Handler::ListCommands => responder.reply_formatted(Ok(match format {
+                    Format::Json => Reply::Json(self.list_json()),
+                    Format::Text => Reply::Text(self.list()),
+                })),
             }
         }
     }

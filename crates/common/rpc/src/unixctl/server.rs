@@ -28,15 +28,31 @@ struct Peer {
     connection: Connection,
     /// The request that is not answered yet.
     pending: Option<Value>,
-    /// Replies are wrapped in JSON objects (`ovs-appctl --format json`).
-    json: bool,
+    format: Format,
     broken: bool,
 }
 
 #[derive(Debug)]
 struct Answer {
     peer: u64,
-    result: Result<Value, String>,
+    result: Result<Reply, String>,
+}
+
+/// How a peer wants its answers (`ovs-appctl --format`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    #[default]
+    Text,
+    /// As JSON; text is wrapped in an object.
+    Json,
+}
+
+/// What a command says when it succeeded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    Text(String),
+    /// For peers that asked for [`Format::Json`].
+    Json(Value),
 }
 
 /// A command that waits to be run.
@@ -45,8 +61,8 @@ pub struct Request {
     pub command: String,
     /// The words after the command's name.
     pub arguments: Vec<String>,
-    /// The peer asked for replies in JSON.
-    pub json: bool,
+    /// How the peer wants the answer.
+    pub format: Format,
     pub responder: Responder,
 }
 
@@ -65,16 +81,16 @@ pub struct Responder {
 
 impl Responder {
     /// Answers with text: what the command prints, or why it failed.
-    pub fn reply(mut self, result: Result<String, String>) {
-        self.answer(result.map(Value::from));
+    pub fn reply(self, result: Result<String, String>) {
+        self.reply_formatted(result.map(Reply::Text));
     }
 
-    /// Answers a peer that asked for JSON.
-    pub fn reply_json(mut self, value: Value) {
-        self.answer(Ok(json!({ "\u{0}json": value })));
+    /// Answers in the [`Format`] that the request asked for.
+    pub fn reply_formatted(mut self, result: Result<Reply, String>) {
+        self.answer(result);
     }
 
-    fn answer(&mut self, result: Result<Value, String>) {
+    fn answer(&mut self, result: Result<Reply, String>) {
         self.answered = true;
         // A server that is gone has no peers to answer.
         let _ = self.sender.send(Answer { peer: self.peer, result });
@@ -139,13 +155,13 @@ impl Server {
             };
             let Some(peer) = self.connections.get_mut(&id) else { continue };
             if command == "set-options" {
-                let result = set_options(peer, arguments).map(Value::from);
+                let result = set_options(peer, arguments).map(Reply::Text);
                 // The receiver is ours and alive.
                 let _ = self.reply_sender.send(Answer { peer: id, result });
                 continue;
             }
             let responder = Responder { peer: id, sender: self.reply_sender.clone(), answered: false };
-            return Poll::Ready(Request { command, arguments, json: peer.json, responder });
+            return Poll::Ready(Request { command, arguments, format: peer.format, responder });
         }
     }
 
@@ -163,7 +179,7 @@ impl Server {
             let mut finish = Box::pin(incoming.finish());
             if let Poll::Ready(Ok(stream)) = finish.as_mut().poll(cx) {
                 let connection = Connection::new(stream);
-                let peer = Peer { connection, pending: None, json: false, broken: false };
+                let peer = Peer { connection, pending: None, format: Format::Text, broken: false };
                 self.connections.insert(self.next_id, peer);
                 self.next_id += 1;
             }
@@ -238,20 +254,16 @@ impl Peer {
         None
     }
 
-    fn answer(&mut self, result: Result<Value, String>) {
+    fn answer(&mut self, result: Result<Reply, String>) {
         let Some(id) = self.pending.take() else { return };
-        let message = match result {
-            Err(error) if self.json => Message::Error { error: error.into(), id },
-            Err(error) => Message::Error { error: whole_line(error).into(), id },
-            Ok(Value::Object(mut wrapped)) if wrapped.contains_key("\u{0}json") => {
-                let result = wrapped.swap_remove("\u{0}json").unwrap_or_default();
-                Message::Reply { result, id }
-            }
-            Ok(text) if self.json => {
+        let message = match (result, self.format) {
+            (Err(error), Format::Json) => Message::Error { error: error.into(), id },
+            (Err(error), Format::Text) => Message::Error { error: whole_line(error).into(), id },
+            (Ok(Reply::Json(result)), _) => Message::Reply { result, id },
+            (Ok(Reply::Text(text)), Format::Json) => {
                 Message::Reply { result: json!({"reply": text, "reply-format": "plain"}), id }
             }
-            Ok(Value::String(text)) => Message::Reply { result: whole_line(text).into(), id },
-            Ok(result) => Message::Reply { result, id },
+            (Ok(Reply::Text(text)), Format::Text) => Message::Reply { result: whole_line(text).into(), id },
         };
         self.connection.send(&message);
     }
@@ -265,9 +277,9 @@ fn set_options(peer: &mut Peer, arguments: Vec<String>) -> Result<String, String
     let mut parser = Parser::new("", OPTIONS, Order::Permute, arguments);
     while let Some(item) = parser.next() {
         let format = item.map_err(|e| e.to_string())?.argument.unwrap_or_default();
-        peer.json = match format.to_ascii_lowercase().as_str() {
-            "json" => true,
-            "text" => false,
+        peer.format = match format.to_ascii_lowercase().as_str() {
+            "json" => Format::Json,
+            "text" => Format::Text,
             _ => return Err(format!("option format has invalid value {format}")),
         };
     }

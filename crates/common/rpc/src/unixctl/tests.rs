@@ -14,6 +14,12 @@ fn registry() -> Registry<State> {
         state.count += step.map_err(|_| "bad step".to_owned())?;
         Ok(state.count.to_string())
     });
+    registry.add_formatted("tell", "", 0, 0, |state: &mut State, _, format| {
+        Ok(match format {
+            Format::Json => Reply::Json(json!({ "count": state.count })),
+            Format::Text => Reply::Text(format!("count: {}", state.count)),
+        })
+    });
     registry.add_deferred("wait", "", 0, 0, |state: &mut State, _, responder| state.kept.push(responder));
     registry
 }
@@ -62,7 +68,8 @@ fn commands_run_or_say_why_not() {
         assert_eq!(ask(path, "foo", &[]).await, Err(json!(unknown)));
         assert_eq!(ask(path, "version", &[]).await, Ok(json!("x (Open vSwitch) 1\n")));
         let list = "The available commands are:\n  count                   [STEP]\n  list-commands           \n  \
-                    set-options             [--format text|json]\n  version                 \n  wait                    \n";
+                    set-options             [--format text|json]\n  tell                    \n  \
+                    version                 \n  wait                    \n";
         assert_eq!(ask(path, "list-commands", &[]).await, Ok(json!(list)));
     });
 }
@@ -84,5 +91,24 @@ fn an_answer_may_come_later_and_in_json() {
         };
         let (answer, ()) = tokio::join!(wait, release);
         assert_eq!(answer.unwrap(), Ok(json!({"reply": "at last", "reply-format": "plain"})));
+    });
+}
+
+#[test]
+fn a_command_may_answer_in_the_format_that_its_peer_chose() {
+    run(async |path| {
+        assert_eq!(ask(path, "tell", &[]).await, Ok(json!("count: 0\n")));
+        let mut client = Client::connect(path).await.unwrap();
+        let set = |format: &str| ["--format".to_owned(), format.to_owned()];
+        client.transact("set-options", &set("json")).await.unwrap().unwrap();
+        assert_eq!(client.transact("tell", &[]).await.unwrap(), Ok(json!({"count": 0})));
+        let list = client.transact("list-commands", &[]).await.unwrap().unwrap();
+        assert_eq!(list["count"], json!("[STEP]"));
+        client.transact("set-options", &set("TEXT")).await.unwrap().unwrap();
+        assert_eq!(client.transact("tell", &[]).await.unwrap(), Ok(json!("count: 0\n")));
+        assert_eq!(
+            client.transact("set-options", &set("xml")).await.unwrap(),
+            Err(json!("option format has invalid value xml\n"))
+        );
     });
 }
