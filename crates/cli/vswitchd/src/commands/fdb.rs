@@ -94,7 +94,7 @@ fn as_json(bridges: &[&Bridge], now: Timestamp) -> Value {
         let entries = bridge.macs().entries(now).into_iter().map(|known| {
             let mut entry = Map::new();
             let port = port_of(bridge, known.port).unwrap_or(OfPort::NONE);
-            entry.insert("port".to_owned(), port.0.into());
+            entry.insert("port".to_owned(), port.to_u16().into());
             entry.insert("vlan".to_owned(), known.vlan.into());
             entry.insert("mac".to_owned(), known.mac.to_string().into());
             if known.is_static {
