@@ -82,6 +82,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command { without: Without::Works, ..reads("help", "", 0, MANY) },
     Command { without: Without::Works, ..reads("list-commands", "", 0, MANY) },
     Command { without: Without::Works, ..reads("parse-actions", "actions", 1, MANY) },
+    Command { without: Without::Works, ..reads("normalize-actions", "actions", 2, MANY) },
 ];
 
 pub(crate) fn list() -> String {

@@ -9,6 +9,7 @@
 mod absent;
 mod commands;
 mod daemon;
+mod normalize;
 mod options;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ fn run(request: &Request) -> Result<String, Stop> {
         "help" => Ok(options::usage()),
         "list-commands" => Ok(commands::list()),
         "parse-actions" => parse_actions(request),
+        "normalize-actions" => normalize::normalize_actions(request),
         _ => ask(request, command),
     }
 }

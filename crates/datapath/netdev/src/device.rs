@@ -123,6 +123,7 @@ impl Device {
             DeviceKind::Dummy(dummy) => {
                 info.mac = dummy.mac();
                 info.mtu = dummy.mtu();
+                info.ifindex = dummy.ifindex();
                 info.is_up = dummy.is_up();
                 info.has_link = dummy.has_link();
                 info.is_present = true;
@@ -188,6 +189,11 @@ impl Device {
                 }
             }
         }
+    }
+
+    /// Counters that only devices of its kind have, by their names.
+    pub fn custom_stats(&self) -> Vec<(String, u64)> {
+        self.as_dummy().map(Dummy::custom_stats).unwrap_or_default()
     }
 
     /// Changes what is `Some`.

@@ -126,10 +126,12 @@ impl Running {
             Step::RemoveInterface { bridge, interface } => self.remove_interface(&bridge, &interface),
             Step::RemoveBundle { bridge, bundle } => {
                 let mut switch = self.switch.write();
-                if let Some(bridge) = switch.named_mut(&bridge)
-                    && let Some(id) = bridge.bundle_named(&bundle).map(|bundle| bundle.id)
-                {
-                    bridge.remove_bundle(id);
+                let found = switch.named(&bridge).and_then(|state| {
+                    let bundle = state.bundle_named(&bundle)?;
+                    Some((state.id(), bundle.id))
+                });
+                if let Some((bridge, bundle)) = found {
+                    switch.remove_bundle(bridge, bundle);
                 }
             }
             Step::AddBridge { bridge } => {

@@ -152,7 +152,11 @@ fn working(
     }
     if extent == Extent::Counters {
         let stats = match entry.port.datapath {
-            Some(port) => running.datapath.port_stats(port).ok().map(|stats| counters(&stats)),
+            Some(port) => running
+                .datapath
+                .port_stats(port)
+                .ok()
+                .map(|stats| counters(&stats, running.datapath.custom_port_stats(port))),
             None => Some(patch_counters(entry)),
         };
         columns.extend(stats.map(|stats| (interface::STATISTICS, stats)));
@@ -184,8 +188,8 @@ fn broken(reason: &str) -> Vec<(&'static str, Datum)> {
     columns
 }
 
-fn counters(stats: &dp::PortStats) -> Datum {
-    pairs([
+fn counters(stats: &dp::PortStats, custom: Vec<(String, u64)>) -> Datum {
+    let common = [
         ("collisions", stats.collisions),
         ("rx_bytes", stats.rx_bytes),
         ("rx_crc_err", stats.rx_crc_errors),
@@ -199,23 +203,25 @@ fn counters(stats: &dp::PortStats) -> Datum {
         ("tx_dropped", stats.tx_dropped),
         ("tx_errors", stats.tx_errors),
         ("tx_packets", stats.tx_packets),
-    ])
+    ];
+    let kept = common.into_iter().filter(|(_, value)| *value != dp::UNCOUNTED);
+    pairs(kept.map(|(name, value)| (name.to_owned(), value)).chain(custom))
 }
 
 fn patch_counters(entry: &ofproto::PortEntry) -> Datum {
     let traffic = &entry.port.traffic;
-    pairs([
+    let counters = [
         ("rx_bytes", traffic.received.bytes()),
         ("rx_packets", traffic.received.packets()),
         ("tx_bytes", traffic.sent.bytes()),
         ("tx_packets", traffic.sent.packets()),
-    ])
+    ];
+    pairs(counters.map(|(name, value)| (name.to_owned(), value)))
 }
 
-fn pairs<const N: usize>(values: [(&str, u64); N]) -> Datum {
-    Datum::map(
-        values.map(|(name, value)| (Atom::from(name), Atom::from(i64::try_from(value).unwrap_or(i64::MAX)))),
-    )
+fn pairs(values: impl IntoIterator<Item = (String, u64)>) -> Datum {
+    let atom = |value| Atom::from(i64::try_from(value).unwrap_or(i64::MAX));
+    Datum::map(values.into_iter().map(|(name, value)| (Atom::from(name), atom(value))))
 }
 
 fn write_controllers(writer: &mut Writer<'_>, running: &Running, manager: &Manager, bridge: &RunningBridge) {
@@ -246,5 +252,19 @@ fn write_controllers(writer: &mut Writer<'_>, running: &Running, manager: &Manag
             (controller_table::STATUS, Datum::map(details)),
         ];
         writer.write(controller_table::NAME_OF_TABLE, row, columns);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_counters_that_a_device_keeps_are_written() {
+        let stats = dp::PortStats { rx_packets: 3, tx_bytes: 64, ..dp::PortStats::UNCOUNTED };
+        let written = counters(&stats, vec![("rx_q0_packets".to_owned(), 3)]);
+        let pair = |name: &str, value: i64| (Atom::from(name), Atom::from(value));
+        let expected = [pair("rx_packets", 3), pair("rx_q0_packets", 3), pair("tx_bytes", 64)];
+        assert_eq!(written, Datum::map(expected));
     }
 }

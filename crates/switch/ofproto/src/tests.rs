@@ -4,7 +4,7 @@
 use base::{DpPort, MacAddr, TableId, Timestamp};
 use flow::{FlowKey, slot};
 use ofp::{FlowMod, FlowModCommand};
-use pipeline::{BridgeId, Network, Request, Start, Translation, VlanConfig, VlanMode, translate};
+use pipeline::{BridgeId, BridgeView, Network, Request, Start, Translation, VlanConfig, VlanMode, translate};
 use proptest::prelude::*;
 
 use crate::{BundleConfig, NewPort, Switch};
@@ -365,4 +365,28 @@ proptest! {
             check_neighbours(&switch, id, one)?;
         }
     }
+}
+
+#[test]
+fn addresses_behind_a_bundle_that_goes_are_forgotten_everywhere() {
+    let (mut switch, bridge) = switch_with(&[VlanConfig::default(), VlanConfig::default()]);
+    let other = switch.add_bridge("br1");
+    let bundles: Vec<_> =
+        (1..=2).map(|n| switch.get(bridge).unwrap().port(base::OfPort(n)).unwrap().bundle.unwrap()).collect();
+    let (a, b) = (MacAddr::from_u64(2), MacAddr::from_u64(4));
+    let learn = |id, mac, bundle| {
+        let state = switch.get(id).unwrap();
+        assert!(state.macs().learn(0, mac, bundle, false, Timestamp::ZERO));
+    };
+    learn(bridge, a, bundles[0]);
+    learn(bridge, b, bundles[1]);
+    learn(other, a, pipeline::BundleId(99));
+    learn(other, b, pipeline::BundleId(99));
+    switch.remove_bundle(bridge, bundles[0]);
+    let known = |id| {
+        let entries = switch.get(id).unwrap().macs().entries(Timestamp::ZERO);
+        entries.iter().map(|known| known.mac).collect::<Vec<_>>()
+    };
+    assert_eq!(known(bridge), [b]);
+    assert_eq!(known(other), [b]);
 }
