@@ -77,10 +77,7 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Request, Stop> {
                 }
             },
             Choice::Help => return Err(Stop::Print(usage())),
-            Choice::Options => {
-                let long = table.iter().filter_map(|option| option.long);
-                return Err(Stop::Print(long.map(|name| format!("--{name}\n")).collect()));
-            }
+            Choice::Options => return Err(Stop::Print(rpc::options::list(&table))),
             Choice::Version => return Err(Stop::Print(format!("{}\n", rpc::version_text(PROGRAM)))),
             Choice::Log(option) => option.apply(argument, PROGRAM).map_err(fail)?,
         }
