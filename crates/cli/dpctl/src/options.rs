@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base::getopt::{Opt, Order, Parser, Takes};
 use rpc::options::LogOption;
+use rpc::program::Stop;
 
 use crate::PROGRAM;
 
@@ -15,14 +16,6 @@ pub(crate) struct Request {
     /// Options that the command itself is to have.
     pub switches: Vec<String>,
     pub read_only: bool,
-}
-
-/// What ends the program: text for stdout, sentences for stderr, or a failure that was told.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    Print(String),
-    Fail(String),
-    Silent,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
