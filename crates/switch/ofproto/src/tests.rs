@@ -418,3 +418,18 @@ fn the_prefixes_that_a_table_tracks_are_what_an_answer_depends_on() {
     configure(&mut switch, None);
     assert_eq!(addresses(&switch), (0, 0xfffe_0000));
 }
+
+#[test]
+fn a_rule_that_translation_cannot_carry_out_is_refused() {
+    let (mut switch, bridge) = switch_with(&[VlanConfig::default()]);
+    let mut add = |actions: &str| {
+        let mut request = FlowMod::new(FlowModCommand::Add);
+        request.actions = ofp::parse_instructions(actions, ofp::Names::default()).unwrap().0;
+        switch.get_mut(bridge).unwrap().flow_mod(&request, Timestamp::ZERO).map(|_| ())
+    };
+    for actions in ["ct(commit)", "output:1,sample(probability=1)", "clone(sample(probability=1),output:1)"] {
+        assert_eq!(add(actions), Err(ofp::OfError::OfpbacBadType), "{actions}");
+    }
+    assert_eq!(add("clone(output:1)"), Ok(()));
+    assert_eq!(pipeline::supported_kinds() & ofp::ActionKind::Sample.bit(), 0);
+}
