@@ -12,15 +12,15 @@ use dp::Action;
 use dp::text::{PortNames, format_actions, format_key, parse_actions, parse_key};
 use flow::{FlowKey, MAX_VLANS, VLAN_CFI};
 
-use crate::options::{Request, Stop};
-use crate::{PROGRAM, fail};
+use crate::options::Request;
+use crate::{Failure, PROGRAM, fail};
 
 /// Carries out the command of `request`: FLOW ACTIONS [NAME=NUMBER...].
-pub(crate) fn normalize_actions(request: &Request) -> Result<String, Stop> {
+pub(crate) fn normalize_actions(request: &Request) -> Result<String, Failure> {
     let [flow, actions, names @ ..] = request.arguments.as_slice() else {
         return fail("'normalize-actions' command requires at least 2 arguments");
     };
-    let ports = names.iter().map(|text| port_name(text)).collect::<Result<PortNames, Stop>>()?;
+    let ports = names.iter().map(|text| port_name(text)).collect::<Result<PortNames, Failure>>()?;
     let (mut key, mask) = parse_key(flow, Some(&ports))
         .or_else(|error| fail(&format!("odp_flow_key_from_string ({error}) (Invalid argument)")))?;
     let is_verbose = request.switches.iter().any(|switch| switch == "-m");
@@ -40,11 +40,11 @@ pub(crate) fn normalize_actions(request: &Request) -> Result<String, Stop> {
     Ok(out)
 }
 
-fn port_name(text: &str) -> Result<(DpPort, String), Stop> {
+fn port_name(text: &str) -> Result<(DpPort, String), Failure> {
     let named = text.split_once('=').and_then(|(name, number)| Some((name, number.parse().ok()?)));
     match named {
         Some((name, number)) if !name.is_empty() => Ok((DpPort(number), name.to_owned())),
-        _ => Err(Stop::Fail(format!("{PROGRAM}: {text}: expected NAME=NUMBER"))),
+        _ => Err(Failure::Said(format!("{PROGRAM}: {text}: expected NAME=NUMBER"))),
     }
 }
 
@@ -115,8 +115,8 @@ mod tests {
     fn told(arguments: &[&str]) -> String {
         let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
         match normalize_actions(&Request { arguments, ..Request::default() }) {
-            Ok(text) | Err(Stop::Print(text) | Stop::Fail(text)) => text,
-            Err(Stop::Silent) => String::new(),
+            Ok(text) | Err(Failure::Said(text)) => text,
+            Err(Failure::Silent) => String::new(),
         }
     }
 

@@ -489,7 +489,7 @@ fn describe(desc: &mut ofp::PortDesc, info: &dp::PortInfo) {
     desc.advertised = info.advertised_features;
     desc.supported = info.supported_features;
     desc.current_speed = info.speed_mbps.saturating_mul(1000);
-    desc.max_speed = ofp::feature_speed_kbps(info.supported_features);
+    desc.max_speed = base::link_feature::speed_kbps(info.supported_features);
 }
 
 /// A local, unicast address under the prefix that OVS uses for its own (00:23:20).

@@ -72,7 +72,7 @@ pub(crate) fn table_features(bridge: &Bridge) -> Vec<TableFeatures> {
             .collect::<FieldSet>()
     };
     // Each version lists those that it has a number for.
-    let actions = u64::MAX;
+    let actions = pipeline::supported_kinds();
     let settable = fields(Field::is_writable);
     let matchable = fields(|_| true);
     let maskable = fields(|field| field.info().maskable == fields::Maskable::Full);
