@@ -15,6 +15,7 @@ use pipeline::BridgeId;
 
 use crate::desired::{Desired, DesiredBridge, DesiredInterface};
 use crate::plan::{Actual, ActualBridge, ActualInterface, Step, plan};
+use crate::refused;
 
 /// The bridges, the datapath below them, and what is known of each interface.
 pub struct Running {
@@ -212,6 +213,9 @@ impl Running {
         id: BridgeId,
         config: &DesiredInterface,
     ) -> Result<OfPort, String> {
+        if let Some(refusal) = refused::refusal(config) {
+            return Err(refusal);
+        }
         let is_local = config.name == bridge_name;
         let mut desc = ofp::PortDesc { hw_addr: random_mac(), ..ofp::PortDesc::default() };
         let datapath_port = if config.is_patch() {

@@ -10,6 +10,7 @@ use replica::{Row, Tables, Transaction};
 use schema::{bridge, controller as controller_table, interface, open_vswitch};
 
 use crate::desire::root;
+use crate::refused;
 use crate::running::{Running, RunningBridge};
 
 /// The kinds of datapaths and interfaces that this program offers.
@@ -93,8 +94,10 @@ fn write_bridge(writer: &mut Writer<'_>, running: &Running, bridge: &RunningBrid
         let Some(row) = rows.row(interface::NAME_OF_TABLE, &desired.uuid) else { continue };
         let columns = match bridge.interface(&desired.name).map(|interface| &interface.result) {
             Some(Ok(number)) => working(running, bridge, *number, &desired.kind, extent),
-            Some(Err(reason)) => broken(reason),
-            None => broken(&format!("could not open network device {}", desired.name)),
+            // As in the reference, only the log tells why.
+            Some(Err(_)) if refused::is_reserved(&desired.name) => broken(Datum::Empty),
+            Some(Err(reason)) => broken(Datum::from(reason.as_str())),
+            None => broken(Datum::from(format!("could not open network device {}", desired.name))),
         };
         writer.write(interface::NAME_OF_TABLE, row, columns);
     }
@@ -169,8 +172,8 @@ fn working(
     columns
 }
 
-/// The columns of an interface that cannot be used.
-fn broken(reason: &str) -> Vec<(&'static str, Datum)> {
+/// The columns of an interface that cannot be used, for this reason.
+fn broken(error: Datum) -> Vec<(&'static str, Datum)> {
     let empty = [
         interface::MAC_IN_USE,
         interface::ADMIN_STATE,
@@ -183,7 +186,7 @@ fn broken(reason: &str) -> Vec<(&'static str, Datum)> {
         interface::STATUS,
         interface::STATISTICS,
     ];
-    let mut columns = vec![(interface::OFPORT, Datum::from(-1)), (interface::ERROR, Datum::from(reason))];
+    let mut columns = vec![(interface::OFPORT, Datum::from(-1)), (interface::ERROR, error)];
     columns.extend(empty.map(|column| (column, Datum::Empty)));
     columns
 }
