@@ -1,6 +1,7 @@
 //! Interfaces that are refused whatever devices the machine has.
 
 use crate::desired::DesiredInterface;
+use std::net::IpAddr;
 
 /// Tunnels of the kernel's datapath have devices of these names, with numbers after them.
 const TUNNEL_DEVICES: &[&str] = &[
@@ -32,10 +33,21 @@ pub(crate) fn refusal(config: &DesiredInterface) -> Option<String> {
     if is_reserved(name) {
         return Some(format!("could not create interface {name}, name is reserved"));
     }
-    // A tunnel that carries nothing must not look like one that works.
-    TUNNELS
-        .contains(&config.kind.as_str())
-        .then(|| format!("{name}: tunnels of type {} are not supported yet", config.kind))
+    TUNNELS.contains(&config.kind.as_str()).then(|| {
+        // A tunnel that carries nothing must not look like one that works.
+        bad_peer(config).unwrap_or_else(|| format!("{name}: {} tunnels are not supported yet", config.kind))
+    })
+}
+
+/// What is wrong with the other end of a tunnel.
+fn bad_peer(config: &DesiredInterface) -> Option<String> {
+    let (name, kind) = (&config.name, &config.kind);
+    let missing = format!("{name}: {kind} type requires valid 'remote_ip' argument");
+    match config.options.get("remote_ip").map(String::as_str) {
+        None => Some(missing),
+        Some(ip) if ip == "flow" || ip.parse::<IpAddr>().is_ok() => None,
+        Some(_) => Some(format!("{name}: bad {kind} 'remote_ip'\n{missing}")),
+    }
 }
 
 #[cfg(test)]
