@@ -13,9 +13,10 @@ use flow::{FlowKey, FlowMask, Slot, slot};
 use ofp::{Action, Controller, Resubmit, SetField};
 
 use crate::commit::commit;
+use crate::request::Error;
 use crate::state::BridgeId;
 use crate::trace::Kind;
-use crate::translate::{Context, Error, action_text};
+use crate::translate::{Context, action_text};
 
 /// An interrupted translation, and all that it needs to go on.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

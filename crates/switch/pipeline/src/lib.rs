@@ -29,6 +29,7 @@ mod mirror;
 mod normal;
 mod output;
 mod report;
+mod request;
 pub mod state;
 pub mod trace;
 mod translate;
@@ -40,9 +41,10 @@ pub use freeze::{Frame, Frozen, FrozenId, restore_metadata};
 pub use group::{Bucket as GroupBucket, Group, GroupBuckets, Selection};
 pub use mirror::{MAX_MIRRORS, Mirror, MirrorOutput, settle_duplicates};
 pub use report::{describe, report};
+pub use request::{Error, Request, Start, Trace, Translation};
 pub use state::{
     BridgeId, BridgeView, Bundle, BundleId, Counters, Credit, Fragments, Miss, MissRules, Network, Port,
     PortFlags, PortTraffic, Rule, SharedNetwork, TableTraffic, View,
 };
-pub use translate::{Error, Request, Start, Trace, Translation, installable, translate};
+pub use translate::{installable, translate};
 pub use vlan::{PriorityTags, VlanConfig, VlanMode, VlanSet};

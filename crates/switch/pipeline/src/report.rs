@@ -5,7 +5,7 @@ use base::OfPort;
 use fields::{Field, Match, PortNames};
 use flow::{FlowKey, FlowMask, Slot, slot};
 
-use crate::translate::Translation;
+use crate::request::Translation;
 
 /// The packet, the way that it took, and what is to be done with it. `key` is the packet as it came, in the bridge
 /// where it came in; `names` are those of that bridge's ports.

@@ -8,8 +8,9 @@ use ofp::{GROUP_ANY, GroupType};
 use crate::effects::Effect;
 use crate::group::{Bucket, Group, Selection};
 use crate::hash;
+use crate::request::Error;
 use crate::trace::Kind;
-use crate::translate::{Context, Error};
+use crate::translate::Context;
 
 /// How far groups may watch groups that watch groups.
 const MAX_LIVENESS_DEPTH: u32 = 128;

@@ -5,7 +5,8 @@ use ofp::PacketInReason;
 
 use super::Next;
 use crate::commit::{commit, is_mpls};
-use crate::translate::{Context, Error};
+use crate::request::Error;
+use crate::translate::Context;
 
 /// The bit that says that no label is below.
 const BOTTOM: u32 = 0x100;

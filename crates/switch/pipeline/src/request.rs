@@ -1,0 +1,116 @@
+//! What translation is asked, and what comes of it.
+
+use std::sync::Arc;
+
+use dp::SlowPath;
+use flow::{FlowKey, FlowMask};
+use ofp::Action;
+
+use crate::effects::{Effect, Output};
+use crate::freeze::{Frozen, FrozenId};
+use crate::state::BridgeId;
+use crate::trace::Node;
+
+/// Where translation begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a> {
+    /// With a lookup in table 0, or where a frozen state says.
+    Lookup,
+    /// With these actions, of a packet-out.
+    Actions(&'a [Action]),
+    /// Where a controller paused it.
+    Resume(&'a Frozen),
+}
+
+/// Whether the way of the packet is to be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Trace {
+    #[default]
+    Off,
+    /// Ports by number.
+    Numbers,
+    /// Ports by name.
+    Names,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub struct Request<'a> {
+    pub bridge: BridgeId,
+    /// The packet's key; its `in_port` is an OpenFlow port.
+    pub key: &'a FlowKey,
+    pub start: Start<'a>,
+    /// The packet comes from a controller.
+    pub is_packet_out: bool,
+    pub trace: Trace,
+    /// There is a packet, and not only a flow: faults of the rules that it meets are told.
+    pub has_packet: bool,
+    /// Only to see what would happen: nothing is learned or sent because of it.
+    pub dry: bool,
+}
+
+/// What comes of it.
+#[derive(Debug)]
+pub struct Translation {
+    /// Empty: the packet is dropped.
+    pub actions: Vec<dp::Action>,
+    /// The bits of the key that the outcome depended on.
+    pub mask: FlowMask,
+    /// In the order in which they are to be applied.
+    pub effects: Vec<Effect>,
+    /// Why the actions can't be cached, if anything.
+    pub slow: SlowPath,
+    /// Where the packet went.
+    pub output: Output,
+    /// The states that the actions refer to; they live as long as these handles.
+    pub frozen: Vec<Arc<FrozenId>>,
+    /// Empty unless asked for.
+    pub trace: Vec<Node>,
+    /// The key as it was in the end.
+    pub final_key: FlowKey,
+    /// Why the packet is dropped, when it is for a fault.
+    pub error: Option<Error>,
+    /// What is wrong with the rules that the packet met, each with the bridge and the packet, for the log.
+    /// The trace has it too; where there is one, nothing stands here.
+    pub faults: Vec<String>,
+}
+
+/// A fault of the rules; the packet is dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Error {
+    #[error("Bridge not found")]
+    BridgeNotFound,
+    #[error("Recursion too deep")]
+    RecursionTooDeep,
+    #[error("Too many resubmits")]
+    TooManyResubmits,
+    #[error("Stack too deep")]
+    StackTooDeep,
+    #[error("No recirculation context")]
+    NoRecirculationContext,
+    #[error("Recirculation conflict")]
+    RecirculationConflict,
+    #[error("Too many MPLS labels")]
+    TooManyMplsLabels,
+    #[error("Invalid tunnel metadata")]
+    InvalidTunnelMetadata,
+    #[error("Unsupported packet type")]
+    UnsupportedPacketType,
+}
+
+impl Translation {
+    pub(crate) fn failed(key: &FlowKey, error: Error) -> Translation {
+        Translation {
+            actions: Vec::new(),
+            mask: FlowMask::exact(),
+            effects: Vec::new(),
+            slow: SlowPath::default(),
+            output: Output::Drop,
+            frozen: Vec::new(),
+            trace: Vec::new(),
+            final_key: key.clone(),
+            error: Some(error),
+            faults: Vec::new(),
+        }
+    }
+}
