@@ -5,6 +5,7 @@ mod bridges;
 mod controllers;
 mod crashes;
 mod demo;
+mod dummies;
 mod flow_rules;
 mod full_disk;
 mod habits;

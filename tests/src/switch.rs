@@ -12,6 +12,8 @@ pub struct Switch {
     pub host: Host,
     pub dir: PathBuf,
     programs: Programs,
+    /// What the switch daemon is told beside where the database is.
+    daemon_args: Vec<String>,
     database: Option<Child>,
     daemon: Option<Child>,
 }
@@ -19,9 +21,22 @@ pub struct Switch {
 impl Switch {
     /// Makes a database and starts both daemons in `host`.
     pub fn start(world: &World, host: &Host, name: &str, programs: Programs) -> Switch {
+        Switch::start_with(world, host, name, programs, &[])
+    }
+
+    /// The same, with more arguments for the switch daemon.
+    pub fn start_with(
+        world: &World,
+        host: &Host,
+        name: &str,
+        programs: Programs,
+        daemon_args: &[&str],
+    ) -> Switch {
         let dir = world.dir.path().join(name);
         std::fs::create_dir(&dir).expect("a run directory");
-        let mut switch = Switch { host: host.clone(), dir, programs, database: None, daemon: None };
+        let daemon_args = daemon_args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut switch =
+            Switch { host: host.clone(), dir, programs, daemon_args, database: None, daemon: None };
         let database = switch.database_file();
         let mut create = switch.command("ovsdb-tool");
         create.arg("create").arg(&database);
@@ -105,12 +120,13 @@ impl Switch {
 
     pub fn start_daemon(&mut self) {
         let dir = self.dir.display();
-        let args = [
+        let mut args = vec![
             format!("unix:{dir}/db.sock"),
             "--pidfile".to_owned(),
             "--log-file".to_owned(),
             "-vconsole:off".to_owned(),
         ];
+        args.extend(self.daemon_args.iter().cloned());
         self.daemon = Some(self.spawn("ovs-vswitchd", &args));
         until("the switch answers", || self.ctl("ovs-appctl", "version").status == 0);
     }

@@ -27,6 +27,7 @@ mod packets;
 mod switch;
 mod tables;
 mod testing;
+mod usage;
 mod vconn;
 
 use std::process::ExitCode;

@@ -210,7 +210,7 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
             Choice::ReadOnly => options.read_only = true,
             Choice::Pcap => options.pcap = true,
             Choice::Bare => options.bare = true,
-            Choice::Help => return Ok(Parsed::Print(usage(program))),
+            Choice::Help => return Ok(Parsed::Print(crate::usage::text(program))),
             Choice::ListOptions => return Ok(Parsed::Print(rpc::options::list(&table))),
             Choice::Version => {
                 return Ok(Parsed::Print(format!(
@@ -254,8 +254,4 @@ fn finish(options: &mut Options) -> Result<(), String> {
     options.protocols &= of_versions;
     options.versions &= options.protocols.version_bitmap();
     Ok(())
-}
-
-fn usage(program: &str) -> String {
-    format!("{program}: OpenFlow switch management utility\nusage: {program} [OPTIONS] COMMAND [ARG...]\n")
 }

@@ -17,6 +17,12 @@ pub(crate) struct Maps {
 }
 
 impl Maps {
+    fn add_ports(&mut self, ports: Vec<PortDesc>) {
+        for port in ports {
+            self.ports.insert(port.port.0, &port.name);
+        }
+    }
+
     pub(crate) fn names(&self) -> Names<'_> {
         Names { ports: Some(&self.ports), tables: Some(&self.tables) }
     }
@@ -45,9 +51,7 @@ pub(crate) fn ports(cx: &Context, target: &str) -> Result<Vec<PortDesc>, Fatal> 
 
 fn fetch_maps(cx: &Context, target: &str) -> Result<Maps, Fatal> {
     let mut maps = Maps::default();
-    for port in ports(cx, target)? {
-        maps.ports.insert(port.port.0, &port.name);
-    }
+    maps.add_ports(ports(cx, target)?);
     let mut vconn = Vconn::open(cx, target)?;
     let decoding = vconn.decoding();
     if vconn.version >= Version::Of13 {
@@ -141,7 +145,10 @@ pub(crate) fn port_of(cx: &Context, text: &str) -> Result<OfPort, Fatal> {
     if let Some(port) = parse_port(text, None) {
         return Ok(port);
     }
-    let maps = maps_to_accept(cx, cx.arg(1))?;
+    let mut maps = Maps::default();
+    if cx.options.accepts_names() {
+        maps.add_ports(ports(cx, cx.arg(1))?);
+    }
     match parse_port(text, maps.names().ports) {
         Some(port) => Ok(port),
         None => fatal!("{}: unknown port `{text}'", cx.arg(1)),

@@ -33,6 +33,7 @@ enum Choice {
     Mlockall,
     EnableDummy,
     DisableSystem,
+    DummyNuma,
     Dpdk,
     Tls(TlsOption),
 }
@@ -46,6 +47,7 @@ fn table() -> Vec<Opt<Choice>> {
         Opt::long("enable-dummy", Takes::Perhaps, Choice::EnableDummy),
         Opt::long("disable-system", Takes::Nothing, Choice::DisableSystem),
         Opt::long("disable-system-route", Takes::Nothing, Choice::DisableSystem),
+        Opt::long("dummy-numa", Takes::Argument, Choice::DummyNuma),
         Opt::long("dpdk", Takes::Perhaps, Choice::Dpdk),
     ];
     table.extend(daemon::Options::table(Choice::Daemon));
@@ -93,7 +95,8 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
             }
             Choice::Tls(option) => option.apply(argument, &mut options.tls),
             Choice::Mlockall => options.locks_memory = true,
-            Choice::DisableSystem => {}
+            // Where dummy processors stand would matter to threads that poll dummy ports; there are none.
+            Choice::DisableSystem | Choice::DummyNuma => {}
         }
     }
     let words = parser.rest();

@@ -57,6 +57,8 @@ pub(crate) struct State {
     pub clock: Clock,
     pub switch: Arc<SharedSwitch>,
     pub datapath: Arc<DpUser>,
+    /// Others beside it.
+    pub made: crate::commands::dpctl::Made,
     pub flows: Arc<FlowSync>,
     pub running: Running,
     pub manager: Manager,
@@ -150,6 +152,7 @@ impl Switchd {
             clock,
             switch,
             datapath,
+            made: Default::default(),
             flows,
             running,
             manager,
@@ -336,6 +339,8 @@ impl State {
 
     /// Brings into force what has changed since the last event.
     pub(crate) async fn settle(&mut self) {
+        // What one dummy port sent, its peer may have by now.
+        self.datapath.poll_dummies();
         if self.is_stale && self.owns_lock && self.replica.is_live() {
             self.is_stale = false;
             self.reconfigure().await;

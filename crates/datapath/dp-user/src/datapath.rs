@@ -16,7 +16,7 @@ use netdev::Device;
 use crate::context::Context;
 use crate::meters::Meters;
 use crate::ports::{Port, Ports};
-use crate::process::{Run, installable};
+use crate::process::{Run, putable};
 use crate::shared::{Config, Part, Shared, Tracker, TrackerDoor, UpcallDoor};
 use crate::worker;
 
@@ -67,11 +67,6 @@ impl DpUser {
         self.shared.tracker.store(tracker.map(|tracker| Arc::new(TrackerDoor(tracker))));
     }
 
-    /// How many VLAN tags keys hold (`other_config:vlan-limit`).
-    pub fn set_max_vlans(&self, max: usize) {
-        self.shared.max_vlans.store(max.min(flow::MAX_VLANS), Ordering::Relaxed);
-    }
-
     /// Takes packets from the peers of dummy ports, as the workers do from others.
     pub fn poll_dummies(&self) {
         for port in self.shared.ports.load_full().iter() {
@@ -88,6 +83,19 @@ impl DpUser {
         let result = act(ports.by_name(name)?.device.as_dummy()?);
         self.shared.port_epoch.fetch_add(1, Ordering::AcqRel);
         Some(result)
+    }
+
+    /// Gives a port another number, as if it had been taken out and put in again (`dpif-dummy/change-port-number`).
+    /// The flows of the old number match nothing from then on.
+    pub fn renumber_port(&self, port: DpPort, number: DpPort) -> Result<(), DpError> {
+        self.change_ports(|ports| {
+            if ports.get(number).is_some() {
+                return Err(DpError::NumberTaken(number));
+            }
+            let old = ports.remove(port).ok_or(DpError::NoPort(port))?;
+            ports.insert(Arc::new(Port::new(number, Arc::clone(&old.device))));
+            Ok(())
+        })
     }
 
     fn process(&self, in_port: DpPort, mut packets: Vec<Packet>) {
@@ -147,7 +155,7 @@ impl DpUser {
         if put.mode == PutMode::Modify || !may_create {
             return Err(DpError::NoFlow);
         }
-        table.insert(ufid, &put.key, &installable(&put.mask), put.actions.clone()).map(|_| ())
+        table.insert(ufid, &put.key, &putable(&put.mask), put.actions.clone()).map(|_| ())
     }
 
     fn log_put(&self, ufid: Ufid, put: &FlowPut) {
@@ -211,7 +219,7 @@ impl Datapath for DpUser {
             };
             let sequence = self.shared.devices_made.fetch_add(1, Ordering::Relaxed);
             let device = Device::open(spec, sequence, self.shared.config.is_dummy)?;
-            ports.insert(Arc::new(Port::new(number, device)));
+            ports.insert(Arc::new(Port::new(number, Arc::new(device))));
             Ok(number)
         })
     }
@@ -256,6 +264,14 @@ impl Datapath for DpUser {
 
     fn port_epoch(&self) -> u64 {
         self.shared.port_epoch.load(Ordering::Acquire)
+    }
+
+    fn max_vlans(&self) -> usize {
+        self.shared.max_vlans.load(Ordering::Relaxed)
+    }
+
+    fn set_max_vlans(&self, max: usize) {
+        self.shared.max_vlans.store(max.min(flow::MAX_VLANS), Ordering::Relaxed);
     }
 
     fn set_upcall(&self, upcall: Option<Arc<dyn Upcall>>) {

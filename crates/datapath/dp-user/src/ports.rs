@@ -11,12 +11,12 @@ use netdev::Device;
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) number: DpPort,
-    pub(crate) device: Device,
+    pub(crate) device: Arc<Device>,
     known: Mutex<Option<(u64, PortInfo)>>,
 }
 
 impl Port {
-    pub(crate) fn new(number: DpPort, device: Device) -> Port {
+    pub(crate) fn new(number: DpPort, device: Arc<Device>) -> Port {
         Port { number, device, known: Mutex::new(None) }
     }
 

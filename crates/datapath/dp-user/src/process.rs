@@ -181,7 +181,8 @@ impl<'a> Run<'a> {
             return;
         };
         let ufid = Ufid::of(key.key());
-        let mut upcall = UpcallPacket { packet: &mut packet, key: key.key(), ufid, now: self.now };
+        let worker = self.part.id;
+        let mut upcall = UpcallPacket { packet: &mut packet, key: key.key(), ufid, worker, now: self.now };
         let outcome = door.0.miss(&mut upcall);
         if outcome.install {
             self.install(ufid, key.key(), &outcome);
@@ -200,10 +201,17 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The mask as the text and netlink forms can express it.
-pub(crate) fn installable(mask: &FlowMask) -> FlowMask {
+/// The mask of a flow that a packet made, as the text and netlink forms can express it.
+fn installable(mask: &FlowMask) -> FlowMask {
+    let mut mask = putable(mask);
+    mask.add_all(slot::PACKET_TYPE);
+    mask
+}
+
+/// The same for a flow that somebody put, who may leave the packet's type open.
+pub(crate) fn putable(mask: &FlowMask) -> FlowMask {
     let mut mask = mask.clone();
-    for place in [slot::RECIRC_ID, slot::IN_PORT, slot::PACKET_TYPE, slot::DL_TYPE] {
+    for place in [slot::RECIRC_ID, slot::IN_PORT, slot::DL_TYPE] {
         mask.add_all(place);
     }
     // That there is no tag cannot be left open.
@@ -246,7 +254,8 @@ impl Executor for Run<'_> {
     ) -> Option<Arc<[Action]>> {
         let door = self.shared.upcall.load_full()?;
         let key = packet.key(self.shared.max_vlans.load(Ordering::Relaxed));
-        let mut upcall = UpcallPacket { packet, key: &key, ufid: Ufid::of(&key), now: self.now };
+        let (ufid, worker) = (Ufid::of(&key), self.part.id);
+        let mut upcall = UpcallPacket { packet, key: &key, ufid, worker, now: self.now };
         door.0.userspace(&mut upcall, action, rest)
     }
 

@@ -150,6 +150,35 @@ fn recirculated_packets_are_looked_up_anew_and_not_without_end() {
 }
 
 #[test]
+fn a_port_can_be_given_another_number() {
+    let clock = Clock::new();
+    let datapath = datapath(&clock, Some(Fixed::new("7", true)));
+    assert_eq!(datapath.renumber_port(DpPort(2), DpPort(3)), Err(DpError::NumberTaken(DpPort(3))));
+    assert_eq!(datapath.renumber_port(DpPort(9), DpPort(7)), Err(DpError::NoPort(DpPort(9))));
+    datapath.renumber_port(DpPort(2), DpPort(7)).unwrap();
+    assert_eq!(datapath.port_by_name("p2").unwrap().number, DpPort(7));
+    assert!(datapath.port(DpPort(2)).is_none());
+    send(&datapath, 1, frame(9));
+    assert_eq!(sent(&datapath, 7), 1, "the same device");
+}
+
+#[test]
+fn a_capture_has_what_came_and_what_went() {
+    let path = std::env::temp_dir().join(format!("capture-{}.pcap", std::process::id()));
+    let datapath = datapath(&Clock::new(), Some(Fixed::new("4", true)));
+    let mut spec = PortSpec::new("p4", "dummy");
+    spec.options.push(("pcap".to_owned(), path.to_str().unwrap().to_owned()));
+    assert_eq!(datapath.add_port(&spec).unwrap(), DpPort(4));
+    // What comes by the port goes back, and is in it twice.
+    send(&datapath, 4, frame(1));
+    send(&datapath, 1, frame(2));
+    let len = std::fs::read(&path).unwrap().len();
+    std::fs::remove_file(&path).unwrap();
+    // The file's header, and three packets with theirs.
+    assert_eq!(len, 24 + 3 * (16 + frame(1).len()));
+}
+
+#[test]
 fn flows_can_be_put_changed_and_deleted() {
     let datapath = datapath(&Clock::new(), None);
     let (key, mask) = text::parse_key("in_port(1),packet_type(ns=0,id=0),eth_type(0x0800)", None).unwrap();

@@ -1,5 +1,6 @@
 //! What a datapath offers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,6 +32,30 @@ impl fmt::Display for Ufid {
 impl fmt::Debug for Ufid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text is no flow's id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a flow's id is ufid: and 32 hexadecimal digits in groups")]
+pub struct UfidError;
+
+impl std::str::FromStr for Ufid {
+    type Err = UfidError;
+
+    /// The form that is displayed.
+    fn from_str(text: &str) -> Result<Ufid, UfidError> {
+        let digits = text.strip_prefix("ufid:").ok_or(UfidError)?;
+        let is_dash = |index: usize| matches!(index, 8 | 13 | 18 | 23);
+        let is_well_formed = digits.len() == 36
+            && digits
+                .bytes()
+                .enumerate()
+                .all(|(index, byte)| if is_dash(index) { byte == b'-' } else { byte.is_ascii_hexdigit() });
+        if !is_well_formed {
+            return Err(UfidError);
+        }
+        u128::from_str_radix(&digits.replace('-', ""), 16).map(Ufid).map_err(|_| UfidError)
     }
 }
 
@@ -102,6 +127,8 @@ pub struct PortInfo {
     pub supported_features: u32,
     /// The device is there; false after it vanished from under the port.
     pub is_present: bool,
+    /// What the device was set up with and operators may want to see, by name.
+    pub config: BTreeMap<String, String>,
 }
 
 /// What [`PortStats`] say of a counter that the device does not keep.
@@ -300,6 +327,11 @@ pub trait Datapath: Send + Sync {
     /// A number that changes whenever a port came, went or changed its state.
     fn port_epoch(&self) -> u64;
 
+    /// How many VLAN tags keys hold (`other_config:vlan-limit`).
+    fn max_vlans(&self) -> usize;
+    /// Flows that are installed stay as they are.
+    fn set_max_vlans(&self, max: usize);
+
     /// From here on misses go through this door; before, they are dropped.
     fn set_upcall(&self, upcall: Option<Arc<dyn Upcall>>);
 
@@ -352,4 +384,20 @@ pub struct MeterStats {
     pub bytes_in: u64,
     /// Packets and bytes each band dropped.
     pub bands: Vec<(u64, u64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_as_it_is_shown() {
+        let id = Ufid(0x0123_4567_89ab_cdef_0011_2233_4455_6677);
+        let text = id.to_string();
+        assert_eq!(text, "ufid:01234567-89ab-cdef-0011-223344556677");
+        assert_eq!(text.parse(), Ok(id));
+        for wrong in ["", "ufid:", &text[5..], &text[..40], "ufid:+1234567-89ab-cdef-0011-223344556677"] {
+            assert_eq!(wrong.parse::<Ufid>(), Err(UfidError), "{wrong}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use base::DpPort;
 
 mod action_format;
 mod action_parse;
+mod flow_format;
 mod key_format;
 mod key_parse;
 mod scan;
@@ -21,6 +22,7 @@ mod values;
 
 pub use action_format::format_actions;
 pub use action_parse::parse_actions;
+pub use flow_format::format_flow;
 pub use key_format::{format_attr, format_key};
 pub use key_parse::parse_key;
 

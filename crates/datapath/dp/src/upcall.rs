@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::Timestamp;
 use flow::{FlowKey, FlowMask};
 
-use crate::{Action, Packet, Ufid, Userspace};
+use crate::{Action, Packet, Ufid, Userspace, WorkerId};
 
 /// A packet on its way up.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct UpcallPacket<'a> {
     pub key: &'a FlowKey,
     /// The id that a megaflow installed for exactly this key gets.
     pub ufid: Ufid,
+    /// Whose table that megaflow goes into.
+    pub worker: WorkerId,
     pub now: Timestamp,
 }
 

@@ -1,5 +1,6 @@
 //! A device of any kind.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -127,6 +128,7 @@ impl Device {
                 info.is_up = dummy.is_up();
                 info.has_link = dummy.has_link();
                 info.is_present = true;
+                info.config = dummy_config(&self.spec);
             }
             DeviceKind::Tunnel => {
                 info.is_up = true;
@@ -222,6 +224,23 @@ impl Device {
             }
         }
     }
+}
+
+/// What a dummy port shows of its options: its index, where its peer is, and the queues of one that has a thread of its own.
+fn dummy_config(spec: &PortSpec) -> BTreeMap<String, String> {
+    let mut config = BTreeMap::new();
+    let mut show = |name: &str, value: &str| config.insert(name.to_owned(), value.to_owned());
+    for name in ["ifindex", "pstream", "stream"] {
+        if let Some(value) = spec.option(name) {
+            show(name, value);
+        }
+    }
+    if spec.kind == "dummy-pmd" {
+        for (name, default) in [("n_rxq", "1"), ("n_txq", "1"), ("numa_id", "0")] {
+            show(name, spec.option(name).unwrap_or(default));
+        }
+    }
+    config
 }
 
 fn refused(spec: &PortSpec, error: &io::Error) -> DpError {

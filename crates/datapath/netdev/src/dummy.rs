@@ -36,6 +36,8 @@ struct Counters {
 
 #[derive(Debug, Default)]
 struct Io {
+    /// What is received and what is sent, in one file.
+    pcap: Option<PcapWriter>,
     rx_pcap: Option<PcapWriter>,
     tx_pcap: Option<PcapWriter>,
     listener: Option<UnixListener>,
@@ -85,10 +87,10 @@ impl Dummy {
                 .ok()
         };
         let mut io = self.io();
-        io.rx_pcap = create("rxq_pcap");
-        io.tx_pcap = create("tx_pcap");
-        if spec.option("pcap").is_some() {
-            io.tx_pcap = create("pcap");
+        io.pcap = create("pcap");
+        if io.pcap.is_none() {
+            io.rx_pcap = create("rxq_pcap");
+            io.tx_pcap = create("tx_pcap");
         }
         io.streams.clear();
         if let Some(path) = spec.option("stream").and_then(|s| s.strip_prefix("unix:"))
@@ -182,7 +184,8 @@ impl Dummy {
     pub fn accept(&self, packet: &Packet) {
         self.counters.rx_packets.fetch_add(1, Ordering::Relaxed);
         self.counters.rx_bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
-        if let Some(pcap) = &mut self.io().rx_pcap {
+        let io = &mut *self.io();
+        for pcap in io.pcap.iter_mut().chain(&mut io.rx_pcap) {
             let _ = pcap.write(now(), packet.bytes());
         }
     }
@@ -219,7 +222,8 @@ impl Dummy {
             }
             self.counters.tx_packets.fetch_add(1, Ordering::Relaxed);
             self.counters.tx_bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
-            if let Some(pcap) = &mut io.tx_pcap {
+            let Io { pcap, tx_pcap, .. } = &mut *io;
+            for pcap in pcap.iter_mut().chain(tx_pcap) {
                 let _ = pcap.write(now(), packet.bytes());
             }
             let bytes = packet.bytes();

@@ -1,5 +1,6 @@
 //! A match: the condition of a rule.
 
+mod exact;
 pub(crate) mod format;
 
 use flow::{FlowKey, FlowMask, slot};

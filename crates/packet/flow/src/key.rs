@@ -89,6 +89,21 @@ impl FlowKey {
         (0..crate::MAX_VLANS).take_while(|&i| self.vlan_tci(i) & crate::VLAN_CFI != 0).count()
     }
 
+    /// Makes it the key that a packet has for who reads at most `max` tags: the next tag's type is what the packet
+    /// is of, and what lies behind it is not seen.
+    pub fn limit_vlans(&mut self, max: usize) {
+        if max >= self.vlan_count() {
+            return;
+        }
+        self.set_dl_type(self.vlan_tpid(max));
+        for index in max..crate::MAX_VLANS {
+            self.set_vlan(index, 0, 0);
+        }
+        for word in &mut self.words_mut()[crate::STAGES[2]..] {
+            *word = 0;
+        }
+    }
+
     /// The key with every bit that `mask` does not name cleared.
     #[must_use]
     pub fn masked(&self, mask: &FlowMask) -> FlowKey {

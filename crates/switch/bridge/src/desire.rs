@@ -19,6 +19,9 @@ pub(crate) fn root(rows: &Tables) -> Option<&Row> {
     rows.rows(open_vswitch::NAME_OF_TABLE).next().map(|row| &**row)
 }
 
+/// As many VLAN tags as switches looked at before they could look at more.
+const DEFAULT_MAX_VLANS: usize = 1;
+
 /// What the rows ask for; `None` before the database was initialised.
 pub fn desire(rows: &Tables) -> Option<Desired> {
     let root = root(rows)?;
@@ -37,6 +40,11 @@ pub fn desire(rows: &Tables) -> Option<Desired> {
         bundle_idle: config("bundle-idle-timeout")
             .filter(|&seconds| seconds > 0)
             .map_or(::controller::DEFAULT_BUNDLE_IDLE, |seconds| Duration::from_secs(seconds.max(1))),
+        max_vlans: match config("vlan-limit") {
+            None => DEFAULT_MAX_VLANS,
+            Some(0) => usize::MAX,
+            Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+        },
         max_idle: config("max-idle").map_or(flowsync::DEFAULT_MAX_IDLE, Duration::from_millis),
     })
 }

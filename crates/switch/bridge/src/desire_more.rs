@@ -1,21 +1,22 @@
 //! Mirrors and tables: rows to types.
 
 use base::TableId;
-use fields::{Field, Match, Subfield};
+use fields::{Field, Match, PortNames, Subfield};
 use flow::{Slot, slot};
 use ofproto::TableSettings;
 use replica::{Row, Tables};
-use schema::{bridge, flow_table, mirror};
+use schema::{bridge, flow_table, interface, mirror, port};
 
 use crate::columns::Columns;
 use crate::desired::{DesiredMirror, MirrorTarget};
 
 /// The mirrors of a bridge, by name. One that says nothing of where to is told of and left out.
 pub(crate) fn mirrors(rows: &Tables, bridge_row: &Row) -> Vec<DesiredMirror> {
+    let names = port_names(rows, bridge_row);
     let all = bridge_row
         .references(bridge::MIRRORS)
         .filter_map(|uuid| rows.row(mirror::NAME_OF_TABLE, &uuid))
-        .filter_map(|row| desire_mirror(row, bridge_row.string(bridge::NAME)));
+        .filter_map(|row| desire_mirror(row, bridge_row.string(bridge::NAME), &names));
     let mut all: Vec<DesiredMirror> = all.collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     if all.len() > pipeline::MAX_MIRRORS {
@@ -25,7 +26,19 @@ pub(crate) fn mirrors(rows: &Tables, bridge_row: &Row) -> Vec<DesiredMirror> {
     all
 }
 
-fn desire_mirror(row: &Row, bridge: &str) -> Option<DesiredMirror> {
+/// The names that a bridge's ports go by. Their numbers are not known yet, and nobody asks for them: any will do.
+fn port_names(rows: &Tables, bridge_row: &Row) -> PortNames {
+    let ports = bridge_row.references(bridge::PORTS).filter_map(|uuid| rows.row(port::NAME_OF_TABLE, &uuid));
+    let interfaces = ports.flat_map(|row| row.references(port::INTERFACES));
+    let rows = interfaces.filter_map(|uuid| rows.row(interface::NAME_OF_TABLE, &uuid));
+    let mut names = PortNames::new();
+    for (number, row) in (1..).zip(rows) {
+        names.insert(number, row.string(interface::NAME));
+    }
+    names
+}
+
+fn desire_mirror(row: &Row, bridge: &str, names: &PortNames) -> Option<DesiredMirror> {
     let name = row.string(mirror::NAME).to_owned();
     let vlan = row.integer(mirror::OUTPUT_VLAN).and_then(|vid| u16::try_from(vid).ok());
     let output = match (row.reference(mirror::OUTPUT_PORT), vlan) {
@@ -38,7 +51,11 @@ fn desire_mirror(row: &Row, bridge: &str) -> Option<DesiredMirror> {
     };
     let vids: Vec<u16> =
         row.integers(mirror::SELECT_VLAN).into_iter().filter_map(|vid| u16::try_from(vid).ok()).collect();
-    let filter = match row.text(mirror::FILTER).filter(|text| !text.is_empty()).map(parse_filter) {
+    let filter = match row
+        .text(mirror::FILTER)
+        .filter(|text| !text.is_empty())
+        .map(|text| parse_filter(text, names))
+    {
         None => None,
         Some(Ok(filter)) => Some(filter),
         Some(Err(why)) => {
@@ -59,8 +76,8 @@ fn desire_mirror(row: &Row, bridge: &str) -> Option<DesiredMirror> {
     })
 }
 
-fn parse_filter(text: &str) -> Result<Match, String> {
-    let (filter, _) = Match::parse(text, None).map_err(|why| format!("filter is invalid: {why}"))?;
+fn parse_filter(text: &str, names: &PortNames) -> Result<Match, String> {
+    let filter = Match::parse_exact(text, Some(names)).map_err(|why| format!("filter is invalid: {why}"))?;
     if filter.mask.bits(flow::slot::IN_PORT) != 0 {
         return Err("filter is invalid due to in_port field.".to_owned());
     }

@@ -16,6 +16,8 @@ pub struct Desired {
     pub bridges: Vec<DesiredBridge>,
     pub flow_limit: usize,
     pub max_idle: Duration,
+    /// How many VLAN tags of a packet are looked at.
+    pub max_vlans: usize,
     /// How long an OpenFlow bundle may wait for its next message.
     pub bundle_idle: Duration,
 }

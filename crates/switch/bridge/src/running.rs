@@ -1,5 +1,6 @@
 //! The switch as it runs: carrying out the plan.
 
+mod devices;
 mod more;
 
 use std::collections::{BTreeMap, HashMap};
@@ -49,6 +50,8 @@ pub struct RunningBridge {
     /// Used while no port lends its address.
     default_mac: MacAddr,
     interfaces: HashMap<String, RunningInterface>,
+    /// The least MTU of its ports when its internal ports were last given one.
+    least_mtu: Option<u32>,
     /// The numbers of interfaces whose device has vanished, for when it comes back.
     vanished: HashMap<String, OfPort>,
 }
@@ -92,9 +95,16 @@ impl Running {
     /// again at the next call.
     pub fn apply(&mut self, desired: &Desired) {
         self.flows.set_limits(desired.flow_limit, desired.max_idle);
+        let max_vlans = self.datapath.max_vlans();
+        self.datapath.set_max_vlans(desired.max_vlans);
+        if self.datapath.max_vlans() != max_vlans {
+            // The keys of installed flows are of another shape.
+            self.flows.purge();
+        }
         for step in plan(desired, &self.actual()) {
             self.carry_out(step, desired);
         }
+        self.follow_mtu();
         self.switch.write().reconnect();
         self.flows.tick();
     }
@@ -158,6 +168,7 @@ impl Running {
             datapath_id: 0,
             default_mac,
             interfaces: HashMap::new(),
+            least_mtu: None,
             vanished: HashMap::new(),
         };
         self.bridges.insert(config.name.clone(), bridge);
@@ -321,36 +332,6 @@ impl Running {
         self.settle_mirrors(config);
     }
 
-    /// Gives devices the address and the MTU that their rows ask for.
-    fn settle_devices(&mut self, config: &DesiredBridge) {
-        let Some(bridge) = self.bridges.get(&config.name) else { return };
-        for interface in config.ports.iter().flat_map(|port| &port.interfaces) {
-            let mac = interface.wanted_mac(&config.name);
-            if mac.is_none() && interface.mtu.is_none() {
-                continue;
-            }
-            let running = bridge.interfaces.get(&interface.name);
-            let Some(&number) = running.and_then(|running| running.result.as_ref().ok()) else { continue };
-            let mut switch = self.switch.write();
-            let Some(state) = switch.get_mut(bridge.id) else { continue };
-            let Some(port) = state.port_entry(number).and_then(|entry| entry.port.datapath) else { continue };
-            let Some(info) = self.datapath.port(port) else { continue };
-            let mac = mac.filter(|mac| *mac != info.mac);
-            let mtu = interface.mtu.filter(|mtu| *mtu != info.mtu);
-            if mac.is_none() && mtu.is_none() {
-                continue;
-            }
-            if let Err(error) = self.datapath.configure_port(port, mtu, mac, None) {
-                let name = &interface.name;
-                log::warn!(target: "bridge", "interface {name}: setting its address or MTU failed: {error}");
-                continue;
-            }
-            let Some(info) = self.datapath.port(port) else { continue };
-            let news = state.update_port(number, |entry| describe(&mut entry.desc, &info));
-            self.notices.extend(news.map(|news| Notice::Port { bridge: bridge.id, news }));
-        }
-    }
-
     fn settle_bundles(&self, config: &DesiredBridge) {
         let Some(bridge) = self.bridges.get(&config.name) else { return };
         let mut switch = self.switch.write();
@@ -456,6 +437,7 @@ impl Running {
                 }
             }
         }
+        self.follow_mtu();
         again
     }
 

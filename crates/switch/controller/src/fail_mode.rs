@@ -77,6 +77,7 @@ fn add_normal(bridge: &mut Bridge, priority: i32, now: Timestamp) {
         importance: 0,
         created: now,
         modified: now,
+        idle_since: now,
         sequence: bridge.next_sequence(),
     };
     bridge.table_mut(TableId(0)).insert(Arc::new(entry));

@@ -112,6 +112,24 @@ pub struct FlowSync {
     settled: AtomicU64,
     rounds: Mutex<Rounds>,
     wake: Condvar,
+    /// When the way of a packet was last written to the log.
+    explained: Pace,
+}
+
+/// When something that may not happen often happened last.
+#[derive(Debug, Default)]
+struct Pace(Mutex<Option<Timestamp>>);
+
+impl Pace {
+    /// Whether it may happen now, being `interval` past the last time; if so, this is the last time.
+    fn admits(&self, now: Timestamp, interval: Duration) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let admits = last.is_none_or(|last| now - last >= interval);
+        if admits {
+            *last = Some(now);
+        }
+        admits
+    }
 }
 
 /// What the revalidator is asked for and has done.
@@ -153,6 +171,7 @@ impl FlowSync {
             settled: AtomicU64::new(0),
             rounds: Mutex::default(),
             wake: Condvar::new(),
+            explained: Pace::default(),
         });
         datapath.set_upcall(Some(Arc::clone(&sync) as Arc<dyn dp::Upcall>));
         sync
@@ -269,7 +288,7 @@ impl FlowSync {
         start: pipeline::Start<'_>,
     ) -> Prepared {
         packet.metadata = flow::Metadata::from_key(metadata);
-        let mut key = packet.key(flow::MAX_VLANS);
+        let mut key = packet.key(self.datapath.max_vlans());
         // A controller may say what the datapath does not carry with a packet.
         pipeline::restore_metadata(&mut key, &flow::SparseKey::from(metadata));
         let is_packet_out = matches!(start, pipeline::Start::Actions(_));
@@ -278,10 +297,12 @@ impl FlowSync {
             key: &key,
             start,
             is_packet_out,
+            has_packet: true,
             trace: pipeline::Trace::Off,
             dry: false,
         };
         let translation = pipeline::translate(network, &request);
+        upcall::warn_of(&translation.faults);
         let credit = pipeline::Credit {
             packets: 1,
             bytes: packet.len() as u64,

@@ -1,18 +1,20 @@
 //! Rounds over the installed flows.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base::Timestamp;
-use dp::{Flow, FlowPut, FlowStats, PutMode};
+use dp::{Flow, FlowPut, PutMode, Ufid, WorkerId};
 
-use crate::upcall::translate;
+use crate::upcall::{Purpose, translate};
 use crate::{FlowSync, REVALIDATION_INTERVAL};
 
 base::coverage!(static ROUNDS = "revalidate_round");
 base::coverage!(static CHANGED = "revalidate_flow_changed");
 base::coverage!(static REMOVED = "revalidate_flow_removed");
+base::coverage!(static MISSING = "revalidate_missing_dp_flow");
 
 /// Up to so many flows, counters are brought up to date whenever somebody asks.
 const FEW_FLOWS: usize = 1000;
@@ -46,9 +48,10 @@ impl FlowSync {
         let epoch = self.network.epoch();
         let max_idle = self.max_idle();
         let mut round = Round::default();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         self.datapath.flow_dump(&mut |flow| {
-            seen.insert(flow.ufid);
+            self.log_dumped(&flow, now);
+            seen.insert((flow.worker, flow.ufid));
             match self.judge(&flow, epoch, now, max_idle) {
                 Verdict::Keep => round.kept += 1,
                 Verdict::Remove => {
@@ -63,10 +66,35 @@ impl FlowSync {
                 }
             }
         });
-        // Flows that the datapath does not have were refused, or flushed behind our back.
-        self.flows().retain(|ufid, tracked| seen.contains(ufid) || tracked.epoch >= epoch);
+        self.forget_missing(&seen);
         self.settled.store(epoch, Ordering::Release);
         round
+    }
+
+    /// Forgets flows that the datapath does not have: refused by it, or deleted behind our back.
+    fn forget_missing(&self, seen: &HashSet<(WorkerId, Ufid)>) {
+        self.flows().retain(|id, tracked| {
+            if seen.contains(id) {
+                tracked.seen();
+            } else if tracked.missed() {
+                MISSING.count();
+                return false;
+            }
+            true
+        });
+    }
+
+    fn log_dumped(&self, flow: &Flow, now: Timestamp) {
+        if log::log_enabled!(target: "dpif", log::Level::Debug) {
+            log::debug!(
+                target: "dpif",
+                "{}@{}: flow_dump {} {}",
+                self.datapath.kind(),
+                self.datapath.name(),
+                flow.ufid,
+                dp::text::format_flow(flow, now, true, None)
+            );
+        }
     }
 
     /// How long an idle flow may stay: less when there are more than allowed.
@@ -85,8 +113,8 @@ impl FlowSync {
     fn judge(&self, flow: &Flow, epoch: u64, now: Timestamp, max_idle: Duration) -> Verdict {
         let known = {
             let mut flows = self.flows();
-            flows.get_mut(&flow.ufid).map(|tracked| {
-                let credit = tracked.take_credit(flow.worker, flow.stats, now);
+            flows.get_mut(&(flow.worker, flow.ufid)).map(|tracked| {
+                let credit = tracked.take_credit(flow.stats, now);
                 (tracked.epoch, Arc::clone(&tracked.effects), credit)
             })
         };
@@ -107,7 +135,7 @@ impl FlowSync {
     /// Translates the flow's key again and compares.
     fn compare(&self, flow: &Flow, epoch: u64) -> Verdict {
         let mut made = None;
-        self.network.read(&mut |network| made = translate(network, &flow.key));
+        self.network.read(&mut |network| made = translate(network, &flow.key, Purpose::Check));
         let Some((_, translation)) = made else { return Verdict::Remove };
         // A wider mask than needed only costs hits; a narrower one is wrong.
         if translation.error.is_some() || !flow.mask.covers(&translation.mask) {
@@ -118,7 +146,7 @@ impl FlowSync {
         } else {
             vec![dp::Action::slow_path(translation.slow)]
         };
-        if let Some(tracked) = self.flows().get_mut(&flow.ufid) {
+        if let Some(tracked) = self.flows().get_mut(&(flow.worker, flow.ufid)) {
             tracked.epoch = epoch;
             tracked.effects = translation.effects.into();
             tracked._frozen = translation.frozen;
@@ -143,21 +171,15 @@ impl FlowSync {
     }
 
     /// Removes a flow and credits its last packets.
+    ///
+    /// It is forgotten first: a packet that comes when the datapath has it no
+    /// more makes it anew, and that one is not to be forgotten.
     fn remove(&self, flow: &Flow, now: Timestamp) {
-        let last: Result<FlowStats, _> = self.datapath.flow_del(flow.ufid, Some(flow.worker));
-        let tracked = {
-            let mut flows = self.flows();
-            let Some(tracked) = flows.get_mut(&flow.ufid) else { return };
-            let credit = last.ok().and_then(|stats| tracked.take_credit(flow.worker, stats, now));
-            let result = (credit, Arc::clone(&tracked.effects));
-            tracked.credited.retain(|(worker, _)| *worker != flow.worker);
-            if tracked.credited.is_empty() {
-                flows.remove(&flow.ufid);
-            }
-            result
-        };
-        if let (Some(credit), effects) = tracked {
-            self.network.read(&mut |network| network.apply(&effects, credit));
+        let tracked = self.flows().remove(&(flow.worker, flow.ufid));
+        let last = self.datapath.flow_del(flow.ufid, Some(flow.worker));
+        let (Some(mut tracked), Ok(stats)) = (tracked, last) else { return };
+        if let Some(credit) = tracked.take_credit(stats, now) {
+            self.network.read(&mut |network| network.apply(&tracked.effects, credit));
         }
     }
 
@@ -178,8 +200,8 @@ impl FlowSync {
         let mut credits = Vec::new();
         self.datapath.flow_dump(&mut |flow| {
             let mut flows = self.flows();
-            let Some(tracked) = flows.get_mut(&flow.ufid) else { return };
-            if let Some(credit) = tracked.take_credit(flow.worker, flow.stats, now) {
+            let Some(tracked) = flows.get_mut(&(flow.worker, flow.ufid)) else { return };
+            if let Some(credit) = tracked.take_credit(flow.stats, now) {
                 credits.push((credit, Arc::clone(&tracked.effects)));
             }
         });
@@ -200,7 +222,6 @@ impl FlowSync {
         for flow in flows {
             self.remove(&flow, now);
         }
-        self.flows().clear();
     }
 
     /// Asks for a round, without waiting for it.

@@ -1,12 +1,13 @@
 //! Packets on their way up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::DpPort;
 use dp::{Action, Cookie, Upcall, UpcallOutcome, UpcallPacket, Userspace};
 use fields::Field;
 use flow::{FlowKey, FlowMask};
-use pipeline::{BridgeId, Credit, Effect, Network, Request, Start, Translation};
+use pipeline::{BridgeId, Credit, Effect, Network, Request, Start, Trace, Translation};
 
 use crate::tracked::Tracked;
 use crate::{FlowSync, PacketIn, Paused, Sample};
@@ -15,8 +16,23 @@ base::coverage!(static UPCALLS = "upcall_miss");
 base::coverage!(static FLOW_LIMIT_HIT = "upcall_flow_limit_hit");
 base::coverage!(static NO_BRIDGE = "upcall_no_bridge");
 
+/// What a datapath key is translated for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A packet has it.
+    Packet,
+    /// An installed flow has it.
+    Check,
+    /// The log shall tell its way.
+    Explain,
+}
+
 /// Translates a datapath key. `None` when no bridge has its port.
-pub(crate) fn translate(network: &dyn Network, key: &FlowKey) -> Option<(BridgeId, Translation)> {
+pub(crate) fn translate(
+    network: &dyn Network,
+    key: &FlowKey,
+    purpose: Purpose,
+) -> Option<(BridgeId, Translation)> {
     let (bridge, port) = network.ingress(DpPort(key.in_port()))?;
     let mut seen = key.clone();
     seen.set_in_port(port.0);
@@ -25,8 +41,9 @@ pub(crate) fn translate(network: &dyn Network, key: &FlowKey) -> Option<(BridgeI
         key: &seen,
         start: Start::Lookup,
         is_packet_out: false,
-        trace: pipeline::Trace::Off,
-        dry: false,
+        has_packet: purpose == Purpose::Packet,
+        trace: if purpose == Purpose::Explain { Trace::Numbers } else { Trace::Off },
+        dry: purpose == Purpose::Explain,
     };
     let mut translation = pipeline::translate(network, &request);
     translation.mask = pipeline::installable(&translation.mask, key);
@@ -63,7 +80,9 @@ impl Upcall for FlowSync {
         let epoch = self.network.epoch();
         let mut made = None;
         self.network.read(&mut |network| {
-            if let Some((bridge, translation)) = translate(network, upcall.key) {
+            if let Some((bridge, translation)) = translate(network, upcall.key, Purpose::Packet) {
+                warn_of(&translation.faults);
+                self.explain(network, upcall, translation.error);
                 network.apply(&translation.effects, credit_of(upcall));
                 made = Some((bridge, translation));
             }
@@ -120,7 +139,36 @@ impl Upcall for FlowSync {
     }
 }
 
+/// Tells the log what is wrong with the rules.
+pub(crate) fn warn_of(faults: &[String]) {
+    for fault in faults {
+        log::warn!(target: "ofproto_dpif_xlate", "{fault}");
+    }
+}
+
+/// How often at most the whole way of a packet is written to the log.
+const EXPLAIN_INTERVAL: Duration = Duration::from_secs(60);
+
 impl FlowSync {
+    /// Writes the way of a packet that was dropped because of a loop of rules to the log: nothing else shows which.
+    fn explain(&self, network: &dyn Network, upcall: &UpcallPacket<'_>, error: Option<pipeline::Error>) {
+        let is_loop =
+            matches!(error, Some(pipeline::Error::RecursionTooDeep | pipeline::Error::TooManyResubmits));
+        if !is_loop || !self.explained.admits(upcall.now, EXPLAIN_INTERVAL) {
+            return;
+        }
+        let Some((_, port)) = network.ingress(DpPort(upcall.key.in_port())) else { return };
+        if let Some((_, translation)) = translate(network, upcall.key, Purpose::Explain) {
+            let mut key = upcall.key.clone();
+            key.set_in_port(port.0);
+            log::warn!(
+                target: "ofproto_dpif_upcall",
+                "{}",
+                pipeline::report(&key, &translation, None, None)
+            );
+        }
+    }
+
     /// Remembers a flow that is to be installed; false when there are too many.
     fn track(
         &self,
@@ -130,12 +178,12 @@ impl FlowSync {
         epoch: u64,
     ) -> bool {
         let mut flows = self.flows();
-        if flows.len() >= self.flow_limit() && !flows.contains_key(&upcall.ufid) {
+        let id = (upcall.worker, upcall.ufid);
+        if flows.len() >= self.flow_limit() && !flows.contains_key(&id) {
             FLOW_LIMIT_HIT.count();
             return false;
         }
-        let tracked = Tracked { effects: effects.into(), _frozen: frozen, epoch, credited: Vec::new() };
-        flows.insert(upcall.ufid, tracked);
+        flows.insert(id, Tracked::new(effects.into(), frozen, epoch));
         true
     }
 
@@ -145,7 +193,8 @@ impl FlowSync {
     fn slow_path(&self, upcall: &UpcallPacket<'_>) -> Option<Arc<[Action]>> {
         let mut actions = None;
         self.network.read(&mut |network| {
-            if let Some((_, translation)) = translate(network, upcall.key) {
+            if let Some((_, translation)) = translate(network, upcall.key, Purpose::Packet) {
+                warn_of(&translation.faults);
                 let taught: Vec<Effect> = translation.effects.into_iter().filter(Effect::teaches).collect();
                 network.apply(&taught, Credit { packets: 0, bytes: 0, ..credit_of(upcall) });
                 actions = Some(translation.actions.into());

@@ -110,6 +110,7 @@ mod tests {
             importance: 0,
             created: Timestamp::ZERO,
             modified: Timestamp::ZERO,
+            idle_since: Timestamp::ZERO,
             sequence: 0,
         })
     }

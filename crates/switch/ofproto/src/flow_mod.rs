@@ -115,6 +115,7 @@ impl Bridge {
             importance: request.importance,
             created: now,
             modified: now,
+            idle_since: old.as_ref().map_or(now, |old| old.used()),
             sequence: self.next_sequence(),
         });
         self.table_mut(table).insert(Arc::clone(&entry));
@@ -145,6 +146,7 @@ impl Bridge {
                     counters: if resets { Arc::default() } else { Arc::clone(&rule.counters) },
                 }),
                 modified: now,
+                idle_since: old.used(),
                 ..Entry::clone(&old)
             };
             Change { old: Some(old), new: Some(Arc::new(new)), reason: None, is_modification: true }

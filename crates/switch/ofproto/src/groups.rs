@@ -8,7 +8,7 @@ use ofp::{
     Action, Bucket, FlowRemovedReason, GROUP_ALL, GROUP_MAX, GroupCommand, GroupDesc, GroupFeatures,
     GroupMod, GroupStats, OfError, bucket_id,
 };
-use pipeline::{Counters, Group};
+use pipeline::{Counters, Group, GroupBuckets};
 
 use crate::bridge::Bridge;
 use crate::flow_mod::Change;
@@ -72,8 +72,13 @@ impl Bridge {
             Some(old) if of_buckets => (old.kind, old.properties.clone()),
             _ => (request.kind, request.properties.clone()),
         };
-        let created = old.as_ref().map_or(now, |old| old.created);
-        let group = Arc::new(Group::new(request.group, kind, properties, buckets, created));
+        let group = Arc::new(match &old {
+            None => Group::new(request.group, kind, properties, buckets, now),
+            Some(old) => {
+                let change = GroupBuckets { given: &request.buckets, all: buckets };
+                Group::replacing(old, kind, properties, change)
+            }
+        });
         self.groups.insert(request.group, Arc::clone(&group));
         self.changed();
         Ok(GroupChange { old: old.into_iter().collect(), new: Some(group), rules: Vec::new() })

@@ -307,8 +307,10 @@ impl SharedNetwork for SharedSwitch {
     }
 }
 
-/// Interrupted translations by number. Equal states share one, so that
-/// translating the same packet again gives the same actions.
+/// Interrupted translations by number. Equal states share one as long as
+/// something refers to it, so that translating the same packet again gives the
+/// same actions. A number is not given out again soon: packets may be on their
+/// way with it.
 #[derive(Debug, Default)]
 struct FrozenStates {
     states: Mutex<Frozens>,
@@ -329,7 +331,8 @@ impl FrozenStates {
     fn intern(&self, frozen: Frozen) -> Arc<FrozenId> {
         let mut states = self.lock();
         let same = states.numbers.get(&frozen).and_then(|id| states.by_number.get(id));
-        if let Some(same) = same {
+        // One reference is the one in the map.
+        if let Some(same) = same.filter(|same| Arc::strong_count(same) > 1) {
             return Arc::clone(same);
         }
         let mut id = states.last.wrapping_add(1).max(1);

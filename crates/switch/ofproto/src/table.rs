@@ -23,6 +23,8 @@ pub struct Entry {
     pub importance: u16,
     pub created: Timestamp,
     pub modified: Timestamp,
+    /// Since when it is idle, as long as no packet is counted: a rule in the place of another goes on with its age.
+    pub idle_since: Timestamp,
     /// Grows with each rule of the bridge that is added.
     pub sequence: u64,
 }
@@ -33,9 +35,9 @@ impl Entry {
         self.rule.priority > i32::from(u16::MAX)
     }
 
-    /// When a packet used it last, or when it was made.
+    /// When a packet last used it or the one before it, or when the first of them was made.
     pub fn used(&self) -> Timestamp {
-        self.rule.counters.used().max(self.created)
+        self.rule.counters.used().max(self.idle_since)
     }
 
     /// When it ends if nothing uses it, if it ends at all.

@@ -41,6 +41,7 @@ fn run(switch: &Switch, bridge: BridgeId, key: &FlowKey) -> Translation {
         key,
         start: Start::Lookup,
         is_packet_out: false,
+        has_packet: true,
         trace: pipeline::Trace::Off,
         dry: false,
     };
@@ -153,6 +154,66 @@ fn rules_time_out() {
     entry.rule.counters.add(1, 1, Timestamp::from_millis(5000));
     assert!(bridge.expire_rules(Timestamp::from_millis(14_999)).is_empty());
     assert_eq!(bridge.expire_rules(Timestamp::from_millis(15_000)).len(), 1);
+}
+
+#[test]
+fn a_rule_in_the_place_of_another_goes_on_with_its_idleness() {
+    let (mut switch, id) = switch_with(&[VlanConfig::default()]);
+    let bridge = switch.get_mut(id).unwrap();
+    let at = Timestamp::from_millis;
+    let idle = |bridge: &crate::Bridge, now| {
+        let entry = bridge.table(TableId(0)).unwrap().entries().next().unwrap();
+        let stats = entry.stats(now);
+        (stats.duration_sec, stats.packet_count, stats.idle_age)
+    };
+    let mut request = FlowMod::new(FlowModCommand::Add);
+    bridge.flow_mod(&request, at(1000)).unwrap();
+    let entry = bridge.table(TableId(0)).unwrap().entries().next().unwrap().clone();
+    entry.rule.counters.add(1, 60, at(2000));
+    request.flags.insert(ofp::FlowFlags::RESET_COUNTS);
+    bridge.flow_mod(&request, at(3000)).unwrap();
+    assert_eq!(idle(bridge, at(4000)), (1, 0, Some(2)), "added anew");
+    request.command = FlowModCommand::Modify;
+    bridge.flow_mod(&request, at(5000)).unwrap();
+    assert_eq!(idle(bridge, at(6000)), (3, 0, Some(4)), "modified");
+}
+
+#[test]
+fn the_number_of_a_frozen_state_is_not_given_out_again() {
+    use pipeline::View;
+    let (mut switch, id) = switch_with(&[VlanConfig::default()]);
+    add_flow(&mut switch, id, 0, "", "debug_recirc,output:1");
+    let frozen = |switch: &Switch| run(switch, id, &frame(1, 0xa, 0xb, None)).frozen;
+    let first = frozen(&switch);
+    let same = frozen(&switch);
+    assert_eq!(first[0].id, same[0].id, "as long as somebody refers to it");
+    let number = first[0].id;
+    drop((first, same));
+    let later = frozen(&switch);
+    assert_ne!(later[0].id, number);
+    assert!(switch.thaw(number).is_some(), "for packets on their way");
+    switch.sweep_frozen();
+    assert!(switch.thaw(number).is_none() && switch.thaw(later[0].id).is_some());
+}
+
+#[test]
+fn faults_are_told_of_packets_only() {
+    let (mut switch, id) = switch_with(&[VlanConfig::default()]);
+    add_flow(&mut switch, id, 0, "", "pop:NXM_NX_REG0[],output:1");
+    let key = frame(1, 0xa, 0xb, None);
+    let faults = run(&switch, id, &key).faults;
+    assert_eq!(faults.len(), 1);
+    assert!(faults[0].starts_with("stack underflow on bridge br0 while processing in_port=1,"), "{faults:?}");
+    let request = Request {
+        bridge: id,
+        key: &key,
+        start: Start::Lookup,
+        is_packet_out: false,
+        has_packet: false,
+        trace: pipeline::Trace::Off,
+        dry: false,
+    };
+    assert!(translate(&switch, &request).faults.is_empty());
 }
 
 /// Packets over few values, so that rules and packets meet.

@@ -141,7 +141,7 @@ impl Context<'_> {
     pub(crate) fn thaw(&mut self, frozen: &Frozen) {
         self.record.open(Kind::Thaw, || "thaw".to_owned());
         let Some(bridge) = self.view.bridge(frozen.bridge) else {
-            self.record.line(Kind::Error, || "Frozen bridge no longer exists.".to_owned());
+            self.fault(|| "Frozen bridge no longer exists.".to_owned());
             self.error = Some(Error::BridgeNotFound);
             return self.record.close();
         };

@@ -47,6 +47,15 @@ pub enum Selection {
     },
 }
 
+/// The buckets of a request that changes a group.
+#[derive(Debug)]
+pub struct GroupBuckets<'a> {
+    /// Those that stand in the request.
+    pub given: &'a [ofp::Bucket],
+    /// Those that the group has from then on.
+    pub all: Vec<ofp::Bucket>,
+}
+
 impl Group {
     pub fn new(
         id: u32,
@@ -56,9 +65,45 @@ impl Group {
         created: Timestamp,
     ) -> Group {
         let selection = match kind {
-            GroupType::Select => Selection::of(id, &properties, &buckets),
+            GroupType::Select => {
+                log::debug!(target: LOG, "Constructing select group {id}");
+                Selection::of(&properties, &buckets)
+            }
             _ => Selection::Flow,
         };
+        Group::of(id, kind, properties, buckets, created, selection)
+    }
+
+    /// A group in the place of another. The log tells what the request brought, then the whole.
+    pub fn replacing(
+        old: &Group,
+        kind: GroupType,
+        properties: GroupProperties,
+        change: GroupBuckets<'_>,
+    ) -> Group {
+        let id = old.id;
+        let selection = match kind {
+            GroupType::Select => {
+                if log::log_enabled!(target: LOG, log::Level::Debug) {
+                    log::debug!(target: LOG, "Constructing select group {id}");
+                    Selection::of(&properties, change.given);
+                }
+                log::debug!(target: LOG, "Modifying select group {id}");
+                Selection::of(&properties, &change.all)
+            }
+            _ => Selection::Flow,
+        };
+        Group::of(id, kind, properties, change.all, old.created, selection)
+    }
+
+    fn of(
+        id: u32,
+        kind: GroupType,
+        properties: GroupProperties,
+        buckets: Vec<ofp::Bucket>,
+        created: Timestamp,
+        selection: Selection,
+    ) -> Group {
         let buckets =
             buckets.into_iter().map(|desc| Bucket { desc, counters: Counters::default() }).collect();
         Group { id, kind, properties, buckets, selection, counters: Counters::default(), created }
@@ -69,8 +114,7 @@ impl Group {
 const LOG: &str = "ofproto_dpif";
 
 impl Selection {
-    fn of(id: u32, properties: &GroupProperties, buckets: &[ofp::Bucket]) -> Selection {
-        log::debug!(target: LOG, "Constructing select group {id}");
+    fn of(properties: &GroupProperties, buckets: &[ofp::Bucket]) -> Selection {
         match properties.selection_method.as_str() {
             "hash" => {
                 log::debug!(target: LOG, "Selection method specified: hash.");

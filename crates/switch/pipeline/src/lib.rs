@@ -28,6 +28,7 @@ mod hash;
 mod mirror;
 mod normal;
 mod output;
+mod report;
 pub mod state;
 pub mod trace;
 mod translate;
@@ -36,8 +37,9 @@ pub mod vlan;
 pub use actions::{supported_kinds, unsupported};
 pub use effects::{Effect, Output};
 pub use freeze::{Frame, Frozen, FrozenId, restore_metadata};
-pub use group::{Bucket as GroupBucket, Group, Selection};
+pub use group::{Bucket as GroupBucket, Group, GroupBuckets, Selection};
 pub use mirror::{MAX_MIRRORS, Mirror, MirrorOutput, settle_duplicates};
+pub use report::{describe, report};
 pub use state::{
     BridgeId, BridgeView, Bundle, BundleId, Counters, Credit, Fragments, Miss, MissRules, Network, Port,
     PortFlags, PortTraffic, Rule, SharedNetwork, TableTraffic, View,

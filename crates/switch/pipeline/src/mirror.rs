@@ -9,7 +9,6 @@ use flow::{Slot, slot};
 
 use crate::effects::Effect;
 use crate::state::{BridgeView, Bundle, BundleId, Counters, Port};
-use crate::trace::Kind;
 use crate::translate::Context;
 use crate::vlan::{Tags, VlanSet};
 
@@ -81,7 +80,7 @@ impl Context<'_> {
             self.mirror(bundle, wanted);
         } else if !matches!(number, OfPort::CONTROLLER | OfPort::NONE) {
             let number = number.0;
-            self.record.line(Kind::Error, || format!("received packet on unknown port {number}"));
+            self.fault(|| format!("received packet on unknown port {number}"));
         }
     }
 
@@ -113,7 +112,7 @@ impl Context<'_> {
             self.read_tags();
         }
         if let Err(why) = bundle.vlan.check_input(wire.0[0].vid, &bundle.name) {
-            return self.record.line(Kind::Error, || why);
+            return self.fault(|| why);
         }
         let tags = bundle.vlan.input(wire);
         let bridge = self.bridge;

@@ -32,7 +32,7 @@ impl Context<'_> {
             None => wire_tags,
             Some(bundle) => {
                 if let Err(why) = bundle.vlan.check_input(wire_tags.0[0].vid, &bundle.name) {
-                    self.record.line(crate::trace::Kind::Error, || why);
+                    self.fault(|| why);
                     return self.warning(|| "disallowed VLAN VID for this input port, dropping".to_owned());
                 }
                 if bundle.vlan.mode == VlanMode::Dot1qTunnel && self.key.vlan_count() > 0 {

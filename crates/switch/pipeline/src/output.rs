@@ -103,7 +103,7 @@ impl Context<'_> {
         let Some(peer) = other.port(peer_port) else { return };
         if self.depth >= 64 {
             self.error = Some(crate::Error::RecursionTooDeep);
-            return self.record.line(Kind::Error, || "over max translation depth 64".to_owned());
+            return self.fault(|| "over max translation depth 64".to_owned());
         }
         self.effects.push(Effect::CountPatch { sent: port.traffic.clone(), received: peer.traffic.clone() });
 

@@ -53,6 +53,8 @@ pub struct Request<'a> {
     /// The packet comes from a controller.
     pub is_packet_out: bool,
     pub trace: Trace,
+    /// There is a packet, and not only a flow: faults of the rules that it meets are told.
+    pub has_packet: bool,
     /// Only to see what would happen: nothing is learned or sent because of it.
     pub dry: bool,
 }
@@ -78,7 +80,13 @@ pub struct Translation {
     pub final_key: FlowKey,
     /// Why the packet is dropped, when it is for a fault.
     pub error: Option<Error>,
+    /// What is wrong with the rules that the packet met, each with the bridge and the packet, for the log.
+    /// The trace has it too; where there is one, nothing stands here.
+    pub faults: Vec<String>,
 }
+
+/// So many faults of one packet are told.
+const MAX_FAULTS: usize = 4;
 
 /// A fault of the rules; the packet is dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -125,6 +133,7 @@ impl Translation {
             trace: Vec::new(),
             final_key: key.clone(),
             error: Some(error),
+            faults: Vec::new(),
         }
     }
 }
@@ -179,6 +188,8 @@ pub(crate) struct Context<'a> {
     pub error: Option<Error>,
     /// The trace shows ports by name.
     names_ports: bool,
+    has_packet: bool,
+    faults: Vec<String>,
 }
 
 /// Where the state to go on with comes from.
@@ -245,6 +256,8 @@ impl<'a> Context<'a> {
             original_priority: original.skb_priority(),
             original_tunnel: original,
             error: None,
+            has_packet: request.has_packet,
+            faults: Vec::new(),
         }
     }
 
@@ -259,8 +272,7 @@ impl<'a> Context<'a> {
                 Some(state) => Some(Thawed::Found(state)),
                 None => {
                     let id = self.key.recirc_id();
-                    self.record
-                        .line(Kind::Error, || format!("Recirculation context not found for ID {id:x}"));
+                    self.fault(|| format!("Recirculation context not found for ID {id:x}"));
                     self.error = Some(Error::NoRecirculationContext);
                     return;
                 }
@@ -276,7 +288,7 @@ impl<'a> Context<'a> {
         }
         if in_port.is_some_and(|port| self.is_mirror_output(bridge, port)) {
             let name = in_port.and_then(|port| bridge.bundle(port.bundle?)).map(|b| b.name.to_string());
-            return self.record.line(Kind::Error, || {
+            return self.fault(|| {
                 format!(
                     "dropping packet received on port {}, which is reserved exclusively for mirroring",
                     name.unwrap_or_default()
@@ -343,6 +355,7 @@ impl<'a> Context<'a> {
             trace: self.record.finish(),
             final_key: self.key,
             error: self.error,
+            faults: self.faults,
         }
     }
 
@@ -423,7 +436,7 @@ impl<'a> Context<'a> {
     }
 
     fn refuse(&mut self, text: &str) -> bool {
-        self.record.line(Kind::Error, || text.to_owned());
+        self.fault(|| text.to_owned());
         false
     }
 
@@ -516,6 +529,20 @@ impl<'a> Context<'a> {
 
     pub(crate) fn detail(&mut self, text: impl FnOnce() -> String) {
         self.record.line(Kind::Detail, text);
+    }
+
+    /// Something is wrong with the rules: told in the trace, or else to whoever keeps the log.
+    pub(crate) fn fault(&mut self, text: impl FnOnce() -> String) {
+        if self.record.is_on() {
+            self.record.line(Kind::Error, text);
+        } else if self.has_packet && self.faults.len() < MAX_FAULTS {
+            let packet = crate::report::describe(&self.base, None);
+            self.faults.push(format!(
+                "{} on bridge {} while processing {packet}",
+                text(),
+                self.bridge.name()
+            ));
+        }
     }
 
     pub(crate) fn warning(&mut self, text: impl FnOnce() -> String) {

@@ -1,32 +1,26 @@
-//! The datapath and its flows: `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*`.
+//! The datapath under the bridges: `dpif/*`, `upcall/*`, `revalidator/*`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use base::DpPort;
 use dp::{Datapath, Flow};
-use rpc::unixctl::Registry;
+use rpc::unixctl::{Format, Registry, Reply};
+use serde_json::{Value, json};
 
 use super::bridge_named;
+use super::dpctl::{Style, format_flows};
 use crate::switchd::State;
 
 pub(super) fn register(registry: &mut Registry<State>) {
-    registry.add("dpif/show", "", 0, 0, |state, _| Ok(show(state)));
+    registry.add_formatted("dpif/show", "", 0, 0, |state, _, format| {
+        Ok(match format {
+            Format::Text => Reply::Text(show(state)),
+            Format::Json => Reply::Json(show_json(state)),
+        })
+    });
     registry.add("dpif/dump-dps", "", 0, 0, |state, _| Ok(dump_datapaths(state)));
     registry.add("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, usize::MAX, dump_bridge_flows);
-    registry.add(
-        "dpctl/dump-flows",
-        "[--names] [--no-names] [dp] [filter=...] [type=...]",
-        0,
-        usize::MAX,
-        dump_flows,
-    );
-    registry.add("dpctl/show", "[dp...]", 0, usize::MAX, |state, _| Ok(dpctl_show(state)));
-    registry.add("dpctl/dump-dps", "", 0, 0, |state, _| Ok(dump_datapaths(state)));
-    registry.add("dpctl/del-if", "dp iface...", 2, usize::MAX, delete_interfaces);
-    registry.add("dpctl/del-flows", "[dp]", 0, 1, |state, _| {
-        state.flows.purge();
-        Ok(String::new())
-    });
     registry.add("upcall/show", "", 0, 0, |state, _| Ok(upcall_show(state)));
     registry.add("upcall/set-flow-limit", "flow-limit-number", 1, 1, |state, args| {
         let limit = args[0].parse().map_err(|_| format!("{}: not a number", args[0]))?;
@@ -68,7 +62,7 @@ fn datapath_name(datapath_type: &str) -> &'static str {
 }
 
 /// The names of all datapaths in use, in order.
-fn datapath_names(state: &State) -> Vec<&'static str> {
+pub(super) fn datapath_names(state: &State) -> Vec<&'static str> {
     let mut names: Vec<_> =
         state.running.bridges().values().map(|bridge| datapath_name(&bridge.config.datapath_type)).collect();
     names.sort_unstable();
@@ -89,40 +83,91 @@ fn dump_datapaths(state: &State) -> String {
 }
 
 fn show(state: &State) -> String {
-    datapath_names(state).into_iter().map(|name| show_datapath(state, name)).collect()
-}
-
-fn show_datapath(state: &State, name: &str) -> String {
-    let stats = state.datapath.stats();
-    let mut out = format!("{name}: hit:{} missed:{}\n", stats.hits, stats.missed);
-    let switch = state.switch.read();
-    let is_on_it = |bridge: &&ofproto::Bridge| {
-        let running = state.running.bridges().get(bridge.name());
-        running.is_some_and(|bridge| datapath_name(&bridge.config.datapath_type) == name)
-    };
-    let mut bridges: Vec<&ofproto::Bridge> = switch.bridges().filter(is_on_it).collect();
-    bridges.sort_by_key(|bridge| bridge.name());
-    for bridge in bridges {
+    let mut out = String::new();
+    for name in datapath_names(state) {
+        let stats = state.datapath.stats();
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "  {}:", bridge.name());
-        let mut ports: Vec<&ofproto::PortEntry> = bridge.port_entries().collect();
-        ports.sort_by_key(|entry| entry.port.name.clone());
-        for entry in ports {
-            let number = entry.port.number.to_u16().map_or(entry.port.number.0, u32::from);
-            let datapath = entry.port.datapath.map_or_else(|| "none:".to_owned(), |port| format!("{port}:"));
-            let kind = match (entry.port.datapath, &entry.peer_name) {
-                (Some(port), _) => state.datapath.port(port).map(|info| info.kind).unwrap_or_default(),
-                (None, Some(peer)) => format!("patch: peer={peer}"),
-                (None, None) => "patch".to_owned(),
-            };
-            let _ = writeln!(out, "    {} {number}/{datapath} ({})", entry.port.name, shown_kind(&kind));
+        let _ = writeln!(out, "{name}: hit:{} missed:{}", stats.hits, stats.missed);
+        for (bridge, ports) in bridges_of(state, name) {
+            let _ = writeln!(out, "  {bridge}:");
+            for port in ports {
+                let number = port.datapath.map_or_else(|| "none".to_owned(), |number| number.to_string());
+                let _ = write!(out, "    {} {}/{number}: ({}", port.name, port.number, port.kind);
+                for (index, (name, value)) in port.config.iter().enumerate() {
+                    let _ = write!(out, "{} {name}={value}", if index == 0 { ':' } else { ',' });
+                }
+                out.push_str(")\n");
+            }
         }
     }
     out
 }
 
+/// The same as a value. Numbers are text, as the reference gives them.
+fn show_json(state: &State) -> Value {
+    let datapaths = datapath_names(state).into_iter().map(|name| {
+        let stats = state.datapath.stats();
+        let bridges = bridges_of(state, name).into_iter().map(|(bridge, ports)| {
+            let ports = ports.into_iter().map(|port| {
+                let number = port.datapath.map_or_else(|| "none".to_owned(), |number| number.to_string());
+                let mut shown =
+                    json!({"ofport": port.number.to_string(), "port_no": number, "type": port.kind});
+                if let Some(shown) = shown.as_object_mut().filter(|_| !port.config.is_empty()) {
+                    shown.insert("config".to_owned(), json!(port.config));
+                }
+                (port.name, shown)
+            });
+            (bridge, Value::Object(ports.collect()))
+        });
+        let stats = json!({"hit": stats.hits.to_string(), "missed": stats.missed.to_string()});
+        (name.to_owned(), json!({"bridges": Value::Object(bridges.collect()), "stats": stats}))
+    });
+    Value::Object(datapaths.collect())
+}
+
+/// A port as `dpif/show` tells it.
+struct ShownPort {
+    name: String,
+    number: u32,
+    /// `None` for a patch port.
+    datapath: Option<DpPort>,
+    kind: String,
+    config: BTreeMap<String, String>,
+}
+
+/// The bridges on a datapath with their ports, all in the order of their names.
+fn bridges_of(state: &State, datapath: &str) -> BTreeMap<String, Vec<ShownPort>> {
+    let switch = state.switch.read();
+    let is_on_it = |bridge: &&ofproto::Bridge| {
+        let running = state.running.bridges().get(bridge.name());
+        running.is_some_and(|bridge| datapath_name(&bridge.config.datapath_type) == datapath)
+    };
+    let bridges = switch.bridges().filter(is_on_it).map(|bridge| {
+        let mut ports: Vec<ShownPort> = bridge.port_entries().map(|entry| shown_port(state, entry)).collect();
+        ports.sort_by(|a, b| a.name.cmp(&b.name));
+        (bridge.name().to_owned(), ports)
+    });
+    bridges.collect()
+}
+
+fn shown_port(state: &State, entry: &ofproto::PortEntry) -> ShownPort {
+    let port = &entry.port;
+    let (kind, config) = match port.datapath {
+        Some(number) => {
+            let info = state.datapath.port(number).unwrap_or_default();
+            (shown_kind(&info.kind).to_owned(), info.config)
+        }
+        None => {
+            let peer = entry.peer_name.iter().map(|peer| ("peer".to_owned(), peer.clone()));
+            ("patch".to_owned(), peer.collect())
+        }
+    };
+    let number = port.number.to_u16().map_or(port.number.0, u32::from);
+    ShownPort { name: port.name.to_string(), number, datapath: port.datapath, kind, config }
+}
+
 /// The kind of a device as operators know it: an internal port of a userspace datapath is a tap.
-fn shown_kind(kind: &str) -> &str {
+pub(super) fn shown_kind(kind: &str) -> &str {
     match kind {
         "" => "system",
         "internal" => "tap",
@@ -131,139 +176,25 @@ fn shown_kind(kind: &str) -> &str {
     }
 }
 
-fn dpctl_show(state: &State) -> String {
-    datapath_names(state).into_iter().map(|name| dpctl_show_datapath(state, name)).collect()
-}
-
-fn dpctl_show_datapath(state: &State, name: &str) -> String {
-    let stats = state.datapath.stats();
-    let mut out = format!(
-        "{name}:\n  lookups: hit:{} missed:{} lost:{}\n  flows: {}\n",
-        stats.hits, stats.missed, stats.lost, stats.flows
-    );
-    for info in state.datapath.ports() {
-        let kind = shown_kind(&info.kind);
-        let shown = if kind == "system" { String::new() } else { format!(" ({kind})") };
-        // Writing to a String cannot fail.
-        let _ = writeln!(out, "  port {}: {}{shown}", info.number, info.name);
-    }
-    out
-}
-
 fn upcall_show(state: &State) -> String {
-    let count = state.flows.flow_count();
+    let (keys, count) = (state.flows.flow_count(), state.datapath.stats().flows);
     let name = datapath_names(state).into_iter().next().unwrap_or("netdev@ovs-netdev");
     format!(
-        "{name}:\n  flows         : (current {count}) (avg {count}) (max {count}) (limit {})\n  dump duration : 1ms\n  ufid enabled : true\n\n  1: (keys {count})\n",
+        "{name}:\n  flows         : (current {count}) (avg {count}) (max {count}) (limit {})\n  dump duration : 1ms\n  ufid enabled : true\n\n  1: (keys {keys})\n",
         state.flows.flow_limit()
     )
 }
 
-/// How flows are to be shown.
-#[derive(Clone, Copy)]
-struct Style {
-    verbose: bool,
-    names: bool,
-}
-
-impl Style {
-    /// From options; what is not one is returned.
-    fn parse(args: &[String]) -> Result<(Style, Vec<&str>), String> {
-        let (mut verbose, mut names, mut rest) = (false, None, Vec::new());
-        for arg in args {
-            match arg.as_str() {
-                "-m" | "--more" => verbose = true,
-                "--names" => names = Some(true),
-                "--no-names" => names = Some(false),
-                option if option.starts_with('-') => return Err(format!("{option}: unknown option")),
-                other => rest.push(other),
-            }
-        }
-        Ok((Style { verbose, names: names.unwrap_or(verbose) }, rest))
-    }
-}
-
-/// Takes devices away from under the bridges, which open them again at the next change of configuration.
-fn delete_interfaces(state: &mut State, args: &[String]) -> Result<String, String> {
-    let (datapath, names) = args.split_first().ok_or("missing datapath")?;
-    if !is_datapath(state, datapath) {
-        return Err(format!("opening datapath {datapath} failed (No such device)"));
-    }
-    for name in names {
-        let port = state.datapath.port_by_name(name).map(|info| info.number);
-        let deleted =
-            port.ok_or(dp::DpError::NoPortName(name.clone())).and_then(|port| state.datapath.del_port(port));
-        deleted.map_err(|error| format!("deleting port {name} from {datapath} failed ({error})"))?;
-    }
-    state.running.drop_vanished();
-    Ok(String::new())
-}
-
 fn dump_bridge_flows(state: &mut State, args: &[String]) -> Result<String, String> {
-    let (style, rest) = Style::parse(args)?;
+    let (style, rest) = Style::split(args)?;
     let bridge = {
         let switch = state.switch.read();
         bridge_named(&switch, rest.last().copied().unwrap_or_default())?.id()
     };
-    Ok(format_flows(state, style, |state, flow| {
+    let is_of_bridge = |flow: &Flow| {
         use pipeline::Network;
         let owner = state.switch.read().ingress(DpPort(flow.key.in_port()));
         owner.is_some_and(|(id, _)| id == bridge)
-    }))
-}
-
-fn dump_flows(state: &mut State, args: &[String]) -> Result<String, String> {
-    let (style, rest) = Style::parse(args)?;
-    for word in rest {
-        if !word.contains('=') && !is_datapath(state, word) {
-            return Err(format!("opening datapath {word} failed (No such device)"));
-        }
-    }
-    let flows = format_flows(state, style, |_, _| true);
-    // Which thread forwards is nobody's business here; the reference names it.
-    let heading = if flows.is_empty() { "" } else { "flow-dump from the main thread:\n" };
-    Ok(format!("{heading}{flows}"))
-}
-
-fn format_flows(state: &State, style: Style, wanted: impl Fn(&State, &Flow) -> bool) -> String {
-    let names = style.names.then(|| {
-        let mut names = dp::text::PortNames::new();
-        for info in state.datapath.ports() {
-            names.insert(info.number, &info.name);
-        }
-        names
-    });
-    let now = state.clock.now();
-    let mut flows = Vec::new();
-    state.datapath.flow_dump(&mut |flow| flows.push(flow));
-    let mut out = String::new();
-    for flow in flows.iter().filter(|flow| wanted(state, flow)) {
-        if style.verbose {
-            out.push_str(&format!("{}, ", flow.ufid));
-        }
-        out.push_str(&dp::text::format_key(&flow.key, Some(&flow.mask), style.verbose, names.as_ref()));
-        out.push_str(&format!(", packets:{}, bytes:{}, used:", flow.stats.packets, flow.stats.bytes));
-        match flow.stats.used {
-            Some(used) => out.push_str(&format!("{:.3}s", (now - used).as_secs_f64())),
-            None => out.push_str("never"),
-        }
-        if flow.stats.tcp_flags != 0 {
-            out.push_str(&format!(", flags:{}", format_tcp_flags(flow.stats.tcp_flags)));
-        }
-        out.push_str(", actions:");
-        out.push_str(&dp::text::format_actions(&flow.actions, names.as_ref()));
-        out.push('\n');
-    }
-    out
-}
-
-/// TCP flags by their letters, as tcpdump writes them; bits without a letter as a number.
-fn format_tcp_flags(flags: u16) -> String {
-    const LETTERS: [char; 8] = ['F', 'S', 'R', 'P', '.', 'U', 'E', 'C'];
-    let letters = LETTERS.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 != 0);
-    let mut text: String = letters.map(|(_, letter)| letter).collect();
-    if flags & 0xff00 != 0 {
-        text.push_str(&format!("[{:x}]", flags & 0xff00));
-    }
-    text
+    };
+    Ok(format_flows(&state.datapath, style, state.clock.now(), is_of_bridge))
 }

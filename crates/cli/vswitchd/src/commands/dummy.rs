@@ -1,8 +1,10 @@
 //! Driving dummy ports: `netdev-dummy/*`.
 
+use base::DpPort;
 use dp::Datapath;
 use rpc::unixctl::Registry;
 
+use super::dpif::is_datapath;
 use crate::switchd::State;
 
 pub(super) fn register(registry: &mut Registry<State>) {
@@ -14,6 +16,7 @@ pub(super) fn register(registry: &mut Registry<State>) {
         receive,
     );
     registry.add("netdev-dummy/set-admin-state", "[netdev] up|down", 1, 2, set_admin_state);
+    registry.add("dpif-dummy/change-port-number", "dp port new-number", 3, 3, change_port_number);
 }
 
 fn receive(state: &mut State, args: &[String]) -> Result<String, String> {
@@ -76,4 +79,18 @@ fn set_admin_state(state: &mut State, args: &[String]) -> Result<String, String>
         state.datapath.configure_port(info.number, None, None, Some(up)).map_err(|e| e.to_string())?;
     }
     Ok("OK".to_owned())
+}
+
+fn change_port_number(state: &mut State, args: &[String]) -> Result<String, String> {
+    let [datapath, name, number] = args else { return Err("three words are expected".to_owned()) };
+    if state.datapath.kind() != "dummy" || !is_datapath(state, datapath) {
+        return Err("unknown datapath or not a dummy".to_owned());
+    }
+    let old = state.datapath.port_by_name(name).ok_or("unknown port")?.number;
+    let new = number.parse().ok().filter(|number| (1..1 << 16).contains(number)).map(DpPort);
+    let new = new.ok_or("bad port number")?;
+    state.datapath.renumber_port(old, new).map_err(|_| "port number already in use".to_owned())?;
+    state.running.renumber_port(old, new).map_err(|error| error.to_string())?;
+    state.flows.tick();
+    Ok(String::new())
 }

@@ -1,5 +1,6 @@
 //! The commands of the control socket (`ovs-appctl`).
 
+pub(crate) mod dpctl;
 mod dpif;
 mod dummy;
 mod fdb;
@@ -27,6 +28,7 @@ pub(crate) fn registry() -> Registry<State> {
     registry.add("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, dump_rules);
     fdb::register(&mut registry);
     dpif::register(&mut registry);
+    dpctl::register(&mut registry);
     trace::register(&mut registry);
     time::register(&mut registry);
     dummy::register(&mut registry);

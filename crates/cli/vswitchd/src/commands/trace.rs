@@ -1,10 +1,11 @@
 //! Why a packet goes where it goes: `ofproto/trace`.
 
 use base::{DpPort, OfPort};
-use fields::{Field, Match, PortNames};
-use flow::{FlowKey, FlowMask, Metadata, Slot, slot};
-use ofproto::{Bridge, Switch};
-use pipeline::{BridgeId, Credit, Effect, Network, Request, SharedNetwork, Start, Trace, Translation, View};
+use dp::Datapath;
+use fields::Match;
+use flow::{FlowKey, Metadata, slot};
+use ofproto::Switch;
+use pipeline::{BridgeId, Credit, Effect, Network, Request, SharedNetwork, Start, Trace, View};
 use rpc::unixctl::Registry;
 
 use super::dpif::is_datapath;
@@ -85,7 +86,7 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
     }
     let flow_text = found.words.last().copied().unwrap_or_default();
     let first = found.words.first().copied().unwrap_or_default();
-    let mut subject = match dp::text::parse_key(flow_text, Some(&datapath_names(state))) {
+    let mut subject = match dp::text::parse_key(flow_text, Some(&port_names(state))) {
         Ok((key, _)) if found.words.len() == 1 || is_datapath(state, first) => {
             if key.recirc_id() != 0 && switch.thaw(key.recirc_id()).is_none() {
                 return Err(format!("no recirculation data for recirc_id {:#x}", key.recirc_id()));
@@ -95,6 +96,7 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
                 switch.ingress(port).ok_or_else(|| format!("no OpenFlow port for datapath port {port}"))?;
             let mut key = key;
             key.set_in_port(number.0);
+            key.limit_vlans(state.datapath.max_vlans());
             Subject { bridge, key, names: found.names, has_packet: false }
         }
         Ok(_) => return Err("Cannot find the datapath".to_owned()),
@@ -118,18 +120,10 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
     }
     if let Some(bytes) = &packet {
         subject.has_packet = true;
-        subject.key = flow::extract::extract(&Metadata::from_key(&subject.key), bytes, flow::MAX_VLANS);
+        subject.key =
+            flow::extract::extract(&Metadata::from_key(&subject.key), bytes, state.datapath.max_vlans());
     }
     Ok(subject)
-}
-
-fn datapath_names(state: &State) -> dp::text::PortNames {
-    use dp::Datapath;
-    let mut names = dp::text::PortNames::new();
-    for info in state.datapath.ports() {
-        names.insert(info.number, &info.name);
-    }
-    names
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
@@ -157,6 +151,7 @@ fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<S
         key: &subject.key,
         start,
         is_packet_out,
+        has_packet: subject.has_packet,
         trace: if subject.names { Trace::Names } else { Trace::Numbers },
         dry: !subject.has_packet,
     };
@@ -174,91 +169,11 @@ fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<S
     let translation = made.ok_or("Cannot find the bridge")?;
     let switch = state.switch.read();
     let bridge = switch.get(subject.bridge).ok_or("Cannot find the bridge")?;
-    Ok(report(state, bridge, &subject, &translation))
-}
-
-fn report(state: &State, bridge: &Bridge, subject: &Subject, translation: &Translation) -> String {
     let names = subject.names.then(|| bridge.port_names());
-    let mut initial = subject.key.clone();
-    initial.set_actset_output(OfPort::UNSET.0);
-
-    let mut out = format!("Flow: {}\n", describe(&initial, names.as_ref()));
-    out.push_str(&pipeline::trace::format(&translation.trace));
-    let unchanged = translation.final_key == initial;
-    let last =
-        if unchanged { "unchanged".to_owned() } else { describe(&translation.final_key, names.as_ref()) };
-    out.push_str(&format!("\nFinal flow: {last}\n"));
-    let mut megaflow = String::new();
-    Match::new(&subject.key, shown_mask(&subject.key, &translation.mask)).format(
-        &mut megaflow,
-        names.as_ref(),
-        0x8000,
-    );
-    let datapath_names = subject.names.then(|| datapath_names(state));
-    let actions = dp::text::format_actions(&translation.actions, datapath_names.as_ref());
-    out.push_str(&format!("Megaflow: {megaflow}\nDatapath actions: {actions}"));
-    if let Some(error) = translation.error {
-        out.push_str(&format!("\nTranslation failed ({error}), packet is dropped.\n"));
-    } else if !translation.slow.is_empty() {
-        out.push_str(&explain_slow(translation.slow));
-    }
-    out
+    let datapath_names = subject.names.then(|| port_names(state));
+    Ok(pipeline::report(&subject.key, &translation, names.as_ref(), datapath_names.as_ref()))
 }
 
-/// The mask without what the packet's type says already: that it has no tag and no label.
-/// The installed megaflow keeps those bits.
-fn shown_mask(key: &FlowKey, mask: &FlowMask) -> FlowMask {
-    let mut shown = mask.clone();
-    for index in key.vlan_count()..flow::MAX_VLANS {
-        shown.set_bits(Slot::vlan_tci(index), 0);
-        shown.set_bits(Slot::vlan_tpid(index), 0);
-    }
-    if !matches!(key.dl_type(), 0x8847 | 0x8848) {
-        for index in 0..flow::MAX_MPLS {
-            shown.set_bits(Slot::mpls(index), 0);
-        }
-    }
-    shown
-}
-
-/// Why a flow cannot be cached.
-fn explain_slow(slow: dp::SlowPath) -> String {
-    const REASONS: [&str; 7] = [
-        "Consists of CFM packets.",
-        "Consists of BFD packets.",
-        "Consists of LACP packets.",
-        "Consists of STP packets.",
-        "Consists of LLDP packets.",
-        "Uses action(s) not supported by datapath.",
-        "Datapath can't match specifically enough.",
-    ];
-    let mut out = String::from("\nThis flow is handled by the userspace slow path because it:");
-    for (bit, reason) in REASONS.iter().enumerate() {
-        if slow.0 >> bit & 1 != 0 {
-            out.push_str(&format!("\n  - {reason}"));
-        }
-    }
-    out
-}
-
-/// A packet as the match of exactly it; metadata that is zero is left out.
-fn describe(key: &FlowKey, names: Option<&PortNames>) -> String {
-    let mut mask = FlowMask::new();
-    mask.add_all(slot::PACKET_TYPE);
-    for field in Field::all() {
-        let is_metadata = field.info().prereq == fields::Prereq::None;
-        let is_no_port = matches!(field, Field::InPort | Field::InPortOxm) && key.in_port() == OfPort::NONE.0;
-        if is_metadata && field.read(key) == 0 || field == Field::ActsetOutput || is_no_port {
-            continue;
-        }
-        if field.info().prereq.met_by(key, None) {
-            field.add_to_mask(&mut mask);
-        }
-    }
-    for always in [slot::DL_SRC, slot::DL_DST, slot::DL_TYPE, slot::VLAN0_TCI] {
-        mask.add_all(always);
-    }
-    let mut out = String::new();
-    Match::new(key, mask).format(&mut out, names, 0x8000);
-    out
+fn port_names(state: &State) -> dp::text::PortNames {
+    state.datapath.ports().into_iter().map(|info| (info.number, info.name)).collect()
 }

@@ -124,3 +124,18 @@ proptest! {
         prop_assert_eq!(key.nw_tos(), if key.nw_proto() == 0 && is_v6 { key.nw_tos() } else { 3 });
     }
 }
+
+#[test]
+fn limiting_the_tags_of_a_key_is_reading_fewer() {
+    let mut bytes = ethernet::header(MacAddr([2; 6]), MacAddr([4; 6]), 0x88a8).to_vec();
+    bytes.extend([0, 16, 0x81, 0, 0, 17, 0x08, 0]);
+    bytes.extend(ipv4::header(1, 2, 17, 0, 64, 0, 12));
+    bytes.extend(udp::header(1, 2, 4));
+    bytes.extend([0; 4]);
+    let read = |max| extract(&Metadata::new(DpPort(1)), &bytes, max);
+    for max in 0..=2 {
+        let mut key = read(2);
+        key.limit_vlans(max);
+        assert_eq!(key, read(max), "{max} tags");
+    }
+}

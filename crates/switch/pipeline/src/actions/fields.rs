@@ -62,7 +62,7 @@ impl Context<'_> {
 
     pub(super) fn pop_stack(&mut self, destination: Subfield) {
         let Some(width) = self.stack.pop().map(usize::from) else {
-            return self.warning(|| "stack underflow".to_owned());
+            return self.fault(|| "stack underflow".to_owned());
         };
         let start = self.stack.len().saturating_sub(width);
         let value = self.stack.drain(start..).fold(0u128, |value, byte| value << 8 | u128::from(byte));

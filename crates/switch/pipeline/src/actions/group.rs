@@ -150,7 +150,7 @@ impl Context<'_> {
 
     fn is_live(&mut self, group: &Group, bucket: &Bucket, depth: u32) -> bool {
         if depth >= MAX_LIVENESS_DEPTH {
-            self.record.line(Kind::Error, || format!("bucket chaining exceeded {MAX_LIVENESS_DEPTH} links"));
+            self.fault(|| format!("bucket chaining exceeded {MAX_LIVENESS_DEPTH} links"));
             return false;
         }
         let desc = &bucket.desc;

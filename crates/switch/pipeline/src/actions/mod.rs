@@ -168,7 +168,7 @@ impl Context<'_> {
             Action::Exit => self.exit = true,
             Action::CtClear => self.clear_conntrack(),
             Action::Conjunction(_) => {
-                self.record.line(Kind::Error, || "executing no-op conjunction action".to_owned());
+                self.fault(|| "executing no-op conjunction action".to_owned());
             }
             // What is left changes nothing here: notes, samples for collectors that are not there, and
             // header changes that the packet has no header for.
@@ -231,9 +231,9 @@ impl Context<'_> {
             }
             port => port,
         };
-        if self.bridge.port(number).is_some_and(|port| port.peer.is_some()) {
-            let text = "Cannot truncate output to patch port";
-            return self.record.line(Kind::Error, || text.to_owned());
+        if self.bridge.port(number).is_none_or(|port| port.datapath.is_none()) {
+            let shown = ::fields::format_port_plain(number);
+            return self.fault(|| format!("output_trunc does not support patch port {shown}"));
         }
         commit(self);
         let position = self.actions.len();

@@ -5,7 +5,6 @@ use ofp::PacketInReason;
 
 use super::Next;
 use crate::commit::{commit, is_mpls};
-use crate::trace::Kind;
 use crate::translate::{Context, Error};
 
 /// The bit that says that no label is below.
@@ -130,7 +129,7 @@ impl Context<'_> {
     }
 
     fn too_many_labels(&mut self, what: &str, has: &str) {
-        self.record.line(Kind::Error, || {
+        self.fault(|| {
             format!(
                 "dropping packet on which an MPLS {what} action can't be performed as it {has} more MPLS LSEs than the {MAX_MPLS} supported."
             )

@@ -1,0 +1,349 @@
+//! Datapaths by hand: `dpctl/*`, as `ovs-dpctl` asks for it.
+//!
+//! The datapath under the bridges is one of them. Others can be made, given
+//! ports and flows, and deleted; no bridge knows of them, and a packet that no
+//! flow of theirs matches is dropped.
+
+mod flows;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use base::DpPort;
+use dp::{Datapath, DpError, PortInfo, PortSpec, PortStats};
+use dp_user::DpUser;
+use rpc::unixctl::Registry;
+
+pub(super) use flows::{Style, format_flows};
+
+use super::dpif::{datapath_names, is_datapath, shown_kind};
+use crate::options::PROGRAM;
+use crate::switchd::State;
+
+/// The datapaths that were made by hand, by type and name ("netdev@dp1").
+pub(crate) type Made = BTreeMap<String, Arc<DpUser>>;
+
+type Handler = fn(&mut State, Style, &[&str]) -> Result<String, String>;
+
+const MANY: usize = usize::MAX;
+
+pub(super) fn register(registry: &mut Registry<State>) {
+    let mut add = |name, usage, min, max, handler: Handler| {
+        registry.add(name, usage, min, max, move |state, args| {
+            let done = Style::split(args).and_then(|(style, words)| handler(state, style, &words));
+            // The programs say their name before what they refuse.
+            done.map_err(|refusal| refusal.lines().map(|line| format!("{PROGRAM}: {line}\n")).collect())
+        });
+    };
+    add("dpctl/add-dp", "dp [iface...]", 1, MANY, add_datapath);
+    add("dpctl/del-dp", "dp", 1, 1, delete_datapath);
+    add("dpctl/add-if", "dp iface...", 2, MANY, add_interfaces);
+    add("dpctl/set-if", "dp iface...", 2, MANY, set_interfaces);
+    add("dpctl/del-if", "dp iface...", 2, MANY, delete_interfaces);
+    add("dpctl/show", "[-s] [dp...]", 0, MANY, show);
+    add("dpctl/dump-dps", "", 0, 0, |state, _, _| {
+        Ok(all_names(state).iter().map(|name| format!("{name}\n")).collect())
+    });
+    flows::register(add);
+}
+
+/// What is wrong, with the system's words for it.
+fn because(what: &str, error: &DpError) -> String {
+    let system = std::io::Error::from_raw_os_error(error.errno());
+    format!("{what} ({})", rpc::error_text(&system))
+}
+
+/// Type and name of a datapath; without a type it is the kernel's.
+fn split_name(word: &str) -> (&str, &str) {
+    word.split_once('@').unwrap_or(("system", word))
+}
+
+fn whole_name(word: &str) -> String {
+    let (kind, name) = split_name(word);
+    format!("{kind}@{name}")
+}
+
+/// The names of all datapaths, those under bridges and those made by hand, in order.
+fn all_names(state: &State) -> Vec<String> {
+    let mut names: Vec<String> = datapath_names(state).into_iter().map(str::to_owned).collect();
+    names.extend(state.made.keys().cloned());
+    names.sort_unstable();
+    names
+}
+
+fn find(state: &State, word: &str) -> Option<Arc<DpUser>> {
+    if is_datapath(state, word) {
+        return Some(Arc::clone(&state.datapath));
+    }
+    state.made.get(&whole_name(word)).cloned()
+}
+
+fn open(state: &State, word: &str) -> Result<Arc<DpUser>, String> {
+    find(state, word).ok_or_else(|| "opening datapath (No such device)".to_owned())
+}
+
+/// The datapath that the first word names, or the only one; and the words behind it.
+fn open_first<'a>(state: &State, words: &'a [&'a str]) -> Result<(Arc<DpUser>, &'a [&'a str]), String> {
+    if let Some((first, rest)) = words.split_first()
+        && let Some(found) = find(state, first)
+    {
+        return Ok((found, rest));
+    }
+    match all_names(state).as_slice() {
+        [] => Err("no datapaths exist\ndatapath not found (Invalid argument)".to_owned()),
+        // Bridges of different types share one.
+        names if names.iter().all(|name| is_datapath(state, name)) => {
+            Ok((Arc::clone(&state.datapath), words))
+        }
+        [only] => Ok((open(state, only)?, words)),
+        _ => Err("multiple datapaths, specify one\ndatapath not found (Invalid argument)".to_owned()),
+    }
+}
+
+fn port_names(datapath: &DpUser) -> dp::text::PortNames {
+    datapath.ports().into_iter().map(|info| (info.number, info.name)).collect()
+}
+
+fn add_datapath(state: &mut State, style: Style, words: &[&str]) -> Result<String, String> {
+    let word = words.first().copied().unwrap_or_default();
+    let (kind, name) = split_name(word);
+    if find(state, word).is_some() {
+        return Err("add_dp (File exists)".to_owned());
+    }
+    let is_dummy = kind == "dummy";
+    if !(kind == "netdev" || is_dummy && state.datapath.kind() == "dummy") {
+        return Err("add_dp (Address family not supported by protocol)".to_owned());
+    }
+    let config = dp_user::Config {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        workers: usize::from(!is_dummy),
+        max_vlans: state.datapath.max_vlans(),
+        ..dp_user::Config::default()
+    };
+    let made = DpUser::new(config, state.clock.clone())
+        .map_err(|error| format!("add_dp ({})", rpc::error_text(&error)))?;
+    let local = if is_dummy { "dummy-internal" } else { "internal" };
+    let local = PortSpec { number: Some(DpPort(0)), ..PortSpec::new(name, local) };
+    made.add_port(&local).map_err(|error| because("add_dp", &error))?;
+    state.made.insert(whole_name(word), Arc::new(made));
+    if words.len() > 1 { add_interfaces(state, style, words) } else { Ok(String::new()) }
+}
+
+fn delete_datapath(state: &mut State, _: Style, words: &[&str]) -> Result<String, String> {
+    let word = words.first().copied().unwrap_or_default();
+    let found = open(state, word)?;
+    if Arc::ptr_eq(&found, &state.datapath) {
+        return Err("del_dp (Device or resource busy)".to_owned());
+    }
+    state.made.remove(&whole_name(word));
+    Ok(String::new())
+}
+
+/// An interface as the command line has it: `name,type=…,port_no=…,option=value`.
+struct Wanted<'a> {
+    name: &'a str,
+    kind: Option<&'a str>,
+    number: Option<u32>,
+    options: Vec<(&'a str, &'a str)>,
+}
+
+impl Wanted<'_> {
+    fn parse(text: &str) -> Result<Wanted<'_>, String> {
+        let mut words = text.split(',');
+        let name = words.next().filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| format!("{text} is not a valid network device name"))?;
+        let mut wanted = Wanted { name, kind: None, number: None, options: Vec::new() };
+        for word in words {
+            let (key, value) = word.split_once('=').unwrap_or((word, ""));
+            match key {
+                "type" => wanted.kind = Some(value),
+                "port_no" => {
+                    wanted.number = Some(value.parse().map_err(|_| "Invalid option format".to_owned())?);
+                }
+                _ if wanted.options.iter().any(|(known, _)| *known == key) => {
+                    return Err(format!("duplicate \"{key}\" option"));
+                }
+                _ => wanted.options.push((key, value)),
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+/// Does `act` for each of `names`; the refusals of all together.
+fn for_each(names: &[&str], mut act: impl FnMut(&str) -> Result<(), String>) -> Result<String, String> {
+    let refusals: Vec<String> = names.iter().filter_map(|name| act(name).err()).collect();
+    if refusals.is_empty() { Ok(String::new()) } else { Err(refusals.join("\n")) }
+}
+
+fn add_interfaces(state: &mut State, _: Style, words: &[&str]) -> Result<String, String> {
+    let (word, names) = words.split_first().ok_or("opening datapath (No such device)")?;
+    let datapath = open(state, word)?;
+    let is_of_bridges = Arc::ptr_eq(&datapath, &state.datapath);
+    for_each(names, |text| {
+        let wanted = Wanted::parse(text)?;
+        let what = format!("adding {} to {word} failed", wanted.name);
+        if is_of_bridges {
+            // The bridges give it the ports that the database asks for, and no others.
+            return Err(format!("{what} (Operation not permitted)"));
+        }
+        let options = wanted.options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let spec = PortSpec {
+            number: wanted.number.map(DpPort),
+            options: options.collect(),
+            ..PortSpec::new(wanted.name, wanted.kind.unwrap_or("system"))
+        };
+        let number = datapath.add_port(&spec).map_err(|error| because(&what, &error))?;
+        let up = datapath.configure_port(number, None, None, Some(true));
+        up.map_err(|error| because(&format!("{}: failed bringing interface up", wanted.name), &error))
+    })
+}
+
+/// Nothing of a port can be changed; what it is may be said again.
+fn set_interfaces(state: &mut State, _: Style, words: &[&str]) -> Result<String, String> {
+    let (word, names) = words.split_first().ok_or("opening datapath (No such device)")?;
+    let datapath = open(state, word)?;
+    for_each(names, |text| {
+        let Wanted { name, kind, number, options } = Wanted::parse(text)?;
+        let info = datapath
+            .port_by_name(name)
+            .ok_or_else(|| format!("{name}: failed to query port in {word} (No such device)"))?;
+        let have = shown_kind(&info.kind);
+        if let Some(kind) = kind.filter(|kind| *kind != have) {
+            return Err(format!("{name}: can't change type from {have} to {kind}"));
+        }
+        if let Some(number) = number.filter(|number| *number != info.number.0) {
+            return Err(format!("{name}: can't change port number from {} to {number}", info.number));
+        }
+        match options.first() {
+            Some((key, _)) => Err(format!("{name}: setting {key} failed (Operation not supported)")),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Takes ports away, by name or number. Bridges open theirs again at the next change of configuration.
+fn delete_interfaces(state: &mut State, _: Style, words: &[&str]) -> Result<String, String> {
+    let (word, names) = words.split_first().ok_or("opening datapath (No such device)")?;
+    let datapath = open(state, word)?;
+    let is_of_bridges = Arc::ptr_eq(&datapath, &state.datapath);
+    let done = for_each(names, |name| {
+        let by_number = || datapath.port(DpPort(name.parse().ok()?));
+        let info = datapath.port_by_name(name).or_else(by_number);
+        let info = info.ok_or_else(|| format!("no port named {name}"))?;
+        let what = format!("deleting port {name} from {word} failed");
+        if info.number == DpPort(0) && !is_of_bridges {
+            return Err(format!("{what} (Invalid argument)"));
+        }
+        datapath.del_port(info.number).map_err(|error| because(&what, &error))
+    });
+    if is_of_bridges {
+        state.running.drop_vanished();
+    }
+    done
+}
+
+fn show(state: &mut State, style: Style, words: &[&str]) -> Result<String, String> {
+    let mut out = String::new();
+    if words.is_empty() {
+        for name in all_names(state) {
+            show_datapath(&mut out, &name, &*open(state, &name)?, style.statistics);
+        }
+        return Ok(out);
+    }
+    for word in words {
+        let found =
+            find(state, word).ok_or_else(|| format!("opening datapath {word} failed (No such device)"))?;
+        let full = || format!("{}@{}", found.kind(), found.name());
+        let known = datapath_names(state).into_iter().find(|name| name.ends_with(*word));
+        let name =
+            if word.contains('@') { (*word).to_owned() } else { known.map_or_else(full, str::to_owned) };
+        show_datapath(&mut out, &name, &found, style.statistics);
+    }
+    Ok(out)
+}
+
+fn show_datapath(out: &mut String, name: &str, datapath: &DpUser, with_statistics: bool) {
+    let stats = datapath.stats();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "{name}:\n  lookups: hit:{} missed:{} lost:{}\n  flows: {}",
+        stats.hits, stats.missed, stats.lost, stats.flows
+    );
+    for info in datapath.ports() {
+        let _ = write!(out, "  port {}: {}", info.number, info.name);
+        show_kind(out, &info);
+        out.push('\n');
+        if with_statistics && let Ok(stats) = datapath.port_stats(info.number) {
+            show_statistics(out, &stats);
+        }
+    }
+}
+
+fn show_kind(out: &mut String, info: &PortInfo) {
+    let kind = shown_kind(&info.kind);
+    if kind == "system" {
+        return;
+    }
+    let _ = write!(out, " ({kind}");
+    for (index, (name, value)) in info.config.iter().enumerate() {
+        let _ = write!(out, "{} {name}={value}", if index == 0 { ':' } else { ',' });
+    }
+    out.push(')');
+}
+
+/// What a device does not count is a question mark.
+fn show_statistics(out: &mut String, stats: &PortStats) {
+    let _ = writeln!(
+        out,
+        "    RX packets:{} errors:{} dropped:{} overruns:{} frame:{}",
+        stats.rx_packets, stats.rx_errors, stats.rx_dropped, stats.rx_over_errors, stats.rx_frame_errors
+    );
+    let _ = writeln!(
+        out,
+        "    TX packets:{} errors:{} dropped:{} aborted:? carrier:?\n    collisions:{}",
+        stats.tx_packets, stats.tx_errors, stats.tx_dropped, stats.collisions
+    );
+    let (received, sent) = (stats.rx_bytes, stats.tx_bytes);
+    let _ = writeln!(
+        out,
+        "    RX bytes:{received}{}  TX bytes:{sent}{}\n    UPCALL packets:? errors:?",
+        in_units(received),
+        in_units(sent)
+    );
+}
+
+/// A number of bytes in the greatest unit that it fills, if it fills one.
+fn in_units(bytes: u64) -> String {
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    match units.into_iter().find(|(_, bits)| bytes >> bits != 0) {
+        Some((unit, bits)) => format!(" ({:.1} {unit})", bytes as f64 / (1u64 << bits) as f64),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_read_with_their_options() {
+        let wanted = Wanted::parse("p1,type=dummy,port_no=5,a=b,c").unwrap();
+        assert_eq!((wanted.name, wanted.kind, wanted.number), ("p1", Some("dummy"), Some(5)));
+        assert_eq!(wanted.options, [("a", "b"), ("c", "")]);
+        let refusal = |text| Wanted::parse(text).err().unwrap();
+        assert_eq!(refusal("p1,a=1,a=2"), "duplicate \"a\" option");
+        assert_eq!(refusal("p1,port_no=x"), "Invalid option format");
+        assert_eq!(refusal(",type=dummy"), ",type=dummy is not a valid network device name");
+    }
+
+    #[test]
+    fn bytes_are_shown_in_units_that_they_fill() {
+        assert_eq!(in_units(1023), "");
+        assert_eq!(in_units(1536), " (1.5 KiB)");
+        assert_eq!(in_units(3 << 40), " (3.0 TiB)");
+    }
+}

@@ -1,0 +1,223 @@
+//! The flows of a datapath, by hand.
+
+use base::Timestamp;
+use dp::{Datapath, Flow, FlowPut, PutMode, Ufid};
+use dp_user::DpUser;
+
+use super::{Handler, because, find, open_first, port_names};
+use crate::switchd::State;
+
+pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, usize, Handler)) {
+    let many = usize::MAX;
+    add("dpctl/dump-flows", "[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]", 0, many, dump);
+    add("dpctl/get-flow", "[dp] ufid", 1, many, one);
+    add("dpctl/add-flow", "[dp] flow actions", 2, many, |s, _, words| put_one(s, words, PutMode::Create));
+    add("dpctl/mod-flow", "[dp] flow actions", 2, many, |s, _, words| put_one(s, words, PutMode::Modify));
+    add("dpctl/del-flow", "[dp] flow", 1, many, delete_one);
+    add("dpctl/add-flows", "[dp] file", 1, many, |state, _, words| from_file(state, words, Command::Add));
+    add("dpctl/mod-flows", "[dp] file", 1, many, |state, _, words| from_file(state, words, Command::Modify));
+    add("dpctl/del-flows", "[dp] [file]", 0, many, delete_all);
+}
+
+/// How things are to be shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::commands) struct Style {
+    /// All of a flow's mask, and its id.
+    verbose: bool,
+    /// Ports by name.
+    names: bool,
+    pub(super) statistics: bool,
+}
+
+impl Style {
+    /// From options; what is none is returned.
+    pub(in crate::commands) fn split(args: &[String]) -> Result<(Style, Vec<&str>), String> {
+        let (mut style, mut names, mut rest) = (Style::default(), None, Vec::new());
+        for arg in args {
+            match arg.as_str() {
+                "-m" | "--more" => style.verbose = true,
+                "-s" | "--statistics" => style.statistics = true,
+                "--names" => names = Some(true),
+                "--no-names" => names = Some(false),
+                option if option.starts_with('-') => return Err(format!("{option}: unknown option")),
+                other => rest.push(other),
+            }
+        }
+        style.names = names.unwrap_or(style.verbose);
+        Ok((style, rest))
+    }
+}
+
+/// One line for each flow that is wanted; the id only when more is asked for.
+pub(in crate::commands) fn format_flows(
+    datapath: &DpUser,
+    style: Style,
+    now: Timestamp,
+    wanted: impl Fn(&Flow) -> bool,
+) -> String {
+    let names = style.names.then(|| port_names(datapath));
+    let mut out = String::new();
+    datapath.flow_dump(&mut |flow| {
+        if !wanted(&flow) {
+            return;
+        }
+        if style.verbose {
+            out.push_str(&format!("{}, ", flow.ufid));
+        }
+        out.push_str(&dp::text::format_flow(&flow, now, style.verbose, names.as_ref()));
+        out.push('\n');
+    });
+    out
+}
+
+fn dump(state: &mut State, style: Style, words: &[&str]) -> Result<String, String> {
+    let (datapath, rest) = open_first(state, words)?;
+    for word in rest {
+        if !word.contains('=') {
+            return Err(format!("opening datapath {word} failed (No such device)"));
+        }
+    }
+    let flows = format_flows(&datapath, style, state.clock.now(), |_| true);
+    // Which thread forwards is nobody's business here; the reference names it.
+    let heading = if flows.is_empty() { "" } else { "flow-dump from the main thread:\n" };
+    Ok(format!("{heading}{flows}"))
+}
+
+fn one(state: &mut State, style: Style, words: &[&str]) -> Result<String, String> {
+    let (datapath, rest) = open_first(state, words)?;
+    let ufid: Option<Ufid> = rest.last().and_then(|word| word.parse().ok());
+    let ufid = ufid.ok_or("parsing flow ufid (Invalid argument)")?;
+    datapath.flow_get(ufid, None).ok_or("getting flow (No such file or directory)")?;
+    let mut is_first = true;
+    let flows = format_flows(&datapath, style, state.clock.now(), |flow| flow.ufid == ufid);
+    // Two threads may have it.
+    Ok(flows.split_inclusive('\n').take_while(|_| std::mem::take(&mut is_first)).collect())
+}
+
+/// A flow as it is typed: perhaps its id, its key, perhaps with a mask.
+fn parse_flow(datapath: &DpUser, text: &str) -> Result<(Ufid, flow::FlowKey, flow::FlowMask), String> {
+    let text = text.trim();
+    let (given, text) = match text.find([',', ' ']).filter(|_| text.starts_with("ufid:")) {
+        Some(end) => {
+            let ufid = text[..end].parse().map_err(|_| "parsing flow ufid (Invalid argument)".to_owned())?;
+            (Some(ufid), text[end..].trim_start_matches([',', ' ']))
+        }
+        None => (None, text),
+    };
+    let (key, mask) = dp::text::parse_key(text, Some(&port_names(datapath)))
+        .map_err(|error| format!("parsing flow key ({error}) (Invalid argument)"))?;
+    Ok((given.unwrap_or_else(|| Ufid::of(&key)), key, mask))
+}
+
+fn put(datapath: &DpUser, text: &str, actions: &str, mode: PutMode) -> Result<(), String> {
+    let (ufid, key, mask) = parse_flow(datapath, text)?;
+    let actions = dp::text::parse_actions(actions.trim(), Some(&port_names(datapath)))
+        .map_err(|_| "parsing actions (Invalid argument)".to_owned())?;
+    let put = FlowPut {
+        ufid: Some(ufid),
+        worker: None,
+        key,
+        mask,
+        actions: actions.into(),
+        mode,
+        zero_stats: false,
+    };
+    datapath.flow_put(&put).map_err(|error| because("updating flow table", &error))
+}
+
+fn put_one(state: &mut State, words: &[&str], mode: PutMode) -> Result<String, String> {
+    let (datapath, rest) = open_first(state, words)?;
+    let [text, actions] = rest else { return Err("a flow and its actions are expected".to_owned()) };
+    put(&datapath, text, actions, mode).map(|()| String::new())
+}
+
+fn delete(datapath: &DpUser, text: &str) -> Result<(), String> {
+    let ufid = match text.parse() {
+        Ok(ufid) => ufid,
+        Err(_) => parse_flow(datapath, text)?.0,
+    };
+    datapath.flow_del(ufid, None).map(|_| ()).map_err(|error| because("deleting flow", &error))
+}
+
+/// Takes one flow, by its id or by the key that made it, out of the datapath.
+fn delete_one(state: &mut State, _: Style, words: &[&str]) -> Result<String, String> {
+    let (datapath, rest) = open_first(state, words)?;
+    let [text] = rest else { return Err("a flow is expected".to_owned()) };
+    state.flows.credit();
+    delete(&datapath, text).map(|()| String::new())
+}
+
+/// Takes all flows out of the datapath, or those in a file. The revalidator finds that out by itself.
+fn delete_all(state: &mut State, _: Style, words: &[&str]) -> Result<String, String> {
+    if words.last().is_some_and(|word| find(state, word).is_none()) {
+        return from_file(state, words, Command::Delete);
+    }
+    let (datapath, _) = open_first(state, words)?;
+    state.flows.credit();
+    datapath.flow_flush();
+    Ok(String::new())
+}
+
+/// What a line of a file asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Command {
+    Add,
+    Modify,
+    Delete,
+}
+
+/// A line taken apart: the command, if it names one, the flow, and the actions.
+fn split_line(line: &str, default: Command) -> (Command, &str, Option<&str>) {
+    let line = line.trim();
+    let first = line.split([',', ' ', '\t']).next().unwrap_or_default();
+    let (command, rest) = match first {
+        "add" => (Command::Add, &line[first.len()..]),
+        "modify" => (Command::Modify, &line[first.len()..]),
+        "delete" => (Command::Delete, &line[first.len()..]),
+        _ => (default, line),
+    };
+    match rest.trim_start().split_once([' ', '\t']) {
+        Some((flow, actions)) => (command, flow, Some(actions.trim())),
+        None => (command, rest.trim_start(), None),
+    }
+}
+
+/// A file of flows. A line that cannot be done is told of, and the others are done.
+fn from_file(state: &mut State, words: &[&str], default: Command) -> Result<String, String> {
+    let (datapath, rest) = open_first(state, words)?;
+    let [file] = rest else { return Err("a file is expected".to_owned()) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("Opening file \"{file}\" failed ({})", rpc::error_text(&error)))?;
+    let mut told = String::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default();
+        if line.trim().is_empty() {
+            continue;
+        }
+        let done = match split_line(line, default) {
+            (Command::Add, flow, Some(actions)) => put(&datapath, flow, actions, PutMode::Create),
+            (Command::Modify, flow, Some(actions)) => put(&datapath, flow, actions, PutMode::Modify),
+            (Command::Delete, flow, None) => delete(&datapath, flow),
+            _ => Err(format!("Failed parsing line number {}, skipped!", index + 1)),
+        };
+        if let Err(refusal) = done {
+            told.push_str(&format!("{}: {refusal}\n", crate::options::PROGRAM));
+        }
+    }
+    Ok(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_may_name_what_to_do() {
+        assert_eq!(split_line("in_port(1) 2,3", Command::Add), (Command::Add, "in_port(1)", Some("2,3")));
+        assert_eq!(split_line(" in_port(1)", Command::Delete), (Command::Delete, "in_port(1)", None));
+        let line = "modify in_port(1),eth() \tset(eth(dst=1)) , 3";
+        assert_eq!(split_line(line, Command::Add).0, Command::Modify);
+        assert_eq!(split_line(line, Command::Add).2, Some("set(eth(dst=1)) , 3"));
+        assert_eq!(split_line("delete in_port(1)", Command::Add), (Command::Delete, "in_port(1)", None));
+    }
+}

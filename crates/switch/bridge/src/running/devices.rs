@@ -1,0 +1,109 @@
+//! What is set at devices: addresses and MTUs.
+
+use base::DpPort;
+use dp::{DpError, PortInfo};
+use pipeline::Network;
+
+use super::{Notice, Running, describe};
+use crate::desired::DesiredBridge;
+
+/// The MTU of internal ports where no other port has one.
+const DEFAULT_MTU: u32 = 1500;
+
+/// A working interface, as far as its MTU goes.
+struct MtuOf {
+    port: DpPort,
+    name: String,
+    mtu: u32,
+    /// It is for the bridge to choose.
+    follows: bool,
+}
+
+impl Running {
+    /// Gives devices the address and the MTU that their rows ask for.
+    pub(super) fn settle_devices(&mut self, config: &DesiredBridge) {
+        let Some(bridge) = self.bridges.get(&config.name) else { return };
+        for interface in config.ports.iter().flat_map(|port| &port.interfaces) {
+            let mac = interface.wanted_mac(&config.name);
+            if mac.is_none() && interface.mtu.is_none() {
+                continue;
+            }
+            let running = bridge.interfaces.get(&interface.name);
+            let Some(&number) = running.and_then(|running| running.result.as_ref().ok()) else { continue };
+            let mut switch = self.switch.write();
+            let Some(state) = switch.get_mut(bridge.id) else { continue };
+            let Some(port) = state.port_entry(number).and_then(|entry| entry.port.datapath) else { continue };
+            let Some(info) = self.datapath.port(port) else { continue };
+            let mac = mac.filter(|mac| *mac != info.mac);
+            let mtu = interface.mtu.filter(|mtu| *mtu != info.mtu);
+            if mac.is_none() && mtu.is_none() {
+                continue;
+            }
+            if let Err(error) = self.datapath.configure_port(port, mtu, mac, None) {
+                let name = &interface.name;
+                log::warn!(target: "bridge", "interface {name}: setting its address or MTU failed: {error}");
+                continue;
+            }
+            let Some(info) = self.datapath.port(port) else { continue };
+            let news = state.update_port(number, |entry| describe(&mut entry.desc, &info));
+            self.notices.extend(news.map(|news| Notice::Port { bridge: bridge.id, news }));
+        }
+    }
+
+    /// Gives the internal ports that no MTU was asked for the least MTU of the
+    /// other ports of their bridge, so that what they send fits everywhere.
+    ///
+    /// When the least one has not changed, only greater ones are lowered: who
+    /// set a smaller one by hand keeps it.
+    pub(super) fn follow_mtu(&mut self) {
+        let mut settings: Vec<(String, u32, Vec<MtuOf>)> = Vec::new();
+        for (name, bridge) in &self.bridges {
+            let all = self.mtus_of(name);
+            let others = all.iter().filter(|one| !one.follows).map(|one| one.mtu);
+            let least = others.min().unwrap_or(DEFAULT_MTU);
+            let has_changed = bridge.least_mtu != Some(least);
+            let is_wrong = |one: &MtuOf| one.follows && one.mtu != least && (has_changed || one.mtu > least);
+            settings.push((name.clone(), least, all.into_iter().filter(is_wrong).collect()));
+        }
+        for (name, least, wrong) in settings {
+            for one in wrong {
+                if let Err(error) = self.datapath.configure_port(one.port, Some(least), None, None) {
+                    log::warn!(target: "bridge", "interface {}: setting its MTU failed: {error}", one.name);
+                }
+            }
+            if let Some(bridge) = self.bridges.get_mut(&name) {
+                bridge.least_mtu = Some(least);
+            }
+        }
+    }
+
+    fn mtus_of(&self, bridge_name: &str) -> Vec<MtuOf> {
+        let Some(bridge) = self.bridges.get(bridge_name) else { return Vec::new() };
+        let switch = self.switch.read();
+        let Some(state) = switch.get(bridge.id) else { return Vec::new() };
+        let working = bridge.interfaces.values().filter_map(|interface| {
+            let number = *interface.result.as_ref().ok()?;
+            let port = state.port_entry(number)?.port.datapath?;
+            let info = self.datapath.port(port).filter(|info| info.mtu != 0)?;
+            let follows = is_internal(&info) && interface.config.mtu.is_none();
+            Some(MtuOf { port, name: info.name, mtu: info.mtu, follows })
+        });
+        working.collect()
+    }
+
+    /// Takes note that the datapath has given a port another number.
+    pub fn renumber_port(&mut self, old: DpPort, new: DpPort) -> Result<(), DpError> {
+        let mut switch = self.switch.write();
+        let (bridge, number) = switch.ingress(old).ok_or(DpError::NoPort(old))?;
+        let state = switch.get_mut(bridge).ok_or(DpError::NoPort(old))?;
+        let news = state.update_port(number, |entry| entry.port.datapath = Some(new));
+        self.notices.extend(news.map(|news| Notice::Port { bridge, news }));
+        switch.reconnect();
+        Ok(())
+    }
+}
+
+/// A port of the host itself. Those of a userspace datapath are taps.
+fn is_internal(info: &PortInfo) -> bool {
+    matches!(info.kind.as_str(), "internal" | "tap" | "dummy-internal")
+}

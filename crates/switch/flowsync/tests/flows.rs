@@ -1,0 +1,141 @@
+//! Flows between a datapath of dummies and a bridge: what is installed, credited and forgotten.
+#![allow(clippy::unwrap_used)] // tests say what they expect by unwrapping
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Clock, DpPort, MacAddr, TableId, Timestamp};
+use dp::{Datapath, Flow, Packet, PortSpec};
+use dp_user::{Config, DpUser};
+use flowsync::{FlowSync, PacketIn, Sample, Sink};
+use ofp::{FlowMod, FlowModCommand};
+use ofproto::{NewPort, SharedSwitch};
+use pipeline::{BridgeId, SharedNetwork};
+
+struct Nobody;
+
+impl Sink for Nobody {
+    fn packet_in(&self, _: PacketIn) {}
+    fn sample(&self, _: Sample) {}
+}
+
+struct World {
+    clock: Clock,
+    switch: Arc<SharedSwitch>,
+    bridge: BridgeId,
+    datapath: Arc<DpUser>,
+    flows: Arc<FlowSync>,
+}
+
+impl World {
+    /// A bridge with ports 1 and 2, and one rule: what comes in by 1 goes out by 2.
+    fn new() -> World {
+        let clock = Clock::new();
+        clock.stop();
+        let config = Config { is_dummy: true, workers: 0, ..Config::default() };
+        let datapath = Arc::new(DpUser::new(config, clock.clone()).unwrap());
+        let switch = Arc::new(SharedSwitch::default());
+        let bridge = switch.write().add_bridge("br0");
+        for name in ["p1", "p2"] {
+            let number = datapath.add_port(&PortSpec::new(name, "dummy")).unwrap();
+            let port = NewPort { name: name.to_owned(), datapath: Some(number), ..NewPort::default() };
+            switch.write().get_mut(bridge).unwrap().add_port(port, Timestamp::ZERO).unwrap();
+        }
+        switch.write().reconnect();
+        let flows = FlowSync::new(
+            Arc::clone(&switch) as Arc<dyn SharedNetwork>,
+            Arc::clone(&datapath) as Arc<dyn Datapath>,
+            Arc::new(Nobody),
+            clock.clone(),
+        );
+        let world = World { clock, switch, bridge, datapath, flows };
+        world.add_rule("in_port=1", "output:2");
+        world
+    }
+
+    fn add_rule(&self, matching: &str, actions: &str) {
+        let mut request = FlowMod::new(FlowModCommand::Add);
+        request.m = fields::Match::parse(matching, None).unwrap().0;
+        request.actions = ofp::parse_actions(actions, ofp::Names::default()).unwrap().0;
+        let mut switch = self.switch.write();
+        switch.get_mut(self.bridge).unwrap().flow_mod(&request, self.clock.now()).unwrap();
+    }
+
+    fn send(&self, count: usize) {
+        for _ in 0..count {
+            let (dst, src) = (MacAddr([2, 0, 0, 0, 0, 2]), MacAddr([2, 0, 0, 0, 0, 1]));
+            let mut bytes = wire::ethernet::header(dst, src, 0x1234).to_vec();
+            bytes.resize(60, 0);
+            self.datapath.receive(DpPort(1), Packet::from_bytes(&bytes), self.clock.now()).unwrap();
+        }
+    }
+
+    fn installed(&self) -> Vec<Flow> {
+        let mut flows = Vec::new();
+        self.datapath.flow_dump(&mut |flow| flows.push(flow));
+        flows
+    }
+
+    /// Packets that the rules have counted.
+    fn counted(&self) -> u64 {
+        let switch = self.switch.read();
+        let table = switch.get(self.bridge).unwrap().table(TableId(0)).unwrap();
+        table.entries().map(|entry| entry.rule.counters.packets()).sum()
+    }
+}
+
+#[test]
+fn packets_are_credited_whatever_becomes_of_their_flow() {
+    let world = World::new();
+    world.send(10);
+    assert_eq!(world.counted(), 1, "the first one at once");
+    world.flows.credit();
+    assert_eq!(world.counted(), 10);
+    world.send(5);
+    // The rule changes, the flow with it.
+    world.add_rule("in_port=1,dl_type=0x9999", "drop");
+    world.flows.revalidate();
+    world.send(5);
+    world.flows.purge();
+    assert!(world.installed().is_empty());
+    world.send(2);
+    world.flows.revalidate();
+    assert_eq!(world.counted(), 22);
+}
+
+#[test]
+fn a_flow_deleted_behind_the_back_is_forgotten_after_some_rounds() {
+    let world = World::new();
+    world.send(1);
+    world.datapath.flow_flush();
+    for _ in 0..3 {
+        world.flows.revalidate();
+        assert_eq!(world.flows.flow_count(), 1, "it may be on its way into the datapath");
+    }
+    world.flows.revalidate();
+    assert_eq!(world.flows.flow_count(), 0);
+    world.send(2);
+    world.flows.revalidate();
+    assert_eq!((world.installed().len(), world.flows.flow_count(), world.counted()), (1, 1, 3));
+}
+
+#[test]
+fn an_idle_flow_goes() {
+    let world = World::new();
+    world.send(2);
+    world.clock.warp(Duration::from_secs(9));
+    assert_eq!(world.flows.revalidate().removed, 0);
+    world.clock.warp(Duration::from_secs(2));
+    assert_eq!(world.flows.revalidate().removed, 1);
+    assert_eq!((world.flows.flow_count(), world.counted()), (0, 2));
+}
+
+#[test]
+fn exact_flows_have_the_whole_packet_in_their_mask() {
+    let world = World::new();
+    world.flows.set_megaflows(false);
+    world.send(1);
+    let flow = &world.installed()[0];
+    let text = dp::text::format_key(&flow.key, Some(&flow.mask), false, None);
+    assert!(text.contains("eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02)"), "{text}");
+}

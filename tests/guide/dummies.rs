@@ -1,0 +1,235 @@
+//! The switch with dummy ports: what its control commands tell and do, without a device.
+
+use end_to_end::{Programs, Switch, World, can_run, until};
+
+/// A switch of dummies with stopped time and bridge `br0`.
+struct Dummies {
+    switch: Switch,
+    _world: World,
+}
+
+/// A packet on port 1.
+const PACKET: &str = "eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02),eth_type(0x0800),\
+    ipv4(src=10.0.0.1,dst=10.0.0.2,proto=17,tos=0,ttl=64,frag=no),udp(src=1,dst=2)";
+
+impl Dummies {
+    fn new(setup: &str) -> Dummies {
+        let world = World::new();
+        let host = world.host("sw");
+        let switch = Switch::start_with(&world, &host, "sw", Programs::Ours, &["--enable-dummy=override"]);
+        switch.vsctl(&format!("add-br br0 -- set bridge br0 datapath-type=dummy fail-mode=secure {setup}"));
+        switch.appctl("time/stop");
+        Dummies { switch, _world: world }
+    }
+
+    fn with_ports(numbers: &[u32]) -> Dummies {
+        let add =
+            |n: &u32| format!("-- add-port br0 p{n} -- set interface p{n} type=dummy ofport_request={n} ");
+        Dummies::new(&numbers.iter().map(add).collect::<String>())
+    }
+
+    fn receive(&self, port: &str, packet: &str) {
+        let packet = packet.replace(' ', "");
+        self.switch.appctl(&format!("netdev-dummy/receive {port} {packet}"));
+    }
+
+    fn flows(&self) -> String {
+        self.switch.appctl("dpctl/dump-flows")
+    }
+
+    fn flows_of(&self, datapath: &str) -> String {
+        self.switch.appctl(&format!("dpctl/dump-flows {datapath}"))
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.switch.dir.join("ovs-vswitchd.log")).unwrap_or_default()
+    }
+}
+
+#[test]
+fn a_flow_is_asked_for_and_deleted_by_its_id() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    switch.ofctl("add-flow br0 in_port=1,actions=output:2");
+    dummies.receive("p1", PACKET);
+    let all = switch.appctl("dpctl/dump-flows -m");
+    let ufid = all.split_whitespace().find(|word| word.starts_with("ufid:")).expect("an id");
+    let ufid = ufid.trim_end_matches(',');
+    let one = switch.appctl(&format!("dpctl/get-flow {ufid}"));
+    assert!(one.ends_with("packets:0, bytes:0, used:never, actions:2\n"), "{one}");
+    switch.appctl(&format!("dpctl/del-flow {ufid}"));
+    assert_eq!(dummies.flows(), "");
+    let gone = switch.ctl("ovs-appctl", &format!("dpctl/get-flow {ufid}"));
+    assert!(gone.err.contains("getting flow (No such file or directory)"), "{gone:?}");
+    // What the flow is remembered by goes after some rounds.
+    switch.appctl("time/warp 3000 300");
+    assert!(switch.appctl("upcall/show").contains("(keys 0)"));
+    assert_eq!(switch.appctl("coverage/read-counter revalidate_missing_dp_flow"), "1\n");
+    dummies.receive("p1", PACKET);
+    assert!(dummies.flows().contains("actions:2"));
+}
+
+#[test]
+fn a_port_keeps_its_rules_when_the_datapath_numbers_it_anew() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    switch.ofctl("add-flow br0 in_port=1,actions=output:2");
+    let trace = || switch.appctl("ofproto/trace br0 in_port=1");
+    assert!(trace().ends_with("Datapath actions: 2\n"));
+    let change = |line: &str| switch.ctl("ovs-appctl", &format!("dpif-dummy/change-port-number {line}"));
+    assert!(change("ovs-dummy p2 1").err.contains("port number already in use"));
+    assert!(change("ovs-dummy p9 7").err.contains("unknown port"));
+    change("ovs-dummy p2 7").ok();
+    assert!(trace().ends_with("Datapath actions: 7\n"));
+    assert!(switch.appctl("dpif/show").contains("    p2 2/7: (dummy)\n"));
+}
+
+#[test]
+fn dpif_show_tells_what_ports_were_set_up_with() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::new(
+        "-- add-port br0 p1 -- set interface p1 type=dummy-pmd options:n_rxq=2 \
+         -- add-port br0 to -- set interface to type=patch options:peer=from",
+    );
+    let text = dummies.switch.appctl("dpif/show");
+    assert!(text.contains(" (dummy-pmd: n_rxq=2, n_txq=1, numa_id=0)\n"), "{text}");
+    assert!(text.contains("/none: (patch: peer=from)\n"), "{text}");
+    let json = dummies.switch.appctl("--format json dpif/show");
+    assert!(json.contains(r#""config":{"n_rxq":"2","n_txq":"1","numa_id":"0"}"#), "{json}");
+    assert!(json.contains(r#""stats":{"hit":"0","missed":"0"}"#), "{json}");
+}
+
+#[test]
+fn an_internal_port_has_the_least_mtu_of_its_bridge() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    let mtu = || switch.vsctl("get interface br0 mtu").trim().to_owned();
+    switch.vsctl("set interface p1 mtu_request=1400 -- set interface p2 mtu_request=1600");
+    until("the least is taken", || mtu() == "1400");
+    switch.vsctl("del-port p1");
+    until("the next is taken", || mtu() == "1600");
+    switch.vsctl("set interface br0 mtu_request=1700");
+    until("what was asked for is taken", || mtu() == "1700");
+    switch.vsctl("clear interface br0 mtu_request");
+    until("the least is taken again", || mtu() == "1600");
+}
+
+#[test]
+fn faults_of_rules_are_told_with_the_packet() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    switch.ofctl("add-flow br0 in_port=1,actions=pop:NXM_NX_REG0[],output:2");
+    dummies.receive("p1", PACKET);
+    let log = dummies.log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("|ofproto_dpif_xlate|WARN|")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("stack underflow on bridge br0 while processing udp,in_port=1,"), "{told:?}");
+    // A loop is shown rule by rule.
+    switch.ofctl("add-flow br0 in_port=2,actions=resubmit(,0)");
+    dummies.receive("p2", PACKET);
+    let log = dummies.log();
+    assert!(log.contains("Translation failed (Recursion too deep), packet is dropped."), "{log}");
+    assert!(log.lines().filter(|line| line.trim_start().starts_with("resubmit")).count() > 60, "{log}");
+}
+
+#[test]
+fn a_filter_of_a_mirror_names_no_port_and_has_no_masks() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    switch.vsctl(
+        "set bridge br0 mirrors=@m -- --id=@p get port p2 \
+         -- --id=@m create mirror name=m select_all=true output_port=@p filter=\"in_port=p1\"",
+    );
+    assert!(dummies.log().contains("|ofproto_dpif_mirror|WARN|filter is invalid due to in_port field."));
+    switch.vsctl("set mirror m filter=nonsense");
+    assert!(dummies.log().contains("filter is invalid: nonsense: unknown field nonsense"));
+}
+
+#[test]
+fn as_many_tags_are_looked_at_as_the_limit_says() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2, 3]);
+    let switch = &dummies.switch;
+    switch.ofctl("add-flow br0 dl_type=0x8100,actions=output:2");
+    switch.ofctl("add-flow br0 dl_type=0xabcd,actions=output:3");
+    let packet = "eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02),eth_type(0x8100),vlan(vid=1,pcp=0),\
+        encap(eth_type(0x8100),vlan(vid=2,pcp=0),encap(eth_type(0xabcd)))";
+    dummies.receive("p1", packet);
+    assert!(dummies.flows().contains("actions:2\n"));
+    switch.vsctl("set open_vswitch . other_config:vlan-limit=0");
+    assert_eq!(dummies.flows(), "");
+    dummies.receive("p1", packet);
+    assert!(
+        dummies.flows().contains("encap(eth_type(0xabcd))), packets:0, bytes:0, used:never, actions:3\n")
+    );
+}
+
+#[test]
+fn datapaths_can_be_made_by_hand() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1]);
+    let switch = &dummies.switch;
+    let told = |line: &str| switch.ctl("ovs-appctl", &format!("dpctl/{line}"));
+    let refused = |line: &str| told(line).err.lines().next().unwrap_or_default().to_owned();
+    told("add-dp dummy@hand port,type=dummy,port_no=4").ok();
+    assert_eq!(refused("add-dp dummy@hand"), "ovs-vswitchd: add_dp (File exists)");
+    assert_eq!(
+        switch.appctl("dpctl/show dummy@hand"),
+        "dummy@hand:\n  lookups: hit:0 missed:0 lost:0\n  flows: 0\n  \
+         port 0: hand (dummy-internal)\n  port 4: port (dummy)\n"
+    );
+    assert!(
+        told("-s show dummy@hand").err.contains("not a valid command"),
+        "options come behind the command"
+    );
+    assert!(
+        told("show -s dummy@hand").ok().contains("    RX packets:0 errors:0 dropped:0 overruns:0 frame:0\n")
+    );
+    assert_eq!(
+        refused("set-if dummy@hand port,type=tap"),
+        "ovs-vswitchd: port: can't change type from dummy to tap"
+    );
+    told("add-flow dummy@hand in_port(4),eth_type(0x1234) 0").ok();
+    let flows = || switch.appctl("dpctl/dump-flows dummy@hand");
+    assert!(
+        flows().ends_with(",eth_type(0x1234), packets:0, bytes:0, used:never, actions:0\n"),
+        "{}",
+        flows()
+    );
+    assert_eq!(dummies.flows_of("dummy@ovs-dummy"), "", "the bridges' datapath has it not");
+    let file = switch.dir.join("flows");
+    std::fs::write(&file, "modify in_port(4),eth_type(0x1234) drop # no more\n\nnonsense\n").expect("a file");
+    let out = told(&format!("add-flows dummy@hand {}", file.display())).ok();
+    assert_eq!(out, "ovs-vswitchd: Failed parsing line number 3, skipped!\n");
+    assert!(flows().ends_with("actions:drop\n"), "{}", flows());
+    told("del-flow dummy@hand in_port(4),eth_type(0x1234)").ok();
+    assert_eq!(flows(), "");
+    assert_eq!(
+        refused("del-if dummy@hand hand"),
+        "ovs-vswitchd: deleting port hand from dummy@hand failed (Invalid argument)"
+    );
+    told("del-dp dummy@hand").ok();
+    assert_eq!(refused("del-dp dummy@hand"), "ovs-vswitchd: opening datapath (No such device)");
+    assert_eq!(refused("del-dp dummy@ovs-dummy"), "ovs-vswitchd: del_dp (Device or resource busy)");
+}
