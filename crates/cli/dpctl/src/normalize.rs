@@ -59,6 +59,10 @@ fn tags_of(key: &FlowKey) -> Tags {
 fn by_tags(key: &mut FlowKey, actions: Vec<Action>) -> BTreeMap<Tags, Vec<Action>> {
     let mut groups: BTreeMap<Tags, Vec<Action>> = BTreeMap::new();
     let mut tags = tags_of(key);
+    if actions.is_empty() {
+        // To drop is something, too.
+        groups.insert(tags.clone(), Vec::new());
+    }
     for action in actions {
         match action {
             Action::PopVlan if !tags.is_empty() => drop(tags.remove(0)),
@@ -88,7 +92,8 @@ fn headers(tags: &Tags, key: &FlowKey) -> String {
     for (tpid, tci) in tags {
         out.push_str("vlan(");
         if *tpid != 0x8100 {
-            out.push_str(&format!("tpid=0x{tpid:04x},"));
+            // Its bytes the other way round, as the reference shows them.
+            out.push_str(&format!("tpid=0x{:04x},", tpid.swap_bytes()));
         }
         out.push_str(&format!("vid={},pcp={}): ", tci & 0xfff, (tci & !VLAN_CFI) >> 13));
     }
@@ -130,6 +135,11 @@ mod tests {
         assert_eq!(
             normal("3,2,set(eth(src=00:00:00:00:00:01)),5,4"),
             "no vlan: no mpls: 2,3,set(eth(src=00:00:00:00:00:01)),4,5"
+        );
+        assert_eq!(normal("drop"), "no vlan: no mpls: drop");
+        assert_eq!(
+            normal("push_vlan(tpid=0x88a8,vid=5,pcp=0),2"),
+            "vlan(tpid=0xa888,vid=5,pcp=0): no mpls: 2"
         );
         assert_eq!(told(&[FLOW, "2"]).lines().next(), Some(format!("input flow: {FLOW}").as_str()));
     }

@@ -226,11 +226,11 @@ impl Device {
     }
 }
 
-/// What a dummy port shows of its options: where its peer is, and the queues of one that has a thread of its own.
+/// What a dummy port shows of its options: its index, where its peer is, and the queues of one that has a thread of its own.
 fn dummy_config(spec: &PortSpec) -> BTreeMap<String, String> {
     let mut config = BTreeMap::new();
     let mut show = |name: &str, value: &str| config.insert(name.to_owned(), value.to_owned());
-    for name in ["pstream", "stream"] {
+    for name in ["ifindex", "pstream", "stream"] {
         if let Some(value) = spec.option(name) {
             show(name, value);
         }
