@@ -78,6 +78,11 @@ impl Server {
         until("the server listens", || std::os::unix::net::UnixStream::connect(self.path("s")).is_ok());
     }
 
+    /// The number of the server's process.
+    pub(crate) fn process(&self) -> u32 {
+        self.running.as_ref().map(|running| running.0.id()).unwrap()
+    }
+
     pub(crate) fn compact(&self) {
         let done = Command::new(Programs::Ours.path("ovs-appctl"))
             .args(["-t", &self.path("ctl"), "ovsdb-server/compact"])

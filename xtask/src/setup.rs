@@ -11,6 +11,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iproute2", "/sbin/ip"),
     ("iputils-ping", "/bin/ping"),
     ("tcpdump", "/usr/bin/tcpdump"),
+    ("strace", "/usr/bin/strace"),
     ("ethtool", "/sbin/ethtool"),
     ("iperf3", "/usr/bin/iperf3"),
     ("nfdump", "/usr/bin/nfdump"),

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use base::getopt::{Opt, Order, Parser, Takes};
+use rpc::options::LogOption;
 use rpc::program::{self, Stop};
 use serde_json::Value;
 
@@ -21,25 +22,23 @@ enum Choice {
     Pretty,
     Version,
     Timeout,
-    Verbose,
-    LogFile,
-    Syslog,
+    Log(LogOption),
 }
 
-const OPTIONS: &[Opt<Choice>] = &[
-    Opt::both('t', "target", Takes::Argument, Choice::Target),
-    Opt::both('e', "execute", Takes::Nothing, Choice::Execute),
-    Opt::both('f', "format", Takes::Argument, Choice::Format),
-    Opt::both('h', "help", Takes::Nothing, Choice::Help),
-    Opt::both('o', "option", Takes::Nothing, Choice::Options),
-    Opt::long("pretty", Takes::Nothing, Choice::Pretty),
-    Opt::both('V', "version", Takes::Nothing, Choice::Version),
-    Opt::both('T', "timeout", Takes::Argument, Choice::Timeout),
-    Opt::both('v', "verbose", Takes::Perhaps, Choice::Verbose),
-    Opt::long("log-file", Takes::Perhaps, Choice::LogFile),
-    Opt::long("syslog-method", Takes::Argument, Choice::Syslog),
-    Opt::long("syslog-target", Takes::Argument, Choice::Syslog),
-];
+fn table() -> Vec<Opt<Choice>> {
+    let mut table = vec![
+        Opt::both('t', "target", Takes::Argument, Choice::Target),
+        Opt::both('e', "execute", Takes::Nothing, Choice::Execute),
+        Opt::both('f', "format", Takes::Argument, Choice::Format),
+        Opt::both('h', "help", Takes::Nothing, Choice::Help),
+        Opt::both('o', "option", Takes::Nothing, Choice::Options),
+        Opt::long("pretty", Takes::Nothing, Choice::Pretty),
+        Opt::both('V', "version", Takes::Nothing, Choice::Version),
+        Opt::both('T', "timeout", Takes::Argument, Choice::Timeout),
+    ];
+    table.extend(LogOption::table(Choice::Log));
+    table
+}
 
 /// What the command line asks for.
 struct Request {
@@ -74,11 +73,12 @@ pub fn ovs_appctl(args: Vec<String>) -> ExitCode {
 
 fn parse(program: &str, args: Vec<String>) -> Result<Request, Stop> {
     let fail = |text: String| Stop::Fail(format!("{program}: {text}"));
-    let mut parser = Parser::new(program, OPTIONS, Order::StopAtWord, args);
+    let table = table();
+    let mut parser = Parser::new(program, &table, Order::StopAtWord, args);
     let (mut target, mut json, mut pretty) = (None, false, false);
     while let Some(item) = parser.next() {
         let item = item.map_err(|e| Stop::Fail(e.to_string()))?;
-        let argument = item.argument.unwrap_or_default();
+        let argument = item.argument.clone().unwrap_or_default();
         match item.id {
             Choice::Target if target.is_some() => {
                 return Err(fail("-t or --target may be specified only once".to_owned()));
@@ -93,7 +93,7 @@ fn parse(program: &str, args: Vec<String>) -> Result<Request, Stop> {
             },
             Choice::Pretty => pretty = true,
             Choice::Help => return Err(Stop::Print(usage(program))),
-            Choice::Options => return Err(Stop::Print(option_list())),
+            Choice::Options => return Err(Stop::Print(rpc::options::list(&table))),
             Choice::Version => return Err(Stop::Print(format!("{}\n", rpc::version_text(program)))),
             Choice::Timeout => match argument.parse::<u32>() {
                 Ok(seconds) if seconds > 0 => {
@@ -101,8 +101,7 @@ fn parse(program: &str, args: Vec<String>) -> Result<Request, Stop> {
                 }
                 _ => return Err(fail(format!("value {argument} on -T or --timeout is invalid"))),
             },
-            Choice::Verbose => base::vlog::set_levels(&argument).map_err(fail)?,
-            Choice::LogFile | Choice::Syslog => {}
+            Choice::Log(option) => option.apply(item.argument.as_deref(), program).map_err(fail)?,
         }
     }
     let mut words = parser.rest().into_iter();
@@ -152,20 +151,6 @@ fn show(answer: &Value, json: bool, pretty: bool) -> String {
         text.push('\n');
     }
     text
-}
-
-fn option_list() -> String {
-    OPTIONS
-        .iter()
-        .filter_map(|option| {
-            let argument = match option.takes {
-                Takes::Nothing => "",
-                Takes::Argument => "=ARG",
-                Takes::Perhaps => "[=ARG]",
-            };
-            Some(format!("--{}{argument}\n", option.long?))
-        })
-        .collect()
 }
 
 fn usage(program: &str) -> String {

@@ -203,12 +203,29 @@ fn flow_element(record: &FlowRecord, packet: &mut Packet) -> Element {
             fields.put("in_VNI", vni);
             format
         }
+        FlowRecord::Mpls(stacks) => {
+            let format = start(&mut fields, 1006);
+            fields.put("extendedType", "MPLS");
+            fields.put("mplsNextHop", stacks.next_hop);
+            for (name, stack) in [("mpls_input_stack", &stacks.came), ("mpls_output_stack", &stacks.left)] {
+                if !stack.is_empty() {
+                    fields.put(name, label_stack(stack));
+                }
+            }
+            format
+        }
         FlowRecord::Other { format, body } => {
             note = Some(skipped("flow_sample_element", *format, body.len()));
             start(&mut fields, *format)
         }
     };
     Element { format, fields, skipped: note }
+}
+
+/// `LABEL.CLASS.BOTTOM.TTL` of each entry.
+fn label_stack(entries: &[u32]) -> String {
+    let entry = |e: &u32| format!("{}.{}.{}.{}", e >> 12, e >> 9 & 7, e >> 8 & 1, e & 0xff);
+    entries.iter().map(entry).collect::<Vec<_>>().join("-")
 }
 
 fn tunnel_fields(prefix: &str, tunnel: &Ipv4Tunnel, fields: &mut Fields) {

@@ -1,18 +1,18 @@
 //! What to say where there is no datapath, as the reference says it where the
 //! kernel has no module.
 
-use crate::PROGRAM;
 use crate::commands::{Command, Without};
-use crate::options::{Request, Stop};
+use crate::options::Request;
+use crate::{Failure, PROGRAM};
 
-pub(crate) fn refuse(request: &Request, command: &Command) -> Stop {
+pub(crate) fn refuse(request: &Request, command: &Command) -> Failure {
     let named = request.arguments.first().map(String::as_str);
     match (command.without, named) {
-        (Without::Works, _) => Stop::Silent,
+        (Without::Works, _) => Failure::Silent,
         (Without::Lists, None) => {
             no_module();
             cannot_enumerate();
-            Stop::Silent
+            Failure::Silent
         }
         (Without::Lists, Some(name)) => {
             let opening = if command.name == "show" { "opening" } else { "Opening" };
@@ -33,14 +33,14 @@ pub(crate) fn refuse(request: &Request, command: &Command) -> Stop {
                 lines.push("Cannot open dpif (Invalid argument)");
             }
             let lines: Vec<String> = lines.iter().map(|line| format!("{PROGRAM}: {line}")).collect();
-            Stop::Fail(lines.join("\n"))
+            Failure::Said(lines.join("\n"))
         }
     }
 }
 
-fn failed(text: &str) -> Stop {
+fn failed(text: &str) -> Failure {
     no_module();
-    Stop::Fail(format!("{PROGRAM}: {text}"))
+    Failure::Said(format!("{PROGRAM}: {text}"))
 }
 
 /// Why a datapath of this name, "[TYPE@]NAME", cannot be opened.

@@ -15,32 +15,41 @@ mod options;
 use std::process::ExitCode;
 
 use commands::{COMMANDS, Command};
-use options::{Request, Stop};
+use options::Request;
+use rpc::program;
 
 pub(crate) const PROGRAM: &str = "ovs-dpctl";
 
 /// The program. `args` are the words after its name.
 pub fn ovs_dpctl(args: Vec<String>) -> ExitCode {
     base::vlog::init(PROGRAM);
-    let done = options::parse(args).and_then(|request| run(&request));
-    match done {
-        Ok(text) | Err(Stop::Print(text)) => {
+    program::start(options::parse(args), |request| match run(&request) {
+        Ok(text) => {
             print!("{text}");
             ExitCode::SUCCESS
         }
-        Err(Stop::Fail(text)) => {
+        Err(Failure::Said(text)) => {
             eprintln!("{text}");
             ExitCode::FAILURE
         }
-        Err(Stop::Silent) => ExitCode::FAILURE,
-    }
+        Err(Failure::Silent) => ExitCode::FAILURE,
+    })
 }
 
-fn fail<T>(text: &str) -> Result<T, Stop> {
-    Err(Stop::Fail(format!("{PROGRAM}: {text}")))
+/// Why a command was not done.
+#[derive(Debug, PartialEq, Eq)]
+enum Failure {
+    /// Sentences for stderr.
+    Said(String),
+    /// The log has told why.
+    Silent,
 }
 
-fn run(request: &Request) -> Result<String, Stop> {
+fn fail<T>(text: &str) -> Result<T, Failure> {
+    Err(Failure::Said(format!("{PROGRAM}: {text}")))
+}
+
+fn run(request: &Request) -> Result<String, Failure> {
     let name = request.command.as_str();
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
         return fail(&format!("unknown command '{name}'; use --help for help"));
@@ -59,24 +68,24 @@ fn run(request: &Request) -> Result<String, Stop> {
         "help" => Ok(options::usage()),
         "list-commands" => Ok(commands::list()),
         "parse-actions" => parse_actions(request),
-        "normalize-actions" => normalize_actions(request),
+        "normalize-actions" => normalize::normalize_actions(request),
         _ => ask(request, command),
     }
 }
 
-fn ask(request: &Request, command: &Command) -> Result<String, Stop> {
+fn ask(request: &Request, command: &Command) -> Result<String, Failure> {
     match daemon::ask(request) {
         daemon::Answer::Done(text) => Ok(text),
         daemon::Answer::Refused(text) => {
             let lines = text.lines().map(|line| format!("{PROGRAM}: {line}"));
-            Err(Stop::Fail(lines.collect::<Vec<String>>().join("\n")))
+            Err(Failure::Said(lines.collect::<Vec<String>>().join("\n")))
         }
         daemon::Answer::NoDaemon => Err(absent::refuse(request, command)),
     }
 }
 
 /// Actions as the datapath writes them, or the refusal.
-fn parse_actions(request: &Request) -> Result<String, Stop> {
+fn parse_actions(request: &Request) -> Result<String, Failure> {
     let mut out = String::new();
     for text in &request.arguments {
         match dp::text::parse_actions(text, None) {
@@ -90,27 +99,21 @@ fn parse_actions(request: &Request) -> Result<String, Stop> {
     Ok(out)
 }
 
-fn normalize_actions(request: &Request) -> Result<String, Stop> {
-    let [flow, actions, ports @ ..] = request.arguments.as_slice() else {
-        return fail("a flow and actions are expected");
-    };
-    let verbose = request.switches.iter().any(|switch| switch == "-m");
-    normalize::normalize(flow, actions, ports, verbose).or_else(|refusal| {
-        print!("{}", refusal.so_far);
-        fail(&refusal.why)
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use rpc::program::Stop;
+
     use super::*;
 
     fn told(line: &str) -> String {
         let words = line.split_whitespace().map(str::to_owned).collect();
-        match options::parse(words).and_then(|request| run(&request)) {
-            Ok(text) | Err(Stop::Print(text)) => text,
-            Err(Stop::Fail(text)) => text,
-            Err(Stop::Silent) => String::new(),
+        let request = match options::parse(words) {
+            Ok(request) => request,
+            Err(Stop::Print(text) | Stop::Fail(text)) => return text,
+        };
+        match run(&request) {
+            Ok(text) | Err(Failure::Said(text)) => text,
+            Err(Failure::Silent) => String::new(),
         }
     }
 

@@ -1,158 +1,164 @@
-//! Actions in a form that tells what happens on each VLAN, whatever the order in which they do it
-//! (`normalize-actions`): two lists that do the same have the same text.
+//! `normalize-actions`: a form in which lists of actions can be compared.
+//!
+//! Enters: a flow, the actions on it, names of ports. Leaves: for each set of
+//! VLAN tags under which the actions work on the packet, those actions, with
+//! outputs that follow each other in the order of their ports. Lists that send
+//! the same packets to the same ports are then the same text.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use base::DpPort;
 use dp::Action;
 use dp::text::{PortNames, format_actions, format_key, parse_actions, parse_key};
 use flow::{FlowKey, MAX_VLANS, VLAN_CFI};
 
-const TYPE_VLAN: u16 = 0x8100;
+use crate::options::Request;
+use crate::{Failure, PROGRAM, fail};
 
-/// The tags of a packet: type and control information of each.
-type Tags = [(u16, u16); MAX_VLANS];
-
-/// Why there is no text, and the text up to there.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub so_far: String,
-    pub why: String,
-}
-
-impl From<String> for Refusal {
-    fn from(why: String) -> Refusal {
-        Refusal { so_far: String::new(), why }
-    }
-}
-
-/// The text for a flow and its actions. `ports` are `NAME=NUMBER`.
-pub(crate) fn normalize(
-    flow: &str,
-    actions: &str,
-    ports: &[String],
-    verbose: bool,
-) -> Result<String, Refusal> {
-    let mut names = PortNames::new();
-    for port in ports {
-        let (name, number) = port
-            .split_once('=')
-            .and_then(|(name, number)| Some((name, number.parse().ok()?)))
-            .ok_or_else(|| format!("{port}: expected NAME=NUMBER"))?;
-        names.insert(DpPort(number), name);
-    }
-    let (key, given) = parse_key(flow, Some(&names))
-        .map_err(|error| format!("odp_flow_key_from_string ({error}) (Invalid argument)"))?;
-    let mut out = format!("input flow: {}\n", format_key(&key, Some(&given), false, None));
-    let Ok(actions) = parse_actions(actions, Some(&names)) else {
-        return Err(Refusal { so_far: out, why: "odp_actions_from_string (Invalid argument)".to_owned() });
+/// Carries out the command of `request`: FLOW ACTIONS [NAME=NUMBER...].
+pub(crate) fn normalize_actions(request: &Request) -> Result<String, Failure> {
+    let [flow, actions, names @ ..] = request.arguments.as_slice() else {
+        return fail("'normalize-actions' command requires at least 2 arguments");
     };
-    if verbose {
+    let ports = names.iter().map(|text| port_name(text)).collect::<Result<PortNames, Failure>>()?;
+    let (mut key, mask) = parse_key(flow, Some(&ports))
+        .or_else(|error| fail(&format!("odp_flow_key_from_string ({error}) (Invalid argument)")))?;
+    let is_verbose = request.switches.iter().any(|switch| switch == "-m");
+    let mut out = format!("input flow: {}\n", format_key(&key, Some(&mask), is_verbose, None));
+    let Ok(actions) = parse_actions(actions, Some(&ports)) else {
+        print!("{out}");
+        return fail("odp_actions_from_string (Invalid argument)");
+    };
+    if is_verbose {
         out.push_str(&format!("input actions: {}\n", format_actions(&actions, None)));
     }
-    for (tags, mut list) in by_tags(&key, actions) {
-        sort_outputs(&mut list);
-        show_tags(&mut out, &tags);
-        show_label(&mut out, &key);
-        // The reference ends no line here.
-        out.push_str(&format_actions(&list, None));
+    for (tags, mut actions) in by_tags(&mut key, actions) {
+        sort_outputs(&mut actions);
+        out.push_str(&headers(&tags, &key));
+        out.push_str(&format_actions(&actions, None));
     }
     Ok(out)
 }
 
-/// The actions apart by the tags that the packet has when they are run.
-fn by_tags(key: &FlowKey, actions: Vec<Action>) -> BTreeMap<Tags, Vec<Action>> {
-    let mut tags: Tags = std::array::from_fn(|index| (key.vlan_tpid(index), key.vlan_tci(index)));
-    let mut all: BTreeMap<Tags, Vec<Action>> = BTreeMap::new();
+fn port_name(text: &str) -> Result<(DpPort, String), Failure> {
+    let named = text.split_once('=').and_then(|(name, number)| Some((name, number.parse().ok()?)));
+    match named {
+        Some((name, number)) if !name.is_empty() => Ok((DpPort(number), name.to_owned())),
+        _ => Err(Failure::Said(format!("{PROGRAM}: {text}: expected NAME=NUMBER"))),
+    }
+}
+
+/// (TPID, TCI) of each tag, the outer one first.
+type Tags = Vec<(u16, u16)>;
+
+fn tags_of(key: &FlowKey) -> Tags {
+    (0..key.vlan_count()).map(|index| (key.vlan_tpid(index), key.vlan_tci(index))).collect()
+}
+
+/// The actions by the tags that the packet has when they are reached; tags are changed by no other action.
+fn by_tags(key: &mut FlowKey, actions: Vec<Action>) -> BTreeMap<Tags, Vec<Action>> {
+    let mut groups: BTreeMap<Tags, Vec<Action>> = BTreeMap::new();
+    let mut tags = tags_of(key);
     if actions.is_empty() {
-        // Dropping is something, too.
-        all.insert(tags, Vec::new());
+        // To drop is something, too.
+        groups.insert(tags.clone(), Vec::new());
     }
     for action in actions {
         match action {
-            Action::PopVlan => {
-                tags.rotate_left(1);
-                tags[MAX_VLANS - 1] = (0, 0);
-            }
+            Action::PopVlan if !tags.is_empty() => drop(tags.remove(0)),
+            Action::PopVlan => {}
             Action::PushVlan { tpid, tci } => {
-                tags.rotate_right(1);
-                tags[0] = (tpid, tci);
+                tags.insert(0, (tpid, tci));
+                tags.truncate(MAX_VLANS);
             }
-            other => all.entry(tags).or_default().push(other),
+            other => groups.entry(tags.clone()).or_default().push(other),
         }
     }
-    all
+    groups
 }
 
-/// Puts outputs that follow each other in the order of their ports.
-fn sort_outputs(list: &mut [Action]) {
-    let port = |action: &Action| if let Action::Output(port) = action { Some(port.0) } else { None };
-    for run in list.chunk_by_mut(|a, b| port(a).is_some() && port(b).is_some()) {
-        run.sort_by_key(port);
+fn sort_outputs(actions: &mut [Action]) {
+    let port = |action: &Action| match action {
+        Action::Output(port) => Some(*port),
+        _ => None,
+    };
+    for outputs in actions.chunk_by_mut(|a, b| port(a).is_some() && port(b).is_some()) {
+        outputs.sort_by_key(port);
     }
 }
 
-fn show_tags(out: &mut String, tags: &Tags) {
-    let present = tags.iter().take_while(|(_, tci)| *tci != 0);
-    let mut count = 0;
-    // Writing to a String cannot fail.
-    for (tpid, tci) in present {
-        count += 1;
+fn headers(tags: &Tags, key: &FlowKey) -> String {
+    let mut out = String::new();
+    for (tpid, tci) in tags {
         out.push_str("vlan(");
-        if *tpid != TYPE_VLAN {
+        if *tpid != 0x8100 {
             // Its bytes the other way round, as the reference shows them.
-            let _ = write!(out, "tpid=0x{:04x},", tpid.swap_bytes());
+            out.push_str(&format!("tpid=0x{:04x},", tpid.swap_bytes()));
         }
-        let _ = write!(out, "vid={},pcp={}): ", tci & (VLAN_CFI - 1), tci >> 13);
+        out.push_str(&format!("vid={},pcp={}): ", tci & 0xfff, (tci & !VLAN_CFI) >> 13));
     }
-    if count == 0 {
+    if tags.is_empty() {
         out.push_str("no vlan: ");
     }
-}
-
-fn show_label(out: &mut String, key: &FlowKey) {
-    if !matches!(key.dl_type(), 0x8847 | 0x8848) {
+    if matches!(key.dl_type(), 0x8847 | 0x8848) {
+        let entry = key.mpls0();
+        let (label, class, ttl) = (entry >> 12, entry >> 9 & 7, entry & 0xff);
+        out.push_str(&format!("mpls(label={label},tc={class},ttl={ttl}): "));
+    } else {
         out.push_str("no mpls: ");
-        return;
     }
-    let entry = key.read(flow::Slot::mpls(0)) as u32;
-    let _ = write!(out, "mpls(label={},tc={},ttl={}): ", entry >> 12, entry >> 9 & 7, entry & 0xff);
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const FLOW: &str = "in_port(1),eth(src=50:54:00:00:00:01,dst=ff:ff:ff:ff:ff:ff),eth_type(0x8100),\
-        vlan(vid=12,pcp=2),encap(eth_type(0xabcd))";
+    const FLOW: &str = "in_port(1),eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:05),eth_type(0x0806),\
+                        arp(sip=10.0.0.1,tip=10.0.0.2,op=1,sha=50:54:00:00:00:01,tha=00:00:00:00:00:00)";
+
+    fn told(arguments: &[&str]) -> String {
+        let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+        match normalize_actions(&Request { arguments, ..Request::default() }) {
+            Ok(text) | Err(Failure::Said(text)) => text,
+            Err(Failure::Silent) => String::new(),
+        }
+    }
 
     fn normal(actions: &str) -> String {
-        normalize(FLOW, actions, &[], false).unwrap()
+        told(&[FLOW, actions]).lines().last().unwrap_or_default().to_owned()
     }
 
     #[test]
-    fn lists_that_do_the_same_have_the_same_text() {
-        let text = normal("8,1,pop_vlan,3,push_vlan(vid=9,pcp=1),7,2,pop_vlan,4,1");
-        assert_eq!(text, normal("1,8,pop_vlan,3,1,4,push_vlan(vid=9,pcp=1),2,7"));
-        let expected =
-            "no vlan: no mpls: 1,3,4vlan(vid=9,pcp=1): no mpls: 2,7vlan(vid=12,pcp=2): no mpls: 1,8";
-        assert_eq!(text, format!("input flow: {FLOW}\n{expected}"));
-        assert_ne!(text, normal("1,8"));
-        assert!(normal("drop").ends_with("\nvlan(vid=12,pcp=2): no mpls: drop"));
+    fn outputs_that_follow_each_other_have_an_order() {
+        assert_eq!(normal("100,2,3"), "no vlan: no mpls: 2,3,100");
+        assert_eq!(
+            normal("3,2,set(eth(src=00:00:00:00:00:01)),5,4"),
+            "no vlan: no mpls: 2,3,set(eth(src=00:00:00:00:00:01)),4,5"
+        );
+        assert_eq!(normal("drop"), "no vlan: no mpls: drop");
+        assert_eq!(
+            normal("push_vlan(tpid=0x88a8,vid=5,pcp=0),2"),
+            "vlan(tpid=0xa888,vid=5,pcp=0): no mpls: 2"
+        );
+        assert_eq!(told(&[FLOW, "2"]).lines().next(), Some(format!("input flow: {FLOW}").as_str()));
     }
 
     #[test]
-    fn other_actions_keep_their_places() {
-        let text = normal("2,1,set(eth(dst=00:00:00:00:00:01)),2,1");
-        assert!(text.ends_with("no mpls: 1,2,set(eth(dst=00:00:00:00:00:01)),1,2"), "{text}");
+    fn actions_stand_together_by_the_tags_under_which_they_work() {
+        let expected = "no vlan: no mpls: 1,4vlan(vid=5,pcp=1): no mpls: 2,3";
+        assert_eq!(normal("1,push_vlan(vid=5,pcp=1),3,2,pop_vlan,4"), expected);
+        assert_eq!(normal("push_vlan(vid=5,pcp=1),2,pop_vlan,4,1,push_vlan(vid=5,pcp=1),3"), expected);
     }
 
     #[test]
-    fn names_of_ports_are_given_with_their_numbers() {
-        let named = normalize(FLOW, "p7", &["p7=7".to_owned()], false).unwrap();
-        assert!(named.ends_with(": 7"), "{named}");
-        let refusal = normalize(FLOW, "1", &["p7".to_owned()], false).unwrap_err();
-        assert_eq!(refusal.why, "p7: expected NAME=NUMBER");
+    fn mistakes_are_told() {
+        assert_eq!(
+            told(&["in_port(1),e", "2"]),
+            "ovs-dpctl: odp_flow_key_from_string (syntax error at e) (Invalid argument)"
+        );
+        assert_eq!(told(&[FLOW, "zz"]), "ovs-dpctl: odp_actions_from_string (Invalid argument)");
+        assert_eq!(told(&[FLOW, "2", "x"]), "ovs-dpctl: x: expected NAME=NUMBER");
+        assert!(told(&["in_port(p1)", "p1,2", "p1=4"]).ends_with("no vlan: no mpls: 2,4"));
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base::getopt::{Opt, Order, Parser, Takes};
 use rpc::options::LogOption;
+use rpc::program::Stop;
 
 use crate::PROGRAM;
 
@@ -15,14 +16,6 @@ pub(crate) struct Request {
     /// Options that the command itself is to have.
     pub switches: Vec<String>,
     pub read_only: bool,
-}
-
-/// What ends the program: text for stdout, sentences for stderr, or a failure that was told.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    Print(String),
-    Fail(String),
-    Silent,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,10 +70,7 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Request, Stop> {
                 }
             },
             Choice::Help => return Err(Stop::Print(usage())),
-            Choice::Options => {
-                let long = table.iter().filter_map(|option| option.long);
-                return Err(Stop::Print(long.map(|name| format!("--{name}\n")).collect()));
-            }
+            Choice::Options => return Err(Stop::Print(rpc::options::list(&table))),
             Choice::Version => return Err(Stop::Print(format!("{}\n", rpc::version_text(PROGRAM)))),
             Choice::Log(option) => option.apply(argument, PROGRAM).map_err(fail)?,
         }

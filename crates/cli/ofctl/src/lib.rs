@@ -27,6 +27,7 @@ mod packets;
 mod switch;
 mod tables;
 mod testing;
+mod usage;
 mod vconn;
 
 use std::process::ExitCode;
@@ -141,6 +142,7 @@ const COMMANDS: &[Command] = &[
     command("list-commands", 0, ANY, list_commands, false),
     command("parse-flow", 1, 1, testing::parse_flow, true),
     command("parse-flows", 1, 1, testing::parse_flows, true),
+    command("parse-group", 1, 1, testing::parse_group, true),
     command("parse-nx-match", 0, 0, matches::parse_nxm, true),
     command("parse-nxm", 0, 0, matches::parse_nxm, true),
     command("parse-oxm", 1, 1, matches::parse_oxm, true),

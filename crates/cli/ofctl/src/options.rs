@@ -7,6 +7,7 @@ use base::getopt::{Opt, Order, Parser, Takes};
 use fields::{Field, Protocols};
 use ofp::{PacketInFormat, Version};
 use rpc::daemon::{self, DaemonOption};
+use rpc::options::{LogOption, TlsOption};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Choice {
@@ -35,54 +36,46 @@ enum Choice {
     Bare,
     Versions,
     Version,
-    Verbose,
     Daemon(DaemonOption),
-    LogFile,
+    Log(LogOption),
+    /// Understood, and of no effect here.
     Ignored,
 }
 
-const OPTIONS: &[Opt<Choice>] = &[
-    Opt::both('t', "timeout", Takes::Argument, Choice::Timeout),
-    Opt::long("strict", Takes::Nothing, Choice::Strict),
-    Opt::long("readd", Takes::Nothing, Choice::Readd),
-    Opt::both('F', "flow-format", Takes::Argument, Choice::FlowFormat),
-    Opt::both('P', "packet-in-format", Takes::Argument, Choice::PacketInFormat),
-    Opt::both('m', "more", Takes::Nothing, Choice::More),
-    Opt::long("timestamp", Takes::Nothing, Choice::Timestamp),
-    Opt::long("sort", Takes::Perhaps, Choice::Sort),
-    Opt::long("rsort", Takes::Perhaps, Choice::Rsort),
-    Opt::long("names", Takes::Nothing, Choice::Names),
-    Opt::long("no-names", Takes::Nothing, Choice::NoNames),
-    Opt::long("stats", Takes::Nothing, Choice::Stats),
-    Opt::long("no-stats", Takes::Nothing, Choice::NoStats),
-    Opt::long("unixctl", Takes::Argument, Choice::Unixctl),
-    Opt::both('h', "help", Takes::Nothing, Choice::Help),
-    Opt::both('o', "option", Takes::Nothing, Choice::ListOptions),
-    Opt::long("bundle", Takes::Nothing, Choice::Bundle),
-    Opt::long("color", Takes::Perhaps, Choice::Color),
-    Opt::long("may-create", Takes::Nothing, Choice::MayCreate),
-    Opt::long("pcap", Takes::Nothing, Choice::Pcap),
-    Opt::long("bare", Takes::Nothing, Choice::Bare),
-    Opt::long("bad-csum", Takes::Nothing, Choice::Ignored),
-    Opt::long("raw", Takes::Nothing, Choice::Raw),
-    Opt::long("read-only", Takes::Nothing, Choice::ReadOnly),
-    Opt::both('O', "protocols", Takes::Argument, Choice::Versions),
-    Opt::both('V', "version", Takes::Nothing, Choice::Version),
-    Opt::both('v', "verbose", Takes::Perhaps, Choice::Verbose),
-    Opt::long("log-file", Takes::Perhaps, Choice::LogFile),
-    Opt::long("syslog-target", Takes::Argument, Choice::Ignored),
-    Opt::long("syslog-method", Takes::Argument, Choice::Ignored),
-    Opt::long("detach", Takes::Nothing, Choice::Daemon(DaemonOption::Detach)),
-    Opt::long("no-chdir", Takes::Nothing, Choice::Daemon(DaemonOption::NoChdir)),
-    Opt::long("pidfile", Takes::Perhaps, Choice::Daemon(DaemonOption::Pidfile)),
-    Opt::long("overwrite-pidfile", Takes::Nothing, Choice::Daemon(DaemonOption::OverwritePidfile)),
-    Opt::long("monitor", Takes::Nothing, Choice::Daemon(DaemonOption::Monitor)),
-    Opt::both('p', "private-key", Takes::Argument, Choice::Ignored),
-    Opt::both('c', "certificate", Takes::Argument, Choice::Ignored),
-    Opt::both('C', "ca-cert", Takes::Argument, Choice::Ignored),
-    Opt::long("bootstrap-ca-cert", Takes::Argument, Choice::Ignored),
-    Opt::long("peer-ca-cert", Takes::Argument, Choice::Ignored),
-];
+fn table() -> Vec<Opt<Choice>> {
+    let mut table = vec![
+        Opt::both('t', "timeout", Takes::Argument, Choice::Timeout),
+        Opt::long("strict", Takes::Nothing, Choice::Strict),
+        Opt::long("readd", Takes::Nothing, Choice::Readd),
+        Opt::both('F', "flow-format", Takes::Argument, Choice::FlowFormat),
+        Opt::both('P', "packet-in-format", Takes::Argument, Choice::PacketInFormat),
+        Opt::both('m', "more", Takes::Nothing, Choice::More),
+        Opt::long("timestamp", Takes::Nothing, Choice::Timestamp),
+        Opt::long("sort", Takes::Perhaps, Choice::Sort),
+        Opt::long("rsort", Takes::Perhaps, Choice::Rsort),
+        Opt::long("names", Takes::Nothing, Choice::Names),
+        Opt::long("no-names", Takes::Nothing, Choice::NoNames),
+        Opt::long("stats", Takes::Nothing, Choice::Stats),
+        Opt::long("no-stats", Takes::Nothing, Choice::NoStats),
+        Opt::long("unixctl", Takes::Argument, Choice::Unixctl),
+        Opt::both('h', "help", Takes::Nothing, Choice::Help),
+        Opt::both('o', "option", Takes::Nothing, Choice::ListOptions),
+        Opt::long("bundle", Takes::Nothing, Choice::Bundle),
+        Opt::long("color", Takes::Perhaps, Choice::Color),
+        Opt::long("may-create", Takes::Nothing, Choice::MayCreate),
+        Opt::long("pcap", Takes::Nothing, Choice::Pcap),
+        Opt::long("bare", Takes::Nothing, Choice::Bare),
+        Opt::long("bad-csum", Takes::Nothing, Choice::Ignored),
+        Opt::long("raw", Takes::Nothing, Choice::Raw),
+        Opt::long("read-only", Takes::Nothing, Choice::ReadOnly),
+    ];
+    table.extend(daemon::Options::table(Choice::Daemon));
+    table.push(Opt::both('O', "protocols", Takes::Argument, Choice::Versions));
+    table.push(Opt::both('V', "version", Takes::Nothing, Choice::Version));
+    table.extend(LogOption::table(Choice::Log));
+    table.extend(TlsOption::table(|_| Choice::Ignored));
+    table
+}
 
 /// A key to sort rules by: a field, or the priority.
 #[derive(Clone, Copy)]
@@ -175,7 +168,8 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
         daemon: daemon::Options::default(),
         unixctl: None,
     };
-    let mut parser = Parser::new(program, OPTIONS, Order::Permute, args);
+    let table = table();
+    let mut parser = Parser::new(program, &table, Order::Permute, args);
     while let Some(item) = parser.next() {
         let item = item.map_err(|e| e.to_string())?;
         let argument = item.argument.as_deref();
@@ -216,22 +210,17 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
             Choice::ReadOnly => options.read_only = true,
             Choice::Pcap => options.pcap = true,
             Choice::Bare => options.bare = true,
-            Choice::Help => return Ok(Parsed::Print(usage(program))),
-            Choice::ListOptions => return Ok(Parsed::Print(list())),
+            Choice::Help => return Ok(Parsed::Print(crate::usage::text(program))),
+            Choice::ListOptions => return Ok(Parsed::Print(rpc::options::list(&table))),
             Choice::Version => {
                 return Ok(Parsed::Print(format!(
                     "{}\nOpenFlow versions 0x1:0x6\n",
                     rpc::version_text(program)
                 )));
             }
-            Choice::Verbose => base::vlog::set_levels(text).map_err(say)?,
+            Choice::Log(option) => option.apply(argument, program).map_err(say)?,
             Choice::Daemon(option) => options.daemon.apply(option, argument, program),
             Choice::Unixctl => options.unixctl = Some(text.to_owned()),
-            Choice::LogFile => {
-                let default = format!("{program}.log");
-                let path = rpc::dirs::absolute(&rpc::dirs::logdir(), argument.unwrap_or(&default));
-                base::vlog::set_log_file(&path).map_err(|e| say(e.to_string()))?;
-            }
             Choice::MayCreate => options.may_create = true,
             Choice::Color | Choice::Ignored => {}
         }
@@ -265,22 +254,4 @@ fn finish(options: &mut Options) -> Result<(), String> {
     options.protocols &= of_versions;
     options.versions &= options.protocols.version_bitmap();
     Ok(())
-}
-
-fn list() -> String {
-    OPTIONS
-        .iter()
-        .filter_map(|option| {
-            let argument = match option.takes {
-                Takes::Nothing => "",
-                Takes::Argument => "=ARG",
-                Takes::Perhaps => "[=ARG]",
-            };
-            Some(format!("--{}{argument}\n", option.long?))
-        })
-        .collect()
-}
-
-fn usage(program: &str) -> String {
-    format!("{program}: OpenFlow switch management utility\nusage: {program} [OPTIONS] COMMAND [ARG...]\n")
 }

@@ -55,6 +55,20 @@ pub(crate) fn parse_flows(cx: &Context) -> Done {
     show_flow_mods(cx, all, usable)
 }
 
+pub(crate) fn parse_group(cx: &Context) -> Done {
+    let (request, usable) = parse_group_mod(cx.arg(1), Some(GroupCommand::Add), Names::default())?;
+    show_line!("usable protocols: {usable}");
+    let chosen = (usable & cx.options.protocols).lowest();
+    let Some(version) = Version::ALL.into_iter().find(|version| version.protocols().intersects(chosen))
+    else {
+        return fatal!("no usable protocol");
+    };
+    show_line!("chosen version: {}", version.name());
+    let bytes = Message::GroupMod(request).to_bytes(&Encoder::new(chosen, next_xid()));
+    show!("{}", message_to_text(&bytes, Names::default(), cx.options.verbosity));
+    Ok(())
+}
+
 /// Lines of standard input; of a comment alone, an empty line.
 pub(crate) fn test_lines() -> Result<Vec<String>, Fatal> {
     let mut text = String::new();

@@ -84,6 +84,19 @@ pub(crate) struct RowName {
     reference: Option<&'static str>,
 }
 
+impl std::fmt::Display for RowName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.reference {
+            None => write!(f, "{:<26}  by its {}", self.table, self.name_column),
+            Some(_) => write!(
+                f,
+                "{:<26}  by the {} of the {} that has it",
+                self.table, self.name_column, self.name_table
+            ),
+        }
+    }
+}
+
 pub(crate) const fn by(table: &'static str, name_column: &'static str) -> RowName {
     RowName { table, name_table: table, name_column, reference: None }
 }

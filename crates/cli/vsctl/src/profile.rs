@@ -30,7 +30,8 @@ pub(crate) struct Profile {
     pub(crate) row_names: &'static [RowName],
     pub(crate) shown: &'static [Shown],
     pub(crate) commands: &'static [&'static [Syntax]],
-    pub(crate) groups: &'static [(&'static str, &'static [&'static str])],
+    /// Its own commands, for `--help`.
+    pub(crate) help: &'static str,
     /// A daemon is expected to do what the database says, and may be waited for.
     pub(crate) has_daemon: bool,
 }
@@ -58,6 +59,6 @@ pub(crate) static OVS_VSCTL: Profile = Profile {
     row_names: names::SWITCH,
     shown: show::SWITCH,
     commands: &[syntax::SWITCH, syntax::DATABASE, syntax::SHOW],
-    groups: usage::SWITCH,
+    help: usage::SWITCH,
     has_daemon: true,
 };

@@ -23,7 +23,6 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Sflow {
     exports: BTreeMap<String, Export>,
-    ticked: Timestamp,
 }
 
 /// One bridge's.
@@ -31,6 +30,7 @@ pub(crate) struct Sflow {
 struct Export {
     bridge: BridgeId,
     datapath_id: u64,
+    ticked: Timestamp,
     config: DesiredSflow,
     sub_agent: u32,
     collectors: Vec<Collector>,
@@ -52,11 +52,11 @@ struct Collector {
 impl Sflow {
     /// Once a second, sends what is due.
     pub(crate) fn run(&mut self, now: Timestamp, running: &Running) {
-        if self.exports.is_empty() || now - self.ticked < TICK {
-            return;
-        }
-        self.ticked = now;
         for (place, export) in self.exports.values_mut().enumerate() {
+            if now - export.ticked < TICK {
+                continue;
+            }
+            export.ticked = now;
             // What concerns the whole switch is told by one bridge for all.
             export.tick(now, running, place == 0);
         }
@@ -107,6 +107,7 @@ impl Sflow {
                 let mut export = Export {
                     bridge: bridge.id,
                     datapath_id: bridge.datapath_id,
+                    ticked: now,
                     config: config.clone(),
                     sub_agent,
                     collectors: config.targets.iter().filter_map(|target| Collector::new(target)).collect(),
@@ -221,7 +222,8 @@ fn port_counters(
     let (Some(info), Ok(stats)) = (running.datapath.port(*port), running.datapath.port_stats(*port)) else {
         return Vec::new();
     };
-    telemetry::port_records(&info, &stats, datapath_id, number.0)
+    // As OpenFlow 1.0 numbers it, like all of the reference's numbers outside OpenFlow.
+    telemetry::port_records(&info, &stats, datapath_id, number.to_u16().unwrap_or(u16::MAX).into())
 }
 
 /// What this process uses, as far as the kernel tells.

@@ -34,6 +34,9 @@ const LOCK: &str = "ovs_vswitchd";
 /// How often timers are looked at. Everything that must be quicker has an event of its own.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Most messages of controllers that are taken before a command that came after them.
+const MAX_CATCH_UP: usize = 100;
+
 /// How often counters are written to the database unless `other_config:stats-update-interval` says otherwise.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -193,7 +196,10 @@ impl Switchd {
             tokio::select! {
                 event = self.state.replica.next() => self.state.database_event(event),
                 event = self.state.manager.next_event() => self.state.controller_event(event),
-                request = self.control.next() => self.commands.dispatch(&mut self.state, request),
+                request = self.control.next() => {
+                    self.state.catch_up_with_controllers().await;
+                    self.commands.dispatch(&mut self.state, request);
+                }
                 Some(handed) = self.handed.recv() => self.state.take_handed(handed),
                 _ = tick.tick() => self.state.tick(),
             }
@@ -256,6 +262,25 @@ impl State {
         self.manager.handle(event);
         if shows {
             self.write_status(Extent::State);
+        }
+    }
+
+    /// Takes what controllers have sent before now: whoever sends a message and
+    /// then a command expects them to be heeded in this order.
+    async fn catch_up_with_controllers(&mut self) {
+        let mut heard = false;
+        for _ in 0..MAX_CATCH_UP {
+            // The tasks that read from controllers have their turn.
+            tokio::task::yield_now().await;
+            tokio::select! {
+                biased;
+                event = self.manager.next_event() => self.controller_event(event),
+                () = std::future::ready(()) => break,
+            }
+            heard = true;
+        }
+        if heard {
+            self.settle().await;
         }
     }
 

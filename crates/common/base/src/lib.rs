@@ -6,6 +6,7 @@
 pub mod coverage;
 pub mod getopt;
 pub mod id;
+pub mod link_feature;
 pub mod mac;
 pub mod time;
 pub mod vlog;

@@ -16,4 +16,4 @@ mod socket;
 pub use address::addresses;
 pub use bridge::{add_bridge, add_to_bridge, delete_bridge, remove_from_bridge};
 pub use link::{Link, LinkChange, LinkCounters, Monitor, link, link_by_index, links, set_link};
-pub use mode::{LinkMode, feature, link_mode};
+pub use mode::{LinkMode, link_mode};

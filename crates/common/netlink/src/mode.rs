@@ -36,29 +36,9 @@ struct Settings {
 const PORT_TWISTED_PAIR: u8 = 0;
 const PORT_FIBRE: u8 = 1;
 
-/// Ways in which a link can run: the bits of OpenFlow 1.1's port features (`OFPPF_*`).
-pub mod feature {
-    pub const HALF_10M: u32 = 1;
-    pub const FULL_10M: u32 = 1 << 1;
-    pub const HALF_100M: u32 = 1 << 2;
-    pub const FULL_100M: u32 = 1 << 3;
-    pub const HALF_1G: u32 = 1 << 4;
-    pub const FULL_1G: u32 = 1 << 5;
-    pub const FULL_10G: u32 = 1 << 6;
-    pub const FULL_40G: u32 = 1 << 7;
-    pub const FULL_100G: u32 = 1 << 8;
-    pub const FULL_1T: u32 = 1 << 9;
-    pub const OTHER: u32 = 1 << 10;
-    pub const COPPER: u32 = 1 << 11;
-    pub const FIBER: u32 = 1 << 12;
-    pub const AUTONEGOTIATION: u32 = 1 << 13;
-    pub const PAUSE: u32 = 1 << 14;
-    pub const PAUSE_ASYMMETRIC: u32 = 1 << 15;
-}
-
 /// `SUPPORTED_*` of ethtool, by bit, as features.
 const ETHTOOL_FEATURES: [u32; 27] = {
-    use feature::*;
+    use base::link_feature::*;
     let mut bits = [0; 27];
     (bits[0], bits[1], bits[2], bits[3], bits[4], bits[5]) =
         (HALF_10M, FULL_10M, HALF_100M, FULL_100M, HALF_1G, FULL_1G);
@@ -81,7 +61,7 @@ pub struct LinkMode {
     /// 0 when the link does not know.
     pub speed_mbps: u32,
     pub is_full_duplex: bool,
-    /// [`feature`] bits.
+    /// [`base::link_feature`] bits.
     pub current: u32,
     pub advertised: u32,
     pub supported: u32,
@@ -89,7 +69,7 @@ pub struct LinkMode {
 
 impl LinkMode {
     fn new(settings: &Settings) -> LinkMode {
-        use feature::*;
+        use base::link_feature::*;
         let speed = u32::from(settings.speed_high) << 16 | u32::from(settings.speed);
         // All ones, in 16 or 32 bits, stand for "unknown".
         let speed_mbps = if [0xffff, u32::MAX].contains(&speed) { 0 } else { speed };
@@ -150,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_mode_is_told_in_features() {
-        use feature::*;
+        use base::link_feature::*;
         let settings = Settings {
             supported: 1 << 5 | 1 << 6 | 1 << 7 | 1 << 12,
             advertising: 1 << 5,

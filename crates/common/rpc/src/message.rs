@@ -1,7 +1,6 @@
 //! JSON-RPC 1.0 messages (RFC 7047 §4) and their JSON form.
 
 use serde_json::{Map, Value};
-use std::fmt::Write;
 
 /// One message, of one of the four shapes that JSON-RPC 1.0 has.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,20 +37,22 @@ impl Message {
 
     /// The compact JSON text.
     pub fn encode(&self) -> Vec<u8> {
-        let null = &Value::Null;
-        let mut text = String::with_capacity(128);
-        // Writing to a string cannot fail, nor can a Value fail to have a text.
-        let _ = match self {
+        let mut text = Vec::with_capacity(256);
+        match self {
             Message::Request { method, params, id } => request(&mut text, method, params, id),
-            Message::Notify { method, params } => request(&mut text, method, params, null),
+            Message::Notify { method, params } => request(&mut text, method, params, &Value::Null),
             Message::Reply { result, id } => {
-                write!(text, r#"{{"id":{id},"result":{result},"error":null}}"#)
+                write_value(&mut text, b"{\"id\":", id);
+                write_value(&mut text, b",\"result\":", result);
+                text.extend_from_slice(b",\"error\":null}");
             }
             Message::Error { error, id } => {
-                write!(text, r#"{{"id":{id},"result":null,"error":{error}}}"#)
+                write_value(&mut text, b"{\"id\":", id);
+                write_value(&mut text, b",\"result\":null,\"error\":", error);
+                text.push(b'}');
             }
-        };
-        text.into_bytes()
+        }
+        text
     }
 
     /// From the JSON of one message.
@@ -86,13 +87,17 @@ impl Message {
     }
 }
 
-fn request(text: &mut String, method: &str, params: &[Value], id: &Value) -> std::fmt::Result {
-    let method = Value::from(method);
-    write!(text, r#"{{"id":{id},"method":{method},"params":["#)?;
-    for (i, param) in params.iter().enumerate() {
-        write!(text, "{}{param}", if i > 0 { "," } else { "" })?;
-    }
-    text.write_str("]}")
+fn request(text: &mut Vec<u8>, method: &str, params: &[Value], id: &Value) {
+    write_value(text, b"{\"id\":", id);
+    write_value(text, b",\"method\":", method);
+    write_value(text, b",\"params\":", params);
+    text.push(b'}');
+}
+
+fn write_value<T: serde::Serialize + ?Sized>(text: &mut Vec<u8>, before: &[u8], value: &T) {
+    text.extend_from_slice(before);
+    // Neither writing to a vector nor the text of a value can fail.
+    let _ = serde_json::to_writer(text, value);
 }
 
 /// A member, where null means that it is absent.

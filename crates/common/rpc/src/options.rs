@@ -103,6 +103,26 @@ impl TlsOption {
     }
 }
 
+/// The options of a table as `--option` shows them: a line for each long and each short form.
+pub fn list<T>(table: &[Opt<T>]) -> String {
+    let mut out = String::new();
+    for option in table {
+        let argument = match option.takes {
+            Takes::Nothing => "",
+            Takes::Argument => "ARG",
+            Takes::Perhaps => "[ARG]",
+        };
+        if let Some(long) = option.long {
+            let equals = if argument.is_empty() { "" } else { "=" };
+            out.push_str(&format!("--{long}{equals}{argument}\n"));
+        }
+        if let Some(short) = option.short {
+            out.push_str(&format!("-{short} {argument}\n"));
+        }
+    }
+    out
+}
+
 /// The lines of `--help` about logging.
 pub fn log_usage(program: &str) -> String {
     format!(
@@ -157,4 +177,29 @@ pub fn stream_usage(name: &str, active: bool, passive: bool, bootstrap: bool) ->
   --ssl-server-name=NAME    server name for TLS Server Name
                             Indication (SNI)
 "
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_listed_with_what_they_take() {
+        let mut table = LogOption::table(|_| ());
+        table.push(Opt::both('x', "extra", Takes::Nothing, ()));
+        assert_eq!(
+            list(&table),
+            "--verbose=[ARG]\n-v [ARG]\n--log-file=[ARG]\n--syslog-method=ARG\n--syslog-target=ARG\n\
+             --extra\n-x \n"
+        );
+    }
+
+    #[test]
+    fn the_last_word_on_a_certificate_authority_counts() {
+        let mut tls = Tls::default();
+        TlsOption::BootstrapCaCert.apply(Some("a.pem"), &mut tls);
+        assert!(tls.bootstrap_ca_cert);
+        TlsOption::CaCert.apply(Some("b.pem"), &mut tls);
+        assert_eq!((tls.ca_cert, tls.bootstrap_ca_cert), (Some(PathBuf::from("b.pem")), false));
+    }
 }

@@ -265,6 +265,10 @@ impl Datapath for DpUser {
         Ok(self.find_port(port)?.device.stats())
     }
 
+    fn custom_port_stats(&self, port: DpPort) -> Vec<(String, u64)> {
+        self.find_port(port).map(|port| port.device.custom_stats()).unwrap_or_default()
+    }
+
     fn configure_port(
         &self,
         port: DpPort,

@@ -270,3 +270,23 @@ fn captures_hold_what_was_sent() {
     assert_eq!(capture.len(), 24 + 16 + 50);
     assert_eq!(capture[24 + 16 + 12..24 + 16 + 16], [0x81, 0, 0, 5]);
 }
+
+#[test]
+fn a_dummy_has_the_index_that_it_is_given_and_counters_of_its_own() {
+    let datapath = datapath(&Clock::new(), Some(Fixed::new("4", false)));
+    let mut spec = PortSpec::new("p4", "dummy");
+    spec.options.push(("ifindex".to_owned(), "1004".to_owned()));
+    let port = datapath.add_port(&spec).unwrap();
+    assert_eq!(port, DpPort(4));
+    assert_eq!(datapath.port(port).unwrap().ifindex, 1004);
+    assert_eq!(datapath.port(DpPort(1)).unwrap().ifindex, 0);
+    send(&datapath, 1, frame(9));
+    let stats = datapath.port_stats(port).unwrap();
+    assert_eq!((stats.tx_packets, stats.rx_packets), (1, 0));
+    assert_eq!((stats.rx_dropped, stats.collisions), (dp::UNCOUNTED, dp::UNCOUNTED));
+    let custom = datapath.custom_port_stats(port);
+    let value = |name: &str| custom.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
+    assert_eq!((value("tx_q0_packets"), value("rx_q0_packets")), (Some(1), Some(0)));
+    assert_eq!(value("tx_q0_bytes"), Some(stats.tx_bytes));
+    assert!(datapath.custom_port_stats(DpPort(99)).is_empty());
+}

@@ -131,7 +131,10 @@ pub struct PortInfo {
     pub config: BTreeMap<String, String>,
 }
 
-/// A port's counters; `None` where the device has no such counter.
+/// What [`PortStats`] say of a counter that the device does not keep.
+pub const UNCOUNTED: u64 = u64::MAX;
+
+/// A port's counters; [`UNCOUNTED`] where the device has no such counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PortStats {
     pub rx_packets: u64,
@@ -150,6 +153,28 @@ pub struct PortStats {
     pub rx_frame_errors: u64,
     pub rx_fifo_errors: u64,
     pub rx_missed_errors: u64,
+}
+
+impl PortStats {
+    /// Of a device that counts nothing.
+    pub const UNCOUNTED: PortStats = PortStats {
+        rx_packets: UNCOUNTED,
+        tx_packets: UNCOUNTED,
+        rx_bytes: UNCOUNTED,
+        tx_bytes: UNCOUNTED,
+        rx_dropped: UNCOUNTED,
+        tx_dropped: UNCOUNTED,
+        rx_errors: UNCOUNTED,
+        tx_errors: UNCOUNTED,
+        multicast: UNCOUNTED,
+        collisions: UNCOUNTED,
+        rx_length_errors: UNCOUNTED,
+        rx_over_errors: UNCOUNTED,
+        rx_crc_errors: UNCOUNTED,
+        rx_frame_errors: UNCOUNTED,
+        rx_fifo_errors: UNCOUNTED,
+        rx_missed_errors: UNCOUNTED,
+    };
 }
 
 /// A flow's counters.
@@ -287,6 +312,10 @@ pub trait Datapath: Send + Sync {
     /// In the order of their numbers.
     fn ports(&self) -> Vec<PortInfo>;
     fn port_stats(&self, port: DpPort) -> Result<PortStats, DpError>;
+    /// Counters that only devices of its kind have, by their names.
+    fn custom_port_stats(&self, _port: DpPort) -> Vec<(String, u64)> {
+        Vec::new()
+    }
     /// Changes MTU, MAC or administrative state where `Some`.
     fn configure_port(
         &self,

@@ -29,7 +29,7 @@ pub use action::{
 pub use attr::Attr;
 pub use datapath::{
     Datapath, DpError, DpStats, Execute, Flow, FlowPut, FlowStats, Meter, MeterBand, MeterStats, PortInfo,
-    PortSpec, PortStats, PutMode, Ufid, UfidError, WorkerId,
+    PortSpec, PortStats, PutMode, UNCOUNTED, Ufid, UfidError, WorkerId,
 };
 pub use execute::{DropReason, Executor, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};

@@ -124,6 +124,7 @@ impl Device {
             DeviceKind::Dummy(dummy) => {
                 info.mac = dummy.mac();
                 info.mtu = dummy.mtu();
+                info.ifindex = dummy.ifindex();
                 info.is_up = dummy.is_up();
                 info.has_link = dummy.has_link();
                 info.is_present = true;
@@ -192,6 +193,11 @@ impl Device {
         }
     }
 
+    /// Counters that only devices of its kind have, by their names.
+    pub fn custom_stats(&self) -> Vec<(String, u64)> {
+        self.as_dummy().map(Dummy::custom_stats).unwrap_or_default()
+    }
+
     /// Changes what is `Some`.
     pub fn configure(&self, mtu: Option<u32>, mac: Option<MacAddr>, up: Option<bool>) -> Result<(), DpError> {
         match &self.kind {
@@ -220,11 +226,11 @@ impl Device {
     }
 }
 
-/// What a dummy port shows of its options: where its peer is, and the queues of one that has a thread of its own.
+/// What a dummy port shows of its options: its index, where its peer is, and the queues of one that has a thread of its own.
 fn dummy_config(spec: &PortSpec) -> BTreeMap<String, String> {
     let mut config = BTreeMap::new();
     let mut show = |name: &str, value: &str| config.insert(name.to_owned(), value.to_owned());
-    for name in ["pstream", "stream"] {
+    for name in ["ifindex", "pstream", "stream"] {
         if let Some(value) = spec.option(name) {
             show(name, value);
         }

@@ -19,6 +19,7 @@ pub struct Dummy {
     name: String,
     mac: Mutex<MacAddr>,
     mtu: AtomicU32,
+    ifindex: AtomicU32,
     is_up: AtomicBool,
     has_link: AtomicBool,
     counters: Counters,
@@ -63,6 +64,7 @@ impl Dummy {
             name: spec.name.clone(),
             mac: Mutex::new(mac.unwrap_or(MacAddr([0xaa, 0x55, a, b, c, d]))),
             mtu: AtomicU32::new(1500),
+            ifindex: AtomicU32::new(0),
             is_up: AtomicBool::new(true),
             has_link: AtomicBool::new(true),
             counters: Counters::default(),
@@ -72,8 +74,10 @@ impl Dummy {
         dummy
     }
 
-    /// Opens what the options name: `pcap`, `rxq_pcap`, `tx_pcap`, `stream`, `pstream`.
+    /// Takes over `ifindex`, and opens what the options name: `pcap`, `rxq_pcap`, `tx_pcap`, `stream`, `pstream`.
     pub fn configure(&self, spec: &PortSpec) {
+        let ifindex = spec.option("ifindex").and_then(|text| text.parse().ok());
+        self.ifindex.store(ifindex.unwrap_or(0), Ordering::Relaxed);
         let create = |name: &str| {
             let path = spec.option(name)?;
             PcapWriter::create(Path::new(path))
@@ -125,6 +129,11 @@ impl Dummy {
         self.mtu.store(mtu, Ordering::Relaxed);
     }
 
+    /// The index that the options give it; 0 for none.
+    pub fn ifindex(&self) -> u32 {
+        self.ifindex.load(Ordering::Relaxed)
+    }
+
     pub fn is_up(&self) -> bool {
         self.is_up.load(Ordering::Relaxed)
     }
@@ -148,8 +157,22 @@ impl Dummy {
             rx_bytes: self.counters.rx_bytes.load(Ordering::Relaxed),
             tx_packets: self.counters.tx_packets.load(Ordering::Relaxed),
             tx_bytes: self.counters.tx_bytes.load(Ordering::Relaxed),
-            ..PortStats::default()
+            ..PortStats::UNCOUNTED
         }
+    }
+
+    /// Counters of its only queue, and two by which custom counters are tested.
+    pub fn custom_stats(&self) -> Vec<(String, u64)> {
+        let stats = self.stats();
+        let counters = [
+            ("rx_custom_packets_1", stats.rx_packets),
+            ("rx_custom_packets_2", stats.rx_packets),
+            ("rx_q0_bytes", stats.rx_bytes),
+            ("rx_q0_packets", stats.rx_packets),
+            ("tx_q0_bytes", stats.tx_bytes),
+            ("tx_q0_packets", stats.tx_packets),
+        ];
+        counters.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
     /// From here on the port answers ARP requests for this address (`netdev-dummy/ip4addr`).

@@ -385,6 +385,10 @@ mod tests {
             text(parse("group_id=1,type=ff,bucket=output:1")),
             "fast failover bucket requires watch_port or watch_group"
         );
+        assert_eq!(
+            text(parse("group_id=1,type=all,bucket=actions=clear_actions")),
+            "clear_actions instruction not allowed here"
+        );
         let insert =
             parse_group_mod("group_id=1,bucket=output:1", Some(GroupCommand::InsertBucket), Names::default());
         assert_eq!(text(insert), "must specify a command bucket id");

@@ -290,3 +290,10 @@ proptest! {
         prop_assert_eq!(again, back);
     }
 }
+
+#[test]
+fn a_list_that_no_message_can_hold_is_refused() {
+    let outputs = |count: usize| parse_actions(&vec!["3"; count].join(","), Names::default());
+    assert_eq!(outputs(4095).unwrap().0.len(), 4095);
+    assert_eq!(outputs(4096).unwrap_err().0, "input too big");
+}

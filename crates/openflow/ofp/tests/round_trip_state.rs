@@ -92,8 +92,8 @@ fn band() -> impl Strategy<Value = MeterBand> {
 
 fn meter() -> impl Strategy<Value = MeterConfig> {
     let bands = prop::collection::vec(band(), 0..4);
-    // Rates are in one unit.
-    let flags = (1u16..3, 0u16..4).prop_map(|(unit, others)| unit | others << 2);
+    // Rates are in at most one unit; which other flags there may be is not for the codec to say.
+    let flags = (0u16..3, 0u16..0x4000).prop_map(|(unit, others)| unit | others << 2);
     (1u32..0xffff_0000, flags, bands).prop_map(|(meter, flags, bands)| MeterConfig { meter, flags, bands })
 }
 

@@ -110,7 +110,11 @@ impl Atom {
                 crate::json::write_string(out, s);
                 Ok(())
             }
-            Atom::Uuid(u) => write!(out, "[\"uuid\",\"{u}\"]"),
+            Atom::Uuid(u) => {
+                out.push_str("[\"uuid\",\"");
+                crate::json::write_uuid(out, u);
+                out.write_str("\"]")
+            }
         };
     }
 

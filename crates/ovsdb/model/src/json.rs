@@ -26,6 +26,11 @@ pub fn text(json: &Value, style: Style) -> String {
 /// A JSON string with its quotes and escapes.
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
+    if !text.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\') {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -40,6 +45,11 @@ pub fn write_string(out: &mut String, text: &str) {
         }
     }
     out.push('"');
+}
+
+/// The 36 characters of a UUID.
+pub fn write_uuid(out: &mut String, uuid: &uuid::Uuid) {
+    out.push_str(uuid.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
 }
 
 fn indent(out: &mut String, style: Style, depth: usize) {

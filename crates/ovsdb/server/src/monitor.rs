@@ -7,7 +7,6 @@
 use model::json::write_string;
 use model::{Condition, Datum, TableSchema, Uuid};
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::sync::Arc;
 use store::{Change, Columns, Database, Row};
 
@@ -313,8 +312,9 @@ impl TableUpdates {
             write_string(&mut self.text, &monitored.schema.name);
             self.text.push_str(":{");
         }
-        // Writing to a string cannot fail.
-        let _ = write!(self.text, "\"{uuid}\":");
+        self.text.push('"');
+        model::json::write_uuid(&mut self.text, &uuid);
+        self.text.push_str("\":");
         if monitored.write_update(&mut self.text, version, old, new, kind) {
             self.table = monitored.table;
         } else {

@@ -64,11 +64,15 @@ impl Syncer {
 
     /// Asks for a sync of all that was written to these files.
     pub(crate) fn ask(&self, files: Vec<Arc<File>>) -> Ticket {
-        let mut state = self.shared.lock();
-        state.files = files;
-        state.asked += 1;
+        let ticket = {
+            let mut state = self.shared.lock();
+            state.files = files;
+            state.asked += 1;
+            state.asked
+        };
+        // Woken any earlier, the thread would only wait for the lock.
         self.shared.changed.notify_one();
-        state.asked
+        ticket
     }
 
     /// The last ticket that was given out.

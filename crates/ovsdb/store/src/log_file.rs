@@ -407,7 +407,8 @@ pub fn compose(json: &str) -> Vec<u8> {
     hasher.update(json);
     hasher.update(b"\n");
     let header = format!("OVSDB JSON {} {}\n", json.len() + 1, hex(&hasher.finalize()));
-    let mut record = header.into_bytes();
+    let mut record = Vec::with_capacity(header.len() + json.len() + 1);
+    record.extend_from_slice(header.as_bytes());
     record.extend_from_slice(json.as_bytes());
     record.push(b'\n');
     record

@@ -23,14 +23,20 @@ pub struct Style {
     pub date_ms: i64,
 }
 
+/// Records of most transactions are shorter.
+const RECORD_BYTES: usize = 1024;
+
 /// The record of a commit as JSON text; `None` when nothing in it is kept on disk.
 pub fn encode(database: &Database, changes: &Changes, style: Style) -> Option<String> {
-    let mut out = String::from("{");
+    let mut out = String::with_capacity(RECORD_BYTES);
+    out.push('{');
+    // Each row is made here first, as one without a column to keep is left out.
+    let mut row = String::with_capacity(RECORD_BYTES);
     for (index, rows) in &changes.tables {
         let Some(table) = database.tables.get(*index) else { continue };
         let mut first = true;
         for change in rows {
-            let mut row = String::new();
+            row.clear();
             match (&change.old, &change.new) {
                 (_, None) => row.push_str("null"),
                 (None, Some(new)) => write_row(&mut row, new, &table.schema),
@@ -68,8 +74,10 @@ pub fn encode(database: &Database, changes: &Changes, style: Style) -> Option<St
                 out.push(',');
             }
             first = false;
-            // Writing to a string cannot fail.
-            let _ = write!(out, "\"{}\":{row}", change.uuid);
+            out.push('"');
+            model::json::write_uuid(&mut out, &change.uuid);
+            out.push_str("\":");
+            out.push_str(&row);
         }
         if !first {
             out.push('}');

@@ -266,3 +266,28 @@ fn a_hundred_thousand_rules_go_in_fast() {
     md.refill(&Metadata::new(DpPort(1)), &[0; WORDS], 1);
     assert_eq!(table.lookup(&key, None).map(|rule| rule.value), Some(99_999));
 }
+
+#[test]
+fn a_packet_that_differs_in_l3_does_not_depend_on_neighbour_discovery() {
+    let mut table: Classifier<u32> = Classifier::new();
+    let (mut key, mut mask) = (FlowKey::new(), FlowMask::new());
+    for (slot, value) in [
+        (slot::DL_TYPE, 0x86dd),
+        (slot::NW_PROTO, 58),
+        (slot::NW_TTL, 255),
+        (slot::ND_TARGET, 1),
+        (slot::TP_SRC, 135),
+    ] {
+        key.write(slot, value);
+        mask.add_all(slot);
+    }
+    table.insert(&key, &mask, 1, 7);
+    let mut echo = key.clone();
+    echo.set_nw_ttl(64);
+    echo.set_nd_target(0);
+    echo.set_tp_src(128);
+    let mut depends = FlowMask::new();
+    assert!(table.lookup(&echo, Some(&mut depends)).is_none());
+    assert_eq!(depends.bits(slot::NW_TTL), 0xff);
+    assert_eq!((depends.bits(slot::ND_TARGET), depends.bits(slot::TP_SRC)), (0, 0));
+}

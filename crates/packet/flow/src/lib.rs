@@ -36,7 +36,11 @@ pub use slots::{Slot, slot};
 pub use sparse::SparseKey;
 
 /// First word of each stage of a staged lookup, and the end: metadata, L2, L3, L4.
-pub const STAGES: [usize; 5] = [0, 39, 44, 57, WORDS];
+///
+/// What only neighbour discovery, ARP and NSH have counts as L4: a packet that
+/// is none of these is told apart by L3 already, and its answer then does not
+/// depend on fields that it does not have.
+pub const STAGES: [usize; 5] = [0, 39, 44, 50, WORDS];
 
 /// `dl_type` of frames that carry a length instead of a type (`OFP_DL_TYPE_NOT_ETH_TYPE`).
 pub const DL_TYPE_NONE: u16 = 0x05ff;

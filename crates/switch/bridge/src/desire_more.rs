@@ -1,7 +1,8 @@
 //! Mirrors and tables: rows to types.
 
 use base::TableId;
-use fields::{Match, PortNames, Subfield};
+use fields::{Field, Match, PortNames, Subfield};
+use flow::{Slot, slot};
 use ofproto::TableSettings;
 use replica::{Row, Tables};
 use schema::{bridge, flow_table, interface, mirror, port};
@@ -122,5 +123,47 @@ fn desire_table(row: &Row, bridge: &str, id: u8) -> TableSettings {
         max_rules: row.integer(flow_table::FLOW_LIMIT).and_then(|limit| usize::try_from(limit).ok()),
         evicts: row.text(flow_table::OVERFLOW_POLICY) == Some("evict"),
         groups,
+        prefixes: prefixes(row, bridge),
     }
+}
+
+/// Fields of which prefixes can be tracked: addresses, and what tunnels number like them.
+const PREFIX_FIELDS: [Slot; 13] = [
+    slot::TUN_ID,
+    slot::TUN_SRC,
+    slot::TUN_DST,
+    slot::TUN_IPV6_SRC,
+    slot::TUN_IPV6_DST,
+    slot::CT_NW_SRC,
+    slot::CT_NW_DST,
+    slot::CT_IPV6_SRC,
+    slot::CT_IPV6_DST,
+    slot::NW_SRC,
+    slot::NW_DST,
+    slot::IPV6_SRC,
+    slot::IPV6_DST,
+];
+
+/// The fields whose prefixes a table is to track; nothing where nothing useful is said.
+fn prefixes(row: &Row, bridge: &str) -> Option<Vec<Slot>> {
+    let mut slots = Vec::new();
+    for name in row.strings(flow_table::PREFIXES) {
+        if name == "none" {
+            return Some(Vec::new());
+        }
+        match Field::from_name(name).map(Field::slot) {
+            Some(slot) if !PREFIX_FIELDS.contains(&slot) => {
+                log::warn!(
+                    target: "bridge",
+                    "bridge {bridge}: 'prefixes' with incompatible field: {name}"
+                );
+            }
+            Some(slot) if slots.contains(&slot) => {}
+            Some(slot) => slots.push(slot),
+            None => {
+                log::warn!(target: "bridge", "bridge {bridge}: 'prefixes' with unknown field: {name}");
+            }
+        }
+    }
+    (!slots.is_empty()).then_some(slots)
 }

@@ -17,6 +17,7 @@ mod desire;
 mod desire_more;
 mod desired;
 mod plan;
+mod refused;
 mod running;
 mod status;
 

@@ -15,6 +15,7 @@ use pipeline::BridgeId;
 
 use crate::desired::{Desired, DesiredBridge, DesiredInterface};
 use crate::plan::{Actual, ActualBridge, ActualInterface, Step, plan};
+use crate::refused;
 
 /// The bridges, the datapath below them, and what is known of each interface.
 pub struct Running {
@@ -136,10 +137,12 @@ impl Running {
             Step::RemoveInterface { bridge, interface } => self.remove_interface(&bridge, &interface),
             Step::RemoveBundle { bridge, bundle } => {
                 let mut switch = self.switch.write();
-                if let Some(bridge) = switch.named_mut(&bridge)
-                    && let Some(id) = bridge.bundle_named(&bundle).map(|bundle| bundle.id)
-                {
-                    bridge.remove_bundle(id);
+                let found = switch.named(&bridge).and_then(|state| {
+                    let bundle = state.bundle_named(&bundle)?;
+                    Some((state.id(), bundle.id))
+                });
+                if let Some((bridge, bundle)) = found {
+                    switch.remove_bundle(bridge, bundle);
                 }
             }
             Step::AddBridge { bridge } => {
@@ -210,6 +213,9 @@ impl Running {
         id: BridgeId,
         config: &DesiredInterface,
     ) -> Result<OfPort, String> {
+        if let Some(refusal) = refused::refusal(config) {
+            return Err(refusal);
+        }
         let is_local = config.name == bridge_name;
         let mut desc = ofp::PortDesc { hw_addr: random_mac(), ..ofp::PortDesc::default() };
         let datapath_port = if config.is_patch() {
@@ -487,7 +493,7 @@ fn describe(desc: &mut ofp::PortDesc, info: &dp::PortInfo) {
     desc.advertised = info.advertised_features;
     desc.supported = info.supported_features;
     desc.current_speed = info.speed_mbps.saturating_mul(1000);
-    desc.max_speed = ofp::feature_speed_kbps(info.supported_features);
+    desc.max_speed = base::link_feature::speed_kbps(info.supported_features);
 }
 
 /// A local, unicast address under the prefix that OVS uses for its own (00:23:20).

@@ -10,6 +10,7 @@ use replica::{Row, Tables, Transaction};
 use schema::{bridge, controller as controller_table, interface, open_vswitch};
 
 use crate::desire::root;
+use crate::refused;
 use crate::running::{Running, RunningBridge};
 
 /// The kinds of datapaths and interfaces that this program offers.
@@ -93,8 +94,10 @@ fn write_bridge(writer: &mut Writer<'_>, running: &Running, bridge: &RunningBrid
         let Some(row) = rows.row(interface::NAME_OF_TABLE, &desired.uuid) else { continue };
         let columns = match bridge.interface(&desired.name).map(|interface| &interface.result) {
             Some(Ok(number)) => working(running, bridge, *number, &desired.kind, extent),
-            Some(Err(reason)) => broken(reason),
-            None => broken(&format!("could not open network device {}", desired.name)),
+            // As in the reference, only the log tells why.
+            Some(Err(_)) if refused::is_reserved(&desired.name) => broken(Datum::Empty),
+            Some(Err(reason)) => broken(Datum::from(reason.as_str())),
+            None => broken(Datum::from(format!("could not open network device {}", desired.name))),
         };
         writer.write(interface::NAME_OF_TABLE, row, columns);
     }
@@ -152,7 +155,11 @@ fn working(
     }
     if extent == Extent::Counters {
         let stats = match entry.port.datapath {
-            Some(port) => running.datapath.port_stats(port).ok().map(|stats| counters(&stats)),
+            Some(port) => running
+                .datapath
+                .port_stats(port)
+                .ok()
+                .map(|stats| counters(&stats, running.datapath.custom_port_stats(port))),
             None => Some(patch_counters(entry)),
         };
         columns.extend(stats.map(|stats| (interface::STATISTICS, stats)));
@@ -165,8 +172,8 @@ fn working(
     columns
 }
 
-/// The columns of an interface that cannot be used.
-fn broken(reason: &str) -> Vec<(&'static str, Datum)> {
+/// The columns of an interface that cannot be used, for this reason.
+fn broken(error: Datum) -> Vec<(&'static str, Datum)> {
     let empty = [
         interface::MAC_IN_USE,
         interface::ADMIN_STATE,
@@ -179,13 +186,13 @@ fn broken(reason: &str) -> Vec<(&'static str, Datum)> {
         interface::STATUS,
         interface::STATISTICS,
     ];
-    let mut columns = vec![(interface::OFPORT, Datum::from(-1)), (interface::ERROR, Datum::from(reason))];
+    let mut columns = vec![(interface::OFPORT, Datum::from(-1)), (interface::ERROR, error)];
     columns.extend(empty.map(|column| (column, Datum::Empty)));
     columns
 }
 
-fn counters(stats: &dp::PortStats) -> Datum {
-    pairs([
+fn counters(stats: &dp::PortStats, custom: Vec<(String, u64)>) -> Datum {
+    let common = [
         ("collisions", stats.collisions),
         ("rx_bytes", stats.rx_bytes),
         ("rx_crc_err", stats.rx_crc_errors),
@@ -199,23 +206,25 @@ fn counters(stats: &dp::PortStats) -> Datum {
         ("tx_dropped", stats.tx_dropped),
         ("tx_errors", stats.tx_errors),
         ("tx_packets", stats.tx_packets),
-    ])
+    ];
+    let kept = common.into_iter().filter(|(_, value)| *value != dp::UNCOUNTED);
+    pairs(kept.map(|(name, value)| (name.to_owned(), value)).chain(custom))
 }
 
 fn patch_counters(entry: &ofproto::PortEntry) -> Datum {
     let traffic = &entry.port.traffic;
-    pairs([
+    let counters = [
         ("rx_bytes", traffic.received.bytes()),
         ("rx_packets", traffic.received.packets()),
         ("tx_bytes", traffic.sent.bytes()),
         ("tx_packets", traffic.sent.packets()),
-    ])
+    ];
+    pairs(counters.map(|(name, value)| (name.to_owned(), value)))
 }
 
-fn pairs<const N: usize>(values: [(&str, u64); N]) -> Datum {
-    Datum::map(
-        values.map(|(name, value)| (Atom::from(name), Atom::from(i64::try_from(value).unwrap_or(i64::MAX)))),
-    )
+fn pairs(values: impl IntoIterator<Item = (String, u64)>) -> Datum {
+    let atom = |value| Atom::from(i64::try_from(value).unwrap_or(i64::MAX));
+    Datum::map(values.into_iter().map(|(name, value)| (Atom::from(name), atom(value))))
 }
 
 fn write_controllers(writer: &mut Writer<'_>, running: &Running, manager: &Manager, bridge: &RunningBridge) {
@@ -246,5 +255,19 @@ fn write_controllers(writer: &mut Writer<'_>, running: &Running, manager: &Manag
             (controller_table::STATUS, Datum::map(details)),
         ];
         writer.write(controller_table::NAME_OF_TABLE, row, columns);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_counters_that_a_device_keeps_are_written() {
+        let stats = dp::PortStats { rx_packets: 3, tx_bytes: 64, ..dp::PortStats::UNCOUNTED };
+        let written = counters(&stats, vec![("rx_q0_packets".to_owned(), 3)]);
+        let pair = |name: &str, value: i64| (Atom::from(name), Atom::from(value));
+        let expected = [pair("rx_packets", 3), pair("rx_q0_packets", 3), pair("tx_bytes", 64)];
+        assert_eq!(written, Datum::map(expected));
     }
 }

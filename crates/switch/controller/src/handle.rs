@@ -358,5 +358,30 @@ pub(crate) fn check_packet_out(bridge: &ofproto::Bridge, request: &PacketOut) ->
     if !valid || matches!(in_port, OfPort::TABLE | OfPort::NORMAL | OfPort::FLOOD | OfPort::ALL) {
         return Err(OfError::OfpbrcBadPort);
     }
+    if pipeline::unsupported(&request.actions).is_some() {
+        return Err(OfError::OfpbacBadType);
+    }
     bridge.check_references(&request.actions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_not_sent_by_actions_that_translation_does_not_know() {
+        let mut switch = ofproto::Switch::new();
+        let id = switch.add_bridge("br0");
+        let bridge = switch.get(id).unwrap();
+        let check = |actions: &str| {
+            let mut metadata = fields::Match::default();
+            metadata.key.set_in_port(OfPort::CONTROLLER.0);
+            let actions = ofp::parse_actions(actions, ofp::Names::default()).unwrap().0;
+            let request = PacketOut { packet: Vec::new(), buffer_id: ofp::NO_BUFFER, metadata, actions };
+            check_packet_out(bridge, &request)
+        };
+        assert_eq!(check("output:1"), Ok(()));
+        assert_eq!(check("ct(commit)"), Err(OfError::OfpbacBadType));
+        assert_eq!(check("clone(sample(probability=1))"), Err(OfError::OfpbacBadType));
+    }
 }

@@ -72,7 +72,7 @@ pub(crate) fn table_features(bridge: &Bridge) -> Vec<TableFeatures> {
             .collect::<FieldSet>()
     };
     // Each version lists those that it has a number for.
-    let actions = u64::MAX;
+    let actions = pipeline::supported_kinds();
     let settable = fields(Field::is_writable);
     let matchable = fields(|_| true);
     let maskable = fields(|field| field.info().maskable == fields::Maskable::Full);
@@ -166,7 +166,6 @@ pub(crate) fn port_stats(entry: &PortEntry, datapath: &dyn dp::Datapath, now: Ti
         duration_nsec: age.subsec_millis() * 1_000_000,
         ..PortStats::default()
     };
-    let is_dummy = |port| datapath.port(port).is_some_and(|info| info.kind.starts_with("dummy"));
     match entry.port.datapath.map(|port| datapath.port_stats(port)) {
         Some(Ok(device)) => {
             stats.rx_packets = device.rx_packets;
@@ -181,9 +180,8 @@ pub(crate) fn port_stats(entry: &PortEntry, datapath: &dyn dp::Datapath, now: Ti
             stats.rx_over_errors = device.rx_over_errors;
             stats.rx_crc_errors = device.rx_crc_errors;
             stats.collisions = device.collisions;
-            if entry.port.datapath.is_some_and(is_dummy) {
-                have_no_errors_counted(&mut stats);
-            }
+            stats.custom =
+                entry.port.datapath.map(|port| datapath.custom_port_stats(port)).unwrap_or_default();
         }
         Some(Err(_)) => {}
         None => {
@@ -195,21 +193,4 @@ pub(crate) fn port_stats(entry: &PortEntry, datapath: &dyn dp::Datapath, now: Ti
         }
     }
     stats
-}
-
-/// Marks what dummy devices do not count as not known.
-fn have_no_errors_counted(stats: &mut PortStats) {
-    let counters = [
-        &mut stats.rx_dropped,
-        &mut stats.tx_dropped,
-        &mut stats.rx_errors,
-        &mut stats.tx_errors,
-        &mut stats.rx_frame_errors,
-        &mut stats.rx_over_errors,
-        &mut stats.rx_crc_errors,
-        &mut stats.collisions,
-    ];
-    for counter in counters {
-        *counter = u64::MAX;
-    }
 }

@@ -1,10 +1,12 @@
-//! Settings of tables: their names, how many rules they hold, and which one goes when one more comes.
+//! Settings of tables: their names, how many rules they hold, and which one goes when one more
+//! comes; which prefixes their lookups track.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use base::Timestamp;
 use fields::Subfield;
+use flow::Slot;
 use ofp::{OfError, TableDesc, TableMod, TableStatus, Vacancy};
 use pipeline::Miss;
 
@@ -25,6 +27,8 @@ pub struct TableSettings {
     pub evicts: bool,
     /// Rules that agree in these are a group; room is made in the largest group.
     pub groups: Vec<Subfield>,
+    /// The fields whose prefixes lookups track; the usual ones where nothing is said.
+    pub prefixes: Option<Vec<Slot>>,
 }
 
 /// What a controller wants to be told of how full a table is.
@@ -167,7 +171,12 @@ impl Bridge {
         if table.settings == settings {
             return Vec::new();
         }
+        let prefixes_move = table.settings.prefixes != settings.prefixes;
         table.settings = settings;
+        if prefixes_move {
+            table.track_prefixes();
+            self.changed();
+        }
         let mut changes = Vec::new();
         while let Some(max) = self.table(id).and_then(|table| table.settings.max_rules)
             && self.table(id).is_some_and(|table| table.visible_len() > max)

@@ -161,7 +161,7 @@ pub fn group_features() -> GroupFeatures {
         types: 0xf,
         capabilities: CAPABILITIES,
         max_groups: [GROUP_MAX; 4],
-        actions: [u64::MAX; 4],
+        actions: [pipeline::supported_kinds(); 4],
     }
 }
 

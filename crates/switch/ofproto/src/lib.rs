@@ -25,6 +25,7 @@ mod ports;
 mod stats;
 mod switch;
 mod table;
+mod usage;
 
 pub use bridge::{Bridge, PortEntry, Settings, SflowSampling};
 pub use eviction::TableSettings;

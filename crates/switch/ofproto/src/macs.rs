@@ -6,6 +6,14 @@ use std::time::Duration;
 use base::{MacAddr, Timestamp};
 use pipeline::BundleId;
 
+use crate::usage::PortUsage;
+
+base::coverage!(static LEARNED = "mac_learning_learned");
+base::coverage!(static EXPIRED = "mac_learning_expired");
+base::coverage!(static EVICTED = "mac_learning_evicted");
+base::coverage!(static MOVED = "mac_learning_moved");
+base::coverage!(static STATIC_NOT_MOVED = "mac_learning_static_none_move");
+
 /// Most addresses that a bridge remembers unless told otherwise (`other_config:mac-table-size`).
 pub const DEFAULT_CAPACITY: usize = 8192;
 
@@ -20,7 +28,8 @@ type Address = (u16, MacAddr);
 /// The addresses of one bridge.
 ///
 /// Invariants: `by_age` and `per_port` hold exactly the entries of `entries`
-/// that are not static, and there are never more than `capacity` of them.
+/// that are not static, and there are never more than `capacity` of them;
+/// `usage` counts what `per_port` holds.
 /// Looking up and refreshing are O(log n).
 #[derive(Debug)]
 pub struct MacTable {
@@ -28,6 +37,7 @@ pub struct MacTable {
     /// Oldest first. A port's own entries are found through `per_port`.
     by_age: BTreeMap<u64, Address>,
     per_port: HashMap<BundleId, BTreeMap<u64, Address>>,
+    usage: PortUsage,
     sequence: u64,
     capacity: usize,
     idle: Duration,
@@ -48,8 +58,10 @@ struct Entry {
     port: BundleId,
     used: Timestamp,
     arp_lock: Timestamp,
-    /// Key in `by_age` and `per_port`; `None` for a static entry, which never ages.
-    sequence: Option<u64>,
+    /// Grows with each use: key in `by_age` and `per_port` of what is not static.
+    sequence: u64,
+    /// Put in by hand: it never ages.
+    is_static: bool,
 }
 
 /// One line of `fdb/show`.
@@ -68,6 +80,7 @@ impl Default for MacTable {
             entries: HashMap::new(),
             by_age: BTreeMap::new(),
             per_port: HashMap::new(),
+            usage: PortUsage::default(),
             sequence: 0,
             capacity: DEFAULT_CAPACITY,
             idle: DEFAULT_IDLE,
@@ -124,7 +137,10 @@ impl MacTable {
         let address = (vlan, mac);
         let old = self.entries.get(&address).copied();
         if let Some(entry) = old {
-            if entry.sequence.is_none() {
+            if entry.is_static {
+                if entry.port != port {
+                    STATIC_NOT_MOVED.count();
+                }
                 return false;
             }
             if entry.port == port && entry.used == now {
@@ -133,37 +149,49 @@ impl MacTable {
             if !gratuitous_arp_on_bond && entry.port != port && now < entry.arp_lock {
                 return false;
             }
-            self.forget(address);
+            self.unlist(address, &entry);
         } else if self.by_age.len() >= self.capacity {
             self.evict();
         }
-        self.sequence += 1;
         let arp_lock = if gratuitous_arp_on_bond {
             now + GRATUITOUS_ARP_LOCK
         } else {
             old.map_or(Timestamp::ZERO, |e| e.arp_lock)
         };
-        self.by_age.insert(self.sequence, address);
-        self.per_port.entry(port).or_default().insert(self.sequence, address);
-        self.entries.insert(address, Entry { port, used: now, arp_lock, sequence: Some(self.sequence) });
+        let entry = Entry { port, used: now, arp_lock, sequence: self.next_sequence(), is_static: false };
+        self.by_age.insert(entry.sequence, address);
+        self.per_port.entry(port).or_default().insert(entry.sequence, address);
+        self.entries.insert(address, entry);
         match old {
-            None => self.counters.learned += 1,
-            Some(entry) if entry.port != port => self.counters.moved += 1,
-            Some(_) => return false,
+            Some(entry) if entry.port == port => return false,
+            Some(entry) => {
+                self.usage.lose(entry.port);
+                self.counters.moved += 1;
+                MOVED.count();
+            }
+            None => {
+                self.counters.learned += 1;
+                LEARNED.count();
+            }
         }
+        self.usage.gain(port);
         true
     }
 
     /// Puts an address in by hand: it stays until it is removed by hand.
-    pub fn add_static(&mut self, vlan: u16, mac: MacAddr, port: BundleId, now: Timestamp) {
-        self.forget((vlan, mac));
-        let entry = Entry { port, used: now, arp_lock: Timestamp::ZERO, sequence: None };
+    /// Returns what was known of it before.
+    pub fn add_static(&mut self, vlan: u16, mac: MacAddr, port: BundleId, now: Timestamp) -> Option<Known> {
+        let old = self.forget((vlan, mac));
+        let sequence = self.next_sequence();
+        let entry = Entry { port, used: now, arp_lock: Timestamp::ZERO, sequence, is_static: true };
         self.entries.insert((vlan, mac), entry);
+        old.map(|entry| entry.known((vlan, mac), now))
     }
 
-    /// Removes one address. Returns whether it was there.
-    pub fn remove(&mut self, vlan: u16, mac: MacAddr) -> bool {
-        self.forget((vlan, mac)).is_some()
+    /// Removes an address that was put in by hand. Returns whether there was such a one.
+    pub fn remove_static(&mut self, vlan: u16, mac: MacAddr) -> bool {
+        let is_static = self.entries.get(&(vlan, mac)).is_some_and(|entry| entry.is_static);
+        is_static && self.forget((vlan, mac)).is_some()
     }
 
     /// Forgets addresses that were not seen for too long. Returns whether there were any.
@@ -176,6 +204,7 @@ impl MacTable {
             }
             self.forget(address);
             self.counters.expired += 1;
+            EXPIRED.count();
         }
         self.counters.expired != before
     }
@@ -194,61 +223,68 @@ impl MacTable {
         }
     }
 
-    /// Forgets everything about a port that goes away.
-    pub fn flush_port(&mut self, port: BundleId) {
-        let addresses: Vec<Address> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.port == port)
-            .map(|(&address, _)| address)
-            .collect();
-        for address in addresses {
-            self.forget(address);
-        }
+    /// Forgets everything about a port that goes away. Returns what was known.
+    pub fn flush_port(&mut self, port: BundleId) -> Vec<(u16, MacAddr)> {
+        let behind = self.entries.iter().filter(|(_, entry)| entry.port == port);
+        let addresses: Vec<Address> = behind.map(|(&address, _)| address).collect();
+        self.forget_all(&addresses);
+        addresses
     }
 
-    /// All entries, the one seen longest ago first.
+    /// Forgets addresses, wherever they are. Returns whether any was known.
+    pub fn forget_all(&mut self, addresses: &[(u16, MacAddr)]) -> bool {
+        addresses.iter().fold(false, |any, &address| self.forget(address).is_some() | any)
+    }
+
+    /// All entries, the one seen or put in longest ago first.
     pub fn entries(&self, now: Timestamp) -> Vec<Known> {
-        let mut all: Vec<(u64, Known)> = self
-            .entries
-            .iter()
-            .map(|(&(vlan, mac), entry)| {
-                let is_static = entry.sequence.is_none();
-                let known = Known { port: entry.port, vlan, mac, age: now - entry.used, is_static };
-                (entry.sequence.unwrap_or(0), known)
-            })
-            .collect();
-        all.sort_by_key(|(sequence, known)| (*sequence, known.vlan, known.mac));
-        all.into_iter().map(|(_, known)| known).collect()
+        let mut all: Vec<(Address, &Entry)> = self.entries.iter().map(|(a, entry)| (*a, entry)).collect();
+        all.sort_by_key(|(_, entry)| entry.sequence);
+        all.into_iter().map(|(address, entry)| entry.known(address, now)).collect()
+    }
+
+    fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
     }
 
     fn forget(&mut self, address: Address) -> Option<Entry> {
         let entry = self.entries.remove(&address)?;
-        if let Some(sequence) = entry.sequence {
-            self.by_age.remove(&sequence);
-            if let Some(ages) = self.per_port.get_mut(&entry.port) {
-                ages.remove(&sequence);
-                if ages.is_empty() {
-                    self.per_port.remove(&entry.port);
-                }
-            }
+        if !entry.is_static {
+            self.unlist(address, &entry);
+            self.usage.lose(entry.port);
         }
         Some(entry)
+    }
+
+    /// Takes a learned entry out of the lists by age.
+    fn unlist(&mut self, address: Address, entry: &Entry) {
+        let listed = self.by_age.remove(&entry.sequence);
+        debug_assert_eq!(listed, Some(address));
+        if let Some(ages) = self.per_port.get_mut(&entry.port) {
+            ages.remove(&entry.sequence);
+            if ages.is_empty() {
+                self.per_port.remove(&entry.port);
+            }
+        }
     }
 
     /// Makes room: the port with the most addresses loses its oldest, so that
     /// one port that invents addresses cannot push out those of the others.
     fn evict(&mut self) {
-        let victim = self
-            .per_port
-            .values()
-            .max_by_key(|ages| ages.len())
-            .and_then(|ages| ages.first_key_value())
-            .map(|(_, &address)| address);
+        let greediest = self.usage.greediest().and_then(|port| self.per_port.get(&port));
+        let victim = greediest.and_then(|ages| ages.first_key_value()).map(|(_, &address)| address);
         if let Some(address) = victim {
             self.forget(address);
             self.counters.evicted += 1;
+            EVICTED.count();
         }
+    }
+}
+
+impl Entry {
+    fn known(&self, (vlan, mac): Address, now: Timestamp) -> Known {
+        Known { port: self.port, vlan, mac, age: now - self.used, is_static: self.is_static }
     }
 }
 
@@ -309,7 +345,48 @@ mod tests {
         table.flush();
         assert_eq!(table.lookup(5, mac(2)), Some(A));
         assert_eq!(table.static_count(), 1);
-        assert!(table.remove(5, mac(2)) && !table.remove(5, mac(2)));
+        assert!(table.remove_static(5, mac(2)) && !table.remove_static(5, mac(2)));
+    }
+
+    #[test]
+    fn an_address_put_in_by_hand_takes_the_place_of_what_was_known() {
+        let mut table = MacTable::default();
+        table.learn(0, mac(2), A, false, at(0));
+        assert!(!table.remove_static(0, mac(2)), "it was learned");
+        let old = table.add_static(0, mac(2), B, at(1)).unwrap();
+        assert_eq!((old.port, old.is_static), (A, false));
+        let old = table.add_static(0, mac(2), A, at(2)).unwrap();
+        assert_eq!((old.port, old.is_static), (B, true));
+        let before = STATIC_NOT_MOVED.total();
+        assert!(!table.learn(0, mac(2), B, false, at(3)));
+        assert!(STATIC_NOT_MOVED.total() > before);
+        assert_eq!((table.len(), table.static_count()), (1, 1));
+    }
+
+    #[test]
+    fn entries_are_listed_in_the_order_of_their_last_use() {
+        let mut table = MacTable::default();
+        table.add_static(0, mac(6), A, at(0));
+        table.learn(0, mac(2), A, false, at(0));
+        table.learn(0, mac(4), A, false, at(1));
+        table.learn(0, mac(2), A, false, at(2));
+        table.add_static(0, mac(8), A, at(2));
+        let macs: Vec<u64> = table.entries(at(3)).iter().map(|known| known.mac.to_u64()).collect();
+        assert_eq!(macs, [6, 4, 2, 8]);
+    }
+
+    #[test]
+    fn equally_greedy_ports_are_chosen_by_what_happened_alone() {
+        let run = || {
+            let mut table = MacTable::default();
+            table.configure(10, DEFAULT_IDLE);
+            for n in 0..40 {
+                table.learn(0, mac((n + 1) << 4), BundleId(n as u32 % 7), false, at(n));
+            }
+            table.entries(at(50))
+        };
+        let first = run();
+        assert!((0..10).all(|_| run() == first));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base::Timestamp;
 use ofp::{
-    Action, FlowRemovedReason, MeterBand, MeterCommand, MeterConfig, MeterFeatures, MeterMod, OfError,
-    meter_flag, meter_id,
+    Action, FlowRemovedReason, MeterCommand, MeterConfig, MeterFeatures, MeterMod, OfError, meter_flag,
+    meter_id,
 };
 
 use crate::bridge::Bridge;
@@ -18,6 +18,7 @@ const BAND_DROP: u16 = 1;
 /// As many as the datapath has room for.
 const MAX_METERS: u32 = 200_000;
 const MAX_BANDS: u8 = 8;
+const KNOWN_FLAGS: u16 = meter_flag::KBPS | meter_flag::PKTPS | meter_flag::BURST | meter_flag::STATS;
 
 /// A meter.
 #[derive(Clone, Debug)]
@@ -80,7 +81,7 @@ impl Bridge {
             (MeterCommand::Add, Some(_)) => Err(OfError::OfpmmfcMeterExists),
             (MeterCommand::Modify, None) => Err(OfError::OfpmmfcUnknownMeter),
             (_, known) => {
-                check_bands(&request.config.bands)?;
+                check_config(&request.config)?;
                 let (number, created) =
                     known.map_or_else(|| (numbers.take(), now), |old| (old.number, old.created));
                 let meter = Meter { config: request.config.clone(), number, created };
@@ -124,7 +125,7 @@ pub fn meter_features() -> MeterFeatures {
     MeterFeatures {
         max_meters: MAX_METERS,
         band_types: 1 << BAND_DROP,
-        capabilities: u32::from(meter_flag::KBPS | meter_flag::PKTPS | meter_flag::BURST | meter_flag::STATS),
+        capabilities: u32::from(KNOWN_FLAGS),
         max_bands: MAX_BANDS,
         max_color: 0,
     }
@@ -134,11 +135,14 @@ fn is_meter_id(id: u32) -> bool {
     (1..=MAX_METERS).contains(&id) || matches!(id, meter_id::SLOWPATH | meter_id::CONTROLLER)
 }
 
-fn check_bands(bands: &[MeterBand]) -> Result<(), OfError> {
-    if bands.len() > usize::from(MAX_BANDS) {
+fn check_config(config: &MeterConfig) -> Result<(), OfError> {
+    if config.flags & !KNOWN_FLAGS != 0 {
+        return Err(OfError::OfpmmfcBadFlags);
+    }
+    if config.bands.len() > usize::from(MAX_BANDS) {
         return Err(OfError::OfpmmfcOutOfBands);
     }
-    if bands.iter().any(|band| band.kind != BAND_DROP) {
+    if config.bands.iter().any(|band| band.kind != BAND_DROP) {
         return Err(OfError::OfpmmfcBadBand);
     }
     Ok(())
@@ -161,5 +165,19 @@ mod tests {
         assert_eq!([numbers.take(), numbers.take(), numbers.take()], [0, 1, 2]);
         numbers.give_back(1);
         assert_eq!([numbers.take(), numbers.take()], [1, 3]);
+    }
+
+    #[test]
+    fn flags_that_no_meter_has_are_refused() {
+        let mut switch = crate::Switch::new();
+        let bridge = switch.add_bridge("br0");
+        let mut add = |flags| {
+            let config = MeterConfig { meter: 1, flags, bands: Vec::new() };
+            let request = MeterMod { command: MeterCommand::Add, config };
+            let (state, numbers) = switch.get_with_meters(bridge).unwrap();
+            state.meter_mod(&request, numbers, Timestamp::ZERO).map(|_| ())
+        };
+        assert_eq!(add(0x10 | meter_flag::KBPS), Err(OfError::OfpmmfcBadFlags));
+        assert_eq!(add(meter_flag::PKTPS | meter_flag::BURST), Ok(()));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{DpPort, OfPort, Timestamp};
+use base::{DpPort, MacAddr, OfPort, Timestamp};
 use ofp::{PortReason, PortStatus, port_config};
 use pipeline::{Bundle, BundleId, Port, PortFlags, VlanConfig};
 
@@ -160,15 +160,17 @@ impl Bridge {
         id
     }
 
-    pub fn remove_bundle(&mut self, id: BundleId) {
+    /// Returns the addresses that were known to be behind the bundle; see [`crate::Switch::remove_bundle`].
+    pub(crate) fn remove_bundle(&mut self, id: BundleId) -> Vec<(u16, MacAddr)> {
         self.bundles.remove(&id);
-        self.macs().flush_port(id);
+        let gone = self.macs().flush_port(id);
         for entry in self.ports.values_mut() {
             if entry.port.bundle == Some(id) {
                 entry.port.bundle = None;
             }
         }
         self.changed();
+        gone
     }
 
     /// Flooding reaches a bundle unless a port of it says no-flood.

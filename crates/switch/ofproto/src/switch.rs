@@ -92,6 +92,18 @@ impl Switch {
         self.bridges.values_mut().find(|bridge| bridge.name == name)
     }
 
+    /// Takes a bundle from a bridge, and forgets what the other bridges know of
+    /// the addresses behind it: whoever had them may now be reached another way.
+    pub fn remove_bundle(&mut self, bridge: BridgeId, bundle: BundleId) {
+        let Some(state) = self.bridges.get_mut(&bridge) else { return };
+        let gone = state.remove_bundle(bundle);
+        for other in self.bridges.values().filter(|other| other.id != bridge) {
+            if other.macs().forget_all(&gone) {
+                other.changed();
+            }
+        }
+    }
+
     pub fn new_bundle_id(&mut self) -> BundleId {
         self.next_bundle += 1;
         BundleId(self.next_bundle)

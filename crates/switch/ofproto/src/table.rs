@@ -173,6 +173,12 @@ impl Table {
         self.settings.max_rules
     }
 
+    /// Takes over from the settings which prefixes lookups track.
+    pub(crate) fn track_prefixes(&mut self) {
+        let said = self.settings.prefixes.as_deref();
+        self.rules.set_prefixes(said.unwrap_or(&classifier::DEFAULT_PREFIXES));
+    }
+
     /// The best rule for a packet.
     pub fn lookup(&self, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Entry>> {
         let best = &self.rules.lookup(key, Some(mask))?.value;

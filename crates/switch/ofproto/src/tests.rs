@@ -4,7 +4,7 @@
 use base::{DpPort, MacAddr, TableId, Timestamp};
 use flow::{FlowKey, slot};
 use ofp::{FlowMod, FlowModCommand};
-use pipeline::{BridgeId, Network, Request, Start, Translation, VlanConfig, VlanMode, translate};
+use pipeline::{BridgeId, BridgeView, Network, Request, Start, Translation, VlanConfig, VlanMode, translate};
 use proptest::prelude::*;
 
 use crate::{BundleConfig, NewPort, Switch};
@@ -426,4 +426,71 @@ proptest! {
             check_neighbours(&switch, id, one)?;
         }
     }
+}
+
+#[test]
+fn addresses_behind_a_bundle_that_goes_are_forgotten_everywhere() {
+    let (mut switch, bridge) = switch_with(&[VlanConfig::default(), VlanConfig::default()]);
+    let other = switch.add_bridge("br1");
+    let bundles: Vec<_> =
+        (1..=2).map(|n| switch.get(bridge).unwrap().port(base::OfPort(n)).unwrap().bundle.unwrap()).collect();
+    let (a, b) = (MacAddr::from_u64(2), MacAddr::from_u64(4));
+    let learn = |id, mac, bundle| {
+        let state = switch.get(id).unwrap();
+        assert!(state.macs().learn(0, mac, bundle, false, Timestamp::ZERO));
+    };
+    learn(bridge, a, bundles[0]);
+    learn(bridge, b, bundles[1]);
+    learn(other, a, pipeline::BundleId(99));
+    learn(other, b, pipeline::BundleId(99));
+    switch.remove_bundle(bridge, bundles[0]);
+    let known = |id| {
+        let entries = switch.get(id).unwrap().macs().entries(Timestamp::ZERO);
+        entries.iter().map(|known| known.mac).collect::<Vec<_>>()
+    };
+    assert_eq!(known(bridge), [b]);
+    assert_eq!(known(other), [b]);
+}
+
+#[test]
+fn the_prefixes_that_a_table_tracks_are_what_an_answer_depends_on() {
+    let (mut switch, bridge) = switch_with(&[VlanConfig::default(), VlanConfig::default()]);
+    add_flow(&mut switch, bridge, 20, "ip,nw_dst=10.1.2.3,nw_src=10.9.0.0/16", "drop");
+    add_flow(&mut switch, bridge, 10, "ip,nw_dst=10.0.0.0/8", "output:2");
+    let mut key = FlowKey::new();
+    key.set_in_port(11);
+    key.set_dl_type(0x0800);
+    key.set_nw_src(0x0a08_0001);
+    key.set_nw_dst(0x0a02_0202);
+    let addresses = |switch: &Switch| {
+        let mask = run(switch, bridge, &key).mask;
+        (mask.bits(slot::NW_SRC) as u32, mask.bits(slot::NW_DST) as u32)
+    };
+    // 10.1.2.3 is ruled out by the first bit in which it differs, the 15th.
+    assert_eq!(addresses(&switch), (0, 0xfffe_0000));
+    let configure = |switch: &mut Switch, prefixes| {
+        let settings = crate::TableSettings { prefixes, ..Default::default() };
+        switch.get_mut(bridge).unwrap().configure_table(TableId(0), settings, Timestamp::ZERO);
+    };
+    configure(&mut switch, Some(Vec::new()));
+    assert_eq!(addresses(&switch), (0xffff_0000, u32::MAX));
+    configure(&mut switch, Some(vec![slot::NW_SRC]));
+    assert_eq!(addresses(&switch), (0xffff_0000, 0xff00_0000));
+    configure(&mut switch, None);
+    assert_eq!(addresses(&switch), (0, 0xfffe_0000));
+}
+
+#[test]
+fn a_rule_that_translation_cannot_carry_out_is_refused() {
+    let (mut switch, bridge) = switch_with(&[VlanConfig::default()]);
+    let mut add = |actions: &str| {
+        let mut request = FlowMod::new(FlowModCommand::Add);
+        request.actions = ofp::parse_instructions(actions, ofp::Names::default()).unwrap().0;
+        switch.get_mut(bridge).unwrap().flow_mod(&request, Timestamp::ZERO).map(|_| ())
+    };
+    for actions in ["ct(commit)", "output:1,sample(probability=1)", "clone(sample(probability=1),output:1)"] {
+        assert_eq!(add(actions), Err(ofp::OfError::OfpbacBadType), "{actions}");
+    }
+    assert_eq!(add("clone(output:1)"), Ok(()));
+    assert_eq!(pipeline::supported_kinds() & ofp::ActionKind::Sample.bit(), 0);
 }

@@ -35,7 +35,7 @@ pub mod trace;
 mod translate;
 pub mod vlan;
 
-pub use actions::unsupported;
+pub use actions::{supported_kinds, unsupported};
 pub use effects::{Effect, Output};
 pub use freeze::{Frame, Frozen, FrozenId, restore_metadata};
 pub use group::{Bucket as GroupBucket, Group, GroupBuckets, Selection};

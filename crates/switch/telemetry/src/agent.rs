@@ -133,7 +133,8 @@ impl Agent {
             self.pollers.entry(source).or_insert(Poller { ticks_left, sequence: 0 });
         }
         let mut due = Vec::new();
-        for (source, poller) in &mut self.pollers {
+        // The bridge comes first, then interfaces from the greatest index down.
+        for (source, poller) in self.pollers.iter_mut().rev() {
             poller.ticks_left = poller.ticks_left.saturating_sub(1);
             if poller.ticks_left == 0 {
                 poller.ticks_left = interval;
@@ -237,6 +238,18 @@ mod tests {
             assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 3));
         }
         assert!(agent.tick(second(13), &[], |source| unreachable!("{source:?}")).is_empty());
+    }
+
+    #[test]
+    fn the_bridge_is_polled_first_and_then_the_greatest_index() {
+        let mut agent = agent(1);
+        let mut polled = Vec::new();
+        agent.tick(second(1), &[4, 9, 5], |source| {
+            polled.push(source);
+            Vec::new()
+        });
+        let [a, b, c] = [9, 5, 4].map(Source::interface);
+        assert_eq!(polled, [agent.source(), a, b, c]);
     }
 
     #[test]

@@ -101,6 +101,7 @@ pub enum FlowRecord {
     TunnelIngress(Ipv4Tunnel),
     VniEgress(u32),
     VniIngress(u32),
+    Mpls(MplsStacks),
     Other {
         format: u32,
         body: Vec<u8>,
@@ -127,6 +128,14 @@ pub struct Ipv4Tunnel {
     pub dst_port: u32,
     pub tcp_flags: u32,
     pub tos: u32,
+}
+
+/// The label stacks with which it came and left; each the outer entry first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MplsStacks {
+    pub next_hop: IpAddr,
+    pub came: Vec<u32>,
+    pub left: Vec<u32>,
 }
 
 /// Counters of one source.
@@ -217,6 +226,7 @@ pub(crate) mod format {
 
     pub(crate) const HEADER: u32 = 1;
     pub(crate) const SWITCH: u32 = 1001;
+    pub(crate) const MPLS: u32 = 1006;
     pub(crate) const TUNNEL_EGRESS: u32 = 1023;
     pub(crate) const TUNNEL_INGRESS: u32 = 1024;
     pub(crate) const VNI_EGRESS: u32 = 1029;

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::datagram::{
     AppResources, CounterRecord, CounterSample, Datagram, DatapathCounters, FlowRecord, FlowSample,
-    InterfaceCounters, Ipv4Tunnel, PortRef, Sample, Source, SwitchTags, format,
+    InterfaceCounters, Ipv4Tunnel, MplsStacks, PortRef, Sample, Source, SwitchTags, format,
 };
 use crate::encode::VERSION;
 
@@ -95,6 +95,11 @@ fn flow_record(kind: u32, body: &[u8]) -> Option<FlowRecord> {
         format::TUNNEL_INGRESS => FlowRecord::TunnelIngress(tunnel(&mut input)?),
         format::VNI_EGRESS => FlowRecord::VniEgress(input.u32()?),
         format::VNI_INGRESS => FlowRecord::VniIngress(input.u32()?),
+        format::MPLS => FlowRecord::Mpls(MplsStacks {
+            next_hop: input.address()?,
+            came: input.words()?,
+            left: input.words()?,
+        }),
         _ => return None,
     };
     Some(record)
@@ -214,6 +219,21 @@ impl<'a> Input<'a> {
 
     fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
+    }
+
+    /// Words with their number before.
+    fn words(&mut self) -> Option<Vec<u32>> {
+        let count = self.u32()?;
+        // Not collected into room for as many as it says: it may lie.
+        (0..count).map(|_| self.u32()).collect()
+    }
+
+    fn address(&mut self) -> Option<IpAddr> {
+        match self.u32()? {
+            1 => self.array::<4>().map(IpAddr::from),
+            2 => self.array::<16>().map(IpAddr::from),
+            _ => None,
+        }
     }
 
     /// Bytes with their length before and padding behind; padding may be missing at the very end.

@@ -20,16 +20,7 @@ impl Datagram {
     pub(crate) fn encode_around(&self, samples: &[Vec<u8>]) -> Vec<u8> {
         let mut out = Xdr::default();
         out.u32(VERSION);
-        match self.agent {
-            IpAddr::V4(address) => {
-                out.u32(1);
-                out.0.extend(address.octets());
-            }
-            IpAddr::V6(address) => {
-                out.u32(2);
-                out.0.extend(address.octets());
-            }
-        }
+        out.address(self.agent);
         out.u32s(&[self.sub_agent, self.sequence, self.uptime_ms, samples.len() as u32]);
         for sample in samples {
             out.0.extend(sample);
@@ -99,6 +90,14 @@ fn flow_record(record: &FlowRecord) -> (u32, Vec<u8>) {
         FlowRecord::VniIngress(vni) => {
             out.u32(*vni);
             format::VNI_INGRESS
+        }
+        FlowRecord::Mpls(stacks) => {
+            out.address(stacks.next_hop);
+            for stack in [&stacks.came, &stacks.left] {
+                out.u32(stack.len() as u32);
+                out.u32s(stack);
+            }
+            format::MPLS
         }
         FlowRecord::Other { format, body } => {
             out.0.extend(body);
@@ -193,6 +192,19 @@ impl Xdr {
     fn u32s(&mut self, values: &[u32]) {
         for value in values {
             self.u32(*value);
+        }
+    }
+
+    fn address(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => {
+                self.u32(1);
+                self.0.extend(address.octets());
+            }
+            IpAddr::V6(address) => {
+                self.u32(2);
+                self.0.extend(address.octets());
+            }
         }
     }
 

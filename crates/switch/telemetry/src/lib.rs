@@ -18,7 +18,7 @@ mod switch;
 pub use agent::{Agent, Config, MAX_DATAGRAM};
 pub use datagram::{
     AppResources, CounterRecord, CounterSample, Datagram, DatapathCounters, FlowRecord, FlowSample,
-    InterfaceCounters, Ipv4Tunnel, PortRef, Sample, Source, SwitchTags, UNKNOWN,
+    InterfaceCounters, Ipv4Tunnel, MplsStacks, PortRef, Sample, Source, SwitchTags, UNKNOWN,
 };
 pub use decode::DecodeError;
 pub use switch::{SampledPacket, bridge_records, port_records};

@@ -1,13 +1,15 @@
 //! What the switch knows, as records: packets and ports in sFlow's terms.
 
-use dp::{Action, DpStats, PortInfo, PortStats};
-use flow::FlowKey;
-use wire::protocol;
+use std::net::Ipv4Addr;
+
+use dp::{Action, Attr, DpStats, PortInfo, PortStats};
+use flow::{FlowKey, MAX_MPLS, slot};
+use wire::{ethernet, protocol};
 
 use crate::agent::Agent;
 use crate::datagram::{
-    AppResources, CounterRecord, DatapathCounters, FlowRecord, InterfaceCounters, Ipv4Tunnel, PortRef,
-    SwitchTags, UNKNOWN,
+    AppResources, CounterRecord, DatapathCounters, FlowRecord, InterfaceCounters, Ipv4Tunnel, MplsStacks,
+    PortRef, SwitchTags, UNKNOWN,
 };
 
 /// The frame check sequence, which is gone before a packet is sampled.
@@ -62,6 +64,7 @@ fn flow_records(sampled: &SampledPacket<'_>) -> Vec<FlowRecord> {
     ];
     if PortRef::from_word(sampled.output).is_one_interface() {
         egress_tunnel(sampled.actions, &mut records);
+        egress_labels(sampled.key, sampled.actions, &mut records);
     }
     let key = sampled.key;
     if key.tun_dst() != 0 {
@@ -130,6 +133,46 @@ fn egress_tunnel(actions: &[Action], records: &mut Vec<FlowRecord>) {
         records.push(FlowRecord::VniEgress(vni));
     }
     records.push(FlowRecord::TunnelEgress(tunnel));
+}
+
+/// The bit of a label stack's last entry.
+const BOTTOM: u32 = 1 << 8;
+
+/// The label stack with which a packet left, if it had one that is known whole.
+fn egress_labels(key: &FlowKey, actions: &[Action], records: &mut Vec<FlowRecord>) {
+    let Some(mut left) = labels_after(key, actions).filter(|left| !left.is_empty()) else { return };
+    left.iter_mut().for_each(|entry| *entry &= !BOTTOM);
+    left.last_mut().into_iter().for_each(|entry| *entry |= BOTTOM);
+    let next_hop = Ipv4Addr::UNSPECIFIED.into();
+    records.push(FlowRecord::Mpls(MplsStacks { next_hop, came: Vec::new(), left }));
+}
+
+/// The stack that `actions` make of the packet's, the outer entry first; none if it is deeper than keys are.
+fn labels_after(key: &FlowKey, actions: &[Action]) -> Option<Vec<u32>> {
+    let mut stack = Vec::new();
+    if matches!(key.dl_type(), ethernet::TYPE_MPLS | ethernet::TYPE_MPLS_MULTICAST) {
+        for entry in [key.mpls0(), key.mpls1(), key.mpls2()] {
+            stack.push(entry);
+            if entry & BOTTOM != 0 {
+                break;
+            }
+        }
+    }
+    for action in actions {
+        match action {
+            Action::PushMpls { entry, .. } if stack.len() < MAX_MPLS => stack.insert(0, *entry),
+            Action::PushMpls { .. } => return None,
+            Action::PopMpls { .. } if stack.is_empty() => return None,
+            Action::PopMpls { .. } => drop(stack.remove(0)),
+            Action::Set(set) if set.attr == Attr::Mpls => {
+                let [value, mask] = [&set.key, &set.mask].map(|words| words.read(slot::MPLS0) as u32);
+                let outer = stack.first_mut()?;
+                *outer = *outer & !mask | value & mask;
+            }
+            _ => {}
+        }
+    }
+    Some(stack)
 }
 
 fn vid(tci: u16) -> u32 {
@@ -262,6 +305,36 @@ mod tests {
         let FlowRecord::TunnelEgress(tunnel) = records[1] else { panic!("{records:?}") };
         assert_eq!(records[0], FlowRecord::VniEgress(42));
         assert_eq!((tunnel.src, tunnel.dst_port, tunnel.tos), (0x0a00_0001, 4789, 8));
+    }
+
+    #[test]
+    fn labels_are_told_as_the_packet_leaves() {
+        let mut key = FlowKey::new();
+        key.set_dl_type(0x8847);
+        key.set_mpls0(11 << 12 | 3 << 9 | BOTTOM | 64);
+        let push = Action::PushMpls { entry: 789 << 12 | 4 << 9 | 32, ether_type: 0x8847 };
+        let told = |actions: &[Action]| {
+            let mut records = Vec::new();
+            egress_labels(&key, actions, &mut records);
+            match records.pop() {
+                Some(FlowRecord::Mpls(stacks)) => stacks.left,
+                _ => Vec::new(),
+            }
+        };
+        let inner = key.mpls0();
+        assert_eq!(told(&[]), [inner]);
+        assert_eq!(told(std::slice::from_ref(&push)), [789 << 12 | 4 << 9 | 32, inner]);
+        assert_eq!(told(&vec![push.clone(); 3]), [0; 0], "deeper than is known");
+        let pop = Action::PopMpls { ether_type: 0x0800 };
+        assert_eq!(told(std::slice::from_ref(&pop)), [0; 0]);
+        assert_eq!(told(&[pop, push]), [789 << 12 | 4 << 9 | BOTTOM | 32]);
+        let (mut value, mut mask) = (FlowKey::new(), flow::FlowMask::new());
+        value.set_mpls0(9);
+        mask.set_bits(slot::MPLS0, 0xff);
+        assert_eq!(
+            told(&[Action::Set(Box::new(dp::Set::new(Attr::Mpls, &value, &mask)))]),
+            [inner & !0xff | 9]
+        );
     }
 
     #[test]

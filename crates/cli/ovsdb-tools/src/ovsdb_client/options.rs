@@ -108,28 +108,36 @@ pub(crate) fn usage() -> String {
         "{PROGRAM}: Open vSwitch database JSON-RPC client
 usage: {PROGRAM} [OPTIONS] COMMAND [ARG...]
 
-Valid commands are:
-  list-dbs [SERVER]
-  get-schema [SERVER] [DATABASE]
-  get-schema-version [SERVER] [DATABASE]
-  get-schema-cksum [SERVER] [DATABASE]
-  list-tables [SERVER] [DATABASE]
-  list-columns [SERVER] [DATABASE] [TABLE]
-  transact [SERVER] TRANSACTION
-  query [SERVER] TRANSACTION
+Commands:
+  list-dbs [SERVER]           the databases of a server
+  get-schema [SERVER] [DATABASE]  the schema of a database
+  get-schema-version [SERVER] [DATABASE]  its version only
+  get-schema-cksum [SERVER] [DATABASE]  its checksum only
+  list-tables [SERVER] [DATABASE]  the tables of a database
+  list-columns [SERVER] [DATABASE] [TABLE]  the columns of a table, or of all
+  transact [SERVER] TRANSACTION  execute a transaction (the parameters of a
+                              \"transact\" request) and print its results
+  query [SERVER] TRANSACTION  the same, but nothing is changed
   monitor [SERVER] [DATABASE] TABLE [COLUMN,...]...
-  monitor [SERVER] [DATABASE] ALL
+                              print contents of columns and how they change;
+                              !initial, !insert, !delete or !modify among the
+                              columns leaves that kind out
+  monitor [SERVER] [DATABASE] ALL  the same of all columns of all tables
   monitor-cond [SERVER] [DATABASE] CONDITION TABLE [COLUMN,...]...
+                              only of the rows that fulfil CONDITION
   monitor-cond-since [SERVER] [DATABASE] [LASTID] CONDITION TABLE [COLUMN,...]...
-  convert [SERVER] SCHEMA
-  needs-conversion [SERVER] SCHEMA
-  wait [SERVER] DATABASE STATE
-  dump [SERVER] [DATABASE] [TABLE [COLUMN]...]
-  backup [SERVER] [DATABASE] > SNAPSHOT
+                              only what came after the transaction LASTID
+  convert [SERVER] SCHEMA     convert a database to the schema in a file
+  needs-conversion [SERVER] SCHEMA  whether that would change anything
+  wait [SERVER] DATABASE STATE  wait until a database is \"added\", \"connected\"
+                              or \"removed\"
+  dump [SERVER] [DATABASE] [TABLE [COLUMN]...]  print contents
+  backup [SERVER] [DATABASE] > SNAPSHOT  print contents as a database file
   [--force] restore [SERVER] [DATABASE] < SNAPSHOT
-  lock [SERVER] LOCK
-  steal [SERVER] LOCK
-  unlock [SERVER] LOCK
+                              replace contents by those of such a file
+  lock [SERVER] LOCK          wait for a lock, hold it, and tell of it
+  steal [SERVER] LOCK         take a lock from its owner
+  unlock [SERVER] LOCK        give a lock up
 
 The default SERVER is unix:{}/db.sock.
 The default DATABASE is Open_vSwitch.
@@ -137,10 +145,13 @@ The default DATABASE is Open_vSwitch.
 Output formatting options:
   -f, --format=FORMAT         set output formatting to FORMAT
                               (\"table\", \"html\", \"csv\", or \"json\")
+  -d, --data=FORMAT           set table cell output formatting to
+                              FORMAT (\"string\", \"bare\", or \"json\")
   --no-headings               omit table heading row
   --pretty                    pretty-print JSON in output
+  --bare                      equivalent to \"--format=list --data=bare --no-headings\"
   --timestamp                 timestamp \"monitor\" output
-{}
+{}{}{}
 Other options:
   -t, --timeout=SECS          limits ovsdb-client runtime to
                               approximately SECS seconds.
@@ -148,6 +159,8 @@ Other options:
   -V, --version               display version information
 ",
         dirs::rundir().display(),
-        daemon::usage(PROGRAM)
+        rpc::options::stream_usage("SERVER", true, true, true),
+        daemon::usage(PROGRAM),
+        rpc::options::log_usage(PROGRAM)
     )
 }

@@ -10,9 +10,10 @@ use base::Clock;
 use base::coverage::SAMPLE_INTERVAL;
 use config::{Config, REPLICATION_PROBE_MS};
 use databases::Served;
-use options::{Options, PROGRAM, Stop};
+use options::{Options, PROGRAM};
 use rpc::Tls;
 use rpc::daemon::{self, Signals, Termination};
+use rpc::program;
 use rpc::unixctl;
 use server::{Listeners, Remote, Server, SharedServer};
 use std::cell::RefCell;
@@ -93,26 +94,16 @@ enum End {
 /// The program. `args` are the words after its name.
 pub fn ovsdb_server(args: Vec<String>) -> ExitCode {
     base::vlog::init(PROGRAM);
-    let (options, config) = match options::parse(args) {
-        Ok(parsed) => parsed,
-        Err(Stop::Print(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(Stop::Fail(text)) => {
-            eprintln!("{text}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match run(options, config) {
-        Ok(End::Exit(code)) => code,
-        Ok(End::Signal(termination)) => termination.die(),
-        Err(text) => {
-            log::error!(target: "ovsdb_server", "{text}");
-            eprintln!("{PROGRAM}: {text}");
-            ExitCode::FAILURE
-        }
-    }
+    program::start(options::parse(args), |(options, config)| {
+        let done = run(options, config).inspect_err(|text| log::error!(target: "ovsdb_server", "{text}"));
+        program::end(
+            PROGRAM,
+            done.map(|end| match end {
+                End::Exit(code) => code,
+                End::Signal(termination) => termination.die(),
+            }),
+        )
+    })
 }
 
 fn run(options: Options, config: Config) -> Result<End, String> {

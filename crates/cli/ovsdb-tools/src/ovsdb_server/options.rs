@@ -6,6 +6,7 @@ use rpc::Tls;
 use rpc::daemon::{self, DaemonOption};
 use rpc::dirs;
 use rpc::options::{LogOption, TlsOption};
+use rpc::program::Stop;
 
 pub(crate) const PROGRAM: &str = "ovsdb-server";
 
@@ -39,12 +40,6 @@ pub(crate) struct Options {
     pub(crate) daemon: daemon::Options,
     /// Paths, or places in a database (`db:…`).
     pub(crate) tls: Tls,
-}
-
-/// What ends the program early: text for stdout, or a sentence for stderr.
-pub(crate) enum Stop {
-    Print(String),
-    Fail(String),
 }
 
 pub(crate) fn parse(args: Vec<String>) -> Result<(Options, Config), Stop> {

@@ -11,6 +11,7 @@ use crate::names::{RowName, by};
 use crate::profile::Profile;
 use crate::show::{self, Shown};
 use crate::syntax::{self, MANY, Reads, Syntax, syntax};
+use crate::usage;
 use std::sync::OnceLock;
 
 /// The table of the gateway's one row.
@@ -53,45 +54,6 @@ const COMMANDS: &[Syntax] = syntax![
     "del-manager" 0..0 "" "" Reads::Tables(&["Manager"]), rw controllers::del_manager;
     "set-manager" 1..MANY "TARGET..." "--inactivity-probe=" Reads::Tables(&["Manager"]), rw controllers::set_manager;
     "show" 0..0 "" "--filter=" Reads::Show, ro show::show;
-];
-
-const GROUPS: &[(&str, &[&str])] = &[
-    ("VTEP commands", &["show"]),
-    ("Manager commands", &["get-manager", "del-manager", "set-manager"]),
-    ("Physical Switch commands", &["add-ps", "del-ps", "list-ps", "ps-exists"]),
-    ("Port commands", &["list-ports", "add-port", "del-port"]),
-    (
-        "Logical Switch commands",
-        &[
-            "add-ls",
-            "del-ls",
-            "list-ls",
-            "ls-exists",
-            "bind-ls",
-            "unbind-ls",
-            "list-bindings",
-            "set-replication-mode",
-            "get-replication-mode",
-        ],
-    ),
-    ("Logical Router commands", &["add-lr", "del-lr", "list-lr", "lr-exists"]),
-    (
-        "MAC binding commands",
-        &[
-            "add-ucast-local",
-            "del-ucast-local",
-            "add-mcast-local",
-            "del-mcast-local",
-            "clear-local-macs",
-            "list-local-macs",
-            "add-ucast-remote",
-            "del-ucast-remote",
-            "add-mcast-remote",
-            "del-mcast-remote",
-            "clear-remote-macs",
-            "list-remote-macs",
-        ],
-    ),
 ];
 
 const ROW_NAMES: &[RowName] = &[
@@ -137,6 +99,6 @@ pub(crate) static VTEP_CTL: Profile = Profile {
     row_names: ROW_NAMES,
     shown: SHOWN,
     commands: &[COMMANDS, syntax::DATABASE],
-    groups: GROUPS,
+    help: usage::VTEP,
     has_daemon: false,
 };

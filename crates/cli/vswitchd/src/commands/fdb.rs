@@ -1,14 +1,16 @@
 //! What bridges have learned: `fdb/*`.
 
-use base::{MacAddr, OfPort};
-use pipeline::BridgeView;
-use rpc::unixctl::Registry;
+use base::{MacAddr, OfPort, Timestamp};
+use ofproto::Bridge;
+use pipeline::{BridgeView, BundleId};
+use rpc::unixctl::{Format, Registry, Reply};
+use serde_json::{Map, Value};
 
 use super::bridge_named;
 use crate::switchd::State;
 
 pub(super) fn register(registry: &mut Registry<State>) {
-    registry.add("fdb/show", "[bridge...]", 0, usize::MAX, show);
+    registry.add_formatted("fdb/show", "[bridge...]", 0, usize::MAX, show);
     registry.add("fdb/flush", "[bridge]", 0, 1, |state, args| {
         for_each(state, args, |bridge| {
             bridge.macs().flush();
@@ -26,7 +28,7 @@ pub(super) fn register(registry: &mut Registry<State>) {
 }
 
 /// The bridge that `args` name, or all of them.
-fn for_each(state: &State, args: &[String], act: impl Fn(&ofproto::Bridge)) -> Result<(), String> {
+fn for_each(state: &State, args: &[String], act: impl Fn(&Bridge)) -> Result<(), String> {
     let switch = state.switch.read();
     match args.first() {
         Some(name) => act(bridge_named(&switch, name)?),
@@ -35,7 +37,7 @@ fn for_each(state: &State, args: &[String], act: impl Fn(&ofproto::Bridge)) -> R
     Ok(())
 }
 
-fn show(state: &mut State, args: &[String]) -> Result<String, String> {
+fn show(state: &mut State, args: &[String], format: Format) -> Result<Reply, String> {
     let switch = state.switch.read();
     let mut bridges = Vec::new();
     for name in args {
@@ -44,6 +46,20 @@ fn show(state: &mut State, args: &[String]) -> Result<String, String> {
     if args.is_empty() {
         bridges.extend(switch.bridges());
     }
+    let now = state.clock.now();
+    Ok(match format {
+        Format::Text => Reply::Text(as_text(&bridges, now)),
+        Format::Json => Reply::Json(as_json(&bridges, now)),
+    })
+}
+
+/// One of the ports behind which an address was seen.
+fn port_of(bridge: &Bridge, bundle: BundleId) -> Option<OfPort> {
+    bridge.bundle(bundle).and_then(|bundle| bundle.ports.first().copied())
+}
+
+/// A table, with a column for the bridge's name if there are several.
+fn as_text(bridges: &[&Bridge], now: Timestamp) -> String {
     let longest = bridges.iter().map(|bridge| bridge.name().len()).max().unwrap_or(0);
     let width = if bridges.len() > 1 { longest.max("Bridge".len()) + 1 } else { 0 };
     let mut out = String::new();
@@ -51,7 +67,6 @@ fn show(state: &mut State, args: &[String]) -> Result<String, String> {
         out.push_str(&format!(" {:<width$}", "Bridge"));
     }
     out.push_str(" Port  VLAN  MAC                Age\n");
-    let now = state.clock.now();
     for bridge in bridges {
         let mut label = bridge.name();
         let entries = bridge.macs().entries(now);
@@ -60,8 +75,7 @@ fn show(state: &mut State, args: &[String]) -> Result<String, String> {
                 out.push_str(&format!(" {label:<width$}"));
                 label = "";
             }
-            let port = bridge.bundle(known.port).and_then(|bundle| bundle.ports.first().copied());
-            let port = port.map_or_else(String::new, fields::format_port_plain);
+            let port = port_of(bridge, known.port).map_or_else(String::new, fields::format_port_plain);
             let age =
                 if known.is_static { "static".to_owned() } else { format!("{:>3}", known.age.as_secs()) };
             out.push_str(&format!("{port:>5}  {:>4}  {}  {age}\n", known.vlan, known.mac));
@@ -70,7 +84,30 @@ fn show(state: &mut State, args: &[String]) -> Result<String, String> {
             out.push_str(&format!(" {label}\n"));
         }
     }
-    Ok(out)
+    out
+}
+
+/// Each bridge's list of entries, by the bridge's name.
+fn as_json(bridges: &[&Bridge], now: Timestamp) -> Value {
+    let mut all = Map::new();
+    for bridge in bridges {
+        let entries = bridge.macs().entries(now).into_iter().map(|known| {
+            let mut entry = Map::new();
+            let port = port_of(bridge, known.port).unwrap_or(OfPort::NONE);
+            entry.insert("port".to_owned(), port.to_u16().into());
+            entry.insert("vlan".to_owned(), known.vlan.into());
+            entry.insert("mac".to_owned(), known.mac.to_string().into());
+            if known.is_static {
+                entry.insert("static".to_owned(), true.into());
+            } else {
+                entry.insert("age".to_owned(), known.age.as_secs().into());
+            }
+            Value::Object(entry)
+        });
+        let entries = entries.collect();
+        all.insert(bridge.name().to_owned(), Value::Array(entries));
+    }
+    all.into()
 }
 
 fn stats_show(state: &mut State, args: &[String]) -> Result<String, String> {
@@ -98,30 +135,42 @@ fn stats_show(state: &mut State, args: &[String]) -> Result<String, String> {
     ))
 }
 
-fn vlan_and_mac(vlan: &str, mac: &str) -> Result<(u16, MacAddr), String> {
-    let vlan = vlan.parse().map_err(|_| format!("Unsupported VLAN '{vlan}'"));
-    let mac = mac.parse().map_err(|_| format!("Invalid MAC address '{mac}'"));
-    Ok((vlan?, mac?))
+/// A VLAN as the reference reads it: what is not a number is none.
+fn vlan_of(text: &str) -> u16 {
+    text.parse().unwrap_or(0)
+}
+
+fn mac_of(text: &str) -> Result<MacAddr, String> {
+    text.parse().map_err(|_| "bad MAC address".to_owned())
 }
 
 fn add(state: &mut State, args: &[String]) -> Result<String, String> {
     let switch = state.switch.read();
     let bridge = bridge_named(&switch, &args[0])?;
-    let port = args[1].parse().ok().map(OfPort).and_then(|number| bridge.port(number));
-    let port = port.or_else(|| bridge.port_named(&args[1]).map(|entry| &entry.port));
-    let bundle =
-        port.and_then(|port| port.bundle).ok_or_else(|| format!("Port '{}' is not attached", args[1]))?;
-    let (vlan, mac) = vlan_and_mac(&args[2], &args[3])?;
-    bridge.macs().add_static(vlan, mac, bundle, state.clock.now());
+    let mac = mac_of(&args[3])?;
+    let Some(entry) = bridge.port_named(&args[1]) else {
+        return Err("software error, odp port is present but no ofp port".to_owned());
+    };
+    let Some(bundle) = entry.port.bundle else { return Err("could not add static mac entry".to_owned()) };
+    let old = bridge.macs().add_static(vlan_of(&args[2]), mac, bundle, state.clock.now());
     bridge.changed();
-    Ok(String::new())
+    Ok(match old {
+        Some(old) if old.port != bundle || !old.is_static => {
+            let kind = if old.is_static { "static" } else { "dynamic" };
+            let port = port_of(bridge, old.port).map_or_else(String::new, fields::format_port_plain);
+            format!("Overriding already existing {kind} entry on {port}\n")
+        }
+        _ => String::new(),
+    })
 }
 
 fn del(state: &mut State, args: &[String]) -> Result<String, String> {
     let switch = state.switch.read();
     let bridge = bridge_named(&switch, &args[0])?;
-    let (vlan, mac) = vlan_and_mac(&args[1], &args[2])?;
-    let found = bridge.macs().remove(vlan, mac);
+    let mac = mac_of(&args[2])?;
+    if !bridge.macs().remove_static(vlan_of(&args[1]), mac) {
+        return Err("could not find static mac entry".to_owned());
+    }
     bridge.changed();
-    if found { Ok(String::new()) } else { Err("MAC entry not found".to_owned()) }
+    Ok(String::new())
 }

@@ -14,6 +14,7 @@ mod limit;
 mod output;
 mod pattern;
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -100,12 +101,21 @@ impl Module {
     fn level(&self, destination: Destination) -> u8 {
         self.levels[destination as usize].load(Ordering::Relaxed)
     }
+
+    /// Whether any destination shows messages of this level.
+    fn shows(&self, level: Level) -> bool {
+        Destination::ALL.iter().any(|&d| level as u8 <= self.level(d))
+    }
 }
 
 /// The log of this process.
 struct Vlog {
     /// Sorted by name.
     modules: Vec<Module>,
+    /// Where in `modules` each name is.
+    places: HashMap<&'static str, usize>,
+    /// The place of the module that stands for targets without one of their own.
+    fallback: usize,
     patterns: RwLock<[String; 3]>,
     outputs: Outputs,
     limits: limit::Limits,
@@ -265,6 +275,8 @@ pub fn init(program: &str) {
                 rate_limited: true.into(),
             })
             .collect(),
+        places: MODULES.iter().enumerate().map(|(place, name)| (*name, place)).collect(),
+        fallback: MODULES.iter().position(|name| *name == "util").unwrap_or(0),
         patterns: RwLock::new(pattern::DEFAULTS.map(str::to_owned)),
         outputs: Outputs::default(),
         limits: limit::Limits::default(),
@@ -334,16 +346,9 @@ fn update_max_level() {
 }
 
 impl Vlog {
-    fn module(&self, name: &str) -> Option<&Module> {
-        // Names are sorted but for case and a few groups, and the list is short.
-        self.modules.iter().find(|m| m.name == name)
-    }
-
-    /// The level at `destination` for messages of `target`; a target without a module of its own is shown like `vswitchd`.
-    fn level(&self, target: &str, destination: Destination) -> u8 {
-        self.module(target)
-            .or_else(|| self.module("util"))
-            .map_or(Level::Info as u8, |m| m.level(destination))
+    /// The module of a target, or the one that stands for those without: one step, whatever the destination.
+    fn module(&self, target: &str) -> Option<&Module> {
+        self.modules.get(self.places.get(target).copied().unwrap_or(self.fallback))
     }
 
     /// The facility, `default` unless one was set, and the severity, as syslog writes them.
@@ -355,7 +360,7 @@ impl Vlog {
         facility << 3 | level.syslog_severity()
     }
 
-    fn write(&self, target: &str, level: Level, message: &str) {
+    fn write(&self, module: &Module, target: &str, level: Level, message: &str) {
         let line = pattern::Line {
             program: &self.program,
             module: target,
@@ -368,7 +373,7 @@ impl Vlog {
         };
         let Ok(patterns) = self.patterns.read() else { return };
         for d in Destination::ALL {
-            if level as u8 <= self.level(target, d) && self.outputs.wants(d) {
+            if level as u8 <= module.level(d) && self.outputs.wants(d) {
                 let priority = self.priority(FACILITY_DAEMON, level);
                 self.outputs.write(d, priority, &line.format(&patterns[d as usize]));
             }
@@ -381,26 +386,39 @@ struct Logger;
 
 impl log::Log for Logger {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        let level = Level::from_log(metadata.level()) as u8;
-        VLOG.get()
-            .is_some_and(|vlog| Destination::ALL.iter().any(|&d| level <= vlog.level(metadata.target(), d)))
+        let module = VLOG.get().and_then(|vlog| vlog.module(metadata.target()));
+        module.is_some_and(|module| module.shows(Level::from_log(metadata.level())))
     }
 
     fn log(&self, record: &log::Record<'_>) {
+        let (target, level) = (record.target(), Level::from_log(record.level()));
         if let Some(vlog) = VLOG.get()
-            && self.enabled(record.metadata())
+            && let Some(module) = vlog.module(target).filter(|module| module.shows(level))
         {
-            let (target, level) = (record.target(), Level::from_log(record.level()));
-            if vlog.module(target).is_none_or(|m| m.rate_limited.load(Ordering::Relaxed)) {
+            if module.rate_limited.load(Ordering::Relaxed) {
                 match vlog.limits.judge(record, std::time::Instant::now()) {
                     limit::Verdict::Write => {}
-                    limit::Verdict::WriteAfter(note) => vlog.write(target, level, &note),
+                    limit::Verdict::WriteAfter(note) => vlog.write(module, target, level, &note),
                     limit::Verdict::Drop => return,
                 }
             }
-            vlog.write(target, level, &record.args().to_string());
+            vlog.write(module, target, level, &record.args().to_string());
         }
     }
 
     fn flush(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_has_its_own_module_or_the_one_that_stands_for_the_rest() {
+        init("x");
+        let vlog = VLOG.get().unwrap();
+        let name = |target| vlog.module(target).map(|module| module.name);
+        assert!(MODULES.iter().all(|module| name(module) == Some(*module)));
+        assert_eq!(name("mio::poll"), Some("util"));
+    }
 }

@@ -4,6 +4,7 @@
 //! Names enter, [`Stream`]s and [`Listener`]s leave. Relative socket paths are
 //! in the run directory. What flows through a stream is not here.
 
+mod socket;
 mod target;
 mod tls;
 mod tls_choice;
@@ -12,6 +13,8 @@ mod unix;
 pub use target::{Active, Passive, is_active_name, is_passive_name};
 pub use tls::Tls;
 
+use rustix::net::AddressFamily;
+use socket::Socket;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,7 +22,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 /// Numbers the nameless peers of unix sockets, for logs.
 static NEXT_UNNAMED: AtomicU64 = AtomicU64::new(0);
@@ -35,9 +38,9 @@ pub struct Stream {
 
 #[derive(Debug)]
 enum Inner {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-    Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
+    Unix(Socket),
+    Tcp(Socket),
+    Tls(Box<tokio_rustls::TlsStream<Socket>>),
 }
 
 impl Stream {
@@ -72,13 +75,9 @@ impl Stream {
 
     /// Marks what is sent with a DSCP (RFC 2474), where the stream is over IP.
     pub fn set_dscp(&self, dscp: u8) -> io::Result<()> {
-        let tcp = match &self.inner {
-            Inner::Unix(_) => return Ok(()),
-            Inner::Tcp(tcp) => tcp,
-            Inner::Tls(tls) => tls.get_ref().0,
-        };
+        let Some(tcp) = self.over_ip() else { return Ok(()) };
         let class = (dscp & 0x3f) << 2;
-        if tcp.local_addr()?.is_ipv4() {
+        if rustix::net::getsockname(tcp)?.address_family() == AddressFamily::INET {
             rustix::net::sockopt::set_ip_tos(tcp, class)?;
         } else {
             rustix::net::sockopt::set_ipv6_tclass(tcp, class.into())?;
@@ -88,25 +87,31 @@ impl Stream {
 
     /// The local and the peer's IP address, where there is one.
     pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
-        let tcp = match &self.inner {
-            Inner::Unix(_) => return None,
-            Inner::Tcp(tcp) => tcp,
-            Inner::Tls(tls) => tls.get_ref().0,
-        };
-        Some((tcp.local_addr().ok()?, tcp.peer_addr().ok()?))
+        let tcp = self.over_ip()?;
+        let local = rustix::net::getsockname(tcp).ok()?.try_into().ok()?;
+        let peer = rustix::net::getpeername(tcp).ok()??.try_into().ok()?;
+        Some((local, peer))
     }
 
-    /// From an already connected socket pair, for tests and for programs that talk to themselves.
-    pub fn from_unix(name: &str, stream: UnixStream) -> Stream {
-        Stream { name: name.to_owned(), inner: Inner::Unix(stream), peer_id: None }
+    fn over_ip(&self) -> Option<&Socket> {
+        match &self.inner {
+            Inner::Unix(_) => None,
+            Inner::Tcp(tcp) => Some(tcp),
+            Inner::Tls(tls) => Some(tls.get_ref().0),
+        }
     }
 }
 
-async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+async fn connect_tcp(host: &str, port: u16) -> io::Result<Socket> {
     let address = target::resolve(host, port).await?;
     let stream = TcpStream::connect(address).await?;
+    tcp_socket(stream)
+}
+
+/// Nothing that is written waits for more.
+fn tcp_socket(stream: TcpStream) -> io::Result<Socket> {
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Socket::new(stream.into_std()?)
 }
 
 impl AsyncRead for Stream {
@@ -190,7 +195,7 @@ pub struct Incoming {
 #[derive(Debug)]
 enum IncomingInner {
     Ready(Inner),
-    Handshake(TcpStream, Tls),
+    Handshake(Socket, Tls),
 }
 
 impl Incoming {
@@ -238,23 +243,23 @@ impl Listener {
 
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
         match &self.inner {
-            ListenerInner::Unix(listener, _) => listener.poll_accept(cx).map_ok(|(stream, peer)| {
+            ListenerInner::Unix(listener, _) => listener.poll_accept(cx).map(|accepted| {
+                let (stream, peer) = accepted?;
                 let name = match peer.as_pathname() {
                     Some(path) => format!("unix:{}", path.display()),
                     None => format!("unix#{}", NEXT_UNNAMED.fetch_add(1, Ordering::Relaxed)),
                 };
-                Incoming { name, inner: IncomingInner::Ready(Inner::Unix(stream)) }
+                let socket = Socket::new(stream.into_std()?)?;
+                Ok(Incoming { name, inner: IncomingInner::Ready(Inner::Unix(socket)) })
             }),
             ListenerInner::Tcp(listener) => listener.poll_accept(cx).map(|accepted| {
                 let (stream, peer) = accepted?;
-                stream.set_nodelay(true)?;
-                let inner = IncomingInner::Ready(Inner::Tcp(stream));
+                let inner = IncomingInner::Ready(Inner::Tcp(tcp_socket(stream)?));
                 Ok(Incoming { name: format!("tcp:{peer}"), inner })
             }),
             ListenerInner::Tls(listener) => listener.poll_accept(cx).map(|accepted| {
                 let (stream, peer) = accepted?;
-                stream.set_nodelay(true)?;
-                let inner = IncomingInner::Handshake(stream, self.tls.clone());
+                let inner = IncomingInner::Handshake(tcp_socket(stream)?, self.tls.clone());
                 Ok(Incoming { name: format!("ssl:{peer}"), inner })
             }),
         }
@@ -307,8 +312,9 @@ mod tests {
             stream.set_dscp(48).unwrap();
             let Inner::Tcp(tcp) = &stream.inner else { panic!("{stream:?}") };
             assert_eq!(rustix::net::sockopt::ip_tos(tcp).unwrap(), 48 << 2);
-            let (one, _other) = UnixStream::pair().unwrap();
-            Stream::from_unix("pair", one).set_dscp(48).unwrap();
+            let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+            let inner = Inner::Unix(Socket::new(one).unwrap());
+            Stream { name: "pair".to_owned(), inner, peer_id: None }.set_dscp(48).unwrap();
         });
     }
 }

@@ -3,6 +3,7 @@
 //! As in the reference, both sides show certificates and each checks that the
 //! other's was issued by the configured authority; host names are not compared.
 
+use super::socket::Socket;
 use super::tls_choice;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -16,7 +17,6 @@ use rustls::{
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 /// Files that hold the keys. They are read at each connection, so that new ones take effect.
@@ -141,16 +141,13 @@ fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
 pub(super) async fn connect(
     config: Arc<ClientConfig>,
     host: &str,
-    tcp: TcpStream,
-) -> io::Result<client::TlsStream<TcpStream>> {
+    tcp: Socket,
+) -> io::Result<client::TlsStream<Socket>> {
     let name = ServerName::try_from(host.to_owned()).map_err(|e| io::Error::other(e.to_string()))?;
     TlsConnector::from(config).connect(name, tcp).await.map_err(handshake_failed)
 }
 
-pub(super) async fn accept(
-    config: Arc<ServerConfig>,
-    tcp: TcpStream,
-) -> io::Result<server::TlsStream<TcpStream>> {
+pub(super) async fn accept(config: Arc<ServerConfig>, tcp: Socket) -> io::Result<server::TlsStream<Socket>> {
     let stream = TlsAcceptor::from(config).accept(tcp).await.map_err(handshake_failed)?;
     if let Some(name) = stream.get_ref().1.server_name() {
         log::debug!(target: "stream_ssl", "connection indicated server name {name}");
@@ -184,7 +181,7 @@ fn spaced(name: &str) -> String {
 }
 
 /// The common name of the peer's certificate, which access control goes by.
-pub(super) fn peer_common_name(stream: &server::TlsStream<TcpStream>) -> Option<String> {
+pub(super) fn peer_common_name(stream: &server::TlsStream<Socket>) -> Option<String> {
     let certificate = stream.get_ref().1.peer_certificates()?.first()?;
     // The last attribute of type 2.5.4.3 is the subject's: the issuer's comes before it in X.509.
     let oid = [0x06, 0x03, 0x55, 0x04, 0x03];

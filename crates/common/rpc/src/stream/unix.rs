@@ -1,12 +1,13 @@
 //! Unix domain sockets, also where the path is longer than the kernel takes.
 
+use super::socket::Socket;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net as std_net;
 use std::path::Path;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 
 /// A path that does not fit into `sun_path` is reached through its open directory.
 fn address(path: &Path) -> io::Result<(SocketAddrUnix, Option<OwnedFd>)> {
@@ -27,11 +28,11 @@ fn socket() -> io::Result<OwnedFd> {
     Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
 }
 
-pub(super) async fn connect(path: &Path) -> io::Result<UnixStream> {
+pub(super) async fn connect(path: &Path) -> io::Result<Socket> {
     let socket = socket()?;
     let (address, _directory) = address(path)?;
     rustix::net::connect(&socket, &address)?;
-    UnixStream::from_std(std_net::UnixStream::from(socket))
+    Socket::new(socket)
 }
 
 /// Listens at `path`, removing what was there. The file is for the user and the group.

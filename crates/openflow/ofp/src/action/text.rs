@@ -15,6 +15,13 @@ use crate::text::{Hex, hex_bytes, put_hex_bytes, u8_of, u16_of, u32_of, u64_of};
 /// How deep actions may contain actions.
 const MAX_DEPTH: u32 = 100;
 
+/// Most bytes that a list may take, in the form of OpenFlow 1.1.
+const MAX_LIST: usize = u16::MAX as usize;
+
+/// Shorter texts stand for lists that are not too long: the densest action, a
+/// port and its comma, is 2 letters for 16 bytes.
+const LONG_TEXT: usize = MAX_LIST / 16;
+
 /// What reading actions needs to know, and what it finds out.
 pub(crate) struct Parser<'a> {
     pub(crate) names: Names<'a>,
@@ -83,6 +90,9 @@ fn parse_list_inner(
             p.usable &= Protocols::OF15_UP;
         }
         actions.push(action);
+    }
+    if text.len() >= LONG_TEXT && actions_to_wire(&actions, Version::Of11, instructions).len() > MAX_LIST {
+        return refuse!("input too big");
     }
     if drop && !actions.is_empty() {
         return refuse!("\"drop\" must not be accompanied by any other action or instruction");

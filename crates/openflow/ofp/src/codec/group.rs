@@ -496,14 +496,9 @@ pub(super) fn decode_meter_mod(r: &mut Reader<'_>) -> Result<MeterMod, OfError> 
     if command == MeterCommand::Delete {
         return Ok(MeterMod { command, config: MeterConfig { meter, flags: 0, bands: Vec::new() } });
     }
-    let mut flags = flags;
-    if flags & (meter_flag::KBPS | meter_flag::PKTPS) == meter_flag::KBPS | meter_flag::PKTPS
-        || flags & !0xf != 0
-    {
+    // Which flags a meter may have is the switch's to say; that a rate has two units makes no sense anywhere.
+    if flags & meter_flag::KBPS != 0 && flags & meter_flag::PKTPS != 0 {
         return Err(OfError::OfpmmfcBadFlags);
-    }
-    if flags & (meter_flag::KBPS | meter_flag::PKTPS) == 0 {
-        flags |= meter_flag::KBPS;
     }
     Ok(MeterMod { command, config: MeterConfig { meter, flags, bands: decode_bands(r)? } })
 }

@@ -49,8 +49,8 @@ pub(super) fn pull_desc(r: &mut Reader<'_>, version: Version) -> Result<PortDesc
             (p.config, p.state) = (r.u32()? & 0x7f, r.u32()? & 0x301);
             let mut feature = || r.u32().map(features_from10);
             (p.current, p.advertised, p.supported, p.peer) = (feature()?, feature()?, feature()?, feature()?);
-            p.current_speed = feature_speed_kbps(p.current);
-            p.max_speed = feature_speed_kbps(p.supported);
+            p.current_speed = base::link_feature::speed_kbps(p.current);
+            p.max_speed = base::link_feature::speed_kbps(p.supported);
         }
         Version::Of11 | Version::Of12 | Version::Of13 => {
             p.port = port_from_of11(r.u32()?)?;

@@ -25,40 +25,6 @@ pub mod port_state {
     pub const STP_MASK: u32 = 3 << 8;
 }
 
-/// Link features, version-neutral bits (OpenFlow 1.1+ order).
-pub mod port_feature {
-    pub const TEN_MB_HD: u32 = 1;
-    pub const TEN_MB_FD: u32 = 1 << 1;
-    pub const HUNDRED_MB_HD: u32 = 1 << 2;
-    pub const HUNDRED_MB_FD: u32 = 1 << 3;
-    pub const ONE_GB_HD: u32 = 1 << 4;
-    pub const ONE_GB_FD: u32 = 1 << 5;
-    pub const TEN_GB_FD: u32 = 1 << 6;
-    pub const FORTY_GB_FD: u32 = 1 << 7;
-    pub const HUNDRED_GB_FD: u32 = 1 << 8;
-    pub const ONE_TB_FD: u32 = 1 << 9;
-    pub const OTHER: u32 = 1 << 10;
-    pub const COPPER: u32 = 1 << 11;
-    pub const FIBER: u32 = 1 << 12;
-    pub const AUTONEG: u32 = 1 << 13;
-    pub const PAUSE: u32 = 1 << 14;
-    pub const PAUSE_ASYM: u32 = 1 << 15;
-}
-
-/// The greatest speed of a feature set in kbit/s.
-pub fn feature_speed_kbps(features: u32) -> u32 {
-    let speeds = [
-        (0x200, 1_000_000_000),
-        (0x100, 100_000_000),
-        (0x80, 40_000_000),
-        (0x40, 10_000_000),
-        (0x30, 1_000_000),
-        (0xc, 100_000),
-        (3, 10_000),
-    ];
-    speeds.iter().find(|(bits, _)| features & bits != 0).map_or(0, |(_, speed)| *speed)
-}
-
 /// A port.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PortDesc {
@@ -69,7 +35,7 @@ pub struct PortDesc {
     pub config: u32,
     /// [`port_state`] bits.
     pub state: u32,
-    /// [`port_feature`] bits.
+    /// [`base::link_feature`] bits.
     pub current: u32,
     pub advertised: u32,
     pub supported: u32,
@@ -99,7 +65,7 @@ pub struct PortMod {
     pub hw_addr: MacAddr,
     pub config: u32,
     pub mask: u32,
-    /// [`port_feature`] bits to advertise; 0 changes nothing.
+    /// [`base::link_feature`] bits to advertise; 0 changes nothing.
     pub advertise: u32,
 }
 

@@ -13,7 +13,7 @@ mod ttl;
 
 use base::{OfPort, TableId};
 use flow::slot;
-use ofp::Action;
+use ofp::{Action, ActionKind};
 
 use crate::commit::commit;
 use crate::trace::Kind;
@@ -244,17 +244,28 @@ impl Context<'_> {
     }
 }
 
+/// What translation does not know how to do. Sampling is for collectors of
+/// IPFIX and of the kernel, of which there are none.
+const UNSUPPORTED: [ActionKind; 7] = [
+    ActionKind::DecNshTtl,
+    ActionKind::DeleteField,
+    ActionKind::Encap,
+    ActionKind::Decap,
+    ActionKind::Ct,
+    ActionKind::Nat,
+    ActionKind::Sample,
+];
+
+/// The kinds of actions that translation can do, as a set.
+pub fn supported_kinds() -> u64 {
+    UNSUPPORTED.iter().fold(u64::MAX, |set, kind| set & !kind.bit())
+}
+
 /// The first action of `list` that translation does not know how to do. A
 /// rule with one is refused when it is added, so that it is never ignored.
 pub fn unsupported(list: &[Action]) -> Option<&Action> {
-    list.iter().find_map(|action| match action {
-        Action::DecNshTtl
-        | Action::DeleteField(_)
-        | Action::Encap(_)
-        | Action::Decap(_)
-        | Action::Ct(_)
-        | Action::Nat(_) => Some(action),
-        other => unsupported(other.nested()),
+    list.iter().find_map(|action| {
+        if UNSUPPORTED.contains(&action.kind()) { Some(action) } else { unsupported(action.nested()) }
     })
 }
 

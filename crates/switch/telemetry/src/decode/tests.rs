@@ -44,6 +44,8 @@ fn flow_record() -> impl Strategy<Value = FlowRecord> {
         tunnel().prop_map(FlowRecord::TunnelIngress),
         any::<u32>().prop_map(FlowRecord::VniEgress),
         any::<u32>().prop_map(FlowRecord::VniIngress),
+        (any::<IpAddr>(), any::<Vec<u32>>(), any::<Vec<u32>>())
+            .prop_map(|(next_hop, came, left)| FlowRecord::Mpls(MplsStacks { next_hop, came, left })),
         (unknown_format(), body()).prop_map(|(format, body)| FlowRecord::Other { format, body }),
     ]
 }

@@ -1,0 +1,69 @@
+//! Interfaces that are refused whatever devices the machine has.
+
+use crate::desired::DesiredInterface;
+use std::net::IpAddr;
+
+/// Tunnels of the kernel's datapath have devices of these names, with numbers after them.
+const TUNNEL_DEVICES: &[&str] = &[
+    "genev_sys",
+    "gre_sys",
+    "vxlan_sys",
+    "erspan_sys",
+    "ip6erspan_sys",
+    "ip6gre_sys",
+    "gtpu_sys",
+    "udp_sys",
+    "srv6_sys",
+];
+
+/// The local ports of datapaths are named so.
+const DATAPATHS: &[&str] = &["ovs-netdev", "ovs-dummy"];
+
+const TUNNELS: &[&str] =
+    &["geneve", "gre", "vxlan", "erspan", "ip6erspan", "ip6gre", "gtpu", "bareudp", "srv6", "lisp", "stt"];
+
+/// Whether the switch has a use of its own for devices of this name.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    DATAPATHS.contains(&name) || TUNNEL_DEVICES.iter().any(|device| name.starts_with(device))
+}
+
+/// Why there cannot be such an interface, worded for its `error` column.
+pub(crate) fn refusal(config: &DesiredInterface) -> Option<String> {
+    let name = &config.name;
+    if is_reserved(name) {
+        return Some(format!("could not create interface {name}, name is reserved"));
+    }
+    TUNNELS.contains(&config.kind.as_str()).then(|| {
+        // A tunnel that carries nothing must not look like one that works.
+        bad_peer(config).unwrap_or_else(|| format!("{name}: {} tunnels are not supported yet", config.kind))
+    })
+}
+
+/// What is wrong with the other end of a tunnel.
+fn bad_peer(config: &DesiredInterface) -> Option<String> {
+    let (name, kind) = (&config.name, &config.kind);
+    let missing = format!("{name}: {kind} type requires valid 'remote_ip' argument");
+    match config.options.get("remote_ip").map(String::as_str) {
+        None => Some(missing),
+        Some(ip) if ip == "flow" || ip.parse::<IpAddr>().is_ok() => None,
+        Some(_) => Some(format!("{name}: bad {kind} 'remote_ip'\n{missing}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_switch_itself_are_reserved() {
+        for (name, reserved) in [
+            ("ovs-netdev", true),
+            ("vxlan_sys_4789", true),
+            ("vxlan0", false),
+            ("ovs-system2", false),
+            ("eth0", false),
+        ] {
+            assert_eq!(is_reserved(name), reserved, "{name}");
+        }
+    }
+}
