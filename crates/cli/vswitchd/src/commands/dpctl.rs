@@ -295,29 +295,41 @@ fn show_kind(out: &mut String, info: &PortInfo) {
     out.push(')');
 }
 
-/// What a device does not count is a question mark.
 fn show_statistics(out: &mut String, stats: &PortStats) {
+    let [packets, errors, dropped, overruns, frame] =
+        [stats.rx_packets, stats.rx_errors, stats.rx_dropped, stats.rx_over_errors, stats.rx_frame_errors]
+            .map(counted);
     let _ = writeln!(
         out,
-        "    RX packets:{} errors:{} dropped:{} overruns:{} frame:{}",
-        stats.rx_packets, stats.rx_errors, stats.rx_dropped, stats.rx_over_errors, stats.rx_frame_errors
+        "    RX packets:{packets} errors:{errors} dropped:{dropped} overruns:{overruns} frame:{frame}"
     );
+    let [packets, errors, dropped, collisions] =
+        [stats.tx_packets, stats.tx_errors, stats.tx_dropped, stats.collisions].map(counted);
     let _ = writeln!(
         out,
-        "    TX packets:{} errors:{} dropped:{} aborted:? carrier:?\n    collisions:{}",
-        stats.tx_packets, stats.tx_errors, stats.tx_dropped, stats.collisions
+        "    TX packets:{packets} errors:{errors} dropped:{dropped} aborted:? carrier:?\n    collisions:{collisions}",
     );
-    let (received, sent) = (stats.rx_bytes, stats.tx_bytes);
+    let [received, sent] = [stats.rx_bytes, stats.tx_bytes];
     let _ = writeln!(
         out,
-        "    RX bytes:{received}{}  TX bytes:{sent}{}\n    UPCALL packets:? errors:?",
+        "    RX bytes:{}{}  TX bytes:{}{}\n    UPCALL packets:? errors:?",
+        counted(received),
         in_units(received),
+        counted(sent),
         in_units(sent)
     );
 }
 
+/// What a device does not count is a question mark.
+fn counted(counter: u64) -> String {
+    if counter == dp::UNCOUNTED { "?".to_owned() } else { counter.to_string() }
+}
+
 /// A number of bytes in the greatest unit that it fills, if it fills one.
 fn in_units(bytes: u64) -> String {
+    if bytes == dp::UNCOUNTED {
+        return String::new();
+    }
     let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match units.into_iter().find(|(_, bits)| bytes >> bits != 0) {
         Some((unit, bits)) => format!(" ({:.1} {unit})", bytes as f64 / (1u64 << bits) as f64),
