@@ -238,3 +238,25 @@ fn datapaths_can_be_made_by_hand() {
     assert_eq!(refused("del-dp dummy@hand"), "ovs-vswitchd: opening datapath (No such device)");
     assert_eq!(refused("del-dp dummy@ovs-dummy"), "ovs-vswitchd: del_dp (Device or resource busy)");
 }
+
+#[test]
+fn addresses_put_in_by_hand_are_told_as_text_and_as_json() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    assert_eq!(switch.appctl("--format json fdb/show br0").trim(), r#"{"br0":[]}"#);
+    switch.appctl("fdb/add br0 p1 7 50:54:00:00:00:09");
+    let again = switch.appctl("fdb/add br0 p2 7 50:54:00:00:00:09");
+    assert_eq!(again, "Overriding already existing static entry on 1\n");
+    assert!(switch.appctl("fdb/show br0").ends_with("\n    2     7  50:54:00:00:00:09  static\n"));
+    assert_eq!(
+        switch.appctl("--format json fdb/show br0").trim(),
+        r#"{"br0":[{"mac":"50:54:00:00:00:09","port":2,"static":true,"vlan":7}]}"#
+    );
+    switch.appctl("fdb/flush br0");
+    assert!(switch.appctl("fdb/stats-show br0").contains("Current static MAC entries in the table : 1\n"));
+    switch.appctl("fdb/del br0 7 50:54:00:00:00:09");
+    assert_eq!(switch.appctl("--format json fdb/show br0").trim(), r#"{"br0":[]}"#);
+}

@@ -18,30 +18,12 @@ pub struct FlowKey {
     words: [u64; WORDS],
 }
 
-impl Default for FlowKey {
-    fn default() -> Self {
-        FlowKey { words: [0; WORDS] }
-    }
-}
+crate::words::holds_words!(FlowKey);
 
 impl FlowKey {
     /// The key of a packet of which nothing is known.
     pub fn new() -> FlowKey {
         FlowKey::default()
-    }
-
-    pub fn from_words(words: [u64; WORDS]) -> FlowKey {
-        FlowKey { words }
-    }
-
-    #[inline]
-    pub fn words(&self) -> &[u64; WORDS] {
-        &self.words
-    }
-
-    #[inline]
-    pub fn words_mut(&mut self) -> &mut [u64; WORDS] {
-        &mut self.words
     }
 
     /// The value in `slot`.

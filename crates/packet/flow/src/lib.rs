@@ -26,6 +26,7 @@ mod mask;
 mod metadata;
 mod slots;
 mod sparse;
+mod words;
 
 pub use compose::{compose, compose_sized};
 pub use extract::{PacketKey, extract};

@@ -13,11 +13,7 @@ pub struct FlowMask {
     words: [u64; WORDS],
 }
 
-impl Default for FlowMask {
-    fn default() -> Self {
-        FlowMask { words: [0; WORDS] }
-    }
-}
+crate::words::holds_words!(FlowMask);
 
 impl FlowMask {
     /// No bit matters.
@@ -28,20 +24,6 @@ impl FlowMask {
     /// Every bit matters.
     pub fn exact() -> FlowMask {
         FlowMask { words: [u64::MAX; WORDS] }
-    }
-
-    pub fn from_words(words: [u64; WORDS]) -> FlowMask {
-        FlowMask { words }
-    }
-
-    #[inline]
-    pub fn words(&self) -> &[u64; WORDS] {
-        &self.words
-    }
-
-    #[inline]
-    pub fn words_mut(&mut self) -> &mut [u64; WORDS] {
-        &mut self.words
     }
 
     /// The bits of `slot` that matter.
