@@ -115,7 +115,7 @@ fn argument(syntax: &Syntax, arguments: &[String], rows: &mut dyn FnMut(&str) ->
 }
 
 fn tables() -> Vec<String> {
-    names::schema(&OVS_VSCTL).map(|schema| schema.tables.keys().cloned().collect()).unwrap_or_default()
+    names::table_names(&OVS_VSCTL).map(str::to_owned).collect()
 }
 
 /// The columns of the table that the first argument names.

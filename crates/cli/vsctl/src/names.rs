@@ -4,16 +4,51 @@ use crate::context::{Context, Failure, Result, fatal};
 use crate::profile::Profile;
 use model::{ColumnSchema, Schema, TableSchema, Uuid};
 use replica::Row;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// The schema that the program is built with: its names are known before there is a connection.
-pub(crate) fn schema(profile: &'static Profile) -> Result<&'static Schema> {
-    let schema = profile.parsed.get_or_init(|| {
-        let mut schema = Schema::from_json(&profile.declared.to_json()).map_err(|e| e.to_string())?;
-        schema.tables.sort_keys();
-        Ok(schema)
-    });
-    schema.as_ref().map_err(|e| Failure::Fatal(e.clone()))
+/// A table that the program is built with: its names are known before there is a connection.
+pub(crate) struct KnownTable {
+    declared: &'static schema::Table,
+    /// Made of what is declared when it is asked for first, as most tables are not.
+    schema: OnceLock<std::result::Result<Arc<TableSchema>, String>>,
+}
+
+impl KnownTable {
+    fn schema(&self) -> Result<&Arc<TableSchema>> {
+        let made = self.schema.get_or_init(|| {
+            let table = TableSchema::from_json(&self.declared.to_json(), self.declared.name);
+            table.map(Arc::new).map_err(|e| e.to_string())
+        });
+        made.as_ref().map_err(|e| Failure::Fatal(e.clone()))
+    }
+}
+
+/// All tables by name.
+fn known(profile: &'static Profile) -> &'static [KnownTable] {
+    profile.known.get_or_init(|| {
+        let mut tables: Vec<&schema::Table> = profile.declared.tables.iter().collect();
+        tables.sort_by_key(|table| table.name);
+        tables.into_iter().map(|declared| KnownTable { declared, schema: OnceLock::new() }).collect()
+    })
+}
+
+/// The names of all tables.
+pub(crate) fn table_names(profile: &'static Profile) -> impl Iterator<Item = &'static str> {
+    known(profile).iter().map(|table| table.declared.name)
+}
+
+/// The schema, as far as these tables go.
+pub(crate) fn schema_of(profile: &'static Profile, names: &[&str]) -> Result<Schema> {
+    let tables = known(profile).iter().filter(|table| names.contains(&table.declared.name));
+    let declared = profile.declared;
+    Ok(Schema {
+        name: declared.name.to_owned(),
+        version: declared.version.to_owned(),
+        cksum: declared.cksum.to_owned(),
+        tables: tables
+            .map(|table| Ok((table.declared.name.to_owned(), table.schema()?.clone())))
+            .collect::<Result<_>>()?,
+    })
 }
 
 /// How well a name fits what was typed: case and the kind of dash do not count, and the end may lack.
@@ -54,9 +89,11 @@ fn best<'n>(names: impl Iterator<Item = &'n str>, typed: &str) -> std::result::R
 }
 
 pub(crate) fn table(profile: &'static Profile, typed: &str) -> Result<&'static Arc<TableSchema>> {
-    let schema = schema(profile)?;
-    match best(schema.tables.keys().map(String::as_str), typed) {
-        Ok(name) => schema.table(name).ok_or_else(|| Failure::Fatal(format!("unknown table \"{typed}\""))),
+    match best(table_names(profile), typed) {
+        Ok(name) => {
+            let found = known(profile).iter().find(|table| table.declared.name == name);
+            found.ok_or_else(|| Failure::Fatal(format!("unknown table \"{typed}\"")))?.schema()
+        }
         Err(names) if names.is_empty() => fatal!("unknown table \"{typed}\""),
         Err(names) => fatal!("\"{typed}\" matches multiple table names: {}", names.join(", ")),
     }

@@ -2,11 +2,10 @@
 //! `vtep-ctl`.
 
 use crate::context::ROOT;
-use crate::names::RowName;
+use crate::names::{KnownTable, RowName};
 use crate::show::Shown;
 use crate::syntax::{self, Syntax};
 use crate::{names, show, usage};
-use model::Schema;
 use std::sync::OnceLock;
 
 /// Tables with the columns that are wanted of each, or all.
@@ -17,8 +16,8 @@ pub(crate) struct Profile {
     /// What it manages, for `--help`.
     pub(crate) purpose: &'static str,
     pub(crate) declared: &'static schema::Schema,
-    /// The same, parsed when it is asked for first.
-    pub(crate) parsed: OnceLock<std::result::Result<Schema, String>>,
+    /// Its tables; see [`names`].
+    pub(crate) known: OnceLock<Vec<KnownTable>>,
     /// The table with the one row that holds everything together.
     pub(crate) root: &'static str,
     /// The column of that row with the managers.
@@ -47,7 +46,7 @@ pub(crate) static OVS_VSCTL: Profile = Profile {
     program: "ovs-vsctl",
     purpose: "ovs-vswitchd management utility",
     declared: &schema::OPEN_VSWITCH,
-    parsed: OnceLock::new(),
+    known: OnceLock::new(),
     root: ROOT,
     managers: "manager_options",
     always: &[(ROOT, Some(&["cur_cfg", "next_cfg", "bridges", "manager_options", "ssl", "datapaths"]))],

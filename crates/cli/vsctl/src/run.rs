@@ -46,6 +46,8 @@ pub(crate) fn run(options: Options, commands: Vec<Command>, command_line: &str) 
 async fn drive(options: &Options, commands: &[Command], command_line: &str) -> Result<ExitCode> {
     let remotes = split_remotes(&options.remotes);
     let subscription = subscription(options.profile, commands)?;
+    let tables: Vec<&str> = subscription.tables.iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let schema = names::schema_of(options.profile, &tables)?;
     let mut replica = Replica::open(
         &remotes,
         options.profile.declared.name,
@@ -54,7 +56,7 @@ async fn drive(options: &Options, commands: &[Command], command_line: &str) -> R
         options.tls.clone(),
         Clock::new(),
     );
-    replica.expect_schema(names::schema(options.profile)?);
+    replica.expect_schema(schema);
     let mut tried = 0;
     let done = loop {
         if replica.is_live() && replica.seqno() != tried {

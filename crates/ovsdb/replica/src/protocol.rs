@@ -103,9 +103,10 @@ impl Protocol {
         }
     }
 
-    /// Says what schema the server is thought to have, which saves asking for it.
-    pub fn expect_schema(&mut self, schema: &Schema) {
-        self.expected = Some(schema.clone());
+    /// Says what schema the server is thought to have, as far as the tables go that are subscribed to. That
+    /// saves asking for it.
+    pub fn expect_schema(&mut self, schema: Schema) {
+        self.expected = Some(schema);
     }
 
     pub fn database(&self) -> &str {

@@ -58,7 +58,7 @@ impl Replica {
     }
 
     /// See [`Protocol::expect_schema`].
-    pub fn expect_schema(&mut self, schema: &Schema) {
+    pub fn expect_schema(&mut self, schema: Schema) {
         self.protocol.expect_schema(schema);
     }
 

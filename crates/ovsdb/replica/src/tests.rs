@@ -129,7 +129,7 @@ fn locks_are_asked_for_again_after_each_connection() {
 fn an_expected_schema_saves_a_question() {
     let schema = live().schema().unwrap().clone();
     let mut protocol = Protocol::new("D", Subscription::default());
-    protocol.expect_schema(&schema);
+    protocol.expect_schema(schema.clone());
     let (method, _, id) = sent(&protocol.connected());
     assert_eq!(method, "monitor_cond_since");
     let updates = json!([false, model::Uuid::nil().to_string(), {}]);
@@ -137,7 +137,7 @@ fn an_expected_schema_saves_a_question() {
     assert!(matches!(&actions[..], [Action::Updated]) && protocol.is_live());
 
     let mut protocol = Protocol::new("D", Subscription::default());
-    protocol.expect_schema(&schema);
+    protocol.expect_schema(schema.clone());
     let (_, _, id) = sent(&protocol.connected());
     let (method, _, id) =
         sent(&protocol.received(Message::Error { error: json!({"error": "syntax error"}), id }));
@@ -158,7 +158,7 @@ fn merged_columns_leave_room_for_others() {
     }}}}))
     .unwrap();
     let mut protocol = Protocol::new("D", Subscription::default());
-    protocol.expect_schema(&schema);
+    protocol.expect_schema(schema.clone());
     let (_, _, id) = sent(&protocol.connected());
     let row = json!({"initial": {"map": ["map", [["a", "1"], ["b", "2"]]], "set": ["set", [1, 2]]}});
     let updates = json!([false, model::Uuid::nil().to_string(), {"T": {A: row}}]);

@@ -50,7 +50,8 @@ impl Schema {
 }
 
 impl Table {
-    fn to_json(&self) -> Value {
+    /// As RFC 7047 writes a table's schema.
+    pub fn to_json(&self) -> Value {
         let columns: Map<String, Value> =
             self.columns.iter().map(|(name, kind)| ((*name).to_owned(), kind.to_json())).collect();
         let mut table = Map::new();

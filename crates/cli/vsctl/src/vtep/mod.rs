@@ -80,7 +80,7 @@ pub(crate) static VTEP_CTL: Profile = Profile {
     program: "vtep-ctl",
     purpose: "VTEP configuration utility",
     declared: &schema::HARDWARE_VTEP,
-    parsed: OnceLock::new(),
+    known: OnceLock::new(),
     root: ROOT,
     managers: "managers",
     always: &[(ROOT, Some(&["switches", "managers"]))],
