@@ -304,10 +304,16 @@ impl<T> Subtable<T> {
             && let Some(depends) = depends.as_deref_mut()
             && !ports.set.contains(ports.value(key), ports.len)
         {
-            // The ports alone rule every rule out.
+            // The ports alone rule every rule out. The other fields of the last stage count as looked at all
+            // the same: they are in the masks that people know from the reference.
             let bits = ports.set.mask(ports.set.bits(ports.value(key))) as u32 & ports.mask;
-            depends.words_mut()[Ports::WORD] |= u64::from(bits) << 32;
-            self.looked_at(from, Some(depends));
+            for &(index, mask) in &self.parts {
+                let mask = match usize::from(index) {
+                    Ports::WORD => mask & u64::from(u32::MAX) | u64::from(bits) << 32,
+                    _ => mask,
+                };
+                depends.words_mut()[usize::from(index)] |= mask;
+            }
             return &[];
         }
         self.looked_at(self.parts.len(), depends);

@@ -232,6 +232,23 @@ fn an_address_is_depended_on_only_as_far_as_prefixes_reach() {
 }
 
 #[test]
+fn ports_are_depended_on_as_far_as_they_differ_and_their_stage_as_a_whole() {
+    const PUSH: u128 = 8;
+    let (mut key, mut mask) = (FlowKey::new(), FlowMask::new());
+    key.set_tp_dst(80);
+    key.set_tcp_flags(PUSH as u16);
+    mask.set_bits(slot::TP_DST, 0xffff);
+    mask.set_bits(slot::TCP_FLAGS, PUSH);
+    let mut table = Classifier::new();
+    table.insert(&key, &mask, 1, ());
+    key.set_tp_dst(79);
+    let mut depends = FlowMask::new();
+    assert!(table.lookup(&key, Some(&mut depends)).is_none());
+    // 79 and 80 differ in the bit of 16.
+    assert_eq!((depends.bits(slot::TP_DST), depends.bits(slot::TCP_FLAGS)), (0xfff0, PUSH));
+}
+
+#[test]
 fn overlap_and_loose_selection() {
     let mut table = Classifier::new();
     let mut key = FlowKey::new();
