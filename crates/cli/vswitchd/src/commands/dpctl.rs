@@ -15,9 +15,8 @@ use dp::{Datapath, DpError, PortInfo, PortSpec, PortStats};
 use dp_user::DpUser;
 use rpc::unixctl::Registry;
 
-pub(super) use flows::{Style, format_flows};
-
 use super::dpif::{datapath_names, is_datapath, shown_kind};
+use super::flow_lines::{Style, format_flows, port_names};
 use crate::options::PROGRAM;
 use crate::switchd::State;
 
@@ -99,10 +98,6 @@ fn open_first<'a>(state: &State, words: &'a [&'a str]) -> Result<(Arc<DpUser>, &
         [only] => Ok((open(state, only)?, words)),
         _ => Err("multiple datapaths, specify one\ndatapath not found (Invalid argument)".to_owned()),
     }
-}
-
-fn port_names(datapath: &DpUser) -> dp::text::PortNames {
-    datapath.ports().into_iter().map(|info| (info.number, info.name)).collect()
 }
 
 fn add_datapath(state: &mut State, style: Style, words: &[&str]) -> Result<String, String> {

@@ -9,7 +9,7 @@ use rpc::unixctl::{Format, Registry, Reply};
 use serde_json::{Value, json};
 
 use super::bridge_named;
-use super::dpctl::{Style, format_flows};
+use super::flow_lines::{Style, format_flows};
 use crate::switchd::State;
 
 pub(super) fn register(registry: &mut Registry<State>) {

@@ -4,6 +4,7 @@ pub(crate) mod dpctl;
 mod dpif;
 mod dummy;
 mod fdb;
+mod flow_lines;
 mod time;
 mod trace;
 

@@ -1,10 +1,9 @@
 //! The flows of a datapath, by hand.
 
-use base::Timestamp;
-use dp::{Datapath, Flow, FlowPut, PutMode, Ufid};
+use dp::{Datapath, FlowPut, PutMode, Ufid};
 use dp_user::DpUser;
 
-use super::{Handler, because, find, open_first, port_names};
+use super::{Handler, Style, because, find, format_flows, open_first, port_names};
 use crate::switchd::State;
 
 pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, usize, Handler)) {
@@ -17,58 +16,6 @@ pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, us
     add("dpctl/add-flows", "[dp] file", 1, many, |state, _, words| from_file(state, words, Command::Add));
     add("dpctl/mod-flows", "[dp] file", 1, many, |state, _, words| from_file(state, words, Command::Modify));
     add("dpctl/del-flows", "[dp] [file]", 0, many, delete_all);
-}
-
-/// How things are to be shown.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::commands) struct Style {
-    /// All of a flow's mask, and its id.
-    verbose: bool,
-    /// Ports by name.
-    names: bool,
-    pub(super) statistics: bool,
-}
-
-impl Style {
-    /// From options; what is none is returned.
-    pub(in crate::commands) fn split(args: &[String]) -> Result<(Style, Vec<&str>), String> {
-        let (mut style, mut names, mut rest) = (Style::default(), None, Vec::new());
-        for arg in args {
-            match arg.as_str() {
-                "-m" | "--more" => style.verbose = true,
-                "-s" | "--statistics" => style.statistics = true,
-                "--names" => names = Some(true),
-                "--no-names" => names = Some(false),
-                option if option.starts_with('-') => return Err(format!("{option}: unknown option")),
-                other => rest.push(other),
-            }
-        }
-        style.names = names.unwrap_or(style.verbose);
-        Ok((style, rest))
-    }
-}
-
-/// One line for each flow that is wanted; the id, with `separator` behind it, only when more is asked for.
-pub(in crate::commands) fn format_flows(
-    datapath: &DpUser,
-    style: Style,
-    now: Timestamp,
-    separator: &str,
-    wanted: impl Fn(&Flow) -> bool,
-) -> String {
-    let names = style.names.then(|| port_names(datapath));
-    let mut out = String::new();
-    datapath.flow_dump(&mut |flow| {
-        if !wanted(&flow) {
-            return;
-        }
-        if style.verbose {
-            out.push_str(&format!("{}{separator}", flow.ufid));
-        }
-        out.push_str(&dp::text::format_flow(&flow, now, style.verbose, names.as_ref()));
-        out.push('\n');
-    });
-    out
 }
 
 fn dump(state: &mut State, style: Style, words: &[&str]) -> Result<String, String> {
