@@ -211,8 +211,7 @@ impl FlowSync {
         metadata: &FlowKey,
         actions: &[ofp::Action],
     ) -> Result<(), dp::DpError> {
-        let in_port = self.datapath_port(bridge, metadata);
-        self.inject(bridge, packet, metadata, in_port, pipeline::Start::Actions(actions)).map(|_| ())
+        self.inject(bridge, packet, metadata, None, pipeline::Start::Actions(actions)).map(|_| ())
     }
 
     /// Lets a packet go on where a controller paused it. `Err` when its bridge is gone.
@@ -224,7 +223,7 @@ impl FlowSync {
         port: base::DpPort,
         state: &pipeline::Frozen,
     ) -> Result<(), pipeline::Error> {
-        match self.inject(bridge, packet, metadata, port, pipeline::Start::Resume(state)) {
+        match self.inject(bridge, packet, metadata, Some(port), pipeline::Start::Resume(state)) {
             Ok(Some(pipeline::Error::BridgeNotFound)) => Err(pipeline::Error::BridgeNotFound),
             Ok(_) => Ok(()),
             Err(e) => {
@@ -234,21 +233,13 @@ impl FlowSync {
         }
     }
 
-    fn datapath_port(&self, bridge: BridgeId, metadata: &FlowKey) -> base::DpPort {
-        let mut port = None;
-        self.network.read(&mut |network| {
-            port = network.bridge(bridge).and_then(|b| b.port(OfPort(metadata.in_port()))?.datapath);
-        });
-        port.unwrap_or(base::DpPort::NONE)
-    }
-
     /// Translates a packet that came from a controller and executes what comes of it.
     fn inject(
         &self,
         bridge: BridgeId,
         packet: dp::Packet,
         metadata: &FlowKey,
-        in_port: base::DpPort,
+        in_port: Option<base::DpPort>,
         start: pipeline::Start<'_>,
     ) -> Result<Option<pipeline::Error>, dp::DpError> {
         let mut prepared = None;
@@ -273,9 +264,8 @@ impl FlowSync {
     ) -> Prepared {
         let metadata = &request.metadata.key;
         let packet = dp::Packet::from_bytes(&request.packet);
-        let port = network.bridge(bridge).and_then(|b| b.port(OfPort(metadata.in_port()))?.datapath);
         let start = pipeline::Start::Actions(&request.actions);
-        self.translate_out(network, bridge, packet, metadata, port.unwrap_or(base::DpPort::NONE), start)
+        self.translate_out(network, bridge, packet, metadata, None, start)
     }
 
     fn translate_out(
@@ -284,7 +274,7 @@ impl FlowSync {
         bridge: BridgeId,
         mut packet: dp::Packet,
         metadata: &FlowKey,
-        in_port: base::DpPort,
+        in_port: Option<base::DpPort>,
         start: pipeline::Start<'_>,
     ) -> Prepared {
         packet.metadata = flow::Metadata::from_key(metadata);
@@ -310,7 +300,9 @@ impl FlowSync {
             used: self.clock.now(),
         };
         let mut datapath_metadata = metadata.clone();
-        datapath_metadata.set_in_port(in_port.0);
+        // Who does not know the datapath's number of the port means that of the bridge's.
+        let in_port = in_port.or_else(|| network.bridge(bridge)?.port(OfPort(metadata.in_port()))?.datapath);
+        datapath_metadata.set_in_port(in_port.unwrap_or(base::DpPort::NONE).0);
         packet.metadata = flow::Metadata::from_key(&datapath_metadata);
         Prepared { packet, translation, credit }
     }
