@@ -32,16 +32,8 @@ fuzz_target!(|text: &str| {
         let Ok(operations) = serde_json::from_str::<Vec<model::Json>>(line) else { continue };
         let mut params = vec![model::Json::from("Open_vSwitch")];
         params.extend(operations);
-        let request = Request {
-            params: &params,
-            read_only: false,
-            privileged: false,
-            role: None,
-            client: None,
-            elapsed_ms: 0,
-            holds_lock: &|_| false,
-        };
-        let Executed::Ready { transaction, .. } = execute(&database, &request) else { continue };
+        let executed = execute(&database, &Request::of(&params));
+        let Executed::Ready { transaction, .. } = executed else { continue };
         let Ok(changes) = database.commit(transaction) else { continue };
         let style = Style { column_diff: true, date_ms: 0 };
         let Some(record) = encode(&database, &changes, style) else { continue };

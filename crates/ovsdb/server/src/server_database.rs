@@ -31,15 +31,7 @@ pub(crate) fn create() -> Result<DatabaseFile, Error> {
 
 /// Runs a transaction that clients could not, as names that begin with "_" are reserved.
 pub(crate) fn transact(file: &mut DatabaseFile, params: &[Json]) -> Result<Changes, Error> {
-    let request = Request {
-        params,
-        read_only: false,
-        privileged: true,
-        role: None,
-        client: None,
-        elapsed_ms: 0,
-        holds_lock: &|_| true,
-    };
+    let request = Request { privileged: true, holds_lock: &|_| true, ..Request::of(params) };
     match store::execute(&file.database, &request) {
         Executed::Ready { transaction, durable, .. } => file.commit(transaction, durable),
         Executed::Blocked { .. } => Err(Error::general("the server's own transaction would wait")),

@@ -28,6 +28,21 @@ pub struct Request<'a> {
     pub holds_lock: &'a dyn Fn(&str) -> bool,
 }
 
+impl<'a> Request<'a> {
+    /// A first try, on behalf of nobody in particular, who holds no locks.
+    pub fn of(params: &'a [Json]) -> Request<'a> {
+        Request {
+            params,
+            read_only: false,
+            privileged: false,
+            role: None,
+            client: None,
+            elapsed_ms: 0,
+            holds_lock: &|_| false,
+        }
+    }
+}
+
 /// How far it went.
 #[derive(Debug)]
 pub enum Executed {

@@ -28,15 +28,7 @@ fn schema() -> Schema {
 fn run_on(file: &mut DatabaseFile, operations: Value) -> Vec<Value> {
     let mut params = vec![json!("D")];
     params.extend(operations.as_array().unwrap().iter().cloned());
-    let request = Request {
-        params: &params,
-        read_only: false,
-        privileged: false,
-        role: None,
-        client: None,
-        elapsed_ms: 0,
-        holds_lock: &|name| name == "mine",
-    };
+    let request = Request { holds_lock: &|name| name == "mine", ..Request::of(&params) };
     match execute(&file.database, &request) {
         Executed::Blocked { .. } => vec![json!("blocked")],
         Executed::Failed(results) => results,

@@ -248,15 +248,7 @@ fn transact(invocation: &Invocation, mode: Mode) -> Result<()> {
     let Some(params) = json.as_array() else {
         return print(&model::json::sorted(&model::Error::syntax(&json, "array expected").to_json()));
     };
-    let request = Request {
-        params,
-        read_only: false,
-        privileged: false,
-        role: invocation.rbac_role.as_deref(),
-        client: None,
-        elapsed_ms: 0,
-        holds_lock: &|_| false,
-    };
+    let request = Request { role: invocation.rbac_role.as_deref(), ..Request::of(params) };
     let results = match store::execute(&file.database, &request) {
         Executed::Blocked { .. } => {
             // Nobody else can make it true.

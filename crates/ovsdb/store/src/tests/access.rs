@@ -39,15 +39,7 @@ fn colours() -> DatabaseFile {
 /// The error of a transaction in a role, if there is one.
 fn refusal(file: &DatabaseFile, role: &str, client: Option<&str>, operation: Value) -> Option<String> {
     let params = [json!("D"), operation];
-    let request = Request {
-        params: &params,
-        read_only: false,
-        privileged: false,
-        role: Some(role),
-        client,
-        elapsed_ms: 0,
-        holds_lock: &|_| false,
-    };
+    let request = Request { role: Some(role), client, ..Request::of(&params) };
     match execute(&file.database, &request) {
         Executed::Failed(results) => {
             let error = results.iter().find_map(|result| result.get("error").zip(result.get("details")));

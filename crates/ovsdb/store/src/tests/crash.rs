@@ -47,16 +47,7 @@ fn create(directory: &tempfile::TempDir) -> std::path::PathBuf {
 fn transaction(file: &DatabaseFile, operations: &Value) -> Transaction {
     let mut params = vec![json!("D")];
     params.extend(operations.as_array().unwrap().iter().cloned());
-    let request = Request {
-        params: &params,
-        read_only: false,
-        privileged: false,
-        role: None,
-        client: None,
-        elapsed_ms: 0,
-        holds_lock: &|_| false,
-    };
-    match execute(&file.database, &request) {
+    match execute(&file.database, &Request::of(&params)) {
         Executed::Ready { transaction, .. } => transaction,
         other => panic!("{other:?}"),
     }
