@@ -21,10 +21,17 @@ pub(crate) struct Broadcast {
     waker: Option<Waker>,
 }
 
+impl Broadcast {
+    /// Nobody waits to be woken.
+    pub(crate) fn is_done(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
 impl Server {
     /// Wakes sessions that there may be something to tell: few at once, many by and by.
     pub(crate) fn tell(&mut self, sessions: Vec<SessionId>) {
-        if sessions.len() <= BATCH && self.broadcast.queue.is_empty() {
+        if sessions.len() <= BATCH && self.broadcast.is_done() {
             for id in sessions {
                 self.wake_session(id);
             }

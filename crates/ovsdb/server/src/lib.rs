@@ -9,6 +9,7 @@ mod broadcast;
 mod disk;
 mod history;
 mod hosted;
+mod linger;
 mod listeners;
 mod locks;
 mod mirror;

@@ -1,6 +1,7 @@
 //! Carries messages between the [`Server`] and the network: one task per listening remote, per remote
 //! that is connected to, and per accepted connection.
 
+use crate::linger::Linger;
 use crate::remotes::Remote;
 use crate::server::SharedServer;
 use crate::session::{Identity, SessionId};
@@ -116,7 +117,8 @@ pub struct Listeners {
     clock: Clock,
     tls: Tls,
     remotes: BTreeMap<String, Active>,
-    helpers: [AbortHandle; 2],
+    linger: Linger,
+    helpers: [AbortHandle; 3],
 }
 
 impl Drop for Listeners {
@@ -127,11 +129,13 @@ impl Drop for Listeners {
 
 impl Listeners {
     pub fn new(server: SharedServer, clock: Clock) -> Listeners {
+        let linger = Linger::default();
         let helpers = [
+            spawn_local(linger.clone().run()).abort_handle(),
             spawn_local(crate::disk::run(server.clone())).abort_handle(),
             spawn_local(crate::broadcast::run(server.clone())).abort_handle(),
         ];
-        Listeners { server, clock, tls: Tls::default(), remotes: BTreeMap::new(), helpers }
+        Listeners { server, clock, tls: Tls::default(), remotes: BTreeMap::new(), linger, helpers }
     }
 
     pub fn set_tls(&mut self, tls: Tls) {
@@ -193,6 +197,7 @@ impl Listeners {
             target: remote.target.clone(),
             state: state.clone(),
             tasks: tasks.clone(),
+            linger: self.linger.clone(),
         };
         if is_passive_name(&remote.target) {
             let listener = Listener::bind(&remote.target, OVSDB_PORT, &self.tls).await?;
@@ -240,6 +245,7 @@ struct Door {
     target: String,
     state: SharedState,
     tasks: Rc<RefCell<Vec<AbortHandle>>>,
+    linger: Linger,
 }
 
 impl Door {
@@ -363,7 +369,11 @@ async fn run_session(door: Door, mut link: Session) {
             }
             Some(Event::Message(message)) => {
                 if let Some(opened) = &opened {
-                    door.server.borrow_mut().handle(opened.id, message);
+                    let mut server = door.server.borrow_mut();
+                    server.handle(opened.id, message);
+                    if server.broadcast.is_done() {
+                        door.linger.answered();
+                    }
                 }
             }
             Some(Event::Disconnected) => opened = None,
