@@ -71,16 +71,11 @@ impl Scanner {
     /// The next whole value, or `None` until more bytes come.
     pub fn next_value(&mut self) -> Result<Option<&[u8]>, FramingError> {
         while let Some(&byte) = self.buffer.get(self.scanned) {
-            self.scanned += 1;
             if self.in_string {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
-                }
+                self.scan_string();
                 continue;
             }
+            self.scanned += 1;
             match byte {
                 b'{' | b'[' => {
                     self.depth += 1;
@@ -108,6 +103,22 @@ impl Scanner {
             return Err(FramingError::TooLong(self.max_size));
         }
         Ok(None)
+    }
+
+    /// Goes on to the end of a string, or of what there is of it.
+    fn scan_string(&mut self) {
+        if std::mem::take(&mut self.escaped) {
+            self.scanned += 1;
+        }
+        let rest = self.buffer.get(self.scanned..).unwrap_or_default();
+        match memchr::memchr2(b'"', b'\\', rest) {
+            None => self.scanned = self.buffer.len(),
+            Some(at) => {
+                self.scanned += at + 1;
+                self.escaped = rest.get(at) == Some(&b'\\');
+                self.in_string = self.escaped;
+            }
+        }
     }
 
     /// Whether a value has begun and not ended.

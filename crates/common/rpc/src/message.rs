@@ -82,7 +82,12 @@ impl Message {
 
     /// From the bytes of one message.
     pub fn decode(bytes: &[u8]) -> Result<Message, InvalidMessage> {
-        let json = serde_json::from_slice(bytes).map_err(|e| InvalidMessage(e.to_string()))?;
+        // Text that is known to be UTF-8 as a whole need not be checked string by string.
+        let json = match std::str::from_utf8(bytes) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(bytes),
+        };
+        let json = json.map_err(|e| InvalidMessage(e.to_string()))?;
         Message::from_json(json)
     }
 }
