@@ -308,6 +308,17 @@ fn set_options(link: &mut Session, current: &mut Option<Remote>, wanted: &Remote
     *current = Some(wanted.clone());
 }
 
+/// Keeps how a connection that is made from here does.
+fn note_status(kept: &mut RemoteStatus, link: &Session) {
+    let status = link.status();
+    kept.is_connected = status.is_connected;
+    kept.state = status.state.to_owned();
+    kept.since_connect = status.since_connect;
+    kept.since_disconnect = status.since_disconnect;
+    let error = link.last_error().filter(|_| !status.is_connected);
+    kept.last_error = error.map(rpc::error_text);
+}
+
 async fn run_session(door: Door, mut link: Session) {
     let mut options = None;
     link.set_receive_limit(UNREAD_BYTES);
@@ -327,14 +338,7 @@ async fn run_session(door: Door, mut link: Session) {
     let mut opened = link.is_connected().then(|| open(&link));
     loop {
         if !is_passive_name(&door.target) {
-            let status = link.status();
-            let mut state = door.state.borrow_mut();
-            state.status.is_connected = status.is_connected;
-            state.status.state = status.state.to_owned();
-            state.status.since_connect = status.since_connect;
-            state.status.since_disconnect = status.since_disconnect;
-            let error = link.last_error().filter(|_| !status.is_connected);
-            state.status.last_error = error.map(rpc::error_text);
+            note_status(&mut door.state.borrow_mut().status, &link);
         }
         let event = poll_fn(|cx| {
             set_options(&mut link, &mut options, &door.state.borrow().remote);
@@ -358,7 +362,9 @@ async fn run_session(door: Door, mut link: Session) {
                 }
             }
             link.set_paused(paused);
-            link.poll_next(cx).map(Some)
+            let event = link.poll_next(cx).map(Some);
+            door.server.borrow_mut().answered.clear();
+            event
         })
         .await;
         match event {

@@ -42,6 +42,8 @@ pub struct Server {
     pub(crate) broadcast: Broadcast,
     /// Sessions that have replies which wait for the disk.
     pub(crate) holding: BTreeSet<SessionId>,
+    /// Requests that were answered. Freeing them takes a while, so replies are sent first.
+    pub(crate) answered: Vec<Vec<Json>>,
 }
 
 impl Server {
@@ -60,6 +62,7 @@ impl Server {
             disk_news: Arc::default(),
             broadcast: Broadcast::default(),
             holding: BTreeSet::new(),
+            answered: Vec::new(),
         };
         let own = crate::server_database::create()?;
         let now = server.clock.now();

@@ -70,6 +70,7 @@ impl Server {
                 match hosted.file.commit_unsynced(transaction, durable) {
                     Ok((changes, ticket)) => {
                         self.committed(name, &changes);
+                        self.answered.push(trigger.params);
                         if let Some(ticket) = ticket {
                             self.reply_held(trigger.session, name, ticket, results, trigger.id);
                             return;
