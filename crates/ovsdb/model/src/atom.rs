@@ -219,29 +219,30 @@ fn check_length(text: &str, min: u32, max: u32) -> Result<(), Error> {
 }
 
 /// `["name", X]` with X a string.
-pub(crate) fn unwrap_text<'a>(json: &'a Value, name: &str) -> Result<&'a str, Error> {
+fn unwrap_text<'a>(json: &'a Value, name: &str) -> Option<&'a str> {
     match json.as_array().map(Vec::as_slice) {
-        Some([Value::String(tag), Value::String(text)]) if tag == name => Ok(text),
-        _ => Err(Error::syntax(json, format!("expected [\"{name}\", <string>]"))),
+        Some([Value::String(tag), Value::String(text)]) if tag == name => Some(text),
+        _ => None,
     }
 }
 
 fn uuid_from_json(json: &Value, base: &BaseType, symbols: Option<&mut Symbols>) -> Result<Uuid, Error> {
-    match (unwrap_text(json, "uuid"), symbols) {
-        (Ok(text), _) => crate::parse_uuid(text)
-            .ok_or_else(|| Error::syntax(json, format!("\"{text}\" is not a valid UUID"))),
-        (Err(error), Some(symbols)) => match unwrap_text(json, "named-uuid") {
-            Ok(name) if crate::is_id(name) => Ok(symbols.refer(name, base)),
-            Ok(_) => Err(Error::syntax(json, "named-uuid string is not a valid <id>")),
-            Err(_) => Err(error),
-        },
-        (Err(error), None) => Err(error),
+    if let Some(text) = unwrap_text(json, "uuid") {
+        return crate::parse_uuid(text)
+            .ok_or_else(|| Error::syntax(json, format!("\"{text}\" is not a valid UUID")));
+    }
+    match symbols.zip(unwrap_text(json, "named-uuid")) {
+        Some((symbols, name)) if crate::is_id(name) => Ok(symbols.refer(name, base)),
+        Some(_) => Err(Error::syntax(json, "named-uuid string is not a valid <id>")),
+        None => Err(Error::syntax(json, "expected [\"uuid\", <string>]")),
     }
 }
 
 impl PartialEq for Atom {
+    #[inline]
     fn eq(&self, other: &Atom) -> bool {
         match (self, other) {
+            (Atom::Uuid(a), Atom::Uuid(b)) => a.as_u128() == b.as_u128(),
             (Atom::String(a), Atom::String(b)) => Arc::ptr_eq(a, b) || a == b,
             _ => self.cmp(other) == Ordering::Equal,
         }
@@ -257,13 +258,14 @@ impl PartialOrd for Atom {
 }
 
 impl Ord for Atom {
+    #[inline]
     fn cmp(&self, other: &Atom) -> Ordering {
         match (self, other) {
+            (Atom::Uuid(a), Atom::Uuid(b)) => a.as_u128().cmp(&b.as_u128()),
             (Atom::Integer(a), Atom::Integer(b)) => a.cmp(b),
             (Atom::Real(a), Atom::Real(b)) => a.total_cmp(b),
             (Atom::Boolean(a), Atom::Boolean(b)) => a.cmp(b),
             (Atom::String(a), Atom::String(b)) => a.cmp(b),
-            (Atom::Uuid(a), Atom::Uuid(b)) => a.cmp(b),
             _ => self.kind().cmp(&other.kind()),
         }
     }

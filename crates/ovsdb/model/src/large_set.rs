@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// A chunk is split when it has twice as many atoms.
-const CHUNK: usize = 64;
+const CHUNK: usize = 32;
 
 /// See the module's text. No chunk is empty.
 #[derive(Clone, Debug, Default)]
@@ -110,12 +110,22 @@ struct Cursor<'s> {
 }
 
 impl<'s> Cursor<'s> {
+    /// What is left of the first chunk.
+    fn slice(&self) -> &'s [Atom] {
+        self.chunks.first().and_then(|chunk| chunk.get(self.within..)).unwrap_or_default()
+    }
+
     fn peek(&self) -> Option<&'s Atom> {
         self.chunks.first()?.get(self.within)
     }
 
     fn next(&mut self) {
-        self.within += 1;
+        self.advance(1);
+    }
+
+    /// Passes over some atoms of the first chunk.
+    fn advance(&mut self, n: usize) {
+        self.within += n;
         if self.chunks.first().is_some_and(|chunk| self.within >= chunk.len()) {
             self.skip();
         }
@@ -141,6 +151,12 @@ pub(crate) fn walk<'s>(
         {
             old.skip();
             new.skip();
+            continue;
+        }
+        let same = old.slice().iter().zip(new.slice()).take_while(|(a, b)| a == b).count();
+        if same > 0 {
+            old.advance(same);
+            new.advance(same);
             continue;
         }
         let (a, b) = (old.peek(), new.peek());

@@ -3,6 +3,8 @@
 use crate::error::Error;
 use crate::is_id;
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
+use std::fmt::Display;
 
 /// What kinds of value a member may have; combine with `|`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,20 +45,19 @@ impl std::ops::BitOr for Kinds {
 }
 
 /// The reader of one object. The first mistake is kept until [`Members::finish`].
-#[derive(Debug)]
 pub struct Members<'a> {
-    name: String,
+    name: &'a dyn Display,
     json: &'a Value,
     object: Option<&'a Map<String, Value>>,
-    used: Vec<&'a str>,
+    used: SmallVec<[&'a str; 8]>,
     error: Option<Error>,
 }
 
 impl<'a> Members<'a> {
     /// `name` says in messages what is being read.
-    pub fn new(json: &'a Value, name: impl Into<String>) -> Members<'a> {
+    pub fn new(json: &'a Value, name: &'a dyn Display) -> Members<'a> {
         let mut members =
-            Members { name: name.into(), json, object: json.as_object(), used: Vec::new(), error: None };
+            Members { name, json, object: json.as_object(), used: SmallVec::new(), error: None };
         if members.object.is_none() {
             members.fail_plain("Object expected.");
         }
@@ -65,16 +66,19 @@ impl<'a> Members<'a> {
 
     pub fn required(&mut self, name: &str, kinds: Kinds) -> Option<&'a Value> {
         let found = self.optional(name, kinds);
-        if let Some(object) = self.object
-            && !object.contains_key(name)
-        {
+        if found.is_none() && self.object.is_some() && self.find(name).is_none() {
             self.fail(&format!("Required '{name}' member is missing."));
         }
         found
     }
 
+    /// Objects of known members are small: looking through one is faster than hashing a name.
+    fn find(&self, name: &str) -> Option<(&'a String, &'a Value)> {
+        self.object?.iter().find(|(key, _)| *key == name)
+    }
+
     pub fn optional(&mut self, name: &str, kinds: Kinds) -> Option<&'a Value> {
-        let (key, value) = self.object?.get_key_value(name)?;
+        let (key, value) = self.find(name)?;
         if !kinds.admits(value) {
             self.fail(&format!("Type mismatch for member '{name}'."));
             return None;
@@ -135,6 +139,9 @@ impl<'a> Members<'a> {
     /// The first mistake, or that a member is unknown.
     pub fn finish(mut self) -> Result<(), Error> {
         if let (None, Some(object)) = (&self.error, self.object) {
+            if self.used.len() == object.len() {
+                return Ok(());
+            }
             let unused: Vec<&String> = object.keys().filter(|k| !self.used.contains(&k.as_str())).collect();
             match unused.as_slice() {
                 [] => {}

@@ -5,9 +5,9 @@ use crate::error::Error;
 use crate::is_id;
 use crate::members::{Kinds, Members};
 use crate::types::{AtomType, Type};
+use hashbrown::HashMap;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The number of the column `_uuid` in every table.
@@ -41,6 +41,8 @@ pub struct TableSchema {
     pub indexes: Vec<Vec<usize>>,
     /// What each column holds when never set.
     pub defaults: Arc<[Datum]>,
+    /// Columns that must be set, as their defaults do not meet the constraints.
+    pub unfit_defaults: Vec<usize>,
 }
 
 /// A column's schema.
@@ -60,7 +62,7 @@ impl Schema {
     }
 
     pub fn from_json(json: &Value) -> Result<Schema, Error> {
-        let mut members = Members::new(json, "database schema");
+        let mut members = Members::new(json, &"database schema");
         let name = members.required("name", Kinds::ID).and_then(Value::as_str).unwrap_or("");
         let version = members.text("version");
         let cksum = members.text("cksum").unwrap_or("");
@@ -162,6 +164,7 @@ impl TableSchema {
             by_name: HashMap::new(),
             defaults: Arc::new([]),
             indexes: Vec::new(),
+            unfit_defaults: Vec::new(),
         };
         for (name, persistent) in [("_uuid", true), ("_version", false)] {
             let r#type = Type::scalar(AtomType::Uuid);
@@ -186,7 +189,8 @@ impl TableSchema {
     }
 
     pub fn from_json(json: &Value, name: &str) -> Result<TableSchema, Error> {
-        let mut members = Members::new(json, format!("table schema for table {name}"));
+        let title = format!("table schema for table {name}");
+        let mut members = Members::new(json, &title);
         let columns = members.required("columns", Kinds::OBJECT).and_then(Value::as_object);
         let mutable = members.boolean("mutable").unwrap_or(true);
         let max_rows = members.integer("maxRows");
@@ -213,6 +217,9 @@ impl TableSchema {
             table.indexes.push(columns);
         }
         table.defaults = table.columns.iter().map(|column| column.r#type.default_datum()).collect();
+        let fits = |(default, column): &(&Datum, &ColumnSchema)| default.check(&column.r#type).is_ok();
+        let unfit = table.defaults.iter().zip(&table.columns).filter(|pair| !fits(pair));
+        table.unfit_defaults = unfit.map(|(_, column)| column.index).collect();
         Ok(table)
     }
 
@@ -294,7 +301,8 @@ impl TableSchema {
 
 impl ColumnSchema {
     fn from_json(json: &Value, name: &str) -> Result<ColumnSchema, Error> {
-        let mut members = Members::new(json, format!("schema for column {name}"));
+        let title = format!("schema for column {name}");
+        let mut members = Members::new(json, &title);
         let mutable = members.boolean("mutable").unwrap_or(true);
         let ephemeral = members.boolean("ephemeral").unwrap_or(false);
         let r#type = members.required("type", Kinds::STRING | Kinds::OBJECT);

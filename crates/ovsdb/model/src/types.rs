@@ -114,7 +114,7 @@ impl BaseType {
         if json.is_string() {
             return AtomType::from_json(json).map(BaseType::plain);
         }
-        let mut members = Members::new(json, "ovsdb type");
+        let mut members = Members::new(json, &"ovsdb type");
         let kind = members.required("type", Kinds::STRING);
         let Some(kind) = kind else {
             members.finish()?;
@@ -327,7 +327,7 @@ impl Type {
         if !json.is_object() {
             return Err(Error::syntax(json, "ovsdb type expected"));
         }
-        let mut members = Members::new(json, "ovsdb type");
+        let mut members = Members::new(json, &"ovsdb type");
         let key = members.required("key", Kinds::STRING | Kinds::OBJECT);
         let value = members.optional("value", Kinds::STRING | Kinds::OBJECT);
         let min = members.optional("min", Kinds::INTEGER);

@@ -74,7 +74,8 @@ fn parse_table(
     version: Version,
 ) -> Result<(), Error> {
     let name = &table.schema.name;
-    let mut members = Members::new(json, format!("table {name}"));
+    let title = format!("table {name}");
+    let mut members = Members::new(json, &title);
     let condition = match version {
         Version::One => None,
         _ => members.optional("where", Kinds::ARRAY),
@@ -126,7 +127,8 @@ fn add_column(
 }
 
 fn parse_select(json: &Json, table: &str) -> Result<Select, Error> {
-    let mut members = Members::new(json, format!("table {table} select"));
+    let title = format!("table {table} select");
+    let mut members = Members::new(json, &title);
     let mut select = Select::NONE;
     for (name, kind) in [
         ("initial", Select::INITIAL),
@@ -163,8 +165,9 @@ pub(crate) fn parse_change(
         let Some(parts) = request.as_array() else {
             return Err(plain(format!("table {name} no monitor-cond-change JSON array")));
         };
+        let title = format!("table {name}");
         for part in parts {
-            let mut members = Members::new(part, format!("table {name}"));
+            let mut members = Members::new(part, &title);
             let columns = members.optional("columns", Kinds::ARRAY);
             let condition = members.optional("where", Kinds::ARRAY);
             members.finish()?;

@@ -15,10 +15,12 @@
 
 use crate::monitor::{MonitoredTable, TableUpdates, Version, are_alike, initial};
 use crate::session::SessionId;
-use indexmap::IndexMap;
 use model::Uuid;
 use std::sync::{Arc, Weak};
 use store::{Change, Changes, Database, Row};
+
+/// In the order of insertion; fast, and safe with keys that a client chose.
+type IndexMap<K, V> = indexmap::IndexMap<K, V, hashbrown::DefaultHashBuilder>;
 
 /// Where in a watch a monitor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +95,7 @@ impl Watch {
     /// The set of those who were told everything.
     fn enter_last(&mut self) -> u64 {
         if self.sets.last().is_none_or(|set| !set.is_empty()) {
-            let pending = vec![IndexMap::new(); self.tables.len()];
+            let pending = vec![IndexMap::default(); self.tables.len()];
             self.sets.push(ChangeSet { id: self.next_set, members: 0, pending, encoded: None });
             self.next_set += 1;
         }
@@ -168,7 +170,7 @@ impl Watch {
 
     /// What these commits did, taken together, as `<table-updates>`.
     pub(crate) fn since<'c>(&self, commits: impl Iterator<Item = &'c Changes>) -> String {
-        let mut pending = vec![IndexMap::new(); self.tables.len()];
+        let mut pending = vec![IndexMap::default(); self.tables.len()];
         for changes in commits {
             for (monitored, pending) in self.tables.iter().zip(&mut pending) {
                 let affected = changes.of_table(monitored.table).iter().filter(|c| monitored.is_affected(c));

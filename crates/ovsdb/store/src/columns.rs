@@ -9,9 +9,11 @@ pub struct Columns(SmallVec<[u64; 2]>);
 impl Columns {
     /// The columns 0 to `n` - 1.
     pub fn first(n: usize) -> Columns {
-        let mut columns = Columns::default();
-        (0..n).for_each(|i| columns.insert(i));
-        columns
+        let word = |i: usize| match n.saturating_sub(i * 64) {
+            bits @ 0..64 => (1 << bits) - 1,
+            _ => u64::MAX,
+        };
+        Columns((0..n.div_ceil(64)).map(word).collect())
     }
 
     pub fn insert(&mut self, column: usize) {
@@ -45,5 +47,20 @@ impl Columns {
             .iter()
             .enumerate()
             .flat_map(|(word, bits)| (0..64).filter(move |i| bits >> i & 1 != 0).map(move |i| word * 64 + i))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_columns_are_those_inserted_one_by_one() {
+        for n in [0, 1, 63, 64, 65, 128, 200] {
+            let mut columns = Columns::default();
+            (0..n).for_each(|i| columns.insert(i));
+            assert_eq!(Columns::first(n), columns);
+            assert_eq!(columns.iter().count(), n);
+        }
     }
 }

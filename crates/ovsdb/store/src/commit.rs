@@ -241,7 +241,9 @@ impl<'d> Commit<'d> {
         }
         let Some(column) = table.schema.columns.get(reference.column) else { return Ok(()) };
         let Some(row) = &touched.new else { return Ok(()) };
-        let Some(value) = row.column(reference.column) else { return Ok(()) };
+        let Some(value) = row.column(reference.column).filter(|value| !value.is_empty()) else {
+            return Ok(());
+        };
         let mut rest = value.clone();
         let mut zero = false;
         rest.retain(|key, value| {
@@ -273,13 +275,19 @@ impl<'d> Commit<'d> {
                 let mut seen: HashMap<Vec<Datum>, Uuid> = HashMap::new();
                 for (uuid, touched) in rows {
                     let Some(new) = &touched.new else { continue };
+                    let kept = touched.old.is_some() && columns.iter().all(|c| !touched.changed.contains(*c));
+                    if kept && rows.len() == 1 {
+                        continue;
+                    }
                     let key = new.key(columns);
                     let twin =
                         seen.get(&key).or_else(|| index.get(&key).filter(|twin| !rows.contains_key(*twin)));
                     if let Some(twin) = twin {
                         return Err(self.duplicate(*table_index, table, columns, *twin, *uuid));
                     }
-                    seen.insert(key, *uuid);
+                    if rows.len() > 1 {
+                        seen.insert(key, *uuid);
+                    }
                 }
             }
         }

@@ -9,6 +9,7 @@ use model::members::Kinds;
 use model::{Atom, Condition, Datum, Error, Json, Members, Mutation, Symbols, TableSchema, Uuid};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// What is to be executed, and on whose behalf.
@@ -80,8 +81,8 @@ pub fn execute(database: &Database, request: &Request<'_>) -> Executed {
     };
     let mut results = Vec::with_capacity(operations.len());
     for (i, operation) in operations.iter().enumerate() {
-        let title = format!("ovsdb operation {} of {}", i + 1, operations.len());
-        match execution.operation(operation, title) {
+        let title = format_args!("ovsdb operation {} of {}", i + 1, operations.len());
+        match execution.operation(operation, &title) {
             Ok(result) => results.push(Value::Object(result)),
             Err(_) if execution.blocked => {
                 return Executed::Blocked { timeout_ms: execution.timeout_ms };
@@ -139,7 +140,7 @@ impl<'a> Execution<'a> {
         Access { database: self.database, role: self.request.role, client: self.request.client }
     }
 
-    fn operation(&mut self, json: &Json, title: String) -> Result<Map<String, Json>, Error> {
+    fn operation(&mut self, json: &Json, title: &dyn Display) -> Result<Map<String, Json>, Error> {
         let mut members = Members::new(json, title);
         let mut result = Map::new();
         let mut outcome = Ok(());
@@ -229,10 +230,9 @@ impl<'a> Execution<'a> {
         for (column, value) in self.row(row_json, &table)? {
             row.set(column, value);
         }
-        // Defaults may not meet the constraints; only a value of one entry can be a default.
-        for (value, column) in row.values().zip(&table.columns) {
-            if value.len() == 1 {
-                value.check(&column.r#type)?;
+        for column in &table.unfit_defaults {
+            if let (None, Some(schema)) = (row.kept_column(*column), table.columns.get(*column)) {
+                schema.r#type.default_datum().check(&schema.r#type)?;
             }
         }
         self.access().check(&table.name, Deed::Insert, [&row])?;

@@ -4,7 +4,7 @@ use crate::changes::Changes;
 use crate::compaction::{Compaction, Outcome};
 use crate::database::{Database, Snapshot};
 use crate::disk::{Notify, Syncer, Ticket};
-use crate::log_file::{LogFile, Mode, compose, read_schema, write_in_pieces};
+use crate::log_file::{LogFile, Mode, compose_into, read_schema, write_in_pieces};
 use crate::record::{self, Style};
 use crate::transaction::Transaction;
 use model::{Error, Schema};
@@ -26,6 +26,26 @@ pub struct DatabaseFile {
     notify: Option<Notify>,
     /// How many records were written since the last compaction.
     records: u64,
+    scratch: Scratch,
+}
+
+/// Space for the record of one commit, used again by the next.
+#[derive(Default)]
+struct Scratch {
+    json: String,
+    record: Vec<u8>,
+}
+
+impl Scratch {
+    /// What stays allocated between commits.
+    const BYTES: usize = 1 << 16;
+
+    fn trim(&mut self) {
+        self.json.clear();
+        self.record.clear();
+        self.json.shrink_to(Self::BYTES);
+        self.record.shrink_to(Self::BYTES);
+    }
 }
 
 impl std::fmt::Debug for DatabaseFile {
@@ -62,6 +82,7 @@ impl DatabaseFile {
             syncer: None,
             notify: None,
             records: 0,
+            scratch: Scratch::default(),
         }
     }
 
@@ -153,17 +174,14 @@ impl DatabaseFile {
         }
         let Some(log) = &mut self.log else { return Ok(false) };
         let style = Style { column_diff: self.column_diff, date_ms: wall_clock_ms() };
-        let Some(record) = record::encode(&self.database, changes, style) else { return Ok(false) };
-        let record = compose(&record);
-        if let Some(compaction) = &mut self.compaction {
-            compaction.follow(&record)?;
+        let Scratch { json, record } = &mut self.scratch;
+        if !record::encode(json, &self.database, changes, style) {
+            return Ok(false);
         }
-        if let Err(e) = log.write_record(&record) {
-            if let Some(compaction) = &mut self.compaction {
-                compaction.unfollow(&record);
-            }
-            return Err(e);
-        }
+        compose_into(record, json);
+        let written = write_record(log, self.compaction.as_mut(), record);
+        self.scratch.trim();
+        written?;
         self.records += 1;
         Ok(true)
     }
@@ -307,6 +325,22 @@ impl DatabaseFile {
     pub fn path(&self) -> Option<&std::path::Path> {
         self.log.as_ref().map(LogFile::path)
     }
+}
+
+/// Writes to the log, and to the one that a compaction is making.
+fn write_record(
+    log: &mut LogFile,
+    mut compaction: Option<&mut Compaction>,
+    record: &[u8],
+) -> Result<(), Error> {
+    if let Some(compaction) = &mut compaction {
+        compaction.follow(record)?;
+    }
+    log.write_record(record).inspect_err(|_| {
+        if let Some(compaction) = &mut compaction {
+            compaction.unfollow(record);
+        }
+    })
 }
 
 fn schema_record(schema: &Schema) -> String {

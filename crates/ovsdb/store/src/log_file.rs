@@ -403,15 +403,22 @@ pub(crate) fn write_in_pieces(
 
 /// The bytes of a record: header line, JSON, line end.
 pub fn compose(json: &str) -> Vec<u8> {
+    let mut record = Vec::new();
+    compose_into(&mut record, json);
+    record
+}
+
+/// Like [`compose`], over what `record` has.
+pub(crate) fn compose_into(record: &mut Vec<u8>, json: &str) {
     let mut hasher = Sha1::new();
     hasher.update(json);
     hasher.update(b"\n");
     let header = format!("OVSDB JSON {} {}\n", json.len() + 1, hex(&hasher.finalize()));
-    let mut record = Vec::with_capacity(header.len() + json.len() + 1);
+    record.clear();
+    record.reserve(header.len() + json.len() + 1);
     record.extend_from_slice(header.as_bytes());
     record.extend_from_slice(json.as_bytes());
     record.push(b'\n');
-    record
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,7 +6,7 @@
 
 pub use crate::large_record::decode_large;
 
-use crate::changes::Changes;
+use crate::changes::{Change, Changes};
 use crate::database::{Database, Snapshot};
 use crate::row::Row;
 use crate::transaction::Transaction;
@@ -23,72 +23,75 @@ pub struct Style {
     pub date_ms: i64,
 }
 
-/// Records of most transactions are shorter.
-const RECORD_BYTES: usize = 1024;
-
-/// The record of a commit as JSON text; `None` when nothing in it is kept on disk.
-pub fn encode(database: &Database, changes: &Changes, style: Style) -> Option<String> {
-    let mut out = String::with_capacity(RECORD_BYTES);
+/// Writes the record of a commit as JSON text over what `out` has; false when nothing in it is kept on disk.
+pub fn encode(out: &mut String, database: &Database, changes: &Changes, style: Style) -> bool {
+    out.clear();
     out.push('{');
-    // Each row is made here first, as one without a column to keep is left out.
-    let mut row = String::with_capacity(RECORD_BYTES);
     for (index, rows) in &changes.tables {
         let Some(table) = database.tables.get(*index) else { continue };
         let mut first = true;
         for change in rows {
-            row.clear();
-            match (&change.old, &change.new) {
-                (_, None) => row.push_str("null"),
-                (None, Some(new)) => write_row(&mut row, new, &table.schema),
-                (Some(old), Some(new)) => {
-                    let mut any = false;
-                    for column in change.changed.iter() {
-                        let Some(schema) = table.schema.columns.get(column).filter(|c| c.persistent) else {
-                            continue;
-                        };
-                        let (Some(old), Some(new)) = (old.column(column), new.column(column)) else {
-                            continue;
-                        };
-                        row.push_str(if any { "," } else { "{" });
-                        any = true;
-                        let is_map = schema.r#type.is_map();
-                        model::json::write_string(&mut row, &schema.name);
-                        row.push(':');
-                        if style.column_diff {
-                            old.diff(new, &schema.r#type).write_json(&mut row, is_map);
-                        } else {
-                            new.write_json(&mut row, is_map);
-                        }
-                    }
-                    if !any {
-                        continue;
-                    }
-                    row.push('}');
-                }
-            }
+            let begin = out.len();
             if first {
-                separate(&mut out);
-                model::json::write_string(&mut out, &table.schema.name);
+                separate(out);
+                model::json::write_string(out, &table.schema.name);
                 out.push_str(":{");
             } else {
                 out.push(',');
             }
-            first = false;
             out.push('"');
-            model::json::write_uuid(&mut out, &change.uuid);
+            model::json::write_uuid(out, &change.uuid);
             out.push_str("\":");
-            out.push_str(&row);
+            if encode_change(out, &table.schema, change, style) {
+                first = false;
+            } else {
+                out.truncate(begin);
+            }
         }
         if !first {
             out.push('}');
         }
     }
     if out.len() == 1 {
-        return None;
+        return false;
     }
-    separate(&mut out);
-    annotate(&mut out, changes.comment.as_deref(), style);
-    Some(out)
+    separate(out);
+    annotate(out, changes.comment.as_deref(), style);
+    true
+}
+
+/// The value of one row; false when only columns have changed that are not kept on disk.
+fn encode_change(out: &mut String, table: &TableSchema, change: &Change, style: Style) -> bool {
+    let (old, new) = match (&change.old, &change.new) {
+        (_, None) => {
+            out.push_str("null");
+            return true;
+        }
+        (None, Some(new)) => {
+            write_row(out, new, table);
+            return true;
+        }
+        (Some(old), Some(new)) => (old, new),
+    };
+    let mut any = false;
+    for column in change.changed.iter() {
+        let Some(schema) = table.columns.get(column).filter(|c| c.persistent) else { continue };
+        let (Some(old), Some(new)) = (old.column(column), new.column(column)) else { continue };
+        out.push(if any { ',' } else { '{' });
+        any = true;
+        let is_map = schema.r#type.is_map();
+        model::json::write_string(out, &schema.name);
+        out.push(':');
+        if style.column_diff {
+            old.diff(new, &schema.r#type).write_json(out, is_map);
+        } else {
+            new.write_json(out, is_map);
+        }
+    }
+    if any {
+        out.push('}');
+    }
+    any
 }
 
 /// A piece of a snapshot's record is about this long.

@@ -4,9 +4,11 @@ use crate::columns::Columns;
 use crate::database::{Database, Table};
 use crate::references::RowId;
 use crate::row::Row;
-use indexmap::IndexMap;
 use model::Uuid;
 use std::sync::Arc;
+
+/// In the order of insertion; fast, and safe with keys that a client chose.
+pub(crate) type IndexMap<K, V> = indexmap::IndexMap<K, V, hashbrown::DefaultHashBuilder>;
 
 /// A row that the transaction touches.
 #[derive(Clone, Debug)]

@@ -96,7 +96,7 @@ impl RemoteOptions {
     }
 
     fn update(&mut self, json: &Value) {
-        let mut members = Members::new(json, "JSON-RPC options");
+        let mut members = Members::new(json, &"JSON-RPC options");
         self.link.update(&mut members);
         self.read_only = members.boolean("read-only").unwrap_or(self.read_only);
         if let Some(role) = members.text("role") {
@@ -193,7 +193,8 @@ impl DatabaseConfig {
         if json.is_null() {
             return Ok(config);
         }
-        let mut members = Members::new(json, format!("database {name}"));
+        let title = format!("database {name}");
+        let mut members = Members::new(json, &title);
         if let Some(text) = members.text("service-model") {
             let found = SERVICE_MODELS.iter().find(|(_, name)| *name == text);
             config.model = found.map_or(ServiceModel::Undefined, |(model, _)| *model);
@@ -238,7 +239,7 @@ impl DatabaseConfig {
         match json {
             Value::Null => {}
             Value::Object(_) => {
-                let mut members = Members::new(json, "JSON-RPC options");
+                let mut members = Members::new(json, &"JSON-RPC options");
                 options.update(&mut members);
                 if let Err(e) = members.finish() {
                     log::warn!(target: "ovsdb_jsonrpc_server", "{e}");
