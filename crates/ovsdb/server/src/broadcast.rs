@@ -2,17 +2,23 @@
 //!
 //! Watchers are woken a few at a time, and between two batches the sockets are
 //! looked at: a client that asks something is answered before all others have
-//! been told. What is committed meanwhile is merged into what the rest are
-//! told, so the busier the server, the fewer messages it sends.
+//! been told. While it asks in quick succession, one batch is told after each
+//! of its requests, which leaves it and those who are told the processors. What
+//! is committed meanwhile is merged into what the rest are told, so the busier
+//! the server, the fewer messages it sends.
 
+use crate::rhythm::Rhythm;
 use crate::server::{Server, SharedServer};
 use crate::session::SessionId;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-/// As many sessions are woken at a time.
+/// As many sessions are woken at a time, or more if it took too many portions.
 const BATCH: usize = 8;
+
+/// All are told in not many more portions.
+const PORTIONS: usize = 16;
 
 /// The sessions that wait to be woken, each once.
 #[derive(Debug, Default)]
@@ -56,9 +62,9 @@ impl Server {
         }
     }
 
-    /// Wakes the next sessions; false when there are none.
-    fn tell_some(&mut self) -> bool {
-        let n = self.broadcast.queue.len().min(BATCH);
+    /// Wakes so many of the next sessions; false when there are none.
+    fn tell_some(&mut self, portion: usize) -> bool {
+        let n = self.broadcast.queue.len().min(portion);
         let batch: Vec<SessionId> = self.broadcast.queue.drain(..n).collect();
         for id in &batch {
             self.wake_session(*id);
@@ -68,18 +74,19 @@ impl Server {
 }
 
 /// Wakes sessions whenever there are some; ends never.
-pub(crate) async fn run(server: SharedServer) {
+pub(crate) async fn run(server: SharedServer, rhythm: Rhythm) {
     loop {
-        poll_fn(|cx| {
+        let portion = poll_fn(|cx| {
             let mut server = server.borrow_mut();
-            if server.tell_some() {
-                return Poll::Ready(());
+            if let n @ 1.. = server.broadcast.queue.len() {
+                return Poll::Ready(BATCH.max(n / PORTIONS));
             }
             server.broadcast.waker = Some(cx.waker().clone());
             Poll::Pending
         })
         .await;
-        // Returns after the sessions just woken have run and the sockets were looked at.
-        tokio::task::yield_now().await;
+        while server.borrow_mut().tell_some(portion) {
+            rhythm.next_portion().await;
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Carries messages between the [`Server`] and the network: one task per listening remote, per remote
 //! that is connected to, and per accepted connection.
 
-use crate::linger::Linger;
 use crate::remotes::Remote;
+use crate::rhythm::Rhythm;
 use crate::server::SharedServer;
 use crate::session::{Identity, SessionId};
 use base::Clock;
@@ -117,7 +117,7 @@ pub struct Listeners {
     clock: Clock,
     tls: Tls,
     remotes: BTreeMap<String, Active>,
-    linger: Linger,
+    rhythm: Rhythm,
     helpers: [AbortHandle; 3],
 }
 
@@ -129,13 +129,13 @@ impl Drop for Listeners {
 
 impl Listeners {
     pub fn new(server: SharedServer, clock: Clock) -> Listeners {
-        let linger = Linger::default();
+        let rhythm = Rhythm::default();
         let helpers = [
-            spawn_local(linger.clone().run()).abort_handle(),
+            spawn_local(rhythm.clone().run()).abort_handle(),
             spawn_local(crate::disk::run(server.clone())).abort_handle(),
-            spawn_local(crate::broadcast::run(server.clone())).abort_handle(),
+            spawn_local(crate::broadcast::run(server.clone(), rhythm.clone())).abort_handle(),
         ];
-        Listeners { server, clock, tls: Tls::default(), remotes: BTreeMap::new(), linger, helpers }
+        Listeners { server, clock, tls: Tls::default(), remotes: BTreeMap::new(), rhythm, helpers }
     }
 
     pub fn set_tls(&mut self, tls: Tls) {
@@ -197,7 +197,7 @@ impl Listeners {
             target: remote.target.clone(),
             state: state.clone(),
             tasks: tasks.clone(),
-            linger: self.linger.clone(),
+            rhythm: self.rhythm.clone(),
         };
         if is_passive_name(&remote.target) {
             let listener = Listener::bind(&remote.target, OVSDB_PORT, &self.tls).await?;
@@ -245,7 +245,7 @@ struct Door {
     target: String,
     state: SharedState,
     tasks: Rc<RefCell<Vec<AbortHandle>>>,
-    linger: Linger,
+    rhythm: Rhythm,
 }
 
 impl Door {
@@ -377,9 +377,8 @@ async fn run_session(door: Door, mut link: Session) {
                 if let Some(opened) = &opened {
                     let mut server = door.server.borrow_mut();
                     server.handle(opened.id, message);
-                    if server.broadcast.is_done() {
-                        door.linger.answered();
-                    }
+                    // Those who are told something want the processors for it.
+                    door.rhythm.answered(server.broadcast.is_done());
                 }
             }
             Some(Event::Disconnected) => opened = None,
