@@ -60,6 +60,8 @@ impl Rhythm {
         loop {
             self.0.lingers.notified().await;
             while self.is_within(PATIENCE) {
+                // Who was just answered may wait for this very processor.
+                std::thread::yield_now();
                 // Returns when the sockets were looked at.
                 tokio::task::yield_now().await;
             }
