@@ -19,7 +19,7 @@ use model::Uuid;
 use std::sync::{Arc, Weak};
 use store::{Change, Changes, Database, Row};
 
-/// In the order of insertion; fast, and safe with keys that a client chose.
+/// In the order of insertion. The hash is fast, and seeded anew in each process, as clients choose keys.
 type IndexMap<K, V> = indexmap::IndexMap<K, V, hashbrown::DefaultHashBuilder>;
 
 /// Where in a watch a monitor is.

@@ -1,5 +1,7 @@
 //! A transaction from its text to its record in the log: a port comes to a bridge that has many, and goes again.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that goes wrong is to stop")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -7,7 +7,7 @@ use crate::row::Row;
 use model::Uuid;
 use std::sync::Arc;
 
-/// In the order of insertion; fast, and safe with keys that a client chose.
+/// In the order of insertion. The hash is fast, and seeded anew in each process, as clients choose keys.
 pub(crate) type IndexMap<K, V> = indexmap::IndexMap<K, V, hashbrown::DefaultHashBuilder>;
 
 /// A row that the transaction touches.
