@@ -1,5 +1,6 @@
 //! What the server does when the disk has done something: replies that were held go out, compactions end.
 
+use crate::rhythm::Rhythm;
 use crate::server::{Server, SharedServer};
 use crate::session::{Outgoing, SessionId};
 use model::{Error, Json};
@@ -10,11 +11,12 @@ use store::{DiskProgress, Notify};
 use tokio::sync::oneshot;
 
 /// Listens to the disk's threads; ends never.
-pub(crate) async fn run(server: SharedServer) {
+pub(crate) async fn run(server: SharedServer, rhythm: Rhythm) {
     let news = server.borrow().disk_news.clone();
     loop {
         news.notified().await;
         server.borrow_mut().poll_disks();
+        rhythm.released();
     }
 }
 

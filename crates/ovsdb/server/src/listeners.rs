@@ -132,7 +132,7 @@ impl Listeners {
         let rhythm = Rhythm::default();
         let helpers = [
             spawn_local(rhythm.clone().run()).abort_handle(),
-            spawn_local(crate::disk::run(server.clone())).abort_handle(),
+            spawn_local(crate::disk::run(server.clone(), rhythm.clone())).abort_handle(),
             spawn_local(crate::broadcast::run(server.clone(), rhythm.clone())).abort_handle(),
         ];
         Listeners { server, clock, tls: Tls::default(), remotes: BTreeMap::new(), rhythm, helpers }
@@ -379,6 +379,9 @@ async fn run_session(door: Door, mut link: Session) {
                     server.handle(opened.id, message);
                     // Those who are told something want the processors for it.
                     door.rhythm.answered(server.broadcast.is_done());
+                    if server.holding.contains(&opened.id) {
+                        door.rhythm.held();
+                    }
                 }
             }
             Some(Event::Disconnected) => opened = None,

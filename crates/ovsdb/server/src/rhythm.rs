@@ -4,7 +4,8 @@
 //! server that is asleep again, and putting a thread to sleep and waking it
 //! costs more than most requests. So between requests that follow each other
 //! closely the sockets are polled for a short while. A server that is asked
-//! seldom never does that.
+//! seldom never does that. A disk that syncs faster than that is waited for in
+//! the same way.
 //!
 //! In the same way, work that can be put off is done in portions between such
 //! requests ([`crate::broadcast`]): all at once it would take the processors
@@ -22,6 +23,9 @@ const CLOSE: Duration = Duration::from_micros(250);
 /// As long are the sockets polled for the next request.
 const PATIENCE: Duration = Duration::from_micros(100);
 
+/// A disk that takes longer to sync is not waited for awake.
+const DISK_PATIENCE: Duration = Duration::from_micros(400);
+
 /// No portion waits longer for the request before it.
 const PORTION_WAIT: Duration = Duration::from_millis(1);
 
@@ -34,6 +38,10 @@ struct Inner {
     latest: Cell<Option<Instant>>,
     /// The latest request came closely after the one before it.
     is_quick: Cell<bool>,
+    /// Since when a reply waits for the disk.
+    held: Cell<Option<Instant>>,
+    /// The disk was quick when it was waited for last.
+    is_disk_quick: Cell<bool>,
     answered: Notify,
     lingers: Notify,
 }
@@ -51,15 +59,37 @@ impl Rhythm {
         }
     }
 
+    /// A reply has begun to wait for the disk.
+    pub(crate) fn held(&self) {
+        self.0.held.set(Some(Instant::now()));
+        if self.0.is_disk_quick.get() {
+            self.0.lingers.notify_one();
+        }
+    }
+
+    /// The disk has done what was waited for.
+    pub(crate) fn released(&self) {
+        if let Some(held) = self.0.held.take() {
+            self.0.is_disk_quick.set(held.elapsed() < DISK_PATIENCE);
+        }
+    }
+
+    /// Whether something is to be expected soon.
+    fn is_worth_waiting(&self) -> bool {
+        (self.0.is_quick.get() && self.is_within(PATIENCE))
+            || (self.0.is_disk_quick.get()
+                && self.0.held.get().is_some_and(|held| held.elapsed() < DISK_PATIENCE))
+    }
+
     fn is_within(&self, time: Duration) -> bool {
         self.0.latest.get().is_some_and(|latest| latest.elapsed() < time)
     }
 
-    /// Keeps the thread awake while the next request is to be expected; ends never.
+    /// Keeps the thread awake while a request or the disk is to be expected; ends never.
     pub(crate) async fn run(self) {
         loop {
             self.0.lingers.notified().await;
-            while self.is_within(PATIENCE) {
+            while self.is_worth_waiting() {
                 // Who was just answered may wait for this very processor.
                 std::thread::yield_now();
                 // Returns when the sockets were looked at.
@@ -136,10 +166,27 @@ mod tests {
         assert!(!is_awake());
         let now = Instant::now();
         rhythm.0.lingers.notify_one();
+        rhythm.0.is_quick.set(true);
         rhythm.0.latest.set(Some(now + Duration::from_secs(3600)));
         assert!(is_awake() && is_awake());
         rhythm.0.latest.set(now.checked_sub(PATIENCE));
         assert!(!is_awake());
+    }
+
+    #[test]
+    fn only_a_quick_disk_is_waited_for_awake() {
+        let rhythm = Rhythm::default();
+        rhythm.held();
+        assert!(!lingers(&rhythm), "nobody knows yet how quick it is");
+        rhythm.0.held.set(Some(Instant::now() + Duration::from_secs(3600)));
+        rhythm.released();
+        rhythm.held();
+        assert!(lingers(&rhythm));
+        rhythm.0.held.set(Instant::now().checked_sub(DISK_PATIENCE));
+        assert!(!rhythm.is_worth_waiting());
+        rhythm.released();
+        rhythm.held();
+        assert!(!lingers(&rhythm));
     }
 
     #[test]
