@@ -139,9 +139,6 @@ impl<'a> Members<'a> {
     /// The first mistake, or that a member is unknown.
     pub fn finish(mut self) -> Result<(), Error> {
         if let (None, Some(object)) = (&self.error, self.object) {
-            if self.used.len() == object.len() {
-                return Ok(());
-            }
             let unused: Vec<&String> = object.keys().filter(|k| !self.used.contains(&k.as_str())).collect();
             match unused.as_slice() {
                 [] => {}
@@ -155,5 +152,20 @@ impl<'a> Members<'a> {
             }
         }
         self.error.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_member_taken_twice_hides_no_other() {
+        let json = json!({"known": 1, "unknown": 2});
+        let mut members = Members::new(&json, &"test");
+        assert_eq!((members.integer("known"), members.integer("known")), (Some(1), Some(1)));
+        let error = members.finish().unwrap_err().to_string();
+        assert!(error.contains("Member 'unknown' is present but not allowed here."), "{error}");
     }
 }
