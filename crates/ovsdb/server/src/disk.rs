@@ -15,8 +15,12 @@ pub(crate) async fn run(server: SharedServer, rhythm: Rhythm) {
     let news = server.borrow().disk_news.clone();
     loop {
         news.notified().await;
-        server.borrow_mut().poll_disks();
-        rhythm.released();
+        let mut server = server.borrow_mut();
+        server.poll_disks();
+        // The news may be of another kind, or of an earlier sync.
+        if server.holding.is_empty() {
+            rhythm.released();
+        }
     }
 }
 

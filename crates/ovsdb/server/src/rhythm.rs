@@ -4,8 +4,8 @@
 //! server that is asleep again, and putting a thread to sleep and waking it
 //! costs more than most requests. So between requests that follow each other
 //! closely the sockets are polled for a short while. A server that is asked
-//! seldom never does that. A disk that syncs faster than that is waited for in
-//! the same way.
+//! seldom never does that. A disk is waited for in the same way while it syncs
+//! quickly.
 //!
 //! In the same way, work that can be put off is done in portions between such
 //! requests ([`crate::broadcast`]): all at once it would take the processors
@@ -76,13 +76,9 @@ impl Rhythm {
 
     /// Whether something is to be expected soon.
     fn is_worth_waiting(&self) -> bool {
-        (self.0.is_quick.get() && self.is_within(PATIENCE))
-            || (self.0.is_disk_quick.get()
-                && self.0.held.get().is_some_and(|held| held.elapsed() < DISK_PATIENCE))
-    }
-
-    fn is_within(&self, time: Duration) -> bool {
-        self.0.latest.get().is_some_and(|latest| latest.elapsed() < time)
+        let Inner { latest, is_quick, held, is_disk_quick, .. } = &*self.0;
+        (is_quick.get() && is_within(PATIENCE, latest))
+            || (is_disk_quick.get() && is_within(DISK_PATIENCE, held))
     }
 
     /// Keeps the thread awake while a request or the disk is to be expected; ends never.
@@ -101,13 +97,17 @@ impl Rhythm {
     /// Returns when it is time for the next portion of work that can be put off: after the next request while they
     /// follow each other closely, else when the sockets were looked at.
     pub(crate) async fn next_portion(&self) {
-        if self.0.is_quick.get() && self.is_within(CLOSE) {
+        if self.0.is_quick.get() && is_within(CLOSE, &self.0.latest) {
             // Without another request the portion comes all the same.
             let _ = timeout(PORTION_WAIT, self.0.answered.notified()).await;
         } else {
             tokio::task::yield_now().await;
         }
     }
+}
+
+fn is_within(time: Duration, moment: &Cell<Option<Instant>>) -> bool {
+    moment.get().is_some_and(|moment| moment.elapsed() < time)
 }
 
 #[cfg(test)]
