@@ -242,7 +242,7 @@ impl PartialEq for Atom {
     #[inline]
     fn eq(&self, other: &Atom) -> bool {
         match (self, other) {
-            (Atom::Uuid(a), Atom::Uuid(b)) => a.as_u128() == b.as_u128(),
+            (Atom::Uuid(a), Atom::Uuid(b)) => a == b,
             (Atom::String(a), Atom::String(b)) => Arc::ptr_eq(a, b) || a == b,
             _ => self.cmp(other) == Ordering::Equal,
         }

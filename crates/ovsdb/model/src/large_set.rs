@@ -4,7 +4,6 @@
 //! copies that differ little are compared by looking at the chunks that differ.
 
 use crate::atom::Atom;
-use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -116,7 +115,7 @@ impl<'s> Cursor<'s> {
     }
 
     fn peek(&self) -> Option<&'s Atom> {
-        self.chunks.first()?.get(self.within)
+        self.slice().first()
     }
 
     fn next(&mut self) {
@@ -137,8 +136,7 @@ impl<'s> Cursor<'s> {
     }
 }
 
-/// Visits two sets side by side, but passes over what they share: atoms that are in both may or may not be
-/// visited.
+/// Visits in order the atoms that are in one of two sets only.
 pub(crate) fn walk<'s>(
     old: &'s LargeSet,
     new: &'s LargeSet,
@@ -170,21 +168,14 @@ pub(crate) fn walk<'s>(
                 visit(None, b);
                 new.next();
             }
-            (Some(x), Some(y)) => match x.cmp(y) {
-                Ordering::Less => {
-                    visit(a, None);
-                    old.next();
-                }
-                Ordering::Greater => {
-                    visit(None, b);
-                    new.next();
-                }
-                Ordering::Equal => {
-                    visit(a, b);
-                    old.next();
-                    new.next();
-                }
-            },
+            (Some(x), Some(y)) if x < y => {
+                visit(a, None);
+                old.next();
+            }
+            (Some(_), Some(_)) => {
+                visit(None, b);
+                new.next();
+            }
         }
     }
 }
@@ -195,7 +186,7 @@ impl PartialEq for LargeSet {
             return false;
         }
         let mut same = true;
-        walk(self, other, |a, b| same &= a.is_some() && b.is_some());
+        walk(self, other, |_, _| same = false);
         same
     }
 }

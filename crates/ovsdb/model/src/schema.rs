@@ -217,8 +217,8 @@ impl TableSchema {
             table.indexes.push(columns);
         }
         table.defaults = table.columns.iter().map(|column| column.r#type.default_datum()).collect();
-        let fits = |(default, column): &(&Datum, &ColumnSchema)| default.check(&column.r#type).is_ok();
-        let unfit = table.defaults.iter().zip(&table.columns).filter(|pair| !fits(pair));
+        let defaults = table.defaults.iter().zip(&table.columns);
+        let unfit = defaults.filter(|(default, column)| default.check(&column.r#type).is_err());
         table.unfit_defaults = unfit.map(|(_, column)| column.index).collect();
         Ok(table)
     }

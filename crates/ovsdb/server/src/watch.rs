@@ -17,10 +17,7 @@ use crate::monitor::{MonitoredTable, TableUpdates, Version, are_alike, initial};
 use crate::session::SessionId;
 use model::Uuid;
 use std::sync::{Arc, Weak};
-use store::{Change, Changes, Database, Row};
-
-/// In the order of insertion. The hash is fast, and seeded anew in each process, as clients choose keys.
-type IndexMap<K, V> = indexmap::IndexMap<K, V, hashbrown::DefaultHashBuilder>;
+use store::{Change, Changes, Database, IndexMap, Row};
 
 /// Where in a watch a monitor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,6 +30,10 @@ impl Columns {
         self.0.get(column / 64).is_some_and(|bits| bits >> (column % 64) & 1 != 0)
     }
 
+    pub(crate) fn contains_any(&self, columns: &[usize]) -> bool {
+        columns.iter().any(|column| self.contains(*column))
+    }
+
     /// How many columns of lower number there are.
     pub(crate) fn rank(&self, column: usize) -> usize {
         let (word, bit) = (column / 64, column % 64);

@@ -273,10 +273,10 @@ impl<'d> Commit<'d> {
             let Some(table) = self.table(*table_index) else { continue };
             for (index, columns) in table.indexes.iter().zip(&table.schema.indexes) {
                 let mut seen: HashMap<Vec<Datum>, Uuid> = HashMap::new();
+                let is_alone = rows.len() == 1;
                 for (uuid, touched) in rows {
                     let Some(new) = &touched.new else { continue };
-                    let kept = touched.old.is_some() && columns.iter().all(|c| !touched.changed.contains(*c));
-                    if kept && rows.len() == 1 {
+                    if is_alone && touched.old.is_some() && !touched.changed.contains_any(columns) {
                         continue;
                     }
                     let key = new.key(columns);
@@ -285,7 +285,7 @@ impl<'d> Commit<'d> {
                     if let Some(twin) = twin {
                         return Err(self.duplicate(*table_index, table, columns, *twin, *uuid));
                     }
-                    if rows.len() > 1 {
+                    if !is_alone {
                         seen.insert(key, *uuid);
                     }
                 }
@@ -322,7 +322,7 @@ impl<'d> Commit<'d> {
             return unmodified.to_owned();
         }
         let Some(old) = &touched.old else { return "was inserted by this transaction.".to_owned() };
-        if columns.iter().all(|c| !touched.changed.contains(*c)) {
+        if !touched.changed.contains_any(columns) {
             return "existed in the database before this transaction, which modified some of the row's columns \
                     but not any columns in this index."
                 .to_owned();

@@ -154,7 +154,7 @@ impl Database {
 impl Table {
     fn index_changed(&self, index: usize, change: &crate::Change) -> bool {
         let columns = self.schema.indexes.get(index);
-        columns.is_some_and(|columns| columns.iter().any(|c| change.changed.contains(*c)))
+        columns.is_some_and(|columns| change.changed.contains_any(columns))
             || change.new.is_none()
             || change.old.is_none()
     }

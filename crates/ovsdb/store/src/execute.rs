@@ -230,9 +230,10 @@ impl<'a> Execution<'a> {
         for (column, value) in self.row(row_json, &table)? {
             row.set(column, value);
         }
+        // What was given meets the constraints.
         for column in &table.unfit_defaults {
-            if let (None, Some(schema)) = (row.kept_column(*column), table.columns.get(*column)) {
-                schema.r#type.default_datum().check(&schema.r#type)?;
+            if let (Some(value), Some(schema)) = (row.column(*column), table.columns.get(*column)) {
+                value.check(&schema.r#type)?;
             }
         }
         self.access().check(&table.name, Deed::Insert, [&row])?;

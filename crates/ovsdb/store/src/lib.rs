@@ -29,7 +29,7 @@ pub use disk::{Notify, Ticket};
 pub use execute::{Executed, Request, execute};
 pub use file::{DatabaseFile, DiskProgress};
 pub use row::Row;
-pub use transaction::Transaction;
+pub use transaction::{IndexMap, Transaction};
 
 #[cfg(test)]
 mod tests;

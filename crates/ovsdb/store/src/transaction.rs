@@ -8,7 +8,7 @@ use model::Uuid;
 use std::sync::Arc;
 
 /// In the order of insertion. The hash is fast, and seeded anew in each process, as clients choose keys.
-pub(crate) type IndexMap<K, V> = indexmap::IndexMap<K, V, hashbrown::DefaultHashBuilder>;
+pub type IndexMap<K, V> = indexmap::IndexMap<K, V, hashbrown::DefaultHashBuilder>;
 
 /// A row that the transaction touches.
 #[derive(Clone, Debug)]
