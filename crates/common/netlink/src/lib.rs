@@ -4,10 +4,13 @@
 //! [`LinkChange`]s. `netdev` asks for ports' state; `bridge` listens for
 //! devices that appear and vanish.
 //!
-//! Not here: routes, neighbours and traffic control, until somebody needs them.
+//! [`IngressGuard`] keeps what a link receives from the host's own stack.
+//!
+//! Not here: routes, neighbours and queueing disciplines, until somebody needs them.
 
 mod address;
 mod bridge;
+mod ingress;
 mod link;
 mod message;
 mod mode;
@@ -15,5 +18,6 @@ mod socket;
 
 pub use address::addresses;
 pub use bridge::{add_bridge, add_to_bridge, delete_bridge, remove_from_bridge};
+pub use ingress::IngressGuard;
 pub use link::{Link, LinkChange, LinkCounters, Monitor, link, link_by_index, links, set_link};
 pub use mode::{LinkMode, link_mode};

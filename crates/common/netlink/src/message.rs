@@ -49,6 +49,15 @@ impl Builder {
         Builder(bytes)
     }
 
+    /// What is to become the value of an attribute: attributes alone.
+    pub(crate) fn nested() -> Builder {
+        Builder(Vec::new())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(crate) fn raw(mut self, bytes: &[u8]) -> Builder {
         self.0.extend(bytes);
         self.0.resize(self.0.len().next_multiple_of(4), 0);

@@ -248,7 +248,7 @@ fn refused(spec: &PortSpec, error: &io::Error) -> DpError {
 }
 
 /// The system's words for the error, without its number.
-fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
@@ -256,7 +256,7 @@ fn reason(error: &io::Error) -> String {
 fn open_packet(spec: &PortSpec, sequence: u32) -> Result<PacketDevice, DpError> {
     let link = netlink::link(&spec.name).map_err(|e| refused(spec, &e))?;
     let Some(link) = link else { return Err(refused(spec, &io::Error::from_raw_os_error(libc::ENODEV))) };
-    PacketDevice::open(&spec.name, link.index, crate::packet::slots_for(sequence))
+    PacketDevice::open(&spec.name, link.index, crate::packet::slots_for(sequence), sequence)
         .map_err(|e| refused(spec, &e))
 }
 

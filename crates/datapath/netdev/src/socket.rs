@@ -88,3 +88,16 @@ pub(crate) fn write_frame(fd: &OwnedFd, packet: &Packet) -> io::Result<()> {
     let len = unsafe { libc::writev(fd.as_raw_fd(), parts.as_ptr(), parts.len() as i32) };
     if len < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// Whether the kernel may have refused `packet` for what it left to be done by the device.
+pub(crate) fn is_offload_refused(error: &io::Error, packet: &Packet) -> bool {
+    error.raw_os_error() == Some(libc::EINVAL) && !packet.offload.is_none()
+}
+
+/// Cuts and sums the packet here, where the kernel does not know how, and writes what comes of it; false when any of
+/// that was lost. Kernels before 6.2 do not cut UDP that is sent to a socket or a tap.
+pub(crate) fn send_finished(fd: &OwnedFd, packet: &Packet) -> bool {
+    let mut finished = Vec::new();
+    dp::offload::segment(packet.clone(), &mut finished);
+    !finished.is_empty() && finished.iter().all(|packet| write_frame(fd, packet).is_ok())
+}

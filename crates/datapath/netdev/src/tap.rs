@@ -88,9 +88,13 @@ impl Tap {
     /// Sends the packets and gives their buffers back.
     pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
         for packet in packets.drain(..) {
-            if socket::write_frame(&self.fd, &packet).is_err() {
-                self.tx_dropped.fetch_add(1, Ordering::Relaxed);
-            }
+            let is_sent = match socket::write_frame(&self.fd, &packet) {
+                Ok(()) => true,
+                Err(error) => {
+                    socket::is_offload_refused(&error, &packet) && socket::send_finished(&self.fd, &packet)
+                }
+            };
+            self.tx_dropped.fetch_add(u64::from(!is_sent), Ordering::Relaxed);
             pool.give_back(packet);
         }
     }
