@@ -42,7 +42,13 @@ impl Upcall for Learner {
                 mask.add_all(place);
             }
         }
-        UpcallOutcome { actions: actions.into(), mask, install: to.is_some(), install_actions: None }
+        UpcallOutcome {
+            actions: actions.into(),
+            mask,
+            install: to.is_some(),
+            install_actions: None,
+            version: 0,
+        }
     }
 
     fn userspace(&self, _: &mut UpcallPacket<'_>, _: &Userspace, _: &[Action]) -> Option<Arc<[Action]>> {

@@ -150,13 +150,14 @@ impl DpUser {
 
     fn put_into(part: &Part, ufid: Ufid, put: &FlowPut, may_create: bool) -> Result<(), DpError> {
         let mut table = part.table();
-        if put.mode != PutMode::Create && table.modify(ufid, put.actions.clone(), put.zero_stats) {
+        if put.mode != PutMode::Create && table.modify(ufid, put.actions.clone(), put.version, put.zero_stats)
+        {
             return Ok(());
         }
         if put.mode == PutMode::Modify || !may_create {
             return Err(DpError::NoFlow);
         }
-        table.insert(ufid, &put.key, &putable(&put.mask), put.actions.clone()).map(|_| ())
+        table.insert(ufid, &put.key, &putable(&put.mask), put.actions.clone(), put.version).map(|_| ())
     }
 
     fn log_put(&self, ufid: Ufid, put: &FlowPut) {
@@ -316,6 +317,12 @@ impl Datapath for DpUser {
             }
         }
         result
+    }
+
+    fn flow_confirm(&self, flow: &Flow, version: u64) {
+        if let Some(part) = self.shared.part(flow.worker) {
+            part.table().confirm(flow, version);
+        }
     }
 
     fn flow_del(&self, ufid: Ufid, worker: Option<WorkerId>) -> Result<FlowStats, DpError> {

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use base::{DpPort, Timestamp};
 use classifier::Found;
 use dp::{
-    Action, Conntrack, DpError, DropReason, Executor, Packet, PushTunnel, Ufid, UpcallOutcome, UpcallPacket,
-    Userspace,
+    Action, Conntrack, DpError, DropReason, Executor, Flow, Packet, PushTunnel, Ufid, UpcallOutcome,
+    UpcallPacket, Userspace,
 };
 use flow::{FlowKey, FlowMask, slot};
 use netdev::BATCH;
@@ -31,6 +31,14 @@ pub(crate) struct Run<'a> {
 
 /// The place of a flow that packets of a batch matched, and its actions.
 type Group = (u32, Arc<[Action]>);
+
+/// What a packet that was not in the first pass over its batch finds in the table.
+enum Again {
+    Unknown,
+    /// A flow older than the fence.
+    Stale(Box<Flow>),
+    Valid(Arc<[Action]>),
+}
 
 /// No flow: the group of a packet that missed.
 const MISS: u8 = u8::MAX;
@@ -124,6 +132,7 @@ impl<'a> Run<'a> {
         }
         let (mut cache_hits, mut table_hits, mut subtables, mut misses) = (0, 0, 0, 0);
         let mut count = 0;
+        let fence = self.fence();
         let mut table = self.part.table();
         let lookups = packets.iter().zip(&self.context.keys).zip(hashes).zip(group_of.iter_mut());
         for (((packet, key), hash), group) in lookups {
@@ -131,6 +140,11 @@ impl<'a> Run<'a> {
                 misses += 1;
                 continue;
             };
+            if table.entry_mut(place).is_some_and(|entry| entry.version < fence) {
+                // It may do what rules that are gone say: looked at when the lock is free.
+                misses += 1;
+                continue;
+            }
             match found {
                 Found::Cache => cache_hits += 1,
                 Found::Table(asked) => {
@@ -160,21 +174,18 @@ impl<'a> Run<'a> {
     /// A packet that no flow matched: asked for, then acted upon.
     fn miss(&mut self, mut packet: Packet, key: &flow::PacketKey) {
         // A packet before it in the batch may have installed what it needs.
-        let hash = key.hash();
-        let mut table = self.part.table();
-        if let Some((place, _)) = table.lookup(key, hash)
-            && let Some(entry) = table.entry_mut(place)
-        {
-            entry.count(packet.len(), tcp_flags(key.key()), self.now);
-            let actions = entry.actions.clone();
-            drop(table);
+        let mut found = self.look_again(&packet, key);
+        let door = self.shared.upcall.load_full();
+        if let (Again::Stale(flow), Some(door)) = (&found, &door) {
+            door.0.check(flow);
+            found = self.look_again(&packet, key);
+        }
+        if let Again::Valid(actions) = found {
             Counters::add(&self.part.counters.cache_hits, 1);
             dp::execute(self, packet, &actions);
             return;
         }
-        drop(table);
         Counters::add(&self.part.counters.missed, 1);
-        let door = self.shared.upcall.load_full();
         let Some(door) = door else {
             Counters::add(&self.part.counters.lost, 1);
             self.dropped(packet, DropReason::Upcall);
@@ -190,11 +201,29 @@ impl<'a> Run<'a> {
         dp::execute(self, packet, &outcome.actions);
     }
 
+    /// The version that flows must have at least ([`dp::Upcall::fence`]).
+    fn fence(&self) -> u64 {
+        self.shared.upcall.load().as_ref().map_or(0, |door| door.0.fence())
+    }
+
+    /// Looks one packet up, and counts it where the flow may be used.
+    fn look_again(&self, packet: &Packet, key: &flow::PacketKey) -> Again {
+        let fence = self.fence();
+        let mut table = self.part.table();
+        let Some((place, _)) = table.lookup(key, key.hash()) else { return Again::Unknown };
+        let Some(entry) = table.entry_mut(place) else { return Again::Unknown };
+        if entry.version < fence {
+            return Again::Stale(Box::new(entry.to_flow(self.part.id)));
+        }
+        entry.count(packet.len(), tcp_flags(key.key()), self.now);
+        Again::Valid(entry.actions.clone())
+    }
+
     /// Installs the megaflow. Its counters begin at zero: the packet that made it is counted by whoever translated.
     fn install(&mut self, ufid: Ufid, key: &FlowKey, outcome: &UpcallOutcome) {
         let mask = installable(&outcome.mask);
         let actions = outcome.install_actions.as_ref().unwrap_or(&outcome.actions).clone();
-        match self.part.table().insert(ufid, key, &mask, actions) {
+        match self.part.table().insert(ufid, key, &mask, actions, outcome.version) {
             Ok(_) | Err(DpError::FlowExists) => {}
             Err(error) => log::debug!(target: "dpif_netdev", "failed to install a flow: {error}"),
         }

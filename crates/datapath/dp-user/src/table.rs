@@ -18,6 +18,8 @@ pub(crate) struct Entry {
     mask: SparseKey,
     pub(crate) actions: Arc<[Action]>,
     pub(crate) stats: FlowStats,
+    /// As in [`Flow::version`].
+    pub(crate) version: u64,
 }
 
 impl Entry {
@@ -30,7 +32,7 @@ impl Entry {
         self.stats.tcp_flags |= tcp_flags;
     }
 
-    fn to_flow(&self, worker: WorkerId) -> Flow {
+    pub(crate) fn to_flow(&self, worker: WorkerId) -> Flow {
         Flow {
             ufid: self.ufid,
             worker,
@@ -38,6 +40,7 @@ impl Entry {
             mask: Arc::new(FlowMask::from_words(self.mask.to_dense())),
             actions: self.actions.clone(),
             stats: self.stats,
+            version: self.version,
         }
     }
 }
@@ -76,6 +79,7 @@ impl Table {
         key: &FlowKey,
         mask: &FlowMask,
         actions: Arc<[Action]>,
+        version: u64,
     ) -> Result<u32, DpError> {
         if self.by_ufid.contains_key(&ufid) {
             return Err(DpError::FlowExists);
@@ -89,6 +93,7 @@ impl Table {
             mask: SparseKey::from(mask),
             actions,
             stats: FlowStats::default(),
+            version,
         };
         if log::log_enabled!(target: "dpif_netdev", log::Level::Debug) {
             let flow = dp::text::format_key(key, Some(mask), false, None);
@@ -100,11 +105,28 @@ impl Table {
         Ok(place)
     }
 
-    pub(crate) fn modify(&mut self, ufid: Ufid, actions: Arc<[Action]>, zero_stats: bool) -> bool {
-        let Some(entry) = self.by_ufid.get(&ufid).and_then(|&place| self.flows.get_mut(place)) else {
-            return false;
-        };
+    fn by_ufid_mut(&mut self, ufid: Ufid) -> Option<&mut Entry> {
+        self.flows.get_mut(*self.by_ufid.get(&ufid)?)
+    }
+
+    pub(crate) fn confirm(&mut self, flow: &Flow, version: u64) {
+        if let Some(entry) = self.by_ufid_mut(flow.ufid)
+            && Arc::ptr_eq(&entry.actions, &flow.actions)
+        {
+            entry.version = entry.version.max(version);
+        }
+    }
+
+    pub(crate) fn modify(
+        &mut self,
+        ufid: Ufid,
+        actions: Arc<[Action]>,
+        version: u64,
+        zero_stats: bool,
+    ) -> bool {
+        let Some(entry) = self.by_ufid_mut(ufid) else { return false };
         entry.actions = actions;
+        entry.version = version;
         if zero_stats {
             entry.stats = FlowStats::default();
         }

@@ -46,7 +46,7 @@ impl Upcall for Fixed {
         } else {
             Arc::new([Action::Output(DpPort(3))])
         };
-        UpcallOutcome { actions, mask, install: self.install, install_actions: None }
+        UpcallOutcome { actions, mask, install: self.install, install_actions: None, version: 0 }
     }
 
     fn userspace(&self, _: &mut UpcallPacket<'_>, _: &Userspace, _: &[Action]) -> Option<Arc<[Action]>> {
@@ -141,6 +141,7 @@ fn recirculated_packets_are_looked_up_anew_and_not_without_end() {
         actions: Arc::new([Action::Recirc(7)]),
         mode: PutMode::Create,
         zero_stats: false,
+        version: dp::NO_VERSION,
     };
     datapath.flow_put(&put).unwrap();
     let mut packet = frame(1);
@@ -191,6 +192,7 @@ fn flows_can_be_put_changed_and_deleted() {
         actions: Arc::new([Action::Output(DpPort(2))]),
         mode: PutMode::Modify,
         zero_stats: false,
+        version: dp::NO_VERSION,
     };
     assert_eq!(datapath.flow_put(&put), Err(DpError::NoFlow));
     put.mode = PutMode::Create;

@@ -36,7 +36,7 @@ impl Upcall for Wire {
         let mut mask = FlowMask::new();
         mask.add_all(slot::DL_DST);
         mask.add_all(slot::VLAN0_TCI);
-        UpcallOutcome { actions: actions.into(), mask, install: true, install_actions: None }
+        UpcallOutcome { actions: actions.into(), mask, install: true, install_actions: None, version: 0 }
     }
 
     fn userspace(&self, _: &mut UpcallPacket<'_>, _: &Userspace, _: &[Action]) -> Option<Arc<[Action]>> {

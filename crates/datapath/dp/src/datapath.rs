@@ -198,7 +198,12 @@ pub struct Flow {
     pub mask: Arc<FlowMask>,
     pub actions: Arc<[Action]>,
     pub stats: FlowStats,
+    /// The version of the rules by which it is known to be right; see [`Upcall::fence`].
+    pub version: u64,
 }
+
+/// The version of flows that follow from no rules: those that somebody put by hand.
+pub const NO_VERSION: u64 = u64::MAX;
 
 /// May the flow be new, may it exist?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -221,6 +226,8 @@ pub struct FlowPut {
     pub mode: PutMode,
     /// Start the counters anew.
     pub zero_stats: bool,
+    /// As in [`Flow::version`].
+    pub version: u64,
 }
 
 /// A packet to act upon as if it had been received.
@@ -336,6 +343,9 @@ pub trait Datapath: Send + Sync {
     fn set_upcall(&self, upcall: Option<Arc<dyn Upcall>>);
 
     fn flow_put(&self, put: &FlowPut) -> Result<(), DpError>;
+    /// Notes that `flow`, as it was dumped, is right by the rules of this version. Nothing happens when its actions were
+    /// replaced meanwhile.
+    fn flow_confirm(&self, flow: &Flow, version: u64);
     /// `worker` `None`: from every worker. The counters at the end, summed up.
     fn flow_del(&self, ufid: Ufid, worker: Option<WorkerId>) -> Result<FlowStats, DpError>;
     fn flow_get(&self, ufid: Ufid, worker: Option<WorkerId>) -> Option<Flow>;

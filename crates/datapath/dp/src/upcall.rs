@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::Timestamp;
 use flow::{FlowKey, FlowMask};
 
-use crate::{Action, Packet, Ufid, Userspace, WorkerId};
+use crate::{Action, Flow, Packet, Ufid, Userspace, WorkerId};
 
 /// A packet on its way up.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct UpcallOutcome {
     pub install: bool,
     /// Other actions for the megaflow than for this packet, for slow-path flows.
     pub install_actions: Option<Arc<[Action]>>,
+    /// The version of the rules that the choice was made by; see [`Upcall::fence`].
+    pub version: u64,
 }
 
 impl UpcallOutcome {
@@ -42,6 +44,7 @@ impl UpcallOutcome {
             mask: FlowMask::exact(),
             install: false,
             install_actions: None,
+            version: 0,
         }
     }
 }
@@ -52,6 +55,17 @@ impl UpcallOutcome {
 /// implementation may call the [`crate::Datapath`] that calls it, and shall
 /// not block for long: the packets behind this one wait.
 pub trait Upcall: Send + Sync {
+    /// The version that flows must have at least. A packet that matches an older flow may be treated by rules that are
+    /// gone, so that flow is given to [`Upcall::check`] first. Read once for each batch of packets, after they were
+    /// received: whoever moves the fence and then sends a packet knows that no older flow is used for it.
+    fn fence(&self) -> u64 {
+        0
+    }
+
+    /// Finds out what a flow that is older than the fence should do now, and confirms, changes or removes it in the
+    /// datapath.
+    fn check(&self, _flow: &Flow) {}
+
     /// A packet that no flow matched.
     fn miss(&self, upcall: &mut UpcallPacket<'_>) -> UpcallOutcome;
 

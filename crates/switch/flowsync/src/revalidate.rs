@@ -52,23 +52,44 @@ impl FlowSync {
         self.datapath.flow_dump(&mut |flow| {
             self.log_dumped(&flow, now);
             seen.insert((flow.worker, flow.ufid));
-            match self.judge(&flow, epoch, now, max_idle) {
-                Verdict::Keep => round.kept += 1,
-                Verdict::Remove => {
-                    self.remove(&flow, now);
-                    round.removed += 1;
-                    REMOVED.count();
-                }
-                Verdict::Change(actions) => {
-                    CHANGED.count();
-                    round.changed += 1;
-                    self.change(&flow, actions);
-                }
-            }
+            let verdict = self.judge(&flow, epoch, now, max_idle);
+            let counter = match verdict {
+                Verdict::Keep => &mut round.kept,
+                Verdict::Remove => &mut round.removed,
+                Verdict::Change(_) => &mut round.changed,
+            };
+            *counter += 1;
+            self.carry_out(&flow, verdict, epoch, now);
         });
         self.forget_missing(&seen);
         self.settled.store(epoch, Ordering::Release);
         round
+    }
+
+    /// Looks one flow through that a packet has matched and that is older than the fence.
+    pub(crate) fn recheck(&self, flow: &Flow) {
+        let now = self.clock.now();
+        // Read before translating, as in a round.
+        let epoch = self.network.epoch();
+        let verdict = if self.credit_one(flow, now) { self.compare(flow) } else { Verdict::Remove };
+        self.carry_out(flow, verdict, epoch, now);
+    }
+
+    fn carry_out(&self, flow: &Flow, verdict: Verdict, epoch: u64, now: Timestamp) {
+        match verdict {
+            Verdict::Keep if flow.version < epoch => {
+                self.datapath.flow_confirm(flow, epoch);
+            }
+            Verdict::Keep => {}
+            Verdict::Remove => {
+                REMOVED.count();
+                self.remove(flow, now);
+            }
+            Verdict::Change(actions) => {
+                CHANGED.count();
+                self.change(flow, actions, epoch);
+            }
+        }
     }
 
     /// Forgets flows that the datapath does not have: refused by it, or deleted behind our back.
@@ -111,29 +132,31 @@ impl FlowSync {
     }
 
     fn judge(&self, flow: &Flow, epoch: u64, now: Timestamp, max_idle: Duration) -> Verdict {
-        let known = {
-            let mut flows = self.flows();
-            flows.get_mut(&(flow.worker, flow.ufid)).map(|tracked| {
-                let credit = tracked.take_credit(flow.stats, now);
-                (tracked.epoch, Arc::clone(&tracked.effects), credit)
-            })
-        };
-        let Some((translated_at, effects, credit)) = known else {
+        if !self.credit_one(flow, now) {
             // Nobody remembers why it is there.
             return Verdict::Remove;
-        };
-        if let Some(credit) = credit {
-            self.network.read(&mut |network| network.apply(&effects, credit));
         }
         let idle_since = flow.stats.used.unwrap_or(Timestamp::ZERO);
         if flow.stats.used.is_some() && now - idle_since > max_idle {
             return Verdict::Remove;
         }
-        if translated_at == epoch { Verdict::Keep } else { self.compare(flow, epoch) }
+        if flow.version >= epoch { Verdict::Keep } else { self.compare(flow) }
+    }
+
+    /// Credits what the flow has forwarded since the last time; false when nobody remembers the flow.
+    fn credit_one(&self, flow: &Flow, now: Timestamp) -> bool {
+        let known = self.flows().get_mut(&(flow.worker, flow.ufid)).map(|tracked| {
+            let credit = tracked.take_credit(flow.stats, now);
+            (Arc::clone(&tracked.effects), credit)
+        });
+        if let Some((effects, Some(credit))) = &known {
+            self.network.read(&mut |network| network.apply(effects, *credit));
+        }
+        known.is_some()
     }
 
     /// Translates the flow's key again and compares.
-    fn compare(&self, flow: &Flow, epoch: u64) -> Verdict {
+    fn compare(&self, flow: &Flow) -> Verdict {
         let mut made = None;
         self.network.read(&mut |network| made = translate(network, &flow.key, Purpose::Check));
         let Some((_, translation)) = made else { return Verdict::Remove };
@@ -147,14 +170,13 @@ impl FlowSync {
             vec![dp::Action::slow_path(translation.slow)]
         };
         if let Some(tracked) = self.flows().get_mut(&(flow.worker, flow.ufid)) {
-            tracked.epoch = epoch;
             tracked.effects = translation.effects.into();
             tracked._frozen = translation.frozen;
         }
         if *flow.actions == *actions { Verdict::Keep } else { Verdict::Change(actions.into()) }
     }
 
-    fn change(&self, flow: &Flow, actions: Arc<[dp::Action]>) {
+    fn change(&self, flow: &Flow, actions: Arc<[dp::Action]>, epoch: u64) {
         let put = FlowPut {
             ufid: Some(flow.ufid),
             worker: Some(flow.worker),
@@ -163,6 +185,7 @@ impl FlowSync {
             actions,
             mode: PutMode::Modify,
             zero_stats: false,
+            version: epoch,
         };
         // A flow that went away meanwhile needs no change.
         if self.datapath.flow_put(&put).is_err() {

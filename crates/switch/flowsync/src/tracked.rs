@@ -19,8 +19,6 @@ pub(crate) struct Tracked {
     pub effects: Arc<[Effect]>,
     /// Kept alive for the actions that refer to them.
     pub _frozen: Vec<Arc<FrozenId>>,
-    /// The epoch of the bridges when it was translated.
-    pub epoch: u64,
     /// What was credited so far.
     credited: FlowStats,
     /// Rounds since the datapath showed it last.
@@ -31,8 +29,8 @@ pub(crate) struct Tracked {
 pub(crate) type Flows = HashMap<(WorkerId, Ufid), Tracked>;
 
 impl Tracked {
-    pub(crate) fn new(effects: Arc<[Effect]>, frozen: Vec<Arc<FrozenId>>, epoch: u64) -> Tracked {
-        Tracked { effects, _frozen: frozen, epoch, credited: FlowStats::default(), missed_rounds: 0 }
+    pub(crate) fn new(effects: Arc<[Effect]>, frozen: Vec<Arc<FrozenId>>) -> Tracked {
+        Tracked { effects, _frozen: frozen, credited: FlowStats::default(), missed_rounds: 0 }
     }
 
     /// What is to be credited since the last time, if anything; afterwards `stats` is credited.
@@ -67,7 +65,7 @@ mod tests {
     }
 
     fn tracked() -> Tracked {
-        Tracked::new(Arc::new([]), Vec::new(), 0)
+        Tracked::new(Arc::new([]), Vec::new())
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{FlowSync, PacketIn, Paused, Sample};
 
 base::coverage!(static UPCALLS = "upcall_miss");
 base::coverage!(static FLOW_LIMIT_HIT = "upcall_flow_limit_hit");
+base::coverage!(static CHECKED = "upcall_flow_checked");
 base::coverage!(static NO_BRIDGE = "upcall_no_bridge");
 
 /// What a datapath key is translated for.
@@ -74,6 +75,15 @@ fn credit_of(upcall: &UpcallPacket<'_>) -> Credit {
 const TCP: u8 = 6;
 
 impl Upcall for FlowSync {
+    fn fence(&self) -> u64 {
+        self.network.fence()
+    }
+
+    fn check(&self, flow: &dp::Flow) {
+        CHECKED.count();
+        self.recheck(flow);
+    }
+
     fn miss(&self, upcall: &mut UpcallPacket<'_>) -> UpcallOutcome {
         UPCALLS.count();
         // Read before translating: a change that comes in between makes the flow stale, not fresh.
@@ -95,13 +105,13 @@ impl Upcall for FlowSync {
         let install_actions =
             (!translation.slow.is_empty()).then(|| Arc::from([Action::slow_path(translation.slow)]));
         let install =
-            translation.error.is_none() && self.track(upcall, translation.effects, translation.frozen, epoch);
+            translation.error.is_none() && self.track(upcall, translation.effects, translation.frozen);
         if self.network.epoch() != epoch {
             self.poke();
         }
         let is_exact = self.limits.exact.load(std::sync::atomic::Ordering::Relaxed);
         let mask = if is_exact { exact_mask(upcall.key) } else { translation.mask };
-        UpcallOutcome { actions, mask, install, install_actions }
+        UpcallOutcome { actions, mask, install, install_actions, version: epoch }
     }
 
     fn userspace(
@@ -175,7 +185,6 @@ impl FlowSync {
         upcall: &UpcallPacket<'_>,
         effects: Vec<pipeline::Effect>,
         frozen: Vec<Arc<pipeline::FrozenId>>,
-        epoch: u64,
     ) -> bool {
         let mut flows = self.flows();
         let id = (upcall.worker, upcall.ufid);
@@ -183,7 +192,7 @@ impl FlowSync {
             FLOW_LIMIT_HIT.count();
             return false;
         }
-        flows.insert(id, Tracked::new(effects.into(), frozen, epoch));
+        flows.insert(id, Tracked::new(effects.into(), frozen));
         true
     }
 

@@ -54,7 +54,12 @@ impl World {
     }
 
     fn add_rule(&self, matching: &str, actions: &str) {
+        self.add_rule_of(0x8000, matching, actions);
+    }
+
+    fn add_rule_of(&self, priority: u16, matching: &str, actions: &str) {
         let mut request = FlowMod::new(FlowModCommand::Add);
+        request.priority = priority;
         request.m = fields::Match::parse(matching, None).unwrap().0;
         request.actions = ofp::parse_actions(actions, ofp::Names::default()).unwrap().0;
         let mut switch = self.switch.write();
@@ -138,4 +143,51 @@ fn exact_flows_have_the_whole_packet_in_their_mask() {
     let flow = &world.installed()[0];
     let text = dp::text::format_key(&flow.key, Some(&flow.mask), false, None);
     assert!(text.contains("eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02)"), "{text}");
+}
+
+#[test]
+fn the_next_packet_after_a_change_is_treated_by_the_new_rules() {
+    let world = World::new();
+    world.send(2);
+    let sent = |port| world.datapath.port_stats(DpPort(port)).unwrap().tx_packets;
+    assert_eq!(sent(2), 2);
+    // No round of the revalidator passes in between.
+    world.add_rule("in_port=1", "drop");
+    world.send(1);
+    assert_eq!(sent(2), 2);
+    world.add_rule("in_port=1", "output:2");
+    world.send(1);
+    assert_eq!(sent(2), 3);
+    // A rule that needs more of the packet than the flow's mask has.
+    world.add_rule_of(0x9000, "in_port=1,dl_dst=02:00:00:00:00:02", "drop");
+    world.send(3);
+    assert_eq!(sent(2), 3);
+    world.flows.credit();
+    assert_eq!(world.counted(), 7, "each packet is credited once");
+}
+
+#[test]
+fn a_flow_that_a_change_leaves_as_it_was_stays() {
+    let world = World::new();
+    world.send(1);
+    let before = world.installed()[0].clone();
+    world.add_rule("in_port=2", "drop");
+    let missed = world.datapath.stats().missed;
+    world.send(1);
+    let after = &world.installed()[0];
+    assert_eq!((after.ufid, after.stats.packets), (before.ufid, 1));
+    assert!(after.version > before.version);
+    assert_eq!(world.datapath.stats().missed, missed);
+}
+
+#[test]
+fn a_confirmation_of_other_actions_is_ignored() {
+    let world = World::new();
+    world.send(1);
+    let seen = world.installed()[0].clone();
+    world.add_rule("in_port=1", "drop");
+    world.send(1);
+    let version = world.installed()[0].version;
+    world.datapath.flow_confirm(&seen, version + 1);
+    assert_eq!(world.installed()[0].version, version, "the flow was changed since it was seen");
 }

@@ -1,7 +1,6 @@
 //! One bridge: its ports, its tables, what it has learned.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use base::{DpPort, MacAddr, OfPort, TableId};
@@ -13,6 +12,7 @@ use pipeline::{
     TableTraffic,
 };
 
+use crate::epoch::Epoch;
 use crate::macs::MacTable;
 use crate::meters::Meter;
 use crate::table::{Criteria, Entry, Table};
@@ -68,12 +68,12 @@ pub struct Bridge {
     macs: Mutex<MacTable>,
     miss_rules: MissRules,
     settings: Settings,
-    epoch: Arc<AtomicU64>,
+    epoch: Arc<Epoch>,
 }
 
 impl Bridge {
     /// `epoch` moves with every change after which packets may be translated otherwise.
-    pub(crate) fn new(id: BridgeId, name: &str, epoch: Arc<AtomicU64>) -> Bridge {
+    pub(crate) fn new(id: BridgeId, name: &str, epoch: Arc<Epoch>) -> Bridge {
         Bridge {
             id,
             name: name.to_owned(),
@@ -102,9 +102,14 @@ impl Bridge {
         &self.name
     }
 
-    /// Says that packets may be translated otherwise from now on.
+    /// Says that packets are to be translated otherwise from now on: no packet that comes later is treated as before.
     pub fn changed(&self) {
-        self.epoch.fetch_add(1, Ordering::Release);
+        self.epoch.change();
+    }
+
+    /// Says that packets are to be translated otherwise soon: because of what packets taught, or what timed out.
+    pub fn drifted(&self) {
+        self.epoch.drift();
     }
 
     pub fn settings(&self) -> &Settings {

@@ -186,6 +186,9 @@ impl Bridge {
                 None => break,
             }
         }
+        if !changes.is_empty() {
+            self.changed();
+        }
         changes
     }
 

@@ -39,6 +39,15 @@ pub fn table_to_add_to(request: &FlowMod) -> Result<TableId, OfError> {
 impl Bridge {
     /// Carries out `request`. On an error nothing has changed.
     pub fn flow_mod(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
+        let changes = self.carry_out(request, now)?;
+        if !changes.is_empty() {
+            self.changed();
+        }
+        Ok(changes)
+    }
+
+    /// The same, leaving it to the caller to say that something changed.
+    pub(crate) fn carry_out(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
         if !request.command.is_delete() {
             self.check_references(&request.actions)?;
         }
@@ -119,7 +128,6 @@ impl Bridge {
             sequence: self.next_sequence(),
         });
         self.table_mut(table).insert(Arc::clone(&entry));
-        self.changed();
         changes.push(Change { old, new: Some(entry), reason: None, is_modification: false });
         self.forget_learned(&mut changes);
         Ok(changes)
@@ -155,7 +163,6 @@ impl Bridge {
         for new in changes.iter().filter_map(|change| change.new.as_ref()) {
             self.table_mut(new.rule.table).insert(Arc::clone(new));
         }
-        self.changed();
         self.forget_learned(&mut changes);
         Ok(changes)
     }
@@ -169,12 +176,12 @@ impl Bridge {
     }
 
     /// Removes what `criteria` are about.
-    pub fn remove_rules(&mut self, criteria: &Criteria, reason: FlowRemovedReason) -> Vec<Change> {
+    fn remove_rules(&mut self, criteria: &Criteria, reason: FlowRemovedReason) -> Vec<Change> {
         let found = self.select(criteria);
         self.remove_entries(found.into_iter().map(|entry| (entry, reason)))
     }
 
-    /// Removes the rules that `is_meant`.
+    /// Removes the rules that `is_meant`; the caller says that something changed.
     pub(crate) fn remove_rules_that(
         &mut self,
         reason: FlowRemovedReason,
@@ -192,9 +199,14 @@ impl Bridge {
             let reason = if idle { FlowRemovedReason::IdleTimeout } else { FlowRemovedReason::HardTimeout };
             due.push((entry, reason));
         }
-        self.remove_entries(due.into_iter())
+        let changes = self.remove_entries(due.into_iter());
+        if !changes.is_empty() {
+            self.drifted();
+        }
+        changes
     }
 
+    /// Removes the entries; the caller says that something changed.
     pub(crate) fn remove_entries(
         &mut self,
         entries: impl Iterator<Item = (Arc<Entry>, FlowRemovedReason)>,
@@ -204,10 +216,7 @@ impl Bridge {
             self.table_mut(entry.rule.table).remove(&entry.rule.matching, entry.rule.priority);
             changes.push(Change::removal(entry, reason));
         }
-        if !changes.is_empty() {
-            self.changed();
-            self.forget_learned(&mut changes);
-        }
+        self.forget_learned(&mut changes);
         changes
     }
 

@@ -28,10 +28,17 @@ impl Bridge {
             log::info!(target: "ofproto", "Learn limit for flow {} reached.", request.new_cookie);
             return Vec::new();
         }
-        self.flow_mod(request, used).unwrap_or_else(|error| {
-            log::warn!(target: "ofproto", "{}: a rule could not be learned ({})", self.name, error.name());
-            Vec::new()
-        })
+        match self.carry_out(request, used) {
+            Ok(changes) => {
+                // Rules that packets teach come into force soon, not with the next packet: there may be thousands a second.
+                self.drifted();
+                changes
+            }
+            Err(error) => {
+                log::warn!(target: "ofproto", "{}: a rule could not be learned ({})", self.name, error.name());
+                Vec::new()
+            }
+        }
     }
 
     /// Whether a learned rule may be added where at most `limit` of its table and cookie may be; 0 for any number.

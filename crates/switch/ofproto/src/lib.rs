@@ -15,6 +15,7 @@
 
 mod bridge;
 mod conjunction;
+mod epoch;
 mod eviction;
 mod flow_mod;
 mod groups;

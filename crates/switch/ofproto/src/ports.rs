@@ -128,8 +128,11 @@ impl Bridge {
         })
     }
 
-    /// Makes or changes a bundle.
+    /// Makes or changes a bundle; saying again what it is moves nothing.
     pub fn set_bundle(&mut self, config: BundleConfig, new_id: impl FnOnce() -> BundleId) -> BundleId {
+        if let Some(same) = self.bundle_named(&config.name).filter(|bundle| self.is_same(bundle, &config)) {
+            return same.id;
+        }
         let id = self.bundle_named(&config.name).map_or_else(new_id, |bundle| bundle.id);
         for entry in self.ports.values_mut() {
             if entry.port.bundle == Some(id) {
@@ -158,6 +161,14 @@ impl Bridge {
         self.refresh_floodable();
         self.changed();
         id
+    }
+
+    /// Whether the bundle, and its ports, are as `config` has them.
+    fn is_same(&self, bundle: &Bundle, config: &BundleConfig) -> bool {
+        let is_member =
+            |number: &OfPort| self.ports.get(number).is_none_or(|e| e.port.bundle == Some(bundle.id));
+        let is_same = bundle.vlan == config.vlan && bundle.protected == config.protected;
+        is_same && bundle.ports == config.ports && config.ports.iter().all(is_member)
     }
 
     /// Returns the addresses that were known to be behind the bundle; see [`crate::Switch::remove_bundle`].

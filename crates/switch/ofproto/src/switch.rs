@@ -1,7 +1,7 @@
 //! All bridges of the process behind one lock, and the door for translation.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use base::{DpPort, OfPort, Timestamp};
@@ -10,6 +10,7 @@ use pipeline::{
 };
 
 use crate::bridge::Bridge;
+use crate::epoch::Epoch;
 use crate::flow_mod::Change;
 use crate::meters::MeterNumbers;
 
@@ -24,7 +25,7 @@ pub struct Switch {
     by_datapath_port: HashMap<DpPort, (BridgeId, OfPort)>,
     next_bridge: u32,
     next_bundle: u32,
-    epoch: Arc<AtomicU64>,
+    epoch: Arc<Epoch>,
     frozen: FrozenStates,
     meter_numbers: MeterNumbers,
     /// Changes of rules that translation asked for, to be made when nobody reads.
@@ -47,12 +48,7 @@ impl Switch {
 
     /// A number that moves whenever packets may be translated otherwise.
     pub fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
-    }
-
-    /// The counter behind [`Switch::epoch`], to be watched without the lock.
-    pub fn epoch_counter(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.epoch)
+        self.epoch.now()
     }
 
     pub fn add_bridge(&mut self, name: &str) -> BridgeId {
@@ -99,7 +95,7 @@ impl Switch {
         let gone = state.remove_bundle(bundle);
         for other in self.bridges.values().filter(|other| other.id != bridge) {
             if other.macs().forget_all(&gone) {
-                other.changed();
+                other.drifted();
             }
         }
     }
@@ -110,30 +106,36 @@ impl Switch {
     }
 
     /// Finds anew which datapath ports are whose, and which patch ports face
-    /// each other. To be called after ports came, went or changed.
+    /// each other. To be called after ports came, went or changed; where nothing did, nothing moves.
     pub fn reconnect(&mut self) {
-        self.by_datapath_port.clear();
+        let mut by_datapath_port = HashMap::new();
         let mut patches: HashMap<String, (BridgeId, OfPort, String)> = HashMap::new();
         for bridge in self.bridges.values() {
             for entry in bridge.ports.values() {
                 if let Some(port) = entry.port.datapath {
-                    self.by_datapath_port.insert(port, (bridge.id, entry.port.number));
+                    by_datapath_port.insert(port, (bridge.id, entry.port.number));
                 }
                 if let Some(peer) = &entry.peer_name {
                     patches.insert(entry.port.name.to_string(), (bridge.id, entry.port.number, peer.clone()));
                 }
             }
         }
+        let mut is_changed = self.by_datapath_port != by_datapath_port;
+        self.by_datapath_port = by_datapath_port;
         for bridge in self.bridges.values_mut() {
             for entry in bridge.ports.values_mut() {
                 // Two ports face each other when each names the other.
-                entry.port.peer = entry.peer_name.as_ref().and_then(|peer| {
+                let peer = entry.peer_name.as_ref().and_then(|peer| {
                     let (other, number, back) = patches.get(peer)?;
                     (**back == *entry.port.name).then_some((*other, *number))
                 });
+                is_changed |= entry.port.peer != peer;
+                entry.port.peer = peer;
             }
         }
-        self.epoch.fetch_add(1, Ordering::Release);
+        if is_changed {
+            self.epoch.change();
+        }
     }
 
     /// A bridge with the numbers that the datapath has for meters of all bridges.
@@ -228,7 +230,7 @@ impl Network for Switch {
                     if let Some(bridge) = self.bridges.get(bridge) {
                         let news = bridge.macs().learn(*vlan, *mac, *port, *gratuitous_arp_on_bond, used);
                         if news {
-                            bridge.changed();
+                            bridge.drifted();
                         }
                     }
                 }
@@ -268,13 +270,13 @@ impl View for Switch {
 #[derive(Debug)]
 pub struct SharedSwitch {
     switch: RwLock<Switch>,
-    epoch: Arc<AtomicU64>,
+    epoch: Arc<Epoch>,
 }
 
 impl Default for SharedSwitch {
     fn default() -> Self {
         let switch = Switch::new();
-        SharedSwitch { epoch: switch.epoch_counter(), switch: RwLock::new(switch) }
+        SharedSwitch { epoch: Arc::clone(&switch.epoch), switch: RwLock::new(switch) }
     }
 }
 
@@ -303,7 +305,11 @@ impl SharedNetwork for SharedSwitch {
     }
 
     fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
+        self.epoch.now()
+    }
+
+    fn fence(&self) -> u64 {
+        self.epoch.fence()
     }
 }
 

@@ -494,3 +494,18 @@ fn a_rule_that_translation_cannot_carry_out_is_refused() {
     assert_eq!(add("clone(output:1)"), Ok(()));
     assert_eq!(pipeline::supported_kinds() & ofp::ActionKind::Sample.bit(), 0);
 }
+
+#[test]
+fn saying_again_what_is_moves_nothing() {
+    let (mut switch, id) = switch_with(&[VlanConfig::default()]);
+    let before = switch.epoch();
+    let mut say = |protected| {
+        let (name, vlan, ports) = ("p1".to_owned(), VlanConfig::default(), vec![base::OfPort(1)]);
+        let config = BundleConfig { name, ports, vlan, protected };
+        switch.get_mut(id).unwrap().set_bundle(config, || unreachable!("it has an id"));
+        switch.reconnect();
+        switch.epoch()
+    };
+    assert_eq!(say(false), before);
+    assert!(say(true) > before);
+}

@@ -65,6 +65,7 @@ mod tests {
             mask: Arc::new(mask),
             actions: Arc::new([]),
             stats: FlowStats::default(),
+            version: crate::NO_VERSION,
         };
         let now = Timestamp::from_millis(2500);
         let text = format_flow(&flow, now, false, None);

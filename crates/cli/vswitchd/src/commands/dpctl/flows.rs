@@ -69,6 +69,7 @@ fn put(datapath: &DpUser, text: &str, actions: &str, mode: PutMode) -> Result<()
         actions: actions.into(),
         mode,
         zero_stats: false,
+        version: dp::NO_VERSION,
     };
     datapath.flow_put(&put).map_err(|error| because("updating flow table", &error))
 }

@@ -1,0 +1,54 @@
+//! How far the bridges have changed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Two numbers that only grow: the epoch, which moves with every change after
+/// which packets may be translated otherwise, and the fence, the epoch of the
+/// last change that must be in force for the next packet.
+///
+/// Whoever reads the epoch before it translates knows that the translation is
+/// at least that new: changes are made, and the numbers moved, under the lock
+/// against translation (what packets taught excepted, which moves the epoch
+/// after it is made).
+#[derive(Debug, Default)]
+pub(crate) struct Epoch {
+    now: AtomicU64,
+    fence: AtomicU64,
+}
+
+impl Epoch {
+    pub(crate) fn now(&self) -> u64 {
+        self.now.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn fence(&self) -> u64 {
+        self.fence.load(Ordering::Acquire)
+    }
+
+    /// A change that somebody may count on.
+    pub(crate) fn change(&self) {
+        let now = self.drift();
+        self.fence.fetch_max(now, Ordering::AcqRel);
+    }
+
+    /// A change that comes into force soon.
+    pub(crate) fn drift(&self) -> u64 {
+        self.now.fetch_add(1, Ordering::AcqRel) + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fence_is_at_the_last_change_that_counts() {
+        let epoch = Epoch::default();
+        epoch.change();
+        assert_eq!((epoch.now(), epoch.fence()), (1, 1));
+        epoch.drift();
+        assert_eq!((epoch.now(), epoch.fence()), (2, 1));
+        epoch.change();
+        assert_eq!((epoch.now(), epoch.fence()), (3, 3));
+    }
+}
