@@ -27,6 +27,7 @@ mod datapath;
 mod meters;
 mod ports;
 mod process;
+mod share;
 mod shared;
 mod table;
 mod tunnel;

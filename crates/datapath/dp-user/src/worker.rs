@@ -1,4 +1,10 @@
 //! A worker: the thread that takes packets from ports.
+//!
+//! Ports have their turns in a round, each as much time as any other
+//! ([`Share`]), so a port that floods, be it with packets that all miss, takes
+//! its own time only. Ports that were quiet are asked after for new packets
+//! every [`ASK_INTERVAL`], however busy the others are. What a packet waits
+//! for its turn is thereby bounded: one round, and that interval.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,12 +20,13 @@ use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use crate::context::Context;
 use crate::ports::Port;
 use crate::process::Run;
+use crate::share::Share;
 use crate::shared::{Part, Shared};
 
 /// How long a port is polled after its last packet.
 const LINGER: Duration = Duration::from_micros(20);
-/// While some ports have packets, the others are asked for every so many rounds.
-const ASK_EVERY: u32 = 32;
+/// While some ports have packets, the others are asked after this often.
+const ASK_INTERVAL: Duration = Duration::from_micros(100);
 
 /// Wakes a worker that sleeps.
 pub(crate) struct Waker(OwnedFd);
@@ -47,6 +54,7 @@ struct Source {
     port: Arc<Port>,
     is_active: bool,
     used: Timestamp,
+    share: Share,
 }
 
 /// Keeps this thread on one processor, of those it may use.
@@ -90,7 +98,7 @@ pub(crate) fn run(shared: &Shared, index: usize) {
         sources: Vec::new(),
         epoch: u64::MAX,
         poll: None,
-        rounds: 0,
+        asked: Timestamp::ZERO,
         batch: Vec::new(),
     };
     while !shared.is_stopping.load(Ordering::Acquire) {
@@ -113,7 +121,8 @@ struct Worker<'a> {
     sources: Vec<Source>,
     epoch: u64,
     poll: Option<OwnedFd>,
-    rounds: u32,
+    /// When all ports were asked after last.
+    asked: Timestamp,
     batch: Vec<Packet>,
 }
 
@@ -126,11 +135,11 @@ impl Worker<'_> {
                 log::error!(target: "dpif_netdev", "worker {}: could not set up polling: {error}", self.index);
             }
         }
-        let is_working = self.receive();
-        self.rounds = self.rounds.wrapping_add(1);
-        if !is_working {
+        let now = self.receive();
+        if !self.sources.iter().any(|source| source.is_active) {
             self.wait(None);
-        } else if self.rounds.is_multiple_of(ASK_EVERY) {
+        } else if now.since(self.asked) >= ASK_INTERVAL {
+            self.asked = now;
             self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
         }
     }
@@ -149,27 +158,31 @@ impl Worker<'_> {
             let Some(fd) = port.device.fd() else { continue };
             let data = epoll::EventData::new_u64(self.sources.len() as u64);
             epoll::add(&poll, fd, data, epoll::EventFlags::IN)?;
-            self.sources.push(Source { port: port.clone(), is_active: true, used: Timestamp::ZERO });
+            self.sources.push(Source {
+                port: port.clone(),
+                is_active: true,
+                used: Timestamp::ZERO,
+                share: Share::default(),
+            });
         }
         self.poll = Some(poll);
         Ok(())
     }
 
-    /// One batch from each active port; whether any port is active still.
-    fn receive(&mut self) -> bool {
-        let mut is_working = false;
-        let now = self.shared.clock.now();
-        for source in &mut self.sources {
-            if !source.is_active {
-                continue;
-            }
-            let received = source.port.device.receive(&mut self.context.pool, &mut self.batch);
+    /// A turn for each active port; the time when the last one ended.
+    fn receive(&mut self) -> Timestamp {
+        let active = self.sources.iter().filter(|source| source.is_active).count();
+        let mut now = self.shared.clock.now();
+        for source in self.sources.iter_mut().filter(|source| source.is_active) {
+            let limit = source.share.packets(active);
+            let received = source.port.device.receive(&mut self.context.pool, &mut self.batch, limit);
             match received {
                 Ok(0) => {
                     // A stopped clock must not keep the worker from sleep.
                     source.is_active = now.since(source.used) < LINGER && !self.shared.clock.is_stopped();
                 }
-                Ok(_) => {
+                Ok(count) => {
+                    let began = now;
                     source.used = now;
                     for packet in &mut self.batch {
                         packet.metadata.in_port = source.port.number;
@@ -177,15 +190,16 @@ impl Worker<'_> {
                     let mut run = Run::new(self.shared, self.part, &mut self.context);
                     run.batch(&mut self.batch);
                     run.flush();
+                    now = self.shared.clock.now();
+                    source.share.used(count, now.since(began));
                 }
                 Err(error) => {
                     log::debug!(target: "dpif_netdev", "error receiving data from {}: {error}", source.port.device.name());
                     source.is_active = false;
                 }
             }
-            is_working |= source.is_active;
         }
-        is_working
+        now
     }
 
     /// Waits for packets or a call, at most for `limit`, and marks the ports that have packets.

@@ -69,12 +69,13 @@ impl Device {
         }
     }
 
-    /// Takes up to a batch of packets; how many.
+    /// Takes up to `limit` packets, at most a batch; how many.
     #[inline]
-    pub fn receive(&self, pool: &mut Pool, out: &mut Vec<Packet>) -> io::Result<usize> {
+    pub fn receive(&self, pool: &mut Pool, out: &mut Vec<Packet>, limit: usize) -> io::Result<usize> {
+        let limit = limit.min(crate::BATCH);
         match &self.kind {
-            DeviceKind::Packet(device) => device.receive(pool, out),
-            DeviceKind::Tap(tap) => tap.receive(pool, out),
+            DeviceKind::Packet(device) => device.receive(pool, out, limit),
+            DeviceKind::Tap(tap) => tap.receive(pool, out, limit),
             DeviceKind::Dummy(dummy) => Ok(dummy.receive(out)),
             DeviceKind::Tunnel => Ok(0),
         }

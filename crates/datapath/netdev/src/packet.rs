@@ -128,11 +128,11 @@ impl PacketDevice {
         };
     }
 
-    /// Takes up to a batch of frames; how many.
-    pub fn receive(&self, pool: &mut Pool, out: &mut Vec<Packet>) -> io::Result<usize> {
+    /// Takes up to `limit` frames; how many.
+    pub fn receive(&self, pool: &mut Pool, out: &mut Vec<Packet>, limit: usize) -> io::Result<usize> {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let mut count = 0;
-        while count < BATCH {
+        while count < limit {
             match ring.next(&self.receive, pool)? {
                 Frame::None => break,
                 Frame::Packet(packet) => {

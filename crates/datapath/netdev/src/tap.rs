@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dp::Packet;
 
-use crate::{BATCH, Pool, socket};
+use crate::{Pool, socket};
 
 const TUNSETIFF: u64 = 0x4004_54ca;
 const TUNSETOFFLOAD: u64 = 0x4004_54d0;
@@ -66,9 +66,9 @@ impl Tap {
         self.tx_dropped.load(Ordering::Relaxed)
     }
 
-    /// Takes up to a batch of frames; how many.
-    pub fn receive(&self, pool: &mut Pool, out: &mut Vec<Packet>) -> io::Result<usize> {
-        for count in 0..BATCH {
+    /// Takes up to `limit` frames; how many.
+    pub fn receive(&self, pool: &mut Pool, out: &mut Vec<Packet>, limit: usize) -> io::Result<usize> {
+        for count in 0..limit {
             let mut packet = pool.large();
             match socket::read_frame(&self.fd, &mut packet) {
                 Ok(true) => out.push(packet),
@@ -82,7 +82,7 @@ impl Tap {
                 }
             }
         }
-        Ok(BATCH)
+        Ok(limit)
     }
 
     /// Sends the packets and gives their buffers back.
