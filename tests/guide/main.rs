@@ -12,6 +12,7 @@ mod full_disk;
 mod habits;
 mod host_devices;
 mod install;
+mod kernels;
 mod offloads;
 mod ovsdb_peers;
 mod parity;

@@ -1,13 +1,16 @@
 //! A world for end-to-end tests: hosts in network namespaces, switches with
-//! run directories of their own, programs of ours or of the reference.
+//! run directories of their own, programs of ours or of the reference, and
+//! guests with other kernels.
 //!
 //! Everything that a [`World`] makes goes when it is dropped. Nothing here
 //! sleeps for luck: [`until`] waits for a condition, with a limit.
 
+mod guest;
 mod programs;
 mod switch;
 mod world;
 
+pub use guest::{Guest, Image, Kernel};
 pub use programs::{Output, Programs, run};
 pub use switch::Switch;
 pub use world::{Host, World};

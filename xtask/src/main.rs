@@ -1,6 +1,7 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 
 mod check;
+mod kernels;
 mod programs;
 mod setup;
 

@@ -56,7 +56,7 @@ pub(crate) fn link_all(profile: &str) -> Result<PathBuf, String> {
 }
 
 /// Where cargo puts what it builds, which users may have configured.
-fn target_dir() -> Result<PathBuf, String> {
+pub(crate) fn target_dir() -> Result<PathBuf, String> {
     let metadata = metadata()?;
     metadata["target_directory"]
         .as_str()

@@ -15,6 +15,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ethtool", "/sbin/ethtool"),
     ("iperf3", "/usr/bin/iperf3"),
     ("nfdump", "/usr/bin/nfdump"),
+    ("qemu-system-x86", "/usr/bin/qemu-system-x86_64"),
+    ("busybox-static", "/bin/busybox"),
+    ("kmod", "/sbin/depmod"),
 ];
 
 /// Installs the missing packages and the test runner, or says what to type.
@@ -27,6 +30,7 @@ pub(crate) fn install() -> Result<(), String> {
     if !missing.is_empty() {
         install_packages(&missing)?;
     }
+    crate::kernels::install(&crate::programs::target_dir()?)?;
     let nextest = crate::cargo().args(["nextest", "--version"]).output();
     if !nextest.is_ok_and(|output| output.status.success()) {
         eprintln!("installing cargo-nextest");
