@@ -40,7 +40,7 @@ fn wanted_schema(file: Option<&Path>) -> Result<Schema> {
     };
     let told = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
     let text = std::fs::read(file).map_err(|e| told(&rpc::error_text(&e)))?;
-    let json = serde_json::from_slice(&text).map_err(|e| told(&e))?;
+    let json = base::json::parse(&text).map_err(|e| told(&e))?;
     Schema::from_json(&json).map_err(|e| told(&e))
 }
 

@@ -48,9 +48,18 @@ const PROGRAMS: &[Program] = &[
 ];
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
-    let called = args.next().unwrap_or_default();
-    let name = called.rsplit('/').next().unwrap_or_default().to_owned();
+    let mut words = std::env::args_os();
+    let called = words.next().unwrap_or_default();
+    let called = std::path::Path::new(&called).file_name().unwrap_or_default();
+    let name = called.to_string_lossy().into_owned();
+    let checked = base::text::check_environment(std::env::vars_os());
+    let mut args = match checked.and_then(|()| base::text::arguments(words, 1)) {
+        Ok(args) => args.into_iter(),
+        Err(why) => {
+            eprintln!("{name}: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
     if let Some(program) = find(&name) {
         return program.start(args.collect());
     }

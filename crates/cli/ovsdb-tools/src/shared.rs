@@ -57,14 +57,14 @@ pub(crate) fn read_schema(path: &str) -> Result<Schema> {
     };
     let bytes = std::fs::read(path)
         .map_err(|e| unreadable(format!("error opening \"{path}\": {}", rpc::error_text(&e))))?;
-    let json: Json = serde_json::from_slice(&bytes).map_err(|e| unreadable(e.to_string()))?;
+    let json: Json = base::json::parse(&bytes).map_err(|e| unreadable(e.to_string()))?;
     let schema = Schema::from_json(&json);
     Ok(schema.map_err(|e| e.wrap(&format!("failed to parse \"{path}\" as ovsdb schema")))?)
 }
 
 /// JSON from the command line.
 pub(crate) fn parse_json(text: &str) -> Result<Json> {
-    serde_json::from_str(text).map_err(|e| Stop::Fail(format!("\"{text}\": {e}")))
+    base::json::parse(text.as_bytes()).map_err(|e| Stop::Fail(format!("\"{text}\": {e}")))
 }
 
 /// "2024-02-29 12:00:00.123", of milliseconds since 1970 in UTC.

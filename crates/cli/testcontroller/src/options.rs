@@ -7,6 +7,7 @@ use rpc::Tls;
 use rpc::daemon::{self, DaemonOption};
 use rpc::options::{LogOption, TlsOption};
 use rpc::program::Stop;
+use std::io::Read;
 
 /// What a switch is made to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +178,7 @@ impl Options {
             Choice::Unixctl => self.unixctl = argument.map(str::to_owned),
             Choice::Versions => {
                 self.versions = Version::parse_bitmap(text)
-                    .map_err(|name| format!("{name}: unknown OpenFlow version"))?;
+                    .map_err(|name| format!("Unknown OpenFlow version: \"{name}\""))?;
             }
             Choice::Daemon(option) => self.daemon.apply(option, argument, self.program),
             Choice::Log(option) => option.apply(argument, self.program)?,
@@ -218,9 +219,13 @@ impl Options {
 
 /// The rules of a file, one a line, and what can express them all.
 fn read_flows(path: &str) -> Result<(Vec<FlowMod>, Protocols), String> {
-    let text =
-        if path == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
-    let text = text.map_err(|e| format!("{path}: open failed ({})", rpc::error_text(&e)))?;
+    let mut bytes = Vec::new();
+    let read = match path {
+        "-" => std::io::stdin().read_to_end(&mut bytes),
+        _ => std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
+    };
+    read.map_err(|e| format!("{path}: open failed ({})", rpc::error_text(&e)))?;
+    let text = base::text::decode(&bytes).map_err(|e| format!("{path}: {e}"))?;
     let mut flows = Vec::new();
     let mut usable = Protocols::ANY;
     for (number, line) in (1..).zip(text.lines()) {
@@ -292,7 +297,7 @@ mod tests {
         let options = parsed("-N --max-idle=permanent -w ptcp: tcp:127.0.0.1 -Onone --detach");
         assert_eq!(
             options.unwrap_err(),
-            Stop::Fail("ovs-testcontroller: none: unknown OpenFlow version".to_owned())
+            Stop::Fail("ovs-testcontroller: Unknown OpenFlow version: \"none\"".to_owned())
         );
         let options = parsed("-N --max-idle=permanent -w ptcp: -O OpenFlow13 --detach").unwrap();
         assert_eq!((options.mode, options.max_idle), (Mode::Normal, Some(0)));

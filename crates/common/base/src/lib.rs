@@ -1,13 +1,15 @@
 //! What every room of the house shares: identifiers, the text forms of
-//! addresses, the clock, logging (`vlog`) and event counters (`coverage`).
+//! addresses, the clock, logging (`vlog`), event counters (`coverage`), and bytes from outside as text and as JSON.
 //!
 //! Nothing here does I/O but the log's own destinations.
 
 pub mod coverage;
 pub mod getopt;
 pub mod id;
+pub mod json;
 pub mod link_feature;
 pub mod mac;
+pub mod text;
 pub mod time;
 pub mod vlog;
 

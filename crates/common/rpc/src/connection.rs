@@ -188,11 +188,17 @@ impl Connection {
         }
     }
 
-    /// The next message; end of input is [`io::ErrorKind::UnexpectedEof`]. Does not write.
+    /// The next message; end of input is [`io::ErrorKind::UnexpectedEof`]. Writes only what it refuses itself.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Message>> {
         loop {
+            let queued = self.messages;
             if let Some(message) = self.buffered()? {
                 return Poll::Ready(Ok(message));
+            }
+            if self.messages > queued
+                && let Poll::Ready(Err(e)) = self.poll_flush(cx)
+            {
+                return Poll::Ready(Err(e));
             }
             let mut space = [const { std::mem::MaybeUninit::uninit() }; 16384];
             let mut buffer = ReadBuf::uninit(&mut space);
@@ -206,24 +212,28 @@ impl Connection {
         }
     }
 
-    /// The next message among the bytes that were read already.
+    /// The next message among the bytes that were read already. A request that is no text is answered here.
     fn buffered(&mut self) -> io::Result<Option<Message>> {
-        let name = self.stream.name();
-        match self.scanner.next_value() {
-            Ok(None) => Ok(None),
-            Ok(Some(bytes)) => match Message::decode(bytes) {
-                Ok(message) => {
-                    log::debug!(target: "jsonrpc", "{name}: received {}, {message:?}", message.kind());
-                    Ok(Some(message))
-                }
+        loop {
+            let name = self.stream.name();
+            let (refusal, error) = match self.scanner.next_value() {
+                Ok(None) => return Ok(None),
+                Ok(Some(bytes)) => match Message::decode(bytes) {
+                    Ok(message) => {
+                        log::debug!(target: "jsonrpc", "{name}: received {}, {message:?}", message.kind());
+                        return Ok(Some(message));
+                    }
+                    Err(e) => (Message::refusal_of_bytes(bytes, &e), e),
+                },
                 Err(e) => {
-                    log::warn!(target: "jsonrpc", "{name}: received bad JSON-RPC message: {e}");
-                    Err(io::Error::from_raw_os_error(libc::EPROTO))
+                    log::warn!(target: "jsonrpc", "{name}: error parsing stream: {e}");
+                    return Err(io::Error::from_raw_os_error(libc::EPROTO));
                 }
-            },
-            Err(e) => {
-                log::warn!(target: "jsonrpc", "{name}: error parsing stream: {e}");
-                Err(io::Error::from_raw_os_error(libc::EPROTO))
+            };
+            log::warn!(target: "jsonrpc", "{name}: received bad JSON-RPC message: {error}");
+            match refusal {
+                Some(refusal) => self.send(&refusal),
+                None => return Err(io::Error::from_raw_os_error(libc::EPROTO)),
             }
         }
     }

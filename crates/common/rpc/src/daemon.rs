@@ -5,6 +5,8 @@
 //! returns in the process that is to serve. [`Daemon::complete`] tells the
 //! parent that all is well, and only then does the command line's process end.
 
+pub use crate::sys::lock_holder;
+
 use crate::{dirs, sys};
 use base::getopt::{Opt, Takes};
 use std::fs::{File, OpenOptions};

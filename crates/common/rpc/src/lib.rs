@@ -43,6 +43,9 @@ pub fn error_text(error: &std::io::Error) -> String {
         return "End of file".to_owned();
     }
     let text = error.to_string();
+    if text == "stream did not contain valid UTF-8" {
+        return "not valid UTF-8".to_owned();
+    }
     match (error.raw_os_error(), text.rfind(" (os error ")) {
         (Some(_), Some(at)) => text.get(..at).unwrap_or(&text).to_owned(),
         _ => text,

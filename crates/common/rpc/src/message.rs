@@ -82,13 +82,25 @@ impl Message {
 
     /// From the bytes of one message.
     pub fn decode(bytes: &[u8]) -> Result<Message, InvalidMessage> {
-        // Text that is known to be UTF-8 as a whole need not be checked string by string.
-        let json = match std::str::from_utf8(bytes) {
-            Ok(text) => serde_json::from_str(text),
-            Err(_) => serde_json::from_slice(bytes),
-        };
-        let json = json.map_err(|e| InvalidMessage(e.to_string()))?;
+        let json = base::json::parse(bytes).map_err(|e| InvalidMessage(e.to_string()))?;
         Message::from_json(json)
+    }
+}
+
+impl Message {
+    /// The answer to a request whose bytes are no text; `None` when they are no request at all.
+    pub(crate) fn refusal_of_bytes(bytes: &[u8], error: &InvalidMessage) -> Option<Message> {
+        if std::str::from_utf8(bytes).is_ok() {
+            return None;
+        }
+        // Replaced bytes serve only to find whom to answer.
+        let json = base::json::parse(String::from_utf8_lossy(bytes).as_bytes()).ok()?;
+        match Message::from_json(json) {
+            Ok(Message::Request { id, .. }) => {
+                Some(Message::Error { error: Value::from(format!("request refused: {error}")), id })
+            }
+            _ => None,
+        }
     }
 }
 
@@ -158,6 +170,12 @@ mod tests {
         ] {
             assert_eq!(Message::decode(&message.encode()), Ok(message));
         }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused_with_their_place() {
+        let error = Message::decode(b"{\"method\":\"a\xffb\",\"params\":[],\"id\":1}").unwrap_err();
+        assert_eq!(error.to_string(), "line 0, column 12, byte 12: not valid UTF-8");
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(crate) fn lock(file: &File) -> io::Result<()> {
 }
 
 /// The process that holds a lock on the file, if one does.
-pub(crate) fn lock_holder(file: &File) -> io::Result<Option<libc::pid_t>> {
+pub fn lock_holder(file: &File) -> io::Result<Option<libc::pid_t>> {
     let mut lock = whole_file();
     // SAFETY: as in `lock`.
     check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &raw mut lock) })?;

@@ -73,8 +73,13 @@ fn lock(path: &Path, display: &str) -> Result<File, Error> {
         .open(&lock_path)
         .map_err(failed)?;
     rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| {
-        log::warn!(target: "lockfile",
-            "{}: cannot lock file because it is already locked", lock_path.display());
+        let name = lock_path.display();
+        match rpc::daemon::lock_holder(&file) {
+            Ok(Some(pid)) => log::warn!(target: "lockfile",
+                "{name}: cannot lock file because it is already locked by pid {pid}"),
+            // It was given up meanwhile, or the file system does not tell.
+            _ => log::warn!(target: "lockfile", "{name}: failed to lock file: {}", error_text(&e.into())),
+        }
         let e = if e == rustix::io::Errno::ACCESS { rustix::io::Errno::AGAIN } else { e };
         failed(e.into())
     })?;
@@ -128,10 +133,12 @@ impl LogFile {
             None => return Err(Error::general(format!("{path}: cannot identify file type"))),
             Some(line) => match parse_header(&line) {
                 None => return Err(Error::general(format!("{path}: unexpected file format"))),
-                Some((magic, ..)) if magic != "JSON" => {
-                    return Err(Error::general(format!("{path}: cannot identify file type")));
+                Some(("JSON", ..)) => {}
+                Some(("CLUSTER", ..)) => {
+                    let refusal = "cannot apply this operation to clustered database file";
+                    return Err(Error::general(format!("{path}: {refusal}")));
                 }
-                Some(_) => {}
+                Some(_) => return Err(Error::general(format!("{path}: cannot identify file type"))),
             },
         }
         self.file
@@ -185,7 +192,7 @@ impl LogFile {
         let length = bytes.len() as u64;
         let start = self.offset - length;
         let what = format!("{}: {length} bytes starting at offset {start}", self.display);
-        let parsed = serde_json::from_slice(bytes)
+        let parsed = base::json::parse(bytes)
             .map_err(|e| Error::new("syntax error", format!("{what} are not valid JSON ({e})")))
             .and_then(|json: Json| {
                 let not_object = || Error::new("syntax error", format!("{what} are not a JSON object"));
@@ -435,6 +442,46 @@ fn parse_header(line: &[u8]) -> Option<(&str, u64, String)> {
     let length: u64 = length.parse().ok().filter(|n| *n > 0)?;
     let is_hash = hash.len() == 40 && hash.bytes().all(|c| c.is_ascii_hexdigit());
     (is_hash && words.next().is_none()).then(|| (magic, length, hash.to_ascii_lowercase()))
+}
+
+/// What kind of database a file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Standalone,
+    /// The log of one member of a cluster.
+    Clustered,
+}
+
+/// The kind of the database at `path`, by its first line.
+pub fn kind_of(path: &str) -> Result<Kind, Error> {
+    let file = File::open(path).map_err(|e| io_failed(&e, format!("{path}: open failed")))?;
+    let mut line = Vec::new();
+    let read = BufReader::new(file).take(128).read_until(b'\n', &mut line);
+    read.map_err(|e| io_failed(&e, format!("{path}: read error")))?;
+    let failed = |what: &str| Err(Error::general(format!("{path}: {what}")));
+    match parse_header(&line) {
+        Some(("JSON", ..)) => Ok(Kind::Standalone),
+        Some(("CLUSTER", ..)) => Ok(Kind::Clustered),
+        None if !line.is_empty() => failed("unexpected file format"),
+        _ => failed("cannot identify file type"),
+    }
+}
+
+/// The first record of a clustered database: names, addresses and identifiers, and a snapshot.
+pub fn read_cluster_header(path: &str) -> Result<Json, Error> {
+    let broken = |what: &str| Error::general(format!("{path}: {what}"));
+    let bytes = std::fs::read(path).map_err(|e| io_failed(&e, format!("{path}: open failed")))?;
+    let end = bytes.iter().position(|c| *c == b'\n').map_or(bytes.len(), |at| at + 1);
+    let (line, rest) = bytes.split_at(end);
+    let Some(("CLUSTER", length, expected)) = parse_header(line) else {
+        return Err(broken("not a clustered database"));
+    };
+    let record = usize::try_from(length).ok().and_then(|length| rest.get(..length));
+    let record = record.ok_or_else(|| broken("end of file in the first record"))?;
+    if hex(&Sha1::digest(record)) != expected {
+        return Err(broken("the first record does not have the hash that it should have"));
+    }
+    base::json::parse(record).map_err(|e| broken(&e.to_string()))
 }
 
 /// The first record of a log, which is the schema.

@@ -1,5 +1,11 @@
 //! `ovsdb-client` by itself.
 
 fn main() -> std::process::ExitCode {
-    ovsdb_tools::ovsdb_client(std::env::args().skip(1).collect())
+    match base::text::arguments(std::env::args_os().skip(1), 1) {
+        Ok(args) => ovsdb_tools::ovsdb_client(args),
+        Err(why) => {
+            eprintln!("ovsdb-client: {why}");
+            std::process::ExitCode::FAILURE
+        }
+    }
 }

@@ -131,7 +131,7 @@ fn registry() -> Registry<State> {
     });
     registry.add("ovsdb-client/cond_change", "TABLE COND", 2, 2, |state, args| {
         if let [table, text] = args {
-            let condition = serde_json::from_str(text).map_err(|e| e.to_string())?;
+            let condition = base::json::parse(text.as_bytes()).map_err(|e| e.to_string())?;
             state.conditions.push((table.clone(), condition));
         }
         Ok("condition changed".to_owned())

@@ -112,3 +112,27 @@ fn a_command_may_answer_in_the_format_that_its_peer_chose() {
         );
     });
 }
+
+#[test]
+fn a_request_that_is_no_text_is_refused_and_the_next_one_served() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    run(async |path| {
+        let mut stream = tokio::net::UnixStream::connect(path).await.unwrap();
+        stream.write_all(b"{\"method\":\"count\",\"params\":[\"\xff\"],\"id\":7}").await.unwrap();
+        stream.write_all(b"{\"method\":\"count\",\"params\":[],\"id\":8}").await.unwrap();
+        let mut scanner = crate::framing::Scanner::new(1 << 16);
+        let mut replies = Vec::new();
+        while replies.len() < 2 {
+            let mut bytes = [0; 4096];
+            let n = stream.read(&mut bytes).await.unwrap();
+            assert_ne!(n, 0, "the connection is kept");
+            scanner.push(&bytes[..n]);
+            while let Some(value) = scanner.next_value().unwrap() {
+                replies.push(crate::message::Message::decode(value).unwrap());
+            }
+        }
+        let error = json!("request refused: line 0, column 29, byte 29: not valid UTF-8");
+        assert_eq!(replies[0], crate::message::Message::Error { error, id: json!(7) });
+        assert_eq!(replies[1], crate::message::Message::Reply { result: json!("1\n"), id: json!(8) });
+    });
+}

@@ -135,8 +135,9 @@ fn split_line(line: &str, default: Command) -> (Command, &str, Option<&str>) {
 fn from_file(state: &mut State, words: &[&str], default: Command) -> Result<String, String> {
     let (datapath, rest) = open_first(state, words)?;
     let [file] = rest else { return Err("a file is expected".to_owned()) };
-    let text = std::fs::read_to_string(file)
+    let bytes = std::fs::read(file)
         .map_err(|error| format!("Opening file \"{file}\" failed ({})", rpc::error_text(&error)))?;
+    let text = base::text::decode(&bytes).map_err(|error| format!("{file}: {error}"))?;
     let mut told = String::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default();
