@@ -36,6 +36,7 @@ pub struct Server {
     pub monitor_cond: bool,
     /// Wakes who listens for commits.
     commit_waker: Option<Waker>,
+    pub(crate) deadline_waker: Option<Waker>,
     /// Told by the disk's threads that they have done something.
     pub(crate) disk_news: Arc<tokio::sync::Notify>,
     /// Sessions that wait to be told of commits.
@@ -59,6 +60,7 @@ impl Server {
             read_only: false,
             monitor_cond: true,
             commit_waker: None,
+            deadline_waker: None,
             disk_news: Arc::default(),
             broadcast: Broadcast::default(),
             holding: BTreeSet::new(),
@@ -173,6 +175,11 @@ impl Server {
     /// Who is woken by the next commit.
     pub fn wake_on_commit(&mut self, waker: &Waker) {
         self.commit_waker = Some(waker.clone());
+    }
+
+    /// Who is woken by a transaction that begins to wait with a limit, since [`Server::deadline`] may be nearer then.
+    pub fn wake_on_deadline(&mut self, waker: &Waker) {
+        self.deadline_waker = Some(waker.clone());
     }
 
     /// What takes memory, by the names of `memory/show`.

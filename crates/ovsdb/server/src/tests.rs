@@ -127,6 +127,41 @@ fn a_waiting_transaction_runs_when_its_rows_come_or_its_time_is_over() {
     );
 }
 
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Bell(std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Bell {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_deadline_that_comes_to_be_wakes_who_sleeps_until_the_one_before() {
+    let mut server = server();
+    let [a, b, c] = [(); 3].map(|()| server.open_session("test", Identity::default()));
+    let wait = |limit: Value| {
+        let mut wait = json!({"op": "wait", "table": "T", "where": [], "columns": ["name"], "until": "==", "rows": [{"name": "x"}]});
+        if !limit.is_null() {
+            wait["timeout"] = limit;
+        }
+        json!(["D", wait])
+    };
+    let bell = std::sync::Arc::new(Bell::default());
+    let rings = || bell.0.load(std::sync::atomic::Ordering::Relaxed);
+    server.wake_on_deadline(&bell.clone().into());
+    assert!(ask(&mut server, a, "transact", wait(Value::Null)).is_empty());
+    assert_eq!((server.deadline(), rings()), (None, 0), "what waits for ever has no deadline");
+    assert!(ask(&mut server, b, "transact", wait(json!(5000))).is_empty());
+    assert_eq!(rings(), 1);
+    let first = server.deadline().unwrap();
+    server.wake_on_deadline(&bell.clone().into());
+    assert!(ask(&mut server, c, "transact", wait(json!(50))).is_empty());
+    assert_eq!(rings(), 2);
+    assert!(server.deadline().unwrap() < first);
+}
+
 #[test]
 fn locks_have_one_owner_and_a_queue() {
     let mut server = server();

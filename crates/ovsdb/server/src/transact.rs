@@ -56,6 +56,11 @@ impl Server {
         match store::execute(&hosted.file.database, &request) {
             Executed::Blocked { timeout_ms } => {
                 trigger.timeout = timeout_ms.map(Duration::from_millis);
+                if trigger.timeout.is_some()
+                    && let Some(waker) = self.deadline_waker.take()
+                {
+                    waker.wake();
+                }
                 hosted.triggers.push(trigger);
             }
             Executed::Failed(results) => {

@@ -6,8 +6,8 @@ mod databases;
 mod options;
 mod sync_commands;
 
-use base::Clock;
 use base::coverage::SAMPLE_INTERVAL;
+use base::{Clock, Timestamp};
 use config::{Config, REPLICATION_PROBE_MS};
 use databases::Served;
 use options::{Options, PROGRAM};
@@ -47,6 +47,8 @@ pub(crate) struct Program {
     memory: Option<Memory>,
     /// What is wrong with remotes or keys, so that it is told once.
     last_error: Option<String>,
+    /// The remotes that could not be opened.
+    unopened: Vec<String>,
     coverage: base::coverage::History,
     /// Somebody waits for the configuration file to be read again.
     reload: Option<unixctl::Responder>,
@@ -80,7 +82,7 @@ impl Memory {
     fn read(&self) -> Option<Config> {
         let mut bytes = vec![0; usize::try_from(self.0.metadata().ok()?.len()).ok()?];
         self.0.read_exact_at(&mut bytes, 0).ok()?;
-        Config::from_text(std::str::from_utf8(&bytes).ok()?)
+        Config::from_text(&bytes)
     }
 }
 
@@ -143,6 +145,7 @@ async fn serve(
         exiting: false,
         memory,
         last_error: None,
+        unopened: Vec::new(),
         coverage: base::coverage::History::default(),
         reload: None,
     };
@@ -162,7 +165,8 @@ async fn serve(
     let mut sample_due = Instant::now() + SAMPLE_INTERVAL;
     while !program.exiting {
         let generation = program.server.borrow().generation();
-        let transactions = program.next_timeout();
+        let deadline = program.server.borrow().deadline();
+        let transactions = program.instant_of(deadline);
         let until_status = Instant::now() + status_due.since(program.clock.now());
         tokio::select! {
             request = unixctl.next() => registry.dispatch(&mut program, request),
@@ -170,6 +174,7 @@ async fn serve(
             status = wait_for_child(&mut child) => return child_ended(&program, status),
             () = program.wait_for_commit(generation), if program.depends_on_rows() => {}
             () = tokio::time::sleep_until(transactions) => program.server.borrow_mut().run_timeouts(),
+            () = program.wait_for_deadline_before(deadline) => {}
             () = tokio::time::sleep_until(until_status), if program.depends_on_rows() => {}
             () = wake.notified() => program.end_failed_replication(),
             () = tokio::time::sleep_until(sample_due) => {
@@ -255,7 +260,7 @@ impl Program {
     async fn reconfigure(&mut self, listeners: &mut Listeners) -> Result<(), String> {
         let failed = || "server configuration failed".to_owned();
         if let Some(path) = &self.options.config_file {
-            let text = std::fs::read_to_string(path).map_err(|e| {
+            let text = std::fs::read(path).map_err(|e| {
                 let e = rpc::error_text(&e);
                 log::error!(target: "ovsdb_server", "failed to open configuration file '{path}': {e}");
                 failed()
@@ -272,6 +277,10 @@ impl Program {
         }
         if let Err(e) = self.configure(listeners).await {
             log::warn!(target: "ovsdb_server", "{e}");
+            return Err(failed());
+        }
+        // What rows name may be mended there by clients, who need the other remotes for it.
+        if self.unopened.iter().any(|target| self.config.remotes.contains_key(target)) {
             return Err(failed());
         }
         if all_open { Ok(()) } else { Err(failed()) }
@@ -307,9 +316,22 @@ impl Program {
         .await;
     }
 
-    fn next_timeout(&self) -> Instant {
+    /// Waits until a transaction has begun to wait that is to be answered before `deadline`.
+    async fn wait_for_deadline_before(&self, deadline: Option<Timestamp>) {
+        std::future::poll_fn(|cx| {
+            let mut server = self.server.borrow_mut();
+            if server.deadline().is_some_and(|new| deadline.is_none_or(|old| new < old)) {
+                return std::task::Poll::Ready(());
+            }
+            server.wake_on_deadline(cx.waker());
+            std::task::Poll::Pending
+        })
+        .await;
+    }
+
+    fn instant_of(&self, deadline: Option<Timestamp>) -> Instant {
         let now = Instant::now();
-        match self.server.borrow().deadline() {
+        match deadline {
             Some(deadline) => now + deadline.since(self.clock.now()),
             None => now + Duration::from_secs(3600),
         }
@@ -330,8 +352,13 @@ impl Program {
                 wanted.push(options.remote(target));
             }
         }
+        let before = std::mem::take(&mut self.unopened);
         for (target, e) in listeners.set_remotes(&wanted).await {
-            log::error!(target: "ovsdb_jsonrpc_server", "{target}: listen failed: {}", rpc::error_text(&e));
+            // What goes on failing is tried again at each event, and logged once.
+            if !before.contains(&target) {
+                log::error!(target: "ovsdb_jsonrpc_server", "{target}: listen failed: {}", rpc::error_text(&e));
+            }
+            self.unopened.push(target);
         }
         errors.into_iter().next().map_or(Ok(()), Err)
     }
