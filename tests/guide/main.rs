@@ -18,6 +18,7 @@ mod ovsdb_peers;
 mod parity;
 mod physical_machine;
 mod pki;
+mod refusals;
 mod sflow;
 mod vlans;
 mod vtep;

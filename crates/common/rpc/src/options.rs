@@ -157,6 +157,7 @@ pub fn stream_usage(name: &str, active: bool, passive: bool, bootstrap: bool) ->
   ptcp:PORT[:IP]          listen to TCP PORT on IP
   pssl:PORT[:IP]          listen for SSL/TLS on PORT on IP
   punix:FILE              listen on Unix domain socket FILE
+  pfd:FD                  listen on pre-opened file descriptor FD
 "
         );
     }

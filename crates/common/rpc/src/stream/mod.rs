@@ -1,9 +1,11 @@
 //! Byte streams by name: `unix:PATH`, `tcp:HOST:PORT`, `ssl:HOST:PORT` to
-//! connect, `punix:PATH`, `ptcp:[PORT][:HOST]`, `pssl:[PORT][:HOST]` to listen.
+//! connect, `punix:PATH`, `ptcp:[PORT][:HOST]`, `pssl:[PORT][:HOST]` to listen, and
+//! `pfd:FD` to take over a socket that listens already.
 //!
 //! Names enter, [`Stream`]s and [`Listener`]s leave. Relative socket paths are
 //! in the run directory. What flows through a stream is not here.
 
+mod inherited;
 mod socket;
 mod target;
 mod tls;
@@ -180,7 +182,8 @@ pub struct Listener {
 
 #[derive(Debug)]
 enum ListenerInner {
-    Unix(UnixListener, PathBuf),
+    /// The path is of the file that goes with the listener; an inherited one leaves it to whom it belongs.
+    Unix(UnixListener, Option<PathBuf>),
     Tcp(TcpListener),
     Tls(TcpListener),
 }
@@ -219,7 +222,11 @@ impl Listener {
     pub async fn bind(name: &str, default_port: u16, tls: &Tls) -> io::Result<Listener> {
         let passive = Passive::parse(name, default_port)?;
         let inner = match passive {
-            Passive::Unix(path) => ListenerInner::Unix(unix::listen(&path)?, path),
+            Passive::Unix(path) => ListenerInner::Unix(unix::listen(&path)?, Some(path)),
+            Passive::Fd(fd) => match inherited::listener(name, fd)? {
+                inherited::Inherited::Unix(listener) => ListenerInner::Unix(listener, None),
+                inherited::Inherited::Tcp(listener) => ListenerInner::Tcp(listener),
+            },
             Passive::Tcp { host, port } => ListenerInner::Tcp(bind_tcp(name, &host, port).await?),
             Passive::Tls { host, port } => {
                 tls.server_config()?;
@@ -272,7 +279,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let ListenerInner::Unix(_, path) = &self.inner {
+        if let ListenerInner::Unix(_, Some(path)) = &self.inner {
             // The file may be gone already, which is what is wanted.
             let _ = std::fs::remove_file(path);
         }

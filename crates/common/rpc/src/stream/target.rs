@@ -17,8 +17,16 @@ pub enum Active {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Passive {
     Unix(PathBuf),
-    Tcp { host: String, port: u16 },
-    Tls { host: String, port: u16 },
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    Tls {
+        host: String,
+        port: u16,
+    },
+    /// A descriptor that listens already.
+    Fd(i32),
 }
 
 /// Whether `name` begins as a name of [`Active`] does.
@@ -28,7 +36,7 @@ pub fn is_active_name(name: &str) -> bool {
 
 /// Whether `name` begins as a name of [`Passive`] does.
 pub fn is_passive_name(name: &str) -> bool {
-    matches!(name.split_once(':'), Some(("punix" | "ptcp" | "pssl", _)))
+    matches!(name.split_once(':'), Some(("punix" | "ptcp" | "pssl" | "pfd", _)))
 }
 
 fn unsupported() -> io::Error {
@@ -60,6 +68,13 @@ impl Passive {
         let (kind, rest) = name.split_once(':').ok_or_else(unsupported)?;
         match kind {
             "punix" => Ok(Passive::Unix(dirs::absolute(&dirs::rundir(), rest))),
+            "pfd" => match rest.parse() {
+                Ok(fd @ 0..) => Ok(Passive::Fd(fd)),
+                _ => {
+                    log::error!(target: "stream_unix", "{name}: bad file descriptor");
+                    Err(io::Error::from_raw_os_error(libc::EINVAL))
+                }
+            },
             "ptcp" | "pssl" => {
                 let (port, host) = tokens(rest);
                 let port = parse_port(rest, port, default_port)?;
@@ -135,6 +150,7 @@ mod tests {
         let ptcp = |host: &str, port| Passive::Tcp { host: host.into(), port };
         assert_eq!(Passive::parse("ptcp:", 6640).unwrap(), ptcp("", 6640));
         assert_eq!(Passive::parse("ptcp:0:[::1]", 6640).unwrap(), ptcp("::1", 0));
+        assert_eq!(Passive::parse("pfd:3", 0).unwrap(), Passive::Fd(3));
         assert_eq!(Passive::parse("ptcp::127.0.0.1", 6640).unwrap(), ptcp("127.0.0.1", 6640));
     }
 
@@ -142,6 +158,9 @@ mod tests {
     fn other_names_are_refused() {
         for bad in ["", "unix", "xyz:1", "tcp:", "tcp:a:b", "tcp:a:70000", "ptcp:1"] {
             assert!(Active::parse(bad, 1).is_err(), "{bad}");
+        }
+        for bad in ["", "pfd:", "pfd:-1", "pfd:x", "ptcp:70000"] {
+            assert!(Passive::parse(bad, 1).is_err(), "{bad}");
         }
     }
 }

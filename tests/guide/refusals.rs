@@ -1,0 +1,148 @@
+//! What the programs refuse, and that they say so by their exit status: bytes that are no text, remotes that cannot be
+//! opened, rules that would match more than was written.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use end_to_end::{Programs, run, until};
+
+/// A program of ours with directories of its own.
+fn program(dir: &Path, name: &str) -> Command {
+    let mut command = Command::new(Programs::Ours.path(name));
+    for variable in ["OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR", "OVS_SYSCONFDIR"] {
+        command.env(variable, dir);
+    }
+    command
+}
+
+#[test]
+fn no_program_takes_an_argument_that_is_no_text() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in [
+        "ovs-vsctl",
+        "ovs-ofctl",
+        "ovs-appctl",
+        "ovs-dpctl",
+        "ovs-ctl",
+        "ovs-pki",
+        "ovs-vswitchd",
+        "ovs-testcontroller",
+        "ovs-brcompatd",
+        "ovsdb-server",
+        "ovsdb-client",
+        "ovsdb-tool",
+        "vtep-ctl",
+        "brctl",
+        "sflowtool",
+    ] {
+        let refused = run(program(dir.path(), name).arg("show").arg(OsStr::from_bytes(b"k=a\xffb")));
+        let expected = format!("{name}: argument 2 is not valid UTF-8: \"k=a\\xffb\"\n");
+        assert_eq!((refused.status, refused.err.as_str()), (1, expected.as_str()));
+        let moved =
+            run(program(dir.path(), name).env("OVS_RUNDIR", OsStr::from_bytes(b"/\xff")).arg("--version"));
+        let expected = format!("{name}: environment variable OVS_RUNDIR is not valid UTF-8: \"/\\xff\"\n");
+        assert_eq!((moved.status, moved.err.as_str()), (1, expected.as_str()));
+    }
+}
+
+#[test]
+fn files_of_rules_that_are_no_text_are_refused_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rules");
+    std::fs::write(&path, b"ip,actions=drop\nip,actions=\xff\n").unwrap();
+    let refused = run(program(dir.path(), "ovs-ofctl").arg("parse-flows").arg(&path));
+    assert_eq!(refused.status, 1);
+    assert_eq!(refused.err, format!("ovs-ofctl: {}: not valid UTF-8 at line 2, column 12\n", path.display()));
+    assert_eq!(refused.out, "");
+}
+
+/// A database server on `remote`, which is stopped when this goes.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn create(dir: &Path) {
+    run(program(dir, "ovsdb-tool").args(["create", "conf.db"]).current_dir(dir)).ok();
+}
+
+#[test]
+fn a_listening_descriptor_that_is_handed_over_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    create(dir.path());
+    let socket = dir.path().join("handed.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    // Connected before there is a server, as by socket activation.
+    let mut early = UnixStream::connect(&socket).unwrap();
+    // Programs inherit it under its number.
+    rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
+    let mut command = program(dir.path(), "ovsdb-server");
+    let remote = format!("--remote=pfd:{}", listener.as_raw_fd());
+    command.args(["conf.db", &remote]).current_dir(dir.path()).stderr(Stdio::null());
+    let _server = Server(command.spawn().unwrap());
+    early.write_all(b"{\"id\":1,\"method\":\"list_dbs\",\"params\":[]}").unwrap();
+    let mut answer = [0; 256];
+    let n = early.read(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..n]);
+    assert!(answer.contains("Open_vSwitch"), "{answer}");
+}
+
+#[test]
+fn a_remote_that_cannot_be_opened_is_an_error_of_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    create(dir.path());
+    for remote in ["punix:/nonexistent/db.sock", "ptcp:0:192.0.2.1", "pfd:99", "pfd:x", "nothing:1"] {
+        for detach in [false, true] {
+            let mut command = program(dir.path(), "ovsdb-server");
+            command.args(["conf.db", "--pidfile", &format!("--remote={remote}")]).current_dir(dir.path());
+            if detach {
+                command.arg("--detach");
+            }
+            let refused = run(&mut command);
+            assert_eq!(refused.status, 1, "{remote}: {}", refused.err);
+            assert!(refused.err.contains(&format!("{remote}: listen failed: ")), "{}", refused.err);
+            assert!(!dir.path().join("ovsdb-server.pid").exists());
+        }
+    }
+}
+
+#[test]
+fn a_request_that_is_no_text_is_answered_with_an_error_and_stores_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    create(dir.path());
+    let mut command = program(dir.path(), "ovsdb-server");
+    command.args(["conf.db", "--remote=punix:db.sock"]).current_dir(dir.path()).stderr(Stdio::null());
+    let _server = Server(command.spawn().unwrap());
+    let path = dir.path().join("db.sock");
+    until("the server listens", || UnixStream::connect(&path).is_ok());
+    let mut stream = UnixStream::connect(&path).unwrap();
+    let request = b"{\"id\":5,\"method\":\"transact\",\"params\":[\"Open_vSwitch\",{\"op\":\"insert\",\"table\":\"SSL\",\
+        \"row\":{\"private_key\":\"a\xffb\",\"certificate\":\"\",\"ca_cert\":\"\"}}]}";
+    stream.write_all(request).unwrap();
+    let mut answer = [0; 1024];
+    let n = stream.read(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..n]);
+    assert!(answer.contains("\"id\":5") && answer.contains("not valid UTF-8"), "{answer}");
+    let rows = run(program(dir.path(), "ovs-vsctl").args(["--no-wait", "list", "SSL"])).ok();
+    assert_eq!(rows, "");
+}
+
+#[test]
+fn a_rule_that_lacks_a_lower_layer_is_refused_with_the_line_that_was_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = run(program(dir.path(), "ovs-ofctl").args(["parse-flow", "tp_dst=22,actions=drop"]));
+    assert_eq!(refused.status, 1);
+    let expected =
+        "ovs-ofctl: tp_dst can be matched only together with dl_type and nw_proto: use \"tcp,tp_dst=22\"\n";
+    assert_eq!(refused.err, expected);
+    run(program(dir.path(), "ovs-ofctl").args(["parse-flow", "tcp,tp_dst=22,actions=drop"])).ok();
+}
