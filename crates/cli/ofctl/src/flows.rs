@@ -51,15 +51,19 @@ fn open_for_dump(cx: &Context, target: &str, usable: Protocols) -> Result<Vconn,
 
 /// The lines of a file, or of standard input, without comments, with their numbers.
 pub(crate) fn read_lines(path: &str) -> Result<Vec<(usize, String)>, Fatal> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let read = if path == "-" {
-        std::io::stdin().read_to_string(&mut text)
+        std::io::stdin().read_to_end(&mut bytes)
     } else {
-        std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+        std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
     };
     if let Err(error) = read {
         return fatal!("{path}: open failed ({})", rpc::error_text(&error));
     }
+    let text = match base::text::decode(&bytes) {
+        Ok(text) => text,
+        Err(error) => return fatal!("{path}: {error}"),
+    };
     let lines = text.lines().enumerate().map(|(index, line)| {
         let line = line.split('#').next().unwrap_or_default();
         (index + 1, line.trim_end_matches('\r').to_owned())
@@ -202,7 +206,8 @@ fn strict_or(cx: &Context, strict: FlowModCommand, loose: FlowModCommand) -> Flo
 
 fn flow_mod(cx: &Context, kind: FlowTextKind) -> Done {
     let text = cx.arg(2);
-    let maps = if text.is_empty() { Maps::default() } else { maps_to_accept(cx, cx.arg(1))? };
+    let mut maps = if text.is_empty() { Maps::default() } else { maps_to_accept(cx, cx.arg(1))? };
+    maps.normalizes = cx.options.log_has_pattern;
     let (fm, usable) = parse_flow_mod(text, kind, maps.names())?;
     send(cx, vec![fm], usable)
 }

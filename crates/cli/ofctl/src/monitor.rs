@@ -21,7 +21,10 @@ pub(crate) fn monitor(cx: &Context) -> Done {
     let mut resumes = false;
     for (index, argument) in cx.args[2..].iter().enumerate() {
         if argument.starts_with(|c: char| c.is_ascii_digit()) {
-            crate::switch::set_miss_send_len(cx, &mut vconn, argument.parse().unwrap_or(0))?;
+            let Ok(len) = argument.parse() else {
+                return fatal!("{argument}: miss_send_len must be a number between 0 and {}", u16::MAX);
+            };
+            crate::switch::set_miss_send_len(cx, &mut vconn, len)?;
         } else if argument == "invalid_ttl" {
             want_invalid_ttl(cx, &mut vconn)?;
         } else if let Some(text) = argument.strip_prefix("watch:") {

@@ -104,6 +104,9 @@ pub(crate) struct Options {
     pub(crate) pcap: bool,
     /// `compose-packet` writes nothing but digits.
     pub(crate) bare: bool,
+    /// `-vPATTERN:…` was given, as by those who read the log with a program. They get the reference's note about a
+    /// rule whose match is cut down, where others get an error.
+    pub(crate) log_has_pattern: bool,
     pub(crate) daemon: daemon::Options,
     pub(crate) unixctl: Option<String>,
 }
@@ -137,12 +140,12 @@ fn sort_key(argument: Option<&str>, descending: bool) -> Result<SortKey, String>
     }
 }
 
-fn flow_formats(text: &str) -> Option<Protocols> {
+fn flow_formats(text: &str) -> Result<Protocols, String> {
     let mut all = Protocols::NONE;
     for word in text.split([',', ' ', '\t']).filter(|word| !word.is_empty()) {
-        all |= Protocols::parse(word)?;
+        all |= Protocols::parse(word).ok_or_else(|| format!("{word}: unknown flow protocol"))?;
     }
-    Some(all)
+    if all.is_empty() { Err(format!("{text}: no flow protocol specified")) } else { Ok(all) }
 }
 
 /// Reads the command line; an error is the whole line for standard error.
@@ -165,6 +168,7 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
         read_only: false,
         pcap: false,
         bare: false,
+        log_has_pattern: false,
         daemon: daemon::Options::default(),
         unixctl: None,
     };
@@ -182,9 +186,7 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
                 _ => return Err(say(format!("value {text} on -t or --timeout is invalid"))),
             },
             Choice::FlowFormat => {
-                options.protocols = flow_formats(text)
-                    .filter(|p| !p.is_empty())
-                    .ok_or_else(|| say(format!("{text}: invalid flow format(s)")))?;
+                options.protocols = flow_formats(text).map_err(say)?;
             }
             Choice::PacketInFormat => {
                 let format = PacketInFormat::from_name(text);
@@ -193,7 +195,7 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
             }
             Choice::Versions => {
                 options.versions = Version::parse_bitmap(text)
-                    .map_err(|word| say(format!("{word}: not a valid OpenFlow version")))?;
+                    .map_err(|word| say(format!("Unknown OpenFlow version: \"{word}\"")))?;
             }
             Choice::More => options.verbosity += 1,
             Choice::Strict => options.strict = true,
@@ -218,7 +220,11 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
                     rpc::version_text(program)
                 )));
             }
-            Choice::Log(option) => option.apply(argument, program).map_err(say)?,
+            Choice::Log(option) => {
+                options.log_has_pattern |=
+                    option == LogOption::Verbose && text.to_ascii_uppercase().starts_with("PATTERN");
+                option.apply(argument, program).map_err(say)?;
+            }
             Choice::Daemon(option) => options.daemon.apply(option, argument, program),
             Choice::Unixctl => options.unixctl = Some(text.to_owned()),
             Choice::MayCreate => options.may_create = true,

@@ -14,6 +14,8 @@ use crate::{Context, Done, Fatal, fatal};
 pub(crate) struct Maps {
     ports: PortNames,
     tables: TableNames,
+    /// See [`Names::normalizes`].
+    pub(crate) normalizes: bool,
 }
 
 impl Maps {
@@ -24,7 +26,7 @@ impl Maps {
     }
 
     pub(crate) fn names(&self) -> Names<'_> {
-        Names { ports: Some(&self.ports), tables: Some(&self.tables) }
+        Names { ports: Some(&self.ports), tables: Some(&self.tables), normalizes: self.normalizes }
     }
 }
 
@@ -159,9 +161,20 @@ pub(crate) fn is_all(text: &str) -> bool {
     text.is_empty() || text.eq_ignore_ascii_case("all")
 }
 
+/// A queue's number, or all.
+pub(crate) fn queue_of(text: &str) -> Result<u32, Fatal> {
+    if is_all(text) {
+        return Ok(QUEUE_ALL);
+    }
+    match text.parse() {
+        Ok(queue) => Ok(queue),
+        Err(_) => fatal!("{text}: not a queue number (0 to {}) or ALL", u32::MAX),
+    }
+}
+
 pub(crate) fn queue_stats(cx: &Context) -> Done {
     let port = if is_all(cx.arg(2)) { OfPort::ANY } else { port_of(cx, cx.arg(2))? };
-    let queue = if is_all(cx.arg(3)) { QUEUE_ALL } else { cx.arg(3).parse().unwrap_or(0) };
+    let queue = queue_of(cx.arg(3))?;
     dump(cx, &Message::QueueStatsRequest { port, queue })
 }
 
@@ -259,10 +272,9 @@ pub(crate) fn probe(cx: &Context) -> Done {
 }
 
 pub(crate) fn ping(cx: &Context) -> Done {
-    let payload = if cx.args.len() > 2 { cx.arg(2).parse::<i64>().unwrap_or(0) } else { 64 };
-    let payload = match usize::try_from(payload) {
-        Ok(payload) if payload <= 65527 => payload,
-        _ => return fatal!("payload must be between 0 and 65527 bytes"),
+    let payload = if cx.args.len() > 2 { cx.arg(2).parse().ok() } else { Some(64usize) };
+    let Some(payload) = payload.filter(|payload| *payload <= 65527) else {
+        return fatal!("payload must be between 0 and 65527 bytes");
     };
     let mut vconn = Vconn::open(cx, cx.arg(1))?;
     for round in 0..10u8 {

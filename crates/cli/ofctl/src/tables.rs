@@ -4,7 +4,7 @@ use base::OfPort;
 use fields::parse_table;
 use ofp::*;
 
-use crate::switch::{is_all, maps_to_accept, port_of, ports};
+use crate::switch::{maps_to_accept, port_of, ports, queue_of};
 use crate::vconn::Vconn;
 use crate::{Context, Done, Fatal, fatal};
 
@@ -97,7 +97,7 @@ pub(crate) fn mod_table(cx: &Context) -> Done {
     let change = parse_change(table, setting)?;
     let both = change.usable & cx.options.versions;
     if both == 0 {
-        let usable = versions_to_text(change.usable);
+        let usable = version_names(change.usable);
         return fatal!("table_mod '{setting}' requires one of the OpenFlow versions {usable}");
     }
     let mut vconn = Vconn::open_versions(target, "mgmt", both)?;
@@ -165,7 +165,7 @@ fn rename(cx: &Context, vconn: &mut Vconn, table: u8, name: &str) -> Done {
 pub(crate) fn queue_get_config(cx: &Context) -> Done {
     let target = cx.arg(1);
     let port = if cx.args.len() > 2 { port_of(cx, cx.arg(2))? } else { OfPort::ANY };
-    let queue = if is_all(cx.arg(3)) { QUEUE_ALL } else { cx.arg(3).parse().unwrap_or(0) };
+    let queue = queue_of(cx.arg(3))?;
     let mut vconn = Vconn::open(cx, target)?;
     if port == OfPort::ANY && vconn.version == Version::Of10 {
         // OpenFlow 1.0 can ask for one port at a time only.

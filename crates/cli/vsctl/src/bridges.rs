@@ -84,12 +84,12 @@ pub(crate) fn check_conflicts(context: &mut Context, name: &str, message: &str) 
     Ok(())
 }
 
-/// A number at the start of a text, as C's atoi() reads it.
-pub(crate) fn leading_number(text: &str) -> i64 {
-    let text = text.trim_start();
-    let end =
-        text.char_indices().position(|(i, c)| !(c.is_ascii_digit() || (i == 0 && matches!(c, '-' | '+'))));
-    text.get(..end.unwrap_or(text.len())).and_then(|digits| digits.parse().ok()).unwrap_or(0)
+/// A whole decimal number; what else it may not be is for the schema to say.
+pub(crate) fn number(text: &str, what: &str) -> Result<i64> {
+    match text.trim().parse() {
+        Ok(number) => Ok(number),
+        Err(_) => fatal!("{text}: {what} must be a number between {} and {}", i64::MIN, i64::MAX),
+    }
 }
 
 pub(crate) fn init(_: &mut Context) -> Result<()> {
@@ -115,7 +115,7 @@ pub(crate) fn add_br(context: &mut Context) -> Result<()> {
     }
     let (parent, vlan) = match context.count() {
         2 => (None, 0),
-        4 => (Some(context.arg(2).to_owned()), leading_number(context.arg(3))),
+        4 => (Some(context.arg(2).to_owned()), number(context.arg(3), "vlan")?),
         _ => fatal!("'{}' command takes exactly 1 or 3 arguments", context.arg(0)),
     };
     if !(0..=4095).contains(&vlan) {
@@ -320,11 +320,11 @@ fn auto_attach(context: &mut Context) -> Result<(Uuid, Option<Uuid>)> {
 }
 
 fn mapping(context: &Context) -> Result<(i64, i64)> {
-    let number = |text: &str| match text.trim_start().bytes().next() {
-        Some(c) if c.is_ascii_digit() => Ok(leading_number(text)),
+    let positive = |text: &str| match text.trim_start().bytes().next() {
+        Some(c) if c.is_ascii_digit() => number(text, "argument"),
         _ => Err(Failure::Fatal(format!("Invalid argument {text}"))),
     };
-    Ok((number(context.arg(2))?, number(context.arg(3))?))
+    Ok((positive(context.arg(2))?, positive(context.arg(3))?))
 }
 
 pub(crate) fn add_aa_mapping(context: &mut Context) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Controllers, managers, fail modes and TLS keys.
 
-use crate::bridges::{leading_number, need_bridge, need_real_bridge, real_row};
+use crate::bridges::{need_bridge, need_real_bridge, number, real_row};
 use crate::context::{Context, ROOT, Result, fatal};
 use model::{Atom, Datum, Uuid};
 use rpc::stream::{is_active_name, is_passive_name};
@@ -58,8 +58,9 @@ impl Targets {
         context.set(self.owner_table, &self.owner, self.column, Datum::Empty);
     }
 
-    fn insert(&self, context: &mut Context, targets: &[String]) {
-        let probe = context.option("--inactivity-probe").map(leading_number);
+    fn insert(&self, context: &mut Context, targets: &[String]) -> Result<()> {
+        let probe = context.option("--inactivity-probe");
+        let probe = probe.map(|text| number(text, "--inactivity-probe")).transpose()?;
         let mut uuids = Vec::new();
         for target in targets {
             if !is_active_name(target) && !is_passive_name(target) {
@@ -73,6 +74,7 @@ impl Targets {
             uuids.push(Atom::from(uuid));
         }
         context.set(self.owner_table, &self.owner, self.column, Datum::set(uuids));
+        Ok(())
     }
 }
 
@@ -96,8 +98,7 @@ pub(crate) fn set_controller(context: &mut Context) -> Result<()> {
     let targets = Targets::of_bridge(need_real_bridge(context, &name)?);
     targets.delete(context);
     let words = context.args(2);
-    targets.insert(context, &words);
-    Ok(())
+    targets.insert(context, &words)
 }
 
 pub(crate) fn get_manager(context: &mut Context) -> Result<()> {
@@ -114,8 +115,7 @@ pub(crate) fn set_manager(context: &mut Context) -> Result<()> {
     let targets = Targets::managers(context);
     targets.delete(context);
     let words = context.args(1);
-    targets.insert(context, &words);
-    Ok(())
+    targets.insert(context, &words)
 }
 
 pub(crate) fn get_fail_mode(context: &mut Context) -> Result<()> {

@@ -167,7 +167,11 @@ impl Options {
             Choice::NoHeadings => self.style.headings = false,
             Choice::Pretty => self.style.pretty = true,
             Choice::Bare => self.style.set_bare(),
-            Choice::MaxColumnWidth => self.style.max_column_width = text.parse().unwrap_or(0),
+            Choice::MaxColumnWidth => {
+                self.style.max_column_width = text
+                    .parse()
+                    .map_err(|_| format!("{text}: --max-column-width must be a number of columns"))?;
+            }
             Choice::Log(option) => option.apply(argument, self.profile.program)?,
             Choice::Tls(option) => option.apply(argument, &mut self.tls),
         }

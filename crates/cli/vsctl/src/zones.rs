@@ -1,6 +1,6 @@
 //! Connection tracking zones of a datapath: timeout policies and limits; and what a datapath can do.
 
-use crate::bridges::leading_number;
+use crate::bridges::number;
 use crate::context::{Context, Failure, ROOT, Result, fatal};
 use model::{Atom, Datum, Uuid};
 
@@ -53,7 +53,7 @@ fn is_set(context: &Context, zone: &Uuid, column: &str) -> bool {
 fn zone_id(context: &Context) -> Result<i64> {
     let text = context.arg(2);
     match text.strip_prefix("zone=").filter(|n| n.starts_with(|c: char| c.is_ascii_digit() || c == '-')) {
-        Some(number) => Ok(leading_number(number)),
+        Some(id) => number(id, "zone"),
         None => fatal!("invalid zone argument, {text}"),
     }
 }
@@ -70,7 +70,9 @@ pub(crate) fn add_zone_tp(context: &mut Context) -> Result<()> {
         fatal!("zone id {id} already has a policy");
     }
     let pairs = words.iter().flat_map(|word| word.split([',', ' '])).filter_map(|word| word.split_once('='));
-    let timeouts = Datum::map(pairs.map(|(k, v)| (Atom::from(k), Atom::from(leading_number(v)))));
+    let timeouts: Result<Vec<(Atom, Atom)>> =
+        pairs.map(|(k, v)| Ok((Atom::from(k), Atom::from(number(v, k)?)))).collect();
+    let timeouts = Datum::map(timeouts?);
     let known = context.transaction.rows("CT_Timeout_Policy").find(|row| *row.get("timeouts") == timeouts);
     let policy = match known.map(|row| row.uuid) {
         Some(policy) => policy,
@@ -128,7 +130,7 @@ pub(crate) fn list_zone_tp(context: &mut Context) -> Result<()> {
 fn limited_zone(context: &Context) -> Result<Option<i64>> {
     match context.arg(2) {
         "default" => Ok(None),
-        text if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') => Ok(Some(leading_number(text))),
+        text if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') => number(text, "zone").map(Some),
         text => fatal!("invalid zone id, {text}"),
     }
 }
@@ -139,7 +141,7 @@ pub(crate) fn set_zone_limit(context: &mut Context) -> Result<()> {
     if !text.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
         fatal!("invalid limit, {text}");
     }
-    let limit = leading_number(text);
+    let limit = number(text, "limit")?;
     let datapath = datapath(context)?;
     if !(0..=i64::from(u32::MAX)).contains(&limit) {
         fatal!("limit ({limit}) out of range");

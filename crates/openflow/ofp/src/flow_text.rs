@@ -3,12 +3,15 @@
 //! Enters: `priority=5,tcp,actions=drop` and the like. Leaves: [`FlowMod`] or
 //! [`FlowStatsRequest`], and the protocols that can express it.
 
+mod unmet;
+
 use base::OfPort;
 use fields::text_pairs::next_pair;
 use fields::{Protocols, TextError, parse_field, parse_port, parse_table, refuse};
 
 use crate::text::{u16_of, u64_of};
 use crate::*;
+use unmet::Named;
 
 /// What a text is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,9 +103,15 @@ pub fn parse_flow_text(
         (text, None)
     };
     let mut usable = Protocols::ANY;
+    let condition = rest;
+    let mut named = Vec::new();
     while let Some((key, value, after)) = next_pair(rest) {
         rest = after;
         parse_part(&mut fm, key, value, &allowed, command, names, &mut usable)?;
+        named.extend(Named::of(key));
+    }
+    if !names.normalizes {
+        unmet::check(condition, &fm.m, &named)?;
     }
     finish_match(&mut fm, &mut usable);
     if modifies && fm.cookie_mask == 0 && fm.new_cookie == u64::MAX {
@@ -302,6 +311,7 @@ pub fn parse_flow_monitor_request(
     };
     let mut usable = Protocols::ANY;
     let mut rest = text;
+    let mut named = Vec::new();
     while let Some((key, value, after)) = next_pair(rest) {
         rest = after;
         let unwanted = match key {
@@ -322,6 +332,7 @@ pub fn parse_flow_monitor_request(
             if !usable.intersects(Protocols::OF10_ANY) {
                 return refuse!("{key}: match field is not supported for flow monitor");
             }
+            named.extend(Named::of(key));
             continue;
         }
         if value.is_empty() {
@@ -333,15 +344,17 @@ pub fn parse_flow_monitor_request(
                     .ok_or_else(|| TextError(format!("unknown table \"{value}\"")))?;
             }
             "out_port" => {
-                request.out_port =
-                    OfPort::from_u16(fields::text::parse_u64_prefix(value).map_or(0, |(v, _)| v as u16))
+                request.out_port = parse_port(value, names.ports)
+                    .ok_or_else(|| TextError(format!("{value} is not a valid OpenFlow port")))?;
             }
             "out_group" => {
-                request.out_group = fields::text::parse_u64_prefix(value).map_or(0, |(v, _)| v as u32)
+                request.out_group = parse_group(value)
+                    .ok_or_else(|| TextError(format!("{value} is not a valid OpenFlow group")))?;
             }
             _ => return refuse!("{text}: unknown keyword {key}"),
         }
     }
+    unmet::check(text, &request.m, &named)?;
     Ok((request, usable))
 }
 
@@ -382,11 +395,12 @@ pub fn parse_packet_out(text: &str, names: Names<'_>) -> Result<(PacketOut, Prot
                 out.packet = packet;
             }
             "packet_type" => {
-                let number = |t: &str| fields::text::parse_u64_prefix(t).map_or(0, |(v, _)| v as u32);
                 let Some((space, kind)) = value.split_once(',') else {
                     return refuse!("{key}({value}) can't be interpreted");
                 };
-                out.metadata.set_packet_type(number(space) << 16 | (number(kind) & 0xffff));
+                let space = u32::from(u16_of(space, "packet_type")?);
+                let kind = u32::from(u16_of(kind, "packet_type")?);
+                out.metadata.set_packet_type(space << 16 | kind);
             }
             _ => match fields::Field::from_name(key) {
                 Some(field) => {

@@ -43,4 +43,4 @@ pub use print::{
     put_version_bitmap, table_features_to_text,
 };
 pub use text::{hex_bytes, put_hex_dump};
-pub use version::{Version, versions_to_text};
+pub use version::{Version, version_names, versions_to_text};

@@ -2,38 +2,48 @@
 
 use std::fmt::Write;
 
-use fields::text::{parse_int, parse_u64, parse_u64_prefix};
+use fields::text::{IntError, parse_u64_prefix};
 use fields::{TextError, refuse};
 
-pub(crate) fn u8_of(text: &str, name: &str) -> Result<u8, TextError> {
-    match parse_int(text).and_then(|v| u8::try_from(v).ok()) {
-        Some(v) => Ok(v),
-        None => refuse!("invalid {name} \"{text}\""),
+/// Reads a whole number of up to `most`. A refusal of one that does not fit names the limit.
+fn bounded(text: &str, most: u64, bad: impl FnOnce() -> String) -> Result<u64, TextError> {
+    let number = parse_u64_prefix(text);
+    let is_number = matches!(number, Ok((_, "")) | Err(IntError::Range));
+    match number {
+        Ok((value, "")) if value <= most => Ok(value),
+        _ if is_number && text.trim_start().starts_with('-') => {
+            refuse!("{} (at least 0)", bad())
+        }
+        _ if is_number => refuse!("{} (at most {most})", bad()),
+        _ => Err(TextError(bad())),
     }
 }
 
+pub(crate) fn u8_of(text: &str, name: &str) -> Result<u8, TextError> {
+    bounded(text, u8::MAX.into(), || format!("invalid {name} \"{text}\"")).map(|v| v as u8)
+}
+
 pub(crate) fn u16_of(text: &str, name: &str) -> Result<u16, TextError> {
-    match parse_int(text).and_then(|v| u16::try_from(v).ok()) {
-        Some(v) => Ok(v),
-        None => refuse!("invalid {name} \"{text}\""),
-    }
+    bounded(text, u16::MAX.into(), || format!("invalid {name} \"{text}\"")).map(|v| v as u16)
 }
 
 pub(crate) fn u32_of(text: &str) -> Result<u32, TextError> {
     if text.is_empty() {
         return refuse!("missing required numeric argument");
     }
-    match parse_u64(text).and_then(|v| u32::try_from(v).ok()) {
-        Some(v) => Ok(v),
-        None => refuse!("invalid numeric format {text}"),
-    }
+    bounded(text, u32::MAX.into(), || format!("invalid numeric format {text}")).map(|v| v as u32)
 }
 
+/// Reads a number of 64 bits; negative ones count down from the largest, as in masks of `-1`.
 pub(crate) fn u64_of(text: &str) -> Result<u64, TextError> {
     if text.is_empty() {
         return refuse!("missing required numeric argument");
     }
-    parse_u64(text).ok_or_else(|| TextError(format!("invalid numeric format {text}")))
+    match parse_u64_prefix(text) {
+        Ok((value, "")) => Ok(value),
+        Err(IntError::Range) => refuse!("invalid numeric format {text} (at most {})", u64::MAX),
+        _ => refuse!("invalid numeric format {text}"),
+    }
 }
 
 /// `DecTtlCntIds` as `DEC_TTL_CNT_IDS`.
@@ -46,22 +56,6 @@ pub(crate) fn upper_snake(camel: &str) -> String {
         out.push(c.to_ascii_uppercase());
     }
     out
-}
-
-/// What C's `atoi` makes of a text.
-pub(crate) fn atoi(text: &str) -> i32 {
-    let t = text.trim_start();
-    let (sign, digits) = match t.strip_prefix('-') {
-        Some(rest) => (-1i64, rest),
-        None => (1, t.strip_prefix('+').unwrap_or(t)),
-    };
-    let end = digits.bytes().position(|c| !c.is_ascii_digit()).unwrap_or(digits.len());
-    (digits[..end].parse::<i64>().unwrap_or(0) * sign) as i32
-}
-
-/// What C's `strtoull` with base 0 makes of a text.
-pub(crate) fn strtoull(text: &str) -> u64 {
-    parse_u64_prefix(text).map_or(0, |(v, _)| v)
 }
 
 /// Reads pairs of hex digits, blanks, dots and tabs between them, and returns

@@ -87,6 +87,12 @@ impl fmt::Display for Version {
     }
 }
 
+/// The names of the versions whose bits are set.
+pub fn version_names(bitmap: u32) -> String {
+    let names = Version::ALL.iter().filter(|version| bitmap >> version.byte() & 1 != 0).map(|v| v.name());
+    names.collect::<Vec<_>>().join(", ")
+}
+
 /// Versions, a bit each, as logs about negotiation show them.
 pub fn versions_to_text(bitmap: u32) -> String {
     let mut text = String::new();

@@ -6,7 +6,7 @@
 use base::OfPort;
 use flow::{FlowKey, FlowMask, VLAN_CFI, slot};
 
-use crate::{Field, Maskable, Match, Protocols};
+use crate::{Field, Maskable, Match, Protocols, TextError, TextForm, refuse};
 
 const VID: u16 = 0x0fff;
 const PCP: u16 = 0xe000;
@@ -97,6 +97,47 @@ impl Field {
         match self.info().maskable {
             Maskable::Whole => mask == 0 || mask == self.exact(),
             Maskable::Full => true,
+        }
+    }
+
+    /// Checks that a match can hold `value` and `mask` as they are written in `text`: no bit of either is lost.
+    pub fn check_fit(self, text: &str, value: u128, mask: u128) -> Result<(), TextError> {
+        let most = self.largest();
+        let all = u128::MAX >> (128 - 8 * self.n_bytes() as u32);
+        // OpenFlow 1.0's way to ask for packets without a tag, and all bits of OpenFlow 1.2's VLAN ID, which scripts
+        // have for VLAN 4095.
+        let all_ones = self == Field::DlVlan && matches!(value, 0xffff | 0x1fff);
+        if value > most && !all_ones {
+            return refuse!(
+                "{text}: value too large for field {}, at most {}",
+                self.name(),
+                self.shown(most)
+            );
+        }
+        if self == Field::IpDscp && value & 3 != 0 {
+            return refuse!("{text}: the two lowest bits of field {} must be 0", self.name());
+        }
+        if mask > most && mask != self.exact() && mask != all {
+            return refuse!("{text}: mask too large for field {}, at most {most:#x}", self.name());
+        }
+        Ok(())
+    }
+
+    /// The largest value that a match on the field can hold.
+    fn largest(self) -> u128 {
+        match self {
+            Field::ArpOp | Field::IpDscp | Field::IpFrag => 0xff,
+            Field::NshTtl => 63,
+            Field::VlanVid => u128::from(VID | VLAN_CFI),
+            Field::InPort | Field::InPortOxm | Field::ActsetOutput | Field::CtState => u32::MAX.into(),
+            _ => u128::MAX >> (128 - self.n_bits()),
+        }
+    }
+
+    fn shown(self, value: u128) -> String {
+        match self.info().form {
+            TextForm::Hexadecimal => format!("{value:#x}"),
+            _ => value.to_string(),
         }
     }
 

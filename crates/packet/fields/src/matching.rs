@@ -147,7 +147,9 @@ pub fn parse_field(
         m.set_packet_type(0);
     } else if let Some(field) = Field::from_name(name) {
         let value = if value.is_empty() { "0/0" } else { value };
-        let (value, mask) = field.parse(value, names)?;
+        let text = value;
+        let (value, mask) = field.parse(text, names)?;
+        field.check_fit(text, value, mask)?;
         *usable &= m.set(field, value, mask);
         m.add_ethernet_prereq(field);
     } else if name.contains('[') {

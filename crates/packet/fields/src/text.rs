@@ -237,7 +237,9 @@ pub fn parse_flags(text: &str, names: FlagNames, what: &str, allowed: u32) -> Re
 fn parse_flags_numeric(text: &str) -> Option<(u32, u32)> {
     let (flags, rest) = parse_u64_prefix(text).ok()?;
     let (mask, rest) = parse_u64_prefix(rest.strip_prefix('/')?).ok()?;
-    rest.is_empty().then_some((flags as u32, mask as u32))
+    // What is too large for 32 bits stays too large for every field.
+    let word = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    rest.is_empty().then_some((word(flags), word(mask)))
 }
 
 fn parse_flags_signed(
@@ -312,9 +314,19 @@ pub fn parse_mac(text: &str) -> Option<u64> {
         if part.is_empty() || !part.bytes().all(|c| c.is_ascii_hexdigit()) {
             return None;
         }
-        value = value << 8 | u64::from(u32::from_str_radix(part, 16).ok()? as u8);
+        value = value << 8 | u64::from(u8::from_str_radix(part, 16).ok()?);
     }
     parts.next().is_none().then_some(value)
+}
+
+/// Names the first part of an address that is larger than a byte, for the end of a refusal.
+fn part_too_large(address: &str, delimiter: char, radix: u32) -> String {
+    let too_large = |part: &&str| u64::from_str_radix(part, radix).is_ok_and(|value| value > 0xff);
+    let most = if radix == 16 { "ff" } else { "255" };
+    match address.split(delimiter).find(too_large) {
+        Some(part) => format!(" ({part} is larger than {most})"),
+        None => String::new(),
+    }
 }
 
 fn parse_ethernet(text: &str) -> Result<(u128, u128), TextError> {
@@ -324,7 +336,11 @@ fn parse_ethernet(text: &str) -> Result<(u128, u128), TextError> {
     };
     match (mac, mask) {
         (Some(mac), Some(mask)) => Ok((u128::from(mac), u128::from(mask))),
-        _ => refuse!("{text}: invalid Ethernet address"),
+        _ => {
+            let flaw =
+                text.split('/').map(|part| part_too_large(part, ':', 16)).find(|flaw| !flaw.is_empty());
+            refuse!("{text}: invalid Ethernet address{}", flaw.unwrap_or_default())
+        }
     }
 }
 
@@ -337,14 +353,17 @@ pub fn parse_ipv4(text: &str) -> Option<u32> {
         if part.is_empty() || !part.bytes().all(|c| c.is_ascii_digit()) {
             return None;
         }
-        value = value << 8 | u32::from(part.parse::<u32>().ok()? as u8);
+        value = value << 8 | u32::from(part.parse::<u8>().ok()?);
     }
     parts.next().is_none().then_some(value)
 }
 
 /// Reads `a.b.c.d`, `a.b.c.d/len` or `a.b.c.d/mask`.
 pub fn parse_ipv4_masked(text: &str) -> Result<(u32, u32), TextError> {
-    let bad = || TextError(format!("{text}: invalid IP address"));
+    let bad = || {
+        let flaw = text.split('/').map(|part| part_too_large(part, '.', 10)).find(|flaw| !flaw.is_empty());
+        TextError(format!("{text}: invalid IP address{}", flaw.unwrap_or_default()))
+    };
     let Some((ip, mask)) = text.split_once('/') else {
         return Ok((parse_ipv4(text).ok_or_else(bad)?, u32::MAX));
     };

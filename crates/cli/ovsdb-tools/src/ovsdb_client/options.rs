@@ -94,7 +94,11 @@ pub(crate) fn parse(args: Vec<String>) -> Result<(Options, Vec<String>)> {
             Choice::NoHeadings => options.style.headings = false,
             Choice::Pretty => options.style.pretty = true,
             Choice::Bare => options.style.set_bare(),
-            Choice::MaxColumnWidth => options.style.max_column_width = text.parse().unwrap_or(0),
+            Choice::MaxColumnWidth => {
+                options.style.max_column_width = text
+                    .parse()
+                    .map_err(|_| format!("{text}: --max-column-width must be a number of columns"))?;
+            }
             Choice::Daemon(option) => options.daemon.apply(option, argument, PROGRAM),
             Choice::Log(option) => option.apply(argument, PROGRAM)?,
             Choice::Tls(option) => option.apply(argument, &mut options.tls),

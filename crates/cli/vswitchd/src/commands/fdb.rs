@@ -135,9 +135,9 @@ fn stats_show(state: &mut State, args: &[String]) -> Result<String, String> {
     ))
 }
 
-/// A VLAN as the reference reads it: what is not a number is none.
-fn vlan_of(text: &str) -> u16 {
-    text.parse().unwrap_or(0)
+fn vlan_of(text: &str) -> Result<u16, String> {
+    let vlan = text.parse().ok().filter(|vlan| *vlan <= 4095);
+    vlan.ok_or_else(|| format!("{text}: a VLAN is a number from 0 to 4095"))
 }
 
 fn mac_of(text: &str) -> Result<MacAddr, String> {
@@ -152,7 +152,7 @@ fn add(state: &mut State, args: &[String]) -> Result<String, String> {
         return Err("software error, odp port is present but no ofp port".to_owned());
     };
     let Some(bundle) = entry.port.bundle else { return Err("could not add static mac entry".to_owned()) };
-    let old = bridge.macs().add_static(vlan_of(&args[2]), mac, bundle, state.clock.now());
+    let old = bridge.macs().add_static(vlan_of(&args[2])?, mac, bundle, state.clock.now());
     bridge.changed();
     Ok(match old {
         Some(old) if old.port != bundle || !old.is_static => {
@@ -168,7 +168,7 @@ fn del(state: &mut State, args: &[String]) -> Result<String, String> {
     let switch = state.switch.read();
     let bridge = bridge_named(&switch, &args[0])?;
     let mac = mac_of(&args[2])?;
-    if !bridge.macs().remove_static(vlan_of(&args[1]), mac) {
+    if !bridge.macs().remove_static(vlan_of(&args[1])?, mac) {
         return Err("could not find static mac entry".to_owned());
     }
     bridge.changed();

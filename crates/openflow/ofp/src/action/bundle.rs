@@ -63,8 +63,9 @@ use super::raw::{self, Raw};
 use super::{Action, Check, Names, Parser, subfield_destination};
 use crate::OfError;
 use crate::oxm;
-use crate::text::atoi;
+use crate::text::{u16_of, u32_of};
 use crate::wire::{Put, Reader, all_zeros};
+use fields::text::parse_int;
 
 /// The greatest number of members.
 const MAX_MEMBERS: usize = 2048;
@@ -207,7 +208,7 @@ impl Bundle {
         Ok(Action::Bundle(Box::new(Bundle {
             algorithm,
             fields,
-            basis: atoi(basis) as u16,
+            basis: u16_of(basis, "basis")?,
             destination,
             members,
         })))
@@ -309,10 +310,9 @@ impl Multipath {
         let Some((algorithm, _)) = ALGORITHMS.iter().find(|(_, n)| n.eq_ignore_ascii_case(algorithm)) else {
             return refuse!("{text}: unknown algorithm `{algorithm}'");
         };
-        let n_links = atoi(n_links);
-        if !(1..=65536).contains(&n_links) {
+        let Some(n_links) = parse_int(n_links).filter(|n| (1..=65536).contains(n)) else {
             return refuse!("{text}: n_links {n_links} is not in valid range 1 to 65536");
-        }
+        };
         let subfield = Subfield::parse(destination)?;
         if !oxm::has_u32_header(subfield.field) {
             return refuse!("{text}: experimenter OXM field '{destination}' not supported");
@@ -327,10 +327,10 @@ impl Multipath {
         let max_link = (n_links - 1) as u16;
         Ok(Action::Multipath(Multipath {
             fields,
-            basis: atoi(basis) as u16,
+            basis: u16_of(basis, "basis")?,
             algorithm: *algorithm,
             max_link,
-            arg: atoi(arg) as u32,
+            arg: u32_of(arg)?,
             destination: subfield,
         }))
     }

@@ -50,7 +50,7 @@ use super::raw::{self, Raw};
 use super::set_field::{put_reg_load, put_set_field};
 use super::{Action, Check, Parser, subfield_source};
 use crate::oxm;
-use crate::text::{atoi, u8_of, u16_of};
+use crate::text::{u8_of, u16_of};
 use crate::wire::{Put, Reader, all_zeros};
 use crate::{OfError, Version};
 
@@ -251,8 +251,8 @@ impl DecTtl {
         if arg.is_empty() {
             return Ok(Action::DecTtl(DecTtl::plain()));
         }
-        let controllers: Vec<u16> =
-            arg.split([',', ' ']).filter(|t| !t.is_empty()).map(|t| atoi(t) as u16).collect();
+        let ids = arg.split([',', ' ']).filter(|id| !id.is_empty());
+        let controllers: Vec<u16> = ids.map(|id| u16_of(id, "controller id")).collect::<Result<_, _>>()?;
         if controllers.is_empty() {
             return refuse!("dec_ttl_cnt_ids: expected at least one controller id.");
         }

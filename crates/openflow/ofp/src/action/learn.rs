@@ -52,7 +52,7 @@ pub enum LearnDestination {
 
 // ---- bytes and text ----
 
-use fields::text::{parse_wide_prefix, put_hex};
+use fields::text::{IntError, parse_wide_prefix, put_hex};
 use fields::text_pairs::next_pair;
 use fields::{Match, TextError, format_table, parse_table, refuse};
 
@@ -60,7 +60,7 @@ use super::raw::{self, Raw};
 use super::set_field::RegMove;
 use super::{Action, Check, Names, Parser, subfield_destination, subfield_source};
 use crate::oxm;
-use crate::text::{Hex, atoi, strtoull};
+use crate::text::{Hex, u16_of, u32_of, u64_of};
 use crate::wire::{Put, Reader, all_zeros};
 use crate::{DEFAULT_PRIORITY, OfError};
 
@@ -171,15 +171,15 @@ impl Learn {
                     Some(255) => return refuse!("{arg}: table id 255 not valid for `learn' action"),
                     Some(table) => learn.table = table,
                 },
-                "priority" => learn.priority = atoi(value) as u16,
-                "idle_timeout" => learn.idle_timeout = atoi(value) as u16,
-                "hard_timeout" => learn.hard_timeout = atoi(value) as u16,
-                "fin_idle_timeout" => learn.fin_idle_timeout = atoi(value) as u16,
-                "fin_hard_timeout" => learn.fin_hard_timeout = atoi(value) as u16,
-                "cookie" => learn.cookie = strtoull(value),
+                "priority" => learn.priority = u16_of(value, name)?,
+                "idle_timeout" => learn.idle_timeout = u16_of(value, name)?,
+                "hard_timeout" => learn.hard_timeout = u16_of(value, name)?,
+                "fin_idle_timeout" => learn.fin_idle_timeout = u16_of(value, name)?,
+                "fin_hard_timeout" => learn.fin_hard_timeout = u16_of(value, name)?,
+                "cookie" => learn.cookie = u64_of(value)?,
                 "send_flow_rem" => learn.send_flow_rem = true,
                 "delete_learned" => learn.delete_learned = true,
-                "limit" => learn.limit = atoi(value) as u32,
+                "limit" => learn.limit = u32_of(value)?,
                 "result_dst" => {
                     let result = Subfield::parse(value)?;
                     if !result.field.is_writable() {
@@ -399,7 +399,11 @@ fn parse_load_spec(name: &str, value: &str) -> Result<LearnSpec, TextError> {
                 destination: LearnDestination::Load(destination),
             })
         }
-        Err(_) => {
+        Err(IntError::Range) => {
+            let destination = Subfield::parse(&value[arrow + 2..])?;
+            refuse!("{value}: value does not fit into {} bits", destination.n_bits)
+        }
+        Err(IntError::Syntax) => {
             let RegMove { source, destination, .. } = RegMove::parse(value)?;
             Ok(LearnSpec {
                 n_bits: source.n_bits,

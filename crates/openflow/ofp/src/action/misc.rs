@@ -175,8 +175,7 @@ impl Conjunction {
         let parts = || {
             let (id, rest) = arg.split_once(',')?;
             let (clause, n_clauses) = rest.split_once('/')?;
-            let id = fields::text::parse_u64(id.trim())?;
-            Some((id as u32, clause.trim().parse::<u8>().ok()?, n_clauses.trim().parse::<u8>().ok()?))
+            Some((id.trim(), clause.trim().parse::<u8>().ok()?, n_clauses.trim().parse::<u8>().ok()?))
         };
         let Some((id, clause, n_clauses)) = parts() else {
             return refuse!("\"conjunction\" syntax is \"conjunction(id,i/n)\"");
@@ -190,6 +189,7 @@ impl Conjunction {
         } else if clause > n_clauses {
             refuse!("clause index must be less than or equal to number of clauses")
         } else {
+            let id = u32_of(id)?;
             Ok(Action::Conjunction(Conjunction { id, clause: clause - 1, n_clauses }))
         }
     }

@@ -166,6 +166,9 @@ impl Action {
 pub struct Names<'a> {
     pub ports: Option<&'a PortNames>,
     pub tables: Option<&'a TableNames>,
+    /// A match that leaves out what its fields need is cut down to what it has of effect, with a note in the log,
+    /// as the reference does, instead of being refused.
+    pub normalizes: bool,
 }
 
 /// `(start << 6) | (n_bits - 1)`, the form of subfields in older actions. It has no room for more than 64 bits:

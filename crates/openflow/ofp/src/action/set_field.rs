@@ -242,7 +242,7 @@ impl SetField {
     pub(super) fn parse_load(arg: &str) -> Result<Action, TextError> {
         let (text, key) = split_arrow(arg)?;
         let destination = Subfield::parse(key)?;
-        let Ok((value, _)) = parse_wide_prefix(text, destination.field.n_bytes()) else {
+        let Ok((value, "")) = parse_wide_prefix(text, destination.field.n_bytes()) else {
             return refuse!("{arg}: cannot parse integer value");
         };
         if value & !destination.ones() != 0 {

@@ -220,7 +220,10 @@ fn parse_set_mpls(name: &str, value: &str) -> Result<Action, TextError> {
             tc if tc <= 7 => Action::SetMplsTc(tc),
             _ => return refuse!("{value}: not a valid MPLS TC"),
         },
-        _ => Action::SetMplsTtl(u8_of(value, "MPLS TTL")?),
+        _ => match u32_of(value).map(u8::try_from) {
+            Ok(Ok(ttl)) => Action::SetMplsTtl(ttl),
+            _ => return refuse!("invalid MPLS TTL \"{value}\""),
+        },
     })
 }
 

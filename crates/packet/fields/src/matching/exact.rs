@@ -35,6 +35,7 @@ impl Match {
             }
             let value = field
                 .parse_value(value, names)
+                .and_then(|number| field.check_fit(value, number, field.exact()).map(|()| number))
                 .map_err(|why| format!("{text}: bad value for {key} ({why})"))?;
             exact.set(field, value, field.exact());
             exact.add_ethernet_prereq(field);
@@ -63,6 +64,7 @@ mod tests {
         assert_eq!(refusal("wrong"), "wrong: unknown field wrong");
         assert_eq!(refusal("tp_dst=80,tcp"), "tp_dst=80,tcp: prerequisites not met for setting tp_dst");
         assert_eq!(refusal("ip,arp"), "ip,arp: Ethernet type set multiple times");
+        assert!(refusal("dl_vlan=4097").contains("at most 4095"));
         let twice = "dl_vlan=1,dl_vlan=2";
         assert_eq!(refusal(twice), format!("{twice}: field dl_vlan set multiple times"));
         assert!(refusal("ip,nw_dst=10.0.0.0/8").starts_with("ip,nw_dst=10.0.0.0/8: bad value for nw_dst ("));
