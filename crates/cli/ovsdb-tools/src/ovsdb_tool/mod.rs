@@ -9,7 +9,7 @@ use model::{Json, Schema};
 use rpc::dirs;
 use rpc::options::LogOption;
 use std::process::ExitCode;
-use store::log_file::{LogFile, Mode, read_schema as schema_of_log};
+use store::log_file::{Kind, LogFile, Mode, kind_of, read_cluster_header, read_schema as schema_of_log};
 use store::{DatabaseFile, Executed, Request};
 
 const PROGRAM: &str = "ovsdb-tool";
@@ -46,7 +46,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "compact", arguments: "[db [dst]]", min: 0, max: 2, run: compact },
     Command { name: "convert", arguments: "[db [schema [dst]]]", min: 0, max: 3, run: convert },
     Command { name: "needs-conversion", arguments: "", min: 0, max: 2, run: needs_conversion },
-    Command { name: "db-name", arguments: "[db]", min: 0, max: 1, run: |i| print(&i.db_schema()?.name) },
+    Command { name: "db-name", arguments: "[db]", min: 0, max: 1, run: db_name },
     Command {
         name: "db-version",
         arguments: "[db]",
@@ -55,11 +55,29 @@ const COMMANDS: &[Command] = &[
         run: |i| print(&i.db_schema()?.version),
     },
     Command { name: "db-cksum", arguments: "[db]", min: 0, max: 1, run: |i| print(&i.db_schema()?.cksum) },
-    Command { name: "db-cid", arguments: "db", min: 1, max: 1, run: not_clustered },
-    Command { name: "db-sid", arguments: "db", min: 1, max: 1, run: not_clustered },
-    Command { name: "db-local-address", arguments: "db", min: 1, max: 1, run: not_clustered },
-    Command { name: "db-is-clustered", arguments: "db", min: 1, max: 1, run: is_clustered },
-    Command { name: "db-is-standalone", arguments: "db", min: 1, max: 1, run: is_standalone },
+    Command { name: "db-cid", arguments: "db", min: 1, max: 1, run: |i| cluster_member(i, "cluster_id") },
+    Command { name: "db-sid", arguments: "db", min: 1, max: 1, run: |i| cluster_member(i, "server_id") },
+    Command {
+        name: "db-local-address",
+        arguments: "db",
+        min: 1,
+        max: 1,
+        run: |i| cluster_member(i, "local_address"),
+    },
+    Command {
+        name: "db-is-clustered",
+        arguments: "db",
+        min: 1,
+        max: 1,
+        run: |i| expect_kind(i, Kind::Clustered),
+    },
+    Command {
+        name: "db-is-standalone",
+        arguments: "db",
+        min: 1,
+        max: 1,
+        run: |i| expect_kind(i, Kind::Standalone),
+    },
     Command {
         name: "schema-name",
         arguments: "[schema]",
@@ -221,20 +239,28 @@ pub(crate) fn same(a: &Schema, b: &Schema) -> bool {
     model::json::sorted(&a.to_json()) == model::json::sorted(&b.to_json())
 }
 
-fn not_clustered(invocation: &Invocation) -> Result<()> {
+/// A member of the first record of a clustered database.
+fn cluster_member(invocation: &Invocation, name: &str) -> Result<()> {
     let path = invocation.db();
-    LogFile::open(&path, Mode::ReadOnly)?;
-    Err(format!("{path}: not a clustered database").into())
+    if kind_of(&path)? == Kind::Standalone {
+        return Err(format!("{path}: not a clustered database").into());
+    }
+    match read_cluster_header(&path)?.get(name).and_then(Json::as_str) {
+        Some(text) => print(text),
+        None => Err(format!("{path}: the first record has no {name}").into()),
+    }
 }
 
-fn is_clustered(invocation: &Invocation) -> Result<()> {
-    LogFile::open(&invocation.db(), Mode::ReadOnly)?;
-    Err(Stop::Exit(2))
+fn db_name(invocation: &Invocation) -> Result<()> {
+    match kind_of(&invocation.db())? {
+        Kind::Standalone => print(&invocation.db_schema()?.name),
+        Kind::Clustered => cluster_member(invocation, "name"),
+    }
 }
 
-fn is_standalone(invocation: &Invocation) -> Result<()> {
-    LogFile::open(&invocation.db(), Mode::ReadOnly)?;
-    Ok(())
+/// Ends with status 2 when the database is of another kind.
+fn expect_kind(invocation: &Invocation, kind: Kind) -> Result<()> {
+    if kind_of(&invocation.db())? == kind { Ok(()) } else { Err(Stop::Exit(2)) }
 }
 
 fn transact(invocation: &Invocation, mode: Mode) -> Result<()> {
@@ -307,6 +333,9 @@ usage: {PROGRAM} [OPTIONS] COMMAND [ARG...]
   db-name [DB]            report name of schema used by DB
   db-version [DB]         report version of schema used by DB
   db-cksum [DB]           report checksum of schema used by DB
+  db-cid DB               report cluster ID of clustered DB
+  db-sid DB               report server ID of clustered DB
+  db-local-address DB     report local address of clustered DB
   db-is-clustered DB      test whether DB is clustered
   db-is-standalone DB     test whether DB is standalone
   schema-name [SCHEMA]    report SCHEMA's name
