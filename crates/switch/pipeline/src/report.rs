@@ -74,7 +74,9 @@ fn explain_slow(slow: dp::SlowPath) -> String {
 pub fn describe(key: &FlowKey, names: Option<&PortNames>) -> String {
     let mut mask = FlowMask::new();
     mask.add_all(slot::PACKET_TYPE);
-    for field in Field::all() {
+    // Wide registers are pairs and quadruples of the plain ones, each of which is shown by itself.
+    let fields = Field::all().filter(|f| !f.name().starts_with("xreg") && !f.name().starts_with("xxreg"));
+    for field in fields {
         let is_metadata = field.info().prereq == fields::Prereq::None;
         let is_no_port = matches!(field, Field::InPort | Field::InPortOxm) && key.in_port() == OfPort::NONE.0;
         if is_metadata && field.read(key) == 0 || field == Field::ActsetOutput || is_no_port {
@@ -90,4 +92,20 @@ pub fn describe(key: &FlowKey, names: Option<&PortNames>) -> String {
     let mut out = String::new();
     Match::new(key, mask).format(&mut out, names, 0x8000);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_registers_that_are_set_are_shown() {
+        for register in [0, 11, 31] {
+            let mut key = FlowKey::default();
+            key.write(Slot::register(register), 7);
+            let text = describe(&key, None);
+            let shown: Vec<&str> = text.split(',').filter(|part| part.contains("reg")).collect();
+            assert_eq!(shown, [format!("reg{register}=0x7")], "{text}");
+        }
+    }
 }
