@@ -29,15 +29,23 @@ fn stats(out: &mut String, stats: &FlowStats, now: Timestamp) {
     }
 }
 
-/// TCP flags by their letters, as tcpdump writes them; bits without a letter as a number.
+/// TCP flags by their letters, in tcpdump's order; bits without a letter each as a number.
 fn tcp_flags(flags: u16) -> String {
-    const LETTERS: [char; 8] = ['F', 'S', 'R', 'P', '.', 'U', 'E', 'C'];
-    let letters = LETTERS.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 != 0);
-    let mut text: String = letters.map(|(_, letter)| letter).collect();
-    if flags & 0xff00 != 0 {
-        let _ = write!(text, "[{:x}]", flags & 0xff00);
-    }
-    text
+    const NAMES: [(u16, &str); 12] = [
+        (0x002, "S"),
+        (0x001, "F"),
+        (0x008, "P"),
+        (0x004, "R"),
+        (0x020, "U"),
+        (0x010, "."),
+        (0x040, "E"),
+        (0x080, "C"),
+        (0x100, "N"),
+        (0x200, "[200]"),
+        (0x400, "[400]"),
+        (0x800, "[800]"),
+    ];
+    NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect()
 }
 
 #[cfg(test)]
@@ -71,8 +79,13 @@ mod tests {
         let text = format_flow(&flow, now, false, None);
         assert!(text.ends_with("eth_type(0x1234), packets:0, bytes:0, used:never, actions:drop"), "{text}");
         flow.stats =
-            FlowStats { packets: 2, bytes: 120, used: Some(Timestamp::from_millis(2000)), tcp_flags: 0x112 };
+            FlowStats { packets: 2, bytes: 120, used: Some(Timestamp::from_millis(2000)), tcp_flags: 0xfff };
         let text = format_flow(&flow, now, false, None);
-        assert!(text.ends_with(", packets:2, bytes:120, used:0.500s, flags:S.[100], actions:drop"), "{text}");
+        assert!(
+            text.ends_with(
+                ", packets:2, bytes:120, used:0.500s, flags:SFPRU.ECN[200][400][800], actions:drop"
+            ),
+            "{text}"
+        );
     }
 }
