@@ -140,13 +140,25 @@ fn add_remote_commands(registry: &mut Registry<Program>) {
         program.server.borrow_mut().reconnect_all("user ran ovsdb-server/reconnect");
         Ok(String::new())
     });
-    registry.add_hidden("ovsdb-server/disable-monitor-cond", 0, 0, |program, _| {
+    registry.add("ovsdb-server/disable-monitor-cond", "", 0, 0, |program, _| {
         let mut server = program.server.borrow_mut();
         server.monitor_cond = false;
         server.reconnect_all("user ran ovsdb-server/disable-monitor-cond");
         Ok(String::new())
     });
 }
+
+/// What servers of clusters know.
+const CLUSTER_COMMANDS: &[(&str, &str)] = &[
+    ("cluster/change-election-timer", "DB TIME"),
+    ("cluster/cid", "DB"),
+    ("cluster/failure-test", "FAILURE SCENARIO"),
+    ("cluster/kick", "DB SERVER"),
+    ("cluster/leave", "DB"),
+    ("cluster/set-backlog-threshold", "DB N_MSGS N_BYTES"),
+    ("cluster/sid", "DB"),
+    ("cluster/status", "DB"),
+];
 
 fn add_state_commands(registry: &mut Registry<Program>) {
     registry.add_deferred("ovsdb-server/reload", "", 0, 0, |program, _, responder| {
@@ -163,6 +175,11 @@ fn add_state_commands(registry: &mut Registry<Program>) {
     });
     registry.add("ovsdb-server/perf-counters-show", "", 0, 0, |_, _| Ok(String::new()));
     registry.add("ovsdb-server/perf-counters-clear", "", 0, 0, |_, _| Ok(String::new()));
+    for (name, usage) in CLUSTER_COMMANDS {
+        registry.add(name, usage, 0, usize::MAX, move |_, _| {
+            Err(format!("\"{name}\" is not supported yet: this server does not have clustered databases"))
+        });
+    }
     registry.add("memory/show", "", 0, 0, |program, _| {
         let usage = program.server.borrow().memory_usage();
         let shown: Vec<String> =

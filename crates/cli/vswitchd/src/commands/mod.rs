@@ -1,10 +1,12 @@
 //! The commands of the control socket (`ovs-appctl`).
 
+mod absent;
 pub(crate) mod dpctl;
 mod dpif;
 mod dummy;
 mod fdb;
 mod flow_lines;
+mod memory;
 mod time;
 mod trace;
 
@@ -17,6 +19,8 @@ use crate::switchd::State;
 pub(crate) fn registry() -> Registry<State> {
     let mut registry = Registry::new(&rpc::version_text(PROGRAM));
     registry.add_log_commands();
+    absent::register(&mut registry);
+    registry.add("memory/show", "", 0, 0, |state: &mut State, _| Ok(memory::show(state)));
     registry.add("coverage/show", "", 0, 0, |state: &mut State, _| Ok(state.coverage.show()));
     registry.add("coverage/read-counter", "counter", 1, 1, |_, args| read_counter(&args[0]));
     registry.add("exit", "[--cleanup]", 0, 1, exit);

@@ -1,0 +1,203 @@
+//! Commands of features that this switch does not have yet. They are listed as the reference lists them, so that
+//! completion and scripts find them, and each answers which feature is missing.
+
+use rpc::unixctl::Registry;
+
+use crate::switchd::State;
+
+/// A feature, and its commands with their usage.
+struct Feature {
+    name: &'static str,
+    commands: &'static [(&'static str, &'static str)],
+}
+
+const FEATURES: &[Feature] = &[
+    Feature {
+        name: "Auto Attach and LLDP",
+        commands: &[
+            ("autoattach/show-isid", "[bridge]"),
+            ("autoattach/statistics", "[bridge]"),
+            ("autoattach/status", "[bridge]"),
+        ],
+    },
+    Feature {
+        name: "BFD",
+        commands: &[("bfd/set-forwarding", "[interface] normal|false|true"), ("bfd/show", "[interface]")],
+    },
+    Feature {
+        name: "bonding",
+        commands: &[
+            ("bond/disable-member", "port member"),
+            ("bond/enable-member", "port member"),
+            ("bond/hash", "mac [vlan] [basis]"),
+            ("bond/list", ""),
+            ("bond/migrate", "port hash member"),
+            ("bond/set-active-member", "port member"),
+            ("bond/show", "[port]"),
+            ("dpif-netdev/bond-show", "[dp]"),
+        ],
+    },
+    Feature { name: "reconnecting to controllers by command", commands: &[("bridge/reconnect", "[bridge]")] },
+    Feature {
+        name: "CFM",
+        commands: &[("cfm/set-fault", "[interface] normal|false|true"), ("cfm/show", "[interface]")],
+    },
+    Feature {
+        name: "connection tracking",
+        commands: &[
+            ("dpctl/ct-bkts", "[dp] [gt=N]"),
+            ("dpctl/ct-del-limits", "[dp] zone=N1[,N2]..."),
+            ("dpctl/ct-disable-tcp-seq-chk", "[dp]"),
+            ("dpctl/ct-enable-tcp-seq-chk", "[dp]"),
+            ("dpctl/ct-get-limits", "[dp] [zone=N1[,N2]...]"),
+            ("dpctl/ct-get-maxconns", "[dp]"),
+            ("dpctl/ct-get-nconns", "[dp]"),
+            ("dpctl/ct-get-sweep-interval", "[dp]"),
+            ("dpctl/ct-get-tcp-seq-chk", "[dp]"),
+            ("dpctl/ct-set-limits", "[dp] [default=L] [zone=N,limit=L]..."),
+            ("dpctl/ct-set-maxconns", "[dp] maxconns"),
+            ("dpctl/ct-set-sweep-interval", "[dp] ms"),
+            ("dpctl/ct-stats-show", "[dp] [zone=N]"),
+            ("dpctl/dump-conntrack", "[-m] [-s] [dp] [zone=N]"),
+            (
+                "dpctl/flush-conntrack",
+                "[dp] [zone=N] [mark=X[/M]] [labels=Y[/N]] [ct-orig-tuple [ct-reply-tuple]]",
+            ),
+            ("dpctl/ipf-get-status", "[dp]"),
+            ("dpctl/ipf-set-disabled", "[dp] v4|v6"),
+            ("dpctl/ipf-set-enabled", "[dp] v4|v6"),
+            ("dpctl/ipf-set-max-nfrags", "[dp] maxfrags"),
+            ("dpctl/ipf-set-min-frag", "[dp] v4|v6 minfragment"),
+        ],
+    },
+    Feature {
+        name: "sizes of the datapath's caches",
+        commands: &[("dpctl/cache-get-size", "[dp]"), ("dpctl/cache-set-size", "dp cache size")],
+    },
+    Feature {
+        name: "hardware offload",
+        commands: &[("dpctl/offload-stats-show", "[dp]"), ("dpif/offload/show", "")],
+    },
+    Feature {
+        name: "statistics and rebalancing of polling threads",
+        commands: &[
+            ("dpif-netdev/pmd-perf-log-set", "on|off [-b before] [-a after] [-e|-ne] [-us usec] [-q qlen]"),
+            (
+                "dpif-netdev/pmd-perf-show",
+                "[-nh] [-it iter-history-len] [-ms ms-history-len] [-pmd core] [dp]",
+            ),
+            ("dpif-netdev/pmd-rxq-rebalance", "[dp]"),
+            ("dpif-netdev/pmd-rxq-show", "[-pmd core] [-secs secs] [dp]"),
+            ("dpif-netdev/pmd-sleep-show", "[dp]"),
+            ("dpif-netdev/pmd-stats-clear", "[-pmd core] [dp]"),
+            ("dpif-netdev/pmd-stats-show", "[-pmd core] [dp]"),
+        ],
+    },
+    Feature {
+        name: "a choice between implementations of lookups and actions",
+        commands: &[
+            ("dpif-netdev/dpif-impl-get", ""),
+            ("dpif-netdev/dpif-impl-set", "dpif_implementation_name"),
+            ("dpif-netdev/miniflow-parser-get", ""),
+            ("dpif-netdev/miniflow-parser-set", "[-pmd core] miniflow_implementation_name [study_pkt_cnt]"),
+            ("dpif-netdev/subtable-lookup-info-get", ""),
+            ("dpif-netdev/subtable-lookup-prio-set", "[lookup_func] [prio]"),
+            ("odp-execute/action-impl-set", ""),
+            ("odp-execute/action-impl-show", ""),
+        ],
+    },
+    Feature { name: "the kernel's datapath", commands: &[("dpif-netlink/dispatch-mode", "")] },
+    Feature {
+        name: "showing and changing what the datapath can do",
+        commands: &[
+            ("dpif/set-dp-features", "[--force] bridge [feature [value]]"),
+            ("dpif/show-dp-features", "bridge"),
+        ],
+    },
+    Feature { name: "LACP", commands: &[("lacp/show", "[port]"), ("lacp/show-stats", "[port]")] },
+    Feature { name: "multicast snooping", commands: &[("mdb/flush", "[bridge]"), ("mdb/show", "bridge")] },
+    Feature {
+        name: "a dummy device's connection and addresses",
+        commands: &[
+            ("netdev-dummy/conn-state", "[netdev]"),
+            ("netdev-dummy/ip4addr", "[netdev] ipaddr/mask-prefix-len"),
+            ("netdev-dummy/ip6addr", "[netdev] ip6addr"),
+        ],
+    },
+    Feature { name: "QoS", commands: &[("qos/show", "interface"), ("qos/show-types", "interface")] },
+    Feature { name: "RSTP", commands: &[("rstp/show", "[bridge]"), ("rstp/tcn", "[bridge]")] },
+    Feature { name: "STP", commands: &[("stp/show", "[bridge]"), ("stp/tcn", "[bridge]")] },
+    Feature {
+        name: "measuring with stopwatches",
+        commands: &[("stopwatch/reset", "[NAME]"), ("stopwatch/show", "[NAME]")],
+    },
+    Feature {
+        name: "tunnels",
+        commands: &[
+            ("ofproto/list-tunnels", ""),
+            ("ovs/route/add", "ip/plen dev [gw] [pkt_mark=mark] [src=src_ip] [table=id]"),
+            ("ovs/route/del", "ip/plen [pkt_mark=mark] [table=id]"),
+            ("ovs/route/lookup", "ip_addr [pkt_mark=mark] [src=src_ip]"),
+            ("ovs/route/rule/add", "[-6] [not] from=all|ip/plen [prio=num] table=local|main|default|id"),
+            ("ovs/route/rule/del", "[-6] [not] from=all|ip/plen [prio=num] table=local|main|default|id"),
+            ("ovs/route/rule/show", "[-6]"),
+            ("ovs/route/show", "[table=all|id]"),
+            ("tnl/arp/aging", "[SECS]"),
+            ("tnl/arp/flush", ""),
+            ("tnl/arp/set", "BRIDGE IP MAC"),
+            ("tnl/arp/show", ""),
+            ("tnl/egress_port_range", "min max"),
+            ("tnl/neigh/aging", "[SECS]"),
+            ("tnl/neigh/flush", ""),
+            ("tnl/neigh/retrans_time", "[MSECS]"),
+            ("tnl/neigh/set", "BRIDGE IP MAC"),
+            ("tnl/neigh/show", ""),
+            ("tnl/ports/show", "-v"),
+        ],
+    },
+];
+
+/// Other names of these commands, which the reference knows without listing them.
+const OLD_NAMES: &[(&str, &str)] = &[
+    ("bond/disable-slave", "bonding"),
+    ("bond/enable-slave", "bonding"),
+    ("bond/set-active-slave", "bonding"),
+    ("dpif/offload/classes", "hardware offload"),
+    ("revalidator/pause", "pausing revalidators"),
+    ("revalidator/resume", "pausing revalidators"),
+];
+
+/// Registers them. Whoever has a command of the feature registers it afterwards, and so in this one's place.
+pub(super) fn register(registry: &mut Registry<State>) {
+    for feature in FEATURES {
+        for (name, usage) in feature.commands {
+            registry.add(name, usage, 0, usize::MAX, |_, _| Err(refusal(name, feature.name)));
+        }
+    }
+    for (name, feature) in OLD_NAMES {
+        registry.add_hidden(name, 0, usize::MAX, |_, _| Err(refusal(name, feature)));
+    }
+}
+
+fn refusal(command: &str, feature: &str) -> String {
+    format!("\"{command}\" is not supported yet: this switch does not have {feature}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_stands_once() {
+        let mut names: Vec<&str> = FEATURES
+            .iter()
+            .flat_map(|feature| feature.commands)
+            .chain(OLD_NAMES)
+            .map(|(name, _)| *name)
+            .collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}
