@@ -39,14 +39,24 @@ fn a_field_without_its_prerequisite_is_told_and_costs_nothing_else() {
     let pair = Pair::new();
     let switch = &pair.switch;
     switch.ofctl("add-flow ovsbr0 priority=7,arp,actions=normal");
-    // As with the reference, the rule is taken without the field, and the field is named.
-    let told = switch.ctl("ovs-ofctl", "add-flow ovsbr0 priority=3,tp_dst=80,actions=normal");
+    for command in ["add-flow", "mod-flows"] {
+        let told = switch.ctl("ovs-ofctl", &format!("{command} ovsbr0 priority=3,tp_dst=80,actions=drop"));
+        assert_eq!(told.status, 1, "{told:?}");
+        assert!(told.err.ends_with(" and nw_proto: use \"tcp,priority=3,tp_dst=80\"\n"), "{told:?}");
+    }
+    // Deleting by such a match would delete every rule.
+    assert_eq!(switch.ctl("ovs-ofctl", "del-flows ovsbr0 tp_dst=80").status, 1);
+    let rules = switch.ofctl("dump-flows ovsbr0");
+    assert!(rules.contains("priority=7,arp") && !rules.contains("priority=3"), "{rules}");
+    // Who reads the log with a program has the rule without the field, and the note, as from the reference.
+    let add = "-vPATTERN:ANY:%c|%p|%m add-flow ovsbr0 priority=3,tp_dst=80,actions=normal";
+    let told = switch.ctl("ovs-ofctl", add);
     assert!(
         told.err.contains("normalization changed ofp_match") && told.err.contains("pre: tp_dst=80"),
         "{told:?}"
     );
     let rules = switch.ofctl("dump-flows ovsbr0");
-    assert!(rules.contains("priority=7,arp") && rules.contains("priority=3 actions=NORMAL"), "{rules}");
+    assert!(rules.contains("priority=3 actions=NORMAL"), "{rules}");
     let refused = switch.ctl("ovs-ofctl", "add-flow ovsbr0 ip,nw_src=ten,actions=normal");
     assert_eq!((refused.status, refused.err.as_str()), (1, "ovs-ofctl: ten: invalid IP address\n"));
     assert_eq!(switch.ofctl("dump-flows ovsbr0").lines().count(), rules.lines().count());

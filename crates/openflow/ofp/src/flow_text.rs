@@ -110,15 +110,16 @@ pub fn parse_flow_text(
         parse_part(&mut fm, key, value, &allowed, command, names, &mut usable)?;
         named.extend(Named::of(key));
     }
-    if !names.normalizes {
-        unmet::check(condition, &fm.m, &named)?;
-    }
     finish_match(&mut fm, &mut usable);
     if modifies && fm.cookie_mask == 0 && fm.new_cookie == u64::MAX {
         fm.new_cookie = 0;
     }
-    if let Some(text) = actions {
-        let (mut list, action_usable) = parse_instructions(text, names)?;
+    // What is wrong with the actions is reported first, as by the reference.
+    let parsed = actions.map(|text| parse_instructions(text, names)).transpose()?;
+    if !names.normalizes {
+        unmet::check(condition, &fm.m, &named)?;
+    }
+    if let Some((mut list, action_usable)) = parsed {
         usable &= action_usable;
         let mut m = fm.m.clone();
         let mut check = Check::new(&mut m, fm.table, 255);
