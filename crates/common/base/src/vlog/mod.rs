@@ -386,17 +386,21 @@ struct Logger;
 
 impl log::Log for Logger {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        let module = VLOG.get().and_then(|vlog| vlog.module(metadata.target()));
+        let (target, _) = limit::parse_target(metadata.target());
+        let module = VLOG.get().and_then(|vlog| vlog.module(target));
         module.is_some_and(|module| module.shows(Level::from_log(metadata.level())))
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        let (target, level) = (record.target(), Level::from_log(record.level()));
+        let level = Level::from_log(record.level());
+        let (target, rate) = limit::parse_target(record.target());
         if let Some(vlog) = VLOG.get()
             && let Some(module) = vlog.module(target).filter(|module| module.shows(level))
         {
-            if module.rate_limited.load(Ordering::Relaxed) {
-                match vlog.limits.judge(record, std::time::Instant::now()) {
+            if let Some(rate) = rate
+                && module.rate_limited.load(Ordering::Relaxed)
+            {
+                match vlog.limits.judge(record, rate, std::time::Instant::now()) {
                     limit::Verdict::Write => {}
                     limit::Verdict::WriteAfter(note) => vlog.write(module, target, level, &note),
                     limit::Verdict::Drop => return,
