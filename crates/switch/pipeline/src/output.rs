@@ -13,13 +13,14 @@ use crate::trace::Kind;
 use crate::translate::Context;
 
 impl Context<'_> {
-    /// Output to `port`, which may be one of the reserved ones.
-    pub(crate) fn output_action(&mut self, port: OfPort, max_len: u16, is_last: bool) {
+    /// Output to `port`, which may be one of the reserved ones. `tells_misses`: what finds no rule by way of
+    /// `OfPort::TABLE` goes to the controllers, as plain outputs have it.
+    pub(crate) fn output_action(&mut self, port: OfPort, max_len: u16, tells_misses: bool, is_last: bool) {
         let before = std::mem::replace(&mut self.output, Output::Drop);
         let in_port = OfPort(self.key.in_port());
         match port {
             OfPort::IN_PORT => self.output_to(in_port, is_last),
-            OfPort::TABLE => self.lookup_and_run(TableId(0), in_port, false, true, is_last),
+            OfPort::TABLE => self.lookup_and_run(TableId(0), in_port, tells_misses, true, is_last),
             OfPort::NORMAL => self.normal(is_last),
             OfPort::FLOOD => self.flood(false, is_last),
             OfPort::ALL => self.flood(true, is_last),

@@ -74,7 +74,7 @@ impl Context<'_> {
     // house: long because it is the one list of actions; each arm is a call or a line.
     fn run_action(&mut self, action: &Action, last: bool) -> Next {
         match action {
-            Action::Output(output) => self.output_action(output.port, output.max_len, last),
+            Action::Output(output) => self.output_action(output.port, output.max_len, true, last),
             Action::Controller(controller) if controller.pause => {
                 self.begin_freezing();
                 if let Some(freeze) = &mut self.freeze {
@@ -219,7 +219,7 @@ impl Context<'_> {
         let Ok(number) = u16::try_from(number) else { return };
         self.detail(|| format!("output port is {number}"));
         output.source.add_to_mask(&mut self.mask);
-        self.output_action(OfPort::from_u16(number), output.max_len, last);
+        self.output_action(OfPort::from_u16(number), output.max_len, false, last);
     }
 
     fn output_truncated(&mut self, port: OfPort, max_len: u32, last: bool) {

@@ -34,7 +34,7 @@ impl Context<'_> {
                 destination.write(&mut self.key, number.into());
                 self.record_subfield(destination);
             }
-            None => self.output_action(port, 0, last),
+            None => self.output_action(port, 0, false, last),
         }
     }
 
