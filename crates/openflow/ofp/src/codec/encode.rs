@@ -8,11 +8,36 @@ use super::{
 use crate::wire::Put;
 use crate::*;
 
+/// What a length of sixteen bits can say.
+const MAX_LENGTH: usize = u16::MAX as usize;
+
 impl Message {
     /// Appends the message as the encoder's protocol writes it; a multipart
-    /// becomes several messages when it must.
+    /// becomes several messages when it must. What cannot be sent appends nothing.
+    pub fn encode(&self, e: &Encoder, out: &mut Vec<u8>) -> Result<(), Unsendable> {
+        let start = out.len();
+        self.write(e, out);
+        let written = out.get(start..).unwrap_or(&[]);
+        let whole: usize = super::split_messages(written).map(<[u8]>::len).sum();
+        if whole == written.len() {
+            return Ok(());
+        }
+        let length = written.len() - whole;
+        let reason = match length {
+            0..=MAX_LENGTH => "it lacks what a receiver needs".to_owned(),
+            _ => format!("it takes {length} bytes, and OpenFlow has room for {MAX_LENGTH}"),
+        };
+        let message = raw::name_of(written.get(whole..).unwrap_or(&[]));
+        out.truncate(start);
+        super::UNSENDABLE_MESSAGES.count();
+        let unsendable = Unsendable { message, reason };
+        log::warn!(target: "ofp_msgs", "{unsendable}");
+        Err(unsendable)
+    }
+
+    /// [`Message::encode`] without the check, also for messages inside of others.
     // house: long because it is the one list of messages, an arm each.
-    pub fn encode(&self, e: &Encoder, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, e: &Encoder, out: &mut Vec<u8>) {
         let version = e.version;
         let of10 = version == Version::Of10;
         let pick = |a, b| if of10 { a } else { b };
@@ -95,7 +120,7 @@ impl Message {
                     out.put_u32(b.bundle);
                     out.put_u16(0);
                     out.put_u16(b.flags);
-                    b.message.encode(&Encoder { xid: b.xid, ..*e }, out);
+                    b.message.write(&Encoder { xid: b.xid, ..*e }, out);
                 });
             }
             Message::RequestForward(inner) => notice::encode_forward(inner, e, out),
@@ -243,10 +268,11 @@ impl Message {
         }
     }
 
-    /// The message as bytes.
+    /// The message as bytes; none of what cannot be sent, as [`Message::encode`] counts and logs.
     pub fn to_bytes(&self, e: &Encoder) -> Vec<u8> {
         let mut out = Vec::new();
-        self.encode(e, &mut out);
+        // Whoever needs to know encodes by itself.
+        let _ = self.encode(e, &mut out);
         out
     }
 }

@@ -28,6 +28,23 @@ use crate::*;
 pub use decode::decode;
 pub(crate) use decode::hello_is_plain;
 
+base::coverage!(
+    /// Messages that were longer than OpenFlow's 65,535 bytes.
+    static UNSENDABLE_MESSAGES = "ofp_message_too_long"
+);
+base::coverage!(
+    /// Entries of multipart replies that are longer than a whole message.
+    static UNSENDABLE_ENTRIES = "ofp_multipart_entry_too_long"
+);
+
+/// A message that does not fit into what OpenFlow's lengths can say. It is counted and logged already.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{message} message cannot be sent: {reason}")]
+pub struct Unsendable {
+    message: String,
+    reason: String,
+}
+
 /// What decoding needs to know of the connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
@@ -71,6 +88,11 @@ pub fn message_len(bytes: &[u8]) -> Option<usize> {
 /// The xid in a message's header.
 pub fn message_xid(bytes: &[u8]) -> Option<u32> {
     raw::Header::read(bytes).map(|h| h.xid)
+}
+
+/// The name that the protocol gives the message that `bytes` begin, as in "OFPT_FLOW_MOD"; "invalid" when it is none.
+pub fn message_name(bytes: &[u8]) -> String {
+    raw::name_of(bytes)
 }
 
 /// Cuts bytes into messages; stops at what is not a whole one.

@@ -23,7 +23,7 @@ pub(super) fn encode_forward(inner: &Decoded, e: &Encoder, out: &mut Vec<u8>) {
         _ => Raw::Ofpt14Requestforward,
     };
     let start = raw::start(out, raw, e.version.byte(), e.xid);
-    inner.message.encode(&Encoder { xid: inner.xid, ..*e }, out);
+    inner.message.write(&Encoder { xid: inner.xid, ..*e }, out);
     raw::finish(out, start);
 }
 

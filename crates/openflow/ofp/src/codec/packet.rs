@@ -241,6 +241,10 @@ pub(super) fn encode_in(p: &PacketIn, resume: bool, e: &Encoder, out: &mut Vec<u
     if resume || e.packet_in_format == PacketInFormat::Nxt2 {
         let start =
             raw::start(out, if resume { Raw::NxtResume } else { Raw::NxtPacketIn2 }, version.byte(), e.xid);
+        if p.packet.is_empty() {
+            // Receivers refuse it as one that lacks its packet.
+            return raw::abandon(out, start);
+        }
         encode_in2(p, reason, total_len, version, out);
         return raw::finish(out, start);
     }

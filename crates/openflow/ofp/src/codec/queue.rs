@@ -145,8 +145,16 @@ pub(super) fn encode_reply(port: OfPort, queues: &[QueueConfig], e: &Encoder, ou
     let raw = if of10 { Raw::Ofpt10QueueGetConfigReply } else { Raw::Ofpt11QueueGetConfigReply };
     let start = raw::start(out, raw, e.version.byte(), e.xid);
     put_padded_number(port, e.version, out);
-    for queue in queues {
+    for (index, queue) in queues.iter().enumerate() {
+        let entry = out.len();
         put_old(queue, e.version, out);
+        if out.len() - start > usize::from(u16::MAX) {
+            // These versions know one message only.
+            out.truncate(entry);
+            let left = queues.len() - index;
+            log::warn!(target: "ofp_queue", "{left} queues do not fit into the message and are left out");
+            break;
+        }
     }
     raw::finish(out, start);
 }

@@ -260,6 +260,12 @@ pub(crate) fn identify_partial(bytes: &[u8], header: &Header) -> Option<Raw> {
     lookup(bytes, header).ok().map(|(row, _, _)| row.raw)
 }
 
+/// The wire name of the message that the bytes begin, whatever its length; "invalid" when it is none.
+pub(crate) fn name_of(bytes: &[u8]) -> String {
+    let raw = Header::read(bytes).and_then(|header| identify_partial(bytes, &header));
+    raw.map_or_else(|| "invalid".to_owned(), wire_name)
+}
+
 /// Which message the bytes are, whether more parts follow, and its body.
 pub(crate) fn identify(bytes: &[u8], header: &Header) -> Result<(Raw, bool, usize), OfError> {
     let (row, more, body) = lookup(bytes, header)?;
@@ -395,10 +401,24 @@ pub(crate) fn start(out: &mut Vec<u8>, raw: Raw, version: u8, xid: u32) -> usize
     start
 }
 
+/// The length of a message that cannot be sent: shorter than any header.
+const UNSENDABLE: u16 = 0;
+
 /// Writes the length of the message that began at `start`.
+///
+/// A message longer than a length can say is marked, and [`Message::encode`]
+/// takes it back. Lengths inside of it need no check of their own: what is too
+/// long for them is too long for the message.
+///
+/// [`Message::encode`]: crate::Message::encode
 pub(crate) fn finish(out: &mut Vec<u8>, start: usize) {
     let len = out.len() - start;
-    out.patch_u16(start + 2, len.min(usize::from(u16::MAX)) as u16);
+    out.patch_u16(start + 2, u16::try_from(len).unwrap_or(UNSENDABLE));
+}
+
+/// Marks the message that began at `start` as one that cannot be sent.
+pub(crate) fn abandon(out: &mut Vec<u8>, start: usize) {
+    out.patch_u16(start + 2, UNSENDABLE);
 }
 
 /// A multipart message that is cut into as many messages as it takes.
@@ -426,7 +446,8 @@ impl<'a> Multipart<'a> {
             return;
         }
         let bytes = self.out.split_off(entry);
-        if entry == self.body || bytes.len() > usize::from(u16::MAX) - 40 {
+        if bytes.len() > usize::from(u16::MAX) - (self.body - self.start) {
+            super::UNSENDABLE_ENTRIES.count();
             let text =
                 "exceeded the maximum flow statistics reply size and was excluded from the response set";
             match self.raw {
