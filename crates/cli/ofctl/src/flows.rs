@@ -100,7 +100,8 @@ fn send(cx: &Context, flow_mods: Vec<FlowMod>, usable: Protocols) -> Done {
     let mut vconn = open_for_flow_mods(cx, cx.arg(1), usable)?;
     let mut shown = String::new();
     for message in &messages {
-        let bytes = message.to_bytes(&vconn.encoder());
+        let mut bytes = Vec::new();
+        encode(message, &vconn.encoder(), &mut bytes)?;
         if cx.options.verbosity == 5 {
             put_hex_dump(&mut shown, &bytes, 0, true);
         } else if cx.options.verbosity > 5 {
@@ -111,6 +112,13 @@ fn send(cx: &Context, flow_mods: Vec<FlowMod>, usable: Protocols) -> Done {
     }
     show!("{shown}");
     Ok(())
+}
+
+fn encode(message: &Message, encoder: &Encoder, bytes: &mut Vec<u8>) -> Done {
+    match message.encode(encoder, bytes) {
+        Ok(()) => Ok(()),
+        Err(unsendable) => fatal!("{unsendable}"),
+    }
 }
 
 /// Sends messages that take effect together or not at all.
@@ -136,7 +144,7 @@ pub(crate) fn send_bundle(cx: &Context, vconn: &mut Vconn, messages: &[Message])
         let raw = message.to_bytes(&encoder);
         let add =
             BundleAdd { bundle: BUNDLE, flags, xid, message: Box::new(message.clone()), raw: raw.clone() };
-        Message::BundleAdd(add).encode(&encoder, &mut bytes);
+        encode(&Message::BundleAdd(add), &encoder, &mut bytes)?;
         inner.push((xid, raw));
     }
     let barrier = Message::BarrierRequest.to_bytes(&vconn.encoder());
@@ -198,6 +206,7 @@ fn show_bundle_error(cx: &Context, vconn: &Vconn, reply: &[u8], inner: &[(u32, V
         error.name(),
         message_to_text(failing, Names::default(), cx.options.verbosity + 1)
     );
+    vconn.explain(error, failing);
 }
 
 fn strict_or(cx: &Context, strict: FlowModCommand, loose: FlowModCommand) -> FlowTextKind {
@@ -424,7 +433,7 @@ pub(crate) fn replace_flows(cx: &Context) -> Done {
     }
     let mut bytes = Vec::new();
     for message in &messages {
-        message.encode(&vconn.encoder(), &mut bytes);
+        encode(message, &vconn.encoder(), &mut bytes)?;
     }
     vconn.must_bytes(cx, &bytes)
 }

@@ -35,8 +35,9 @@ pub(crate) fn ports(cx: &Context, target: &str) -> Result<Vec<PortDesc>, Fatal> 
     let mut vconn = Vconn::open(cx, target)?;
     if vconn.version < Version::Of13 {
         let reply = vconn.transact(&Message::FeaturesRequest)?;
-        if let Ok(Decoded { message: Message::FeaturesReply(features), .. }) =
-            decode(&reply, &vconn.decoding())
+        if !may_lack_ports(&reply, vconn.version)
+            && let Ok(Decoded { message: Message::FeaturesReply(features), .. }) =
+                decode(&reply, &vconn.decoding())
         {
             return Ok(features.ports);
         }
@@ -49,6 +50,12 @@ pub(crate) fn ports(cx: &Context, target: &str) -> Result<Vec<PortDesc>, Fatal> 
         }
     })?;
     Ok(all)
+}
+
+/// Whether features of these old versions hold so many ports that there may be others, which only descriptions tell.
+fn may_lack_ports(reply: &[u8], version: Version) -> bool {
+    let port_len = if version == Version::Of10 { 48 } else { 64 };
+    reply.len() + port_len > usize::from(u16::MAX)
 }
 
 fn fetch_maps(cx: &Context, target: &str) -> Result<Maps, Fatal> {
@@ -97,12 +104,19 @@ fn dump(cx: &Context, message: &Message) -> Done {
 
 pub(crate) fn show(cx: &Context) -> Done {
     let mut vconn = Vconn::open(cx, cx.arg(1))?;
-    let reply = vconn.transact(&Message::FeaturesRequest)?;
-    show!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 1));
+    let mut reply = vconn.transact(&Message::FeaturesRequest)?;
     let mut has_ports = vconn.version < Version::Of13;
-    if has_ports && reply.len() + 64 > usize::from(u16::MAX) {
+    if has_ports
+        && may_lack_ports(&reply, vconn.version)
+        && let Ok(Decoded { message: Message::FeaturesReply(mut features), xid, .. }) =
+            decode(&reply, &vconn.decoding())
+    {
+        // No port is shown twice.
+        features.ports.clear();
+        reply = Message::FeaturesReply(features).to_bytes(&Encoder::new(vconn.protocol, xid));
         has_ports = false;
     }
+    show!("{}", message_to_text(&reply, Names::default(), cx.options.verbosity + 1));
     if !has_ports {
         vconn.dump(cx, &Message::PortDescRequest(OfPort::ANY), Names::default())?;
     }

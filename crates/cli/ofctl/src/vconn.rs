@@ -10,7 +10,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use fields::Protocols;
-use ofp::{Context as Decoding, Encoder, Message, Names, Version, decode, message_to_text, message_xid};
+use ofp::{
+    Context as Decoding, Decoded, Encoder, Message, Names, OfError, Version, decode, message_to_text,
+    message_xid,
+};
 
 use crate::{Context, Done, Fatal, fatal};
 
@@ -217,9 +220,18 @@ impl Vconn {
         result.map_err(|error| Fatal::Said(format!("talking to {} ({})", self.name, rpc::error_text(&error))))
     }
 
+    /// The message as bytes, or why it cannot be sent.
+    fn encode(&self, message: &Message) -> Result<Vec<u8>, Fatal> {
+        let mut bytes = Vec::new();
+        match message.encode(&self.encoder(), &mut bytes) {
+            Ok(()) => Ok(bytes),
+            Err(unsendable) => fatal!("{unsendable}"),
+        }
+    }
+
     /// Sends and waits for the reply with the same xid, answering echoes meanwhile.
     pub(crate) fn transact(&mut self, message: &Message) -> Result<Vec<u8>, Fatal> {
-        let bytes = message.to_bytes(&self.encoder());
+        let bytes = self.encode(message)?;
         let sent = self.send_bytes(&bytes);
         self.talking(sent)?;
         let xid = message_xid(&bytes);
@@ -261,7 +273,7 @@ impl Vconn {
 
     /// As [`Vconn::transact_noreply`]; an error is shown and ends the program.
     pub(crate) fn must(&mut self, cx: &Context, message: &Message) -> Done {
-        let bytes = message.to_bytes(&self.encoder());
+        let bytes = self.encode(message)?;
         self.must_bytes(cx, &bytes)
     }
 
@@ -270,8 +282,33 @@ impl Vconn {
             None => Ok(()),
             Some(error) => {
                 eprint!("{}", message_to_text(&error, Names::default(), cx.options.verbosity + 2));
+                if let Ok(Decoded { message: Message::Error { error, payload }, .. }) =
+                    decode(&error, &self.decoding())
+                {
+                    self.explain(error, &payload);
+                }
                 Err(Fatal::Silent)
             }
+        }
+    }
+
+    /// Says which action a switch of ours did not take: its error alone does not tell.
+    pub(crate) fn explain(&self, error: OfError, request: &[u8]) {
+        if error != OfError::OfpbacBadType {
+            return;
+        }
+        let Ok(decoded) = decode(request, &self.decoding()) else { return };
+        let action = match &decoded.message {
+            Message::FlowMod(request) => pipeline::unsupported(&request.actions),
+            Message::PacketOut(request) => pipeline::unsupported(&request.actions),
+            Message::GroupMod(request) => {
+                request.buckets.iter().find_map(|bucket| pipeline::unsupported(&bucket.actions))
+            }
+            _ => None,
+        };
+        if let Some(action) = action {
+            let name = action.kind().name();
+            eprintln!("ovs-ofctl: the action \"{name}\" is not supported by Ironbridge's ovs-vswitchd yet");
         }
     }
 
@@ -282,7 +319,7 @@ impl Vconn {
 
     /// Sends a request and hands all parts of the reply on.
     pub(crate) fn each_reply(&mut self, message: &Message, mut each: impl FnMut(&[u8])) -> Done {
-        let bytes = message.to_bytes(&self.encoder());
+        let bytes = self.encode(message)?;
         if self.send_bytes(&bytes).is_err() {
             return fatal!("failed to send packet to switch");
         }

@@ -74,9 +74,7 @@ impl Bridge {
 
     /// Whether all that `actions` name exists, and translation knows how to do them.
     pub fn check_references(&self, actions: &[Action]) -> Result<(), OfError> {
-        if pipeline::unsupported(actions).is_some() {
-            return Err(OfError::OfpbacBadType);
-        }
+        self.check_supported(actions)?;
         for action in actions {
             match action {
                 Action::Group(id) if !self.groups.contains_key(id) => {
@@ -89,6 +87,14 @@ impl Bridge {
             }
         }
         Ok(())
+    }
+
+    /// Whether translation knows how to do all of `actions`. The error is the standard's, so the log names the action.
+    pub fn check_supported(&self, actions: &[Action]) -> Result<(), OfError> {
+        let Some(action) = pipeline::unsupported(actions) else { return Ok(()) };
+        let (bridge, action) = (self.name(), action.kind().name());
+        log::warn!(target: base::bounded!("ofproto"), "{bridge}: the action \"{action}\" is not supported yet");
+        Err(OfError::OfpbacBadType)
     }
 
     fn add_rule(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {

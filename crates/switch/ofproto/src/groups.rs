@@ -30,9 +30,7 @@ impl Bridge {
     pub fn group_mod(&mut self, request: &GroupMod, now: Timestamp) -> Result<GroupChange, OfError> {
         for bucket in &request.buckets {
             // A group may name groups that come later.
-            if pipeline::unsupported(&bucket.actions).is_some() {
-                return Err(OfError::OfpbacBadType);
-            }
+            self.check_supported(&bucket.actions)?;
         }
         let known = self.groups.get(&request.group).cloned();
         match (request.command, known) {
