@@ -39,10 +39,10 @@ impl Manager {
                 packet.reason,
                 PacketInReason::NoMatch | PacketInReason::ImplicitMiss | PacketInReason::ExplicitMiss
             );
-            let max_len = if is_miss { peer.miss_send_len } else { packet.max_len };
-            let shown = packet.packet.len().min(usize::from(max_len));
+            // Always the whole packet: how much a controller wants of one counts only where the
+            // rest waits in a buffer, and there are none.
             let message = ofp::PacketIn {
-                packet: packet.packet[..shown].to_vec(),
+                packet: packet.packet.clone(),
                 total_len: packet.packet.len(),
                 buffer_id: ofp::NO_BUFFER,
                 metadata: metadata_match(packet),

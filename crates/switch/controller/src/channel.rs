@@ -11,6 +11,7 @@ use rpc::{Stream, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
+use crate::life::{Backoff, END_OF_FILE, End};
 use crate::snoop::Said;
 
 /// A connection, never used again for another one.
@@ -82,8 +83,8 @@ impl Link {
 const HEADER: usize = 8;
 const QUOTED: usize = 65_535 - 24;
 
-/// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long the handshake of somebody who connected to us may take.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// What a task needs to know.
 #[derive(Clone)]
@@ -99,40 +100,42 @@ pub(crate) struct Setup {
     pub snoop: Option<Said>,
 }
 
-/// Serves one stream until it ends.
-pub(crate) async fn serve(setup: &Setup, peer: PeerId, stream: Stream) -> String {
-    let name = stream.name().to_owned();
-    let reason = match tokio::time::timeout(HANDSHAKE, Handshake::run(&setup.versions, stream)).await {
-        Err(_) => "no hello in time".to_owned(),
-        Ok(Err(e)) => rpc::error_text(&e),
-        Ok(Ok(done)) => {
-            let (sender, outgoing) = mpsc::unbounded_channel();
-            let waiting = Arc::new(AtomicUsize::new(0));
-            let link = Link { sender, waiting: Arc::clone(&waiting), name: name.clone() };
-            let connected = Event::Connected { peer, target: setup.target, version: done.version, link };
-            if setup.events.send(connected).await.is_err() {
-                return "shut down".to_owned();
-            }
-            let context = ofp::Context {
-                protocol: initial_protocol(done.version),
-                n_tables: crate::statistics::TABLES,
-                flow_age: true,
-                loose: false,
-            };
-            let mut channel =
-                Channel { setup, peer, name, stream: done.stream, input: done.input, waiting, context };
-            let reason = match channel.run(outgoing, done.version).await {
-                Ok(()) => "connection closed by peer".to_owned(),
-                Err(e) => rpc::error_text(&e),
-            };
-            let ended = Event::Disconnected { peer, target: setup.target, reason: reason.clone() };
-            // A manager that is gone needs no events.
-            let _ = setup.events.send(ended).await;
-            reason
-        }
+/// Serves one stream until it ends. `name` is what the log calls the connection.
+pub(crate) async fn serve(
+    setup: &Setup,
+    peer: PeerId,
+    name: &str,
+    stream: Stream,
+    patience: Duration,
+    on_connected: impl FnOnce(),
+) -> End {
+    let done = match tokio::time::timeout(patience, Handshake::run(&setup.versions, stream)).await {
+        Err(_) => return End::TimedOut,
+        Ok(Err(e)) => return End::Failed(rpc::error_text(&e)),
+        Ok(Ok(done)) => done,
     };
-    log::debug!(target: "rconn", "connection ended: {reason}");
-    reason
+    on_connected();
+    let (sender, outgoing) = mpsc::unbounded_channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let link = Link { sender, waiting: Arc::clone(&waiting), name: name.to_owned() };
+    let connected = Event::Connected { peer, target: setup.target, version: done.version, link };
+    if setup.events.send(connected).await.is_err() {
+        return End::Released;
+    }
+    let context = ofp::Context {
+        protocol: initial_protocol(done.version),
+        n_tables: crate::statistics::TABLES,
+        flow_age: true,
+        loose: false,
+    };
+    let vconn = done.stream.name().to_owned();
+    let (stream, input, name) = (done.stream, done.input, name.to_owned());
+    let mut channel = Channel { setup, peer, vconn, name, stream, input, waiting, context };
+    let end = channel.run(outgoing, done.version).await;
+    let reason = end.error().unwrap_or_default();
+    // A manager that is gone needs no events.
+    let _ = setup.events.send(Event::Disconnected { peer, target: setup.target, reason }).await;
+    end
 }
 
 /// Connects again and again, with growing pauses.
@@ -142,26 +145,37 @@ pub(crate) async fn keep_connected(
     max_backoff: Duration,
     mut new_peer: impl FnMut() -> PeerId,
 ) {
-    let mut backoff = Duration::from_secs(1);
+    let mut backoff = Backoff::new(max_backoff);
     let name = format!("{}<->{target}", setup.bridge);
     loop {
-        log::info!(target: "rconn", "{name}: connecting...");
-        match Stream::connect(&target, rpc::OPENFLOW_PORT, &Tls::default()).await {
-            Ok(stream) => {
-                log::info!(target: "rconn", "{name}: connected");
-                let started = tokio::time::Instant::now();
-                let reason = serve(&setup, new_peer(), stream).await;
-                log::info!(target: "rconn", "{name}: {reason}");
-                if started.elapsed() > backoff {
-                    backoff = Duration::from_secs(1);
-                }
-            }
-            Err(e) => {
-                log::warn!(target: "rconn", "{name}: connection failed ({})", rpc::error_text(&e));
-            }
+        if backoff.is_worth_a_line() {
+            log::info!(target: "rconn", "{name}: connecting...");
         }
-        tokio::time::sleep(backoff.min(max_backoff)).await;
-        backoff = (backoff * 2).min(max_backoff);
+        let peer = new_peer();
+        let mut since = None;
+        let end = match Stream::connect(&target, rpc::OPENFLOW_PORT, &Tls::default()).await {
+            Ok(stream) => {
+                let connected = || {
+                    log::info!(target: "rconn", "{name}: connected");
+                    since = Some(tokio::time::Instant::now());
+                };
+                serve(&setup, peer, &name, stream, backoff.patience(), connected).await
+            }
+            Err(e) => End::Failed(rpc::error_text(&e)),
+        };
+        if since.is_some() || backoff.is_worth_a_line() {
+            end.log(&name, log::Level::Info);
+        }
+        if since.is_none() {
+            let reason = end.error().unwrap_or_default();
+            // A manager that is gone needs no events.
+            let _ = setup.events.send(Event::Disconnected { peer, target: setup.target, reason }).await;
+        }
+        let lasted = since.map(|since| since.elapsed());
+        if let Some(text) = backoff.after(lasted) {
+            log::info!(target: "rconn", "{name}: {text}");
+        }
+        tokio::time::sleep(backoff.wait).await;
     }
 }
 
@@ -189,20 +203,26 @@ impl Handshake {
                 log_message(stream.name(), "received", &message);
                 let decoded = ofp::decode(&message, &ofp::Context::default());
                 let Ok(Decoded { message: Message::Hello { versions: theirs }, .. }) = decoded else {
-                    return Err(io::Error::other("the first message is not a hello"));
+                    let text = ofp::message_to_text(&message, ofp::Names::default(), 1);
+                    log::warn!(
+                        target: base::bounded!("vconn"),
+                        "{}: received message while expecting hello: {text}",
+                        stream.name()
+                    );
+                    return Err(protocol_error());
                 };
                 let common = versions.iter().copied().filter(|v| theirs >> v.byte() & 1 != 0).max();
                 let Some(version) = common else {
                     let (ours, theirs) = (ofp::versions_to_text(bitmap), ofp::versions_to_text(theirs));
                     log::warn!(
-                        target: "vconn",
+                        target: base::bounded!("vconn"),
                         "{}: version negotiation failed (we support {ours}, peer supports {theirs})",
                         stream.name()
                     );
                     let text = format!("We support {ours}, you support {theirs}, no common versions.");
                     let error = Message::Error { error: OfError::OfphfcIncompatible, payload: text.into() };
                     stream.write_all(&error.to_bytes(&encoder)).await?;
-                    return Err(io::Error::from_raw_os_error(71));
+                    return Err(protocol_error());
                 };
                 log::debug!(
                     target: "vconn",
@@ -215,7 +235,7 @@ impl Handshake {
                 return Ok(Handshake { stream, version, input });
             }
             if stream.read_buf(&mut input).await? == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before hello"));
+                return Err(dropped_mid_packet(&input).unwrap_or_else(end_of_file));
             }
         }
     }
@@ -225,6 +245,9 @@ impl Handshake {
 struct Channel<'a> {
     setup: &'a Setup,
     peer: PeerId,
+    /// What the log calls the stream.
+    vconn: String,
+    /// What the log calls the connection.
     name: String,
     stream: Stream,
     input: Vec<u8>,
@@ -233,11 +256,19 @@ struct Channel<'a> {
 }
 
 impl Channel<'_> {
-    async fn run(
+    async fn run(&mut self, outgoing: mpsc::UnboundedReceiver<Vec<u8>>, version: Version) -> End {
+        match self.exchange(outgoing, version).await {
+            Ok(end) => end,
+            Err(e) => End::Dropped(rpc::error_text(&e)),
+        }
+    }
+
+    /// Sends and receives until there is an end.
+    async fn exchange(
         &mut self,
         mut outgoing: mpsc::UnboundedReceiver<Vec<u8>>,
         version: Version,
-    ) -> io::Result<()> {
+    ) -> io::Result<End> {
         let mut output: Vec<u8> = Vec::new();
         let mut written = 0;
         let mut probed = false;
@@ -264,7 +295,7 @@ impl Channel<'_> {
                 }
                 count = reader.read_buf(&mut self.input) => {
                     if count? == 0 {
-                        return Ok(());
+                        return dropped_mid_packet(&self.input).map_or(Ok(End::Closed), Err);
                     }
                     probed = false;
                 }
@@ -276,18 +307,16 @@ impl Channel<'_> {
                         output.extend_from_slice(&bytes);
                     }
                     // The manager let go of it.
-                    None => return Ok(()),
+                    None => return Ok(End::Released),
                 },
                 () = tokio::time::sleep(probe_after) => {
                     if probed {
-                        let text = format!("no response to inactivity probe after {} seconds, disconnecting", probe_after.as_secs());
-                        return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+                        return Ok(End::Unresponsive(probe_after));
                     }
                     probed = true;
                     let idle = probe_after.as_secs();
-                    let (bridge, name) = (&self.setup.bridge, &self.name);
-                    log::debug!(target: "rconn", "{bridge}<->{name}: idle {idle} seconds, sending inactivity probe");
-                    Message::EchoRequest(Vec::new()).encode(&encoder(version, 0), &mut output);
+                    log::debug!(target: "rconn", "{}: idle {idle} seconds, sending inactivity probe", self.name);
+                    output.extend(Message::EchoRequest(Vec::new()).to_bytes(&encoder(version, 0)));
                 }
             }
         }
@@ -335,10 +364,10 @@ impl Channel<'_> {
 
     /// The answer to a message of another version than was agreed on.
     fn refuse_version(&self, received: u8, expected: Version, head: Vec<u8>) -> Vec<u8> {
-        log::warn!(
-            target: "vconn",
+        log::error!(
+            target: base::bounded!("vconn"),
             "{}: received OpenFlow version 0x{received:02x} != expected {:02x}",
-            self.name,
+            self.vconn,
             expected.byte()
         );
         let xid = ofp::message_xid(&head).unwrap_or(0);
@@ -349,7 +378,7 @@ impl Channel<'_> {
     /// Logs a message, and shows it to whoever snoops.
     fn note(&self, what: &str, bytes: &[u8]) {
         for message in ofp::split_messages(bytes) {
-            log_message(&self.name, what, message);
+            log_message(&self.vconn, what, message);
         }
         if let Some(snoop) = &self.setup.snoop {
             // Nobody may be watching.
@@ -387,10 +416,27 @@ fn message_len(input: &[u8]) -> io::Result<Option<usize>> {
     let Some(header) = input.get(..HEADER) else { return Ok(None) };
     let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
     if length < HEADER {
-        let text = format!("received too-short ofp_header ({length} bytes)");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        log::error!(target: base::bounded!("vconn_stream"), "received too-short ofp_header ({length} bytes)");
+        return Err(protocol_error());
     }
     Ok((input.len() >= length).then_some(length))
+}
+
+/// What a stream that ends within a message ends with.
+fn dropped_mid_packet(rest: &[u8]) -> Option<io::Error> {
+    if rest.is_empty() {
+        return None;
+    }
+    log::error!(target: base::bounded!("vconn_stream"), "connection dropped mid-packet");
+    Some(protocol_error())
+}
+
+fn protocol_error() -> io::Error {
+    io::Error::from_raw_os_error(71)
+}
+
+fn end_of_file() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, END_OF_FILE)
 }
 
 #[cfg(test)]

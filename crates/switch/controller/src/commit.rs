@@ -9,7 +9,7 @@ use ofproto::{Bridge, GroupChange};
 use crate::bundles::{Bundle, Change, Outcome};
 use crate::channel::PeerId;
 use crate::groups::GroupForms;
-use crate::handle::{Answer, check_packet_out};
+use crate::handle::{Answer, check_packet_out, not_sent};
 use crate::manager::Manager;
 
 /// How long a bundle may wait for its next message unless `other_config:bundle-idle-timeout` says otherwise.
@@ -53,8 +53,11 @@ impl Manager {
             for entry in &bundle.entries {
                 let result = match &entry.change {
                     Change::Packet(request) => match switch.get(bridge) {
-                        Some(state) => check_packet_out(state, request)
-                            .map(|()| Done::Packet(Box::new(self.flows.prepare(&*switch, bridge, request)))),
+                        Some(state) => check_packet_out(state, request).and_then(|()| {
+                            let prepared = self.flows.prepare(&*switch, bridge, request);
+                            let prepared = prepared.map_err(|error| not_sent(&error.into()))?;
+                            Ok(Done::Packet(Box::new(prepared)))
+                        }),
                         None => Ok(Done::Nothing),
                     },
                     change => match switch.get_mut(bridge) {
@@ -82,7 +85,12 @@ impl Manager {
         }
         for entry in &bundle.entries {
             match &entry.change {
-                Change::Port(request) => self.port_mod(id, request)?,
+                Change::Port(request) => {
+                    // The rest is in force: what a device refuses fails for itself.
+                    if let Err(error) = self.port_mod(id, request) {
+                        self.send_error(id, entry.xid, error, entry.head.clone());
+                    }
+                }
                 Change::Flow(request) => {
                     if let Some(peer) = self.peers.get_mut(&id) {
                         peer.rule_log.note(request.command, now);
@@ -91,29 +99,45 @@ impl Manager {
                 Change::Group(_) | Change::Packet(_) => {}
             }
         }
-        self.tell_of_bundle(id, bridge, done, now);
+        let xids = bundle.entries.iter().map(|entry| entry.xid);
+        self.tell_of_bundle(id, bridge, done, xids, now);
         Ok(())
     }
 
-    fn tell_of_bundle(&mut self, id: PeerId, bridge: pipeline::BridgeId, done: Vec<Done>, now: Timestamp) {
+    /// Tells of what a bundle did; `xids` are those of its messages.
+    fn tell_of_bundle(
+        &mut self,
+        id: PeerId,
+        bridge: pipeline::BridgeId,
+        done: Vec<Done>,
+        xids: impl Iterator<Item = u32>,
+        now: Timestamp,
+    ) {
         let mut rules = Vec::new();
-        for one in done {
+        // Who changes what it watches is told in short, with the first message that changed something.
+        let mut first = None;
+        for (one, xid) in done.into_iter().zip(xids) {
             match one {
-                Done::Rules(changes) => rules.extend(changes),
+                Done::Rules(changes) => {
+                    first = first.or((!changes.is_empty()).then_some((id, xid)));
+                    rules.extend(changes);
+                }
                 Done::Group { request, xid, change } => {
+                    first = first.or((!change.rules.is_empty()).then_some((id, xid)));
                     rules.extend(change.rules.iter().cloned());
                     let forms = GroupForms::of(&request, &change);
                     self.forward_request(id, xid, &Message::GroupMod(*request), &forms);
                 }
                 Done::Packet(prepared) => {
                     if let Err(e) = self.flows.send(*prepared) {
-                        log::warn!(target: "ofproto_dpif", "packet-out failed: {e}");
+                        // The bundle is committed; there is no taking back now.
+                        not_sent(&e.into());
                     }
                 }
                 Done::Nothing => {}
             }
         }
-        self.tell_rule_changes(bridge, &rules, None, now);
+        self.tell_rule_changes(bridge, &rules, first, now);
     }
 
     /// Gives up bundles with which nothing was done for too long.

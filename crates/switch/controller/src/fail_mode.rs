@@ -36,7 +36,7 @@ impl FailOpen {
             if std::mem::take(&mut self.is_open) {
                 bridge.table_mut(TableId(0)).remove(&Match::default(), FAIL_OPEN_PRIORITY);
                 bridge.changed();
-                log::info!(target: "fail_open", "{}: no longer in fail-open mode", bridge.name());
+                log::warn!(target: "fail_open", "{}: No longer in fail-open mode", bridge.name());
             }
             return;
         }
@@ -45,7 +45,7 @@ impl FailOpen {
             self.is_open = true;
             add_normal(bridge, FAIL_OPEN_PRIORITY, now);
             let seconds = (now - lost).as_secs();
-            log::warn!(target: "fail_open", "{}: could not connect to controller (or switch failed controller's post-connection admission control policy) for {seconds} seconds, failing open", bridge.name());
+            log::warn!(target: "fail_open", "{}: Could not connect to controller (or switch failed controller's post-connection admission control policy) for {seconds} seconds, failing open", bridge.name());
         }
     }
 

@@ -1,6 +1,7 @@
 //! Requests of controllers.
 
 use base::OfPort;
+use flowsync::InjectError;
 use ofp::{ControllerRole, FlowMod, Message, OfError, PacketOut, PortMod, SwitchConfig};
 use pipeline::Fragments;
 
@@ -32,7 +33,8 @@ impl Manager {
 
     pub(crate) fn send_error(&self, peer: PeerId, xid: u32, error: OfError, head: Vec<u8>) {
         if let Some(known) = self.peers.get(&peer) {
-            log::info!(target: "connmgr", "{}: sending {} error reply", known.link.name, error.name());
+            let (name, request) = (&known.link.name, ofp::message_name(&head));
+            log::info!(target: base::bounded!("connmgr", 10), "{name}: sending {error} error reply to {request} message");
         }
         self.send(peer, xid, &Message::Error { error, payload: head });
     }
@@ -97,7 +99,7 @@ impl Manager {
             }
             Message::FlowAge => Ok(Vec::new()),
             Message::Error { error, .. } => {
-                log::info!(target: "connmgr", "{}: received {} error", peer.link.name, error.name());
+                log::info!(target: base::bounded!("connmgr"), "{}: received {error} error", peer.link.name);
                 Ok(Vec::new())
             }
             Message::FlowMonitorRequest(requests) => self.add_monitors(id, requests),
@@ -274,44 +276,46 @@ impl Manager {
             check_packet_out(state, &request)?;
         }
         let packet = dp::Packet::from_bytes(&request.packet);
-        let sent = self.flows.packet_out(bridge, packet, &request.metadata.key, &request.actions);
-        if let Err(e) = sent {
-            log::warn!(target: "ofproto_dpif", "packet-out failed: {e}");
-        }
-        Ok(Vec::new())
+        self.flows
+            .packet_out(bridge, packet, &request.metadata.key, &request.actions)
+            .map(|()| Vec::new())
+            .map_err(|error| not_sent(&error))
     }
 
     pub(crate) fn port_mod(&mut self, id: PeerId, request: &PortMod) -> Result<(), OfError> {
         let Some(peer) = self.peers.get(&id) else { return Ok(()) };
         let bridge = peer.bridge;
-        let (news, datapath_port) = {
-            let mut switch = self.switch.write();
-            let Some(state) = switch.get_mut(bridge) else { return Ok(()) };
+        let (datapath_port, changed) = {
+            let switch = self.switch.read();
+            let Some(state) = switch.get(bridge) else { return Ok(()) };
             let Some(entry) = state.port_entry(request.port) else { return Err(OfError::OfppmfcBadPort) };
             if entry.desc.hw_addr != request.hw_addr {
                 return Err(OfError::OfppmfcBadHwAddr);
             }
-            let datapath_port = entry.port.datapath;
-            let news = state.update_port(request.port, |entry| {
-                entry.desc.config = entry.desc.config & !request.mask | request.config & request.mask;
-                if entry.desc.config & ofp::port_config::PORT_DOWN != 0 {
-                    entry.desc.state &= !ofp::port_state::LIVE;
-                }
-            });
-            (news, datapath_port)
+            (entry.port.datapath, (entry.desc.config ^ request.config) & request.mask)
         };
         let down = ofp::port_config::PORT_DOWN;
-        let mut told = vec![news];
-        if request.mask & down != 0
-            && let Some(port) = datapath_port
-        {
-            if let Err(e) = self.datapath.configure_port(port, None, None, Some(request.config & down == 0)) {
-                log::warn!(target: "ofproto", "cannot change the state of port {port}: {e}");
-            }
-            told.push(self.refresh_link(bridge, request.port, port));
+        let moved = datapath_port.filter(|_| changed & down != 0);
+        if let Some(port) = moved {
+            self.datapath.configure_port(port, None, None, Some(request.config & down == 0)).map_err(|e| {
+                log::warn!(target: base::bounded!("ofproto"), "cannot change the state of port {port}: {e}");
+                OfError::OfppmfcEperm
+            })?;
         }
-        for news in told.into_iter().flatten() {
+        let news = self.switch.write().get_mut(bridge).and_then(|state| {
+            state.update_port(request.port, |entry| {
+                entry.desc.config ^= changed;
+                if entry.desc.config & down != 0 {
+                    entry.desc.state &= !ofp::port_state::LIVE;
+                }
+            })
+        });
+        if let Some(news) = news {
             self.tell_port(bridge, &news, Some(id));
+        }
+        // What the device makes of it is news to all: nobody asked for a state.
+        if let Some(news) = moved.and_then(|port| self.refresh_link(bridge, request.port, port)) {
+            self.tell_port(bridge, &news, None);
         }
         Ok(())
     }
@@ -348,6 +352,12 @@ fn changes_state(message: &Message) -> bool {
     )
 }
 
+/// The answer to a request whose packet was not sent.
+pub(crate) fn not_sent(error: &InjectError) -> OfError {
+    log::warn!(target: base::bounded!("ofproto_dpif"), "a packet from a controller was not sent: {error}");
+    OfError::OfpfmfcUnknown
+}
+
 /// Whether a packet-out asks for what can be done.
 pub(crate) fn check_packet_out(bridge: &ofproto::Bridge, request: &PacketOut) -> Result<(), OfError> {
     if request.buffer_id != ofp::NO_BUFFER {
@@ -357,9 +367,6 @@ pub(crate) fn check_packet_out(bridge: &ofproto::Bridge, request: &PacketOut) ->
     let valid = in_port < OfPort::MAX || in_port.is_reserved();
     if !valid || matches!(in_port, OfPort::TABLE | OfPort::NORMAL | OfPort::FLOOD | OfPort::ALL) {
         return Err(OfError::OfpbrcBadPort);
-    }
-    if pipeline::unsupported(&request.actions).is_some() {
-        return Err(OfError::OfpbacBadType);
     }
     bridge.check_references(&request.actions)
 }

@@ -22,6 +22,7 @@ mod commit;
 mod fail_mode;
 mod groups;
 mod handle;
+mod life;
 mod manager;
 mod peer;
 mod resume;

@@ -14,7 +14,7 @@ use rpc::{Listener, Tls};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::channel::{Event, PeerId, Setup, Target, keep_connected, serve};
+use crate::channel::{Event, HANDSHAKE, PeerId, Setup, Target, keep_connected, serve};
 use crate::commit::DEFAULT_BUNDLE_IDLE;
 use crate::fail_mode::{FailOpen, add_default_rule};
 use crate::peer::{Kind, Peer};
@@ -176,14 +176,22 @@ impl Manager {
             let kind = if rpc::stream::is_passive_name(&spec.target) { Kind::Service } else { Kind::Primary };
             wanted.insert(spec.target.clone(), (spec.clone(), kind));
         }
-        let gone: Vec<String> = control
-            .endpoints
-            .iter()
-            .filter(|(target, have)| {
-                versions_changed || wanted.get(*target).is_none_or(|(spec, _)| *spec != have.spec)
-            })
-            .map(|(target, _)| target.clone())
-            .collect();
+        let mut gone = Vec::new();
+        for (target, have) in &control.endpoints {
+            match wanted.get(target) {
+                None => {
+                    if let Some(kind) = have.kind.text() {
+                        log::info!(target: "connmgr", "{name}: removed {kind} controller \"{target}\"");
+                    }
+                }
+                Some((spec, _)) if versions_changed || *spec != have.spec => log::info!(
+                    target: "connmgr",
+                    "{name}: Changes to controller \"{target}\" expects re-initialization: Re-initializing now."
+                ),
+                Some(_) => continue,
+            }
+            gone.push(target.clone());
+        }
         for target in gone {
             self.close_endpoint(bridge, &target).await;
         }
@@ -225,8 +233,9 @@ impl Manager {
         self.next_target += 1;
         let id = Target(self.next_target);
         let name = self.switch.read().get(bridge).map(|state| state.name().to_owned());
+        let bridge_name = name.unwrap_or_default();
         let setup = Setup {
-            bridge: name.unwrap_or_default(),
+            bridge: bridge_name.clone(),
             target: id,
             versions: control.versions.clone(),
             events: self.sender.clone(),
@@ -242,7 +251,7 @@ impl Manager {
                 }
                 Ok(listener) => tokio::task::spawn_local(listen(setup, listener, new_peer)),
                 Err(e) => {
-                    log::error!(target: "connmgr", "failed to listen on {}: {}", spec.target, rpc::error_text(&e));
+                    log::error!(target: base::bounded!("connmgr"), "failed to listen on {}: {}", spec.target, rpc::error_text(&e));
                     return;
                 }
             }
@@ -250,6 +259,9 @@ impl Manager {
             let (target, backoff) = (spec.target.clone(), spec.max_backoff);
             tokio::task::spawn_local(keep_connected(setup, target, backoff, new_peer))
         };
+        if let Some(kind) = kind.text() {
+            log::info!(target: "connmgr", "{bridge_name}: added {kind} controller \"{}\"", spec.target);
+        }
         self.targets.insert(id, (bridge, spec.target.clone()));
         let status = ControllerStatus::default();
         control.endpoints.insert(spec.target.clone(), Endpoint { id, spec, kind, task, status });
@@ -322,7 +334,7 @@ impl Manager {
                 if let Some(peer) = &mut known
                     && let Some(text) = peer.rule_log.take(now)
                 {
-                    self.log_rules(peer, &text);
+                    Manager::log_rules(peer, &text);
                 }
                 if let Some((bridge, name)) = self.targets.get(&target).cloned()
                     && let Some(endpoint) =
@@ -332,7 +344,7 @@ impl Manager {
                     endpoint.status = ControllerStatus {
                         is_connected: false,
                         role: None,
-                        last_error: Some(reason),
+                        last_error: Some(reason).filter(|reason| !reason.is_empty()),
                         disconnected_at: if known.is_some() {
                             Some(now)
                         } else {
@@ -349,10 +361,8 @@ impl Manager {
         }
     }
 
-    fn log_rules(&self, peer: &Peer, text: &str) {
-        if let Some(bridge) = self.switch.read().get(peer.bridge) {
-            log::info!(target: "connmgr", "{}<->{}: {text}", bridge.name(), peer.link.name);
-        }
+    fn log_rules(peer: &Peer, text: &str) {
+        log::info!(target: "connmgr", "{}: {text}", peer.link.name);
     }
 
     /// Tells of the rules that peers changed a while ago.
@@ -365,7 +375,7 @@ impl Manager {
             .collect();
         for (id, text) in told {
             if let Some(peer) = self.peers.get(&id) {
-                self.log_rules(peer, &text);
+                Manager::log_rules(peer, &text);
             }
         }
     }
@@ -435,17 +445,25 @@ async fn listen(setup: Setup, listener: Listener, new_peer: impl Fn() -> PeerId)
                     let (setup, peer) = (setup.clone(), new_peer());
                     tasks.spawn_local(async move {
                         match incoming.finish().await {
-                            Ok(stream) => { serve(&setup, peer, stream).await; }
-                            Err(e) => log::warn!(target: "connmgr", "accept failed: {}", rpc::error_text(&e)),
+                            Ok(stream) => {
+                                let name = format!("{}<->{}", setup.bridge, stream.name());
+                                let end = serve(&setup, peer, &name, stream, HANDSHAKE, || {}).await;
+                                end.log(&name, log::Level::Debug);
+                            }
+                            Err(e) => refused(&e),
                         }
                     });
                 }
                 Err(e) => {
-                    log::warn!(target: "connmgr", "accept failed: {}", rpc::error_text(&e));
+                    refused(&e);
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
             Some(_) = tasks.join_next() => {}
         }
     }
+}
+
+fn refused(error: &std::io::Error) {
+    log::warn!(target: base::bounded!("connmgr"), "accept failed ({})", rpc::error_text(error));
 }

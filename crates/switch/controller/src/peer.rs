@@ -23,6 +23,17 @@ pub enum Kind {
     Watcher,
 }
 
+impl Kind {
+    /// How the log calls it; watchers are not worth a line.
+    pub(crate) fn text(self) -> Option<&'static str> {
+        match self {
+            Kind::Primary => Some("primary"),
+            Kind::Service => Some("service"),
+            Kind::Watcher => None,
+        }
+    }
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -35,7 +46,7 @@ pub(crate) struct Peer {
     pub role: ControllerRole,
     pub async_config: AsyncConfig,
     pub packet_in_format: PacketInFormat,
-    /// Bytes of a packet without a rule that it wants to see.
+    /// How much of a packet it said that it wants. Packets are sent whole; what counts is whether this is zero.
     pub miss_send_len: u16,
     pub controller_id: u16,
     pub bundles: Bundles,

@@ -2,10 +2,11 @@
 
 use base::{DpPort, TableId};
 use flow::SparseKey;
-use flowsync::Paused;
+use flowsync::{InjectError, Paused};
 use ofp::{Continuation, ContinuationFrame, OfError, PacketIn};
 use pipeline::{BridgeId, Frame, Frozen};
 
+use crate::handle::not_sent;
 use crate::manager::Manager;
 
 /// The state of a paused packet as a controller keeps it. Nothing of it stays
@@ -63,7 +64,10 @@ impl Manager {
         };
         let port = state.odp_port.map_or(DpPort::NONE, DpPort);
         let bytes = dp::Packet::from_bytes(&packet.packet);
-        self.flows.resume(bridge, bytes, metadata, port, &frozen).map_err(|_| OfError::NxrStale)
+        self.flows.resume(bridge, bytes, metadata, port, &frozen).map_err(|error| match error {
+            InjectError::Translation(pipeline::Error::BridgeNotFound) => OfError::NxrStale,
+            other => not_sent(&other),
+        })
     }
 }
 

@@ -44,12 +44,12 @@ pub struct PacketIn {
     pub bridge: BridgeId,
     pub controller_id: u16,
     pub reason: ofp::PacketInReason,
-    pub max_len: u16,
     pub table: u8,
     pub cookie: u64,
     pub userdata: Vec<u8>,
     /// Registers, tunnel, the OpenFlow in_port.
     pub metadata: FlowKey,
+    /// The whole frame, its checksums complete.
     pub packet: Vec<u8>,
     /// Where the packet goes on if the controller says so.
     pub paused: Option<Paused>,
@@ -69,6 +69,23 @@ pub struct Prepared {
     packet: dp::Packet,
     translation: pipeline::Translation,
     credit: pipeline::Credit,
+}
+
+/// Why a packet from a controller was not sent.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InjectError {
+    #[error("{0}")]
+    Translation(#[from] pipeline::Error),
+    #[error("{0}")]
+    Datapath(#[from] dp::DpError),
+}
+
+/// A packet-out whose translation came to its end.
+fn checked(prepared: Prepared) -> Result<Prepared, pipeline::Error> {
+    match prepared.translation.error {
+        Some(error) => Err(error),
+        None => Ok(prepared),
+    }
 }
 
 /// A packet that sFlow sampled.
@@ -204,17 +221,22 @@ impl FlowSync {
     }
 
     /// Sends a packet as a controller asks: `actions` are run on it as if it had come in by `in_port`.
+    /// A packet that cannot be translated to its end goes nowhere and is not counted.
     pub fn packet_out(
         &self,
         bridge: BridgeId,
         packet: dp::Packet,
         metadata: &FlowKey,
         actions: &[ofp::Action],
-    ) -> Result<(), dp::DpError> {
-        self.inject(bridge, packet, metadata, None, pipeline::Start::Actions(actions)).map(|_| ())
+    ) -> Result<(), InjectError> {
+        let start = pipeline::Start::Actions(actions);
+        match self.inject(bridge, packet, metadata, None, start) {
+            Some(prepared) => Ok(self.send(checked(prepared)?)?),
+            None => Ok(()),
+        }
     }
 
-    /// Lets a packet go on where a controller paused it. `Err` when its bridge is gone.
+    /// Lets a packet go on where a controller paused it.
     pub fn resume(
         &self,
         bridge: BridgeId,
@@ -222,18 +244,15 @@ impl FlowSync {
         metadata: &FlowKey,
         port: base::DpPort,
         state: &pipeline::Frozen,
-    ) -> Result<(), pipeline::Error> {
-        match self.inject(bridge, packet, metadata, Some(port), pipeline::Start::Resume(state)) {
-            Ok(Some(pipeline::Error::BridgeNotFound)) => Err(pipeline::Error::BridgeNotFound),
-            Ok(_) => Ok(()),
-            Err(e) => {
-                log::warn!(target: "ofproto_dpif", "a packet could not be resumed: {e}");
-                Ok(())
-            }
-        }
+    ) -> Result<(), InjectError> {
+        let start = pipeline::Start::Resume(state);
+        let Some(prepared) = self.inject(bridge, packet, metadata, Some(port), start) else { return Ok(()) };
+        let error = prepared.translation.error;
+        self.send(prepared)?;
+        error.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Translates a packet that came from a controller and executes what comes of it.
+    /// Translates a packet that came from a controller.
     fn inject(
         &self,
         bridge: BridgeId,
@@ -241,7 +260,7 @@ impl FlowSync {
         metadata: &FlowKey,
         in_port: Option<base::DpPort>,
         start: pipeline::Start<'_>,
-    ) -> Result<Option<pipeline::Error>, dp::DpError> {
+    ) -> Option<Prepared> {
         let mut prepared = None;
         let mut packet = Some(packet);
         self.network.read(&mut |network| {
@@ -249,10 +268,7 @@ impl FlowSync {
                 prepared = Some(self.translate_out(network, bridge, packet, metadata, in_port, start));
             }
         });
-        let Some(prepared) = prepared else { return Ok(None) };
-        let error = prepared.translation.error;
-        self.send(prepared)?;
-        Ok(error)
+        prepared
     }
 
     /// Translates a packet-out with the bridges as they are now. Nothing happens until [`FlowSync::send`].
@@ -261,11 +277,11 @@ impl FlowSync {
         network: &dyn pipeline::Network,
         bridge: BridgeId,
         request: &ofp::PacketOut,
-    ) -> Prepared {
+    ) -> Result<Prepared, pipeline::Error> {
         let metadata = &request.metadata.key;
         let packet = dp::Packet::from_bytes(&request.packet);
         let start = pipeline::Start::Actions(&request.actions);
-        self.translate_out(network, bridge, packet, metadata, None, start)
+        checked(self.translate_out(network, bridge, packet, metadata, None, start))
     }
 
     fn translate_out(

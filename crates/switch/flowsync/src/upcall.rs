@@ -214,9 +214,8 @@ impl FlowSync {
 
     /// Hands a packet over for the controllers.
     fn send_up(&self, upcall: &UpcallPacket<'_>, cookie: &Cookie) {
-        let &Cookie::Controller {
-            reason, rule_cookie, controller_id, max_len, recirc_id, continuation, ..
-        } = cookie
+        // How many bytes the rule asks for does not count: there are no buffers in which the rest could wait.
+        let &Cookie::Controller { reason, rule_cookie, controller_id, recirc_id, continuation, .. } = cookie
         else {
             return;
         };
@@ -234,18 +233,22 @@ impl FlowSync {
         if !frozen.conntracked {
             metadata.set_ct_state(0);
         }
-        self.sink.packet_in(PacketIn {
-            bridge: frozen.bridge,
-            controller_id,
-            reason: ofp::PacketInReason::from_number(reason as u8),
-            max_len,
-            table: frozen.table.0,
-            cookie: rule_cookie,
-            userdata: frozen.userdata.clone(),
-            metadata,
-            packet: upcall.packet.bytes().to_vec(),
-            paused: continuation
-                .then(|| Paused { state: Arc::clone(&state), port: DpPort(upcall.key.in_port()) }),
-        });
+        // A controller gets frames as they are on a wire: what it sends back goes to any port.
+        let mut frames = Vec::new();
+        dp::offload::segment(upcall.packet.clone(), &mut frames);
+        for frame in frames {
+            self.sink.packet_in(PacketIn {
+                bridge: frozen.bridge,
+                controller_id,
+                reason: ofp::PacketInReason::from_number(reason as u8),
+                table: frozen.table.0,
+                cookie: rule_cookie,
+                userdata: frozen.userdata.clone(),
+                metadata: metadata.clone(),
+                packet: frame.bytes().to_vec(),
+                paused: continuation
+                    .then(|| Paused { state: Arc::clone(&state), port: DpPort(upcall.key.in_port()) }),
+            });
+        }
     }
 }
