@@ -11,7 +11,7 @@ mod switch;
 mod world;
 
 pub use guest::{Guest, Image, Kernel};
-pub use programs::{Output, Programs, run};
+pub use programs::{Output, Programs, python_packages, run};
 pub use switch::Switch;
 pub use world::{Host, World};
 

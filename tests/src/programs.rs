@@ -64,3 +64,17 @@ pub fn run(command: &mut Command) -> Output {
         err: String::from_utf8_lossy(&done.stderr).into_owned(),
     }
 }
+
+/// Where the packages of PyPI are that some tests run: given by `cargo xtask test`, which installs them, else beside
+/// the programs. A test that needs them fails without them: they are no option.
+#[track_caller]
+pub fn python_packages() -> PathBuf {
+    let given = std::env::var_os("IRONBRIDGE_PYTHON").map(PathBuf::from);
+    let path = given.unwrap_or_else(|| ours().parent().unwrap_or(Path::new("target")).join("python"));
+    assert!(
+        path.join("os_ken").exists(),
+        "os-ken is not in {}: 'cargo xtask test' installs it",
+        path.display()
+    );
+    path
+}

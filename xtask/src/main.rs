@@ -59,7 +59,11 @@ fn test(args: &[String]) -> Result<(), String> {
             in_user_namespace(cargo())
         }
     };
-    run(tests.args(nextest).args(args).env("IRONBRIDGE_PROGRAMS", &programs))?;
+    run(tests
+        .args(nextest)
+        .args(args)
+        .env("IRONBRIDGE_PROGRAMS", &programs)
+        .env("IRONBRIDGE_PYTHON", setup::python_packages()?))?;
     run(cargo().args(["test", "--workspace", "--doc", "--quiet"]))
 }
 

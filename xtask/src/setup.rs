@@ -20,6 +20,14 @@ const PACKAGES: &[(&str, &str)] = &[
     ("kmod", "/sbin/depmod"),
 ];
 
+/// The controller from PyPI that drives our switch in a test.
+const OS_KEN: &str = "os-ken==4.2.2";
+
+/// The directory of the packages from PyPI, which no other Python sees.
+pub(crate) fn python_packages() -> Result<std::path::PathBuf, String> {
+    Ok(crate::programs::target_dir()?.join("python"))
+}
+
 /// Installs the missing packages and the test runner, or says what to type.
 pub(crate) fn install() -> Result<(), String> {
     let missing: Vec<&str> = PACKAGES
@@ -36,7 +44,36 @@ pub(crate) fn install() -> Result<(), String> {
         eprintln!("installing cargo-nextest");
         crate::run(crate::cargo().args(["install", "--locked", "cargo-nextest"]))?;
     }
-    Ok(())
+    install_os_ken()
+}
+
+fn install_os_ken() -> Result<(), String> {
+    let packages = python_packages()?;
+    if packages.join("os_ken").exists() {
+        return Ok(());
+    }
+    let has_pip = Command::new("python3").args(["-m", "pip", "--version"]).output();
+    if !has_pip.is_ok_and(|output| output.status.success()) {
+        install_packages(&["python3-pip"])?;
+    }
+    eprintln!("installing {OS_KEN} to {}", packages.display());
+    // What is half installed must not count as there.
+    let unfinished = packages.with_extension("new");
+    crate::run(
+        Command::new("python3")
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--root-user-action=ignore",
+            ])
+            .args(["--upgrade", "--target"])
+            .arg(&unfinished)
+            .arg(OS_KEN),
+    )?;
+    std::fs::rename(&unfinished, &packages).map_err(|e| format!("{}: {e}", packages.display()))
 }
 
 /// Whether we are root.
