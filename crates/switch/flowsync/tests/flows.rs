@@ -1,21 +1,25 @@
 //! Flows between a datapath of dummies and a bridge: what is installed, credited and forgotten.
 #![allow(clippy::unwrap_used)] // tests say what they expect by unwrapping
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::{Clock, DpPort, MacAddr, TableId, Timestamp};
 use dp::{Datapath, Flow, Packet, PortSpec};
 use dp_user::{Config, DpUser};
-use flowsync::{FlowSync, PacketIn, Sample, Sink};
+use flowsync::{FlowSync, InjectError, PacketIn, Sample, Sink};
 use ofp::{FlowMod, FlowModCommand};
 use ofproto::{NewPort, SharedSwitch};
 use pipeline::{BridgeId, SharedNetwork};
 
-struct Nobody;
+/// Who keeps what is for controllers.
+#[derive(Default)]
+struct Kept(Mutex<Vec<PacketIn>>);
 
-impl Sink for Nobody {
-    fn packet_in(&self, _: PacketIn) {}
+impl Sink for Kept {
+    fn packet_in(&self, packet: PacketIn) {
+        self.0.lock().unwrap().push(packet);
+    }
     fn sample(&self, _: Sample) {}
 }
 
@@ -25,6 +29,7 @@ struct World {
     bridge: BridgeId,
     datapath: Arc<DpUser>,
     flows: Arc<FlowSync>,
+    kept: Arc<Kept>,
 }
 
 impl World {
@@ -42,13 +47,14 @@ impl World {
             switch.write().get_mut(bridge).unwrap().add_port(port, Timestamp::ZERO).unwrap();
         }
         switch.write().reconnect();
+        let kept = Arc::new(Kept::default());
         let flows = FlowSync::new(
             Arc::clone(&switch) as Arc<dyn SharedNetwork>,
             Arc::clone(&datapath) as Arc<dyn Datapath>,
-            Arc::new(Nobody),
+            Arc::clone(&kept) as Arc<dyn Sink>,
             clock.clone(),
         );
-        let world = World { clock, switch, bridge, datapath, flows };
+        let world = World { clock, switch, bridge, datapath, flows, kept };
         world.add_rule("in_port=1", "output:2");
         world
     }
@@ -190,4 +196,57 @@ fn a_confirmation_of_other_actions_is_ignored() {
     let version = world.installed()[0].version;
     world.datapath.flow_confirm(&seen, version + 1);
     assert_eq!(world.installed()[0].version, version, "the flow was changed since it was seen");
+}
+
+/// A TCP packet over IPv4 whose checksum is left to the device, as virtual devices hand it over.
+fn unfinished(payload: usize) -> Packet {
+    let (dst, src) = (MacAddr([2, 0, 0, 0, 0, 2]), MacAddr([2, 0, 0, 0, 0, 1]));
+    let mut bytes = wire::ethernet::header(dst, src, 0x0800).to_vec();
+    let len = (40 + payload) as u16;
+    bytes.extend([0x45, 0, (len >> 8) as u8, len as u8, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    bytes.extend([0, 7, 0, 8, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
+    bytes.extend((0..payload).map(|at| at as u8));
+    let pseudo = wire::checksum::pseudo_ipv4(0x0a00_0001, 0x0a00_0002, 6, 20 + payload);
+    bytes[50..52].copy_from_slice(&(!pseudo.finish()).to_be_bytes());
+    let mut packet = Packet::from_bytes(&bytes);
+    packet.offload.checksum = Some((34, 16));
+    packet
+}
+
+/// Whether the checksum of a TCP packet over IPv4 is right.
+fn is_sound(frame: &[u8]) -> bool {
+    let pseudo = wire::checksum::pseudo_ipv4(0x0a00_0001, 0x0a00_0002, 6, frame.len() - 34);
+    pseudo.bytes(&frame[34..]).finish() == 0
+}
+
+#[test]
+fn a_controller_gets_frames_with_nothing_left_to_a_device() {
+    let world = World::new();
+    world.add_rule_of(0x9000, "in_port=1,tcp", "controller:20");
+    let send = |packet| world.datapath.receive(DpPort(1), packet, world.clock.now()).unwrap();
+    send(unfinished(100));
+    // A train of three segments.
+    let mut train = unfinished(2500);
+    let kind = dp::Segmentation::TCP_V4;
+    train.offload.segmentation = Some(dp::Segmentation { kind, size: 1000, header_len: 54 });
+    send(train);
+    let kept = world.kept.0.lock().unwrap();
+    let lengths: Vec<usize> = kept.iter().map(|packet| packet.packet.len()).collect();
+    assert_eq!(lengths, [154, 1054, 1054, 554]);
+    assert!(kept.iter().all(|packet| is_sound(&packet.packet)));
+}
+
+#[test]
+fn a_packet_that_cannot_be_translated_is_not_sent_and_not_counted() {
+    let world = World::new();
+    world.add_rule_of(0x9000, "in_port=1", "resubmit(,0),resubmit(,0)");
+    let mut metadata = flow::FlowKey::default();
+    metadata.set_in_port(1);
+    let actions = ofp::parse_actions("resubmit(,0)", ofp::Names::default()).unwrap().0;
+    let before = world.counted();
+    let refused = world.flows.packet_out(world.bridge, unfinished(10), &metadata, &actions);
+    let error = refused.unwrap_err();
+    let expected = [pipeline::Error::RecursionTooDeep, pipeline::Error::TooManyResubmits];
+    assert!(expected.into_iter().any(|one| error == InjectError::Translation(one)), "{error}");
+    assert_eq!(world.counted(), before);
 }
