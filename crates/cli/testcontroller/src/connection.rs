@@ -22,13 +22,15 @@ const PROBE: Duration = Duration::from_secs(60);
 /// Serves a switch until the connection ends.
 pub(crate) async fn serve(stream: Stream, options: Rc<Options>) {
     let name = stream.name().to_owned();
-    log::info!(target: "rconn", "{name}: connected");
+    log::info!(target: base::bounded!("rconn"), "{name}: connected");
     let mut connection = Connection { stream, input: Vec::new(), xid: 1 };
-    let reason = match connection.run(options).await {
-        Ok(()) => "connection closed by peer".to_owned(),
-        Err(e) => rpc::error_text(&e),
-    };
-    log::info!(target: "rconn", "{name}: {reason}");
+    match connection.run(options).await {
+        Ok(()) => log::info!(target: base::bounded!("rconn"), "{name}: connection closed by peer"),
+        Err(e) => {
+            let reason = rpc::error_text(&e);
+            log::warn!(target: base::bounded!("rconn"), "{name}: connection dropped ({reason})");
+        }
+    }
 }
 
 struct Connection {
@@ -67,7 +69,7 @@ impl Connection {
                         self.send(answers).await?;
                     }
                     Err(error) => {
-                        log::warn!(target: "learning_switch", "{}: {error}", self.stream.name());
+                        log::warn!(target: base::bounded!("learning_switch"), "{}: {error}", self.stream.name());
                     }
                 }
             }
@@ -106,7 +108,7 @@ impl Connection {
                 }
                 let (ours, theirs) = (ofp::versions_to_text(versions), ofp::versions_to_text(theirs));
                 log::warn!(
-                    target: "vconn",
+                    target: base::bounded!("vconn"),
                     "{}: version negotiation failed (we support {ours}, peer supports {theirs})",
                     self.stream.name()
                 );

@@ -123,7 +123,7 @@ impl LearningSwitch {
             }
             Message::PacketIn(packet) if self.is_known => self.packet(&packet, now),
             Message::Error { error, .. } => {
-                log::info!(target: "learning_switch", "{:016x}: the switch refused: {error}", self.datapath_id);
+                log::info!(target: base::bounded!("learning_switch"), "{:016x}: the switch refused: {error}", self.datapath_id);
                 Vec::new()
             }
             _ => Vec::new(),

@@ -122,12 +122,12 @@ async fn listen(listener: Listener, options: Rc<Options>) {
     loop {
         match listener.accept().await {
             Err(e) => {
-                log::warn!(target: "controller", "{}: accept: {}", listener.name(), rpc::error_text(&e));
+                log::warn!(target: base::bounded!("controller"), "{}: accept: {}", listener.name(), rpc::error_text(&e));
                 // What is wrong now, such as too many open files, may pass.
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
             Ok(_) if open.get() >= MOST => {
-                log::warn!(target: "controller", "{}: more than {MOST} connections", listener.name());
+                log::warn!(target: base::bounded!("controller"), "{}: more than {MOST} connections", listener.name());
             }
             Ok(incoming) => {
                 let (options, open) = (Rc::clone(&options), Rc::clone(&open));
@@ -135,7 +135,7 @@ async fn listen(listener: Listener, options: Rc<Options>) {
                 tokio::task::spawn_local(async move {
                     match incoming.finish().await {
                         Ok(stream) => connection::serve(stream, options).await,
-                        Err(e) => log::warn!(target: "controller", "{}", rpc::error_text(&e)),
+                        Err(e) => log::warn!(target: base::bounded!("controller"), "{}", rpc::error_text(&e)),
                     }
                     open.set(open.get() - 1);
                 });

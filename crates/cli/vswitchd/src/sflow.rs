@@ -295,7 +295,7 @@ impl Collector {
             Err(e) if !self.is_complained => {
                 self.is_complained = true;
                 let (target, reason) = (&self.target, rpc::error_text(&e));
-                log::warn!(target: "collectors", "{target}: sending to collector failed ({reason})");
+                log::warn!(target: base::bounded!("collectors"), "{target}: sending to collector failed ({reason})");
             }
             Err(_) => {}
         }
@@ -304,7 +304,7 @@ impl Collector {
 
 fn complain_open(target: &str, error: &io::Error) {
     let reason = rpc::error_text(error);
-    log::warn!(target: "collectors", "couldn't open connection to collector {target} ({reason})");
+    log::warn!(target: base::bounded!("collectors"), "couldn't open connection to collector {target} ({reason})");
 }
 
 /// `HOST[:PORT]`, where an IPv6 address stands in brackets if a port follows.

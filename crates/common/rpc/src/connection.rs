@@ -133,15 +133,15 @@ impl Connection {
 
     fn check_backlog(&mut self, messages: usize) {
         let name = self.stream.name();
-        log::info!(target: "jsonrpc",
+        log::info!(target: base::bounded!("jsonrpc"),
             "excessive sending backlog, jsonrpc: {name}, num of msgs: {messages}, backlog: {}.", self.backlog);
         if self.limit.messages > 0 && messages > self.limit.messages {
-            log::warn!(target: "jsonrpc",
+            log::warn!(target: base::bounded!("jsonrpc"),
                 "sending backlog exceeded maximum number of messages ({messages} > {}), disconnecting, jsonrpc: {name}.",
                 self.limit.messages);
             self.overrun = true;
         } else if self.limit.bytes > 0 && self.backlog > self.limit.bytes {
-            log::warn!(target: "jsonrpc",
+            log::warn!(target: base::bounded!("jsonrpc"),
                 "sending backlog exceeded maximum size ({} > {} bytes), disconnecting, jsonrpc: {name}.",
                 self.backlog, self.limit.bytes);
             self.overrun = true;
@@ -226,11 +226,11 @@ impl Connection {
                     Err(e) => (Message::refusal_of_bytes(bytes, &e), e),
                 },
                 Err(e) => {
-                    log::warn!(target: "jsonrpc", "{name}: error parsing stream: {e}");
+                    log::warn!(target: base::bounded!("jsonrpc"), "{name}: error parsing stream: {e}");
                     return Err(io::Error::from_raw_os_error(libc::EPROTO));
                 }
             };
-            log::warn!(target: "jsonrpc", "{name}: received bad JSON-RPC message: {error}");
+            log::warn!(target: base::bounded!("jsonrpc"), "{name}: received bad JSON-RPC message: {error}");
             match refusal {
                 Some(refusal) => self.send(&refusal),
                 None => return Err(io::Error::from_raw_os_error(libc::EPROTO)),

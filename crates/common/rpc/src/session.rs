@@ -300,7 +300,7 @@ impl Session {
         self.accepting = None;
         let stream = stream.ok()?;
         if self.is_connected() {
-            log::info!(target: "jsonrpc",
+            log::info!(target: base::bounded!("jsonrpc"),
                 "{}: new connection replacing active connection", self.name());
             self.link = Link::None;
         }

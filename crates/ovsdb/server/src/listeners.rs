@@ -254,7 +254,7 @@ impl Door {
             let incoming = match listener.accept().await {
                 Ok(incoming) => incoming,
                 Err(e) => {
-                    log::warn!(target: "ovsdb_jsonrpc_server",
+                    log::warn!(target: base::bounded!("ovsdb_jsonrpc_server"),
                         "accept failed: {}: {}", self.target, rpc::error_text(&e));
                     // Descriptors may be used up; others must get the chance to give some back.
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -354,7 +354,7 @@ async fn run_session(door: Door, mut link: Session) {
                 chunks.into_iter().for_each(|chunk| connection.send_encoded(chunk));
                 paused = door.server.borrow().waiting_messages(opened.id) > HELD_MESSAGES;
                 if let Some(why) = doomed {
-                    log::info!(target: "ovsdb_jsonrpc_server",
+                    log::info!(target: base::bounded!("ovsdb_jsonrpc_server"),
                         "{}: disconnecting ({why})", connection.name());
                     // What is queued may still reach the client, the error that ends it among them.
                     let _ = connection.poll_flush(cx);

@@ -152,7 +152,7 @@ impl Upcall for FlowSync {
 /// Tells the log what is wrong with the rules.
 pub(crate) fn warn_of(faults: &[String]) {
     for fault in faults {
-        log::warn!(target: "ofproto_dpif_xlate", "{fault}");
+        log::warn!(target: base::bounded!("ofproto_dpif_xlate"), "{fault}");
     }
 }
 

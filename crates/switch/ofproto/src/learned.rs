@@ -25,7 +25,7 @@ impl Bridge {
             return Vec::new();
         }
         if !self.admits_learned(request, limit) {
-            log::info!(target: "ofproto", "Learn limit for flow {} reached.", request.new_cookie);
+            log::info!(target: base::bounded!("ofproto"), "Learn limit for flow {} reached.", request.new_cookie);
             return Vec::new();
         }
         match self.carry_out(request, used) {
@@ -35,7 +35,7 @@ impl Bridge {
                 changes
             }
             Err(error) => {
-                log::warn!(target: "ofproto", "{}: a rule could not be learned ({})", self.name, error.name());
+                log::warn!(target: base::bounded!("ofproto"), "{}: a rule could not be learned ({})", self.name, error.name());
                 Vec::new()
             }
         }

@@ -147,7 +147,7 @@ impl Agent {
     fn push(&mut self, sample: &Sample) -> Option<Vec<u8>> {
         let bytes = sample.encode();
         if bytes.len() > MAX_DATAGRAM / 2 {
-            log::warn!(target: "ofproto_dpif_sflow", "sFlow agent error: receiver: flow sample too big for datagram");
+            log::warn!(target: base::bounded!("ofproto_dpif_sflow"), "sFlow agent error: receiver: flow sample too big for datagram");
             return None;
         }
         let header = if self.config.address.is_ipv4() { 28 } else { 40 };

@@ -161,9 +161,9 @@ fn handshake_failed(error: io::Error) -> io::Error {
     }
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(rustls::Error::AlertReceived(alert)) = inner {
-        log::warn!(target: "stream_ssl", "TLS handshake: received alert {}", spaced(&format!("{alert:?}")));
+        log::warn!(target: base::bounded!("stream_ssl"), "TLS handshake: received alert {}", spaced(&format!("{alert:?}")));
     } else {
-        log::warn!(target: "stream_ssl", "TLS handshake: {error}");
+        log::warn!(target: base::bounded!("stream_ssl"), "TLS handshake: {error}");
     }
     io::Error::from_raw_os_error(libc::EPROTO)
 }

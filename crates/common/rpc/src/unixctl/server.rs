@@ -171,7 +171,7 @@ impl Server {
             let incoming = match accepted {
                 Ok(incoming) => incoming,
                 Err(e) => {
-                    log::warn!(target: "unixctl", "{}: accept: {}", self.path.display(), crate::error_text(&e));
+                    log::warn!(target: base::bounded!("unixctl"), "{}: accept: {}", self.path.display(), crate::error_text(&e));
                     return;
                 }
             };
@@ -237,7 +237,7 @@ impl Peer {
                     self.answer(Err(format!("\"{method}\" command has non-string argument")));
                 }
                 Ok(other) => {
-                    log::warn!(target: "unixctl",
+                    log::warn!(target: base::bounded!("unixctl"),
                         "{}: received unexpected {} message", self.connection.name(), other.kind());
                     self.broken = true;
                     return None;
