@@ -10,6 +10,8 @@
 
 mod address;
 mod bridge;
+mod driver;
+mod ethtool;
 mod ingress;
 mod link;
 mod message;
@@ -18,6 +20,7 @@ mod socket;
 
 pub use address::addresses;
 pub use bridge::{add_bridge, add_to_bridge, delete_bridge, remove_from_bridge};
+pub use driver::{Driver, driver};
 pub use ingress::IngressGuard;
 pub use link::{Link, LinkChange, LinkCounters, Monitor, link, link_by_index, links, set_link};
 pub use mode::{LinkMode, link_mode};

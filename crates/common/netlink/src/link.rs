@@ -11,6 +11,7 @@ use crate::socket::Socket;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
 const IFLA_STATS64: u16 = 23;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
@@ -27,6 +28,8 @@ pub struct Link {
     pub flags: u32,
     /// "veth", "tun", "bridge"; empty for hardware.
     pub kind: String,
+    /// The index of the link that this one is on, or of the other end of a pair; 0 for none.
+    pub lower: u32,
     pub counters: LinkCounters,
 }
 
@@ -106,6 +109,7 @@ fn parse(payload: &[u8]) -> Link {
                 }
             }
             IFLA_IFNAME => link.name = text(value),
+            IFLA_LINK => link.lower = u32_at(value, 0),
             IFLA_MTU => link.mtu = u32_at(value, 0),
             IFLA_STATS64 => link.counters = LinkCounters::parse(value),
             IFLA_LINKINFO => {

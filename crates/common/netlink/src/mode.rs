@@ -1,13 +1,14 @@
 //! How a link runs: its speed, duplex and features, as ethtool(8) tells them.
 
-use std::os::fd::AsRawFd;
-
-use crate::socket::Socket;
+use crate::ethtool::{Request, ask};
 
 /// `ETHTOOL_GSET`.
 const GET_SETTINGS: u32 = 1;
 const DUPLEX_HALF: u8 = 0;
 const DUPLEX_FULL: u8 = 1;
+
+// SAFETY: `ETHTOOL_GSET` fills in a `struct ethtool_cmd`, which this is, all of plain numbers.
+unsafe impl Request for Settings {}
 
 /// `struct ethtool_cmd`.
 #[repr(C)]
@@ -106,22 +107,8 @@ impl LinkMode {
 /// The mode of the link of this name, in this thread's network namespace;
 /// none when there is no such link, or it has no modes.
 pub fn link_mode(name: &str) -> Option<LinkMode> {
-    if name.len() >= libc::IFNAMSIZ {
-        return None;
-    }
-    // Every kind of socket answers this request.
-    let socket = Socket::open(0, false).ok()?;
     let mut settings = Settings { command: GET_SETTINGS, ..Settings::default() };
-    // SAFETY: all-zero bytes are a valid ifreq.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *to = from as libc::c_char;
-    }
-    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut settings).cast();
-    // SAFETY: the kernel reads the request and writes at most a `struct ethtool_cmd` to
-    // `ifru_data`, which points to one; both live until the call returns.
-    let rc = unsafe { libc::ioctl(socket.fd().as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) };
-    (rc == 0).then(|| LinkMode::new(&settings))
+    ask(name, &mut settings).then(|| LinkMode::new(&settings))
 }
 
 #[cfg(test)]

@@ -286,6 +286,10 @@ impl Datapath for DpUser {
         self.shared.port_epoch.load(Ordering::Acquire)
     }
 
+    fn capabilities(&self) -> Vec<(&'static str, String)> {
+        crate::capabilities::of(self.max_vlans(), self.shared.tracker.load().is_some())
+    }
+
     fn max_vlans(&self) -> usize {
         self.shared.max_vlans.load(Ordering::Relaxed)
     }

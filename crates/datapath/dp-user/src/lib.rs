@@ -22,6 +22,7 @@
 //! Not here: what to do with a packet (`flowsync` behind [`dp::Upcall`]),
 //! connection tracking (behind [`Tracker`]).
 
+mod capabilities;
 mod context;
 mod datapath;
 mod meters;

@@ -125,6 +125,10 @@ pub struct PortInfo {
     pub current_features: u32,
     pub advertised_features: u32,
     pub supported_features: u32,
+    /// What the kernel calls this kind of link ("veth", "tun", "vlan"); empty for hardware, and for what is no link.
+    pub link_kind: String,
+    /// What the device says of itself, as `Interface.status` shows it: its driver, with version and firmware.
+    pub status: BTreeMap<String, String>,
     /// The device is there; false after it vanished from under the port.
     pub is_present: bool,
     /// What the device was set up with and operators may want to see, by name.
@@ -333,6 +337,11 @@ pub trait Datapath: Send + Sync {
     ) -> Result<(), DpError>;
     /// A number that changes whenever a port came, went or changed its state.
     fn port_epoch(&self) -> u64;
+
+    /// What it can do, as `Datapath.capabilities` tells of it.
+    fn capabilities(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 
     /// How many VLAN tags keys hold (`other_config:vlan-limit`).
     fn max_vlans(&self) -> usize;

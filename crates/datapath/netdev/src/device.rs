@@ -17,6 +17,8 @@ use crate::tap::Tap;
 pub struct Device {
     pub kind: DeviceKind,
     spec: PortSpec,
+    /// Frames that the kernel had dropped when sending to the device before it was opened here.
+    dropped_before: u64,
 }
 
 #[derive(Debug)]
@@ -42,7 +44,9 @@ impl Device {
             }
             other => return Err(DpError::UnknownKind(other.to_owned())),
         };
-        Ok(Device { kind, spec: spec.clone() })
+        let mut device = Device { kind, spec: spec.clone(), dropped_before: 0 };
+        device.dropped_before = device.link().map_or(0, |link| device.dropped_by_kernel(&link.counters));
+        Ok(device)
     }
 
     pub fn spec(&self) -> &PortSpec {
@@ -144,6 +148,8 @@ impl Device {
                     info.is_up = link.is_up();
                     info.has_link = link.has_carrier();
                     info.is_present = true;
+                    info.status = self.status(&link);
+                    info.link_kind = link.kind;
                 }
                 if let Some(mode) = netlink::link_mode(&self.spec.name).filter(|_| info.is_present) {
                     info.speed_mbps = mode.speed_mbps;
@@ -157,11 +163,25 @@ impl Device {
         info
     }
 
+    /// What the device's driver says of itself.
+    fn status(&self, link: &netlink::Link) -> BTreeMap<String, String> {
+        let mut status = BTreeMap::new();
+        let Some(driver) = netlink::driver(&self.spec.name) else { return status };
+        status.insert("driver_name".to_owned(), driver.name);
+        status.insert("driver_version".to_owned(), driver.version);
+        status.insert("firmware_version".to_owned(), driver.firmware);
+        if link.kind == "veth" && link.lower != 0 {
+            status.insert("peer_ifindex".to_owned(), link.lower.to_string());
+        }
+        status
+    }
+
     /// The kernel's view of the device, if it is still the same one.
     fn link(&self) -> Option<netlink::Link> {
         let link = match &self.kind {
             DeviceKind::Packet(device) => netlink::link_by_index(device.ifindex()),
-            _ => netlink::link(&self.spec.name),
+            DeviceKind::Tap(_) => netlink::link(&self.spec.name),
+            DeviceKind::Dummy(_) | DeviceKind::Tunnel => return None,
         };
         link.ok().flatten().filter(|link| link.name == self.spec.name)
     }
@@ -172,13 +192,13 @@ impl Device {
             DeviceKind::Dummy(dummy) => dummy.stats(),
             DeviceKind::Tunnel => PortStats::default(),
             DeviceKind::Packet(device) => {
-                let mut stats = self.link().map(|link| port_stats(&link.counters)).unwrap_or_default();
-                stats.tx_dropped += device.tx_dropped();
-                stats
+                let counters = self.link().map(|link| link.counters).unwrap_or_default();
+                let tx_dropped = device.refused().total(self.dropped_before, counters.tx_dropped);
+                PortStats { tx_dropped, ..port_stats(&counters) }
             }
             DeviceKind::Tap(tap) => {
                 // The host sends what the switch receives.
-                let c = self.link().map(|link| port_stats(&link.counters)).unwrap_or_default();
+                let c = self.link().map(|link| link.counters).unwrap_or_default();
                 PortStats {
                     rx_packets: c.tx_packets,
                     rx_bytes: c.tx_bytes,
@@ -186,11 +206,21 @@ impl Device {
                     rx_errors: c.tx_errors,
                     tx_packets: c.rx_packets,
                     tx_bytes: c.rx_bytes,
-                    tx_dropped: c.rx_dropped + tap.tx_dropped(),
+                    tx_dropped: tap.refused().total(self.dropped_before, c.rx_dropped),
                     tx_errors: c.rx_errors,
-                    ..c
+                    multicast: c.multicast,
+                    collisions: c.collisions,
+                    ..PortStats::default()
                 }
             }
+        }
+    }
+
+    /// Frames for the device that the kernel says it has dropped.
+    fn dropped_by_kernel(&self, counters: &netlink::LinkCounters) -> u64 {
+        match &self.kind {
+            DeviceKind::Tap(_) => counters.rx_dropped,
+            _ => counters.tx_dropped,
         }
     }
 
@@ -218,8 +248,8 @@ impl Device {
             DeviceKind::Packet(_) | DeviceKind::Tap(_) => {
                 let Some(link) = self.link() else { return Err(DpError::NoPortName(self.spec.name.clone())) };
                 netlink::set_link(link.index, mtu, mac, up).map_err(|e| DpError::Device {
-                    what: format!("{}: setting the device up", self.spec.name),
-                    reason: e.to_string(),
+                    what: self.spec.name.clone(),
+                    reason: reason(&e),
                     errno: e.raw_os_error().unwrap_or(5),
                 })
             }

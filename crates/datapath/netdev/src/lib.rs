@@ -19,12 +19,14 @@ pub mod dummy;
 pub mod packet;
 pub mod pcap;
 pub mod pool;
+mod refused;
 mod socket;
 pub mod tap;
 pub mod vnet;
 
 pub use device::{Device, DeviceKind};
 pub use pool::Pool;
+pub use refused::Refused;
 
 /// Packets that a worker takes in one go.
 pub const BATCH: usize = 32;

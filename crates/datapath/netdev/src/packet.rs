@@ -14,12 +14,13 @@
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use dp::Packet;
 use netlink::IngressGuard;
 
+use crate::refused::{Refused, RefusedCounters};
 use crate::{BATCH, Pool, socket, vnet};
 
 const SLOT: usize = 2048;
@@ -59,7 +60,7 @@ pub struct PacketDevice {
     receive: OwnedFd,
     send: OwnedFd,
     ring: Mutex<Ring>,
-    tx_dropped: AtomicU64,
+    refused: RefusedCounters,
     _ingress: Option<IngressGuard>,
 }
 
@@ -94,7 +95,7 @@ impl PacketDevice {
             receive,
             send,
             ring: Mutex::new(ring),
-            tx_dropped: AtomicU64::new(0),
+            refused: RefusedCounters::default(),
             _ingress: close_ingress(name, ifindex, sequence),
         })
     }
@@ -108,8 +109,8 @@ impl PacketDevice {
     }
 
     /// Frames that could not be sent.
-    pub fn tx_dropped(&self) -> u64 {
-        self.tx_dropped.load(Ordering::Relaxed)
+    pub fn refused(&self) -> Refused {
+        self.refused.get()
     }
 
     /// Reads the socket's error away, without which it would count as ready for ever.
@@ -195,7 +196,7 @@ impl PacketDevice {
                 Some(libc::EINTR) => continue,
                 // The socket's buffer is full, or the device is down or gone: it takes nothing more now.
                 Some(libc::EAGAIN | libc::ENETDOWN | libc::ENXIO | libc::ENODEV) => {
-                    self.tx_dropped.fetch_add((count - done) as u64, Ordering::Relaxed);
+                    self.refused.add((count - done) as u64, &error);
                     count - done
                 }
                 // Any other error is about one packet.
@@ -204,7 +205,7 @@ impl PacketDevice {
                         socket::is_offload_refused(&error, packet)
                             && socket::send_finished(&self.send, packet)
                     });
-                    self.tx_dropped.fetch_add(u64::from(!is_sent), Ordering::Relaxed);
+                    self.refused.add(u64::from(!is_sent), &error);
                     1
                 }
             };

@@ -4,10 +4,10 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use dp::Packet;
 
+use crate::refused::{Refused, RefusedCounters};
 use crate::{Pool, socket};
 
 const TUNSETIFF: u64 = 0x4004_54ca;
@@ -22,7 +22,7 @@ const UDP_OFFLOADS: u64 = 0x20 | 0x40;
 pub struct Tap {
     name: String,
     fd: OwnedFd,
-    tx_dropped: AtomicU64,
+    refused: RefusedCounters,
 }
 
 impl Tap {
@@ -55,15 +55,16 @@ impl Tap {
                 break;
             }
         }
-        Ok(Tap { name: name.to_owned(), fd, tx_dropped: AtomicU64::new(0) })
+        Ok(Tap { name: name.to_owned(), fd, refused: RefusedCounters::default() })
     }
 
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    pub fn tx_dropped(&self) -> u64 {
-        self.tx_dropped.load(Ordering::Relaxed)
+    /// Frames that could not be sent.
+    pub fn refused(&self) -> Refused {
+        self.refused.get()
     }
 
     /// Takes up to `limit` frames; how many.
@@ -88,13 +89,11 @@ impl Tap {
     /// Sends the packets and gives their buffers back.
     pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
         for packet in packets.drain(..) {
-            let is_sent = match socket::write_frame(&self.fd, &packet) {
-                Ok(()) => true,
-                Err(error) => {
-                    socket::is_offload_refused(&error, &packet) && socket::send_finished(&self.fd, &packet)
-                }
-            };
-            self.tx_dropped.fetch_add(u64::from(!is_sent), Ordering::Relaxed);
+            if let Err(error) = socket::write_frame(&self.fd, &packet) {
+                let is_sent =
+                    socket::is_offload_refused(&error, &packet) && socket::send_finished(&self.fd, &packet);
+                self.refused.add(u64::from(!is_sent), &error);
+            }
             pool.give_back(packet);
         }
     }
