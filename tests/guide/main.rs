@@ -21,7 +21,9 @@ mod parity;
 mod physical_machine;
 mod pki;
 mod refusals;
+mod rows;
 mod sflow;
+mod unsupported;
 mod vlans;
 mod vtep;
 

@@ -9,6 +9,7 @@
 
 mod commands;
 mod confine;
+mod machine;
 mod options;
 mod sflow;
 mod sink;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::coverage::{History, SAMPLE_INTERVAL};
 use base::{Clock, Timestamp};
-use bridge::{Dummies, Extent, FailMode, Identity, Notice, Running};
+use bridge::{Dummies, Extent, FailMode, Identity, Notice, Report, Running, Told};
 use controller::{ControllerSpec, Manager};
 use dp::Datapath;
 use dp_user::DpUser;
@@ -16,6 +16,7 @@ use replica::{Outcome, Replica, Subscription};
 use rpc::unixctl;
 use tokio::sync::mpsc;
 
+use crate::machine::MachineStatistics;
 use crate::options::{Options, PROGRAM};
 use crate::sflow::Sflow;
 use crate::sink::{Handed, handover};
@@ -37,11 +38,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Most messages of controllers that are taken before a command that came after them.
 const MAX_CATCH_UP: usize = 100;
 
-/// How often counters are written to the database unless `other_config:stats-update-interval` says otherwise.
+/// How often counters are written to the database unless `other_config:stats-update-interval` says more.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(5);
-
-/// How soon again an interface that could not be opened is tried.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The switch daemon.
 pub struct Switchd {
@@ -82,10 +80,13 @@ pub(crate) struct State {
     awaits_rules: bool,
     /// The `next_cfg` that is in force.
     applied: i64,
-    /// The transaction about status that is under way.
-    writing: Option<replica::TransactionId>,
+    /// The transaction about status that is under way, and what the database will have been told by it.
+    writing: Option<(replica::TransactionId, Told)>,
     /// What is to be written when it is over.
     write_again: Option<Extent>,
+    /// What the database has been told once and for all.
+    told: Told,
+    machine: MachineStatistics,
     timers: Timers,
 }
 
@@ -93,7 +94,6 @@ pub(crate) struct State {
 #[derive(Debug, Default)]
 struct Timers {
     statistics: Timestamp,
-    retry: Timestamp,
     coverage: Timestamp,
     port_epoch: u64,
 }
@@ -171,6 +171,8 @@ impl Switchd {
             applied: 0,
             writing: None,
             write_again: None,
+            told: Told::default(),
+            machine: MachineStatistics::default(),
             timers: Timers::default(),
         };
         log::info!(target: "vswitchd", "{}", rpc::version_text(PROGRAM));
@@ -226,7 +228,11 @@ impl Switchd {
 impl State {
     fn database_event(&mut self, event: replica::Event) {
         match event {
-            replica::Event::Updated => self.is_stale = true,
+            replica::Event::Updated => {
+                let changes = self.replica.take_changes();
+                let configures = |((table, _), change): (&(String, _), _)| bridge::configures(table, change);
+                self.is_stale |= changes.iter().any(configures);
+            }
             replica::Event::Lock(owned) => {
                 self.owns_lock = owned;
                 self.is_rival_told &= !owned;
@@ -235,11 +241,13 @@ impl State {
             replica::Event::NoDatabase(reason) => {
                 log::error!(target: "ovsdb_cs", "the server does not have the database: {reason}");
             }
-            replica::Event::Committed(id, outcome) if Some(id) == self.writing => {
-                self.writing = None;
+            replica::Event::Committed(id, outcome)
+                if self.writing.as_ref().is_some_and(|(writing, _)| *writing == id) =>
+            {
+                let telling = self.writing.take().map(|(_, told)| told);
                 self.is_configured = true;
                 match outcome {
-                    Outcome::Success { .. } | Outcome::Unchanged => {}
+                    Outcome::Success { .. } | Outcome::Unchanged => self.told = telling.unwrap_or_default(),
                     Outcome::TryAgain | Outcome::NotLocked => self.is_stale = true,
                     Outcome::Error(reason) => {
                         log::warn!(target: "bridge", "status could not be written: {reason}");
@@ -261,7 +269,7 @@ impl State {
             matches!(event, controller::Event::Connected { .. } | controller::Event::Disconnected { .. });
         self.manager.handle(event);
         if shows {
-            self.write_status(Extent::State);
+            self.write_status(Extent::CONTROLLERS);
         }
     }
 
@@ -306,35 +314,47 @@ impl State {
             }
         }
         self.flows.tick();
-        self.watch_ports(now);
+        self.watch_ports();
         self.sflow.run(now, &self.running);
         if now - self.timers.coverage >= SAMPLE_INTERVAL {
             self.timers.coverage = now;
             self.coverage.sample(now);
             self.switch.read().sweep_frozen();
         }
-        if now - self.timers.statistics >= STATISTICS_INTERVAL {
+        if now - self.timers.statistics >= self.statistics_interval() {
             self.timers.statistics = now;
-            self.write_status(Extent::Counters);
+            self.write_status(Extent::ROUND);
+        }
+        if self.machine.collect(now) {
+            self.write_status(Extent::default());
         }
     }
 
-    /// Devices that changed, went, or may have come.
-    fn watch_ports(&mut self, now: Timestamp) {
+    /// `other_config:stats-update-interval`, in milliseconds.
+    fn statistics_interval(&self) -> Duration {
+        let key = "stats-update-interval";
+        let millis = self.other_config(key).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        STATISTICS_INTERVAL.max(Duration::from_millis(millis))
+    }
+
+    /// A value of `Open_vSwitch.other_config`.
+    fn other_config(&self, key: &str) -> Option<&str> {
+        use schema::open_vswitch::{NAME_OF_TABLE, OTHER_CONFIG};
+        self.replica.tables().rows(NAME_OF_TABLE).next()?.map_text(OTHER_CONFIG, key)
+    }
+
+    /// Devices that changed, went, or came. The kernel tells of each.
+    fn watch_ports(&mut self) {
         let epoch = self.datapath.port_epoch();
-        let moved = epoch != self.timers.port_epoch;
-        if !moved && now - self.timers.retry < RETRY_INTERVAL {
+        if epoch == self.timers.port_epoch {
             return;
         }
         self.timers.port_epoch = epoch;
-        self.timers.retry = now;
         if self.running.refresh_ports() {
             self.running.drop_vanished();
             self.is_stale = true;
         }
-        if moved {
-            self.write_status(Extent::State);
-        }
+        self.write_status(Extent::STATE);
     }
 
     /// Brings into force what has changed since the last event.
@@ -370,9 +390,7 @@ impl State {
 
     /// Stops or starts serving packets, as `other_config:flow-restore-wait` says.
     fn await_rules(&mut self) {
-        use schema::open_vswitch::{NAME_OF_TABLE, OTHER_CONFIG};
-        let root = self.replica.tables().rows(NAME_OF_TABLE).next();
-        let waits = root.is_some_and(|row| row.map_text(OTHER_CONFIG, "flow-restore-wait") == Some("true"));
+        let waits = self.other_config("flow-restore-wait") == Some("true");
         if std::mem::replace(&mut self.awaits_rules, waits) != waits {
             log::info!(target: "bridge", "flow-restore-wait {}", if waits { "begins" } else { "ends" });
             self.flows.serve(!waits);
@@ -380,13 +398,11 @@ impl State {
     }
 
     async fn reconfigure(&mut self) {
-        let changes = self.replica.take_changes();
         let Some(desired) = bridge::desire(self.replica.tables()) else {
             // An empty database is a configuration, too.
             self.is_configured = true;
             return;
         };
-        log::debug!(target: "bridge", "{} rows changed", changes.len());
         // Before there are ports, so that no packet comes before the rules.
         self.await_rules();
         self.running.apply(&desired);
@@ -428,7 +444,8 @@ impl State {
             .next()
             .and_then(|row| row.integer(schema::open_vswitch::NEXT_CFG));
         self.applied = wanted.unwrap_or(0);
-        self.write_status(Extent::State);
+        self.machine.set_enabled(self.other_config("enable-statistics") == Some("true"));
+        self.write_status(Extent::STATE);
     }
 
     /// Whether the database may name this controller; tells why not.
@@ -449,18 +466,20 @@ impl State {
             return;
         }
         if self.writing.is_some() {
-            self.write_again = self.write_again.max(Some(extent));
+            self.write_again = Some(self.write_again.unwrap_or_default() | extent);
             return;
         }
-        let transaction = bridge::status(
-            self.replica.tables(),
-            &self.running,
-            &self.manager,
-            &self.identity,
-            Some(self.applied),
+        let (transaction, told) = bridge::status(&Report {
+            rows: self.replica.tables(),
+            running: &self.running,
+            manager: &self.manager,
+            identity: &self.identity,
+            applied: self.applied,
             extent,
-        );
-        self.writing = Some(self.replica.commit(transaction));
+            told: &self.told,
+            machine: self.machine.take(),
+        });
+        self.writing = Some((self.replica.commit(transaction), told));
     }
 }
 
@@ -476,7 +495,10 @@ fn identity(dummy: bool) -> Identity {
 
 /// The tables that the switch follows, all columns of each.
 fn watched() -> Subscription {
-    use schema::{bridge, controller, flow_table, interface, mirror, open_vswitch, port, sflow};
+    use schema::{
+        bridge, controller, datapath, flow_sample_collector_set, flow_table, interface, mirror, open_vswitch,
+        port, sflow,
+    };
     let tables = [
         open_vswitch::NAME_OF_TABLE,
         bridge::NAME_OF_TABLE,
@@ -486,6 +508,8 @@ fn watched() -> Subscription {
         sflow::NAME_OF_TABLE,
         flow_table::NAME_OF_TABLE,
         mirror::NAME_OF_TABLE,
+        datapath::NAME_OF_TABLE,
+        flow_sample_collector_set::NAME_OF_TABLE,
     ];
     let tables = tables.map(|table| (table.to_owned(), None)).into();
     Subscription { tables: Some(tables), ..Subscription::default() }

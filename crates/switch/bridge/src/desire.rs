@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
-use base::OfPort;
+use base::{MacAddr, OfPort};
+use log::Level;
 use ofp::Version;
 use pipeline::{PriorityTags, VlanConfig, VlanMode};
 use replica::{Row, Tables};
 use schema::{bridge, controller, interface, open_vswitch, port, sflow};
 
+use crate::address;
 use crate::columns::Columns;
 use crate::desire_more;
 use crate::desired::{
     Desired, DesiredBridge, DesiredController, DesiredInterface, DesiredPort, DesiredSflow, FailMode,
 };
+use crate::settings;
+
+/// What is wrong with a row, and how bad that is.
+type Complaint = (Level, String);
 
 /// The one row of the root table.
 pub(crate) fn root(rows: &Tables) -> Option<&Row> {
@@ -26,14 +32,21 @@ const DEFAULT_MAX_VLANS: usize = 1;
 pub fn desire(rows: &Tables) -> Option<Desired> {
     let root = root(rows)?;
     let config = |key| root.map_number(open_vswitch::OTHER_CONFIG, key);
+    let mut complaints = Vec::new();
     let mut bridges: Vec<DesiredBridge> = root
         .references(open_vswitch::BRIDGES)
         .filter_map(|uuid| rows.row(bridge::NAME_OF_TABLE, &uuid))
-        .filter(|row| has_safe_name(row))
+        .filter(|row| has_safe_name(row, &mut complaints))
         .map(|row| desire_bridge(rows, row))
         .collect();
     bridges.sort_by(|a, b| a.name.cmp(&b.name));
-    drop_taken_names(&mut bridges);
+    for (bridge, row) in bridges.iter_mut().filter_map(|bridge| {
+        let row = rows.row(bridge::NAME_OF_TABLE, &bridge.uuid)?;
+        Some((bridge, row))
+    }) {
+        check_addresses(bridge, row, &mut complaints);
+    }
+    drop_taken_names(&mut bridges, &mut complaints);
     Some(Desired {
         bridges,
         flow_limit: config("flow-limit").map_or(flowsync::DEFAULT_FLOW_LIMIT, |n| n as usize),
@@ -46,21 +59,49 @@ pub fn desire(rows: &Tables) -> Option<Desired> {
             Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
         },
         max_idle: config("max-idle").map_or(flowsync::DEFAULT_MAX_IDLE, Duration::from_millis),
+        complaints,
+        unread: settings::unread(rows),
     })
 }
 
 /// Whether the bridge's name can be part of a socket's path: one with a slash could stand for any place.
-fn has_safe_name(row: &Row) -> bool {
+fn has_safe_name(row: &Row, complaints: &mut Vec<Complaint>) -> bool {
     let name = row.string(bridge::NAME);
     let is_safe = !name.contains('/');
     if !is_safe {
-        log::warn!(target: "bridge", "ignoring bridge with invalid name \"{name}\"");
+        complaints.push((Level::Warn, format!("ignoring bridge with invalid name \"{name}\"")));
     }
     is_safe
 }
 
+/// Takes the bridge's `other_config:hwaddr` if it may have it, and its `other_config:datapath-id` if that is one.
+fn check_addresses(bridge: &mut DesiredBridge, row: &Row, complaints: &mut Vec<Complaint>) {
+    let name = &bridge.name;
+    if let Some(text) = row.map_text(bridge::OTHER_CONFIG, "hwaddr") {
+        match text.parse() {
+            Ok(mac) => match address::refusal_of_hwaddr(mac) {
+                None => bridge.mac = Some(mac),
+                Some(why) => complaints.push((Level::Error, format!("bridge {name}: {why}"))),
+            },
+            Err(_) => complaints.push((
+                Level::Error,
+                format!("bridge {name}: other_config:hwaddr \"{text}\" is not an Ethernet address"),
+            )),
+        }
+    }
+    if let Some(text) = row.map_text(bridge::OTHER_CONFIG, "datapath-id") {
+        bridge.datapath_id = parse_datapath_id(text);
+        if bridge.datapath_id.is_none() {
+            complaints.push((
+                Level::Error,
+                format!("bridge {name}: \"{text}\" is not a datapath id (16 hexadecimal digits)"),
+            ));
+        }
+    }
+}
+
 /// A device can be in one bridge only: the first one by name has it.
-fn drop_taken_names(bridges: &mut [DesiredBridge]) {
+fn drop_taken_names(bridges: &mut [DesiredBridge], complaints: &mut Vec<Complaint>) {
     let mut taken = std::collections::HashMap::new();
     for bridge in bridges {
         let name = bridge.name.clone();
@@ -71,10 +112,9 @@ fn drop_taken_names(bridges: &mut [DesiredBridge]) {
                     true
                 }
                 Some(owner) => {
-                    log::warn!(
-                        target: "bridge",
-                        "bridge {name}: interface {} is already in bridge {owner}", interface.name
-                    );
+                    let text =
+                        format!("bridge {name}: interface {} is already in bridge {owner}", interface.name);
+                    complaints.push((Level::Warn, text));
                     false
                 }
             });
@@ -104,8 +144,9 @@ fn desire_bridge(rows: &Tables, row: &Row) -> DesiredBridge {
     DesiredBridge {
         uuid: row.uuid,
         datapath_type: row.string(bridge::DATAPATH_TYPE).to_owned(),
-        datapath_id: other("datapath-id").and_then(|text| parse_datapath_id(text, &name)),
-        mac: other("hwaddr").and_then(|text| text.parse().ok()),
+        datapath_id: None,
+        mac: None,
+        last_mac: last_mac(rows, &name),
         fail_mode: match row.text(bridge::FAIL_MODE) {
             Some("secure") => FailMode::Secure,
             _ => FailMode::Standalone,
@@ -120,6 +161,7 @@ fn desire_bridge(rows: &Tables, row: &Row) -> DesiredBridge {
         mac_aging: Duration::from_secs(number("mac-aging-time").unwrap_or(300)),
         mac_table_size: number("mac-table-size").map_or(ofproto::DEFAULT_CAPACITY, |n| n as usize),
         forwards_bpdus: row.map_boolean(bridge::OTHER_CONFIG, "forward-bpdu").unwrap_or(false),
+        asks_spanning_tree: row.is_true(bridge::STP_ENABLE) || row.is_true(bridge::RSTP_ENABLE),
         dp_desc: other("dp-desc").map(str::to_owned),
         mirrors: desire_more::mirrors(rows, row),
         tables: desire_more::tables(rows, row),
@@ -145,21 +187,26 @@ fn local_port(bridge: &str) -> DesiredPort {
         interfaces: vec![interface],
         vlan: VlanConfig::default(),
         protected: false,
+        primary: None,
+        last_active: None,
+        mac: None,
         fake_bridge: false,
     }
 }
 
-/// Sixteen hexadecimal digits, or `0x` and fewer.
-fn parse_datapath_id(text: &str, bridge: &str) -> Option<u64> {
-    let digits = text.strip_prefix("0x");
-    let parsed = match digits {
+/// The address that the bridge's own port was given last.
+fn last_mac(rows: &Tables, bridge: &str) -> Option<MacAddr> {
+    let mut interfaces = rows.rows(interface::NAME_OF_TABLE);
+    interfaces.find(|row| row.string(interface::NAME) == bridge)?.mac(interface::MAC_IN_USE)
+}
+
+/// Sixteen hexadecimal digits, or `0x` and fewer; not zero.
+fn parse_datapath_id(text: &str) -> Option<u64> {
+    let parsed = match text.strip_prefix("0x") {
         Some(digits) if digits.len() <= 16 => u64::from_str_radix(digits, 16).ok(),
         None if text.len() == 16 => u64::from_str_radix(text, 16).ok(),
         _ => None,
     };
-    if parsed.is_none_or(|id| id == 0) {
-        log::info!(target: "bridge", "bridge {bridge}: \"{text}\" is not a datapath id (16 hexadecimal digits)");
-    }
     parsed.filter(|&id| id != 0)
 }
 
@@ -200,6 +247,9 @@ fn desire_port(rows: &Tables, row: &Row) -> DesiredPort {
         interfaces,
         vlan: desire_vlan(row),
         protected: row.is_true(port::PROTECTED),
+        primary: row.map_text(port::OTHER_CONFIG, "bond-primary").map(str::to_owned),
+        last_active: row.mac(port::BOND_ACTIVE_SLAVE),
+        mac: row.mac(port::MAC),
         fake_bridge: row.is_true(port::FAKE_BRIDGE),
     }
 }

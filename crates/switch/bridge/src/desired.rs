@@ -10,6 +10,8 @@ use ofproto::TableSettings;
 use pipeline::{VlanConfig, VlanSet};
 use uuid::Uuid;
 
+use crate::settings::Unread;
+
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
@@ -20,6 +22,10 @@ pub struct Desired {
     pub max_vlans: usize,
     /// How long an OpenFlow bundle may wait for its next message.
     pub bundle_idle: Duration,
+    /// What is wrong with the rows, and how bad that is.
+    pub complaints: Vec<(log::Level, String)>,
+    /// What the rows set and nobody reads.
+    pub(crate) unread: Vec<Unread>,
 }
 
 /// One bridge.
@@ -33,6 +39,8 @@ pub struct DesiredBridge {
     pub datapath_id: Option<u64>,
     /// `other_config:hwaddr`.
     pub mac: Option<MacAddr>,
+    /// The address that its own port had when the row was written last.
+    pub last_mac: Option<MacAddr>,
     pub fail_mode: FailMode,
     pub controllers: Vec<DesiredController>,
     /// The OpenFlow versions that it speaks.
@@ -42,9 +50,18 @@ pub struct DesiredBridge {
     pub mac_aging: Duration,
     pub mac_table_size: usize,
     pub forwards_bpdus: bool,
+    /// It asks for spanning tree, of either kind.
+    pub asks_spanning_tree: bool,
     pub dp_desc: Option<String>,
     pub mirrors: Vec<DesiredMirror>,
     pub tables: Vec<(TableId, TableSettings)>,
+}
+
+impl DesiredBridge {
+    /// The type of its datapath by its full name.
+    pub fn datapath_kind(&self) -> &str {
+        if self.datapath_type.is_empty() { "system" } else { &self.datapath_type }
+    }
 }
 
 /// A mirror. Ports are rows of the database.
@@ -100,6 +117,12 @@ pub struct DesiredPort {
     pub interfaces: Vec<DesiredInterface>,
     pub vlan: VlanConfig,
     pub protected: bool,
+    /// The interface that forwards while it can, of several.
+    pub primary: Option<String>,
+    /// The address of the interface that forwarded when the row was written last, of several.
+    pub last_active: Option<MacAddr>,
+    /// The address by which it takes part in choosing the bridge's, instead of its first interface's.
+    pub mac: Option<MacAddr>,
     /// Whether it stands for a bridge of its own (a VLAN bridge of `ovs-vsctl`).
     pub fake_bridge: bool,
 }
@@ -121,9 +144,10 @@ pub struct DesiredInterface {
 }
 
 impl DesiredInterface {
-    /// The address that the row gives an internal interface of `bridge`. The bridge's own port has the bridge's.
-    pub(crate) fn wanted_mac(&self, bridge: &str) -> Option<MacAddr> {
-        let mac = self.mac.filter(|_| self.kind == "internal")?;
+    /// The address that the row gives an internal interface of `bridge`, or why it cannot. The bridge's own port has the
+    /// bridge's.
+    pub(crate) fn wanted_mac(&self, bridge: &str) -> Result<Option<MacAddr>, String> {
+        let Some(mac) = self.mac.filter(|_| self.kind == "internal") else { return Ok(None) };
         let why = if self.name == bridge {
             "ignoring mac in Interface record (use Bridge record to set local port's mac)"
         } else if mac.is_multicast() {
@@ -131,10 +155,9 @@ impl DesiredInterface {
         } else if mac.is_zero() {
             "cannot set MAC to all zero address"
         } else {
-            return Some(mac);
+            return Ok(Some(mac));
         };
-        log::error!(target: "bridge", "interface {}: {why}", self.name);
-        None
+        Err(format!("interface {}: {why}", self.name))
     }
 
     pub fn is_patch(&self) -> bool {
@@ -171,6 +194,7 @@ pub(crate) mod tests {
             datapath_type: String::new(),
             datapath_id: None,
             mac: None,
+            last_mac: None,
             fail_mode: FailMode::default(),
             controllers: Vec::new(),
             versions: Vec::new(),
@@ -179,6 +203,7 @@ pub(crate) mod tests {
             mac_aging: Duration::from_secs(300),
             mac_table_size: 8192,
             forwards_bpdus: false,
+            asks_spanning_tree: false,
             dp_desc: None,
             mirrors: Vec::new(),
             tables: Vec::new(),
@@ -192,6 +217,9 @@ pub(crate) mod tests {
             interfaces: vec![interface(name, "")],
             vlan: VlanConfig::default(),
             protected: false,
+            primary: None,
+            last_active: None,
+            mac: None,
             fake_bridge: false,
         }
     }

@@ -12,18 +12,23 @@
 //!
 //! Not here: forwarding (`ofproto`, `pipeline`), the main loop (`vswitchd`).
 
+mod address;
 mod columns;
+mod complaints;
 mod desire;
 mod desire_more;
 mod desired;
 mod plan;
 mod refused;
 mod running;
+mod settings;
 mod status;
+mod status_columns;
 
 pub use desire::desire;
 pub use desired::{
     Desired, DesiredBridge, DesiredController, DesiredInterface, DesiredPort, DesiredSflow, FailMode,
 };
 pub use running::{Dummies, Notice, Running, RunningBridge, RunningInterface};
-pub use status::{DATAPATH_TYPES, Extent, INTERFACE_TYPES, Identity, status};
+pub use status::{DATAPATH_TYPES, Extent, INTERFACE_TYPES, Identity, Report, Told, status};
+pub use status_columns::configures;

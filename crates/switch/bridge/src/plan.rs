@@ -12,6 +12,7 @@ pub(crate) struct Actual {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ActualBridge {
+    /// By its full name.
     pub datapath_type: String,
     /// The interfaces that work, by name.
     pub interfaces: BTreeMap<String, ActualInterface>,
@@ -57,12 +58,12 @@ pub(crate) fn plan(desired: &Desired, actual: &Actual) -> Vec<Step> {
     let mut steps = Vec::new();
     for (name, bridge) in &actual.bridges {
         match wanted(desired, name) {
-            Some(want) if want.datapath_type == bridge.datapath_type => leave(want, bridge, &mut steps),
+            Some(want) if want.datapath_kind() == bridge.datapath_type => leave(want, bridge, &mut steps),
             _ => steps.push(Step::RemoveBridge(name.clone())),
         }
     }
     for want in &desired.bridges {
-        let have = actual.bridges.get(&want.name).filter(|have| have.datapath_type == want.datapath_type);
+        let have = actual.bridges.get(&want.name).filter(|have| have.datapath_type == want.datapath_kind());
         if have.is_none() {
             steps.push(Step::AddBridge { bridge: want.name.clone() });
         }
@@ -153,7 +154,10 @@ mod tests {
                 })
                 .collect();
             let bundles = b.ports.iter().map(|p| p.name.clone()).collect();
-            (b.name.clone(), ActualBridge { datapath_type: b.datapath_type.clone(), interfaces, bundles })
+            (
+                b.name.clone(),
+                ActualBridge { datapath_type: b.datapath_kind().to_owned(), interfaces, bundles },
+            )
         });
         Actual { bridges: bridges.collect() }
     }
@@ -222,6 +226,14 @@ mod tests {
         let before = numbered(&[("a", 1, true), ("b", 2, false)]);
         let after = numbered(&[("a", 1, true), ("b", 1, true)]);
         assert!(changed(&before, &after).is_empty());
+    }
+
+    #[test]
+    fn the_default_datapath_type_by_its_name_is_the_same() {
+        let before = Desired { bridges: vec![bridge("br0", vec![])], ..Desired::default() };
+        let mut after = before.clone();
+        after.bridges[0].datapath_type = "system".into();
+        assert_eq!(plan(&after, &actual_of(&before)), [Step::Settle { bridge: "br0".into() }]);
     }
 
     #[test]

@@ -1,21 +1,30 @@
 //! The switch as it runs: carrying out the plan.
 
+mod addresses;
+mod bundles;
 mod devices;
 mod more;
+mod troubles;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{Clock, MacAddr, OfPort};
 use dp::{Datapath, PortSpec};
 use flowsync::FlowSync;
+use log::Level;
 use ofp::{port_config, port_state};
-use ofproto::{Bridge, BundleConfig, NewPort, PortNews, Settings, SflowSampling, SharedSwitch};
+use ofproto::{Bridge, NewPort, PortNews, Settings, SflowSampling, SharedSwitch};
 use pipeline::BridgeId;
 
+use crate::address::Lender;
+use crate::complaints::Complaints;
 use crate::desired::{Desired, DesiredBridge, DesiredInterface};
 use crate::plan::{Actual, ActualBridge, ActualInterface, Step, plan};
 use crate::refused;
+use crate::settings::Unread;
+use crate::status::DATAPATH_TYPES;
 
 /// The bridges, the datapath below them, and what is known of each interface.
 pub struct Running {
@@ -26,6 +35,15 @@ pub struct Running {
     dummies: Dummies,
     bridges: BTreeMap<String, RunningBridge>,
     notices: Vec<Notice>,
+    /// Bridges that cannot be made, with the reason.
+    refused: BTreeMap<String, (DesiredBridge, String)>,
+    /// The settings that do nothing, by row.
+    unsupported: HashMap<Uuid, String>,
+    complaints: Complaints,
+    /// How many interfaces were ever added.
+    added: u64,
+    /// How long a megaflow without packets stays.
+    max_idle: Duration,
 }
 
 /// Which interfaces are made as dummies, for tests (`--enable-dummy`).
@@ -48,8 +66,12 @@ pub struct RunningBridge {
     pub config: DesiredBridge,
     pub mac: MacAddr,
     pub datapath_id: u64,
-    /// Used while no port lends its address.
-    default_mac: MacAddr,
+    /// What of its own row cannot be done.
+    pub error: Option<String>,
+    /// Who lends it its address.
+    lender: Option<Lender>,
+    /// The address that it had when the program ran before, until a port is found that lends it one.
+    last_mac: Option<MacAddr>,
     interfaces: HashMap<String, RunningInterface>,
     /// The least MTU of its ports when its internal ports were last given one.
     least_mtu: Option<u32>,
@@ -63,7 +85,19 @@ pub struct RunningInterface {
     config: DesiredInterface,
     /// The number, or why there is none.
     pub result: Result<OfPort, String>,
+    /// Why it is of no use though it has a number.
+    pub trouble: Option<String>,
+    /// Which one it is of all that were ever added.
+    pub serial: u64,
 }
+
+base::coverage!(static PASSES = "bridge_reconfigure");
+
+/// How long a bridge that keeps loops out remembers an address that it does not hear of.
+const GUARDED_AGING: Duration = Duration::from_secs(30);
+
+/// The words for EAFNOSUPPORT.
+const NO_SUCH_FAMILY: &str = "Address family not supported by protocol";
 
 /// Something that controllers are to be told.
 #[derive(Clone, Debug)]
@@ -80,7 +114,20 @@ impl Running {
         clock: Clock,
         dummies: Dummies,
     ) -> Running {
-        Running { switch, datapath, flows, clock, dummies, bridges: BTreeMap::new(), notices: Vec::new() }
+        Running {
+            switch,
+            datapath,
+            flows,
+            clock,
+            dummies,
+            bridges: BTreeMap::new(),
+            notices: Vec::new(),
+            refused: BTreeMap::new(),
+            unsupported: HashMap::new(),
+            complaints: Complaints::default(),
+            added: 0,
+            max_idle: flowsync::DEFAULT_MAX_IDLE,
+        }
     }
 
     pub fn bridges(&self) -> &BTreeMap<String, RunningBridge> {
@@ -95,7 +142,10 @@ impl Running {
     /// Makes it so. What cannot be done is noted at its interface and tried
     /// again at the next call.
     pub fn apply(&mut self, desired: &Desired) {
+        PASSES.count();
+        let desired = &self.possible(desired);
         self.flows.set_limits(desired.flow_limit, desired.max_idle);
+        self.max_idle = desired.max_idle;
         let max_vlans = self.datapath.max_vlans();
         self.datapath.set_max_vlans(desired.max_vlans);
         if self.datapath.max_vlans() != max_vlans {
@@ -107,7 +157,74 @@ impl Running {
         }
         self.follow_mtu();
         self.switch.write().reconnect();
+        self.review();
+        self.take_unread(&desired.unread);
+        for (level, text) in &desired.complaints {
+            self.complaints.say(*level, text.clone());
+        }
+        self.complaints.end_pass();
         self.flows.tick();
+    }
+
+    /// Logs the settings that do nothing, and keeps them for their rows.
+    fn take_unread(&mut self, unread: &[Unread]) {
+        self.unsupported.clear();
+        for one in unread {
+            let level = if one.is_tuning { Level::Info } else { Level::Warn };
+            self.complaints.say(level, one.text());
+            if !one.is_tuning {
+                let settings = self.unsupported.entry(one.uuid).or_default();
+                let separator = if settings.is_empty() { "" } else { ", " };
+                settings.push_str(separator);
+                settings.push_str(&one.setting);
+            }
+        }
+    }
+
+    /// The settings of a row that do nothing.
+    pub(crate) fn unsupported_of(&self, row: &Uuid) -> Option<String> {
+        self.unsupported.get(row).cloned()
+    }
+
+    /// What is desired without what cannot be: a bridge of a type that is not known stays as it is, or is not made.
+    fn possible(&mut self, desired: &Desired) -> Desired {
+        let mut possible = desired.clone();
+        self.refused.clear();
+        for bridge in self.bridges.values_mut() {
+            bridge.error = None;
+        }
+        possible.bridges.retain_mut(|bridge| {
+            let kind = bridge.datapath_kind();
+            if self.is_known_datapath(kind) {
+                return true;
+            }
+            let why = format!("unknown datapath_type \"{kind}\"");
+            match self.bridges.get_mut(&bridge.name) {
+                Some(running) => {
+                    bridge.datapath_type.clone_from(&running.config.datapath_type);
+                    let why = format!("{why}; it stays {}", running.config.datapath_kind());
+                    self.complaints.say(Level::Error, format!("bridge {}: {why}", bridge.name));
+                    running.error = Some(why);
+                    true
+                }
+                None => {
+                    let text = format!("failed to create bridge {}: {NO_SUCH_FAMILY}", bridge.name);
+                    self.complaints.say(Level::Error, format!("{text} ({why})"));
+                    self.refused.insert(bridge.name.clone(), (bridge.clone(), why));
+                    false
+                }
+            }
+        });
+        possible
+    }
+
+    fn is_known_datapath(&self, kind: &str) -> bool {
+        DATAPATH_TYPES.contains(&kind) || kind == "dummy" && self.dummies != Dummies::None
+    }
+
+    /// Bridges that cannot be made, with the reason.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = &(DesiredBridge, String)> {
+        self.refused.values()
     }
 
     fn actual(&self) -> Actual {
@@ -124,7 +241,7 @@ impl Running {
             });
             let switch = self.switch.read();
             let bundles = switch.get(bridge.id).map(bundle_names).unwrap_or_default();
-            let datapath_type = bridge.config.datapath_type.clone();
+            let datapath_type = bridge.config.datapath_kind().to_owned();
             (name.clone(), ActualBridge { datapath_type, interfaces: interfaces.collect(), bundles })
         });
         Actual { bridges: bridges.collect() }
@@ -161,13 +278,14 @@ impl Running {
 
     fn add_bridge(&mut self, config: &DesiredBridge) {
         let id = self.switch.write().add_bridge(&config.name);
-        let default_mac = random_mac();
         let bridge = RunningBridge {
             id,
             config: config.clone(),
-            mac: default_mac,
+            mac: MacAddr::ZERO,
             datapath_id: 0,
-            default_mac,
+            error: None,
+            lender: None,
+            last_mac: config.last_mac,
             interfaces: HashMap::new(),
             least_mtu: None,
             vanished: HashMap::new(),
@@ -203,7 +321,9 @@ impl Running {
                 }
             }
         }
-        bridge.interfaces.insert(config.name.clone(), RunningInterface { config, result });
+        self.added += 1;
+        let running = RunningInterface { config, result, trouble: None, serial: self.added };
+        bridge.interfaces.insert(running.config.name.clone(), running);
     }
 
     /// Opens the device and adds the port. The error is worded for the interface's `error` column.
@@ -219,9 +339,7 @@ impl Running {
         let is_local = config.name == bridge_name;
         let mut desc = ofp::PortDesc { hw_addr: random_mac(), ..ofp::PortDesc::default() };
         let datapath_port = if config.is_patch() {
-            if config.peer().is_none_or(str::is_empty) {
-                return Err(format!("{}: patch type requires valid 'peer' argument", config.name));
-            }
+            check_patch(config)?;
             None
         } else {
             let kind = if is_local && config.kind.is_empty() { "internal" } else { &config.kind };
@@ -327,80 +445,21 @@ impl Running {
         let sflow = self.sflow_of(config);
         let Some(bridge) = self.bridges.get(&config.name) else { return };
         if let Some(state) = self.switch.write().get_mut(bridge.id) {
-            let settings =
-                Settings { forwards_bpdus: config.forwards_bpdus, sflow, ..state.settings().clone() };
+            let settings = Settings {
+                forwards_bpdus: config.forwards_bpdus,
+                guards_loops: config.asks_spanning_tree,
+                sflow,
+                ..state.settings().clone()
+            };
             state.set_settings(settings);
-            state.macs().configure(config.mac_table_size, config.mac_aging);
+            // An address that moved is refused until it is forgotten where it was. That must not take longer than spanning
+            // tree takes to agree, nor be quicker than a flow is to lose its last trace.
+            let guarded = config.mac_aging.min(GUARDED_AGING).max(2 * self.max_idle);
+            let aging = if config.asks_spanning_tree { guarded } else { config.mac_aging };
+            state.macs().configure(config.mac_table_size, aging);
         }
         self.settle_tables(config);
         self.settle_mirrors(config);
-    }
-
-    fn settle_bundles(&self, config: &DesiredBridge) {
-        let Some(bridge) = self.bridges.get(&config.name) else { return };
-        let mut switch = self.switch.write();
-        for port in &config.ports {
-            let ports: Vec<OfPort> = port
-                .interfaces
-                .iter()
-                .filter_map(|interface| bridge.interfaces.get(&interface.name)?.result.as_ref().ok().copied())
-                .collect();
-            let new = BundleConfig {
-                name: port.name.clone(),
-                ports,
-                vlan: port.vlan.clone(),
-                protected: port.protected,
-            };
-            let known = switch.get(bridge.id).and_then(|b| b.bundle_named(&port.name)).is_some_and(|have| {
-                have.ports == new.ports && have.vlan == new.vlan && have.protected == new.protected
-            });
-            if !known {
-                let id = switch.new_bundle_id();
-                if let Some(state) = switch.get_mut(bridge.id) {
-                    state.set_bundle(new, || id);
-                }
-            }
-        }
-    }
-
-    /// The bridge's own address: as configured, else the least of its ports'.
-    fn settle_addresses(&mut self, name: &str) {
-        let Some(bridge) = self.bridges.get_mut(name) else { return };
-        let lowest = {
-            let switch = self.switch.read();
-            let ports = switch.get(bridge.id).map(|state| state.port_entries().cloned().collect::<Vec<_>>());
-            ports
-                .into_iter()
-                .flatten()
-                .filter(|entry| entry.port.number != OfPort::LOCAL && entry.port.datapath.is_some())
-                .filter(|entry| {
-                    let kind = bridge.interfaces.get(&entry.desc.name).map(|i| i.config.kind.as_str());
-                    !matches!(kind, Some("internal" | "tap"))
-                })
-                .map(|entry| entry.desc.hw_addr)
-                .filter(|mac| !mac.is_multicast() && !mac.is_zero())
-                .min()
-        };
-        bridge.mac = bridge.config.mac.or(lowest).unwrap_or(bridge.default_mac);
-        let datapath_id = bridge.config.datapath_id.unwrap_or(bridge.mac.to_u64());
-        if bridge.datapath_id != datapath_id {
-            log::info!(target: "bridge", "bridge {name}: using datapath ID {datapath_id:016x}");
-            bridge.datapath_id = datapath_id;
-        }
-        let (id, mac) = (bridge.id, bridge.mac);
-        let local = {
-            let mut switch = self.switch.write();
-            let Some(state) = switch.get_mut(id) else { return };
-            let news = state.update_port(OfPort::LOCAL, |entry| entry.desc.hw_addr = mac);
-            self.notices.extend(news.map(|news| Notice::Port { bridge: id, news }));
-            state.port_entry(OfPort::LOCAL).and_then(|entry| entry.port.datapath)
-        };
-        if let Some(port) = local
-            && self.datapath.port(port).is_some_and(|info| info.mac != mac)
-            && let Err(e) = self.datapath.configure_port(port, None, Some(mac), None)
-        {
-            log::warn!(target: "bridge", "bridge {name}: cannot set the address of its own port: {e}");
-        }
     }
 
     fn sflow_of(&self, config: &DesiredBridge) -> Option<SflowSampling> {
@@ -417,8 +476,8 @@ impl Running {
         Some(SflowSampling { probability: u32::MAX / sflow.sampling.max(1), ifindexes })
     }
 
-    /// Takes in what devices report of themselves. Returns whether an interface
-    /// has gone, or one that could not be opened may now be.
+    /// Takes in what devices report of themselves. Returns whether an interface has gone, one that could not be opened
+    /// may now be, or a bridge has another datapath id.
     pub fn refresh_ports(&mut self) -> bool {
         let mut again = false;
         for bridge in self.bridges.values() {
@@ -442,6 +501,8 @@ impl Running {
             }
         }
         self.follow_mtu();
+        self.follow_links();
+        again |= self.follow_addresses();
         again
     }
 
@@ -474,6 +535,18 @@ impl RunningBridge {
     pub fn interface(&self, name: &str) -> Option<&RunningInterface> {
         self.interfaces.get(name)
     }
+}
+
+/// Whether the options of a patch port are in order.
+fn check_patch(config: &DesiredInterface) -> Result<(), String> {
+    let name = &config.name;
+    let why = match config.peer() {
+        None => "patch type requires valid 'peer' argument",
+        Some(_) if config.options.len() > 1 => "patch type takes only a 'peer' argument",
+        Some(peer) if peer == name => "patch peer must not be self",
+        Some(_) => return Ok(()),
+    };
+    Err(format!("{name}: {why}"))
 }
 
 fn bundle_names(bridge: &Bridge) -> std::collections::BTreeSet<String> {

@@ -1,16 +1,27 @@
 //! From the running switch to status columns. Writes only what differs.
+//!
+//! A column that a client clears stays so until the switch has something new to say, as in the reference: what follows
+//! from the configuration and from links is written after every pass over the configuration, which a change of status
+//! columns does not cause; counters are written in rounds, and at once for an interface that is new; what a datapath
+//! can do is written once for each of its rows.
 
-use std::collections::BTreeMap;
+mod interface;
 
-use base::OfPort;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::BitOr;
+
 use controller::Manager;
 use model::{Atom, Datum};
-use ofp::{ControllerRole, port_config, port_state};
+use ofp::ControllerRole;
 use replica::{Row, Tables, Transaction};
-use schema::{bridge, controller as controller_table, interface, open_vswitch};
+use schema::{
+    bridge, controller as controller_table, datapath, interface as interface_table, mirror, open_vswitch,
+    port,
+};
+use uuid::Uuid;
 
 use crate::desire::root;
-use crate::refused;
+use crate::desired::{DesiredBridge, DesiredPort};
 use crate::running::{Running, RunningBridge};
 
 /// The kinds of datapaths and interfaces that this program offers.
@@ -22,6 +33,58 @@ pub const INTERFACE_TYPES: &[&str] = &["internal", "patch", "system", "tap"];
 pub struct Identity {
     pub datapath_types: Vec<String>,
     pub interface_types: Vec<String>,
+}
+
+/// How much is to be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Extent {
+    /// What follows from the configuration and the links.
+    pub state: bool,
+    /// Counters of interfaces and mirrors.
+    pub counters: bool,
+    /// Connections of controllers.
+    pub controllers: bool,
+}
+
+impl Extent {
+    pub const STATE: Extent = Extent { state: true, counters: false, controllers: true };
+    pub const CONTROLLERS: Extent = Extent { state: false, counters: false, controllers: true };
+    pub const ROUND: Extent = Extent { state: false, counters: true, controllers: true };
+}
+
+impl BitOr for Extent {
+    type Output = Extent;
+
+    fn bitor(self, other: Extent) -> Extent {
+        Extent {
+            state: self.state | other.state,
+            counters: self.counters | other.counters,
+            controllers: self.controllers | other.controllers,
+        }
+    }
+}
+
+/// What the database was told once and for all.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// The first counters of these interfaces, by serial number.
+    interfaces: HashSet<u64>,
+    /// The capabilities of these datapaths, by type and row.
+    datapaths: HashSet<(String, Uuid)>,
+}
+
+/// What there is to report.
+pub struct Report<'a> {
+    pub rows: &'a Tables,
+    pub running: &'a Running,
+    pub manager: &'a Manager,
+    pub identity: &'a Identity,
+    /// The `next_cfg` that is in force.
+    pub applied: i64,
+    pub extent: Extent,
+    pub told: &'a Told,
+    /// `Open_vSwitch.statistics`, when there are new ones.
+    pub machine: Option<&'a BTreeMap<String, String>>,
 }
 
 /// Collects the columns that differ from what the database has.
@@ -41,233 +104,215 @@ impl Writer<'_> {
     }
 }
 
-/// How much is to be written.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Extent {
-    /// State.
-    State,
-    /// State and counters.
-    Counters,
-}
-
-/// The transaction that brings the status columns up to date. `applied` is
-/// the `next_cfg` that is in force since now.
-pub fn status(
-    rows: &Tables,
-    running: &Running,
-    manager: &Manager,
-    identity: &Identity,
-    applied: Option<i64>,
-    extent: Extent,
-) -> Transaction {
+/// The transaction that brings the status columns up to date, and what the database has been told when it succeeds.
+pub fn status(report: &Report<'_>) -> (Transaction, Told) {
+    let Report { rows, running, extent, .. } = report;
     let mut writer = Writer { rows, transaction: Transaction::new(rows) };
+    let mut told = Told::default();
     for bridge in running.bridges().values() {
-        write_bridge(&mut writer, running, bridge, extent);
-        write_controllers(&mut writer, running, manager, bridge);
+        write_interfaces(&mut writer, report, bridge, &mut told);
+        if extent.state {
+            write_bridge(&mut writer, running, bridge);
+        }
+        if extent.counters {
+            write_mirrors(&mut writer, running, bridge);
+        }
+        if extent.controllers {
+            write_controllers(&mut writer, report, bridge);
+        }
+    }
+    if extent.state {
+        for (bridge, why) in running.refused() {
+            write_refused(&mut writer, running, bridge, why);
+        }
     }
     if let Some(root) = root(rows) {
-        let texts = |list: &[String]| Datum::set(list.iter().map(|text| Atom::from(text.as_str())));
-        let mut columns = vec![
-            (open_vswitch::DATAPATH_TYPES, texts(&identity.datapath_types)),
-            (open_vswitch::IFACE_TYPES, texts(&identity.interface_types)),
-            (open_vswitch::DPDK_INITIALIZED, Datum::from(false)),
-            (open_vswitch::DPDK_VERSION, Datum::from("none")),
-        ];
-        if let Some(applied) = applied {
-            columns.push((open_vswitch::CUR_CFG, Datum::from(applied)));
+        if extent.state {
+            write_root(&mut writer, report, root);
+            write_datapaths(&mut writer, report, root, &mut told);
+        } else {
+            told.datapaths.clone_from(&report.told.datapaths);
         }
-        writer.write(open_vswitch::NAME_OF_TABLE, root, columns);
+        if let Some(machine) = report.machine {
+            let columns = vec![(open_vswitch::STATISTICS, texts(machine.clone()))];
+            writer.write(open_vswitch::NAME_OF_TABLE, root, columns);
+        }
     }
-    writer.transaction
+    (writer.transaction, told)
 }
 
-fn write_bridge(writer: &mut Writer<'_>, running: &Running, bridge: &RunningBridge, extent: Extent) {
+fn write_root(writer: &mut Writer<'_>, report: &Report<'_>, root: &Row) {
+    let set = |list: &[String]| Datum::set(list.iter().map(|text| Atom::from(text.as_str())));
+    let columns = vec![
+        (open_vswitch::DATAPATH_TYPES, set(&report.identity.datapath_types)),
+        (open_vswitch::IFACE_TYPES, set(&report.identity.interface_types)),
+        (open_vswitch::DPDK_INITIALIZED, Datum::from(false)),
+        (open_vswitch::DPDK_VERSION, Datum::from("none")),
+        (open_vswitch::CUR_CFG, Datum::from(report.applied)),
+    ];
+    writer.write(open_vswitch::NAME_OF_TABLE, root, columns);
+}
+
+/// Tells of each datapath that has a row what it can do. Clients may change it then: it is written once.
+fn write_datapaths(writer: &mut Writer<'_>, report: &Report<'_>, root: &Row, told: &mut Told) {
+    for (kind, uuid) in root.get(open_vswitch::DATAPATHS).entries() {
+        let (Some(kind), Some(uuid)) = (kind.as_str(), uuid.and_then(Atom::as_uuid)) else { continue };
+        let Some(row) = writer.rows.row(datapath::NAME_OF_TABLE, &uuid) else { continue };
+        let exists = report.running.bridges().values().any(|bridge| bridge.config.datapath_kind() == kind);
+        let key = (kind.to_owned(), uuid);
+        if !report.told.datapaths.contains(&key) {
+            if !exists {
+                continue;
+            }
+            // What others have noted there stays.
+            let mut all: BTreeMap<String, String> =
+                crate::columns::Columns::map(&**row, datapath::CAPABILITIES);
+            all.extend(
+                report
+                    .running
+                    .datapath
+                    .capabilities()
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value)),
+            );
+            writer.write(datapath::NAME_OF_TABLE, row, vec![(datapath::CAPABILITIES, texts(all))]);
+        }
+        told.datapaths.insert(key);
+    }
+}
+
+fn write_bridge(writer: &mut Writer<'_>, running: &Running, bridge: &RunningBridge) {
     let rows = writer.rows;
     if let Some(row) = rows.row(bridge::NAME_OF_TABLE, &bridge.config.uuid) {
+        let mut state = unsupported(running, &bridge.config.uuid);
+        state.extend(bridge.error.iter().map(|error| ("error".to_owned(), error.clone())));
         let columns = vec![
             (bridge::DATAPATH_ID, Datum::from(format!("{:016x}", bridge.datapath_id))),
             (bridge::DATAPATH_VERSION, Datum::from("<built-in>")),
+            (bridge::STATUS, texts(state)),
+            (bridge::RSTP_STATUS, Datum::Empty),
         ];
         writer.write(bridge::NAME_OF_TABLE, row, columns);
     }
-    for desired in bridge.config.ports.iter().flat_map(|port| &port.interfaces) {
-        let Some(row) = rows.row(interface::NAME_OF_TABLE, &desired.uuid) else { continue };
-        let columns = match bridge.interface(&desired.name).map(|interface| &interface.result) {
-            Some(Ok(number)) => working(running, bridge, *number, &desired.kind, extent),
-            // As in the reference, only the log tells why.
-            Some(Err(_)) if refused::is_reserved(&desired.name) => broken(Datum::Empty),
-            Some(Err(reason)) => broken(Datum::from(reason.as_str())),
-            None => broken(Datum::from(format!("could not open network device {}", desired.name))),
-        };
-        writer.write(interface::NAME_OF_TABLE, row, columns);
+    for desired in &bridge.config.ports {
+        write_port(writer, running, bridge, desired);
     }
 }
 
-/// The columns of an interface that works.
-fn working(
-    running: &Running,
-    bridge: &RunningBridge,
-    number: OfPort,
-    kind: &str,
-    extent: Extent,
-) -> Vec<(&'static str, Datum)> {
-    let switch = running.switch.read();
-    let Some(entry) = switch.get(bridge.id).and_then(|state| state.port_entry(number)) else {
-        return Vec::new();
-    };
-    let desc = &entry.desc;
-    let is_up = desc.config & port_config::PORT_DOWN == 0;
-    let has_link = desc.state & port_state::LINK_DOWN == 0;
-    let up = |up: bool| Datum::from(if up { "up" } else { "down" });
-    let shown = number.to_u16().map_or(i64::from(number.0), i64::from);
+fn write_port(writer: &mut Writer<'_>, running: &Running, bridge: &RunningBridge, desired: &DesiredPort) {
+    let Some(row) = writer.rows.row(port::NAME_OF_TABLE, &desired.uuid) else { return };
     let mut columns = vec![
-        (interface::OFPORT, Datum::from(shown)),
-        (interface::ERROR, Datum::Empty),
-        (interface::MAC_IN_USE, Datum::from(desc.hw_addr.to_string())),
+        (port::STATUS, texts(unsupported(running, &desired.uuid))),
+        (port::STATISTICS, Datum::Empty),
+        (port::RSTP_STATUS, Datum::Empty),
+        (port::RSTP_STATISTICS, Datum::Empty),
     ];
-    let info = entry.port.datapath.and_then(|port| running.datapath.port(port));
-    match &info {
-        Some(info) => {
-            let speed = i64::from(info.speed_mbps) * 1_000_000;
-            columns.extend([
-                (interface::ADMIN_STATE, up(is_up)),
-                (interface::LINK_STATE, up(has_link)),
-                (interface::IFINDEX, Datum::from(i64::from(info.ifindex))),
-                (interface::MTU, Datum::from(i64::from(info.mtu))),
-                (interface::LINK_RESETS, Datum::from(i64::try_from(info.link_resets).unwrap_or(i64::MAX))),
-                (interface::LINK_SPEED, if speed == 0 { Datum::Empty } else { Datum::from(speed) }),
-                (
-                    interface::DUPLEX,
-                    match (speed, info.is_full_duplex) {
-                        (0, _) => Datum::Empty,
-                        (_, true) => Datum::from("full"),
-                        (_, false) => Datum::from("half"),
-                    },
-                ),
-            ]);
+    // Who is no bond any more keeps what it showed, as in the reference.
+    if desired.interfaces.len() > 1 {
+        let active = running.active_member(bridge, desired);
+        let mac = active.map_or(Datum::Empty, |(_, mac)| Datum::from(mac.to_string()));
+        columns.push((port::BOND_ACTIVE_SLAVE, mac));
+    }
+    writer.write(port::NAME_OF_TABLE, row, columns);
+}
+
+/// The rows of a bridge that cannot be made: its own says why, and none of its interfaces is of use.
+fn write_refused(writer: &mut Writer<'_>, running: &Running, config: &DesiredBridge, why: &str) {
+    let rows = writer.rows;
+    if let Some(row) = rows.row(bridge::NAME_OF_TABLE, &config.uuid) {
+        let mut state = unsupported(running, &config.uuid);
+        state.insert("error".to_owned(), why.to_owned());
+        let columns = vec![(bridge::STATUS, texts(state)), (bridge::DATAPATH_ID, Datum::Empty)];
+        writer.write(bridge::NAME_OF_TABLE, row, columns);
+    }
+    for desired in config.ports.iter().flat_map(|port| &port.interfaces) {
+        let Some(row) = rows.row(interface_table::NAME_OF_TABLE, &desired.uuid) else { continue };
+        let error = format!("bridge {} does not exist: {why}", config.name);
+        writer.write(interface_table::NAME_OF_TABLE, row, interface::broken(Datum::from(error)));
+    }
+}
+
+/// The settings of a row that do nothing, as status columns show them.
+fn unsupported(running: &Running, row: &Uuid) -> BTreeMap<String, String> {
+    let settings = running.unsupported_of(row);
+    settings.map(|settings| ("unsupported".to_owned(), settings)).into_iter().collect()
+}
+
+fn write_interfaces(writer: &mut Writer<'_>, report: &Report<'_>, bridge: &RunningBridge, told: &mut Told) {
+    let Report { rows, running, extent, .. } = report;
+    for desired in bridge.config.ports.iter().flat_map(|port| &port.interfaces) {
+        let Some(row) = rows.row(interface_table::NAME_OF_TABLE, &desired.uuid) else { continue };
+        let known = bridge.interface(&desired.name);
+        let mut columns = Vec::new();
+        if extent.state {
+            columns.extend(interface::state(running, bridge, desired, known));
         }
-        None => columns.extend([
-            (interface::ADMIN_STATE, up(true)),
-            (interface::LINK_STATE, up(true)),
-            (interface::IFINDEX, Datum::from(0)),
-            (interface::LINK_RESETS, Datum::from(0)),
-        ]),
+        if let Some(known) = known {
+            let is_new = !report.told.interfaces.contains(&known.serial);
+            if extent.counters || extent.state && is_new {
+                columns.extend(interface::statistics(running, bridge, known));
+            }
+            if extent.counters || extent.state || !is_new {
+                told.interfaces.insert(known.serial);
+            }
+        }
+        writer.write(interface_table::NAME_OF_TABLE, row, columns);
     }
-    if extent == Extent::Counters {
-        let stats = match entry.port.datapath {
-            Some(port) => running
-                .datapath
-                .port_stats(port)
-                .ok()
-                .map(|stats| counters(&stats, running.datapath.custom_port_stats(port))),
-            None => Some(patch_counters(entry)),
-        };
-        columns.extend(stats.map(|stats| (interface::STATISTICS, stats)));
+}
+
+fn write_mirrors(writer: &mut Writer<'_>, running: &Running, bridge: &RunningBridge) {
+    let switch = running.switch.read();
+    let Some(state) = switch.get(bridge.id) else { return };
+    for desired in &bridge.config.mirrors {
+        let Some(row) = writer.rows.row(mirror::NAME_OF_TABLE, &desired.uuid) else { continue };
+        let counters = state.mirror_counters(desired.uuid.as_u128());
+        let statistics = counters.map_or(Datum::Empty, |counters| {
+            interface::pairs([
+                ("tx_bytes".to_owned(), counters.bytes()),
+                ("tx_packets".to_owned(), counters.packets()),
+            ])
+        });
+        writer.write(mirror::NAME_OF_TABLE, row, vec![(mirror::STATISTICS, statistics)]);
     }
-    if kind.is_empty() || kind == "internal" || kind == "tap" {
-        let driver = if kind.is_empty() { "af_packet" } else { "tun" };
-        let pair = (Atom::from("driver_name"), Atom::from(driver));
-        columns.push((interface::STATUS, Datum::map([pair])));
-    }
-    columns
 }
 
-/// The columns of an interface that cannot be used, for this reason.
-fn broken(error: Datum) -> Vec<(&'static str, Datum)> {
-    let empty = [
-        interface::MAC_IN_USE,
-        interface::ADMIN_STATE,
-        interface::LINK_STATE,
-        interface::IFINDEX,
-        interface::MTU,
-        interface::LINK_RESETS,
-        interface::LINK_SPEED,
-        interface::DUPLEX,
-        interface::STATUS,
-        interface::STATISTICS,
-    ];
-    let mut columns = vec![(interface::OFPORT, Datum::from(-1)), (interface::ERROR, error)];
-    columns.extend(empty.map(|column| (column, Datum::Empty)));
-    columns
+/// A map of strings.
+fn texts(pairs: impl IntoIterator<Item = (String, String)>) -> Datum {
+    Datum::map(pairs.into_iter().map(|(key, value)| (Atom::from(key), Atom::from(value))))
 }
 
-fn counters(stats: &dp::PortStats, custom: Vec<(String, u64)>) -> Datum {
-    let common = [
-        ("collisions", stats.collisions),
-        ("rx_bytes", stats.rx_bytes),
-        ("rx_crc_err", stats.rx_crc_errors),
-        ("rx_dropped", stats.rx_dropped),
-        ("rx_errors", stats.rx_errors),
-        ("rx_frame_err", stats.rx_frame_errors),
-        ("rx_missed_errors", stats.rx_missed_errors),
-        ("rx_over_err", stats.rx_over_errors),
-        ("rx_packets", stats.rx_packets),
-        ("tx_bytes", stats.tx_bytes),
-        ("tx_dropped", stats.tx_dropped),
-        ("tx_errors", stats.tx_errors),
-        ("tx_packets", stats.tx_packets),
-    ];
-    let kept = common.into_iter().filter(|(_, value)| *value != dp::UNCOUNTED);
-    pairs(kept.map(|(name, value)| (name.to_owned(), value)).chain(custom))
-}
-
-fn patch_counters(entry: &ofproto::PortEntry) -> Datum {
-    let traffic = &entry.port.traffic;
-    let counters = [
-        ("rx_bytes", traffic.received.bytes()),
-        ("rx_packets", traffic.received.packets()),
-        ("tx_bytes", traffic.sent.bytes()),
-        ("tx_packets", traffic.sent.packets()),
-    ];
-    pairs(counters.map(|(name, value)| (name.to_owned(), value)))
-}
-
-fn pairs(values: impl IntoIterator<Item = (String, u64)>) -> Datum {
-    let atom = |value| Atom::from(i64::try_from(value).unwrap_or(i64::MAX));
-    Datum::map(values.into_iter().map(|(name, value)| (Atom::from(name), atom(value))))
-}
-
-fn write_controllers(writer: &mut Writer<'_>, running: &Running, manager: &Manager, bridge: &RunningBridge) {
+fn write_controllers(writer: &mut Writer<'_>, report: &Report<'_>, bridge: &RunningBridge) {
     let rows = writer.rows;
     let statuses: BTreeMap<String, controller::ControllerStatus> =
-        manager.statuses(bridge.id).into_iter().collect();
+        report.manager.statuses(bridge.id).into_iter().collect();
     for wanted in &bridge.config.controllers {
-        let Some(status) = statuses.get(&wanted.target) else { continue };
         let Some(row) = rows.row(controller_table::NAME_OF_TABLE, &wanted.uuid) else { continue };
-        let role = match status.role {
+        let mut details = unsupported(report.running, &wanted.uuid);
+        // Of who listens for connections there is nothing to tell.
+        let status = statuses.get(&wanted.target);
+        let role = match status.and_then(|status| status.role) {
             None => Datum::Empty,
             Some(ControllerRole::Primary) => Datum::from("master"),
             Some(ControllerRole::Secondary) => Datum::from("slave"),
             Some(_) => Datum::from("other"),
         };
-        let mut details = vec![("state", if status.is_connected { "ACTIVE" } else { "BACKOFF" }.to_owned())];
-        let now = running.clock.now();
-        for (key, at) in
-            [("sec_since_connect", status.connected_at), ("sec_since_disconnect", status.disconnected_at)]
-        {
-            details.extend(at.map(|at| (key, (now - at).as_secs().to_string())));
+        if let Some(status) = status {
+            let state = if status.is_connected { "ACTIVE" } else { "BACKOFF" };
+            details.insert("state".to_owned(), state.to_owned());
+            let now = report.running.clock.now();
+            for (key, at) in
+                [("sec_since_connect", status.connected_at), ("sec_since_disconnect", status.disconnected_at)]
+            {
+                details.extend(at.map(|at| (key.to_owned(), (now - at).as_secs().to_string())));
+            }
+            details.extend(status.last_error.as_ref().map(|error| ("last_error".to_owned(), error.clone())));
         }
-        details.extend(status.last_error.as_ref().map(|error| ("last_error", error.clone())));
-        let details = details.into_iter().map(|(key, value)| (Atom::from(key), Atom::from(value)));
+        let is_connected = status.is_some_and(|status| status.is_connected);
         let columns = vec![
-            (controller_table::IS_CONNECTED, Datum::from(status.is_connected)),
+            (controller_table::IS_CONNECTED, Datum::from(is_connected)),
             (controller_table::ROLE, role),
-            (controller_table::STATUS, Datum::map(details)),
+            (controller_table::STATUS, texts(details)),
         ];
         writer.write(controller_table::NAME_OF_TABLE, row, columns);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_counters_that_a_device_keeps_are_written() {
-        let stats = dp::PortStats { rx_packets: 3, tx_bytes: 64, ..dp::PortStats::UNCOUNTED };
-        let written = counters(&stats, vec![("rx_q0_packets".to_owned(), 3)]);
-        let pair = |name: &str, value: i64| (Atom::from(name), Atom::from(value));
-        let expected = [pair("rx_packets", 3), pair("rx_q0_packets", 3), pair("tx_bytes", 64)];
-        assert_eq!(written, Datum::map(expected));
     }
 }

@@ -30,6 +30,8 @@ pub struct SflowSampling {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     pub forwards_bpdus: bool,
+    /// Loops are kept out; see [`pipeline::BridgeView::guards_loops`].
+    pub guards_loops: bool,
     pub fragments: Fragments,
     /// Whether packets without a rule go to controllers, in tables that do not say otherwise.
     pub misses_to_controller: bool,
@@ -203,6 +205,11 @@ impl Bridge {
         &self.mirrors
     }
 
+    /// What the mirror of this id has sent.
+    pub fn mirror_counters(&self, id: u128) -> Option<&pipeline::Counters> {
+        self.mirrors.iter().find(|mirror| mirror.id == id).map(|mirror| &*mirror.counters)
+    }
+
     /// Removes every rule of controllers, the groups and the meters. Returns
     /// the meters, which the datapath is to forget.
     pub fn flush(&mut self) -> Vec<Meter> {
@@ -319,6 +326,10 @@ impl BridgeView for Bridge {
 
     fn forwards_bpdus(&self) -> bool {
         self.settings.forwards_bpdus
+    }
+
+    fn guards_loops(&self) -> bool {
+        self.settings.guards_loops
     }
 
     fn sflow_probability(&self) -> Option<u32> {

@@ -42,6 +42,8 @@ pub struct NewPort {
 pub struct BundleConfig {
     pub name: String,
     pub ports: Vec<OfPort>,
+    /// The one that forwards.
+    pub active: Option<OfPort>,
     pub vlan: VlanConfig,
     pub protected: bool,
 }
@@ -104,6 +106,7 @@ impl Bridge {
         self.retired.insert(number, now);
         if let Some(bundle) = entry.port.bundle.and_then(|id| self.bundles.get_mut(&id)) {
             bundle.ports.retain(|&port| port != number);
+            bundle.active = bundle.active.filter(|&port| port != number);
         }
         self.changed();
         Some(PortNews { status: PortStatus { reason: PortReason::Delete, desc: entry.desc }, old: None })
@@ -111,6 +114,7 @@ impl Bridge {
 
     /// Takes in what a device reports of itself. Returns a message if controllers should know.
     pub fn update_port(&mut self, number: OfPort, change: impl FnOnce(&mut PortEntry)) -> Option<PortNews> {
+        let guards_loops = self.settings().guards_loops;
         let entry = self.ports.get_mut(&number)?;
         let forwarding = |port: &Port| (port.flags, port.datapath, port.is_live);
         let (desc, before) = (entry.desc.clone(), forwarding(&entry.port));
@@ -118,6 +122,12 @@ impl Bridge {
         entry.port.flags = flags(entry.desc.config);
         entry.port.is_live = is_live(entry.port.datapath, &entry.desc);
         let told = entry.desc.clone();
+        let went_down = before.2 && !entry.port.is_live;
+        if let Some(bundle) = entry.port.bundle.filter(|_| went_down && guards_loops) {
+            // What was behind it may come another way now.
+            self.macs().flush_port(bundle);
+        }
+        let entry = self.ports.get(&number)?;
         if before != forwarding(&entry.port) {
             self.refresh_floodable();
             self.changed();
@@ -148,6 +158,7 @@ impl Bridge {
             id,
             name: config.name.into(),
             ports: config.ports,
+            active: config.active,
             vlan: config.vlan,
             floodable: true,
             protected: config.protected,

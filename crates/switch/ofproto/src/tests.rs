@@ -20,7 +20,13 @@ fn switch_with(ports: &[VlanConfig]) -> (Switch, BridgeId) {
         let port =
             NewPort { name: name.clone(), datapath: Some(DpPort(11 + index as u32)), ..NewPort::default() };
         let number = bridge.add_port(port, Timestamp::ZERO).unwrap().status.desc.port;
-        let config = BundleConfig { name, ports: vec![number], vlan: vlan.clone(), protected: false };
+        let config = BundleConfig {
+            name,
+            ports: vec![number],
+            active: Some(number),
+            vlan: vlan.clone(),
+            protected: false,
+        };
         bridge.set_bundle(config, || bundle);
     }
     switch.reconnect();
@@ -501,7 +507,7 @@ fn saying_again_what_is_moves_nothing() {
     let before = switch.epoch();
     let mut say = |protected| {
         let (name, vlan, ports) = ("p1".to_owned(), VlanConfig::default(), vec![base::OfPort(1)]);
-        let config = BundleConfig { name, ports, vlan, protected };
+        let config = BundleConfig { name, active: ports.first().copied(), ports, vlan, protected };
         switch.get_mut(id).unwrap().set_bundle(config, || unreachable!("it has an id"));
         switch.reconnect();
         switch.epoch()

@@ -1,12 +1,15 @@
 //! The NORMAL action: a learning switch with VLANs.
 
-use base::OfPort;
+use base::{MacAddr, OfPort};
 use flow::{VLAN_CFI, slot};
 
 use crate::effects::{Effect, Output};
 use crate::state::{Bundle, BundleId};
 use crate::translate::Context;
 use crate::vlan::{PriorityTags, Tags, VlanMode, is_vlan};
+
+/// Where bridge protocol data units go.
+const SPANNING_TREE: MacAddr = MacAddr([0x01, 0x80, 0xc2, 0, 0, 0]);
 
 impl Context<'_> {
     pub(crate) fn normal(&mut self, is_last: bool) {
@@ -42,10 +45,22 @@ impl Context<'_> {
                 bundle.vlan.input(wire_tags)
             }
         };
-        if !bridge.forwards_bpdus() && self.key.dl_dst().is_reserved() {
+        // What spanning tree says goes through a bridge that has none of its own: so others see a loop through it.
+        let is_for_others = bridge.guards_loops() && self.key.dl_dst() == SPANNING_TREE;
+        if !bridge.forwards_bpdus() && self.key.dl_dst().is_reserved() && !is_for_others {
             return self.detail(|| "packet has reserved destination MAC, dropping".to_owned());
         }
         let vlan = tags.0[0].vid;
+        if in_bundle.is_some_and(|bundle| bundle.active != Some(in_number)) {
+            return self.detail(|| "bonding refused admissibility, dropping".to_owned());
+        }
+        if let Some(bundle) = in_bundle
+            && bridge.guards_loops()
+            && self.source_of(vlan).is_some_and(|known| known != bundle.id)
+        {
+            return self
+                .detail(|| "source is known on another port and loops are kept out, dropping".to_owned());
+        }
         if let Some(bundle) = in_bundle {
             self.effects.push(Effect::LearnMac {
                 bridge: bridge.id(),
@@ -56,6 +71,21 @@ impl Context<'_> {
             });
         }
         self.forward(in_bundle, vlan, tags, is_last);
+    }
+
+    /// Where the source is known to be, by what was learned before or earlier in this translation, which may have come
+    /// here again through patch ports.
+    fn source_of(&self, vlan: u16) -> Option<BundleId> {
+        let (here, source) = (self.bridge.id(), self.key.dl_src());
+        let just_learned = self.effects.iter().find_map(|effect| match effect {
+            Effect::LearnMac { bridge, vlan: of, mac, port, .. }
+                if (*bridge, *of, *mac) == (here, vlan, source) =>
+            {
+                Some(*port)
+            }
+            _ => None,
+        });
+        just_learned.or_else(|| self.bridge.learned(vlan, source))
     }
 
     /// To where the destination was learned, else to all.
@@ -114,7 +144,7 @@ impl Context<'_> {
         if bundle.vlan.priority_tags != PriorityTags::Never {
             out.0[0].pcp = self.key.vlan_tci(0) & 0xe000;
         }
-        let Some(&number) = bundle.ports.first() else { return };
+        let Some(number) = bundle.active else { return };
         let kept: [(u16, u16); flow::MAX_VLANS] =
             std::array::from_fn(|i| (self.key.vlan_tpid(i), self.key.vlan_tci(i)));
         out.put(&mut self.key, bundle.vlan.priority_tags);

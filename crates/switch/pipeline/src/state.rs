@@ -58,8 +58,11 @@ pub struct Port {
 pub struct Bundle {
     pub id: BundleId,
     pub name: Arc<str>,
-    /// Its OpenFlow ports; the first one forwards.
+    /// Its OpenFlow ports.
     pub ports: Vec<OfPort>,
+    /// The one of them that forwards; what enters by another one is dropped, for it is a copy, or goes round in a circle.
+    /// None when no link is up.
+    pub active: Option<OfPort>,
     pub vlan: VlanConfig,
     /// Whether flooding reaches it: no port of it says no-flood.
     pub floodable: bool,
@@ -225,6 +228,11 @@ pub trait BridgeView {
     fn learned(&self, vlan: u16, mac: MacAddr) -> Option<BundleId>;
     /// Whether frames to 01:80:c2:00:00:0x are forwarded like others.
     fn forwards_bpdus(&self) -> bool;
+    /// Whether NORMAL takes an address from one port only, until it is forgotten there: a flooded frame that comes back
+    /// another way is dropped, which keeps it from going round.
+    fn guards_loops(&self) -> bool {
+        false
+    }
     /// The probability of sFlow sampling, of 2^32, if it is on.
     fn sflow_probability(&self) -> Option<u32>;
     /// The number by which sFlow knows a datapath port.

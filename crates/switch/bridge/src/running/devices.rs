@@ -2,6 +2,7 @@
 
 use base::DpPort;
 use dp::{DpError, PortInfo};
+use log::Level;
 use pipeline::Network;
 
 use super::{Notice, Running, describe};
@@ -23,8 +24,21 @@ impl Running {
     /// Gives devices the address and the MTU that their rows ask for.
     pub(super) fn settle_devices(&mut self, config: &DesiredBridge) {
         let Some(bridge) = self.bridges.get(&config.name) else { return };
-        for interface in config.ports.iter().flat_map(|port| &port.interfaces) {
-            let mac = interface.wanted_mac(&config.name);
+        for (desired, interface) in config
+            .ports
+            .iter()
+            .flat_map(|port| port.interfaces.iter().map(move |interface| (port, interface)))
+        {
+            let mac = match interface.wanted_mac(&config.name) {
+                Ok(None) if desired.fake_bridge && interface.kind == "internal" => {
+                    Some(self.fake_bridge_mac(bridge, desired))
+                }
+                Ok(mac) => mac,
+                Err(why) => {
+                    self.complaints.say(Level::Error, why);
+                    None
+                }
+            };
             if mac.is_none() && interface.mtu.is_none() {
                 continue;
             }
@@ -41,7 +55,8 @@ impl Running {
             }
             if let Err(error) = self.datapath.configure_port(port, mtu, mac, None) {
                 let name = &interface.name;
-                log::warn!(target: "bridge", "interface {name}: setting its address or MTU failed: {error}");
+                let text = format!("interface {name}: setting its address or MTU failed: {error}");
+                self.complaints.say(Level::Warn, text);
                 continue;
             }
             let Some(info) = self.datapath.port(port) else { continue };
@@ -68,7 +83,8 @@ impl Running {
         for (name, least, wrong) in settings {
             for one in wrong {
                 if let Err(error) = self.datapath.configure_port(one.port, Some(least), None, None) {
-                    log::warn!(target: "bridge", "interface {}: setting its MTU failed: {error}", one.name);
+                    let text = format!("interface {}: setting its MTU failed: {error}", one.name);
+                    self.complaints.say(Level::Warn, text);
                 }
             }
             if let Some(bridge) = self.bridges.get_mut(&name) {

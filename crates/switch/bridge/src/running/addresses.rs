@@ -1,0 +1,110 @@
+//! Addresses of bridges, and with them their datapath ids.
+
+use base::{MacAddr, OfPort};
+use dp::PortInfo;
+use log::Level;
+
+use super::{Notice, Running, RunningBridge};
+use crate::address::{self, Lender};
+use crate::desired::{DesiredPort, MirrorTarget};
+
+impl Running {
+    /// Gives a bridge, and its own port, the address that is to be its.
+    pub(super) fn settle_addresses(&mut self, name: &str) {
+        let Some(bridge) = self.bridges.get(name) else { return };
+        let lenders = self.lenders(bridge, |_| true);
+        let Some(bridge) = self.bridges.get_mut(name) else { return };
+        // A bridge that has just been made takes up the address that it had.
+        let last = bridge.last_mac.and_then(|mac| lenders.iter().find(|lender| lender.mac == mac));
+        let current = bridge.lender.as_ref().or(last);
+        let lender = address::choose(&lenders, current).cloned();
+        if lender.is_some() {
+            bridge.last_mac = None;
+        }
+        bridge.lender = lender;
+        let lent = bridge.lender.as_ref().map(|lender| lender.mac);
+        bridge.mac = bridge.config.mac.or(lent).unwrap_or_else(|| address::default_mac(bridge.config.uuid));
+        let datapath_id = bridge.config.datapath_id.unwrap_or(bridge.mac.to_u64());
+        if bridge.datapath_id != datapath_id {
+            log::info!(target: "bridge", "bridge {name}: using datapath ID {datapath_id:016x}");
+            bridge.datapath_id = datapath_id;
+        }
+        let (id, mac) = (bridge.id, bridge.mac);
+        let local = {
+            let mut switch = self.switch.write();
+            let Some(state) = switch.get_mut(id) else { return };
+            let news = state.update_port(OfPort::LOCAL, |entry| entry.desc.hw_addr = mac);
+            self.notices.extend(news.map(|news| Notice::Port { bridge: id, news }));
+            state.port_entry(OfPort::LOCAL).and_then(|entry| entry.port.datapath)
+        };
+        if let Some(port) = local
+            && self.datapath.port(port).is_some_and(|info| info.mac != mac)
+            && let Err(e) = self.datapath.configure_port(port, None, Some(mac), None)
+        {
+            let text = format!("bridge {name}: failed to set bridge Ethernet address: {e}");
+            self.complaints.say(Level::Error, text);
+        }
+    }
+
+    /// Takes in that devices may have other addresses. Returns whether a bridge has another datapath id now.
+    pub(super) fn follow_addresses(&mut self) -> bool {
+        let before: Vec<(String, u64)> =
+            self.bridges.iter().map(|(name, bridge)| (name.clone(), bridge.datapath_id)).collect();
+        let mut has_changed = false;
+        for (name, datapath_id) in before {
+            self.settle_addresses(&name);
+            has_changed |= self.bridges.get(&name).is_some_and(|bridge| bridge.datapath_id != datapath_id);
+        }
+        has_changed
+    }
+
+    /// The address of the internal port that stands for a VLAN bridge: of the ports of its VLAN, as a bridge's is of all.
+    pub(super) fn fake_bridge_mac(&self, bridge: &RunningBridge, port: &DesiredPort) -> MacAddr {
+        let is_of_vlan = |other: &DesiredPort| other.vlan.tag == port.vlan.tag;
+        let lenders = self.lenders(bridge, |other| other.name != port.name && is_of_vlan(other));
+        let device = self.device_of(bridge, &port.name);
+        let current = device.and_then(|info| lenders.iter().find(|lender| lender.mac == info.mac));
+        let lender = address::choose(&lenders, current);
+        lender.map_or_else(|| address::default_mac(bridge.config.uuid), |lender| lender.mac)
+    }
+
+    /// The ports that may lend an address: those that work and take no mirrored packets.
+    fn lenders(&self, bridge: &RunningBridge, takes_part: impl Fn(&DesiredPort) -> bool) -> Vec<Lender> {
+        let config = &bridge.config;
+        let takes_mirrors = |port: &DesiredPort| {
+            config.mirrors.iter().any(|mirror| mirror.output == MirrorTarget::Port(port.uuid))
+        };
+        let candidates = config.ports.iter().filter(|port| !takes_mirrors(port) && takes_part(port));
+        candidates.filter_map(|port| self.lender(bridge, port)).collect()
+    }
+
+    /// A port as its first interface by name stands for it, or the interface whose address the port's row names.
+    fn lender(&self, bridge: &RunningBridge, port: &DesiredPort) -> Option<Lender> {
+        let infos = || port.interfaces.iter().filter_map(|one| self.device_of(bridge, &one.name));
+        let is_guest = |info: &PortInfo| address::leads_to_guest(&info.link_kind);
+        match port.mac {
+            Some(mac) => {
+                let of_this_mac = infos().find(|info| info.mac == mac);
+                let is_guest = of_this_mac.is_some_and(|info| is_guest(&info));
+                Some(Lender { port: port.name.clone(), mac, is_guest })
+            }
+            None => {
+                let first = port.interfaces.first()?;
+                let info = self.device_of(bridge, &first.name)?;
+                let is_own = first.name == bridge.config.name;
+                (!is_own).then(|| Lender {
+                    port: port.name.clone(),
+                    mac: info.mac,
+                    is_guest: is_guest(&info),
+                })
+            }
+        }
+    }
+
+    /// What the device of an interface that works says of itself.
+    fn device_of(&self, bridge: &RunningBridge, interface: &str) -> Option<PortInfo> {
+        let number = *bridge.interfaces.get(interface)?.result.as_ref().ok()?;
+        let port = self.switch.read().get(bridge.id)?.port_entry(number)?.port.datapath?;
+        self.datapath.port(port)
+    }
+}
