@@ -179,7 +179,10 @@ impl Bridge {
         let is_member =
             |number: &OfPort| self.ports.get(number).is_none_or(|e| e.port.bundle == Some(bundle.id));
         let is_same = bundle.vlan == config.vlan && bundle.protected == config.protected;
-        is_same && bundle.ports == config.ports && config.ports.iter().all(is_member)
+        is_same
+            && bundle.active == config.active
+            && bundle.ports == config.ports
+            && config.ports.iter().all(is_member)
     }
 
     /// Returns the addresses that were known to be behind the bundle; see [`crate::Switch::remove_bundle`].

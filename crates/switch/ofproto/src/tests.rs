@@ -515,3 +515,23 @@ fn saying_again_what_is_moves_nothing() {
     assert_eq!(say(false), before);
     assert!(say(true) > before);
 }
+
+#[test]
+fn another_active_member_of_a_bond_is_news() {
+    let (mut switch, id) = switch_with(&[VlanConfig::default(), VlanConfig::default()]);
+    let mut say = |active| {
+        let ports = vec![base::OfPort(1), base::OfPort(2)];
+        let config = BundleConfig {
+            name: "p1".to_owned(),
+            ports,
+            active: Some(base::OfPort(active)),
+            vlan: VlanConfig::default(),
+            protected: false,
+        };
+        switch.get_mut(id).unwrap().set_bundle(config, || unreachable!("it has an id"));
+        switch.epoch()
+    };
+    let before = say(1);
+    assert_eq!(say(1), before);
+    assert!(say(2) > before);
+}

@@ -51,17 +51,9 @@ impl Running {
             protected: port.protected,
         };
         let known = switch.get(bridge.id).and_then(|state| state.bundle_named(&port.name));
-        let is_same = known.is_some_and(|have| {
-            have.ports == new.ports
-                && have.active == new.active
-                && have.vlan == new.vlan
-                && have.protected == new.protected
-        });
-        if is_same {
-            return;
-        }
         let had = known.and_then(|have| have.active);
-        let id = switch.new_bundle_id();
+        let id = known.map(|have| have.id);
+        let id = id.unwrap_or_else(|| switch.new_bundle_id());
         let Some(state) = switch.get_mut(bridge.id) else { return };
         if port.interfaces.len() > 1 && had != active {
             let name = |number| state.port_entry(number).map(|entry| entry.desc.name.clone());
