@@ -116,6 +116,36 @@ fn a_remote_that_cannot_be_opened_is_an_error_of_the_start() {
 }
 
 #[test]
+fn a_remote_that_cannot_be_opened_is_refused_at_run_time_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    create(dir);
+    let mut server = program(dir, "ovsdb-server");
+    server.arg("conf.db").arg("--remote=punix:db.sock").current_dir(dir).stderr(Stdio::null());
+    let _server = Server(server.spawn().unwrap());
+    until("it takes commands", || {
+        std::fs::read_dir(dir).unwrap().flatten().any(|e| e.file_name().to_string_lossy().ends_with(".ctl"))
+    });
+    let control = std::fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
+    let control = control.filter(|path| path.extension().is_some_and(|end| end == "ctl")).next().unwrap();
+    let ask = |words: &[&str]| run(program(dir, "ovs-appctl").arg("-t").arg(&control).args(words));
+    for (remote, reason) in [
+        ("ptcp:99999", "Address family not supported by protocol"),
+        ("punix:/missing/socket", "No such file or directory"),
+        ("rubbish:1", "Address family not supported by protocol"),
+    ] {
+        let refused = ask(&["ovsdb-server/add-remote", remote]);
+        let expected = format!(
+            "{remote}: listen failed: {reason}\novs-appctl: {}: server returned an error\n",
+            control.display()
+        );
+        assert_eq!((refused.status, refused.err), (2, expected));
+    }
+    assert_eq!(ask(&["ovsdb-server/add-remote", "punix:second.sock"]).status, 0);
+    assert_eq!(ask(&["ovsdb-server/list-remotes"]).out, "punix:db.sock\npunix:second.sock\n");
+}
+
+#[test]
 fn a_request_that_is_no_text_is_answered_with_an_error_and_stores_nothing() {
     let dir = tempfile::tempdir().unwrap();
     create(dir.path());

@@ -118,10 +118,7 @@ fn parse(program: &str, args: Vec<String>) -> Result<Request, Stop> {
 /// The daemon's answer: outer error, it could not be asked; inner error, it refused.
 fn ask(request: &Request) -> Result<Result<String, String>, String> {
     let socket = rpc::unixctl::socket_of(&request.target)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| rpc::error_text(&e))?;
+    let runtime = rpc::runtime()?;
     runtime.block_on(async {
         let mut client = rpc::unixctl::Client::connect(&socket)
             .await

@@ -45,10 +45,7 @@ struct State {
 
 fn run(options: Options) -> Result<(), String> {
     let mut daemon = rpc::daemon::start(options.daemon.clone()).map_err(|e| e.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| rpc::error_text(&e))?;
+    let runtime = rpc::runtime()?;
     let local = tokio::task::LocalSet::new();
     let signal = local.block_on(&runtime, async {
         let mut signals = rpc::daemon::Signals::new().map_err(|e| rpc::error_text(&e))?;

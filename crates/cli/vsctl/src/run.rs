@@ -36,10 +36,7 @@ struct Done {
 pub(crate) fn run(options: Options, commands: Vec<Command>, command_line: &str) -> Result<ExitCode> {
     let level = if commands.iter().any(|c| c.syntax.writes) { log::Level::Info } else { log::Level::Debug };
     log::log!(target: "vsctl", level, "Called as {command_line}");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| format!("failed to start the runtime: {e}"))?;
+    let runtime = rpc::runtime()?;
     runtime.block_on(drive(&options, &commands, command_line))
 }
 

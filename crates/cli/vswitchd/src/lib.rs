@@ -40,10 +40,7 @@ fn run(options: Options) -> Result<(), String> {
     {
         log::error!(target: "vswitchd", "mlockall failed: {}", rpc::error_text(&error.into()));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| rpc::error_text(&e))?;
+    let runtime = rpc::runtime()?;
     let local = tokio::task::LocalSet::new();
     let exit = local.block_on(&runtime, async {
         let mut signals = rpc::daemon::Signals::new().map_err(|e| rpc::error_text(&e))?;

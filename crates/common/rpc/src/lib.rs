@@ -52,6 +52,12 @@ pub fn error_text(error: &std::io::Error) -> String {
     }
 }
 
+/// What a program's one thread waits for events with.
+pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|e| format!("cannot wait for events ({})", error_text(&e)))
+}
+
 /// The operating system's words for an error number.
 pub fn errno_text(errno: i32) -> String {
     error_text(&std::io::Error::from_raw_os_error(errno))

@@ -27,10 +27,7 @@ pub fn ovs_brcompatd(args: Vec<String>) -> ExitCode {
 
 fn run(options: Options) -> Result<(), String> {
     let mut daemon = rpc::daemon::start(options.daemon.clone()).map_err(|e| e.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| rpc::error_text(&e))?;
+    let runtime = rpc::runtime()?;
     let exit = runtime.block_on(async {
         let mut signals = rpc::daemon::Signals::new().map_err(|e| rpc::error_text(&e))?;
         let mut service = Service::new(&options).await?;

@@ -89,10 +89,7 @@ fn run(args: Vec<String>) -> Result<()> {
     // Processes are forked before the runtime exists; what fails later still reaches the terminal.
     let daemon = rpc::daemon::start(daemon_options).map_err(|e| e.to_string())?;
     let invocation = Invocation { options, command, words: words.collect() };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| format!("failed to start the runtime: {e}"))?;
+    let runtime = rpc::runtime()?;
     runtime.block_on(dispatch(invocation, daemon))
 }
 

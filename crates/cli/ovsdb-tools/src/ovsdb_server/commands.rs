@@ -109,19 +109,24 @@ fn compact(program: &mut Program, only: Option<&String>, responder: Responder) {
     });
 }
 
+fn check_new_remote(program: &Program, remote: &str) -> Result<(), String> {
+    program.refuse_with_config_file()?;
+    if remote.starts_with("pfd:") {
+        return Err("pfd: remotes can only be specified on the command line".to_owned());
+    }
+    if remote.starts_with("db:") {
+        server::database_remotes(&program.server.borrow(), remote)?;
+    }
+    Ok(())
+}
+
 fn add_remote_commands(registry: &mut Registry<Program>) {
-    registry.add("ovsdb-server/add-remote", "REMOTE", 1, 1, |program, args| {
-        program.refuse_with_config_file()?;
+    registry.add_deferred("ovsdb-server/add-remote", "REMOTE", 1, 1, |program, args, responder| {
         let remote = args.first().cloned().unwrap_or_default();
-        if remote.starts_with("pfd:") {
-            return Err("pfd: remotes can only be specified on the command line".to_owned());
+        match check_new_remote(program, &remote) {
+            Ok(()) => program.asked = Some((remote, responder)),
+            Err(e) => responder.reply(Err(e)),
         }
-        if remote.starts_with("db:") {
-            server::database_remotes(&program.server.borrow(), &remote)?;
-        }
-        program.config.add_remote(&remote);
-        program.save();
-        Ok(String::new())
     });
     registry.add("ovsdb-server/remove-remote", "REMOTE", 1, 1, |program, args| {
         program.refuse_with_config_file()?;

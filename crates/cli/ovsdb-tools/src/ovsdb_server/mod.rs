@@ -48,10 +48,12 @@ pub(crate) struct Program {
     /// What is wrong with remotes or keys, so that it is told once.
     last_error: Option<String>,
     /// The remotes that could not be opened.
-    unopened: Vec<String>,
+    unopened: BTreeMap<String, String>,
     coverage: base::coverage::History,
     /// Somebody waits for the configuration file to be read again.
     reload: Option<unixctl::Responder>,
+    /// A remote that a control command asks for, to be answered when it is open.
+    asked: Option<(String, unixctl::Responder)>,
 }
 
 /// Remotes and databases in a nameless file, which outlives a crash of the daemon under `--monitor`.
@@ -112,10 +114,7 @@ fn run(options: Options, config: Config) -> Result<End, String> {
     // Made before any fork, so that a daemon that is started again finds what the one before it kept.
     let memory = Memory::new(&options, &config);
     let daemon = daemon::start(options.daemon.clone()).map_err(|e| e.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| format!("failed to start the runtime: {e}"))?;
+    let runtime = rpc::runtime()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, serve(options, config, daemon, memory))
 }
@@ -145,9 +144,10 @@ async fn serve(
         exiting: false,
         memory,
         last_error: None,
-        unopened: Vec::new(),
+        unopened: BTreeMap::new(),
         coverage: base::coverage::History::default(),
         reload: None,
+        asked: None,
     };
     program.reconfigure(&mut listeners).await?;
     let unixctl_path = program.options.unixctl.clone();
@@ -187,6 +187,7 @@ async fn serve(
             }
         }
         program.reload_if_asked(&mut listeners).await;
+        program.add_remote_if_asked(&mut listeners).await;
         let error = program.configure(&mut listeners).await.err();
         if let Some(e) = error.as_ref().filter(|e| program.last_error.as_ref() != Some(*e)) {
             log::warn!(target: "ovsdb_server", "{e}");
@@ -280,7 +281,7 @@ impl Program {
             return Err(failed());
         }
         // What rows name may be mended there by clients, who need the other remotes for it.
-        if self.unopened.iter().any(|target| self.config.remotes.contains_key(target)) {
+        if self.unopened.keys().any(|target| self.config.remotes.contains_key(target)) {
             return Err(failed());
         }
         if all_open { Ok(()) } else { Err(failed()) }
@@ -292,6 +293,25 @@ impl Program {
             let result = self.reconfigure(listeners).await.map_err(failed);
             responder.reply(result.map(|()| String::new()));
         }
+    }
+
+    /// Adds the remote of a control command, unless it cannot be opened.
+    async fn add_remote_if_asked(&mut self, listeners: &mut Listeners) {
+        let Some((target, responder)) = self.asked.take() else { return };
+        let is_new = !self.config.remotes.contains_key(&target);
+        self.config.add_remote(&target);
+        // What is wrong with other remotes is told after this.
+        let _ = self.configure(listeners).await;
+        let result = match self.unopened.get(&target) {
+            Some(error) => Err(error.clone()),
+            None => Ok(String::new()),
+        };
+        if result.is_ok() {
+            self.save();
+        } else if is_new {
+            self.config.remotes.shift_remove(&target);
+        }
+        responder.reply(result);
     }
 
     /// Whether remotes or keys are named by rows, which may change at any commit.
@@ -355,10 +375,11 @@ impl Program {
         let before = std::mem::take(&mut self.unopened);
         for (target, e) in listeners.set_remotes(&wanted).await {
             // What goes on failing is tried again at each event, and logged once.
-            if !before.contains(&target) {
-                log::error!(target: "ovsdb_jsonrpc_server", "{target}: listen failed: {}", rpc::error_text(&e));
+            let text = format!("{target}: listen failed: {}", rpc::error_text(&e));
+            if !before.contains_key(&target) {
+                log::error!(target: "ovsdb_jsonrpc_server", "{text}");
             }
-            self.unopened.push(target);
+            self.unopened.insert(target, text);
         }
         errors.into_iter().next().map_or(Ok(()), Err)
     }
