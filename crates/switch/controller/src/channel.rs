@@ -272,6 +272,9 @@ impl Channel<'_> {
         let mut output: Vec<u8> = Vec::new();
         let mut written = 0;
         let mut probed = false;
+        // What we send, or fail to send, is no sign of life: only what arrives puts the probe off.
+        let probe_after = self.setup.probe.unwrap_or(Duration::from_secs(1 << 30));
+        let mut heard = tokio::time::Instant::now();
         loop {
             if written == output.len() {
                 output.clear();
@@ -283,11 +286,13 @@ impl Channel<'_> {
                     output.extend_from_slice(&bytes);
                 }
             }
-            self.deliver(version, &mut output).await?;
-            let probe_after = self.setup.probe.unwrap_or(Duration::from_secs(1 << 30));
+            if self.deliver(version, &mut output).await? {
+                // The manager may have been busy for long, while nobody listened to the peer.
+                heard = tokio::time::Instant::now();
+            }
             let (mut reader, mut writer) = tokio::io::split(&mut self.stream);
+            // Not biased: a peer that always takes more must not keep the other branches from their turn.
             tokio::select! {
-                biased;
                 count = writer.write(&output[written..]), if written < output.len() => {
                     let count = count?;
                     written += count;
@@ -298,6 +303,7 @@ impl Channel<'_> {
                         return dropped_mid_packet(&self.input).map_or(Ok(End::Closed), Err);
                     }
                     probed = false;
+                    heard = tokio::time::Instant::now();
                 }
                 bytes = outgoing.recv(), if written == output.len() => match bytes {
                     Some(bytes) => {
@@ -309,11 +315,22 @@ impl Channel<'_> {
                     // The manager let go of it.
                     None => return Ok(End::Released),
                 },
-                () = tokio::time::sleep(probe_after) => {
+                () = tokio::time::sleep_until(heard + probe_after) => {
+                    // What has arrived but was not read so far counts.
+                    let read = reader.read_buf(&mut self.input);
+                    if let Ok(count) = tokio::time::timeout(Duration::ZERO, read).await {
+                        if count? == 0 {
+                            return dropped_mid_packet(&self.input).map_or(Ok(End::Closed), Err);
+                        }
+                        probed = false;
+                        heard = tokio::time::Instant::now();
+                        continue;
+                    }
                     if probed {
                         return Ok(End::Unresponsive(probe_after));
                     }
                     probed = true;
+                    heard = tokio::time::Instant::now();
                     let idle = probe_after.as_secs();
                     log::debug!(target: "rconn", "{}: idle {idle} seconds, sending inactivity probe", self.name);
                     output.extend(Message::EchoRequest(Vec::new()).to_bytes(&encoder(version, 0)));
@@ -322,8 +339,8 @@ impl Channel<'_> {
         }
     }
 
-    /// Hands over the messages that have arrived; waits while the manager is busy.
-    async fn deliver(&mut self, version: Version, output: &mut Vec<u8>) -> io::Result<()> {
+    /// Hands over the messages that have arrived, and says if there were any; waits while the manager is busy.
+    async fn deliver(&mut self, version: Version, output: &mut Vec<u8>) -> io::Result<bool> {
         let mut messages = Vec::new();
         let mut done = 0;
         while let Some(length) = message_len(&self.input[done..])? {
@@ -355,11 +372,12 @@ impl Channel<'_> {
             }
         }
         self.input.drain(..done);
-        if !messages.is_empty() {
+        let any = !messages.is_empty();
+        if any {
             let event = Event::Received { peer: self.peer, messages };
             self.setup.events.send(event).await.map_err(|_| io::Error::other("shut down"))?;
         }
-        Ok(())
+        Ok(any)
     }
 
     /// The answer to a message of another version than was agreed on.
@@ -449,5 +467,60 @@ mod tests {
         assert_eq!(message_len(&input).unwrap(), Some(8));
         assert_eq!(message_len(&input[8..]).unwrap(), None);
         assert!(message_len(&[1, 0, 0, 7, 0, 0, 0, 0]).is_err());
+    }
+
+    /// Reads the next message of `stream`: its type.
+    async fn next_type(stream: &mut tokio::net::UnixStream) -> u8 {
+        let mut header = [0; HEADER];
+        stream.read_exact(&mut header).await.unwrap();
+        let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        stream.read_exact(&mut vec![0; length - HEADER]).await.unwrap();
+        header[1]
+    }
+
+    /// Each message that the peer takes provokes the next one, so that the connection is never without an event.
+    async fn probe_a_silent_peer(path: &str) -> End {
+        const HELLO: [u8; 8] = [4, 0, 0, 8, 0, 0, 0, 1];
+        const ECHO_REQUEST: u8 = 2;
+        let listener = tokio::net::UnixListener::bind(path).unwrap();
+        let stream =
+            Stream::connect(&format!("unix:{path}"), rpc::OPENFLOW_PORT, &Tls::default()).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let (events, mut reports) = mpsc::channel(8);
+        let probe = Some(Duration::from_millis(100));
+        let (bridge, versions) = ("br0".to_owned(), vec![Version::Of13]);
+        let setup = Setup { bridge, target: Target(1), versions, events, probe, snoop: None };
+        let serving = serve(&setup, PeerId(1), "br0<->test", stream, HANDSHAKE, || {});
+        let chatting = async {
+            peer.write_all(&HELLO).await.unwrap();
+            let Some(Event::Connected { link, .. }) = reports.recv().await else { panic!("not connected") };
+            assert_eq!(next_type(&mut peer).await, 0);
+            loop {
+                link.send(Message::BarrierReply.to_bytes(&encoder(Version::Of13, 0)));
+                if next_type(&mut peer).await == ECHO_REQUEST {
+                    break;
+                }
+            }
+            // The probe stays without an answer, while the chatter goes on.
+            while link.sender.send(Message::BarrierReply.to_bytes(&encoder(Version::Of13, 0))).is_ok() {
+                let mut some = [0; 4096];
+                if peer.read(&mut some).await.unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+        };
+        let (end, ()) = tokio::join!(serving, chatting);
+        end
+    }
+
+    #[test]
+    fn a_peer_that_only_takes_messages_is_probed_and_given_up() {
+        let path = std::env::temp_dir().join(format!("ironbridge-probe-{}", std::process::id()));
+        let path = path.to_str().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let limit = Duration::from_secs(10);
+        let end = runtime.block_on(async { tokio::time::timeout(limit, probe_a_silent_peer(path)).await });
+        std::fs::remove_file(path).unwrap();
+        assert!(matches!(end, Ok(End::Unresponsive(_))), "{:?}", end.map(|end| end.error()));
     }
 }
