@@ -7,21 +7,21 @@ use std::process::{Command, Stdio};
 use end_to_end::{Host, Output, Programs, World, can_run, run, until};
 
 /// A machine of its own, with one set of directories.
-struct Machine {
-    host: Host,
-    dir: PathBuf,
-    world: World,
+pub(crate) struct Machine {
+    pub(crate) host: Host,
+    pub(crate) dir: PathBuf,
+    pub(crate) world: World,
 }
 
 impl Machine {
-    fn new() -> Machine {
+    pub(crate) fn new() -> Machine {
         let world = World::new();
         let host = world.host("m");
         let dir = world.dir.path().to_owned();
         Machine { host, dir, world }
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = self.host.command(Programs::Ours.path(program));
         for variable in ["OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR", "OVS_SYSCONFDIR"] {
             command.env(variable, &self.dir);
@@ -31,21 +31,21 @@ impl Machine {
 
     /// Runs a program, its words split at blanks.
     #[track_caller]
-    fn run(&self, program: &str, line: &str) -> Output {
+    pub(crate) fn run(&self, program: &str, line: &str) -> Output {
         run(self.command(program).args(line.split_whitespace()))
     }
 
     #[track_caller]
-    fn ok(&self, program: &str, line: &str) -> String {
+    pub(crate) fn ok(&self, program: &str, line: &str) -> String {
         self.run(program, line).ok()
     }
 
     /// The process of a pid file, if there is one.
-    fn pid(&self, name: &str) -> Option<u32> {
+    pub(crate) fn pid(&self, name: &str) -> Option<u32> {
         std::fs::read_to_string(self.dir.join(format!("{name}.pid"))).ok()?.trim().parse().ok()
     }
 
-    fn sockets(&self) -> Vec<String> {
+    pub(crate) fn sockets(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.dir).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
         names.filter(|name| name.ends_with(".ctl") || name.ends_with(".sock")).collect()
@@ -65,7 +65,7 @@ impl Drop for Machine {
     }
 }
 
-fn is_running(pid: u32) -> bool {
+pub(crate) fn is_running(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
@@ -256,7 +256,7 @@ fn ovs_ctl_refuses_in_one_line() {
 }
 
 /// The two ends of a wire, one in the machine, one in a VM.
-fn vm(m: &Machine, name: &str, device: &str, address: &str) -> Host {
+pub(crate) fn vm(m: &Machine, name: &str, device: &str, address: &str) -> Host {
     let vm = m.world.host(name);
     m.world.wire(&m.host, device, &vm, "eth0");
     vm.address("eth0", address);
@@ -550,6 +550,22 @@ fn one_restart_takes_over_from_the_reference() {
     }
     theirs("ovs-ofctl", "add-flow ovsbr0 table=0,in_port=13,actions=drop");
     theirs("ovs-ofctl", "add-flow ovsbr0 table=3,tcp,tp_dst=80,actions=mod_vlan_vid:5,output:12");
+    theirs(
+        "ovs-ofctl",
+        "-O OpenFlow13 add-meter ovsbr0 meter=4,kbps,burst,bands=type=drop,rate=9000,burst_size=900",
+    );
+    theirs(
+        "ovs-ofctl",
+        "-O OpenFlow15 add-group ovsbr0 group_id=2,type=select,selection_method=dp_hash,bucket=actions=output:12",
+    );
+    theirs(
+        "ovs-ofctl",
+        "-O OpenFlow15 add-flow ovsbr0 table=4,importance=7,send_flow_rem,actions=meter:4,group:2",
+    );
+    theirs("ovs-ofctl", "-O OpenFlow14 mod-table ovsbr0 5 vacancy:20,80");
+    theirs("ovs-ofctl", "mod-port ovsbr0 p3 no-flood");
+    theirs("ovs-ofctl", "set-frags ovsbr0 drop");
+    theirs("ovs-appctl", "fdb/add ovsbr0 p2 7 50:54:00:00:00:07");
     assert!(one.reaches("10.7.0.2", 5));
 
     let restarted = m.ok("ovs-ctl", "restart --system-id=x");
@@ -564,5 +580,16 @@ fn one_restart_takes_over_from_the_reference() {
     let rules = m.ok("ovs-ofctl", "--no-names --no-stats dump-flows ovsbr0");
     assert!(rules.contains(" in_port=13 actions=drop"), "{rules}");
     assert!(rules.contains(" table=3, tcp,tp_dst=80 actions=mod_vlan_vid:5,output:12"), "{rules}");
+    let rules = m.ok("ovs-ofctl", "-O OpenFlow15 --no-names --no-stats dump-flows ovsbr0");
+    assert!(rules.contains(" table=4, send_flow_rem importance=7, actions=meter:4,group:2"), "{rules}");
+    let meters = m.ok("ovs-ofctl", "-O OpenFlow13 dump-meters ovsbr0");
+    assert!(meters.contains("meter=4 kbps burst bands=\ntype=drop rate=9000 burst_size=900\n"), "{meters}");
+    assert!(m.ok("ovs-ofctl", "-O OpenFlow15 dump-groups ovsbr0").contains("selection_method=dp_hash"));
+    assert!(
+        m.ok("ovs-ofctl", "-O OpenFlow14 dump-table-desc ovsbr0").contains("vacancy_down=20% vacancy_up=80%")
+    );
+    assert!(m.ok("ovs-ofctl", "show ovsbr0").contains("config:     NO_FLOOD\n"));
+    assert_eq!(m.ok("ovs-ofctl", "get-frags ovsbr0"), "drop\n");
+    assert!(m.ok("ovs-appctl", "fdb/show ovsbr0").contains("   12     7  50:54:00:00:00:07  static\n"));
     assert!(one.reaches("10.7.0.2", 5) && !third.reaches("10.7.0.2", 1));
 }

@@ -21,6 +21,7 @@ mod parity;
 mod physical_machine;
 mod pki;
 mod refusals;
+mod restart;
 mod rows;
 mod sflow;
 mod unsupported;

@@ -5,14 +5,14 @@
 //! daemons and the programs that configure them are this same executable under
 //! other names. [`options`] reads the command line, [`daemon`] knows pid files
 //! and processes, [`launch`] starts and [`stop`] ends a daemon, [`database`]
-//! makes the file ready, [`identity`] says who the system is, and [`flows`]
-//! carries the rules over a restart. What a daemon does is not here.
+//! makes the file ready, [`identity`] says who the system is, and [`carried`]
+//! has what a restart carries over. What a daemon does is not here.
 
+mod carried;
 mod console;
 mod daemon;
 mod database;
 mod firewall;
-mod flows;
 mod identity;
 mod launch;
 mod options;

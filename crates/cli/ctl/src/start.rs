@@ -2,10 +2,10 @@
 
 use rpc::dirs;
 
+use crate::carried::{self, Restored};
 use crate::console;
 use crate::daemon::{remove_stale_sockets, running};
 use crate::database;
-use crate::flows;
 use crate::identity;
 use crate::launch::{Launch, raise_descriptors, start_daemon};
 use crate::options::Settings;
@@ -28,7 +28,11 @@ pub(crate) fn start(settings: &Settings) -> bool {
 pub(crate) fn restart(settings: &Settings) -> bool {
     let both_run = running("ovsdb-server").is_some() && running("ovs-vswitchd").is_some();
     let is_carried = both_run && settings.ovs_vswitchd && !settings.delete_bridges;
-    let saved = if is_carried { flows::save() } else { flows::Saved::default() };
+    let saved = match is_carried {
+        true => carried::save(settings),
+        false => Some(carried::Saved::default()),
+    };
+    let Some(mut saved) = saved else { return false };
     if settings.ovsdb_server {
         stop_daemon("ovsdb-server");
     }
@@ -36,6 +40,8 @@ pub(crate) fn restart(settings: &Settings) -> bool {
     if !start_database(settings) {
         return false;
     }
+    // Little that controllers have done meanwhile is to be lost.
+    saved.refresh(settings);
     // Whoever else has a pid file ends here too; it found a new database meanwhile.
     let brcompat = running("ovs-brcompatd").is_some();
     stop(&Settings { ovsdb_server: false, ..settings.clone() });
@@ -46,12 +52,16 @@ pub(crate) fn restart(settings: &Settings) -> bool {
         return false;
     }
     let restored = saved.restore();
-    if is_waiting {
+    // A bridge of which nobody knows how it is stays shut, and the others with it.
+    if is_waiting && restored != Restored::Unknown {
         let words = ["--if-exists", "remove", "open_vswitch", ".", "other_config", "flow-restore-wait=true"];
         succeeds(&mut vsctl(&words));
     }
     let settings = Settings { brcompat: settings.brcompat || brcompat, ..settings.clone() };
-    start_companion(&settings) && add_managers(&settings) && add_bridge(&settings) && restored
+    start_companion(&settings)
+        && add_managers(&settings)
+        && add_bridge(&settings)
+        && restored == Restored::All
 }
 
 fn start_database(settings: &Settings) -> bool {

@@ -48,7 +48,7 @@ pub(crate) fn stop_daemon(name: &str) -> bool {
     }
     let mut pid = pid;
     if asks_well(name, pid) {
-        let asked = matches!(ask(name, pid, "exit"), Some(Ok(_)));
+        let asked = matches!(ask(name, pid, "exit", &[], ANSWER), Some(Ok(_)));
         console::step(&format!("Exiting {name} ({pid})"), asked);
         if ended_within(pid, Duration::from_secs(2)) {
             match restarted(name, pid) {
@@ -117,7 +117,7 @@ fn restarted(name: &str, pid: u32) -> Option<u32> {
 
 /// Whether the daemon is of a release that `exit` ends well.
 fn asks_well(name: &str, pid: u32) -> bool {
-    match ask(name, pid, "version") {
+    match ask(name, pid, "version", &[], ANSWER) {
         Some(Ok(text)) => release(&text).is_some_and(|release| release >= ENDS_WHEN_ASKED),
         _ => false,
     }
@@ -131,13 +131,19 @@ fn release(text: &str) -> Option<[u32; 3]> {
 }
 
 /// A daemon's answer to a command; `None` when it gave none in time.
-fn ask(name: &str, pid: u32, command: &str) -> Option<Result<String, String>> {
+pub(crate) fn ask(
+    name: &str,
+    pid: u32,
+    command: &str,
+    args: &[String],
+    limit: Duration,
+) -> Option<Result<String, String>> {
     let socket = control_socket(name, pid).display().to_string();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let answer = runtime.block_on(async {
-        tokio::time::timeout(ANSWER, async {
+        tokio::time::timeout(limit, async {
             let mut client = rpc::unixctl::Client::connect(&socket).await?;
-            client.transact(command, &[]).await
+            client.transact(command, args).await
         })
         .await
     });

@@ -433,6 +433,7 @@ impl State {
                 versions: config.versions.clone(),
                 is_secure: config.fail_mode == FailMode::Secure,
                 controllers,
+                awaits_rules: self.awaits_rules,
             };
             self.manager.configure(id, settings).await;
         }

@@ -86,6 +86,39 @@ impl DpUser {
         Some(result)
     }
 
+    /// Lets the devices of internal ports outlive the process, with their addresses and routes. Returns the names of
+    /// those that would have gone with it.
+    pub fn keep_internal_devices(&self) -> Vec<String> {
+        let mut kept = Vec::new();
+        for port in self.shared.ports.load_full().iter() {
+            let Some(tap) = port.device.as_tap() else { continue };
+            match tap.is_persistent() {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(e) => {
+                    log::warn!(target: "dpif_netdev", "{}: {}", tap.name(), netdev::device::reason(&e));
+                }
+            }
+            match tap.set_persistent(true) {
+                Ok(()) => kept.push(tap.name().to_owned()),
+                Err(e) => {
+                    let why = netdev::device::reason(&e);
+                    log::warn!(target: "dpif_netdev", "{} goes with the process: {why}", tap.name());
+                }
+            }
+        }
+        kept
+    }
+
+    /// Takes that back: the device goes when nobody has it open.
+    pub fn release_internal_device(&self, name: &str) -> std::io::Result<()> {
+        match self.shared.ports.load_full().by_name(name).and_then(|port| port.device.as_tap()) {
+            Some(tap) => tap.set_persistent(false),
+            // Its port went meanwhile.
+            None => netdev::tap::Tap::open(name)?.set_persistent(false),
+        }
+    }
+
     /// Gives a port another number, as if it had been taken out and put in again (`dpif-dummy/change-port-number`).
     /// The flows of the old number match nothing from then on.
     pub fn renumber_port(&self, port: DpPort, number: DpPort) -> Result<(), DpError> {

@@ -57,6 +57,14 @@ impl Device {
         &self.spec.name
     }
 
+    /// The device that the switch made itself, if it is one.
+    pub fn as_tap(&self) -> Option<&Tap> {
+        match &self.kind {
+            DeviceKind::Tap(tap) => Some(tap),
+            _ => None,
+        }
+    }
+
     /// What to wait on for packets; `None` when they only come by calls.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.kind {
@@ -279,7 +287,7 @@ fn refused(spec: &PortSpec, error: &io::Error) -> DpError {
 }
 
 /// The system's words for the error, without its number.
-pub(crate) fn reason(error: &io::Error) -> String {
+pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

@@ -12,6 +12,9 @@ use crate::{Pool, socket};
 
 const TUNSETIFF: u64 = 0x4004_54ca;
 const TUNSETOFFLOAD: u64 = 0x4004_54d0;
+const TUNSETPERSIST: u64 = 0x4004_54cb;
+const TUNGETIFF: u64 = 0x8004_54d2;
+const IFF_PERSIST: i32 = 0x0800;
 /// Checksums, TCP over IPv4 and IPv6 with ECN.
 const OFFLOADS: u64 = 0x01 | 0x02 | 0x04 | 0x08;
 /// UDP segments too, since Linux 6.2.
@@ -60,6 +63,27 @@ impl Tap {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether the device stays when this is dropped.
+    pub fn is_persistent(&self) -> io::Result<bool> {
+        // SAFETY: all-zero bytes are a valid ifreq.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        // SAFETY: TUNGETIFF writes the ifreq, which lives until the call returns.
+        let rc = unsafe { libc::ioctl(self.fd.as_raw_fd(), TUNGETIFF as _, &raw mut request) };
+        if rc < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: TUNGETIFF has filled in the flags.
+        let flags = i32::from(unsafe { request.ifr_ifru.ifru_flags });
+        Ok(flags & IFF_PERSIST != 0)
+    }
+
+    /// Lets the device stay, with its addresses and routes, when this is dropped, or go.
+    pub fn set_persistent(&self, stays: bool) -> io::Result<()> {
+        // SAFETY: TUNSETPERSIST takes a number and no pointer.
+        let rc = unsafe { libc::ioctl(self.fd.as_raw_fd(), TUNSETPERSIST as _, libc::c_ulong::from(stays)) };
+        if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// Frames that could not be sent.

@@ -36,13 +36,13 @@ pub use group_text::parse_group_mod;
 pub use match_text::{
     MatchForm, RawMatch, match_from_bytes, match_to_bytes, nx_match_from_text, nx_match_round_trip,
 };
-pub use meter_text::{parse_meter_id, parse_meter_mod};
+pub use meter_text::{parse_meter_config, parse_meter_id, parse_meter_mod};
 pub use msg::*;
 pub use oxm::nx_match_to_text;
 pub use print::{
-    message_to_text, packet_key_to_text, packet_to_text, put_flow_flags, put_flow_stats,
-    put_group_properties, put_meter_id, put_port_config, put_port_desc, put_port_state, put_port_stats,
-    put_version_bitmap, table_features_to_text,
+    message_to_text, packet_key_to_text, packet_to_text, put_flow_flags, put_flow_stats, put_group_desc,
+    put_group_properties, put_meter_config, put_meter_id, put_port_config, put_port_desc, put_port_state,
+    put_port_stats, put_version_bitmap, table_features_to_text,
 };
 pub use text::{hex_bytes, put_hex_dump};
 pub use version::{Version, version_names, versions_to_text};

@@ -10,18 +10,24 @@ const DSCP_REMARK: u16 = 2;
 
 /// Reads a request to add or change a meter.
 pub fn parse_meter_mod(text: &str, command: MeterCommand) -> Result<MeterMod, TextError> {
+    let config = parse_meter_config(text)?;
+    if config.flags == 0 {
+        return refuse!("meter must specify either 'kbps' or 'pktps'");
+    }
+    check_bands(&config)?;
+    Ok(MeterMod { command, config })
+}
+
+/// Reads a meter as [`put_meter_config`] writes it, whatever a controller may have put into it.
+pub fn parse_meter_config(text: &str) -> Result<MeterConfig, TextError> {
     let missing = || TextError("must specify bands".to_owned());
     let at = text.find("band").ok_or_else(missing)?;
     let equals = text[at + 1..].find('=').ok_or_else(missing)? + at + 1;
     let (head, bands) = (&text[..at], &text[equals + 1..]);
     let mut config = MeterConfig { meter: parse_head(head, None)?, flags: 0, bands: Vec::new() };
     config.flags = parse_flags(head);
-    if config.flags == 0 {
-        return refuse!("meter must specify either 'kbps' or 'pktps'");
-    }
     config.bands = parse_bands(bands)?;
-    check_bands(&config)?;
-    Ok(MeterMod { command, config })
+    Ok(config)
 }
 
 /// Reads which meter a request is about: `meter=3`.

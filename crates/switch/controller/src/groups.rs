@@ -81,7 +81,7 @@ impl Manager {
     }
 
     /// Brings the datapath's meters in line.
-    fn set_meters(&self, change: &MeterChange) {
+    pub(crate) fn set_meters(&self, change: &MeterChange) {
         if let Some(meter) = &change.set
             && let Err(e) = self.datapath.set_meter(meter.number, Some(datapath_meter(meter)))
         {

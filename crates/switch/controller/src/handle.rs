@@ -285,25 +285,42 @@ impl Manager {
     pub(crate) fn port_mod(&mut self, id: PeerId, request: &PortMod) -> Result<(), OfError> {
         let Some(peer) = self.peers.get(&id) else { return Ok(()) };
         let bridge = peer.bridge;
-        let (datapath_port, changed) = {
+        {
             let switch = self.switch.read();
             let Some(state) = switch.get(bridge) else { return Ok(()) };
             let Some(entry) = state.port_entry(request.port) else { return Err(OfError::OfppmfcBadPort) };
             if entry.desc.hw_addr != request.hw_addr {
                 return Err(OfError::OfppmfcBadHwAddr);
             }
-            (entry.port.datapath, (entry.desc.config ^ request.config) & request.mask)
+        }
+        self.configure_port(bridge, request.port, request.config, request.mask, Some(id))
+    }
+
+    /// Sets the bits of `mask` in a port's configuration, for the peer `by`.
+    pub(crate) fn configure_port(
+        &mut self,
+        bridge: pipeline::BridgeId,
+        number: OfPort,
+        config: u32,
+        mask: u32,
+        by: Option<PeerId>,
+    ) -> Result<(), OfError> {
+        let (datapath_port, changed) = {
+            let switch = self.switch.read();
+            let Some(state) = switch.get(bridge) else { return Ok(()) };
+            let Some(entry) = state.port_entry(number) else { return Err(OfError::OfppmfcBadPort) };
+            (entry.port.datapath, (entry.desc.config ^ config) & mask)
         };
         let down = ofp::port_config::PORT_DOWN;
         let moved = datapath_port.filter(|_| changed & down != 0);
         if let Some(port) = moved {
-            self.datapath.configure_port(port, None, None, Some(request.config & down == 0)).map_err(|e| {
+            self.datapath.configure_port(port, None, None, Some(config & down == 0)).map_err(|e| {
                 log::warn!(target: base::bounded!("ofproto"), "cannot change the state of port {port}: {e}");
                 OfError::OfppmfcEperm
             })?;
         }
         let news = self.switch.write().get_mut(bridge).and_then(|state| {
-            state.update_port(request.port, |entry| {
+            state.update_port(number, |entry| {
                 entry.desc.config ^= changed;
                 if entry.desc.config & down != 0 {
                     entry.desc.state &= !ofp::port_state::LIVE;
@@ -311,10 +328,10 @@ impl Manager {
             })
         });
         if let Some(news) = news {
-            self.tell_port(bridge, &news, Some(id));
+            self.tell_port(bridge, &news, by);
         }
         // What the device makes of it is news to all: nobody asked for a state.
-        if let Some(news) = moved.and_then(|port| self.refresh_link(bridge, request.port, port)) {
+        if let Some(news) = moved.and_then(|port| self.refresh_link(bridge, number, port)) {
             self.tell_port(bridge, &news, None);
         }
         Ok(())

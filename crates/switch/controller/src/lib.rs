@@ -28,6 +28,7 @@ mod peer;
 mod resume;
 mod roles;
 mod rule_log;
+mod saved;
 mod schedule;
 mod snoop;
 mod statistics;
@@ -37,6 +38,7 @@ pub use channel::{Event, PeerId};
 pub use commit::DEFAULT_BUNDLE_IDLE;
 pub use manager::{BridgeSettings, ControllerSpec, ControllerStatus, Manager};
 pub use peer::Kind;
+pub use saved::RestoreError;
 pub use schedule::RateLimit;
 
 /// The default OpenFlow versions of a bridge: 1.0 to 1.5.

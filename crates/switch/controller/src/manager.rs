@@ -43,6 +43,8 @@ pub struct BridgeSettings {
     /// Without a controller it forwards nothing but by its rules.
     pub is_secure: bool,
     pub controllers: Vec<ControllerSpec>,
+    /// The rules are about to be restored: controllers come after that, so that neither disturbs the other.
+    pub awaits_rules: bool,
 }
 
 /// What the database shows of a controller.
@@ -142,7 +144,8 @@ impl Manager {
 
     /// Sets how a bridge is controlled. Listening sockets that cannot be opened are logged and tried again.
     pub async fn configure(&mut self, bridge: BridgeId, settings: BridgeSettings) {
-        let BridgeSettings { name, datapath_id, dp_desc, versions, is_secure, controllers } = settings;
+        let BridgeSettings { name, datapath_id, dp_desc, versions, is_secure, controllers, awaits_rules } =
+            settings;
         let control = self.bridges.entry(bridge).or_insert_with(|| BridgeControl {
             datapath_id,
             dp_desc: None,
@@ -172,8 +175,10 @@ impl Manager {
             };
             wanted.insert(spec.target.clone(), (spec, kind));
         }
-        for spec in &controllers {
-            let kind = if rpc::stream::is_passive_name(&spec.target) { Kind::Service } else { Kind::Primary };
+        let is_primary = |spec: &ControllerSpec| !rpc::stream::is_passive_name(&spec.target);
+        let has_controllers = controllers.iter().any(is_primary);
+        for spec in controllers.iter().filter(|_| !awaits_rules) {
+            let kind = if is_primary(spec) { Kind::Primary } else { Kind::Service };
             wanted.insert(spec.target.clone(), (spec.clone(), kind));
         }
         let mut gone = Vec::new();
@@ -202,16 +207,15 @@ impl Manager {
                 self.open_endpoint(bridge, spec, kind).await;
             }
         }
-        self.settle_default_rule(bridge);
+        self.settle_default_rule(bridge, has_controllers);
         self.run_fail_open();
     }
 
     /// A bridge without controllers switches as usual unless it is secure;
     /// when it gets its first controller, or loses its last, it starts empty,
     /// and so it does when it is to do otherwise without controllers.
-    fn settle_default_rule(&mut self, bridge: BridgeId) {
+    fn settle_default_rule(&mut self, bridge: BridgeId, has_controllers: bool) {
         let Some(control) = self.bridges.get_mut(&bridge) else { return };
-        let has_controllers = control.endpoints.values().any(|e| e.kind == Kind::Primary);
         let had_controllers = std::mem::replace(&mut control.has_controllers, has_controllers);
         let was_secure = std::mem::replace(&mut control.was_secure, control.is_secure);
         if has_controllers == had_controllers && (has_controllers || control.is_secure == was_secure) {

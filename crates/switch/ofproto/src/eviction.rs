@@ -100,6 +100,28 @@ impl Table {
         }
     }
 
+    /// What controllers have asked of it, unless that is what every table begins with.
+    fn controller_mod(&self) -> Option<TableMod> {
+        let watch = self.vacancy_watch.as_ref();
+        if self.miss == Miss::Default && !self.controller_evicts && watch.is_none() {
+            return None;
+        }
+        let (down, up) = watch.map_or((0, 0), |watch| (watch.down, watch.up));
+        Some(TableMod {
+            table: self.id().0,
+            miss: match self.miss {
+                Miss::Default => ofp::TableMiss::Default,
+                Miss::Controller => ofp::TableMiss::Controller,
+                Miss::Continue => ofp::TableMiss::Continue,
+                Miss::Drop => ofp::TableMiss::Drop,
+            },
+            eviction: Some(self.controller_evicts),
+            eviction_flags: None,
+            vacancy_events: Some(watch.is_some()),
+            vacancy: Vacancy { down, up, current: 0 },
+        })
+    }
+
     /// A message about how full the table is, if one is due.
     fn take_status(&mut self, id: u8) -> Option<TableStatus> {
         let now = self.vacancy();
@@ -225,6 +247,16 @@ impl Bridge {
         }
         self.changed();
         Ok(())
+    }
+
+    /// What controllers have asked of the tables, as requests that ask for it again.
+    pub fn table_mods(&self) -> Vec<TableMod> {
+        self.tables().filter_map(Table::controller_mod).collect()
+    }
+
+    /// The names that controllers have given to tables.
+    pub fn controller_table_names(&self) -> impl Iterator<Item = (base::TableId, &str)> {
+        self.tables().filter_map(|table| Some((table.id(), table.controller_name.as_deref()?)))
     }
 
     /// Gives a table a name, unless the database has given it another one.

@@ -7,6 +7,7 @@ mod dummy;
 mod fdb;
 mod flow_lines;
 mod memory;
+mod saved;
 mod time;
 mod trace;
 
@@ -31,6 +32,7 @@ pub(crate) fn registry() -> Registry<State> {
         Ok(names.iter().map(|name| format!("{name}\n")).collect())
     });
     registry.add("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, dump_rules);
+    saved::register(&mut registry);
     fdb::register(&mut registry);
     dpif::register(&mut registry);
     dpctl::register(&mut registry);

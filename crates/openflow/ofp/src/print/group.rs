@@ -66,7 +66,8 @@ fn put_meter_flags(out: &mut String, flags: u16) {
     }
 }
 
-fn put_meter_config(out: &mut String, config: &MeterConfig) {
+/// A meter and its bands, a line each.
+pub fn put_meter_config(out: &mut String, config: &MeterConfig) {
     put_meter_id(out, config.meter, '=');
     out.push(' ');
     put_meter_flags(out, config.flags);
@@ -139,6 +140,13 @@ fn put_group_features(out: &mut String, features: &GroupFeatures) {
             out.push('\n');
         }
     }
+}
+
+/// A group with all that belongs to it, as `add-group` reads it.
+pub fn put_group_desc(out: &mut String, desc: &GroupDesc, names: Names<'_>) {
+    let printer = Printer { names, verbosity: 0, version: Version::Of15, bytes: &[] };
+    let select = desc.kind == GroupType::Select;
+    printer.group(out, desc.group, Some(desc.kind), &desc.buckets, &desc.properties, select);
 }
 
 impl Printer<'_> {

@@ -17,7 +17,7 @@ use crate::codec::raw::{self, Header};
 use crate::*;
 
 pub use flow::{put_flow_flags, put_flow_stats};
-pub use group::{put_group_properties, put_meter_id};
+pub use group::{put_group_desc, put_group_properties, put_meter_config, put_meter_id};
 pub use packet::{packet_key_to_text, packet_to_text};
 pub use switch::{put_port_config, put_port_desc, put_port_state, put_port_stats};
 pub use table::table_features_to_text;
