@@ -7,6 +7,7 @@ mod controllers;
 mod crashes;
 mod demo;
 mod dummies;
+mod ends;
 mod first_packets;
 mod flow_rules;
 mod full_disk;

@@ -260,7 +260,7 @@ fn follow(cx: &Context, mut vconn: Vconn, names: Option<Maps>, answers: Answers)
         let mut server = Server::new(cx.options.unixctl.as_deref(), PROGRAM)
             .await
             .map_err(|e| broken("failed to create unixctl server", &e))?;
-        let mut signals = rpc::daemon::Signals::new().map_err(|e| broken("signals", &e))?;
+        let mut signals = daemon.signals().map_err(|e| broken("signals", &e))?;
         let receiver = vconn.split_receiver().map_err(|e| broken("vconn_recv", &e))?;
         let (mut received, more) = receive_elsewhere(receiver);
         let mut state = Following {

@@ -48,7 +48,7 @@ fn run(options: Options) -> Result<(), String> {
     let runtime = rpc::runtime()?;
     let local = tokio::task::LocalSet::new();
     let signal = local.block_on(&runtime, async {
-        let mut signals = rpc::daemon::Signals::new().map_err(|e| rpc::error_text(&e))?;
+        let mut signals = daemon.signals().map_err(|e| rpc::error_text(&e))?;
         let mut tasks = JoinSet::new();
         open_all(Rc::new(options.clone()), &mut tasks).await?;
         let mut control = rpc::unixctl::Server::new(options.unixctl.as_deref(), options.program)

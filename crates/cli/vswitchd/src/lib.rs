@@ -43,7 +43,7 @@ fn run(options: Options) -> Result<(), String> {
     let runtime = rpc::runtime()?;
     let local = tokio::task::LocalSet::new();
     let exit = local.block_on(&runtime, async {
-        let mut signals = rpc::daemon::Signals::new().map_err(|e| rpc::error_text(&e))?;
+        let mut signals = daemon.signals().map_err(|e| rpc::error_text(&e))?;
         let mut switchd = Switchd::new(&options).await?;
         let exit = tokio::select! {
             exit = serve(&mut switchd, &mut daemon) => exit?,

@@ -410,26 +410,49 @@ impl Termination {
 }
 
 /// Listens for SIGTERM, SIGINT, SIGHUP and SIGALRM; needs a runtime.
+///
+/// SIGHUP means two things: that the terminal is gone, or that somebody has moved the log file away. A process that was
+/// detached, or that has a log file and no terminal, opens its log file anew and goes on.
 #[derive(Debug)]
 pub struct Signals {
     signals: Vec<(libc::c_int, tokio::signal::unix::Signal)>,
+    hangup: Hangup,
 }
 
-impl Signals {
-    pub fn new() -> io::Result<Signals> {
+/// What SIGHUP does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hangup {
+    Ends,
+    /// It ends a process without a log file.
+    Reopens,
+    GoesOn,
+}
+
+impl Daemon {
+    pub fn signals(&self) -> io::Result<Signals> {
         let mut signals = Vec::new();
         for number in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGALRM] {
             let kind = tokio::signal::unix::SignalKind::from_raw(number);
             signals.push((number, tokio::signal::unix::signal(kind)?));
         }
-        Ok(Signals { signals })
+        let hangup = match self.options.detach {
+            true => Hangup::GoesOn,
+            false if File::open("/dev/tty").is_ok() => Hangup::Ends,
+            false => Hangup::Reopens,
+        };
+        Ok(Signals { signals, hangup })
     }
+}
 
-    /// Waits for one of them, and logs it. Dropping the future loses nothing.
+impl Signals {
+    /// Waits for one that ends the process, and logs it. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Termination {
         std::future::poll_fn(|cx| {
             for (number, signal) in &mut self.signals {
-                if signal.poll_recv(cx).is_ready() {
+                while signal.poll_recv(cx).is_ready() {
+                    if *number == libc::SIGHUP && survives(self.hangup) {
+                        continue;
+                    }
                     log::warn!(target: "fatal_signal",
                         "terminating with signal {number} ({})", sys::signal_text(*number));
                     return std::task::Poll::Ready(Termination(*number));
@@ -438,6 +461,21 @@ impl Signals {
             std::task::Poll::Pending
         })
         .await
+    }
+}
+
+/// Opens the log file anew if the process goes on after SIGHUP.
+fn survives(hangup: Hangup) -> bool {
+    if hangup == Hangup::Ends {
+        return false;
+    }
+    match base::vlog::reopen_log_file() {
+        Some(Ok(())) => true,
+        Some(Err(e)) => {
+            log::error!(target: "vlog", "the log file stays the old one: {e}");
+            true
+        }
+        None => hangup == Hangup::GoesOn,
     }
 }
 

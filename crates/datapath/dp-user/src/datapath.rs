@@ -245,7 +245,27 @@ impl Drop for DpUser {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+        close_all(self.shared.ports.swap(Arc::default()));
     }
+}
+
+/// How many devices are closed at once.
+const CLOSING_THREADS: usize = 64;
+
+/// Closes the devices of all ports. The kernel lets each wait until no processor looks at it any more, which takes many
+/// milliseconds, so they wait together.
+fn close_all(ports: Arc<Ports>) {
+    let mut closing: Vec<Arc<Port>> = ports.iter().cloned().collect();
+    // The threads are to have the last hold on each.
+    drop(ports);
+    let per_thread = closing.len().div_ceil(CLOSING_THREADS).max(1);
+    std::thread::scope(|scope| {
+        while !closing.is_empty() {
+            let share = closing.split_off(closing.len().saturating_sub(per_thread));
+            // Where no thread can be made, they are closed one after the other.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, move || drop(share));
+        }
+    });
 }
 
 impl Datapath for DpUser {

@@ -29,7 +29,7 @@ fn run(options: Options) -> Result<(), String> {
     let mut daemon = rpc::daemon::start(options.daemon.clone()).map_err(|e| e.to_string())?;
     let runtime = rpc::runtime()?;
     let exit = runtime.block_on(async {
-        let mut signals = rpc::daemon::Signals::new().map_err(|e| rpc::error_text(&e))?;
+        let mut signals = daemon.signals().map_err(|e| rpc::error_text(&e))?;
         let mut service = Service::new(&options).await?;
         daemon.complete().map_err(|e| e.to_string())?;
         Ok::<Exit, String>(tokio::select! {

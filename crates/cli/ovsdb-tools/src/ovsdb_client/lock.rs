@@ -28,6 +28,7 @@ pub(crate) async fn run(
         .await
         .map_err(|e| format!("failed to create unixctl server ({})", error_text(&e)))?;
     let mut registry = Registry::new(&rpc::version_text(PROGRAM));
+    registry.add_log_commands();
     for name in ["lock", "steal", "unlock"] {
         registry.add(name, "LOCK", 1, 1, move |state: &mut State, args| {
             state.requests.extend(args.first().map(|lock| (name.to_owned(), lock.clone())));

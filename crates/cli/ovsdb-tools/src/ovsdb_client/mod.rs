@@ -90,7 +90,22 @@ fn run(args: Vec<String>) -> Result<()> {
     let daemon = rpc::daemon::start(daemon_options).map_err(|e| e.to_string())?;
     let invocation = Invocation { options, command, words: words.collect() };
     let runtime = rpc::runtime()?;
-    runtime.block_on(dispatch(invocation, daemon))
+    let leaves_traces = invocation.options.daemon.detach || daemon.pidfile().is_some();
+    let termination = runtime.block_on(async {
+        if !leaves_traces {
+            return dispatch(invocation, daemon).await.map(|()| None);
+        }
+        let mut signals = daemon.signals().map_err(|e| rpc::error_text(&e))?;
+        tokio::select! {
+            done = dispatch(invocation, daemon) => done.map(|()| None),
+            signal = signals.next() => Ok(Some(signal)),
+        }
+    })?;
+    // The sockets and files of a daemon are gone by now.
+    match termination {
+        Some(signal) => signal.die(),
+        None => Ok(()),
+    }
 }
 
 async fn dispatch(invocation: Invocation, daemon: rpc::daemon::Daemon) -> Result<()> {

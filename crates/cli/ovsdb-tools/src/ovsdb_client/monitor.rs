@@ -117,6 +117,7 @@ async fn control_socket(options: &Options) -> Result<Server> {
 
 fn registry() -> Registry<State> {
     let mut registry = Registry::new(&rpc::version_text(PROGRAM));
+    registry.add_log_commands();
     registry.add("exit", "", 0, 0, |state: &mut State, _| {
         state.exiting = true;
         Ok(String::new())

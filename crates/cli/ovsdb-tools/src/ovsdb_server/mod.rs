@@ -12,7 +12,7 @@ use config::{Config, REPLICATION_PROBE_MS};
 use databases::Served;
 use options::{Options, PROGRAM};
 use rpc::Tls;
-use rpc::daemon::{self, Signals, Termination};
+use rpc::daemon::{self, Termination};
 use rpc::program;
 use rpc::unixctl;
 use server::{Listeners, Remote, Server, SharedServer};
@@ -129,7 +129,7 @@ async fn serve(
         config = kept;
     }
     let clock = Clock::new();
-    let mut signals = Signals::new().map_err(|e| rpc::error_text(&e))?;
+    let mut signals = daemon.signals().map_err(|e| rpc::error_text(&e))?;
     let server: SharedServer = Rc::new(RefCell::new(Server::new(clock.clone()).map_err(|e| e.to_string())?));
     let mut listeners = Listeners::new(server.clone(), clock.clone());
     let wake = Rc::new(tokio::sync::Notify::new());

@@ -210,7 +210,7 @@ fn set_rate_limits(modules: &[String], enabled: bool) -> Result<String, String> 
 }
 
 fn reopen() -> Result<String, String> {
-    match VLOG.get().and_then(|vlog| vlog.outputs.reopen_file()) {
+    match super::reopen_log_file() {
         Some(Ok(())) => Ok(String::new()),
         Some(Err(e)) => Err(e.to_string()),
         None => Err("Logging to file not configured".into()),

@@ -308,6 +308,11 @@ pub fn set_log_file(path: &std::path::Path) -> Result<(), OpenLogError> {
     }
 }
 
+/// Opens the log file anew under its name, after somebody moved it away. `None` when there is no log file.
+pub fn reopen_log_file() -> Option<Result<(), OpenLogError>> {
+    VLOG.get().and_then(|vlog| vlog.outputs.reopen_file())
+}
+
 /// Gives the log file, if there is one, to a user by number.
 pub fn give_log_file(user: u32, group: u32) -> Result<(), OpenLogError> {
     match VLOG.get() {

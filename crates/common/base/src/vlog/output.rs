@@ -77,10 +77,27 @@ impl Outputs {
 
     /// Opens the file anew under its name, after somebody moved it away. `None` when there is no log file.
     pub(super) fn reopen_file(&self) -> Option<Result<(), OpenLogError>> {
-        let mut guard = self.file.lock().ok()?;
-        let path = guard.as_ref()?.path.clone();
-        let result = open(&path).map(|file| *guard = Some(LogFile { path, file }));
-        Some(result)
+        let path = self.file.lock().ok()?.as_ref()?.path.clone();
+        let file = match open(&path) {
+            Ok(file) => file,
+            Err(e) => return Some(Err(e)),
+        };
+        if self.is_open(&file) {
+            return Some(Ok(()));
+        }
+        log::info!(target: "vlog", "closing log file");
+        let shown = path.display().to_string();
+        *self.file.lock().ok()? = Some(LogFile { path, file });
+        log::info!(target: "vlog", "opened log file {shown}");
+        Some(Ok(()))
+    }
+
+    /// Whether the log file is this very file.
+    fn is_open(&self, other: &File) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let place = |file: &File| file.metadata().map(|data| (data.dev(), data.ino())).ok();
+        let Ok(guard) = self.file.lock() else { return false };
+        guard.as_ref().is_some_and(|log| place(&log.file).is_some() && place(&log.file) == place(other))
     }
 
     /// Gives the log file to a user, who may then open it anew.
