@@ -160,3 +160,78 @@ fn fingerprints_are_those_of_the_reference() {
     assert_eq!(String::from_utf8_lossy(&refused.stdout), format!("{req}Does fingerprint match? (yes/no)\n"));
     assert!(answer("yes\n").status.success() && dir.join("sc-cert.pem").exists());
 }
+
+/// A certificate that `name` makes for itself, as `openssl req -x509` does.
+fn sign_oneself(dir: &Path, name: &str) {
+    let line = format!(
+        "req -x509 -newkey rsa:2048 -nodes -keyout {name}-privkey.pem -out {name}-cert.pem -days 30 -subj /CN={name}"
+    );
+    run(Command::new("openssl").args(line.split_whitespace()).current_dir(dir)).ok();
+}
+
+/// The log of the server of `whose`.
+fn log_of(whose: Programs, dir: &Path) -> String {
+    std::fs::read_to_string(dir.join(format!("{whose:?}.log"))).unwrap_or_default()
+}
+
+#[test]
+fn a_pair_may_trust_the_certificates_that_each_made_for_itself() {
+    let world = tempfile::tempdir().unwrap();
+    let dir = world.path();
+    for (name, ca) in [("ctl", "controllerca"), ("sw", "switchca"), ("stranger", "strangerca")] {
+        sign_oneself(dir, name);
+        std::fs::create_dir_all(dir.join("pki").join(ca)).unwrap();
+        std::fs::copy(dir.join(format!("{name}-cert.pem")), dir.join("pki").join(ca).join("cacert.pem"))
+            .unwrap();
+    }
+    let theirs = Server::start(Programs::Reference, dir);
+    assert_eq!(theirs.ask(Programs::Ours, dir, "sw").status, 0);
+    let server = Server::start(Programs::Ours, dir);
+    for client in [Programs::Ours, Programs::Reference] {
+        assert_eq!(server.ask(client, dir, "sw").status, 0);
+    }
+    // Another one's is refused by the server, which says why.
+    assert_ne!(server.ask(Programs::Ours, dir, "stranger").status, 0);
+    let log = log_of(Programs::Ours, dir);
+    assert!(log.contains("|stream_ssl|WARN|TLS handshake: certificate verify failed: "), "{log}");
+    assert!(!log.contains("Other(") && !log.contains("[48, "), "{log}");
+}
+
+#[test]
+fn a_certificate_of_version_1_is_refused_by_name_with_a_remedy() {
+    let world = tempfile::tempdir().unwrap();
+    let dir = world.path();
+    sign_oneself(dir, "ca");
+    for ca in ["controllerca", "switchca"] {
+        std::fs::create_dir_all(dir.join("pki").join(ca)).unwrap();
+        std::fs::copy(dir.join("ca-cert.pem"), dir.join("pki").join(ca).join("cacert.pem")).unwrap();
+    }
+    let openssl =
+        |line: String| run(Command::new("openssl").args(line.split_whitespace()).current_dir(dir)).ok();
+    std::fs::write(dir.join("extensions"), "basicConstraints=CA:FALSE\n").unwrap();
+    for (name, extensions) in [("ctl", "-extfile extensions"), ("sw", ""), ("good", "-extfile extensions")] {
+        openssl(format!(
+            "req -newkey rsa:2048 -nodes -keyout {name}-privkey.pem -out {name}.csr -subj /CN={name}"
+        ));
+        openssl(format!(
+            "x509 -req -in {name}.csr -CA ca-cert.pem -CAkey ca-privkey.pem -CAcreateserial -out {name}-cert.pem \
+             -days 30 {extensions}"
+        ));
+    }
+    let server = Server::start(Programs::Ours, dir);
+    // The command that the message names makes one that is taken.
+    assert_eq!(server.ask(Programs::Ours, dir, "good").status, 0);
+    let refused = server.ask(Programs::Ours, dir, "sw");
+    assert_ne!(refused.status, 0);
+    let expected =
+        "sw-cert.pem: the certificate is of X.509 version 1, which is not supported: make one of version 3";
+    assert!(refused.err.contains(expected), "{refused:?}");
+    assert!(!refused.err.contains("Private key does not match"), "{refused:?}");
+    // A client that takes it itself is refused by the server, in the same words.
+    assert_ne!(server.ask(Programs::Reference, dir, "sw").status, 0);
+    let log = log_of(Programs::Ours, dir);
+    assert!(
+        log.contains("certificate verify failed: it is of X.509 version 1, which is not supported"),
+        "{log}"
+    );
+}

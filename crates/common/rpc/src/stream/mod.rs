@@ -10,6 +10,7 @@ mod socket;
 mod target;
 mod tls;
 mod tls_choice;
+mod tls_peer;
 mod unix;
 
 pub use target::{Active, Passive, is_active_name, is_passive_name};

@@ -5,6 +5,7 @@
 
 use super::socket::Socket;
 use super::tls_choice;
+use super::tls_peer::{self, TrustedClients};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -57,7 +58,39 @@ impl Tls {
             return Err(refused("CA certificate must be configured to use SSL"));
         }
         let private = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable(key, e))?;
-        Ok((certificates(certificate)?, private))
+        let chain = certificates(certificate)?;
+        match chain.first() {
+            None => {
+                return Err(refused(&format!("{}: there is no certificate in it", certificate.display())));
+            }
+            Some(own) => {
+                if let Some(why) = tls_peer::refusal_of_own(own) {
+                    return Err(refused(&format!("{}: {why}", certificate.display())));
+                }
+            }
+        }
+        Ok((chain, private))
+    }
+
+    /// The certificates of the authority's file.
+    fn trusted(&self) -> io::Result<Vec<CertificateDer<'static>>> {
+        match self.ca_cert.as_ref().filter(|path| *path != Path::new("none") && path.exists()) {
+            Some(path) => certificates(path),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Why a key and a certificate cannot be used.
+    fn unusable(&self, error: &rustls::Error) -> io::Error {
+        let key = self.private_key.as_deref().unwrap_or(Path::new("")).display();
+        let certificate = self.certificate.as_deref().unwrap_or(Path::new("")).display();
+        refused(&match error {
+            rustls::Error::InconsistentKeys(_) => {
+                format!("Private key does not match certificate public key: {key} and {certificate}")
+            }
+            rustls::Error::InvalidCertificate(_) => format!("{certificate}: {}", tls_peer::explain(error)),
+            _ => format!("{key}: the private key cannot be used: {error}"),
+        })
     }
 
     fn provider(&self) -> Arc<CryptoProvider> {
@@ -89,14 +122,15 @@ impl Tls {
             }
             None => None,
         };
-        let verifier = Arc::new(IssuedByAuthority { chain_verifier, bootstrap });
+        let trusted = self.trusted()?;
+        let verifier = Arc::new(IssuedByAuthority { chain_verifier, trusted, bootstrap });
         let config = ClientConfig::builder_with_provider(self.provider())
             .with_protocol_versions(&tls_choice::versions(self.protocols.as_deref()))
             .map_err(|e| refused(&format!("no TLS version is left: {e}")))?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_client_auth_cert(chain, key)
-            .map_err(|e| refused(&format!("Private key does not match certificate public key: {e}")))?;
+            .map_err(|e| self.unusable(&e))?;
         Ok(Arc::new(config))
     }
 
@@ -122,13 +156,13 @@ impl Tls {
         let builder = match self.roots()? {
             Some(roots) => {
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
-                builder.with_client_cert_verifier(verifier.build().map_err(io::Error::other)?)
+                let by_chain = verifier.build().map_err(io::Error::other)?;
+                let trusted = self.trusted()?;
+                builder.with_client_cert_verifier(Arc::new(TrustedClients { by_chain, trusted }))
             }
             None => builder.with_no_client_auth(),
         };
-        let config = builder
-            .with_single_cert(chain, key)
-            .map_err(|e| refused(&format!("Private key does not match certificate public key: {e}")))?;
+        let config = builder.with_single_cert(chain, key).map_err(|e| self.unusable(&e))?;
         Ok(Arc::new(config))
     }
 }
@@ -163,7 +197,8 @@ fn handshake_failed(error: io::Error) -> io::Error {
     if let Some(rustls::Error::AlertReceived(alert)) = inner {
         log::warn!(target: base::bounded!("stream_ssl"), "TLS handshake: received alert {}", spaced(&format!("{alert:?}")));
     } else {
-        log::warn!(target: base::bounded!("stream_ssl"), "TLS handshake: {error}");
+        let why = inner.map_or_else(|| error.to_string(), tls_peer::explain);
+        log::warn!(target: base::bounded!("stream_ssl"), "TLS handshake: {why}");
     }
     io::Error::from_raw_os_error(libc::EPROTO)
 }
@@ -196,6 +231,8 @@ pub(super) fn peer_common_name(stream: &server::TlsStream<Socket>) -> Option<Str
 struct IssuedByAuthority {
     /// `None` believes everybody.
     chain_verifier: Option<Arc<WebPkiServerVerifier>>,
+    /// The authority's certificates, which may be the server's own.
+    trusted: Vec<CertificateDer<'static>>,
     /// Where the authority of the first peer is written.
     bootstrap: Option<PathBuf>,
 }
@@ -236,6 +273,9 @@ impl ServerCertVerifier for IssuedByAuthority {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
+            Err(error) if tls_peer::is_trusted_itself(&error, end_entity, &self.trusted) => {
+                Ok(ServerCertVerified::assertion())
+            }
             other => other,
         }
     }
@@ -266,7 +306,7 @@ impl ServerCertVerifier for IssuedByAuthority {
 }
 
 /// The first element of DER: its contents, its whole, and what follows.
-fn der_element(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+pub(super) fn der_element(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (length, header) = match *bytes.get(1)? {
         short @ 0..0x80 => (usize::from(short), 2),
         long => {
