@@ -109,8 +109,7 @@ fn daemons_open_their_log_anew_on_sighup() {
         return;
     }
     let r = Running::new();
-    for index in 0..DAEMONS.len() {
-        let name = DAEMONS[index].0;
+    for (index, (name, _)) in DAEMONS.into_iter().enumerate() {
         let pid = if index < 2 { r.m.pid(name).unwrap() } else { r.start(index) };
         let (log, old) = (r.m.dir.join(format!("{name}.log")), r.m.dir.join("moved.log"));
         std::fs::rename(&log, &old).unwrap();
