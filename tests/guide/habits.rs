@@ -490,8 +490,15 @@ fn ovs_dpctl_says_what_the_reference_says_where_no_datapath_is() {
         "nonsense",
         "",
     ] {
-        let (ours, theirs) = (Programs::Ours, Programs::Reference);
-        assert_eq!(told(ours, dir.path(), line), told(theirs, dir.path(), line), "ovs-dpctl {line}");
+        let mut ours = told(Programs::Ours, dir.path(), line);
+        let theirs = told(Programs::Reference, dir.path(), line);
+        // What starts a datapath here follows as a line of its own.
+        let hint = format!("ovs-vswitchd is not running in {}: '", dir.path().display());
+        let at = ours.2.find(&hint);
+        let needs_datapath = !matches!(line, "add-if br0" | "nonsense" | "");
+        assert_eq!(at.is_some(), needs_datapath, "ovs-dpctl {line}: {ours:?}");
+        ours.2.truncate(at.unwrap_or(ours.2.len()));
+        assert_eq!(ours, theirs, "ovs-dpctl {line}");
     }
 }
 

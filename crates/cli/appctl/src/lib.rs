@@ -4,9 +4,9 @@
 //! not be asked.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use base::getopt::{Opt, Order, Parser, Takes};
+use rpc::daemon::RunTime;
 use rpc::options::LogOption;
 use rpc::program::{self, Stop};
 use serde_json::Value;
@@ -47,6 +47,7 @@ struct Request {
     pretty: bool,
     command: String,
     arguments: Vec<String>,
+    run_time: RunTime,
 }
 
 /// The program. `args` are the words after its name.
@@ -71,11 +72,12 @@ pub fn ovs_appctl(args: Vec<String>) -> ExitCode {
     })
 }
 
-fn parse(program: &str, args: Vec<String>) -> Result<Request, Stop> {
+fn parse(program: &'static str, args: Vec<String>) -> Result<Request, Stop> {
     let fail = |text: String| Stop::Fail(format!("{program}: {text}"));
     let table = table();
     let mut parser = Parser::new(program, &table, Order::StopAtWord, args);
     let (mut target, mut json, mut pretty) = (None, false, false);
+    let run_time = RunTime::default();
     while let Some(item) = parser.next() {
         let item = item.map_err(|e| Stop::Fail(e.to_string()))?;
         let argument = item.argument.clone().unwrap_or_default();
@@ -95,12 +97,9 @@ fn parse(program: &str, args: Vec<String>) -> Result<Request, Stop> {
             Choice::Help => return Err(Stop::Print(usage(program))),
             Choice::Options => return Err(Stop::Print(rpc::options::list(&table))),
             Choice::Version => return Err(Stop::Print(format!("{}\n", rpc::version_text(program)))),
-            Choice::Timeout => match argument.parse::<u32>() {
-                Ok(seconds) if seconds > 0 => {
-                    rpc::daemon::limit_run_time(Duration::from_secs(seconds.into()));
-                }
-                _ => return Err(fail(format!("value {argument} on -T or --timeout is invalid"))),
-            },
+            Choice::Timeout => run_time
+                .limit(program, &argument)
+                .map_err(|_| fail(format!("value {argument} on -T or --timeout is invalid")))?,
             Choice::Log(option) => option.apply(item.argument.as_deref(), program).map_err(fail)?,
         }
     }
@@ -112,17 +111,20 @@ fn parse(program: &str, args: Vec<String>) -> Result<Request, Stop> {
         return Err(fail("--pretty is supported with --format json only".to_owned()));
     }
     let target = target.unwrap_or_else(|| "ovs-vswitchd".to_owned());
-    Ok(Request { target, json, pretty, command, arguments: words.collect() })
+    Ok(Request { target, json, pretty, command, arguments: words.collect(), run_time })
 }
 
 /// The daemon's answer: outer error, it could not be asked; inner error, it refused.
 fn ask(request: &Request) -> Result<Result<String, String>, String> {
-    let socket = rpc::unixctl::socket_of(&request.target)?;
+    request.run_time.waits_for(format!("the answer of {} to \"{}\"", request.target, request.command));
+    let hint = || rpc::hint::not_running(&request.target);
+    let socket = rpc::unixctl::socket_of(&request.target).map_err(|text| text + &hint())?;
     let runtime = rpc::runtime()?;
     runtime.block_on(async {
-        let mut client = rpc::unixctl::Client::connect(&socket)
-            .await
-            .map_err(|e| format!("cannot connect to \"{socket}\" ({})", rpc::error_text(&e)))?;
+        let mut client = rpc::unixctl::Client::connect(&socket).await.map_err(|e| {
+            let hint = rpc::hint::not_permitted(&e) + &hint();
+            format!("cannot connect to \"{socket}\" ({}){hint}", rpc::error_text(&e))
+        })?;
         let broken =
             |e: std::io::Error| format!("{}: transaction error ({})", request.target, rpc::error_text(&e));
         if request.json {

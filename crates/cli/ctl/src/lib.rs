@@ -35,6 +35,19 @@ pub fn ovs_ctl(args: Vec<String>) -> ExitCode {
     })
 }
 
+const COMMANDS: [&str; 10] = [
+    "start",
+    "stop",
+    "restart",
+    "status",
+    "version",
+    "load-kmod",
+    "force-reload-kmod",
+    "enable-protocol",
+    "delete-transient-ports",
+    "record-hostname-if-not-set",
+];
+
 /// Whether the command did what it was asked for; what went wrong has been told.
 fn run(request: &Request) -> bool {
     let settings = &request.settings;
@@ -65,7 +78,8 @@ fn run(request: &Request) -> bool {
             false
         }
         other => {
-            eprintln!("{PROGRAM}: unknown command \"{other}\" (use --help for help)");
+            let hint = base::hint::did_you_mean(other, COMMANDS);
+            eprintln!("{PROGRAM}: unknown command \"{other}\" (use --help for help){hint}");
             false
         }
     }

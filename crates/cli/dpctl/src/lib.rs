@@ -52,7 +52,8 @@ fn fail<T>(text: &str) -> Result<T, Failure> {
 fn run(request: &Request) -> Result<String, Failure> {
     let name = request.command.as_str();
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        return fail(&format!("unknown command '{name}'; use --help for help"));
+        let hint = base::hint::did_you_mean(name, COMMANDS.iter().map(|command| command.name));
+        return fail(&format!("unknown command '{name}'; use --help for help{hint}"));
     };
     let count = request.arguments.len();
     if count < command.min {
@@ -74,13 +75,21 @@ fn run(request: &Request) -> Result<String, Failure> {
 }
 
 fn ask(request: &Request, command: &Command) -> Result<String, Failure> {
+    request.run_time.waits_for(format!("the answer of ovs-vswitchd to \"dpctl/{}\"", request.command));
     match daemon::ask(request) {
         daemon::Answer::Done(text) => Ok(text),
         daemon::Answer::Refused(text) => {
             let lines = text.lines().map(|line| format!("{PROGRAM}: {line}"));
             Err(Failure::Said(lines.collect::<Vec<String>>().join("\n")))
         }
-        daemon::Answer::NoDaemon => Err(absent::refuse(request, command)),
+        daemon::Answer::NoDaemon => match (absent::refuse(request, command), command.without) {
+            // The log has told it in words about a kernel module, which nobody needs here.
+            (Failure::Silent, without) if without != commands::Without::Works => {
+                Err(Failure::Said(rpc::hint::not_running("ovs-vswitchd").trim_start().to_owned()))
+            }
+            (Failure::Silent, _) => Err(Failure::Silent),
+            (Failure::Said(text), _) => Err(Failure::Said(text + &rpc::hint::not_running("ovs-vswitchd"))),
+        },
     }
 }
 
@@ -121,6 +130,10 @@ mod tests {
     fn mistakes_are_one_line_each() {
         assert_eq!(told(""), "ovs-dpctl: missing command name; use --help for help");
         assert_eq!(told("foo"), "ovs-dpctl: unknown command 'foo'; use --help for help");
+        assert_eq!(
+            told("dump-flow"),
+            "ovs-dpctl: unknown command 'dump-flow'; use --help for help\nDid you mean 'dump-flows'?"
+        );
         assert_eq!(told("add-if x"), "ovs-dpctl: 'add-if' command requires at least 2 arguments");
         assert_eq!(told("dump-dps x"), "ovs-dpctl: 'dump-dps' command takes at most 0 arguments");
         assert_eq!(

@@ -1,8 +1,7 @@
 //! The command line of `ovs-dpctl`.
 
-use std::time::Duration;
-
 use base::getopt::{Opt, Order, Parser, Takes};
+use rpc::daemon::RunTime;
 use rpc::options::LogOption;
 use rpc::program::Stop;
 
@@ -16,6 +15,7 @@ pub(crate) struct Request {
     /// Options that the command itself is to have.
     pub switches: Vec<String>,
     pub read_only: bool,
+    pub run_time: RunTime,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,15 +60,13 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Request, Stop> {
         match item.id {
             Choice::Switch(word) => request.switches.push(word.to_owned()),
             Choice::ReadOnly => request.read_only = true,
-            Choice::Timeout => match argument.unwrap_or_default().parse::<u32>() {
-                Ok(seconds) if seconds > 0 => {
-                    rpc::daemon::limit_run_time(Duration::from_secs(seconds.into()));
-                }
-                _ => {
-                    let text = argument.unwrap_or_default();
-                    return Err(fail(format!("value {text} on -t or --timeout is invalid")));
-                }
-            },
+            Choice::Timeout => {
+                let text = argument.unwrap_or_default();
+                request
+                    .run_time
+                    .limit(PROGRAM, text)
+                    .map_err(|_| fail(format!("value {text} on -t or --timeout is invalid")))?;
+            }
             Choice::Help => return Err(Stop::Print(usage())),
             Choice::Options => return Err(Stop::Print(rpc::options::list(&table))),
             Choice::Version => return Err(Stop::Print(format!("{}\n", rpc::version_text(PROGRAM)))),

@@ -175,7 +175,8 @@ fn run(context: &Context) -> Done {
         if name.is_empty() {
             return fatal!("missing command name; use --help for help");
         }
-        return fatal!("unknown command '{name}'; use --help for help");
+        let hint = base::hint::did_you_mean(name, COMMANDS.iter().map(|command| command.name));
+        return fatal!("unknown command '{name}'; use --help for help{hint}");
     };
     let n = context.args.len() - 1;
     if n < command.least {

@@ -1,12 +1,11 @@
 //! The options of the command line.
 
 use std::io::IsTerminal;
-use std::time::Duration;
 
 use base::getopt::{Opt, Order, Parser, Takes};
 use fields::{Field, Protocols};
 use ofp::{PacketInFormat, Version};
-use rpc::daemon::{self, DaemonOption};
+use rpc::daemon::{self, DaemonOption, RunTime};
 use rpc::options::{LogOption, TlsOption};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,6 +108,7 @@ pub(crate) struct Options {
     pub(crate) log_has_pattern: bool,
     pub(crate) daemon: daemon::Options,
     pub(crate) unixctl: Option<String>,
+    pub(crate) run_time: RunTime,
 }
 
 impl Options {
@@ -135,7 +135,7 @@ fn sort_key(argument: Option<&str>, descending: bool) -> Result<SortKey, String>
         Some(name) if name.eq_ignore_ascii_case("priority") => Ok(SortKey { field: None, descending }),
         Some(name) => match Field::from_name(name) {
             Some(field) => Ok(SortKey { field: Some(field), descending }),
-            None => Err(format!("{name}: unknown field name")),
+            None => Err(format!("{name}: unknown field name{}", fields::did_you_mean(name, &["priority"]))),
         },
     }
 }
@@ -149,7 +149,7 @@ fn flow_formats(text: &str) -> Result<Protocols, String> {
 }
 
 /// Reads the command line; an error is the whole line for standard error.
-pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> {
+pub(crate) fn parse(program: &'static str, args: Vec<String>) -> Result<Parsed, String> {
     let say = |text: String| format!("{program}: {text}");
     let mut options = Options {
         versions: 0,
@@ -171,6 +171,7 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
         log_has_pattern: false,
         daemon: daemon::Options::default(),
         unixctl: None,
+        run_time: RunTime::default(),
     };
     let table = table();
     let mut parser = Parser::new(program, &table, Order::Permute, args);
@@ -179,12 +180,10 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Parsed, String> 
         let argument = item.argument.as_deref();
         let text = argument.unwrap_or_default();
         match item.id {
-            Choice::Timeout => match text.parse::<u32>() {
-                Ok(seconds) if seconds > 0 => {
-                    rpc::daemon::limit_run_time(Duration::from_secs(seconds.into()))
-                }
-                _ => return Err(say(format!("value {text} on -t or --timeout is invalid"))),
-            },
+            Choice::Timeout => options
+                .run_time
+                .limit(program, text)
+                .map_err(|_| say(format!("value {text} on -t or --timeout is invalid")))?,
             Choice::FlowFormat => {
                 options.protocols = flow_formats(text).map_err(say)?;
             }

@@ -96,7 +96,10 @@ impl Vconn {
 
     /// To the socket that repeats what others say, or whatever `target` names.
     pub(crate) fn open_suffix(cx: &Context, target: &str, suffix: &str) -> Result<Vconn, Fatal> {
-        Vconn::open_versions(target, suffix, cx.options.versions)
+        cx.options.run_time.waits_for(format!("a connection to {target}"));
+        let vconn = Vconn::open_versions(target, suffix, cx.options.versions)?;
+        cx.options.run_time.waits_for(format!("{target} to answer \"{}\"", cx.arg(0)));
+        Ok(vconn)
     }
 
     /// With one of these versions.
@@ -370,7 +373,9 @@ fn connect(target: &str, suffix: &str) -> Result<(Box<dyn Channel>, String), Fat
     if target.contains(':') {
         return match open_channel(target) {
             Ok(channel) => Ok((channel, target.to_owned())),
-            Err(error) => fatal!("connecting to {target} ({})", rpc::error_text(&error)),
+            Err(error) => {
+                fatal!("connecting to {target} ({}){}", rpc::error_text(&error), hint_about(target, &error))
+            }
         };
     }
     let rundir = rpc::dirs::rundir();
@@ -384,11 +389,42 @@ fn connect(target: &str, suffix: &str) -> Result<(Box<dyn Channel>, String), Fat
             Ok(stream) => return Ok((Box::new(stream), format!("unix:{}", shown(&path)))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                return fatal!("{}: failed to open socket ({})", shown(&path), rpc::error_text(&error));
+                let hint = rpc::hint::not_permitted(&error) + &rpc::hint::not_running("ovs-vswitchd");
+                let (path, error) = (shown(&path), rpc::error_text(&error));
+                return fatal!("{path}: failed to open socket ({error}){hint}");
             }
         }
     }
-    fatal!("{target} is not a bridge or a socket")
+    fatal!("{target} is not a bridge or a socket{}", hint_about_bridge(&rundir, bridge_of(target)))
+}
+
+/// What may be the matter with a connection that was named in full.
+fn hint_about(target: &str, error: &io::Error) -> String {
+    let is_here = target.strip_prefix("unix:").is_some_and(|path| {
+        rpc::dirs::absolute(&rpc::dirs::rundir(), path).parent() == Some(&rpc::dirs::rundir())
+    });
+    match is_here {
+        true => rpc::hint::not_permitted(error) + &rpc::hint::not_running("ovs-vswitchd"),
+        false => String::new(),
+    }
+}
+
+/// What may be the matter with a bridge that has no socket in the run directory.
+fn hint_about_bridge(rundir: &Path, bridge: &str) -> String {
+    let why = rpc::hint::not_running("ovs-vswitchd");
+    if !why.is_empty() {
+        return why;
+    }
+    let bridges: Vec<String> = std::fs::read_dir(rundir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".mgmt")?.to_owned()))
+        .collect();
+    // Who wrote another number meant another bridge.
+    let numbers = |name: &str| name.chars().filter(char::is_ascii_digit).collect::<String>();
+    let alike = bridges.iter().filter(|name| numbers(name) == numbers(bridge));
+    base::hint::did_you_mean(bridge, alike.map(String::as_str))
 }
 
 fn shown(path: &Path) -> String {

@@ -66,7 +66,11 @@ fn run(options: &Options, now: SystemTime) -> Result<ExitCode> {
         }
         "fingerprint" => inspect::show_fingerprint(options.only_argument()?.as_ref())?,
         "self-sign" => request::self_sign(options, options.only_argument()?, now)?,
-        other => return Err(format!("{other} command unknown; use --help for help")),
+        other => {
+            let known = ["init", "req", "sign", "req+sign", "verify", "fingerprint", "self-sign"];
+            let hint = base::hint::did_you_mean(other, known);
+            return Err(format!("{other} command unknown; use --help for help{hint}"));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -53,7 +53,7 @@ fn run(options: Options) -> Result<(), String> {
         open_all(Rc::new(options.clone()), &mut tasks).await?;
         let mut control = rpc::unixctl::Server::new(options.unixctl.as_deref(), options.program)
             .await
-            .map_err(|e| format!("could not initialize control socket ({})", rpc::error_text(&e)))?;
+            .map_err(|e| rpc::unixctl::not_listening(options.unixctl.as_deref(), &e))?;
         let commands = registry(options.program);
         daemon.complete().map_err(|e| e.to_string())?;
         let mut state = State::default();

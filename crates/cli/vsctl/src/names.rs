@@ -99,10 +99,23 @@ pub(crate) fn table(profile: &'static Profile, typed: &str) -> Result<&'static A
     }
 }
 
+/// [`table`], for a command whose first argument it is: an unknown one is answered with the one that was meant.
+pub(crate) fn table_argument(profile: &'static Profile, typed: &str) -> Result<&'static Arc<TableSchema>> {
+    table(profile, typed).map_err(|failure| match failure {
+        Failure::Fatal(text) if text.starts_with("unknown table") => {
+            Failure::Fatal(text + &base::hint::did_you_mean(typed, table_names(profile)))
+        }
+        other => other,
+    })
+}
+
 pub(crate) fn column<'t>(table: &'t TableSchema, typed: &str) -> Result<&'t ColumnSchema> {
-    let names = table.declared_columns().map(|c| c.name.as_str());
-    let unknown = || format!("{} does not contain a column whose name matches \"{typed}\"", table.name);
-    match best(names, typed) {
+    let names: Vec<&str> = table.declared_columns().map(|c| c.name.as_str()).collect();
+    let unknown = || {
+        let hint = base::hint::did_you_mean(typed, names.iter().copied());
+        format!("{} does not contain a column whose name matches \"{typed}\"{hint}", table.name)
+    };
+    match best(names.iter().copied(), typed) {
         Ok(name) => Ok(table.column(name).ok_or_else(unknown)?),
         Err(names) if names.is_empty() => Err(unknown().into()),
         Err(mut names) => {

@@ -7,9 +7,9 @@ use crate::usage;
 use base::getopt::{Opt, Order, Parser, Takes};
 use indexmap::IndexMap;
 use model::listing::{Format, Style};
+use rpc::daemon::RunTime;
 use rpc::options::{LogOption, TlsOption};
 use rpc::{Tls, dirs};
-use std::time::Duration;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Choice {
@@ -47,6 +47,7 @@ pub(crate) struct Options {
     pub(crate) retry: bool,
     pub(crate) style: Style,
     pub(crate) tls: Tls,
+    pub(crate) run_time: RunTime,
 }
 
 fn table(profile: &Profile) -> Vec<Opt<Choice>> {
@@ -120,6 +121,7 @@ pub(crate) fn parse(profile: &'static Profile, args: Vec<String>) -> Result<(Opt
         retry: false,
         style: Style::new(Format::List),
         tls: Tls::default(),
+        run_time: RunTime::default(),
     };
     let mut local: IndexMap<String, Option<String>> = IndexMap::new();
     let mut parser = Parser::new(profile.program, &options_table, Order::StopAtWord, args);
@@ -147,12 +149,10 @@ impl Options {
             Choice::NoWait => self.wait = false,
             Choice::DryRun => self.dry_run = true,
             Choice::Oneline => self.oneline = true,
-            Choice::Timeout => match text.parse::<u32>() {
-                Ok(seconds) if seconds > 0 => {
-                    rpc::daemon::limit_run_time(Duration::from_secs(seconds.into()));
-                }
-                _ => return Err(format!("value {text} on -t or --timeout is invalid").into()),
-            },
+            Choice::Timeout => {
+                let done = self.run_time.limit(self.profile.program, text);
+                done.map_err(|_| format!("value {text} on -t or --timeout is invalid"))?;
+            }
             Choice::Retry => self.retry = true,
             Choice::Help => return Err(Failure::Print(usage::text(self.profile))),
             Choice::Commands => return Err(Failure::Print(usage::commands(self.profile))),

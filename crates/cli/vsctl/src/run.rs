@@ -13,9 +13,13 @@ use replica::{Event, Outcome, Replica, Subscription};
 use rpc::dirs;
 use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The exit status when the switch could not set up a new interface (EX_DATAERR).
 const SWITCH_ERROR: u8 = 65;
+
+/// How long the switch is waited for before the reader is told what it is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a command prints, once it is certain.
 struct Printout {
@@ -55,12 +59,15 @@ async fn drive(options: &Options, commands: &[Command], command_line: &str) -> R
     );
     replica.expect_schema(schema);
     let mut tried = 0;
+    let names = || commands.iter().map(|command| command.syntax.name).collect::<Vec<_>>().join(" -- ");
+    options.run_time.waits_for(format!("an answer of the database at {}", options.remotes));
     let done = loop {
         if replica.is_live() && replica.seqno() != tried {
             tried = replica.seqno();
             if let Some(done) = attempt(&mut replica, options, commands, command_line).await? {
                 break done;
             }
+            options.run_time.waits_for(format!("the database to change so that \"{}\" can go on", names()));
             continue;
         }
         wait(&mut replica, options).await?;
@@ -96,7 +103,8 @@ async fn wait(replica: &mut Replica, options: &Options) -> Result<Option<Outcome
     match replica.next().await {
         Event::Ended(error) => {
             let error = error.unwrap_or_else(|| "End of file".to_owned());
-            fatal!("{}: database connection failed ({error})", options.remotes)
+            let hint = rpc::hint::no_database(&options.remotes);
+            fatal!("{}: database connection failed ({error}){hint}", options.remotes)
         }
         Event::NoDatabase(why) if !options.retry => {
             fatal!("{}: {why}", options.remotes)
@@ -132,7 +140,7 @@ fn subscription(profile: &'static Profile, commands: &[Command]) -> Result<Subsc
                 show::prerequisites(profile).for_each(|(table, columns)| want(table, Some(&columns)))
             }
             Reads::Table => {
-                let table = names::table(profile, command.words.get(1).map_or("", String::as_str))?;
+                let table = names::table_argument(profile, command.words.get(1).map_or("", String::as_str))?;
                 want(&table.name, None);
                 if let Some((table, columns)) = names::naming_table(profile, &table.name) {
                     want(table, Some(&columns));
@@ -253,13 +261,38 @@ async fn wait_for_switch(
     done: &Done,
     next_cfg: i64,
 ) -> Result<ExitCode> {
+    let hint = switch_hint(options);
+    options.run_time.waits_for(format!(
+        "ovs-vswitchd to do what the database says{}",
+        if hint.is_empty() { String::new() } else { format!("; {}", hint.trim_start()) }
+    ));
     replica.session_mut().enable_reconnect();
+    let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
+    let mut is_patient = !hint.is_empty();
     loop {
         let reached = |row: &replica::Row| row.integer("cur_cfg").is_some_and(|cfg| cfg >= next_cfg);
         if replica.tables().rows(options.profile.root).any(|row| reached(row)) {
             return Ok(check_interfaces(replica, done, options.profile.program));
         }
-        wait(replica, options).await?;
+        tokio::select! {
+            event = wait(replica, options) => drop(event?),
+            () = &mut patience, if is_patient => {
+                is_patient = false;
+                // It may have come up by now.
+                let hint = switch_hint(options);
+                if !hint.is_empty() {
+                    eprintln!("{}: the database has the change; waiting for the switch{hint}", options.profile.program);
+                }
+            }
+        }
+    }
+}
+
+/// That the switch which the database configures is not running, where that can be known.
+fn switch_hint(options: &Options) -> String {
+    match rpc::hint::is_local_database(&options.remotes) && options.profile.has_daemon {
+        true => rpc::hint::not_running("ovs-vswitchd"),
+        false => String::new(),
     }
 }
 

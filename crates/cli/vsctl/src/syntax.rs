@@ -182,13 +182,16 @@ fn parse_one(
     }
     let Some(name) = words.first() else { fatal!("missing command name (use --help for help)") };
     let Some(syntax) = profile.syntaxes().find(|syntax| syntax.name == name) else {
-        fatal!("unknown command '{name}'; use --help for help");
+        let hint = base::hint::did_you_mean(name, profile.syntaxes().map(|syntax| syntax.name));
+        fatal!("unknown command '{name}'; use --help for help{hint}");
     };
     for (option, value) in &options {
         let with_value = format!("{option}=");
         let takes_value = syntax.options.split(',').any(|o| o == with_value);
         if !takes_value && !syntax.options.split(',').any(|o| o == option) {
-            fatal!("'{name}' command has no '{option}' option");
+            let known = syntax.options.split(',').map(|option| option.trim_end_matches('='));
+            let hint = base::hint::did_you_mean(option, known);
+            fatal!("'{name}' command has no '{option}' option{hint}");
         }
         if takes_value && value.is_none() {
             fatal!("missing argument to '{option}' option on '{name}' command");

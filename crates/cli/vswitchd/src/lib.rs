@@ -27,7 +27,9 @@ use rpc::program;
 pub fn ovs_vswitchd(args: Vec<String>) -> ExitCode {
     base::vlog::init(PROGRAM);
     program::start(options::parse(args), |options| {
-        let done = run(options).inspect_err(|text| log::error!(target: "vswitchd", "{text}"));
+        let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+        // What follows the first line is advice for who typed the command.
+        let done = run(options).inspect_err(|text| log::error!(target: "vswitchd", "{}", first(text)));
         program::end(PROGRAM, done.map(|()| ExitCode::SUCCESS))
     })
 }

@@ -76,7 +76,7 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
             // A log that cannot be opened is told, and the switch runs without it.
             Choice::Log(LogOption::LogFile) => {
                 if let Err(e) = LogOption::LogFile.apply(argument, PROGRAM) {
-                    log::warn!(target: "vlog", "{e}");
+                    e.lines().for_each(|line| log::warn!(target: "vlog", "{line}"));
                 }
             }
             Choice::Log(option) => option.apply(argument, PROGRAM).map_err(fail)?,

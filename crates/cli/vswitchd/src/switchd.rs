@@ -98,6 +98,15 @@ struct Timers {
     port_epoch: u64,
 }
 
+/// Says by name what this process lacks to use network devices, as each port's error will say.
+fn tell_what_is_missing() {
+    let missing = netdev::rights::missing();
+    if !missing.is_empty() {
+        log::warn!(target: "vswitchd",
+            "{PROGRAM} lacks {}: not all types of ports can be used", missing.join(" and "));
+    }
+}
+
 impl Switchd {
     pub async fn new(options: &Options) -> Result<Switchd, String> {
         let clock = Clock::new();
@@ -140,7 +149,7 @@ impl Switchd {
         replica.set_lock(Some(LOCK));
         let control = unixctl::Server::new(options.unixctl.as_deref(), PROGRAM)
             .await
-            .map_err(|e| format!("could not initialize control socket ({})", rpc::error_text(&e)))?;
+            .map_err(|e| rpc::unixctl::not_listening(options.unixctl.as_deref(), &e))?;
         let revalidator = {
             let flows = Arc::clone(&flows);
             std::thread::Builder::new()
@@ -176,6 +185,9 @@ impl Switchd {
             timers: Timers::default(),
         };
         log::info!(target: "vswitchd", "{}", rpc::version_text(PROGRAM));
+        if !overridden {
+            tell_what_is_missing();
+        }
         let commands = crate::commands::registry();
         Ok(Switchd { state, control, commands, handed, revalidator: Some(revalidator) })
     }

@@ -163,7 +163,12 @@ impl<'t, T: Clone + PartialEq> Parser<'t, T> {
             }
         }
         let Some(first) = candidates.first() else {
-            return Err(self.error(format!("unrecognized option '--{name}'")));
+            let known = self.options.iter().filter_map(|option| option.long);
+            let hint = match crate::hint::nearest(name, known) {
+                Some(meant) => format!("\nDid you mean '--{meant}'?"),
+                None => String::new(),
+            };
+            return Err(self.error(format!("unrecognized option '--{name}'{hint}")));
         };
         let same = |o: &&Opt<T>| o.id == first.id && o.takes == first.takes;
         if candidates.iter().all(same) {
@@ -241,6 +246,7 @@ mod tests {
     fn mistakes_are_told_as_getopt_does() {
         for (text, expected) in [
             ("--foo=3", "prog: unrecognized option '--foo'"),
+            ("--timeuot=3", "prog: unrecognized option '--timeuot'\nDid you mean '--timeout'?"),
             ("--no-", "prog: option '--no-' is ambiguous; possibilities: '--no-wait' '--no-syslog'"),
             ("--timeout", "prog: option '--timeout' requires an argument"),
             ("--hel=x", "prog: option '--help' doesn't allow an argument"),

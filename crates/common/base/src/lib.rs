@@ -5,6 +5,7 @@
 
 pub mod coverage;
 pub mod getopt;
+pub mod hint;
 pub mod id;
 pub mod json;
 pub mod link_feature;

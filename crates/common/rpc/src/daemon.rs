@@ -14,6 +14,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The options that all daemons share.
@@ -305,7 +306,8 @@ impl Pidfile {
         temporary.push(suffix);
         let temporary = PathBuf::from(temporary);
         let fail = |what: &str, e: &io::Error| {
-            DaemonError(format!("{}: {what} ({})", temporary.display(), crate::error_text(e)))
+            let hint = crate::hint::missing_directory(path) + &crate::hint::not_permitted(e);
+            DaemonError(format!("{}: {what} ({}){hint}", temporary.display(), crate::error_text(e)))
         };
         let mut file = OpenOptions::new()
             .read(true)
@@ -479,14 +481,41 @@ fn survives(hangup: Hangup) -> bool {
     }
 }
 
-/// Ends the process by SIGALRM when `after` has passed: the `--timeout` of the one-shot programs.
-pub fn limit_run_time(after: Duration) {
-    std::thread::spawn(move || {
-        std::thread::sleep(after);
-        log::warn!(target: "fatal_signal", "terminating with signal 14 (Alarm clock)");
-        sys::die_by(libc::SIGALRM)
-    });
+/// The `--timeout` of the one-shot programs, and what the program waits for meanwhile.
+#[derive(Clone, Debug, Default)]
+pub struct RunTime {
+    waiting_for: Arc<Mutex<String>>,
 }
+
+impl RunTime {
+    /// Ends the process by SIGALRM when so many seconds, as the command line has them, have passed.
+    /// Only then is it said what it waited for. The error is about the number.
+    pub fn limit(&self, program: &'static str, seconds: &str) -> Result<(), BadRunTime> {
+        let limit: u32 = seconds.parse().ok().filter(|limit| *limit > 0).ok_or(BadRunTime)?;
+        let waiting_for = Arc::clone(&self.waiting_for);
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(limit.into()));
+            log::warn!(target: "fatal_signal", "terminating with signal 14 (Alarm clock)");
+            let what = waiting_for.lock().map(|what| what.clone()).unwrap_or_default();
+            let what = if what.is_empty() { "the command to finish" } else { &what };
+            let seconds = if limit == 1 { "1 second".to_owned() } else { format!("{limit} seconds") };
+            eprintln!("{program}: {seconds} passed (--timeout) while waiting for {what}");
+            sys::die_by(libc::SIGALRM)
+        });
+        Ok(())
+    }
+
+    /// Notes what the program waits for from now on: "the reply of x", after the word "for".
+    pub fn waits_for(&self, what: impl Into<String>) {
+        if let Ok(mut waiting_for) = self.waiting_for.lock() {
+            *waiting_for = what.into();
+        }
+    }
+}
+
+/// The argument of `--timeout` is no number of seconds from 1 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadRunTime;
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ pub mod connection;
 pub mod daemon;
 pub mod dirs;
 pub mod framing;
+pub mod hint;
 pub mod message;
 pub mod options;
 pub mod program;

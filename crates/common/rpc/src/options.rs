@@ -40,7 +40,10 @@ impl LogOption {
             LogOption::LogFile => {
                 let default = format!("{program}.log");
                 let path = dirs::absolute(&dirs::logdir(), argument.unwrap_or(&default));
-                base::vlog::set_log_file(&path).map_err(|e| e.to_string())
+                base::vlog::set_log_file(&path).map_err(|e| {
+                    let hint = crate::hint::missing_directory(&path) + &crate::hint::not_permitted(&e.source);
+                    format!("{e}{hint}")
+                })
             }
             LogOption::SyslogTarget => {
                 base::vlog::set_syslog_target(argument.unwrap_or_default()).map_err(|e| e.to_string())

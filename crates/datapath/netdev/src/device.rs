@@ -283,7 +283,8 @@ fn dummy_config(spec: &PortSpec) -> BTreeMap<String, String> {
 }
 
 fn refused(spec: &PortSpec, error: &io::Error) -> DpError {
-    DpError::Open { name: spec.name.clone(), reason: reason(error), errno: error.raw_os_error().unwrap_or(5) }
+    let reason = reason(error) + &crate::rights::explain(error);
+    DpError::Open { name: spec.name.clone(), reason, errno: crate::rights::errno(error) }
 }
 
 /// The system's words for the error, without its number.

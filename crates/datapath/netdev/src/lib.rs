@@ -20,6 +20,7 @@ pub mod packet;
 pub mod pcap;
 pub mod pool;
 mod refused;
+pub mod rights;
 mod socket;
 pub mod tap;
 pub mod vnet;

@@ -35,7 +35,8 @@ impl Tap {
             .read(true)
             .write(true)
             .custom_flags(libc::O_NONBLOCK)
-            .open("/dev/net/tun")?
+            .open("/dev/net/tun")
+            .map_err(crate::rights::tun_failed)?
             .into();
         // SAFETY: all-zero bytes are a valid ifreq.
         let mut request: libc::ifreq = unsafe { std::mem::zeroed() };

@@ -206,10 +206,28 @@ fn parse_part(
         "importance" if allowed.importance => fm.importance = u16_of(value, key)?,
         "cookie" => parse_cookie(fm, value, command, usable)?,
         "duration" | "n_packets" | "n_bytes" | "idle_age" | "hard_age" => {}
-        _ => return refuse!("unknown keyword {key}"),
+        _ => return refuse!("unknown keyword {key}{}", fields::did_you_mean(key, KEYWORDS)),
     }
     Ok(())
 }
+
+/// What a rule may have beside its match and flags.
+const KEYWORDS: &[&str] = &[
+    "actions",
+    "table",
+    "priority",
+    "cookie",
+    "idle_timeout",
+    "hard_timeout",
+    "importance",
+    "out_port",
+    "out_group",
+    "send_flow_rem",
+    "check_overlap",
+    "reset_counts",
+    "no_packet_counts",
+    "no_byte_counts",
+];
 
 fn parse_cookie(
     fm: &mut FlowMod,
@@ -352,12 +370,21 @@ pub fn parse_flow_monitor_request(
                 request.out_group = parse_group(value)
                     .ok_or_else(|| TextError(format!("{value} is not a valid OpenFlow group")))?;
             }
-            _ => return refuse!("{text}: unknown keyword {key}"),
+            _ => {
+                return refuse!(
+                    "{text}: unknown keyword {key}{}",
+                    fields::did_you_mean(key, MONITOR_KEYWORDS)
+                );
+            }
         }
     }
     unmet::check(text, &request.m, &named)?;
     Ok((request, usable))
 }
+
+/// What a flow monitor may ask for beside a match.
+const MONITOR_KEYWORDS: &[&str] =
+    &["table", "out_port", "out_group", "!initial", "!add", "!delete", "!modify", "!actions", "!own"];
 
 /// A packet to send: `in_port=1,packet=<hex>,actions=…`.
 pub fn parse_packet_out(text: &str, names: Names<'_>) -> Result<(PacketOut, Protocols), TextError> {
@@ -410,7 +437,10 @@ pub fn parse_packet_out(text: &str, names: Names<'_>) -> Result<(PacketOut, Prot
                         return refuse!("{key} is not a valid pipeline field for PACKET_OUT");
                     }
                 }
-                None => return refuse!("unknown keyword {key}"),
+                None => {
+                    let known = ["packet", "in_port", "packet_type", "actions"];
+                    return refuse!("unknown keyword {key}{}", fields::did_you_mean(key, &known));
+                }
             },
         }
     }

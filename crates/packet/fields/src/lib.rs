@@ -22,7 +22,7 @@ pub mod text;
 pub mod text_pairs;
 
 pub use matching::format::{DEFAULT_PRIORITY, format_frag, format_packet_type};
-pub use matching::{Match, parse_field, protocol_shorthand};
+pub use matching::{Match, did_you_mean, parse_field, protocol_shorthand};
 pub use names::{
     NameMap, PortNames, TableNames, format_port, format_port_plain, format_table, parse_port, parse_table,
     reserved_port_name,

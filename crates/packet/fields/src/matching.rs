@@ -100,12 +100,25 @@ impl Match {
         while let Some((key, value, after)) = crate::text_pairs::next_pair(rest) {
             rest = after;
             if !parse_field(&mut m, key, value, names, &mut usable)? {
-                return refuse!("{key}: unknown field");
+                return refuse!("{key}: unknown field{}", did_you_mean(key, &[]));
             }
         }
         Ok((m, usable))
     }
 }
+
+/// The line to follow an error about an unknown word of a match, when a field or a shorthand is near it, or one of
+/// `others`.
+pub fn did_you_mean(typed: &str, others: &[&'static str]) -> String {
+    let known = others.iter().copied().chain(Field::names()).chain(SHORTHANDS.iter().copied());
+    base::hint::did_you_mean(typed, known)
+}
+
+/// What [`protocol_shorthand`] knows.
+const SHORTHANDS: &[&str] = &[
+    "ip", "ipv4", "ip4", "arp", "icmp", "tcp", "udp", "sctp", "ipv6", "ip6", "icmp6", "tcp6", "udp6",
+    "sctp6", "rarp", "mpls", "mplsm",
+];
 
 /// Ethernet type and IP protocol of shorthands such as `tcp6`.
 pub fn protocol_shorthand(name: &str) -> Option<(u16, Option<u8>)> {

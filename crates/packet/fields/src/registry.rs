@@ -360,6 +360,12 @@ impl Field {
             .map(|info| info.field)
     }
 
+    /// The names of all fields, and their other names.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        let names = INFO.iter().flat_map(|info| [info.name, info.extra_name]);
+        names.filter(|name| !name.is_empty())
+    }
+
     /// Register `index` (0 to 31).
     pub fn register(index: usize) -> Option<Field> {
         (index < flow::REGISTERS).then(|| Field::from_index(Field::Reg0 as usize + index)).flatten()

@@ -104,7 +104,8 @@ pub fn brctl(args: Vec<String>) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        eprintln!("never heard of command [{name}]");
+        let hint = base::hint::did_you_mean(name, COMMANDS.iter().map(|command| command.name));
+        eprintln!("never heard of command [{name}]{hint}");
         print!("{}", usage());
         return ExitCode::FAILURE;
     };

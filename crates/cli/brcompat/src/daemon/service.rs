@@ -70,7 +70,7 @@ impl Service {
         );
         let control = unixctl::Server::new(options.unixctl.as_deref(), PROGRAM)
             .await
-            .map_err(|e| format!("could not initialize control socket ({})", rpc::error_text(&e)))?;
+            .map_err(|e| rpc::unixctl::not_listening(options.unixctl.as_deref(), &e))?;
         let state = State { replica, clock, waiting: Vec::new(), exit_asked: false };
         log::info!(target: "brcompatd", "{}", rpc::version_text(PROGRAM));
         Ok(Service { state, control, commands: registry() })

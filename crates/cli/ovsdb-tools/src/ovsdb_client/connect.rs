@@ -24,9 +24,10 @@ async fn open_stream(server: &str, tls: &Tls) -> Result<Stream> {
         log::info!(target: "ovsdb_client", "{server}: waiting for connection...");
         return listener.accept().await.map_err(failed)?.finish().await.map_err(failed);
     }
-    Stream::connect(server, OVSDB_PORT, tls)
-        .await
-        .map_err(|e| Stop::Fail(format!("failed to connect to \"{server}\" ({})", error_text(&e))))
+    Stream::connect(server, OVSDB_PORT, tls).await.map_err(|e| {
+        let hint = rpc::hint::no_database(server);
+        Stop::Fail(format!("failed to connect to \"{server}\" ({}){hint}", error_text(&e)))
+    })
 }
 
 /// Takes the server and the database from the words in front, where they are named.
@@ -44,6 +45,7 @@ pub(crate) async fn open(
         _ => None,
     };
     let server = server.unwrap_or_else(|| format!("unix:{}/db.sock", dirs::rundir().display()));
+    invocation.options.run_time.waits_for(format!("a connection with {server}"));
     let mut connection = None;
     let remotes: Vec<&str> = server.split(',').collect();
     for remote in &remotes {
@@ -57,6 +59,13 @@ pub(crate) async fn open(
         }
     }
     let Some(mut connection) = connection else { return Err("no servers were available".to_owned().into()) };
+    let command = invocation.command.name;
+    invocation.options.run_time.waits_for(match command {
+        "monitor" | "monitor-cond" | "monitor-cond-since" => format!("changes at {server}"),
+        "wait" => format!("the database at {server} to come to that state"),
+        "lock" | "steal" => format!("news of the lock from {server}"),
+        _ => format!("{server} to answer \"{command}\""),
+    });
     let database = match (needs, database) {
         (_, Some(database)) => database.to_owned(),
         (Needs::Database, None) => {

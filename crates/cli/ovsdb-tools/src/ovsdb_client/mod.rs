@@ -79,7 +79,8 @@ fn run(args: Vec<String>) -> Result<()> {
         return Err("missing command name; use --help for help".to_owned().into());
     };
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        return Err(format!("unknown command '{name}'; use --help for help").into());
+        let hint = base::hint::did_you_mean(&name, COMMANDS.iter().map(|command| command.name));
+        return Err(format!("unknown command '{name}'; use --help for help{hint}").into());
     };
     if command.name == "help" {
         return Err(Stop::Print(options::usage()));

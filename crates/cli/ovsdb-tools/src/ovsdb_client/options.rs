@@ -4,10 +4,9 @@ use super::PROGRAM;
 use crate::shared::{Result, Stop};
 use base::getopt::{Opt, Order, Parser, Takes};
 use model::listing::{Format, Style};
-use rpc::daemon::{self, DaemonOption};
+use rpc::daemon::{self, DaemonOption, RunTime};
 use rpc::options::{LogOption, TlsOption};
 use rpc::{Tls, dirs};
-use std::time::Duration;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Choice {
@@ -39,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) change_aware: Option<bool>,
     pub(crate) daemon: daemon::Options,
     pub(crate) tls: Tls,
+    pub(crate) run_time: RunTime,
 }
 
 /// The options, and the words among them.
@@ -70,6 +70,7 @@ pub(crate) fn parse(args: Vec<String>) -> Result<(Options, Vec<String>)> {
         change_aware: None,
         daemon: daemon::Options::default(),
         tls: Tls::default(),
+        run_time: RunTime::default(),
     };
     let mut parser = Parser::new(PROGRAM, &table, Order::Permute, args);
     while let Some(item) = parser.next() {
@@ -81,12 +82,10 @@ pub(crate) fn parse(args: Vec<String>) -> Result<(Options, Vec<String>)> {
             Choice::Version => return Err(Stop::Print(format!("{}\n", rpc::version_text(PROGRAM)))),
             Choice::Timestamp => options.timestamp = true,
             Choice::Force => options.force = true,
-            Choice::Timeout => match text.parse::<u32>() {
-                Ok(seconds) if seconds > 0 => {
-                    rpc::daemon::limit_run_time(Duration::from_secs(seconds.into()));
-                }
-                _ => return Err(format!("value {text} on -t or --timeout is invalid").into()),
-            },
+            Choice::Timeout => {
+                let done = options.run_time.limit(PROGRAM, text);
+                done.map_err(|_| format!("value {text} on -t or --timeout is invalid"))?;
+            }
             Choice::ChangeAware(aware) => options.change_aware = Some(aware),
             Choice::Leader => {}
             Choice::Format => options.style.set_format(text)?,

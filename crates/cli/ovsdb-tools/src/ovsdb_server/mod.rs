@@ -99,7 +99,10 @@ enum End {
 pub fn ovsdb_server(args: Vec<String>) -> ExitCode {
     base::vlog::init(PROGRAM);
     program::start(options::parse(args), |(options, config)| {
-        let done = run(options, config).inspect_err(|text| log::error!(target: "ovsdb_server", "{text}"));
+        let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+        // What follows the first line is advice for who typed the command.
+        let done =
+            run(options, config).inspect_err(|text| log::error!(target: "ovsdb_server", "{}", first(text)));
         program::end(
             PROGRAM,
             done.map(|end| match end {
@@ -149,11 +152,12 @@ async fn serve(
         reload: None,
         asked: None,
     };
-    program.reconfigure(&mut listeners).await?;
+    let configured = program.reconfigure(&mut listeners).await;
+    configured.map_err(|text| text + &program.advice())?;
     let unixctl_path = program.options.unixctl.clone();
     let mut unixctl = unixctl::Server::new(unixctl_path.as_deref(), PROGRAM)
         .await
-        .map_err(|e| format!("could not initialize control socket ({})", rpc::error_text(&e)))?;
+        .map_err(|e| rpc::unixctl::not_listening(unixctl_path.as_deref(), &e))?;
     let mut child = program.options.run.as_deref().map(start_child).transpose()?;
     daemon.complete().map_err(|e| e.to_string())?;
     if child.is_none() {
@@ -285,6 +289,30 @@ impl Program {
             return Err(failed());
         }
         if all_open { Ok(()) } else { Err(failed()) }
+    }
+
+    /// What whoever starts the server may do about what could not be opened: lines that follow the error.
+    fn advice(&self) -> String {
+        let mut advice = String::new();
+        for name in self.config.databases.keys() {
+            let path = std::path::Path::new(name);
+            if path.exists() || self.served.values().any(|served| served.file_name == *name) {
+                continue;
+            }
+            advice += &match rpc::hint::missing_directory(path) {
+                hint if hint.is_empty() => {
+                    format!("\nThe database {name} does not exist: 'ovsdb-tool create {name}' makes it.")
+                }
+                hint => hint,
+            };
+        }
+        for path in self.unopened.keys().filter_map(|target| target.strip_prefix("punix:")) {
+            let hint = rpc::hint::missing_directory(std::path::Path::new(path));
+            if !advice.contains(&hint) {
+                advice += &hint;
+            }
+        }
+        advice
     }
 
     async fn reload_if_asked(&mut self, listeners: &mut Listeners) {

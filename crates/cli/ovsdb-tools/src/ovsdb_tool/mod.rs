@@ -164,7 +164,8 @@ fn run(args: Vec<String>) -> Result<()> {
         return Err(format!("'{name}': clustered databases are not supported yet").into());
     }
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        return Err(format!("unknown command '{name}'; use --help for help").into());
+        let hint = base::hint::did_you_mean(&name, COMMANDS.iter().map(|command| command.name));
+        return Err(format!("unknown command '{name}'; use --help for help{hint}").into());
     };
     if words.len() < command.min {
         return Err(format!("'{name}' command requires at least {} arguments", command.min).into());
@@ -205,7 +206,9 @@ impl Invocation {
 
 fn create(invocation: &Invocation) -> Result<()> {
     let schema = invocation.schema(1)?;
-    Ok(DatabaseFile::create(&invocation.db(), &schema)?)
+    let path = invocation.db();
+    DatabaseFile::create(&path, &schema)
+        .map_err(|e| Stop::Fail(format!("{e}{}", rpc::hint::missing_directory(std::path::Path::new(&path)))))
 }
 
 /// Writes the database, compacted, over itself or to another file.

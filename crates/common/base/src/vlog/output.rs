@@ -14,7 +14,7 @@ use super::Destination;
 #[error("failed to open {path} for logging: {source}")]
 pub struct OpenLogError {
     path: String,
-    source: io::Error,
+    pub source: io::Error,
 }
 
 #[derive(Default)]

@@ -10,7 +10,7 @@ mod server;
 
 pub use client::{Client, socket_of, transact};
 pub use registry::Registry;
-pub use server::{Format, Reply, Request, Responder, Server};
+pub use server::{Format, Reply, Request, Responder, Server, not_listening};
 
 #[cfg(test)]
 mod tests;

@@ -121,8 +121,10 @@ impl<C: 'static> Registry<C> {
     pub fn dispatch(&self, context: &mut C, request: Request) {
         let Request { command: name, arguments, format, responder } = request;
         let Some(command) = self.commands.get(name.as_str()) else {
+            let known = self.commands.iter().filter(|(_, command)| command.usage.is_some());
+            let hint = base::hint::did_you_mean(&name, known.map(|(name, _)| *name));
             responder.reply(Err(format!(
-                "\"{name}\" is not a valid command (use \"list-commands\" to see a list of valid commands)"
+                "\"{name}\" is not a valid command (use \"list-commands\" to see a list of valid commands){hint}"
             )));
             return;
         };

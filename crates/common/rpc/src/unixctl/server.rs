@@ -105,6 +105,13 @@ impl Drop for Responder {
     }
 }
 
+/// Why a program cannot listen for commands at `path`, as it says when it starts.
+pub fn not_listening(path: Option<&str>, error: &io::Error) -> String {
+    let socket = dirs::absolute(&dirs::rundir(), path.unwrap_or("x.ctl"));
+    let hint = crate::hint::missing_directory(&socket) + &crate::hint::not_permitted(error);
+    format!("could not initialize control socket ({}){hint}", crate::error_text(error))
+}
+
 impl Server {
     /// Listens at `path`, by default `RUNDIR/PROGRAM.PID.ctl`; "none" listens nowhere. Needs a runtime.
     pub async fn new(path: Option<&str>, program: &str) -> io::Result<Server> {

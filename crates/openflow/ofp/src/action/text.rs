@@ -153,6 +153,24 @@ fn parse_one(key: &str, value: &str, p: &mut Parser<'_>) -> Result<Action, TextE
     })
 }
 
+/// Names of actions that rules are shown with under another one, and of ports.
+const OTHER_NAMES: [&str; 14] = [
+    "drop",
+    "normal",
+    "flood",
+    "all",
+    "local",
+    "in_port",
+    "mod_vlan_vid",
+    "mod_vlan_pcp",
+    "pop_vlan",
+    "load",
+    "set_tunnel64",
+    "set_nw_ttl",
+    "dec_ttl",
+    "bundle_load",
+];
+
 fn parse_other(name: &str, key: &str, value: &str, p: &mut Parser<'_>) -> Result<Action, TextError> {
     Ok(match name {
         "set_tunnel" => Action::SetTunnel { id: u64_of(value)?, wide: false },
@@ -202,7 +220,10 @@ fn parse_other(name: &str, key: &str, value: &str, p: &mut Parser<'_>) -> Result
         "apply_actions" => return refuse!("apply_actions is the default instruction"),
         _ => match parse_port(key, p.names.ports) {
             Some(port) => Action::Output(Output { port, max_len: 0 }),
-            None => return refuse!("unknown action {key}"),
+            None => {
+                let known = ActionKind::in_set(u64::MAX).map(ActionKind::name).chain(OTHER_NAMES);
+                return refuse!("unknown action {key}{}", base::hint::did_you_mean(key, known));
+            }
         },
     })
 }

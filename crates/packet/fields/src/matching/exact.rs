@@ -24,7 +24,7 @@ impl Match {
                 continue;
             }
             let Some(field) = Field::from_name(key) else {
-                return Err(format!("{text}: unknown field {key}"));
+                return Err(format!("{text}: unknown field {key}{}", super::did_you_mean(key, &[])));
             };
             let prereq = field.info().prereq;
             if prereq != Prereq::None && !prereq.met_by(&exact.key, None) {
