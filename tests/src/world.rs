@@ -51,8 +51,9 @@ impl World {
     /// A wire from device `a` of host `one` to device `b` of host `other`, both ends up.
     pub fn wire(&self, one: &Host, a: &str, other: &Host, b: &str) {
         let (x, y) = (&one.namespace, &other.namespace);
+        // Asked from within the one host: from outside, older kernels refuse a name that the caller's own host has.
         run(Command::new("ip")
-            .args(["link", "add", a, "netns", x, "type", "veth", "peer", "name", b, "netns", y]))
+            .args(["-n", x, "link", "add", a, "type", "veth", "peer", "name", b, "netns", y]))
         .ok();
         one.ok(&format!("ip link set {a} up"));
         other.ok(&format!("ip link set {b} up"));

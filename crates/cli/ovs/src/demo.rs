@@ -20,11 +20,21 @@ const CASES: [(&str, [u16; 4], &[(usize, usize)]); 4] = [
 /// The word by which the program knows that it runs in a user namespace of its own.
 const INSIDE: &str = "--in-user-namespace";
 
+const USAGE: &str = "\
+usage: ovs demo
+Makes two hosts with four VMs in network namespaces, shows who reaches whom as VLAN tags change, and removes
+everything again. It needs root, or a kernel that lets users have namespaces, and the programs ip and ping.
+";
+
 /// The program. Returns failure when a case did not come out as it should.
 pub(crate) fn demo(args: Vec<String>) -> ExitCode {
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] if rustix::process::geteuid().is_root() => walk(),
         [] => in_user_namespace(),
+        ["-h" | "--help"] => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
         [INSIDE] => own_run_directory().and_then(|()| walk()),
         [word, ..] => Err(format!("unknown option '{word}'")),
     };
@@ -171,8 +181,9 @@ impl Demo {
 
     fn wire(&self, one: &str, a: &str, other: &str, b: &str) -> Result<()> {
         let (x, y) = (self.name(one), self.name(other));
+        // Asked from within the one host: from outside, older kernels refuse a name that the caller's own host has.
         run(Command::new("ip")
-            .args(["link", "add", a, "netns", &x, "type", "veth", "peer", "name", b, "netns", &y]))?;
+            .args(["-n", &x, "link", "add", a, "type", "veth", "peer", "name", b, "netns", &y]))?;
         self.inside(one, &format!("ip link set {a} up"))?;
         self.inside(other, &format!("ip link set {b} up")).map(drop)
     }
