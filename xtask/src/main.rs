@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  build           release build; every program as a link in target/bin/
+  build           release build, stripped; every program as a link in target/bin/
   up [OPTION...]  build, then start database and switch
   down            stop them
   demo            build, then two hosts with four VMs in namespaces, and clean up
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 /// Builds the programs once in the tests' own profile, then runs the tests on them.
 fn test(args: &[String]) -> Result<(), String> {
     run(cargo().args(["build", "--package", "ovs"]))?;
-    let programs = programs::link_all("debug")?;
+    let programs = programs::link_debug()?;
     let nextest = ["nextest", "run", "--workspace", "--no-fail-fast"];
     let mut tests = match setup::is_root() {
         true => cargo(),
