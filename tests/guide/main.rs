@@ -8,6 +8,7 @@ mod crashes;
 mod demo;
 mod dummies;
 mod ends;
+mod first_minutes;
 mod first_packets;
 mod flow_rules;
 mod full_disk;
