@@ -115,5 +115,7 @@ try "sFlow has counters" awaits grep -q '^CNTR,' /tmp/sflow
 try "no packet was lost to an error of ours" sh -c '! grep -e "internal error" -e panicked /tmp/ovs-vswitchd.log'
 grep -e WARN -e ERR /tmp/ovs-vswitchd.log > /dev/console
 try "the switch ends" ovs-appctl exit
+# Its hosts have an eth0 each, as this server has.
+try "the demo comes out" ovs demo
 say DONE
 poweroff -f
