@@ -20,6 +20,7 @@ use std::process::ExitCode;
 pub use options::Options;
 pub use switchd::{Exit, Switchd};
 
+use bridge::Dummies;
 use options::PROGRAM;
 use rpc::program;
 
@@ -47,6 +48,7 @@ fn run(options: Options) -> Result<(), String> {
     let exit = local.block_on(&runtime, async {
         let mut signals = daemon.signals().map_err(|e| rpc::error_text(&e))?;
         let mut switchd = Switchd::new(&options).await?;
+        tell_what_is_missing(options.dummies);
         let exit = tokio::select! {
             exit = serve(&mut switchd, &mut daemon) => exit?,
             signal = signals.next() => Exit::Signal(signal),
@@ -60,6 +62,16 @@ fn run(options: Options) -> Result<(), String> {
     match exit {
         Exit::Asked => Ok(()),
         Exit::Signal(signal) => signal.die(),
+    }
+}
+
+/// Says by name what this process lacks to use network devices, as each port's error will say.
+fn tell_what_is_missing(dummies: Dummies) {
+    let missing = netdev::rights::missing();
+    let uses_devices = matches!(dummies, Dummies::None | Dummies::Asked);
+    if uses_devices && !missing.is_empty() {
+        let missing = missing.join(" and ");
+        log::warn!(target: "vswitchd", "{PROGRAM} lacks {missing}: not all types of ports can be used");
     }
 }
 

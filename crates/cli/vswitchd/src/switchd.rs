@@ -98,15 +98,6 @@ struct Timers {
     port_epoch: u64,
 }
 
-/// Says by name what this process lacks to use network devices, as each port's error will say.
-fn tell_what_is_missing() {
-    let missing = netdev::rights::missing();
-    if !missing.is_empty() {
-        log::warn!(target: "vswitchd",
-            "{PROGRAM} lacks {}: not all types of ports can be used", missing.join(" and "));
-    }
-}
-
 impl Switchd {
     pub async fn new(options: &Options) -> Result<Switchd, String> {
         let clock = Clock::new();
@@ -185,9 +176,6 @@ impl Switchd {
             timers: Timers::default(),
         };
         log::info!(target: "vswitchd", "{}", rpc::version_text(PROGRAM));
-        if !overridden {
-            tell_what_is_missing();
-        }
         let commands = crate::commands::registry();
         Ok(Switchd { state, control, commands, handed, revalidator: Some(revalidator) })
     }

@@ -124,13 +124,11 @@ fn run(options: Options, config: Config) -> Result<End, String> {
 
 async fn serve(
     options: Options,
-    mut config: Config,
+    config: Config,
     mut daemon: daemon::Daemon,
     memory: Option<Memory>,
 ) -> Result<End, String> {
-    if let Some(kept) = memory.as_ref().and_then(Memory::read) {
-        config = kept;
-    }
+    let config = memory.as_ref().and_then(Memory::read).unwrap_or(config);
     let clock = Clock::new();
     let mut signals = daemon.signals().map_err(|e| rpc::error_text(&e))?;
     let server: SharedServer = Rc::new(RefCell::new(Server::new(clock.clone()).map_err(|e| e.to_string())?));
