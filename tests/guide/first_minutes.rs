@@ -281,6 +281,54 @@ fn unknown_words_are_answered_with_the_nearest_known_one() {
 }
 
 #[test]
+fn unknown_words_are_known_to_what_runs_too() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let cases = [
+        (
+            "ovs-appctl ofproto/trce br0 in_port=1",
+            "\"ofproto/trce\" is not a valid command (",
+            "ofproto/trace",
+        ),
+        ("ovs-appctl -t ovsdb-server vlog/lst", "\"vlog/lst\" is not a valid command (", "vlog/list"),
+        (
+            "ovs-vsctl get bridge bridge1 datapath_idd",
+            "ovs-vsctl: Bridge does not contain a column",
+            "datapath_id",
+        ),
+        (
+            "ovs-vsctl set bridge bridge1 fail_moed=secure",
+            "ovs-vsctl: Bridge does not contain a column",
+            "fail_mode",
+        ),
+        ("ovs-ofctl show brigde1", "ovs-ofctl: brigde1 is not a bridge or a socket", "bridge1"),
+        (
+            "ovs-ofctl add-flow bridge1 dl_scr=1:2:3:4:5:6,actions=drop",
+            "ovs-ofctl: unknown keyword dl_scr",
+            "dl_src",
+        ),
+        (
+            "ovs-appctl ofproto/trace bridge1 in_prt=1",
+            "Bad openflow flow syntax: in_prt: unknown field\nDid",
+            "in_port",
+        ),
+    ];
+    let mut lines = vec!["target/bin/ovs up", "PATH=$PWD/target/bin:$PATH", "ovs-vsctl add-br bridge1"];
+    lines.extend(cases.map(|(line, _, _)| line));
+    lines.push("ovs down");
+    let lines: Vec<String> = lines.into_iter().map(str::to_owned).collect();
+    let typed = type_lines(world.dir.path(), "", &lines);
+    all_worked(&typed[..3]);
+    for (typed, (line, first, hint)) in typed[3..].iter().zip(cases) {
+        assert_ne!(typed.status, 0, "{typed:?}");
+        assert!(typed.output.starts_with(first), "{line}: {typed:?}");
+        assert!(typed.output.contains(&format!("\nDid you mean '{hint}'?\n")), "{line}: {typed:?}");
+    }
+}
+
+#[test]
 fn a_daemon_that_does_not_run_is_named_with_what_starts_it() {
     let dir = tempfile::tempdir().unwrap();
     let rundir = dir.path().join("run").display().to_string();
