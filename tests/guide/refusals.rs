@@ -126,8 +126,8 @@ fn a_remote_that_cannot_be_opened_is_refused_at_run_time_too() {
     until("it takes commands", || {
         std::fs::read_dir(dir).unwrap().flatten().any(|e| e.file_name().to_string_lossy().ends_with(".ctl"))
     });
-    let control = std::fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
-    let control = control.filter(|path| path.extension().is_some_and(|end| end == "ctl")).next().unwrap();
+    let mut control = std::fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
+    let control = control.find(|path| path.extension().is_some_and(|end| end == "ctl")).unwrap();
     let ask = |words: &[&str]| run(program(dir, "ovs-appctl").arg("-t").arg(&control).args(words));
     for (remote, reason) in [
         ("ptcp:99999", "Address family not supported by protocol"),

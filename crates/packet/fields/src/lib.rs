@@ -27,7 +27,7 @@ pub use names::{
     NameMap, PortNames, TableNames, format_port, format_port_plain, format_table, parse_port, parse_table,
     reserved_port_name,
 };
-pub use prereqs::{Prereq, effective_dl_type, is_nd};
+pub use prereqs::{Prereq, effective_dl_type, is_nd, other_prereqs};
 pub use protocol::Protocols;
 pub use registry::{Field, Info, Legacy, Maskable, TextForm};
 pub use subfield::{Subfield, SubfieldError};

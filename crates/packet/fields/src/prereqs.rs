@@ -151,3 +151,14 @@ impl Field {
         self.info().prereq.met_by(key, None)
     }
 }
+
+/// Further conditions under which a packet has a field of this name: old names stand for several fields.
+pub fn other_prereqs(name: &str) -> &'static [Prereq] {
+    match name {
+        "tp_src" | "tp_dst" => &[Prereq::Tcp, Prereq::Udp, Prereq::Sctp, Prereq::Icmpv4, Prereq::Icmpv6],
+        "icmp_type" | "icmp_code" => &[Prereq::Icmpv4, Prereq::Icmpv6],
+        "nw_src" | "nw_dst" | "ip_src" | "ip_dst" => &[Prereq::Ipv4, Prereq::Arp],
+        "nw_proto" | "ip_proto" => &[Prereq::IpAny, Prereq::Arp],
+        _ => &[],
+    }
+}

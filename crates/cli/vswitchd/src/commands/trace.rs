@@ -106,7 +106,7 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
         Err(_) => {
             let bridge = switch.named(first).ok_or_else(|| format!("{first}: unknown bridge"))?;
             let names = bridge.port_names();
-            let (exact, _) = Match::parse(flow_text, Some(&names))
+            let exact = Match::parse_exact(flow_text, Some(&names))
                 .map_err(|e| format!("Bad openflow flow syntax: {e}"))?;
             let mut key = exact.key;
             if exact.mask.bits(slot::IN_PORT) == 0 {

@@ -21,22 +21,12 @@ impl<'t> Named<'t> {
         Field::from_name(stem).map(|field| Named { name, field })
     }
 
-    /// The conditions under which a packet has a field of this name. Old names stand for several fields.
-    fn alternatives(self) -> &'static [Prereq] {
-        match self.name {
-            "tp_src" | "tp_dst" => &[Prereq::Tcp, Prereq::Udp, Prereq::Sctp, Prereq::Icmpv4, Prereq::Icmpv6],
-            "icmp_type" | "icmp_code" => &[Prereq::Icmpv4, Prereq::Icmpv6],
-            "nw_src" | "nw_dst" | "ip_src" | "ip_dst" => &[Prereq::Ipv4, Prereq::Arp],
-            "nw_proto" | "ip_proto" => &[Prereq::IpAny, Prereq::Arp],
-            _ => &[],
-        }
-    }
-
     fn is_met(self, m: &Match) -> bool {
         if m.get(self.field).1 == 0 {
             return true;
         }
-        self.field.info().prereq.met_by_match(m) || self.alternatives().iter().any(|p| p.met_by_match(m))
+        self.field.info().prereq.met_by_match(m)
+            || fields::other_prereqs(self.name).iter().any(|p| p.met_by_match(m))
     }
 }
 

@@ -1,8 +1,8 @@
-//! Reading a match that leaves no field half open, as mirrors have for their filters.
+//! Reading a match that leaves no field half open, as mirrors have for their filters, and traces for what they trace.
 
 use super::{Match, protocol_shorthand};
 use crate::text_pairs::next_pair;
-use crate::{Field, PortNames, Prereq};
+use crate::{Field, PortNames, Prereq, other_prereqs};
 
 impl Match {
     /// Reads `icmp,nw_dst=10.0.0.1,…`: shorthands and fields with values, without masks. Each field may stand once,
@@ -26,8 +26,8 @@ impl Match {
             let Some(field) = Field::from_name(key) else {
                 return Err(format!("{text}: unknown field {key}{}", super::did_you_mean(key, &[])));
             };
-            let prereq = field.info().prereq;
-            if prereq != Prereq::None && !prereq.met_by(&exact.key, None) {
+            let is_met = |prereq: Prereq| prereq == Prereq::None || prereq.met_by(&exact.key, None);
+            if !is_met(field.info().prereq) && !other_prereqs(key).iter().any(|other| is_met(*other)) {
                 return Err(format!("{text}: prerequisites not met for setting {key}"));
             }
             if exact.is_set(field) {
@@ -63,6 +63,13 @@ mod tests {
         assert_eq!(found, same);
         assert_eq!(refusal("wrong"), "wrong: unknown field wrong");
         assert_eq!(refusal("tp_dst=80,tcp"), "tp_dst=80,tcp: prerequisites not met for setting tp_dst");
+        assert_eq!(
+            refusal("sctp,icmp_type=8"),
+            "sctp,icmp_type=8: prerequisites not met for setting icmp_type"
+        );
+        for text in ["udp,tp_dst=53", "icmp6,icmp_type=128", "arp,nw_src=10.0.0.1"] {
+            assert!(Match::parse_exact(text, None).is_ok(), "{text}");
+        }
         assert_eq!(refusal("ip,arp"), "ip,arp: Ethernet type set multiple times");
         assert!(refusal("dl_vlan=4097").contains("at most 4095"));
         let twice = "dl_vlan=1,dl_vlan=2";
