@@ -88,6 +88,24 @@ fn our_controller_drives_our_switch() {
 }
 
 #[test]
+fn a_bridge_connects_anew_on_command() {
+    if !can_run() {
+        return;
+    }
+    let world = Controlled::new(Programs::Ours, Programs::Ours, "", "OpenFlow13");
+    until("the controller is connected", || world.is_connected());
+    let log = world.switch.dir.join("ovs-vswitchd.log");
+    let connections = || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        text.lines().filter(|line| line.contains("|rconn|") && line.ends_with(": connected")).count()
+    };
+    assert_eq!(connections(), 1);
+    world.switch.appctl("bridge/reconnect");
+    until("the controller is connected again", || connections() == 2 && world.is_connected());
+    assert_eq!(world.switch.ctl("ovs-appctl", "bridge/reconnect nobridge").err.lines().next(), Some("Unknown bridge"));
+}
+
+#[test]
 fn our_controller_drives_the_reference_switch() {
     if !can_run() {
         return;

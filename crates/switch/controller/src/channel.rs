@@ -73,6 +73,12 @@ impl Link {
         let _ = self.sender.send(bytes);
     }
 
+    /// Ends the connection. What is queued is still sent.
+    pub(crate) fn close(&mut self) {
+        // Without a sender the channel has nothing more to wait for.
+        self.sender = mpsc::unbounded_channel().0;
+    }
+
     /// Bytes that the peer has not taken so far.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)

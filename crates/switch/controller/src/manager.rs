@@ -294,6 +294,13 @@ impl Manager {
         self.bridges.remove(&bridge);
     }
 
+    /// Ends the connections of a bridge, or of all; those that the switch makes are made anew.
+    pub fn reconnect(&mut self, bridge: Option<BridgeId>) {
+        for peer in self.peers.values_mut().filter(|peer| bridge.is_none_or(|bridge| peer.bridge == bridge)) {
+            peer.link.close();
+        }
+    }
+
     /// What the database shows of the controllers of a bridge, by target.
     pub fn statuses(&self, bridge: BridgeId) -> Vec<(String, ControllerStatus)> {
         let endpoints = self.bridges.get(&bridge).map(|c| &c.endpoints);

@@ -1,6 +1,6 @@
 //! What `ovs-appctl -t ovsdb-server` can ask for.
 
-use super::Program;
+use super::{Asked, Program};
 use rpc::unixctl::{Registry, Responder};
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ fn add_remote_commands(registry: &mut Registry<Program>) {
     registry.add_deferred("ovsdb-server/add-remote", "REMOTE", 1, 1, |program, args, responder| {
         let remote = args.first().cloned().unwrap_or_default();
         match check_new_remote(program, &remote) {
-            Ok(()) => program.asked = Some((remote, responder)),
+            Ok(()) => program.asked = Some((Asked::Remote(remote), responder)),
             Err(e) => responder.reply(Err(e)),
         }
     });
@@ -170,7 +170,7 @@ fn add_state_commands(registry: &mut Registry<Program>) {
         if program.options.config_file.is_none() {
             return responder.reply(Err("Configuration file was not specified on command line".to_owned()));
         }
-        program.reload = Some(responder);
+        program.asked = Some((Asked::Reload, responder));
     });
     registry.add("ovsdb-server/memory-trim-on-compaction", "on|off", 1, 1, |_, args| {
         match args.first().map(String::as_str) {

@@ -51,9 +51,7 @@ pub(crate) struct Program {
     unopened: BTreeMap<String, String>,
     coverage: base::coverage::History,
     /// Somebody waits for the configuration file to be read again.
-    reload: Option<unixctl::Responder>,
-    /// A remote that a control command asks for, to be answered when it is open.
-    asked: Option<(String, unixctl::Responder)>,
+    asked: Option<(Asked, unixctl::Responder)>,
 }
 
 /// Remotes and databases in a nameless file, which outlives a crash of the daemon under `--monitor`.
@@ -86,6 +84,13 @@ impl Memory {
         self.0.read_exact_at(&mut bytes, 0).ok()?;
         Config::from_text(&bytes)
     }
+}
+
+/// What a control command asks for that takes the listeners.
+enum Asked {
+    Reload,
+    /// To add this remote.
+    Remote(String),
 }
 
 /// How the program ended.
@@ -147,7 +152,6 @@ async fn serve(
         last_error: None,
         unopened: BTreeMap::new(),
         coverage: base::coverage::History::default(),
-        reload: None,
         asked: None,
     };
     let configured = program.reconfigure(&mut listeners).await;
@@ -188,8 +192,7 @@ async fn serve(
                 program.server.borrow_mut().compact_what_grew();
             }
         }
-        program.reload_if_asked(&mut listeners).await;
-        program.add_remote_if_asked(&mut listeners).await;
+        program.do_what_was_asked(&mut listeners).await;
         let error = program.configure(&mut listeners).await.err();
         if let Some(e) = error.as_ref().filter(|e| program.last_error.as_ref() != Some(*e)) {
             log::warn!(target: "ovsdb_server", "{e}");
@@ -313,31 +316,32 @@ impl Program {
         advice
     }
 
-    async fn reload_if_asked(&mut self, listeners: &mut Listeners) {
-        if let Some(responder) = self.reload.take() {
-            let failed = |_| "Configuration failed.  See the log file for details.".to_owned();
-            let result = self.reconfigure(listeners).await.map_err(failed);
-            responder.reply(result.map(|()| String::new()));
-        }
+    async fn do_what_was_asked(&mut self, listeners: &mut Listeners) {
+        let Some((asked, responder)) = self.asked.take() else { return };
+        let result = match asked {
+            Asked::Reload => {
+                let failed = |_| "Configuration failed.  See the log file for details.".to_owned();
+                self.reconfigure(listeners).await.map_err(failed)
+            }
+            Asked::Remote(target) => self.add_remote(listeners, &target).await,
+        };
+        responder.reply(result.map(|()| String::new()));
     }
 
-    /// Adds the remote of a control command, unless it cannot be opened.
-    async fn add_remote_if_asked(&mut self, listeners: &mut Listeners) {
-        let Some((target, responder)) = self.asked.take() else { return };
-        let is_new = !self.config.remotes.contains_key(&target);
-        self.config.add_remote(&target);
+    /// Adds a remote, unless it cannot be opened.
+    async fn add_remote(&mut self, listeners: &mut Listeners, target: &str) -> Result<(), String> {
+        let is_new = !self.config.remotes.contains_key(target);
+        self.config.add_remote(target);
         // What is wrong with other remotes is told after this.
         let _ = self.configure(listeners).await;
-        let result = match self.unopened.get(&target) {
-            Some(error) => Err(error.clone()),
-            None => Ok(String::new()),
-        };
-        if result.is_ok() {
-            self.save();
-        } else if is_new {
-            self.config.remotes.shift_remove(&target);
+        if let Some(error) = self.unopened.get(target).cloned() {
+            if is_new {
+                self.config.remotes.shift_remove(target);
+            }
+            return Err(error);
         }
-        responder.reply(result);
+        self.save();
+        Ok(())
     }
 
     /// Whether remotes or keys are named by rows, which may change at any commit.

@@ -37,7 +37,6 @@ const FEATURES: &[Feature] = &[
             ("dpif-netdev/bond-show", "[dp]"),
         ],
     },
-    Feature { name: "reconnecting to controllers by command", commands: &[("bridge/reconnect", "[bridge]")] },
     Feature {
         name: "CFM",
         commands: &[("cfm/set-fault", "[interface] normal|false|true"), ("cfm/show", "[interface]")],

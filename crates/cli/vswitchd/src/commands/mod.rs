@@ -32,6 +32,14 @@ pub(crate) fn registry() -> Registry<State> {
         Ok(names.iter().map(|name| format!("{name}\n")).collect())
     });
     registry.add("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, dump_rules);
+    registry.add("bridge/reconnect", "[bridge]", 0, 1, |state, args| {
+        let bridge = match args.first() {
+            Some(name) => Some(state.switch.read().named(name).ok_or("Unknown bridge")?.id()),
+            None => None,
+        };
+        state.manager.reconnect(bridge);
+        Ok(String::new())
+    });
     saved::register(&mut registry);
     fdb::register(&mut registry);
     dpif::register(&mut registry);
