@@ -102,7 +102,10 @@ fn a_bridge_connects_anew_on_command() {
     assert_eq!(connections(), 1);
     world.switch.appctl("bridge/reconnect");
     until("the controller is connected again", || connections() == 2 && world.is_connected());
-    assert_eq!(world.switch.ctl("ovs-appctl", "bridge/reconnect nobridge").err.lines().next(), Some("Unknown bridge"));
+    assert_eq!(
+        world.switch.ctl("ovs-appctl", "bridge/reconnect nobridge").err.lines().next(),
+        Some("Unknown bridge")
+    );
 }
 
 #[test]
