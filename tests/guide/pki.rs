@@ -235,3 +235,26 @@ fn a_certificate_of_version_1_is_refused_by_name_with_a_remedy() {
         "{log}"
     );
 }
+
+#[test]
+fn a_file_that_holds_something_else_is_named_with_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dir, ours) = (dir.path(), Programs::Ours);
+    pki(ours, dir, "init").ok();
+    pki(ours, dir, "req a").ok();
+    let (key, request) = (dir.join("a-privkey.pem"), dir.join("a-req.pem"));
+    let whole = std::fs::read(&request).unwrap();
+    std::fs::write(
+        &request,
+        "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
+    )
+    .unwrap();
+    let refused = pki(ours, dir, "--batch sign a switch");
+    assert_ne!(refused.status, 0);
+    assert!(refused.err.contains("a-req.pem: there is no certificate request in it"), "{}", refused.err);
+    std::fs::write(&request, whole).unwrap();
+    std::fs::write(&key, "not a key").unwrap();
+    let refused = pki(ours, dir, "self-sign a");
+    assert_ne!(refused.status, 0);
+    assert!(refused.err.contains("a-privkey.pem: there is no private key in it"), "{}", refused.err);
+}

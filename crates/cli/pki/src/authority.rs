@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SerialNumber,
 };
 
-use crate::files::{make_dir, must_exist, read, told, write, write_private};
+use crate::files::{make_dir, must_exist, read, read_key, read_request, told, write, write_private};
 use crate::options::Options;
 use crate::{Result, file, inspect};
 
@@ -174,12 +174,13 @@ pub(crate) fn sign(options: &Options, name: &str, kind: Kind, now: SystemTime) -
     options.directory_must_exist()?;
     let dir = options.dir.join(kind.directory());
     let key_file = dir.join("private/cakey.pem");
-    let key = KeyPair::from_pem(&read(&key_file)?).map_err(|e| format!("{}: {e}", key_file.display()))?;
+    let key = read_key(&key_file)?;
     let ca_file = dir.join("cacert.pem");
     let ca_pem = read(&ca_file)?;
-    let issuer = Issuer::from_ca_cert_pem(&ca_pem, key).map_err(|e| format!("{}: {e}", ca_file.display()))?;
-    let mut request = CertificateSigningRequestParams::from_pem(&read(&from)?)
-        .map_err(|e| format!("{}: {e}", from.display()))?;
+    let issuer = Issuer::from_ca_cert_pem(&ca_pem, key).map_err(|_| {
+        format!("{}: there is no certificate in it that can be read (PEM)", ca_file.display())
+    })?;
+    let mut request = read_request(&from)?;
     let (ours, theirs) = (inspect::organization_of(&ca_pem)?, organization(&request.params));
     if ours != theirs {
         return Err(format!(

@@ -5,6 +5,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
+use rcgen::{CertificateSigningRequestParams, KeyPair};
+
 use crate::Result;
 use crate::options::Options;
 
@@ -19,6 +21,19 @@ pub(crate) fn must_exist(path: &Path) -> Result<()> {
 
 pub(crate) fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(told(path))
+}
+
+/// The private key in a file. The library's own words for what is wrong tell nobody what to do.
+pub(crate) fn read_key(path: &Path) -> Result<KeyPair> {
+    let missing = "there is no private key in it that can be used (PEM, not encrypted)";
+    KeyPair::from_pem(&read(path)?).map_err(|_| format!("{}: {missing}", path.display()))
+}
+
+/// The request for a certificate in a file.
+pub(crate) fn read_request(path: &Path) -> Result<CertificateSigningRequestParams> {
+    let missing = "there is no certificate request in it that can be read (PEM)";
+    CertificateSigningRequestParams::from_pem(&read(path)?)
+        .map_err(|_| format!("{}: {missing}", path.display()))
 }
 
 pub(crate) fn write(path: &Path, text: &str) -> Result<()> {

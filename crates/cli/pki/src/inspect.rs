@@ -16,7 +16,7 @@ use crate::files::{read, told};
 /// The first certificate in a text.
 fn certificate_in(text: &str) -> Result<Pem> {
     for pem in Pem::iter_from_buffer(text.as_bytes()) {
-        let pem = pem.map_err(|e| e.to_string())?;
+        let pem = pem.map_err(|_| "what is between its PEM lines cannot be read".to_owned())?;
         if pem.label.ends_with("CERTIFICATE") {
             return Ok(pem);
         }
@@ -25,7 +25,7 @@ fn certificate_in(text: &str) -> Result<Pem> {
 }
 
 fn parse(pem: &Pem) -> Result<X509Certificate<'_>> {
-    pem.parse_x509().map_err(|e| e.to_string())
+    pem.parse_x509().map_err(|_| "the certificate in it cannot be read".to_owned())
 }
 
 /// The SHA-1 of a file, or of the certificate that it holds, as the reference's tools write each.
@@ -78,7 +78,7 @@ pub(crate) fn verify(path: &Path, authority: &Path, now: SystemTime) -> Result<O
     let (certificate, ca) = (parse(&pem)?, parse(&ca_pem)?);
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let now = ASN1Time::from_timestamp(i64::try_from(seconds).unwrap_or(i64::MAX));
-    let now = now.map_err(|e| e.to_string())?;
+    let now = now.map_err(|_| "the time of day is beyond what certificates can say".to_owned())?;
     if certificate.issuer() != ca.subject() {
         return Ok(Some("unable to get local issuer certificate".to_owned()));
     }

@@ -16,4 +16,5 @@ pub mod vlog;
 
 pub use id::{DpPort, OfPort, TableId};
 pub use mac::MacAddr;
+pub use text::error_text;
 pub use time::{Clock, Timestamp};

@@ -1,4 +1,4 @@
-//! Bytes from outside that are to be text. What is no UTF-8 is refused: replaced, it would mean something else than was
+//! Text from outside and of the system. Bytes that are to be text: what is no UTF-8 is refused: replaced, it would mean something else than was
 //! written.
 
 use std::ffi::OsString;
@@ -47,6 +47,21 @@ pub fn check_environment(variables: impl Iterator<Item = (OsString, OsString)>) 
         }
     }
     Ok(())
+}
+
+/// The operating system's words for an error, without Rust's "(os error N)"; end of input is "End of file".
+pub fn error_text(error: &std::io::Error) -> String {
+    if error.kind() == std::io::ErrorKind::UnexpectedEof {
+        return "End of file".to_owned();
+    }
+    let text = error.to_string();
+    if text == "stream did not contain valid UTF-8" {
+        return "not valid UTF-8".to_owned();
+    }
+    match (error.raw_os_error(), text.rfind(" (os error ")) {
+        (Some(_), Some(at)) => text.get(..at).unwrap_or(&text).to_owned(),
+        _ => text,
+    }
 }
 
 #[cfg(test)]

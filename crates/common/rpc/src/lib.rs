@@ -20,6 +20,7 @@ pub mod stream;
 mod sys;
 pub mod unixctl;
 
+pub use base::error_text;
 pub use connection::Connection;
 pub use message::Message;
 pub use session::{Event, Session};
@@ -36,21 +37,6 @@ pub const OPENFLOW_PORT: u16 = 6653;
 /// What `--version` and the control command `version` print for `program`.
 pub fn version_text(program: &str) -> String {
     format!("{program} (Open vSwitch) {REFERENCE_VERSION}")
-}
-
-/// The operating system's words for an error, without Rust's "(os error N)"; end of input is "End of file".
-pub fn error_text(error: &std::io::Error) -> String {
-    if error.kind() == std::io::ErrorKind::UnexpectedEof {
-        return "End of file".to_owned();
-    }
-    let text = error.to_string();
-    if text == "stream did not contain valid UTF-8" {
-        return "not valid UTF-8".to_owned();
-    }
-    match (error.raw_os_error(), text.rfind(" (os error ")) {
-        (Some(_), Some(at)) => text.get(..at).unwrap_or(&text).to_owned(),
-        _ => text,
-    }
 }
 
 /// What a program's one thread waits for events with.

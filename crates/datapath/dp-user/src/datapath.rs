@@ -96,13 +96,13 @@ impl DpUser {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(e) => {
-                    log::warn!(target: "dpif_netdev", "{}: {}", tap.name(), netdev::device::reason(&e));
+                    log::warn!(target: "dpif_netdev", "{}: {}", tap.name(), base::error_text(&e));
                 }
             }
             match tap.set_persistent(true) {
                 Ok(()) => kept.push(tap.name().to_owned()),
                 Err(e) => {
-                    let why = netdev::device::reason(&e);
+                    let why = base::error_text(&e);
                     log::warn!(target: "dpif_netdev", "{} goes with the process: {why}", tap.name());
                 }
             }

@@ -72,7 +72,7 @@ fn pin(index: usize) {
         let mut one = rustix::thread::CpuSet::new();
         one.set(cpu);
         if let Err(error) = rustix::thread::sched_setaffinity(None, &one) {
-            log::debug!(target: "dpif_netdev", "worker {index}: could not stay on processor {cpu}: {error}");
+            log::debug!(target: "dpif_netdev", "worker {index}: could not stay on processor {cpu}: {}", base::error_text(&error.into()));
         }
     }
 }
@@ -85,7 +85,7 @@ pub(crate) fn run(shared: &Shared, index: usize) {
     let monitor = (index == 0).then(Monitor::open).and_then(|opened| match opened {
         Ok(monitor) => Some(monitor),
         Err(error) => {
-            log::error!(target: "dpif_netdev", "changes of links will not be noticed: {error}");
+            log::error!(target: "dpif_netdev", "changes of links will not be noticed: {}", base::error_text(&error));
             None
         }
     });
@@ -132,7 +132,7 @@ impl Worker<'_> {
         if self.epoch != epoch {
             self.epoch = epoch;
             if let Err(error) = self.take_ports() {
-                log::error!(target: "dpif_netdev", "worker {}: could not set up polling: {error}", self.index);
+                log::error!(target: "dpif_netdev", "worker {}: could not set up polling: {}", self.index, base::error_text(&error));
             }
         }
         let now = self.receive();
@@ -194,7 +194,7 @@ impl Worker<'_> {
                     source.share.used(count, now.since(began));
                 }
                 Err(error) => {
-                    log::debug!(target: "dpif_netdev", "error receiving data from {}: {error}", source.port.device.name());
+                    log::debug!(target: "dpif_netdev", "error receiving data from {}: {}", source.port.device.name(), base::error_text(&error));
                     source.is_active = false;
                 }
             }

@@ -257,7 +257,7 @@ impl Device {
                 let Some(link) = self.link() else { return Err(DpError::NoPortName(self.spec.name.clone())) };
                 netlink::set_link(link.index, mtu, mac, up).map_err(|e| DpError::Device {
                     what: self.spec.name.clone(),
-                    reason: reason(&e),
+                    reason: base::error_text(&e),
                     errno: e.raw_os_error().unwrap_or(5),
                 })
             }
@@ -283,14 +283,8 @@ fn dummy_config(spec: &PortSpec) -> BTreeMap<String, String> {
 }
 
 fn refused(spec: &PortSpec, error: &io::Error) -> DpError {
-    let reason = reason(error) + &crate::rights::explain(error);
+    let reason = base::error_text(error) + &crate::rights::explain(error);
     DpError::Open { name: spec.name.clone(), reason, errno: crate::rights::errno(error) }
-}
-
-/// The system's words for the error, without its number.
-pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 fn open_packet(spec: &PortSpec, sequence: u32) -> Result<PacketDevice, DpError> {

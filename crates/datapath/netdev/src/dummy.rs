@@ -82,7 +82,7 @@ impl Dummy {
             let path = spec.option(name)?;
             PcapWriter::create(Path::new(path))
                 .inspect_err(
-                    |e| log::warn!(target: "netdev_dummy", "{}: failed to open pcap file ({e})", self.name),
+                    |e| log::warn!(target: "netdev_dummy", "{}: failed to open {path} ({})", self.name, base::error_text(e)),
                 )
                 .ok()
         };

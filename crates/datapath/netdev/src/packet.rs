@@ -232,7 +232,7 @@ fn close_ingress(name: &str, ifindex: u32, sequence: u32) -> Option<IngressGuard
                 target: "netdev_linux",
                 "{name}: the host's own network stack also receives what enters this port: \
                  the filter against that was refused ({})",
-                crate::device::reason(&error)
+                base::error_text(&error)
             );
             None
         }

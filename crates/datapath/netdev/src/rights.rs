@@ -65,7 +65,7 @@ impl std::error::Error for TunError {}
 
 impl std::fmt::Display for TunError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let words = crate::device::reason(&io::Error::from_raw_os_error(self.errno));
+        let words = base::error_text(&io::Error::from_raw_os_error(self.errno));
         write!(f, "{words}; it takes {TUN}, which cannot be opened{}", self.advice)
     }
 }

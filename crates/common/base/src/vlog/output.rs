@@ -11,7 +11,7 @@ use super::Destination;
 
 /// A log destination could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to open {path} for logging: {source}")]
+#[error("failed to open {path} for logging: {}", crate::error_text(source))]
 pub struct OpenLogError {
     path: String,
     pub source: io::Error,
