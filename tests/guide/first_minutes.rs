@@ -311,7 +311,7 @@ fn unknown_words_are_known_to_what_runs_too() {
         ),
         (
             "ovs-appctl ofproto/trace bridge1 in_prt=1",
-            "Bad openflow flow syntax: in_prt: unknown field\nDid",
+            "Bad openflow flow syntax: in_prt=1: unknown field in_prt\nDid",
             "in_port",
         ),
     ];
