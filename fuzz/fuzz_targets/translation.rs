@@ -22,11 +22,10 @@ fn bridge_with_three_ports() -> (Switch, BridgeId) {
         let Some(bridge) = switch.get_mut(id) else { continue };
         let new = NewPort { name: name.clone(), datapath: Some(DpPort(10 + number)), ..NewPort::default() };
         let Some(port) = bridge.add_port(new, Timestamp::ZERO) else { continue };
-        let ports = vec![port.status.desc.port];
-        bridge
-            .set_bundle(BundleConfig { name, ports, vlan: VlanConfig::default(), protected: false }, || {
-                bundle
-            });
+        let number = port.status.desc.port;
+        let (ports, active) = (vec![number], Some(number));
+        let config = BundleConfig { name, ports, active, vlan: VlanConfig::default(), protected: false };
+        bridge.set_bundle(config, || bundle);
     }
     switch.reconnect();
     (switch, id)

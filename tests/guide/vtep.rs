@@ -88,7 +88,7 @@ fn switches_ports_and_their_vlans_are_configured() {
         ("bind-ls tor eth9 10 blue", "no port named eth9"),
         ("bind-ls tor eth1 5000 blue", "5000: a VLAN from 0 to 4095 expected"),
         ("set-replication-mode red both", "Replication mode must be 'service_node' or 'source_node'"),
-        ("add-br br0", "unknown command 'add-br'; use --help for help"),
+        ("add-br br0", "unknown command 'add-br'; use --help for help\nDid you mean 'add-lr'?"),
     ] {
         assert_eq!(gateway.refused(line), format!("vtep-ctl: {refusal}\n"));
     }

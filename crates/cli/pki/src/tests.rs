@@ -120,6 +120,9 @@ fn mistakes_are_one_line_each() {
         "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
     )
     .unwrap();
-    assert_eq!(world.refused("sign @bad"), "@bad-req.pem: Could not parse certificate signing request");
+    assert_eq!(
+        world.refused("sign @bad"),
+        "@bad-req.pem: there is no certificate request in it that can be read (PEM)"
+    );
     assert!(!world.path("bad-cert.pem").exists());
 }
