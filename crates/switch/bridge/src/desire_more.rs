@@ -60,6 +60,7 @@ fn desire_mirror(row: &Row, bridge: &str, names: &PortNames) -> Option<DesiredMi
         Some(Ok(filter)) => Some(filter),
         Some(Err(why)) => {
             log::warn!(target: "ofproto_dpif_mirror", "{why}");
+            log::error!(target: "bridge", "bridge {bridge}: mirror {name} configuration is invalid");
             return None;
         }
     };
