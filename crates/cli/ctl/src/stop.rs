@@ -139,7 +139,7 @@ pub(crate) fn ask(
     limit: Duration,
 ) -> Option<Result<String, String>> {
     let socket = control_socket(name, pid).display().to_string();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let runtime = rpc::runtime().ok()?;
     let answer = runtime.block_on(async {
         tokio::time::timeout(limit, async {
             let mut client = rpc::unixctl::Client::connect(&socket).await?;

@@ -128,7 +128,7 @@ fn columns(arguments: &[String], end: &str) -> Vec<String> {
 /// How the rows of a table can be named.
 fn rows_of(remote: &str, table: &str) -> Vec<String> {
     let Ok(table) = names::table(&OVS_VSCTL, table) else { return Vec::new() };
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+    let Ok(runtime) = rpc::runtime() else {
         return Vec::new();
     };
     let name_column = table.column("name").map(|column| column.name.as_str());
