@@ -8,7 +8,7 @@ use end_to_end::{Host, Programs, can_run, can_watch, until};
 use crate::Pair;
 
 /// Starts a capture that ends by itself after `count` frames; returns when it watches.
-fn capture(mut command: Command) -> (Child, impl Iterator<Item = String>) {
+pub(crate) fn capture(mut command: Command) -> (Child, impl Iterator<Item = String>) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
     let watches = said.any(|line| line.is_ok_and(|line| line.starts_with("listening on")));

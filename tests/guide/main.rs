@@ -6,6 +6,7 @@ mod bridges;
 mod controllers;
 mod crashes;
 mod demo;
+mod direct;
 mod dummies;
 mod ends;
 mod first_minutes;

@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("strace", "/usr/bin/strace"),
     ("ethtool", "/sbin/ethtool"),
     ("iperf3", "/usr/bin/iperf3"),
+    ("nftables", "/usr/sbin/nft"),
     ("nfdump", "/usr/bin/nfdump"),
     ("qemu-system-x86", "/usr/bin/qemu-system-x86_64"),
     ("busybox-static", "/bin/busybox"),

@@ -9,10 +9,12 @@
 //! outlive the process: [`IngressGuard::close`] takes over what a killed one left.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
+use crate::bpf;
 use crate::link::ask;
-use crate::message::{Builder, u32_at};
+use crate::message::Builder;
+use crate::tc::{EGRESS, INGRESS, has_filters, message};
 
 const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
@@ -27,14 +29,10 @@ const TCA_ACT_OPTIONS: u16 = 2;
 const TCA_GACT_PARMS: u16 = 2;
 /// Ends the frame's way without counting it as dropped.
 const TC_ACT_STOLEN: u32 = 4;
-const TCMSG_LEN: usize = 20;
 
 /// Where the discipline `clsact` is attached, and its handle.
 const CLSACT_PARENT: u32 = 0xffff_fff1;
 const CLSACT_HANDLE: u32 = 0xffff_0000;
-/// The two hooks that it has.
-const INGRESS: u32 = 0xffff_fff2;
-const EGRESS: u32 = 0xffff_fff3;
 
 /// The last of all priorities: filters of operators, such as mirroring, come first.
 const PRIORITY: u32 = 0xffff;
@@ -75,21 +73,14 @@ impl Drop for IngressGuard {
     fn drop(&mut self) {
         // Errors mean that the link is gone, and the filter with it.
         let _ = delete_filter(self.ifindex, self.handle);
-        if self.owns_discipline && has_no_filters(self.ifindex) {
+        if self.owns_discipline
+            && [INGRESS, EGRESS].into_iter().all(|hook| matches!(has_filters(self.ifindex, hook), Ok(false)))
+        {
             let request =
                 message(libc::RTM_DELQDISC, 0, self.ifindex, CLSACT_HANDLE, CLSACT_PARENT, 0).finish();
             let _ = ask(request, false, |_, _| {});
         }
     }
-}
-
-/// A message about traffic control of one link.
-fn message(kind: u16, flags: i32, ifindex: u32, handle: u32, parent: u32, info: u32) -> Builder {
-    let mut body = [0; TCMSG_LEN];
-    for (at, value) in [(4, ifindex), (8, handle), (12, parent), (16, info)] {
-        body[at..at + 4].copy_from_slice(&value.to_ne_bytes());
-    }
-    Builder::new(kind, (libc::NLM_F_REQUEST | libc::NLM_F_ACK | flags) as u16).raw(&body)
 }
 
 /// Priority and protocol, as filters have them in one word.
@@ -109,19 +100,8 @@ fn delete_filter(ifindex: u32, handle: u32) -> io::Result<()> {
     ask(message(libc::RTM_DELTFILTER, 0, ifindex, handle, INGRESS, rank()).finish(), false, |_, _| {})
 }
 
-fn has_no_filters(ifindex: u32) -> bool {
-    [INGRESS, EGRESS].into_iter().all(|hook| {
-        let mut is_empty = true;
-        let request = message(libc::RTM_GETTFILTER, libc::NLM_F_DUMP, ifindex, 0, hook, 0).finish();
-        let asked = ask(request, true, |kind, payload| {
-            is_empty &= kind != libc::RTM_NEWTFILTER || u32_at(payload, 4) != ifindex;
-        });
-        asked.is_ok() && is_empty
-    })
-}
-
 fn add_program(ifindex: u32, handle: u32) -> io::Result<()> {
-    let program = load_program()?;
+    let program = bpf::load_classifier(TC_ACT_STOLEN)?;
     let options = Builder::nested()
         .attribute(TCA_BPF_FD, &program.as_raw_fd().to_ne_bytes())
         .attribute(TCA_BPF_NAME, NAME)
@@ -139,49 +119,6 @@ fn add_matchall(ifindex: u32, handle: u32) -> io::Result<()> {
     let actions = Builder::nested().attribute(1, action.bytes());
     let options = Builder::nested().attribute(TCA_MATCHALL_ACT, actions.bytes());
     add_filter(ifindex, handle, b"matchall\0", options.bytes())
-}
-
-/// Loads the program that takes every frame away: `r0 = TC_ACT_STOLEN; exit`.
-fn load_program() -> io::Result<OwnedFd> {
-    const BPF_PROG_LOAD: libc::c_long = 5;
-    const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
-    let instructions = [instruction(0xb7, TC_ACT_STOLEN), instruction(0x95, 0)];
-    let licence = b"Apache-2.0\0";
-    /// The first members of `union bpf_attr` as this command has them.
-    #[repr(C)]
-    struct Load {
-        kind: u32,
-        instruction_count: u32,
-        instructions: u64,
-        licence: u64,
-        log_level: u32,
-        log_size: u32,
-        log: u64,
-    }
-    let load = Load {
-        kind: BPF_PROG_TYPE_SCHED_CLS,
-        instruction_count: instructions.len() as u32,
-        instructions: instructions.as_ptr() as u64,
-        licence: licence.as_ptr() as u64,
-        log_level: 0,
-        log_size: 0,
-        log: 0,
-    };
-    // SAFETY: the pointer and size describe `load`, and its pointers `instructions` and `licence`; all live until the
-    // call returns, and the kernel only reads them.
-    let fd =
-        unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const load, std::mem::size_of::<Load>()) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a fresh descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
-}
-
-/// `struct bpf_insn`: operation, registers, offset, immediate value.
-fn instruction(operation: u8, immediate: u32) -> [u8; 8] {
-    let [a, b, c, d] = immediate.to_ne_bytes();
-    [operation, 0, 0, 0, a, b, c, d]
 }
 
 #[cfg(test)]

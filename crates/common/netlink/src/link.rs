@@ -12,6 +12,7 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
+const IFLA_QDISC: u16 = 6;
 const IFLA_STATS64: u16 = 23;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
@@ -28,6 +29,8 @@ pub struct Link {
     pub flags: u32,
     /// "veth", "tun", "bridge"; empty for hardware.
     pub kind: String,
+    /// The queueing discipline of what is sent: "noqueue", "mq", "fq_codel".
+    pub discipline: String,
     /// The index of the link that this one is on, or of the other end of a pair; 0 for none.
     pub lower: u32,
     pub counters: LinkCounters,
@@ -110,6 +113,7 @@ fn parse(payload: &[u8]) -> Link {
             }
             IFLA_IFNAME => link.name = text(value),
             IFLA_LINK => link.lower = u32_at(value, 0),
+            IFLA_QDISC => link.discipline = text(value),
             IFLA_MTU => link.mtu = u32_at(value, 0),
             IFLA_STATS64 => link.counters = LinkCounters::parse(value),
             IFLA_LINKINFO => {
@@ -131,8 +135,17 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Sends a request and gives each answer to `visit` until the last one.
-pub(crate) fn ask(request: Vec<u8>, is_dump: bool, mut visit: impl FnMut(u16, &[u8])) -> io::Result<()> {
-    let socket = Socket::open(0, false)?;
+pub(crate) fn ask(request: Vec<u8>, is_dump: bool, visit: impl FnMut(u16, &[u8])) -> io::Result<()> {
+    ask_at(&Socket::open(0, false)?, request, is_dump, visit)
+}
+
+/// The same, of the family that the socket belongs to.
+pub(crate) fn ask_at(
+    socket: &Socket,
+    request: Vec<u8>,
+    is_dump: bool,
+    mut visit: impl FnMut(u16, &[u8]),
+) -> io::Result<()> {
     socket.send(&request)?;
     let mut buffer = vec![0; 64 * 1024];
     loop {

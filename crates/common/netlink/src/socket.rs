@@ -1,21 +1,25 @@
-//! A netlink socket.
+//! The socket itself.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// A socket of the route family.
+/// A netlink socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,
 }
 
 impl Socket {
-    /// `groups` is a bit set of `RTMGRP_*`.
+    /// One of the route family; `groups` is a bit set of `RTMGRP_*`.
     pub(crate) fn open(groups: u32, is_nonblocking: bool) -> io::Result<Socket> {
+        Socket::of_family(libc::NETLINK_ROUTE, groups, is_nonblocking)
+    }
+
+    pub(crate) fn of_family(family: i32, groups: u32, is_nonblocking: bool) -> io::Result<Socket> {
         let flags =
             libc::SOCK_RAW | libc::SOCK_CLOEXEC | if is_nonblocking { libc::SOCK_NONBLOCK } else { 0 };
         // SAFETY: socket(2) takes no pointers; the descriptor is checked and then owned.
-        let fd = unsafe { libc::socket(libc::AF_NETLINK, flags, libc::NETLINK_ROUTE) };
+        let fd = unsafe { libc::socket(libc::AF_NETLINK, flags, family) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }

@@ -55,15 +55,20 @@ impl Context {
         }
     }
 
-    /// Sends what is queued.
+    /// Sends what is queued; whether a device begins to ask for a lease.
     #[inline]
-    pub(crate) fn flush(&mut self, ports: &Arc<Ports>) {
+    pub(crate) fn flush(&mut self, ports: &Arc<Ports>) -> bool {
+        let mut is_asking = false;
         while let Some(number) = self.touched.pop() {
             let Some(queue) = self.outputs.get_mut(number.0 as usize) else { continue };
             match ports.get(number) {
-                Some(port) => port.device.send(queue, &mut self.pool),
+                Some(port) => {
+                    port.device.send(queue, &mut self.pool);
+                    is_asking |= port.device.as_packet().is_some_and(|device| device.lease.begins_to_ask());
+                }
                 None => queue.drain(..).for_each(|packet| self.pool.give_back(packet)),
             }
         }
+        is_asking
     }
 }

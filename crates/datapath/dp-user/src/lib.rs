@@ -16,6 +16,8 @@
 //! has a table of its own too ([`dp::WorkerId::Main`]), for packets that it
 //! executes and for dummy ports, so that tests see no thread at work.
 //!
+//! A thread of its own grants leases to devices that send much (`egress`).
+//!
 //! Sleep: a worker polls the ports that had packets lately, and waits in
 //! epoll when there are none.
 //!
@@ -25,6 +27,7 @@
 mod capabilities;
 mod context;
 mod datapath;
+mod egress;
 mod meters;
 mod ports;
 mod process;

@@ -81,7 +81,9 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn flush(&mut self) {
-        self.context.flush(&self.ports);
+        if self.context.flush(&self.ports) {
+            self.shared.egress.wake();
+        }
     }
 
     /// Up to a batch: one lookup each.

@@ -29,7 +29,7 @@ const LINGER: Duration = Duration::from_micros(20);
 const ASK_INTERVAL: Duration = Duration::from_micros(100);
 
 /// Wakes a worker that sleeps.
-pub(crate) struct Waker(OwnedFd);
+pub(crate) struct Waker(pub(crate) OwnedFd);
 
 impl Waker {
     pub(crate) fn new() -> io::Result<Waker> {
@@ -41,7 +41,7 @@ impl Waker {
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
-    fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let _ = rustix::io::read(&self.0, &mut [0u8; 8]);
     }
 }

@@ -65,6 +65,14 @@ impl Device {
         }
     }
 
+    /// The device of the machine, if it is one.
+    pub fn as_packet(&self) -> Option<&PacketDevice> {
+        match &self.kind {
+            DeviceKind::Packet(device) => Some(device),
+            _ => None,
+        }
+    }
+
     /// What to wait on for packets; `None` when they only come by calls.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.kind {

@@ -15,7 +15,11 @@
 //! are put on by actions), who polls which port (`dp-user`).
 
 pub mod device;
+mod direct;
 pub mod dummy;
+pub mod lease;
+mod listeners;
+mod mapping;
 pub mod packet;
 pub mod pcap;
 pub mod pool;
@@ -26,6 +30,8 @@ pub mod tap;
 pub mod vnet;
 
 pub use device::{Device, DeviceKind};
+pub use lease::{Lease, LeaseState};
+pub use listeners::Listeners;
 pub use pool::Pool;
 pub use refused::Refused;
 

@@ -8,8 +8,9 @@
 //!
 //! Sending: batches, with sendmmsg(2), through the kernel's queueing layer. It
 //! does in software what the device cannot (cutting, checksums), shapes as
-//! `tc` says, and shows the frames to whoever captures them; passing it by
-//! (`PACKET_QDISC_BYPASS`) would lose all three and saves nothing measurable.
+//! `tc` says, and shows the frames to whoever captures them. A device that has
+//! much to send may be lent a shorter way ([`crate::lease`]), for frames of
+//! which nothing is left to be done.
 
 use std::io;
 use std::net::IpAddr;
@@ -20,8 +21,10 @@ use std::sync::{Mutex, PoisonError};
 use dp::Packet;
 use netlink::IngressGuard;
 
+use crate::lease::Lease;
+use crate::mapping::Mapping;
 use crate::refused::{Refused, RefusedCounters};
-use crate::{BATCH, Pool, socket, vnet};
+use crate::{BATCH, Pool, direct, socket, vnet};
 
 const SLOT: usize = 2048;
 const BLOCK: usize = 64 * 1024;
@@ -60,6 +63,8 @@ pub struct PacketDevice {
     receive: OwnedFd,
     send: OwnedFd,
     ring: Mutex<Ring>,
+    /// The way past the queueing layer.
+    pub lease: Lease,
     refused: RefusedCounters,
     _ingress: Option<IngressGuard>,
 }
@@ -95,6 +100,7 @@ impl PacketDevice {
             receive,
             send,
             ring: Mutex::new(ring),
+            lease: Lease::new(ifindex),
             refused: RefusedCounters::default(),
             _ingress: close_ingress(name, ifindex, sequence),
         })
@@ -106,6 +112,11 @@ impl PacketDevice {
 
     pub fn ifindex(&self) -> u32 {
         self.ifindex
+    }
+
+    /// What captures of this namespace are told apart by: the number of the socket that frames come from.
+    pub fn receiving_socket(&self) -> io::Result<u64> {
+        socket::inode(&self.receive)
     }
 
     /// Frames that could not be sent.
@@ -149,7 +160,15 @@ impl PacketDevice {
     /// Sends the packets and gives their buffers back.
     pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
         for chunk in packets.chunks(BATCH) {
-            self.send_chunk(chunk);
+            if !self.lease.is_granted() {
+                self.lease.count(chunk.len());
+                self.send_chunk(chunk);
+                continue;
+            }
+            for run in chunk.chunk_by(|a, b| direct::takes(a) == direct::takes(b)) {
+                let sent = self.lease.send(run, &self.refused);
+                self.send_chunk(run.get(sent..).unwrap_or(&[]));
+            }
         }
         for packet in packets.drain(..) {
             pool.give_back(packet);
@@ -261,19 +280,9 @@ enum Frame {
 /// The mapped ring of received frames.
 #[derive(Debug)]
 struct Ring {
-    memory: *mut u8,
+    memory: Mapping,
     slots: usize,
     next: usize,
-}
-
-// SAFETY: the ring is the only user of its mapping, and is itself used under a mutex.
-unsafe impl Send for Ring {}
-
-impl Drop for Ring {
-    fn drop(&mut self) {
-        // SAFETY: `memory` was mapped with this length and nothing refers to it any more.
-        unsafe { libc::munmap(self.memory.cast(), SLOT * self.slots) };
-    }
 }
 
 impl Ring {
@@ -293,35 +302,22 @@ impl Ring {
             frame_count: slots as u32,
         };
         socket::set_option(fd, libc::SOL_PACKET, PACKET_RX_RING, request)?;
-        // SAFETY: a fresh shared mapping of the ring just set up, of its full length; the kernel chooses the place.
-        let memory = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                SLOT * slots,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                fd.as_raw_fd(),
-                0,
-            )
-        };
-        if memory == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Ring { memory: memory.cast(), slots, next: 0 })
+        let memory = Mapping::shared(fd, SLOT * slots, 0)?;
+        Ok(Ring { memory, slots, next: 0 })
     }
 
     /// The status word of the next slot.
     fn status(&self) -> &AtomicU32 {
         // SAFETY: `next` is below `slots`, so the slot lies in the mapping; its first word is aligned and is shared with
         // the kernel by atomic accesses only.
-        unsafe { &*self.memory.add(self.next * SLOT).cast::<AtomicU32>() }
+        unsafe { &*self.memory.start().add(self.next * SLOT).cast::<AtomicU32>() }
     }
 
     /// The next slot's bytes; only while its status says that it is ours.
     fn slot(&self) -> &[u8] {
         // SAFETY: the slot lies in the mapping, and the kernel does not write to it while its status is STATUS_USER,
         // which the caller has seen with acquire ordering.
-        unsafe { std::slice::from_raw_parts(self.memory.add(self.next * SLOT), SLOT) }
+        unsafe { std::slice::from_raw_parts(self.memory.start().add(self.next * SLOT), SLOT) }
     }
 
     fn next(&mut self, fd: &OwnedFd, pool: &mut Pool) -> io::Result<Frame> {

@@ -35,6 +35,15 @@ pub(crate) fn set_option<T: Copy>(fd: &OwnedFd, level: i32, name: i32, value: T)
     if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// The number of the socket, by which /proc names it.
+pub(crate) fn inode(fd: &OwnedFd) -> io::Result<u64> {
+    // SAFETY: all-zero bytes are a valid stat.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer describes `stat`, which lives until the call returns.
+    let rc = unsafe { libc::fstat(fd.as_raw_fd(), &raw mut stat) };
+    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(stat.st_ino) }
+}
+
 /// Binds a packet socket to one device; `protocol` 0: for sending only.
 pub(crate) fn bind(fd: &OwnedFd, ifindex: u32, protocol: u16) -> io::Result<()> {
     // SAFETY: all-zero bytes are a valid sockaddr_ll.

@@ -1,0 +1,83 @@
+//! What the kernel does to frames between a socket and the driver of a link.
+//!
+//! Whoever sends past that must know that there is nothing to be passed by:
+//! asked once, and again when [`EgressMonitor`] tells of a change; programs and
+//! chains, of which the kernel tells nobody, again and again.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::message::{messages, u32_at};
+use crate::socket::Socket;
+use crate::{bpf, link_by_index, nftables, tc};
+
+/// Whether traffic control queues or filters what the link sends.
+pub fn is_queued_or_filtered(ifindex: u32) -> io::Result<bool> {
+    let Some(link) = link_by_index(ifindex)? else { return Err(io::Error::from_raw_os_error(libc::ENODEV)) };
+    Ok(link.discipline != "noqueue" || tc::has_filters(ifindex, tc::EGRESS)?)
+}
+
+/// Whether BPF programs outside of traffic control see what the link sends.
+pub fn has_egress_programs(ifindex: u32) -> io::Result<bool> {
+    bpf::has_egress_programs(ifindex)
+}
+
+/// Whether nftables sees what any link sends.
+pub fn has_egress_chains() -> io::Result<bool> {
+    nftables::has_egress_chains()
+}
+
+/// A listener for changes of links, of their disciplines and filters, and for captures that begin.
+#[derive(Debug)]
+pub struct EgressMonitor {
+    socket: Socket,
+    buffer: Vec<u8>,
+}
+
+impl EgressMonitor {
+    /// Starts to listen in this thread's network namespace.
+    pub fn open() -> io::Result<EgressMonitor> {
+        let socket = Socket::open((libc::RTMGRP_LINK | libc::RTMGRP_TC) as u32, true)?;
+        Ok(EgressMonitor { socket, buffer: vec![0; 64 * 1024] })
+    }
+
+    /// Tells which links changed since the last call, or `None`: perhaps all of them; never blocks.
+    pub fn changes(&mut self, mut visit: impl FnMut(Option<u32>)) {
+        loop {
+            match self.socket.receive(&mut self.buffer) {
+                Ok(0) => return,
+                Ok(len) => {
+                    for (_, payload) in messages(self.buffer.get(..len).unwrap_or(&[])) {
+                        // Both kinds of message name the link at the same place.
+                        let ifindex = u32_at(payload, 4);
+                        visit((ifindex != SHARED_BLOCK).then_some(ifindex));
+                    }
+                }
+                Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => visit(None),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Stands for the link where filters belong to a block that links share.
+const SHARED_BLOCK: u32 = u32::MAX;
+
+impl AsFd for EgressMonitor {
+    /// Readable when there are changes.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.fd().as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_is_not_there_is_an_error() {
+        assert_eq!(is_queued_or_filtered(0x7fff_fff0).unwrap_err().raw_os_error(), Some(libc::ENODEV));
+        assert!(has_egress_programs(0x7fff_fff0).is_err());
+    }
+}

@@ -1,0 +1,194 @@
+//! The thread that lets devices send past the kernel's queueing layer
+//! ([`netdev::Lease`]) while that layer has nothing to do for them: no queueing
+//! discipline, no filter, and nobody who captures.
+//!
+//! Of most changes the kernel tells: disciplines, filters, links, and captures
+//! that make a link promiscuous, as tcpdump does. For the others, such as a
+//! capture on all links, it is asked every [`INTERVAL`]. So what such a capture
+//! misses is what was sent in the first tenth of a second.
+//!
+//! While no device sends much, the thread sleeps.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use netdev::{LeaseState, Listeners, packet::PacketDevice};
+use netlink::EgressMonitor;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::ports::Ports;
+use crate::shared::Shared;
+
+/// How often leases are reviewed, where that takes no more than a thousandth of a processor.
+const INTERVAL: Duration = Duration::from_millis(100);
+const COST_FACTOR: u32 = 1000;
+
+/// What this thread has used of a processor.
+fn time_used() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// The thread's whole life.
+pub(crate) fn run(shared: &Shared) {
+    let monitor = match EgressMonitor::open() {
+        Ok(monitor) => monitor,
+        Err(error) => {
+            log::warn!(
+                target: "dpif_netdev",
+                "all frames are queued: changes of traffic control would not be noticed ({})",
+                base::error_text(&error)
+            );
+            return;
+        }
+    };
+    let mut office = Office { shared, monitor, due: None };
+    while !shared.is_stopping.load(Ordering::Acquire) {
+        office.wait();
+        office.turn();
+    }
+}
+
+struct Office<'a> {
+    shared: &'a Shared,
+    monitor: EgressMonitor,
+    /// When leases are reviewed next; never while there are none.
+    due: Option<Instant>,
+}
+
+impl Office<'_> {
+    fn wait(&self) {
+        let limit =
+            self.due.and_then(|due| Timespec::try_from(due.saturating_duration_since(Instant::now())).ok());
+        let mut fds = [
+            PollFd::new(&self.shared.egress.0, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.monitor.as_fd(), PollFlags::IN),
+        ];
+        // An interruption is one more turn.
+        let _ = poll(&mut fds, limit.as_ref());
+        self.shared.egress.clear();
+    }
+
+    fn turn(&mut self) {
+        let ports = self.shared.ports.load_full();
+        self.end_changed(&ports);
+        let (now, used) = (Instant::now(), time_used());
+        let is_due = self.due.is_some_and(|due| due <= now);
+        if is_due {
+            for device in devices(&ports) {
+                match device.lease.state() {
+                    LeaseState::Refused => device.lease.end(),
+                    LeaseState::Granted if device.lease.is_idle() => end(device, "it sends little"),
+                    _ => {}
+                }
+            }
+        }
+        let concerned = |device: &&PacketDevice| match device.lease.state() {
+            LeaseState::Asking => true,
+            LeaseState::Granted => is_due,
+            LeaseState::Quiet | LeaseState::Refused | LeaseState::Barred => false,
+        };
+        let concerned: Vec<&PacketDevice> = devices(&ports).filter(concerned).collect();
+        if !concerned.is_empty() {
+            review(&ports, &concerned);
+        }
+        let is_watching =
+            |device: &PacketDevice| matches!(device.lease.state(), LeaseState::Granted | LeaseState::Refused);
+        if !devices(&ports).any(is_watching) {
+            self.due = None;
+        } else if is_due || self.due.is_none() {
+            self.due = Some(Instant::now() + INTERVAL.max(time_used().saturating_sub(used) * COST_FACTOR));
+        }
+    }
+
+    /// Ends the leases of devices of which the kernel has told something.
+    fn end_changed(&mut self, ports: &Arc<Ports>) {
+        let mut changed = HashSet::new();
+        let mut all = false;
+        self.monitor.changes(|link| match link {
+            Some(link) => _ = changed.insert(link),
+            None => all = true,
+        });
+        if !all && changed.is_empty() {
+            return;
+        }
+        for device in devices(ports).filter(|device| all || changed.contains(&device.ifindex())) {
+            match device.lease.state() {
+                LeaseState::Refused => device.lease.end(),
+                LeaseState::Granted => end(device, "the link or its traffic control changed"),
+                LeaseState::Quiet | LeaseState::Asking | LeaseState::Barred => {}
+            }
+        }
+    }
+}
+
+fn end(device: &PacketDevice, why: &str) {
+    device.lease.end();
+    log::debug!(target: "dpif_netdev", "{}: frames are queued ({why})", device.name());
+}
+
+fn devices(ports: &Ports) -> impl Iterator<Item = &PacketDevice> {
+    ports.iter().filter_map(|port| port.device.as_packet())
+}
+
+/// Grants, keeps or ends the leases of these devices.
+fn review(ports: &Ports, concerned: &[&PacketDevice]) {
+    let listeners = listeners(ports);
+    for device in concerned {
+        let obstacle = match &listeners {
+            Ok(listeners) => obstacle(device, listeners),
+            Err(error) => Some(base::error_text(error)),
+        };
+        let is_asking = device.lease.state() == LeaseState::Asking;
+        match obstacle {
+            None if is_asking => match device.lease.grant() {
+                Ok(()) => log::debug!(target: "dpif_netdev", "{}: frames are sent directly", device.name()),
+                Err(error) => log::debug!(
+                    target: "dpif_netdev",
+                    "{}: frames cannot be sent directly ({})",
+                    device.name(),
+                    base::error_text(&error)
+                ),
+            },
+            None => {}
+            Some(why) if is_asking => {
+                log::debug!(target: "dpif_netdev", "{}: frames are queued ({why})", device.name());
+                device.lease.refuse();
+            }
+            Some(why) => end(device, &why),
+        }
+    }
+}
+
+/// Who listens; an error also where nftables sees what is sent, by whichever link.
+fn listeners(ports: &Ports) -> io::Result<Listeners> {
+    if netlink::has_egress_chains()? {
+        return Err(io::Error::other("a chain of nftables has the hook egress"));
+    }
+    let own: io::Result<HashSet<u64>> = devices(ports).map(PacketDevice::receiving_socket).collect();
+    Listeners::read(&own?)
+}
+
+/// Why the device's frames must be queued.
+fn obstacle(device: &PacketDevice, listeners: &Listeners) -> Option<String> {
+    if listeners.hear(device.ifindex()) {
+        return Some("somebody captures them".into());
+    }
+    // Of changes of these the kernel tells, and they end the lease.
+    if device.lease.state() == LeaseState::Asking {
+        match netlink::is_queued_or_filtered(device.ifindex()) {
+            Ok(true) => return Some("it has a queueing discipline or a filter".into()),
+            Ok(false) => {}
+            Err(error) => return Some(base::error_text(&error)),
+        }
+    }
+    match netlink::has_egress_programs(device.ifindex()) {
+        Ok(true) => Some("a BPF program is attached".into()),
+        Ok(false) => None,
+        Err(error) => Some(base::error_text(&error)),
+    }
+}
