@@ -176,3 +176,93 @@ fn a_rule_that_lacks_a_lower_layer_is_refused_with_the_line_that_was_meant() {
     assert_eq!(refused.err, expected);
     run(program(dir.path(), "ovs-ofctl").args(["parse-flow", "tcp,tp_dst=22,actions=drop"])).ok();
 }
+
+/// What a program that is to end by itself said, and its exit status.
+fn refused(dir: &Path, name: &str, words: &[&str]) -> (i32, String) {
+    let ended = run(program(dir, name).args(words).current_dir(dir));
+    (ended.status, ended.err)
+}
+
+#[test]
+fn numbers_of_options_that_do_not_fit_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = ["x", "", "-1", "1.5", "4294967296", "99999999999999999999", "0x10", "5s"];
+    let lines: [(&str, &[&str], &str); 9] = [
+        ("ovs-vsctl", &["--timeout={}", "show"], "value {} on -t or --timeout is invalid"),
+        ("vtep-ctl", &["-t", "{}", "show"], "value {} on -t or --timeout is invalid"),
+        ("ovs-appctl", &["-T", "{}", "version"], "value {} on -T or --timeout is invalid"),
+        ("ovs-ofctl", &["-t", "{}", "show", "br0"], "value {} on -t or --timeout is invalid"),
+        ("ovs-dpctl", &["-t", "{}", "show"], "value {} on -t or --timeout is invalid"),
+        ("ovsdb-client", &["-t", "{}", "list-dbs"], "value {} on -t or --timeout is invalid"),
+        (
+            "ovs-testcontroller",
+            &["--max-idle={}", "punix:s"],
+            "--max-idle argument must be between 1 and 65535 or the word 'permanent'",
+        ),
+        (
+            "ovs-testcontroller",
+            &["--queue={}", "punix:s"],
+            "--queue: {} is not a number from 0 to 4294967295",
+        ),
+        (
+            "ovs-testcontroller",
+            &["--port-queue=p:{}", "punix:s"],
+            "argument to -Q or --port-queue should take the form \"<port-name>:<queue-id>\"",
+        ),
+    ];
+    for (name, words, expected) in lines {
+        for number in numbers {
+            let words: Vec<String> = words.iter().map(|word| word.replace("{}", number)).collect();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let said = refused(dir.path(), name, &words);
+            assert_eq!(said, (1, format!("{name}: {}\n", expected.replace("{}", number))), "{words:?}");
+        }
+    }
+}
+
+#[test]
+fn a_daemon_that_cannot_start_says_why_and_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    create(dir.path());
+    for (name, target) in
+        [("ovs-vswitchd", "unix:db"), ("ovsdb-server", "conf.db"), ("ovs-testcontroller", "punix:s")]
+    {
+        for (option, expected) in [
+            ("--pidfile=/none/x", "/none/x.tmp: create failed (No such file or directory)"),
+            ("--log-file=/none/x", "failed to open /none/x for logging: No such file or directory"),
+            ("--unixctl=/none/x", "/none/x: could not initialize control socket (No such file or directory)"),
+            ("--user=nobody-of-this-name", "user nobody-of-this-name not found, aborting."),
+            ("--user=root:no-such-group", "group no-such-group not found, aborting."),
+            ("-vfoo:bar:baz", "processing \"foo:bar:baz\": no destination, level, or module \"foo\""),
+            ("--syslog-method=foo", "unsupported syslog method 'foo'"),
+            ("--syslog-target=foo", "failed to open foo for logging: "),
+        ] {
+            for words in [&[option, target][..], &["--detach", option, target][..]] {
+                let (status, said) = refused(dir.path(), name, words);
+                assert_eq!(status, 1, "{name} {words:?}: {said}");
+                assert!(said.contains(&format!("{name}: {expected}")), "{name} {words:?}: {said}");
+                assert!(!said.contains("os error"), "{name} {words:?}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_collector_of_system_logs_gets_what_the_system_log_gets() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    collector.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let address = collector.local_addr().unwrap();
+    create(dir.path());
+    for option in ["--syslog-target=", "--syslog-method=udp:"] {
+        let option = format!("{option}{address}");
+        let mut server = program(dir.path(), "ovsdb-server");
+        server.args([&option, "conf.db"]).current_dir(dir.path()).stderr(Stdio::null());
+        let _server = Server(server.spawn().unwrap());
+        let mut buffer = [0; 2000];
+        let len = collector.recv(&mut buffer).unwrap();
+        let line = std::str::from_utf8(&buffer[..len]).unwrap();
+        assert!(line.contains("ovsdb-server (Open vSwitch)"), "{line}");
+        assert_eq!(line.contains(">1 "), option.starts_with("--syslog-target"), "{line}");
+    }
+}

@@ -170,7 +170,9 @@ impl Options {
             }
             Choice::Mute => self.is_mute = true,
             Choice::Queue => {
-                let queue = text.parse().map_err(|_| format!("--queue: {text} is not a number"))?;
+                let queue = text
+                    .parse()
+                    .map_err(|_| format!("--queue: {text} is not a number from 0 to {}", u32::MAX))?;
                 self.queue = Some(queue);
             }
             Choice::PortQueue => self.add_port_queue(text)?,

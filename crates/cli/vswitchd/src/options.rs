@@ -73,12 +73,6 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
                 return Err(Stop::Print(format!("{}\n", rpc::version_text(PROGRAM))));
             }
             Choice::Unixctl => options.unixctl = item.argument,
-            // A log that cannot be opened is told, and the switch runs without it.
-            Choice::Log(LogOption::LogFile) => {
-                if let Err(e) = LogOption::LogFile.apply(argument, PROGRAM) {
-                    e.lines().for_each(|line| log::warn!(target: "vlog", "{line}"));
-                }
-            }
             Choice::Log(option) => option.apply(argument, PROGRAM).map_err(fail)?,
             Choice::EnableDummy => {
                 options.dummies = match argument {

@@ -172,8 +172,8 @@ fn switch_user(spec: &str, uses_devices: bool) -> Result<(), DaemonError> {
         Some((user, group)) => (user, Some(group)),
         None => (spec, None),
     };
-    let missing = |_| DaemonError(format!("{spec}: fail to look up user or group, aborting"));
-    let identity = sys::identity(user, group).map_err(missing)?;
+    let identity = sys::identity(user, group)
+        .map_err(|missing| DaemonError(format!("{missing} not found, aborting.")))?;
     if let Err(e) = base::vlog::give_log_file(identity.uid, identity.gid) {
         log::warn!(target: "daemon_unix", "{e}");
     }

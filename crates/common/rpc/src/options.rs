@@ -31,7 +31,7 @@ impl LogOption {
     pub fn apply(self, argument: Option<&str>, program: &str) -> Result<(), String> {
         match self {
             LogOption::Verbose => match argument {
-                Some(spec) => base::vlog::set_levels(spec),
+                Some(spec) => base::vlog::set_levels(spec).map_err(|e| format!("processing \"{spec}\": {e}")),
                 None => {
                     base::vlog::set_all_levels(None, base::vlog::Level::Debug);
                     Ok(())
@@ -48,7 +48,7 @@ impl LogOption {
             LogOption::SyslogTarget => {
                 base::vlog::set_syslog_target(argument.unwrap_or_default()).map_err(|e| e.to_string())
             }
-            LogOption::SyslogMethod => Ok(()),
+            LogOption::SyslogMethod => base::vlog::set_syslog_method(argument.unwrap_or_default()),
         }
     }
 }

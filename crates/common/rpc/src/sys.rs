@@ -102,17 +102,18 @@ pub(crate) struct Identity {
 }
 
 /// Looks up `user[:group]`.
-pub(crate) fn identity(user: &str, group: Option<&str>) -> io::Result<Identity> {
-    let missing = || io::Error::from(io::ErrorKind::NotFound);
-    let name = CString::new(user)?;
+pub(crate) fn identity(user: &str, group: Option<&str>) -> Result<Identity, String> {
+    let no_user = || format!("user {user}");
+    let name = CString::new(user).map_err(|_| no_user())?;
     // SAFETY: one thread exists, so the static buffers of getpwnam and getgrnam are ours; results are
     // checked for null and copied before the next call.
     unsafe {
-        let entry = libc::getpwnam(name.as_ptr()).as_ref().ok_or_else(missing)?;
+        let entry = libc::getpwnam(name.as_ptr()).as_ref().ok_or_else(no_user)?;
         let (uid, mut gid) = (entry.pw_uid, entry.pw_gid);
         if let Some(group) = group.filter(|g| !g.is_empty()) {
-            let group = CString::new(group)?;
-            gid = libc::getgrnam(group.as_ptr()).as_ref().ok_or_else(missing)?.gr_gid;
+            let no_group = || format!("group {group}");
+            let group = CString::new(group).map_err(|_| no_group())?;
+            gid = libc::getgrnam(group.as_ptr()).as_ref().ok_or_else(no_group)?.gr_gid;
         }
         Ok(Identity { name, uid, gid })
     }

@@ -321,10 +321,18 @@ pub fn give_log_file(user: u32, group: u32) -> Result<(), OpenLogError> {
     }
 }
 
-/// Sends syslog messages to `HOST:PORT` over UDP or to a datagram socket at a path, instead of /dev/log.
-pub fn set_syslog_target(target: &str) -> Result<(), OpenLogError> {
+/// Sets how the system log is reached: "libc" (/dev/log), "null", "unix:PATH" or "udp:HOST:PORT".
+pub fn set_syslog_method(method: &str) -> Result<(), String> {
     match VLOG.get() {
-        Some(vlog) => vlog.outputs.set_syslog_target(target),
+        Some(vlog) => vlog.outputs.set_syslog_method(method),
+        None => Ok(()),
+    }
+}
+
+/// Sends what goes to the system log also to `HOST:PORT` over UDP, in the form of RFC 5424.
+pub fn set_syslog_target(address: &str) -> Result<(), OpenLogError> {
+    match VLOG.get() {
+        Some(vlog) => vlog.outputs.set_syslog_target(address),
         None => Ok(()),
     }
 }
@@ -381,6 +389,9 @@ impl Vlog {
             if level as u8 <= module.level(d) && self.outputs.wants(d) {
                 let priority = self.priority(FACILITY_DAEMON, level);
                 self.outputs.write(d, priority, &line.format(&patterns[d as usize]));
+                if d == Destination::Syslog {
+                    self.outputs.collect(|| line.format(pattern::RFC_5424));
+                }
             }
         }
     }

@@ -21,6 +21,8 @@ pub struct OpenLogError {
 pub(super) struct Outputs {
     file: Mutex<Option<LogFile>>,
     syslog: Mutex<Syslog>,
+    /// Where messages for the system log go too, in the form of RFC 5424.
+    collector: Mutex<Option<UdpSocket>>,
 }
 
 struct LogFile {
@@ -114,23 +116,42 @@ impl Outputs {
         }
     }
 
-    pub(super) fn set_syslog_target(&self, target: &str) -> Result<(), OpenLogError> {
-        let named = |source| OpenLogError { path: target.to_owned(), source };
-        let new = if target == "null" {
+    /// How the system log is reached: "libc", "null", "unix:PATH" or "udp:HOST:PORT".
+    pub(super) fn set_syslog_method(&self, method: &str) -> Result<(), String> {
+        let named = |path: &str, source| OpenLogError { path: path.to_owned(), source }.to_string();
+        let new = if method == "null" {
             Syslog::Absent
-        } else if let Some(path) = target.strip_prefix("unix:") {
-            Syslog::Local(connect_local(path).map_err(named)?)
-        } else if let Some(address) = target.strip_prefix("udp:") {
-            let socket = UdpSocket::bind("0.0.0.0:0").map_err(named)?;
-            socket.connect(address).map_err(named)?;
-            Syslog::Remote(socket)
-        } else {
+        } else if method == "libc" {
             Syslog::Unopened
+        } else if let Some(path) = method.strip_prefix("unix:") {
+            Syslog::Local(connect_local(path).map_err(|e| named(path, e))?)
+        } else if let Some(address) = method.strip_prefix("udp:") {
+            Syslog::Remote(connect_remote(address).map_err(|e| named(address, e))?)
+        } else {
+            return Err(format!("unsupported syslog method '{method}'"));
         };
         if let Ok(mut guard) = self.syslog.lock() {
             *guard = new;
         }
         Ok(())
+    }
+
+    pub(super) fn set_syslog_target(&self, address: &str) -> Result<(), OpenLogError> {
+        let socket =
+            connect_remote(address).map_err(|source| OpenLogError { path: address.to_owned(), source })?;
+        if let Ok(mut guard) = self.collector.lock() {
+            *guard = Some(socket);
+        }
+        Ok(())
+    }
+
+    /// Hands the line that `format` makes to the collector, if there is one.
+    pub(super) fn collect(&self, format: impl FnOnce() -> String) {
+        if let Ok(guard) = self.collector.lock()
+            && let Some(socket) = guard.as_ref()
+        {
+            let _ = socket.send(format().as_bytes());
+        }
     }
 }
 
@@ -148,6 +169,13 @@ fn connect_local(path: &str) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     socket.connect(path)?;
     socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn connect_remote(address: &str) -> io::Result<UdpSocket> {
+    let unspecified = if address.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+    let socket = UdpSocket::bind(unspecified)?;
+    socket.connect(address)?;
     Ok(socket)
 }
 

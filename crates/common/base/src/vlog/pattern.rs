@@ -12,6 +12,9 @@ pub(super) const DEFAULTS: [&str; 3] = [
     "%D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c%T|%p|%m",
 ];
 
+/// What a collector of system logs gets over the network: a mark of byte order says that the text is UTF-8.
+pub(super) const RFC_5424: &str = "<%B>1 %D{%Y-%m-%dT%H:%M:%S.###Z} %E %A %P %c - \u{feff}%m";
+
 /// One message with all that a pattern can ask for.
 pub(super) struct Line<'a> {
     pub program: &'a str,

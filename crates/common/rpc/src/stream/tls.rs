@@ -9,7 +9,7 @@ use super::tls_peer::{self, TrustedClients};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
@@ -44,8 +44,21 @@ fn refused(what: &str) -> io::Error {
     io::Error::from_raw_os_error(libc::ENOPROTOOPT)
 }
 
-fn unreadable(path: &Path, error: impl std::fmt::Display) -> io::Error {
-    refused(&format!("{}: {error}", path.display()))
+/// Why no `what` could be read from a file.
+fn unreadable(path: &Path, what: &str, error: PemError) -> io::Error {
+    let why = match error {
+        PemError::Io(error) => crate::error_text(&error),
+        PemError::NoItemsFound => format!("there is no {what} in it"),
+        PemError::MissingSectionEnd { end_marker } => {
+            format!("{} is missing", String::from_utf8_lossy(end_marker.trim_ascii()))
+        }
+        PemError::IllegalSectionStart { line } => {
+            format!("not PEM: {}", String::from_utf8_lossy(line.trim_ascii()))
+        }
+        PemError::Base64Decode(_) => "not PEM: what is between its marks is no base64".to_owned(),
+        _ => format!("no {what} that could be read"),
+    };
+    refused(&format!("{}: {why}", path.display()))
 }
 
 impl Tls {
@@ -57,7 +70,7 @@ impl Tls {
         if self.ca_cert.is_none() {
             return Err(refused("CA certificate must be configured to use SSL"));
         }
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable(key, e))?;
+        let private = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable(key, "private key", e))?;
         let chain = certificates(certificate)?;
         match chain.first() {
             None => {
@@ -103,7 +116,7 @@ impl Tls {
         };
         let mut roots = RootCertStore::empty();
         for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|e| unreadable(path, e))?;
+            roots.add(certificate).map_err(|e| refused(&format!("{}: {e}", path.display())))?;
         }
         Ok(Some(Arc::new(roots)))
     }
@@ -168,8 +181,8 @@ impl Tls {
 }
 
 fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|e| unreadable(path, e))?;
-    certificates.collect::<Result<Vec<_>, _>>().map_err(|e| unreadable(path, e))
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|e| unreadable(path, "certificate", e))?;
+    certificates.collect::<Result<Vec<_>, _>>().map_err(|e| unreadable(path, "certificate", e))
 }
 
 pub(super) async fn connect(

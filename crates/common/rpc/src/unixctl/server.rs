@@ -109,7 +109,7 @@ impl Drop for Responder {
 pub fn not_listening(path: Option<&str>, error: &io::Error) -> String {
     let socket = dirs::absolute(&dirs::rundir(), path.unwrap_or("x.ctl"));
     let hint = crate::hint::missing_directory(&socket) + &crate::hint::not_permitted(error);
-    format!("could not initialize control socket ({}){hint}", crate::error_text(error))
+    format!("{}: could not initialize control socket ({}){hint}", socket.display(), crate::error_text(error))
 }
 
 impl Server {
