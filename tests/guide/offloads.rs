@@ -189,3 +189,40 @@ fn trains_of_udp_are_cut_where_the_port_cannot() {
         }
     }
 }
+
+#[test]
+fn segments_of_a_guest_that_cuts_them_itself_are_merged_while_they_come() {
+    if !can_run() {
+        return;
+    }
+    let pair = Pair::new();
+    let host = &pair.switch.host;
+    let merges = || host.ok("ethtool -k pa").contains("generic-receive-offload: on");
+    pair.a.ok("ethtool -K eth0 tx off");
+    let _server = Server::start(&pair.b);
+    assert!(!merges());
+    let transfer = |bytes: &str| {
+        let mut command = pair.a.command("iperf3");
+        command.args(["-c", "10.1.0.2", "-n", bytes]).stdout(Stdio::null()).spawn().unwrap()
+    };
+    let mut ending = transfer("40M");
+    until("the port merges", merges);
+    assert!(ending.wait().unwrap().success());
+    until("the port is as it was", || !merges());
+
+    // The port goes in the midst of it.
+    let mut cut = transfer("100G");
+    until("the port merges again", merges);
+    pair.switch.vsctl("del-port pa");
+    until("the device is as it was", || !merges());
+    cut.kill().unwrap();
+    cut.wait().unwrap();
+
+    // Whoever has turned it on finds it on.
+    host.ok("ethtool -K pa gro on");
+    pair.switch.vsctl("add-port ovsbr0 pa");
+    assert!(pair.a.reaches("10.1.0.2", 20));
+    assert!(transfer("40M").wait().unwrap().success());
+    pair.switch.vsctl("del-port pa");
+    assert!(merges());
+}

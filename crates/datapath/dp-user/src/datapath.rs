@@ -15,11 +15,11 @@ use dp::{
 use netdev::Device;
 
 use crate::context::Context;
-use crate::egress;
 use crate::meters::Meters;
 use crate::ports::{Port, Ports};
 use crate::process::{Run, putable};
 use crate::shared::{Config, Part, Shared, Tracker, TrackerDoor, UpcallDoor};
+use crate::tuning;
 use crate::worker::{self, Waker};
 
 /// Flows copied under one hold of a table's lock.
@@ -52,14 +52,14 @@ impl DpUser {
             main: Arc::new(Part::new(WorkerId::Main)?),
             workers,
             main_context: Mutex::new(Context::new(1)),
-            egress: Waker::new()?,
+            tuning: Waker::new()?,
             is_stopping: AtomicBool::new(false),
         });
         let mut threads = Vec::new();
         if !shared.workers.is_empty() {
             let shared = shared.clone();
             threads
-                .push(std::thread::Builder::new().name("egress".into()).spawn(move || egress::run(&shared))?);
+                .push(std::thread::Builder::new().name("tuning".into()).spawn(move || tuning::run(&shared))?);
         }
         for index in 0..shared.workers.len() {
             let shared = shared.clone();
@@ -249,7 +249,7 @@ impl Drop for DpUser {
         for worker in &self.shared.workers {
             worker.waker.wake();
         }
-        self.shared.egress.wake();
+        self.shared.tuning.wake();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

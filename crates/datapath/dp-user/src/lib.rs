@@ -16,7 +16,7 @@
 //! has a table of its own too ([`dp::WorkerId::Main`]), for packets that it
 //! executes and for dummy ports, so that tests see no thread at work.
 //!
-//! A thread of its own grants leases to devices that send much (`egress`).
+//! A thread of its own helps devices that have much to do (`tuning`).
 //!
 //! Sleep: a worker polls the ports that had packets lately, and waits in
 //! epoll when there are none.
@@ -27,13 +27,14 @@
 mod capabilities;
 mod context;
 mod datapath;
-mod egress;
+
 mod meters;
 mod ports;
 mod process;
 mod share;
 mod shared;
 mod table;
+mod tuning;
 mod tunnel;
 mod worker;
 

@@ -82,7 +82,7 @@ impl<'a> Run<'a> {
 
     pub(crate) fn flush(&mut self) {
         if self.context.flush(&self.ports) {
-            self.shared.egress.wake();
+            self.shared.tuning.wake();
         }
     }
 

@@ -61,8 +61,8 @@ pub(crate) struct Shared {
     pub(crate) main: Arc<Part>,
     pub(crate) workers: Vec<Arc<Part>>,
     pub(crate) main_context: Mutex<Context>,
-    /// Wakes the thread that grants leases.
-    pub(crate) egress: Waker,
+    /// Wakes the thread that helps busy devices.
+    pub(crate) tuning: Waker,
     pub(crate) is_stopping: AtomicBool,
 }
 

@@ -184,6 +184,9 @@ impl Worker<'_> {
                 Ok(count) => {
                     let began = now;
                     source.used = now;
+                    if source.port.device.as_packet().is_some_and(|device| device.merging.begins_to_ask()) {
+                        self.shared.tuning.wake();
+                    }
                     for packet in &mut self.batch {
                         packet.metadata.in_port = source.port.number;
                     }

@@ -20,6 +20,7 @@ pub mod dummy;
 pub mod lease;
 mod listeners;
 mod mapping;
+pub mod merging;
 pub mod packet;
 pub mod pcap;
 pub mod pool;
@@ -32,6 +33,7 @@ pub mod vnet;
 pub use device::{Device, DeviceKind};
 pub use lease::{Lease, LeaseState};
 pub use listeners::Listeners;
+pub use merging::Merging;
 pub use pool::Pool;
 pub use refused::Refused;
 

@@ -23,6 +23,7 @@ use netlink::IngressGuard;
 
 use crate::lease::Lease;
 use crate::mapping::Mapping;
+use crate::merging::Merging;
 use crate::refused::{Refused, RefusedCounters};
 use crate::{BATCH, Pool, direct, socket, vnet};
 
@@ -65,6 +66,7 @@ pub struct PacketDevice {
     ring: Mutex<Ring>,
     /// The way past the queueing layer.
     pub lease: Lease,
+    pub merging: Merging,
     refused: RefusedCounters,
     _ingress: Option<IngressGuard>,
 }
@@ -101,6 +103,7 @@ impl PacketDevice {
             send,
             ring: Mutex::new(ring),
             lease: Lease::new(ifindex),
+            merging: Merging::default(),
             refused: RefusedCounters::default(),
             _ingress: close_ingress(name, ifindex, sequence),
         })
@@ -112,6 +115,16 @@ impl PacketDevice {
 
     pub fn ifindex(&self) -> u32 {
         self.ifindex
+    }
+
+    /// Lets the device merge segments that it receives, if it asks and can; whether it does.
+    pub fn begin_merging(&self) -> bool {
+        self.merging.begin(&self.name)
+    }
+
+    /// The device is as it was before.
+    pub fn end_merging(&self) {
+        self.merging.end(&self.name);
     }
 
     /// What captures of this namespace are told apart by: the number of the socket that frames come from.
@@ -148,6 +161,7 @@ impl PacketDevice {
             match ring.next(&self.receive, pool)? {
                 Frame::None => break,
                 Frame::Packet(packet) => {
+                    self.merging.received(&packet);
                     out.push(packet);
                     count += 1;
                 }
@@ -267,6 +281,14 @@ impl AsFd for PacketDevice {
     /// Readable when there are frames.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.receive.as_fd()
+    }
+}
+
+impl Drop for PacketDevice {
+    fn drop(&mut self) {
+        if self.merging.is_on() {
+            self.end_merging();
+        }
     }
 }
 

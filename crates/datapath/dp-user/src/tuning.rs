@@ -1,13 +1,17 @@
-//! The thread that lets devices send past the kernel's queueing layer
-//! ([`netdev::Lease`]) while that layer has nothing to do for them: no queueing
-//! discipline, no filter, and nobody who captures.
+//! The thread that helps devices that have much to do.
 //!
-//! Of most changes the kernel tells: disciplines, filters, links, and captures
-//! that make a link promiscuous, as tcpdump does. For the others, such as a
-//! capture on all links, it is asked every [`INTERVAL`]. So what such a capture
-//! misses is what was sent in the first tenth of a second.
+//! A device that sends much may send past the kernel's queueing layer
+//! ([`netdev::Lease`]) while that layer has nothing to do for it: no queueing
+//! discipline, no filter, and nobody who captures. Of most changes the kernel
+//! tells: disciplines, filters, links, and captures that make a link
+//! promiscuous, as tcpdump does. For the others, such as a capture on all
+//! links, it is asked every [`INTERVAL`]. So what such a capture misses is what
+//! was sent in the first tenth of a second.
 //!
-//! While no device sends much, the thread sleeps.
+//! A device that receives many TCP segments is made to merge them
+//! ([`netdev::Merging`]) while they come.
+//!
+//! While no device has much to do, the thread sleeps.
 
 use std::collections::HashSet;
 use std::io;
@@ -23,7 +27,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::ports::Ports;
 use crate::shared::Shared;
 
-/// How often leases are reviewed, where that takes no more than a thousandth of a processor.
+/// How often busy devices are reviewed, where that takes no more than a thousandth of a processor.
 const INTERVAL: Duration = Duration::from_millis(100);
 const COST_FACTOR: u32 = 1000;
 
@@ -56,7 +60,7 @@ pub(crate) fn run(shared: &Shared) {
 struct Office<'a> {
     shared: &'a Shared,
     monitor: EgressMonitor,
-    /// When leases are reviewed next; never while there are none.
+    /// When devices are reviewed next; never while none is helped.
     due: Option<Instant>,
 }
 
@@ -65,19 +69,22 @@ impl Office<'_> {
         let limit =
             self.due.and_then(|due| Timespec::try_from(due.saturating_duration_since(Instant::now())).ok());
         let mut fds = [
-            PollFd::new(&self.shared.egress.0, PollFlags::IN),
+            PollFd::new(&self.shared.tuning.0, PollFlags::IN),
             PollFd::from_borrowed_fd(self.monitor.as_fd(), PollFlags::IN),
         ];
         // An interruption is one more turn.
         let _ = poll(&mut fds, limit.as_ref());
-        self.shared.egress.clear();
+        self.shared.tuning.clear();
     }
 
     fn turn(&mut self) {
         let ports = self.shared.ports.load_full();
         self.end_changed(&ports);
-        let (now, used) = (Instant::now(), time_used());
+        let now = Instant::now();
         let is_due = self.due.is_some_and(|due| due <= now);
+        for device in devices(&ports) {
+            merge(device, is_due);
+        }
         if is_due {
             for device in devices(&ports) {
                 match device.lease.state() {
@@ -93,15 +100,19 @@ impl Office<'_> {
             LeaseState::Quiet | LeaseState::Refused | LeaseState::Barred => false,
         };
         let concerned: Vec<&PacketDevice> = devices(&ports).filter(concerned).collect();
+        let used = time_used();
         if !concerned.is_empty() {
             review(&ports, &concerned);
         }
-        let is_watching =
-            |device: &PacketDevice| matches!(device.lease.state(), LeaseState::Granted | LeaseState::Refused);
+        let cost = time_used().saturating_sub(used);
+        let is_watching = |device: &PacketDevice| {
+            matches!(device.lease.state(), LeaseState::Granted | LeaseState::Refused)
+                || device.merging.is_on()
+        };
         if !devices(&ports).any(is_watching) {
             self.due = None;
         } else if is_due || self.due.is_none() {
-            self.due = Some(Instant::now() + INTERVAL.max(time_used().saturating_sub(used) * COST_FACTOR));
+            self.due = Some(Instant::now() + INTERVAL.max(cost * COST_FACTOR));
         }
     }
 
@@ -123,6 +134,16 @@ impl Office<'_> {
                 LeaseState::Quiet | LeaseState::Asking | LeaseState::Barred => {}
             }
         }
+    }
+}
+
+/// Lets the device merge what it receives, or ends that.
+fn merge(device: &PacketDevice, is_due: bool) {
+    if device.merging.is_asking() && device.begin_merging() {
+        log::debug!(target: "dpif_netdev", "{}: received segments are merged", device.name());
+    } else if is_due && device.merging.is_on() && device.merging.is_idle() {
+        device.end_merging();
+        log::debug!(target: "dpif_netdev", "{}: received segments are no longer merged", device.name());
     }
 }
 
