@@ -90,12 +90,14 @@ fn check_addresses(bridge: &mut DesiredBridge, row: &Row, complaints: &mut Vec<C
         }
     }
     if let Some(text) = row.map_text(bridge::OTHER_CONFIG, "datapath-id") {
-        bridge.datapath_id = parse_datapath_id(text);
-        if bridge.datapath_id.is_none() {
-            complaints.push((
+        match parse_datapath_id(text) {
+            // The way to ask for the bridge's own.
+            Some(0) => {}
+            Some(id) => bridge.datapath_id = Some(id),
+            None => complaints.push((
                 Level::Error,
                 format!("bridge {name}: \"{text}\" is not a datapath id (16 hexadecimal digits)"),
-            ));
+            )),
         }
     }
 }
@@ -202,12 +204,11 @@ fn last_mac(rows: &Tables, bridge: &str) -> Option<MacAddr> {
 
 /// Sixteen hexadecimal digits, or `0x` and fewer; not zero.
 fn parse_datapath_id(text: &str) -> Option<u64> {
-    let parsed = match text.strip_prefix("0x") {
+    match text.strip_prefix("0x") {
         Some(digits) if digits.len() <= 16 => u64::from_str_radix(digits, 16).ok(),
         None if text.len() == 16 => u64::from_str_radix(text, 16).ok(),
         _ => None,
-    };
-    parsed.filter(|&id| id != 0)
+    }
 }
 
 fn versions(names: &[&str]) -> Vec<Version> {
@@ -317,5 +318,20 @@ fn desire_sflow(row: &Row) -> DesiredSflow {
         polling: number(sflow::POLLING, 30),
         header: number(sflow::HEADER, 128),
         agent: row.text(sflow::AGENT).map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datapath_id_has_sixteen_digits_or_a_prefix() {
+        assert_eq!(parse_datapath_id("0123456789abcdef"), Some(0x0123_4567_89ab_cdef));
+        assert_eq!(parse_datapath_id("0x5ad515c0"), Some(0x5ad5_15c0));
+        assert_eq!(parse_datapath_id("0x00"), Some(0), "the bridge's own");
+        for junk in ["", "0x", "12", "0123456789abcdeg", "0x0123456789abcdef0"] {
+            assert_eq!(parse_datapath_id(junk), None, "{junk}");
+        }
     }
 }
