@@ -187,3 +187,42 @@ fn a_bond_uses_one_member_and_another_one_when_it_fails() {
     bonded.vsctl("set port bond other_config:bond-primary=y1");
     until("the primary is active", || active(&bonded) == mac("y1"));
 }
+
+#[test]
+fn every_command_of_the_reference_is_known() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let (ours, theirs) = (world.host("o"), world.host("t"));
+    let ours = Switch::start(&world, &ours, "ours", Programs::Ours);
+    let theirs = Switch::start(&world, &theirs, "theirs", Programs::Reference);
+    let listed = theirs.appctl("list-commands");
+    let names: Vec<&str> = listed.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() > 100, "{listed}");
+    let (mut absent, mut unknown) = (0, Vec::new());
+    for name in names {
+        // These two would end what is asked.
+        if ["exit", "version"].contains(&name) {
+            continue;
+        }
+        let answer = ours.ctl("ovs-appctl", name);
+        if answer.err.contains("is not a valid command") {
+            unknown.push(name);
+        }
+        absent += usize::from(answer.err.contains("not supported yet"));
+    }
+    assert!(unknown.is_empty(), "{unknown:?}");
+    assert!(absent > 20, "features that are missing say so: {absent}");
+    for (name, feature) in
+        [("bond/show", "bonding"), ("lacp/show", "LACP"), ("dpctl/dump-conntrack", "connection tracking")]
+    {
+        let answer = ours.ctl("ovs-appctl", name);
+        assert_ne!(answer.status, 0);
+        assert!(
+            answer.err.contains(feature) && answer.err.contains("not supported yet"),
+            "{name}: {}",
+            answer.err
+        );
+    }
+}

@@ -113,6 +113,14 @@ const FEATURES: &[Feature] = &[
             ("dpif/show-dp-features", "bridge"),
         ],
     },
+    Feature {
+        name: "what 'ovs-dpctl' does without a switch",
+        commands: &[
+            ("dpctl/list-commands", ""),
+            ("dpctl/normalize-actions", "actions"),
+            ("dpctl/parse-actions", "actions"),
+        ],
+    },
     Feature { name: "LACP", commands: &[("lacp/show", "[port]"), ("lacp/show-stats", "[port]")] },
     Feature { name: "multicast snooping", commands: &[("mdb/flush", "[bridge]"), ("mdb/show", "bridge")] },
     Feature {
