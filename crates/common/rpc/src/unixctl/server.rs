@@ -109,7 +109,9 @@ impl Drop for Responder {
 pub fn not_listening(path: Option<&str>, error: &io::Error) -> String {
     let socket = dirs::absolute(&dirs::rundir(), path.unwrap_or("x.ctl"));
     let hint = crate::hint::missing_directory(&socket) + &crate::hint::not_permitted(error);
-    format!("{}: could not initialize control socket ({}){hint}", socket.display(), crate::error_text(error))
+    // Only a path that was asked for is known here by its whole name.
+    let named = path.map(|_| format!("{}: ", socket.display())).unwrap_or_default();
+    format!("{named}could not initialize control socket ({}){hint}", crate::error_text(error))
 }
 
 impl Server {
