@@ -7,7 +7,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::message::{messages, u32_at};
+use crate::message::u32_at;
 use crate::socket::Socket;
 use crate::{bpf, link_by_index, nftables, tc};
 
@@ -43,21 +43,11 @@ impl EgressMonitor {
 
     /// Tells which links changed since the last call, or `None`: perhaps all of them; never blocks.
     pub fn changes(&mut self, mut visit: impl FnMut(Option<u32>)) {
-        loop {
-            match self.socket.receive(&mut self.buffer) {
-                Ok(0) => return,
-                Ok(len) => {
-                    for (_, payload) in messages(self.buffer.get(..len).unwrap_or(&[])) {
-                        // Both kinds of message name the link at the same place.
-                        let ifindex = u32_at(payload, 4);
-                        visit((ifindex != SHARED_BLOCK).then_some(ifindex));
-                    }
-                }
-                Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => visit(None),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
-            }
-        }
+        self.socket.drain(&mut self.buffer, |message| {
+            // Both kinds of message name the link at the same place.
+            let ifindex = message.map(|(_, payload)| u32_at(payload, 4));
+            visit(ifindex.filter(|&ifindex| ifindex != SHARED_BLOCK));
+        });
     }
 }
 

@@ -251,23 +251,13 @@ impl Monitor {
     /// All changes since the last call; never blocks.
     pub fn changes(&mut self) -> Vec<LinkChange> {
         let mut out = Vec::new();
-        loop {
-            match self.socket.receive(&mut self.buffer) {
-                Ok(0) => return out,
-                Ok(len) => {
-                    for (kind, payload) in messages(self.buffer.get(..len).unwrap_or(&[])) {
-                        match kind {
-                            libc::RTM_NEWLINK => out.push(LinkChange::Present(parse(payload))),
-                            libc::RTM_DELLINK => out.push(LinkChange::Gone(parse(payload))),
-                            _ => {}
-                        }
-                    }
-                }
-                Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => out.push(LinkChange::Lost),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return out,
-            }
-        }
+        self.socket.drain(&mut self.buffer, |message| match message {
+            Some((libc::RTM_NEWLINK, payload)) => out.push(LinkChange::Present(parse(payload))),
+            Some((libc::RTM_DELLINK, payload)) => out.push(LinkChange::Gone(parse(payload))),
+            Some(_) => {}
+            None => out.push(LinkChange::Lost),
+        });
+        out
     }
 }
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use crate::message::messages;
+
 /// A netlink socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -55,5 +57,21 @@ impl Socket {
         // SAFETY: pointer and length describe `buffer`, which the kernel fills at most to that length.
         let rc = unsafe { libc::recv(self.fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
         if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(rc as usize) }
+    }
+
+    /// Gives all messages that wait to `visit`, by type and payload; `None` where the kernel could not keep them all. Of a
+    /// socket that does not block.
+    pub(crate) fn drain(&self, buffer: &mut [u8], mut visit: impl FnMut(Option<(u16, &[u8])>)) {
+        loop {
+            match self.receive(buffer) {
+                Ok(0) => return,
+                Ok(len) => {
+                    messages(buffer.get(..len).unwrap_or(&[])).for_each(|message| visit(Some(message)))
+                }
+                Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => visit(None),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
     }
 }
