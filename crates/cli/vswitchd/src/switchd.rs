@@ -14,7 +14,7 @@ use flowsync::FlowSync;
 use ofproto::SharedSwitch;
 use replica::{Outcome, Replica, Subscription};
 use rpc::unixctl;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::machine::MachineStatistics;
 use crate::options::{Options, PROGRAM};
@@ -78,8 +78,12 @@ pub(crate) struct State {
     is_configured: bool,
     /// Somebody is about to give the bridges their rules back; nothing passes before that.
     awaits_rules: bool,
+    /// The `next_cfg` that comes into force when the ports that had to go are closed.
+    settling: Option<i64>,
     /// The `next_cfg` that is in force.
     applied: i64,
+    /// Notified when ports of the datapath came, changed or went.
+    ports_changed: Arc<Notify>,
     /// The transaction about status that is under way, and what the database will have been told by it.
     writing: Option<(replica::TransactionId, Told)>,
     /// What is to be written when it is over.
@@ -112,6 +116,11 @@ impl Switchd {
         };
         let datapath = DpUser::new(config, clock.clone()).map_err(|e| rpc::error_text(&e))?;
         let datapath = Arc::new(datapath);
+        let ports_changed = Arc::new(Notify::new());
+        datapath.watch_ports({
+            let ports_changed = Arc::clone(&ports_changed);
+            Arc::new(move || ports_changed.notify_one())
+        });
         let switch = Arc::new(SharedSwitch::default());
         let (sink, handed) = handover();
         let door: Arc<dyn Datapath> = Arc::clone(&datapath) as Arc<dyn Datapath>;
@@ -168,7 +177,9 @@ impl Switchd {
             is_confined: !options.daemon.is_unconfined,
             is_configured: false,
             awaits_rules: false,
+            settling: None,
             applied: 0,
+            ports_changed,
             writing: None,
             write_again: None,
             told: Told::default(),
@@ -203,6 +214,7 @@ impl Switchd {
                     self.commands.dispatch(&mut self.state, request);
                 }
                 Some(handed) = self.handed.recv() => self.state.take_handed(handed),
+                () = self.state.ports_changed.notified() => self.state.confirm_configuration(),
                 _ = tick.tick() => self.state.tick(),
             }
             self.state.settle().await;
@@ -444,9 +456,18 @@ impl State {
             .rows(root)
             .next()
             .and_then(|row| row.integer(schema::open_vswitch::NEXT_CFG));
-        self.applied = wanted.unwrap_or(0);
+        self.settling = Some(wanted.unwrap_or(0));
         self.machine.set_enabled(self.other_config("enable-statistics") == Some("true"));
-        self.write_status(Extent::STATE);
+        self.confirm_configuration();
+    }
+
+    /// Tells the database that the configuration is in force, once the ports that had to go are closed: whoever waits for
+    /// that finds the devices gone, or free for others.
+    fn confirm_configuration(&mut self) {
+        if let Some(config) = self.settling.take_if(|_| self.datapath.is_settled()) {
+            self.applied = config;
+            self.write_status(Extent::STATE);
+        }
     }
 
     /// Whether the database may name this controller; tells why not.

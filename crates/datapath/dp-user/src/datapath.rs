@@ -1,22 +1,22 @@
 //! The datapath as others see it.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base::{Clock, DpPort, MacAddr, Timestamp};
 use dp::{
     Datapath, DpError, DpStats, Execute, Flow, FlowPut, FlowStats, Meter, MeterStats, Packet, PortInfo,
-    PortSpec, PortStats, PutMode, Ufid, Upcall, WorkerId,
+    PortSpec, PortStats, PortWatcher, PutMode, Ufid, Upcall, WorkerId,
 };
-use netdev::Device;
 
+use crate::closing::Closing;
 use crate::context::Context;
 use crate::meters::Meters;
-use crate::ports::{Port, Ports};
+use crate::opening::open_all;
+use crate::ports::{Port, PortChanges, Ports};
 use crate::process::{Run, putable};
 use crate::shared::{Config, Part, Shared, Tracker, TrackerDoor, UpcallDoor};
 use crate::tuning;
@@ -37,13 +37,18 @@ impl DpUser {
         let workers = (0..config.workers)
             .map(|index| Part::new(WorkerId::Worker(index as u32)).map(Arc::new))
             .collect::<std::io::Result<Vec<_>>>()?;
+        let changes = Arc::new(PortChanges::default());
         let shared = Arc::new(Shared {
             max_vlans: AtomicUsize::new(config.max_vlans),
             config,
             clock,
             ports: ArcSwap::default(),
             port_changes: Mutex::new(()),
-            port_epoch: AtomicU64::new(0),
+            closing: Closing::new({
+                let changes = Arc::clone(&changes);
+                move || changes.note()
+            })?,
+            changes,
             devices_made: AtomicU32::new(0),
             upcall: ArcSwapOption::empty(),
             tracker: ArcSwapOption::empty(),
@@ -89,7 +94,7 @@ impl DpUser {
     pub fn with_dummy<R>(&self, name: &str, act: impl FnOnce(&netdev::dummy::Dummy) -> R) -> Option<R> {
         let ports = self.shared.ports.load_full();
         let result = act(ports.by_name(name)?.device.as_dummy()?);
-        self.shared.port_epoch.fetch_add(1, Ordering::AcqRel);
+        self.shared.changes.note();
         Some(result)
     }
 
@@ -176,7 +181,7 @@ impl DpUser {
         let mut ports = Ports::clone(&self.shared.ports.load());
         let result = change(&mut ports)?;
         self.shared.ports.store(Arc::new(ports));
-        self.shared.port_epoch.fetch_add(1, Ordering::AcqRel);
+        self.shared.changes.note();
         for worker in &self.shared.workers {
             worker.rx_epoch.fetch_add(1, Ordering::AcqRel);
             worker.waker.wake();
@@ -227,22 +232,6 @@ impl DpUser {
     }
 }
 
-/// How often, and how many times, it is asked whether workers have let go of a port.
-const RELEASE_STEP: Duration = Duration::from_micros(200);
-const RELEASE_STEPS: u32 = 2500;
-
-/// Waits until nobody else has the port, so that its device is closed and may be opened anew. A worker lets go of it
-/// when it has done the batch at hand.
-fn await_release(port: &Arc<Port>) {
-    for _ in 0..RELEASE_STEPS {
-        if Arc::strong_count(port) == 1 {
-            return;
-        }
-        std::thread::sleep(RELEASE_STEP);
-    }
-    log::warn!(target: "dpif_netdev", "port {} is still in use by a worker", port.device.name());
-}
-
 impl Drop for DpUser {
     fn drop(&mut self) {
         self.shared.is_stopping.store(true, Ordering::Release);
@@ -253,27 +242,12 @@ impl Drop for DpUser {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
-        close_all(self.shared.ports.swap(Arc::default()));
+        // The thread that closes is to have the last hold on each.
+        let ports = self.shared.ports.swap(Arc::default());
+        let closing: Vec<Arc<Port>> = ports.iter().cloned().collect();
+        drop(ports);
+        self.shared.closing.close(closing);
     }
-}
-
-/// How many devices are closed at once.
-const CLOSING_THREADS: usize = 64;
-
-/// Closes the devices of all ports. The kernel lets each wait until no processor looks at it any more, which takes many
-/// milliseconds, so they wait together.
-fn close_all(ports: Arc<Ports>) {
-    let mut closing: Vec<Arc<Port>> = ports.iter().cloned().collect();
-    // The threads are to have the last hold on each.
-    drop(ports);
-    let per_thread = closing.len().div_ceil(CLOSING_THREADS).max(1);
-    std::thread::scope(|scope| {
-        while !closing.is_empty() {
-            let share = closing.split_off(closing.len().saturating_sub(per_thread));
-            // Where no thread can be made, they are closed one after the other.
-            let _ = std::thread::Builder::new().spawn_scoped(scope, move || drop(share));
-        }
-    });
 }
 
 impl Datapath for DpUser {
@@ -285,42 +259,68 @@ impl Datapath for DpUser {
         &self.shared.config.name
     }
 
-    fn add_port(&self, spec: &PortSpec) -> Result<DpPort, DpError> {
-        self.change_ports(|ports| {
-            if ports.by_name(&spec.name).is_some() {
-                return Err(DpError::PortExists(spec.name.clone()));
+    fn add_ports(&self, specs: &[PortSpec]) -> Vec<Result<DpPort, DpError>> {
+        let is_taken = {
+            let ports = self.shared.ports.load();
+            let mut names = HashSet::new();
+            move |spec: &PortSpec| {
+                if ports.by_name(&spec.name).is_some() || !names.insert(spec.name.clone()) {
+                    return Some(DpError::PortExists(spec.name.clone()));
+                }
+                spec.number.filter(|number| ports.get(*number).is_some()).map(DpError::NumberTaken)
             }
-            let number = match spec.number {
-                Some(number) if ports.get(number).is_some() => return Err(DpError::NumberTaken(number)),
-                Some(number) if number.0 < 1 << 16 => number,
-                _ if spec.kind.starts_with("dummy") => ports.named_number(&spec.name),
-                _ => ports.free_number(),
-            };
-            let sequence = self.shared.devices_made.fetch_add(1, Ordering::Relaxed);
-            let device = Device::open(spec, sequence, self.shared.config.is_dummy)?;
-            ports.insert(Arc::new(Port::new(number, Arc::new(device))));
-            Ok(number)
+        };
+        let taken: Vec<Option<DpError>> = specs.iter().map(is_taken).collect();
+        let coming: Vec<&PortSpec> =
+            specs.iter().zip(&taken).filter(|(_, taken)| taken.is_none()).map(|(spec, _)| spec).collect();
+        self.shared.closing.wait_for(|name| coming.iter().any(|spec| spec.name == name));
+        let count = coming.len() as u32;
+        let first = self.shared.devices_made.fetch_add(count, Ordering::Relaxed);
+        let numbered: Vec<_> = coming.into_iter().zip(first..).collect();
+        let mut opened = open_all(&numbered, self.shared.config.is_dummy).into_iter();
+        self.change_ports(|ports| {
+            let added = specs.iter().zip(taken).map(|(spec, taken)| {
+                let device = match taken {
+                    Some(error) => return Err(error),
+                    None => opened.next().unwrap_or_else(|| Err(DpError::NoPortName(spec.name.clone())))?,
+                };
+                ports.add(spec, device)
+            });
+            Ok(added.collect())
         })
+        .unwrap_or_default()
     }
 
     fn del_port(&self, port: DpPort) -> Result<(), DpError> {
         let removed = self.change_ports(|ports| ports.remove(port).ok_or(DpError::NoPort(port)))?;
-        await_release(&removed);
+        self.shared.closing.close([removed]);
         Ok(())
+    }
+
+    fn is_settled(&self) -> bool {
+        self.shared.closing.is_done()
+    }
+
+    fn settle(&self) {
+        self.shared.closing.wait_for(|_| true);
+    }
+
+    fn watch_ports(&self, watcher: PortWatcher) {
+        self.shared.changes.watch(watcher);
     }
 
     fn port(&self, port: DpPort) -> Option<PortInfo> {
         let port = self.find_port(port).ok()?;
-        Some(port.info(self.port_epoch()))
+        Some(port.info())
     }
 
     fn port_by_name(&self, name: &str) -> Option<PortInfo> {
         let port = self.shared.ports.load().by_name(name).cloned()?;
-        Some(port.info(self.port_epoch()))
+        Some(port.info())
     }
 
     fn ports(&self) -> Vec<PortInfo> {
-        self.shared.ports.load_full().iter().map(|port| port.info(self.port_epoch())).collect()
+        self.shared.ports.load_full().iter().map(|port| port.info()).collect()
     }
 
     fn port_stats(&self, port: DpPort) -> Result<PortStats, DpError> {
@@ -338,13 +338,15 @@ impl Datapath for DpUser {
         mac: Option<MacAddr>,
         up: Option<bool>,
     ) -> Result<(), DpError> {
-        self.find_port(port)?.device.configure(mtu, mac, up)?;
-        self.shared.port_epoch.fetch_add(1, Ordering::AcqRel);
+        let port = self.find_port(port)?;
+        port.device.configure(mtu, mac, up)?;
+        port.changed();
+        self.shared.changes.note();
         Ok(())
     }
 
     fn port_epoch(&self) -> u64 {
-        self.shared.port_epoch.load(Ordering::Acquire)
+        self.shared.changes.epoch()
     }
 
     fn capabilities(&self) -> Vec<(&'static str, String)> {

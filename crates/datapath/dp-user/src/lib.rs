@@ -16,7 +16,8 @@
 //! has a table of its own too ([`dp::WorkerId::Main`]), for packets that it
 //! executes and for dummy ports, so that tests see no thread at work.
 //!
-//! A thread of its own helps devices that have much to do (`tuning`).
+//! A thread of its own helps devices that have much to do (`tuning`), another
+//! one closes those of ports that were taken out (`closing`).
 //!
 //! Sleep: a worker polls the ports that had packets lately, and waits in
 //! epoll when there are none.
@@ -25,10 +26,11 @@
 //! connection tracking (behind [`Tracker`]).
 
 mod capabilities;
+mod closing;
 mod context;
 mod datapath;
-
 mod meters;
+mod opening;
 mod ports;
 mod process;
 mod share;

@@ -1,10 +1,11 @@
 //! The ports of a datapath.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base::DpPort;
-use dp::PortInfo;
+use dp::{DpError, PortInfo, PortSpec, PortWatcher};
 use netdev::Device;
 
 /// A port.
@@ -12,24 +13,60 @@ use netdev::Device;
 pub(crate) struct Port {
     pub(crate) number: DpPort,
     pub(crate) device: Arc<Device>,
+    /// How often its device has changed.
+    changes: AtomicU64,
     known: Mutex<Option<(u64, PortInfo)>>,
 }
 
 impl Port {
     pub(crate) fn new(number: DpPort, device: Arc<Device>) -> Port {
-        Port { number, device, known: Mutex::new(None) }
+        Port { number, device, changes: AtomicU64::new(0), known: Mutex::new(None) }
     }
 
-    /// What the device says of itself; asked anew only when `epoch` has moved since, which every change of a link does.
-    pub(crate) fn info(&self, epoch: u64) -> PortInfo {
+    /// Takes note that the device may say something else of itself now.
+    pub(crate) fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What the device says of itself; it is asked again only when it has changed.
+    pub(crate) fn info(&self) -> PortInfo {
         if !self.device.is_watched_by_kernel() {
             return self.device.info(self.number);
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = self.changes.load(Ordering::Acquire);
         match &*known {
-            Some((at, info)) if *at == epoch => info.clone(),
-            _ => known.insert((epoch, self.device.info(self.number))).1.clone(),
+            Some((at, info)) if *at == changes => info.clone(),
+            _ => known.insert((changes, self.device.info(self.number))).1.clone(),
         }
+    }
+}
+
+/// That ports came, went or changed, for whoever wants to know.
+#[derive(Default)]
+pub(crate) struct PortChanges {
+    epoch: AtomicU64,
+    watcher: OnceLock<PortWatcher>,
+}
+
+impl PortChanges {
+    /// How many there were.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        if let Some(watcher) = self.watcher.get() {
+            watcher();
+        }
+    }
+
+    /// The first one to ask is called after every change.
+    pub(crate) fn watch(&self, watcher: PortWatcher) {
+        // A second one would be a mistake of the program, which is seen in tests.
+        let is_first = self.watcher.set(watcher).is_ok();
+        debug_assert!(is_first, "ports are watched already");
     }
 }
 
@@ -38,6 +75,8 @@ impl Port {
 pub(crate) struct Ports {
     by_number: Vec<Option<Arc<Port>>>,
     by_name: HashMap<String, DpPort>,
+    /// All lower numbers, but 0, are taken.
+    free_from: u32,
 }
 
 impl Ports {
@@ -58,7 +97,7 @@ impl Ports {
     /// The lowest free number; 0 is the datapath's own port.
     pub(crate) fn free_number(&self) -> DpPort {
         let taken = |n: &u32| self.get(DpPort(*n)).is_some();
-        DpPort((1..).find(|n| !taken(n)).unwrap_or(u32::MAX))
+        DpPort((self.free_from.max(1)..).find(|n| !taken(n)).unwrap_or(u32::MAX))
     }
 
     /// The number in the name, above 100 for bridges, if it is free: tests that make dummy ports count on it.
@@ -69,6 +108,25 @@ impl Ports {
         let number = digits[..end].parse::<u32>().map_or(0, |number| number.saturating_add(above));
         let is_free = (1..1 << 16).contains(&number) && self.get(DpPort(number)).is_none();
         if is_free { DpPort(number) } else { self.free_number() }
+    }
+
+    /// Gives the device the number that `spec` wishes for, or a free one.
+    pub(crate) fn add(&mut self, spec: &PortSpec, device: Device) -> Result<DpPort, DpError> {
+        if self.by_name(&spec.name).is_some() {
+            return Err(DpError::PortExists(spec.name.clone()));
+        }
+        let number = match spec.number {
+            Some(number) if self.get(number).is_some() => return Err(DpError::NumberTaken(number)),
+            Some(number) if number.0 < 1 << 16 => number,
+            _ if spec.kind.starts_with("dummy") => self.named_number(&spec.name),
+            _ => {
+                let free = self.free_number();
+                self.free_from = free.0;
+                free
+            }
+        };
+        self.insert(Arc::new(Port::new(number, Arc::new(device))));
+        Ok(number)
     }
 
     pub(crate) fn insert(&mut self, port: Arc<Port>) {
@@ -85,6 +143,7 @@ impl Ports {
     pub(crate) fn remove(&mut self, number: DpPort) -> Option<Arc<Port>> {
         let port = self.by_number.get_mut(number.0 as usize)?.take()?;
         self.by_name.remove(port.device.name());
+        self.free_from = self.free_from.min(number.0);
         Some(port)
     }
 }

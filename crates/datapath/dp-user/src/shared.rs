@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base::{Clock, DpPort, Timestamp};
 use dp::{Conntrack, DpStats, Packet, Upcall, WorkerId};
+use netlink::LinkChange;
 
+use crate::closing::Closing;
 use crate::context::Context;
 use crate::meters::Meters;
-use crate::ports::Ports;
+use crate::ports::{Port, PortChanges, Ports};
 use crate::table::Table;
 use crate::worker::Waker;
 
@@ -51,7 +53,8 @@ pub(crate) struct Shared {
     pub(crate) ports: ArcSwap<Ports>,
     /// Held while ports change.
     pub(crate) port_changes: Mutex<()>,
-    pub(crate) port_epoch: AtomicU64,
+    pub(crate) changes: Arc<PortChanges>,
+    pub(crate) closing: Closing,
     pub(crate) devices_made: AtomicU32,
     pub(crate) upcall: ArcSwapOption<UpcallDoor>,
     pub(crate) tracker: ArcSwapOption<TrackerDoor>,
@@ -70,6 +73,22 @@ impl Shared {
     /// The main part and the workers'.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &Arc<Part>> {
         std::iter::once(&self.main).chain(&self.workers)
+    }
+
+    /// Takes note of what the kernel says of links.
+    pub(crate) fn links_changed(&self, changes: &[LinkChange]) {
+        if changes.is_empty() {
+            return;
+        }
+        let changed = |port: &&Arc<Port>| {
+            changes.iter().any(|change| match change {
+                LinkChange::Present(link) | LinkChange::Gone(link) => link.index == port.device.ifindex(),
+                LinkChange::Lost => true,
+            })
+        };
+        let ports = self.ports.load_full();
+        ports.iter().filter(changed).for_each(|port| port.changed());
+        self.changes.note();
     }
 
     pub(crate) fn part(&self, id: WorkerId) -> Option<&Arc<Part>> {

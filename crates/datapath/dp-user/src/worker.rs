@@ -6,13 +6,14 @@
 //! every [`ASK_INTERVAL`], however busy the others are. What a packet waits
 //! for its turn is thereby bounded: one round, and that interval.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use base::Timestamp;
+use base::{DpPort, Timestamp};
 use dp::Packet;
 use netlink::Monitor;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
@@ -96,6 +97,8 @@ pub(crate) fn run(shared: &Shared, index: usize) {
         monitor,
         context: Context::new(0x9e37_79b9_7f4a_7c15 ^ index as u64),
         sources: Vec::new(),
+        served: HashSet::new(),
+        active: Vec::new(),
         epoch: u64::MAX,
         poll: None,
         asked: Timestamp::ZERO,
@@ -118,7 +121,12 @@ struct Worker<'a> {
     index: usize,
     monitor: Option<Monitor>,
     context: Context,
-    sources: Vec<Source>,
+    /// By the number that epoll knows them by.
+    sources: Vec<Option<Source>>,
+    /// The numbers of the ports among them.
+    served: HashSet<DpPort>,
+    /// Those that had packets lately.
+    active: Vec<usize>,
     epoch: u64,
     poll: Option<OwnedFd>,
     /// When all ports were asked after last.
@@ -136,7 +144,7 @@ impl Worker<'_> {
             }
         }
         let now = self.receive();
-        if !self.sources.iter().any(|source| source.is_active) {
+        if self.active.is_empty() {
             self.wait(None);
         } else if now.since(self.asked) >= ASK_INTERVAL {
             self.asked = now;
@@ -144,36 +152,65 @@ impl Worker<'_> {
         }
     }
 
-    /// Makes the list of ports that this worker serves.
+    /// Takes over the ports that have come, and lets go of those that have gone. The others are not disturbed.
     fn take_ports(&mut self) -> io::Result<()> {
+        let ports = self.shared.ports.load_full();
+        let poll = match &self.poll {
+            Some(poll) => poll,
+            None => self.poll.insert(self.new_poll()?),
+        };
+        let is_there = |source: &Source| {
+            ports.get(source.port.number).is_some_and(|port| Arc::ptr_eq(port, &source.port))
+        };
+        for place in &mut self.sources {
+            let Some(source) = place.take_if(|source| !is_there(source)) else { continue };
+            self.served.remove(&source.port.number);
+            if let Some(fd) = source.port.device.fd() {
+                // It is not there any more when the device has failed.
+                let _ = epoll::delete(poll, fd);
+            }
+        }
+        self.active.retain(|&index| matches!(self.sources.get(index), Some(Some(_))));
+        let mut free: Vec<usize> =
+            (0..self.sources.len()).filter(|&index| matches!(self.sources.get(index), Some(None))).collect();
+        let count = self.shared.workers.len().max(1);
+        for port in ports.iter().filter(|port| port.number.0 as usize % count == self.index) {
+            let Some(fd) = port.device.fd().filter(|_| !self.served.contains(&port.number)) else { continue };
+            let index = free.pop().unwrap_or_else(|| {
+                self.sources.push(None);
+                self.sources.len() - 1
+            });
+            epoll::add(poll, fd, epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN)?;
+            let source = Source {
+                port: port.clone(),
+                is_active: true,
+                used: Timestamp::ZERO,
+                share: Share::default(),
+            };
+            if let Some(place) = self.sources.get_mut(index) {
+                *place = Some(source);
+            }
+            self.served.insert(port.number);
+            self.active.push(index);
+        }
+        Ok(())
+    }
+
+    fn new_poll(&self) -> io::Result<OwnedFd> {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, &self.part.waker.0, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         if let Some(monitor) = &self.monitor {
             epoll::add(&poll, monitor.as_fd(), epoll::EventData::new_u64(LINKS), epoll::EventFlags::IN)?;
         }
-        self.sources.clear();
-        let count = self.shared.workers.len().max(1);
-        let ports = self.shared.ports.load_full();
-        for port in ports.iter().filter(|port| port.number.0 as usize % count == self.index) {
-            let Some(fd) = port.device.fd() else { continue };
-            let data = epoll::EventData::new_u64(self.sources.len() as u64);
-            epoll::add(&poll, fd, data, epoll::EventFlags::IN)?;
-            self.sources.push(Source {
-                port: port.clone(),
-                is_active: true,
-                used: Timestamp::ZERO,
-                share: Share::default(),
-            });
-        }
-        self.poll = Some(poll);
-        Ok(())
+        Ok(poll)
     }
 
     /// A turn for each active port; the time when the last one ended.
     fn receive(&mut self) -> Timestamp {
-        let active = self.sources.iter().filter(|source| source.is_active).count();
+        let active = self.active.len();
         let mut now = self.shared.clock.now();
-        for source in self.sources.iter_mut().filter(|source| source.is_active) {
+        for &index in &self.active {
+            let Some(Some(source)) = self.sources.get_mut(index) else { continue };
             let limit = source.share.packets(active);
             let received = source.port.device.receive(&mut self.context.pool, &mut self.batch, limit);
             match received {
@@ -202,6 +239,8 @@ impl Worker<'_> {
                 }
             }
         }
+        let sources = &self.sources;
+        self.active.retain(|&index| matches!(sources.get(index), Some(Some(source)) if source.is_active));
         now
     }
 
@@ -216,15 +255,13 @@ impl Worker<'_> {
             match event.data.u64() {
                 WAKE => self.part.waker.clear(),
                 LINKS => {
-                    if let Some(monitor) = &mut self.monitor
-                        && !monitor.changes().is_empty()
-                    {
-                        self.shared.port_epoch.fetch_add(1, Ordering::AcqRel);
+                    if let Some(monitor) = &mut self.monitor {
+                        self.shared.links_changed(&monitor.changes());
                     }
                 }
                 index => {
                     let flags = event.flags;
-                    if let Some(source) = self.sources.get_mut(index as usize) {
+                    if let Some(Some(source)) = self.sources.get_mut(index as usize) {
                         let has_failed = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
                         if has_failed
                             && !source.port.device.clear_error()
@@ -234,7 +271,9 @@ impl Worker<'_> {
                             let _ = epoll::delete(poll, fd);
                             continue;
                         }
-                        source.is_active = true;
+                        if !std::mem::replace(&mut source.is_active, true) {
+                            self.active.push(index as usize);
+                        }
                         source.used = now;
                     }
                 }

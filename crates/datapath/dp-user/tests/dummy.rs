@@ -258,6 +258,33 @@ fn ports_come_and_go() {
 }
 
 #[test]
+fn of_ports_that_are_added_together_each_has_its_own_result() {
+    let datapath = datapath(&Clock::new(), None);
+    let mut nine = PortSpec::new("p9", "dummy");
+    nine.number = Some(DpPort(9));
+    let mut taken = PortSpec::new("x", "dummy");
+    taken.number = Some(DpPort(1));
+    let mut specs: Vec<PortSpec> = (20..150).map(|n| PortSpec::new(&format!("p{n}"), "dummy")).collect();
+    let mut expected: Vec<Result<DpPort, DpError>> = (20..150).map(|n| Ok(DpPort(n))).collect();
+    for (spec, result) in [
+        (nine, Ok(DpPort(9))),
+        (PortSpec::new("p9", "dummy"), Err(DpError::PortExists("p9".into()))),
+        (taken, Err(DpError::NumberTaken(DpPort(1)))),
+        (PortSpec::new("y", "no-such"), Err(DpError::UnknownKind("no-such".into()))),
+        (PortSpec::new("p1", "dummy"), Err(DpError::PortExists("p1".into()))),
+        (PortSpec::new("p4", "dummy"), Ok(DpPort(4))),
+    ] {
+        specs.push(spec);
+        expected.push(result);
+    }
+    assert_eq!(datapath.add_ports(&specs), expected);
+    for (spec, result) in specs.iter().zip(expected).filter(|(_, result)| result.is_ok()) {
+        assert_eq!(datapath.port_by_name(&spec.name).map(|port| port.number).ok_or(DpError::NoFlow), result);
+    }
+    assert_eq!(datapath.add_ports(&[]), []);
+}
+
+#[test]
 fn captures_hold_what_was_sent() {
     let upcall = Fixed::new("push_vlan(vid=5,pcp=0),4", true);
     let datapath = datapath(&Clock::new(), Some(upcall));

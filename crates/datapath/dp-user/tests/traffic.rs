@@ -201,6 +201,25 @@ fn datagrams_of_any_size_pass() {
 }
 
 #[test]
+fn a_device_can_be_opened_again_at_once_and_is_gone_when_the_datapath_is_settled() {
+    let Some((a, b, datapath)) = world(false) else { return };
+    let pb = PortSpec::new("pb", "");
+    for _ in 0..5 {
+        datapath.del_port(datapath.port_by_name("pb").unwrap().number).unwrap();
+        assert_eq!(
+            datapath.add_ports(&[pb.clone(), PortSpec::new("br0", "internal")]),
+            [Ok(DpPort(2)), Ok(DpPort(3))]
+        );
+        datapath.del_port(DpPort(3)).unwrap();
+    }
+    datapath.settle();
+    assert!(datapath.is_settled());
+    let shown = Command::new("ip").args(["link", "show", "br0"]).output().unwrap();
+    assert!(!shown.status.success(), "{shown:?}");
+    transfer(&a, &b, 1 << 20);
+}
+
+#[test]
 fn an_internal_port_is_a_device_of_the_host() {
     let Some((a, _b, datapath)) = world(false) else { return };
     datapath.del_port(DpPort(2)).unwrap();

@@ -309,15 +309,34 @@ impl DpError {
     }
 }
 
+/// Who wants to know of ports that came, went or changed. Must not block, nor call the datapath.
+pub type PortWatcher = Arc<dyn Fn() + Send + Sync>;
+
 /// A datapath. Shared by all threads; every call may block for a batch of packets.
 pub trait Datapath: Send + Sync {
     /// "netdev" or "system".
     fn kind(&self) -> &str;
     fn name(&self) -> &str;
 
-    /// Makes the port and its device, and starts to receive on it.
-    fn add_port(&self, spec: &PortSpec) -> Result<DpPort, DpError>;
+    /// Makes ports and their devices, all at once, and starts to receive on them. The results are in the order of `specs`;
+    /// a port that cannot be made keeps no other from being made.
+    fn add_ports(&self, specs: &[PortSpec]) -> Vec<Result<DpPort, DpError>>;
+    fn add_port(&self, spec: &PortSpec) -> Result<DpPort, DpError> {
+        let result = self.add_ports(std::slice::from_ref(spec)).pop();
+        result.unwrap_or_else(|| Err(DpError::NoPortName(spec.name.clone())))
+    }
+    /// Takes the port out: no packet enters or leaves by it from now on. Its device is closed soon after; see
+    /// [`Datapath::is_settled`].
     fn del_port(&self, port: DpPort) -> Result<(), DpError>;
+    /// Whether the devices of all ports that were deleted are closed.
+    fn is_settled(&self) -> bool {
+        true
+    }
+    /// Waits until they are.
+    fn settle(&self) {}
+    /// From here on `watcher` is called, by whichever thread, after the port epoch has moved and whenever the datapath is
+    /// settled. To be called once.
+    fn watch_ports(&self, watcher: PortWatcher);
     fn port(&self, port: DpPort) -> Option<PortInfo>;
     fn port_by_name(&self, name: &str) -> Option<PortInfo>;
     /// In the order of their numbers.

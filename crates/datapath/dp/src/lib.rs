@@ -29,7 +29,7 @@ pub use action::{
 pub use attr::Attr;
 pub use datapath::{
     Datapath, DpError, DpStats, Execute, Flow, FlowPut, FlowStats, Meter, MeterBand, MeterStats, NO_VERSION,
-    PortInfo, PortSpec, PortStats, PutMode, UNCOUNTED, Ufid, UfidError, WorkerId,
+    PortInfo, PortSpec, PortStats, PortWatcher, PutMode, UNCOUNTED, Ufid, UfidError, WorkerId,
 };
 pub use execute::{DropReason, Executor, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};

@@ -17,6 +17,8 @@ use crate::tap::Tap;
 pub struct Device {
     pub kind: DeviceKind,
     spec: PortSpec,
+    /// 0: the kernel has no such link.
+    ifindex: u32,
     /// Frames that the kernel had dropped when sending to the device before it was opened here.
     dropped_before: u64,
 }
@@ -44,8 +46,11 @@ impl Device {
             }
             other => return Err(DpError::UnknownKind(other.to_owned())),
         };
-        let mut device = Device { kind, spec: spec.clone(), dropped_before: 0 };
-        device.dropped_before = device.link().map_or(0, |link| device.dropped_by_kernel(&link.counters));
+        let mut device = Device { kind, spec: spec.clone(), ifindex: 0, dropped_before: 0 };
+        if let Some(link) = device.link() {
+            device.ifindex = link.index;
+            device.dropped_before = device.dropped_by_kernel(&link.counters);
+        }
         Ok(device)
     }
 
@@ -55,6 +60,11 @@ impl Device {
 
     pub fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    /// The number of the link that it is to the kernel; 0 for none.
+    pub fn ifindex(&self) -> u32 {
+        self.ifindex
     }
 
     /// The device that the switch made itself, if it is one.

@@ -11,11 +11,11 @@ use schema::{bridge, controller, interface, open_vswitch, port, sflow};
 
 use crate::address;
 use crate::columns::Columns;
-use crate::desire_more;
 use crate::desired::{
     Desired, DesiredBridge, DesiredController, DesiredInterface, DesiredPort, DesiredSflow, FailMode,
 };
 use crate::settings;
+use crate::{mirrors, tables};
 
 /// What is wrong with a row, and how bad that is.
 type Complaint = (Level, String);
@@ -165,8 +165,8 @@ fn desire_bridge(rows: &Tables, row: &Row) -> DesiredBridge {
         forwards_bpdus: row.map_boolean(bridge::OTHER_CONFIG, "forward-bpdu").unwrap_or(false),
         asks_spanning_tree: row.is_true(bridge::STP_ENABLE) || row.is_true(bridge::RSTP_ENABLE),
         dp_desc: other("dp-desc").map(str::to_owned),
-        mirrors: desire_more::mirrors(rows, row),
-        tables: desire_more::tables(rows, row),
+        mirrors: mirrors::desire(rows, row),
+        tables: tables::desire(rows, row),
         name,
     }
 }

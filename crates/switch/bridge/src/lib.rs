@@ -16,14 +16,16 @@ mod address;
 mod columns;
 mod complaints;
 mod desire;
-mod desire_more;
 mod desired;
+mod mirrors;
 mod plan;
 mod refused;
 mod running;
 mod settings;
 mod status;
 mod status_columns;
+mod tables;
+mod writer;
 
 pub use desire::desire;
 pub use desired::{

@@ -62,11 +62,13 @@ pub(crate) fn plan(desired: &Desired, actual: &Actual) -> Vec<Step> {
             _ => steps.push(Step::RemoveBridge(name.clone())),
         }
     }
+    let stays_there = |want: &DesiredBridge| {
+        actual.bridges.get(&want.name).filter(|have| have.datapath_type == want.datapath_kind())
+    };
+    let new = desired.bridges.iter().filter(|want| stays_there(want).is_none());
+    steps.extend(new.map(|want| Step::AddBridge { bridge: want.name.clone() }));
     for want in &desired.bridges {
-        let have = actual.bridges.get(&want.name).filter(|have| have.datapath_type == want.datapath_kind());
-        if have.is_none() {
-            steps.push(Step::AddBridge { bridge: want.name.clone() });
-        }
+        let have = stays_there(want);
         let stays =
             |interface: &&DesiredInterface| have.is_some_and(|have| stays(want, have, &interface.name));
         let mut coming: Vec<_> = interfaces(want).filter(|interface| !stays(interface)).collect();

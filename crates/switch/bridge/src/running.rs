@@ -3,7 +3,7 @@
 mod addresses;
 mod bundles;
 mod devices;
-mod more;
+mod interfaces;
 mod troubles;
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,18 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, MacAddr, OfPort};
-use dp::{Datapath, PortSpec};
+use dp::Datapath;
 use flowsync::FlowSync;
 use log::Level;
-use ofp::{port_config, port_state};
-use ofproto::{Bridge, NewPort, PortNews, Settings, SflowSampling, SharedSwitch};
+use ofproto::{Bridge, PortNews, Settings, SflowSampling, SharedSwitch};
 use pipeline::BridgeId;
+use uuid::Uuid;
 
 use crate::address::Lender;
 use crate::complaints::Complaints;
 use crate::desired::{Desired, DesiredBridge, DesiredInterface};
 use crate::plan::{Actual, ActualBridge, ActualInterface, Step, plan};
-use crate::refused;
 use crate::settings::Unread;
 use crate::status::DATAPATH_TYPES;
 
@@ -152,9 +151,17 @@ impl Running {
             // The keys of installed flows are of another shape.
             self.flows.purge();
         }
+        let mut coming = Vec::new();
         for step in plan(desired, &self.actual()) {
-            self.carry_out(step, desired);
+            match step {
+                Step::AddInterface { bridge, interface } => coming.push((bridge, *interface)),
+                step => {
+                    self.add_interfaces(std::mem::take(&mut coming));
+                    self.carry_out(step, desired);
+                }
+            }
         }
+        self.add_interfaces(coming);
         self.follow_mtu();
         self.switch.write().reconnect();
         self.review();
@@ -267,7 +274,7 @@ impl Running {
                     self.add_bridge(config);
                 }
             }
-            Step::AddInterface { bridge, interface } => self.add_interface(&bridge, *interface),
+            Step::AddInterface { bridge, interface } => self.add_interfaces(vec![(bridge, *interface)]),
             Step::Settle { bridge } => {
                 if let Some(config) = config(&bridge) {
                     self.settle(config);
@@ -303,125 +310,6 @@ impl Running {
         self.bridges.remove(name);
         self.switch.write().remove_bridge(id);
         self.notices.push(Notice::BridgeRemoved(id));
-    }
-
-    fn add_interface(&mut self, bridge_name: &str, config: DesiredInterface) {
-        let Some(id) = self.bridges.get(bridge_name).map(|bridge| bridge.id) else { return };
-        let result = self.open_interface(bridge_name, id, &config);
-        let Some(bridge) = self.bridges.get_mut(bridge_name) else { return };
-        match &result {
-            Ok(number) => {
-                let shown = number.to_u16().map_or(number.0, u32::from);
-                log::info!(target: "bridge", "bridge {bridge_name}: added interface {} on port {shown}", config.name);
-            }
-            Err(reason) => {
-                let known = bridge.interfaces.get(&config.name).and_then(|old| old.result.as_ref().err());
-                if known != Some(reason) {
-                    log::warn!(target: "bridge", "{reason}");
-                }
-            }
-        }
-        self.added += 1;
-        let running = RunningInterface { config, result, trouble: None, serial: self.added };
-        bridge.interfaces.insert(running.config.name.clone(), running);
-    }
-
-    /// Opens the device and adds the port. The error is worded for the interface's `error` column.
-    fn open_interface(
-        &mut self,
-        bridge_name: &str,
-        id: BridgeId,
-        config: &DesiredInterface,
-    ) -> Result<OfPort, String> {
-        if let Some(refusal) = refused::refusal(config) {
-            return Err(refusal);
-        }
-        let is_local = config.name == bridge_name;
-        let mut desc = ofp::PortDesc { hw_addr: random_mac(), ..ofp::PortDesc::default() };
-        let datapath_port = if config.is_patch() {
-            check_patch(config)?;
-            None
-        } else {
-            let kind = if is_local && config.kind.is_empty() { "internal" } else { &config.kind };
-            let kind = self.kind_of(bridge_name, kind);
-            let spec = PortSpec {
-                options: config.options.clone().into_iter().collect(),
-                ..PortSpec::new(&config.name, kind)
-            };
-            let number = self.datapath.add_port(&spec).map_err(|e| e.to_string())?;
-            if let Some(info) = self.datapath.port(number) {
-                describe(&mut desc, &info);
-            }
-            Some(number)
-        };
-        let is_live = desc.state & port_state::LIVE != 0;
-        desc.state &= !port_state::LIVE;
-        let new = NewPort {
-            name: config.name.clone(),
-            wanted: config
-                .number
-                .or_else(|| self.bridges.get(bridge_name)?.vanished.get(&config.name).copied()),
-            datapath: datapath_port,
-            peer_name: config.peer().map(str::to_owned),
-            desc,
-        };
-        let now = self.clock.now();
-        let news = self.switch.write().get_mut(id).and_then(|bridge| bridge.add_port(new, now));
-        let Some(news) = news else {
-            if let Some(number) = datapath_port {
-                self.close_port(number);
-            }
-            return Err(format!(
-                "could not add network device {} to ofproto (Too many open files)",
-                config.name
-            ));
-        };
-        let number = news.status.desc.port;
-        self.notices.push(Notice::Port { bridge: id, news });
-        // Whether the link is up is told when it is known, after the port itself.
-        if is_live && let Some(bridge) = self.switch.write().get_mut(id) {
-            let news = bridge.update_port(number, |entry| entry.desc.state |= port_state::LIVE);
-            self.notices.extend(news.map(|news| Notice::Port { bridge: id, news }));
-        }
-        Ok(number)
-    }
-
-    /// The kind of device that stands for `kind`.
-    fn kind_of<'a>(&self, bridge: &str, kind: &'a str) -> &'a str {
-        let in_dummy_bridge = self.bridges.get(bridge).is_some_and(|b| b.config.datapath_type == "dummy");
-        match (self.dummies, kind) {
-            (Dummies::None, kind) => kind,
-            (Dummies::Override | Dummies::System, "") => "dummy",
-            (Dummies::Override, "internal" | "tap") => "dummy-internal",
-            (_, "internal") if in_dummy_bridge => "dummy-internal",
-            (_, kind) => kind,
-        }
-    }
-
-    fn remove_interface(&mut self, bridge_name: &str, name: &str) {
-        let Some(bridge) = self.bridges.get_mut(bridge_name) else { return };
-        let id = bridge.id;
-        let Some(interface) = bridge.interfaces.remove(name) else { return };
-        let Ok(number) = interface.result else { return };
-        let now = self.clock.now();
-        let mut datapath_port = None;
-        if let Some(bridge) = self.switch.write().get_mut(id) {
-            datapath_port = bridge.port_entry(number).and_then(|entry| entry.port.datapath);
-            if let Some(news) = bridge.remove_port(number, now) {
-                self.notices.push(Notice::Port { bridge: id, news });
-            }
-        }
-        if let Some(number) = datapath_port {
-            self.close_port(number);
-        }
-        let shown = fields::format_port_plain(number);
-        log::info!(target: "bridge", "bridge {bridge_name}: deleted interface {name} on port {shown}");
-    }
-
-    fn close_port(&self, number: base::DpPort) {
-        if let Err(e) = self.datapath.del_port(number) {
-            log::warn!(target: "bridge", "failed to remove port {number} from the datapath: {e}");
-        }
     }
 
     /// Sets all of a bridge that can be set again without harm.
@@ -475,60 +363,6 @@ impl Running {
             .collect();
         Some(SflowSampling { probability: u32::MAX / sflow.sampling.max(1), ifindexes })
     }
-
-    /// Takes in what devices report of themselves. Returns whether an interface has gone, one that could not be opened
-    /// may now be, or a bridge has another datapath id.
-    pub fn refresh_ports(&mut self) -> bool {
-        let mut again = false;
-        for bridge in self.bridges.values() {
-            let mut switch = self.switch.write();
-            let Some(state) = switch.get_mut(bridge.id) else { continue };
-            for interface in bridge.interfaces.values() {
-                let Ok(number) = interface.result else {
-                    again = true;
-                    continue;
-                };
-                let Some(port) = state.port_entry(number).and_then(|entry| entry.port.datapath) else {
-                    continue;
-                };
-                match self.datapath.port(port).filter(|info| info.is_present) {
-                    Some(info) => {
-                        let news = state.update_port(number, |entry| describe(&mut entry.desc, &info));
-                        self.notices.extend(news.map(|news| Notice::Port { bridge: bridge.id, news }));
-                    }
-                    None => again = true,
-                }
-            }
-        }
-        self.follow_mtu();
-        self.follow_links();
-        again |= self.follow_addresses();
-        again
-    }
-
-    /// Closes the ports whose device has vanished, so that they are opened anew when it comes back.
-    pub fn drop_vanished(&mut self) {
-        let mut vanished = Vec::new();
-        for (bridge_name, bridge) in &self.bridges {
-            let switch = self.switch.read();
-            let Some(state) = switch.get(bridge.id) else { continue };
-            for (name, interface) in &bridge.interfaces {
-                let Ok(number) = interface.result else { continue };
-                let port = state.port_entry(number).and_then(|entry| entry.port.datapath);
-                let gone =
-                    port.is_some_and(|port| !self.datapath.port(port).is_some_and(|info| info.is_present));
-                if gone {
-                    vanished.push((bridge_name.clone(), name.clone(), number));
-                }
-            }
-        }
-        for (bridge, interface, number) in vanished {
-            self.remove_interface(&bridge, &interface);
-            if let Some(bridge) = self.bridges.get_mut(&bridge) {
-                bridge.vanished.insert(interface, number);
-            }
-        }
-    }
 }
 
 impl RunningBridge {
@@ -537,42 +371,7 @@ impl RunningBridge {
     }
 }
 
-/// Whether the options of a patch port are in order.
-fn check_patch(config: &DesiredInterface) -> Result<(), String> {
-    let name = &config.name;
-    let why = match config.peer() {
-        None => "patch type requires valid 'peer' argument",
-        Some(_) if config.options.len() > 1 => "patch type takes only a 'peer' argument",
-        Some(peer) if peer == name => "patch peer must not be self",
-        Some(_) => return Ok(()),
-    };
-    Err(format!("{name}: {why}"))
-}
-
 fn bundle_names(bridge: &Bridge) -> std::collections::BTreeSet<String> {
     use pipeline::BridgeView;
     bridge.bundles().map(|bundle| bundle.name.to_string()).collect()
 }
-
-/// Fills in what a device says of itself.
-fn describe(desc: &mut ofp::PortDesc, info: &dp::PortInfo) {
-    desc.hw_addr = info.mac;
-    let set = |bits: &mut u32, bit: u32, on: bool| *bits = if on { *bits | bit } else { *bits & !bit };
-    set(&mut desc.config, port_config::PORT_DOWN, !info.is_up);
-    // A device that is down has no carrier, whatever it says.
-    set(&mut desc.state, port_state::LINK_DOWN, !(info.has_link && info.is_up));
-    set(&mut desc.state, port_state::LIVE, info.is_up && info.has_link);
-    desc.current = info.current_features;
-    desc.advertised = info.advertised_features;
-    desc.supported = info.supported_features;
-    desc.current_speed = info.speed_mbps.saturating_mul(1000);
-    desc.max_speed = base::link_feature::speed_kbps(info.supported_features);
-}
-
-/// A local, unicast address under the prefix that OVS uses for its own (00:23:20).
-fn random_mac() -> MacAddr {
-    let random = Uuid::new_v4().as_u128() as u64 & 0xff_ffff;
-    MacAddr::from_u64(0x0023_2000_0000 | random | 0x80_0000)
-}
-
-use uuid::Uuid;

@@ -15,14 +15,15 @@ use model::{Atom, Datum};
 use ofp::ControllerRole;
 use replica::{Row, Tables, Transaction};
 use schema::{
-    bridge, controller as controller_table, datapath, interface as interface_table, mirror, open_vswitch,
-    port,
+    bridge, controller as controller_table, datapath, interface as interface_table, open_vswitch, port,
 };
 use uuid::Uuid;
 
 use crate::desire::root;
 use crate::desired::{DesiredBridge, DesiredPort};
+use crate::mirrors;
 use crate::running::{Running, RunningBridge};
+use crate::writer::{Writer, texts};
 
 /// The kinds of datapaths and interfaces that this program offers.
 pub const DATAPATH_TYPES: &[&str] = &["netdev", "system"];
@@ -87,23 +88,6 @@ pub struct Report<'a> {
     pub machine: Option<&'a BTreeMap<String, String>>,
 }
 
-/// Collects the columns that differ from what the database has.
-struct Writer<'a> {
-    rows: &'a Tables,
-    transaction: Transaction,
-}
-
-impl Writer<'_> {
-    /// Sets columns of `row`, those that differ.
-    fn write(&mut self, table: &str, row: &Row, columns: Vec<(&str, Datum)>) {
-        for (name, value) in columns {
-            if row.schema.column(name).is_some() && *row.get(name) != value {
-                self.transaction.set(table, &row.uuid, name, value);
-            }
-        }
-    }
-}
-
 /// The transaction that brings the status columns up to date, and what the database has been told when it succeeds.
 pub fn status(report: &Report<'_>) -> (Transaction, Told) {
     let Report { rows, running, extent, .. } = report;
@@ -115,7 +99,7 @@ pub fn status(report: &Report<'_>) -> (Transaction, Told) {
             write_bridge(&mut writer, running, bridge);
         }
         if extent.counters {
-            write_mirrors(&mut writer, running, bridge);
+            mirrors::report(&mut writer, running, bridge);
         }
         if extent.controllers {
             write_controllers(&mut writer, report, bridge);
@@ -258,27 +242,6 @@ fn write_interfaces(writer: &mut Writer<'_>, report: &Report<'_>, bridge: &Runni
         }
         writer.write(interface_table::NAME_OF_TABLE, row, columns);
     }
-}
-
-fn write_mirrors(writer: &mut Writer<'_>, running: &Running, bridge: &RunningBridge) {
-    let switch = running.switch.read();
-    let Some(state) = switch.get(bridge.id) else { return };
-    for desired in &bridge.config.mirrors {
-        let Some(row) = writer.rows.row(mirror::NAME_OF_TABLE, &desired.uuid) else { continue };
-        let counters = state.mirror_counters(desired.uuid.as_u128());
-        let statistics = counters.map_or(Datum::Empty, |counters| {
-            interface::pairs([
-                ("tx_bytes".to_owned(), counters.bytes()),
-                ("tx_packets".to_owned(), counters.packets()),
-            ])
-        });
-        writer.write(mirror::NAME_OF_TABLE, row, vec![(mirror::STATISTICS, statistics)]);
-    }
-}
-
-/// A map of strings.
-fn texts(pairs: impl IntoIterator<Item = (String, String)>) -> Datum {
-    Datum::map(pairs.into_iter().map(|(key, value)| (Atom::from(key), Atom::from(value))))
 }
 
 fn write_controllers(writer: &mut Writer<'_>, report: &Report<'_>, bridge: &RunningBridge) {

@@ -234,6 +234,8 @@ fn delete_interfaces(state: &mut State, _: Style, words: &[&str]) -> Result<Stri
         }
         datapath.del_port(info.number).map_err(|error| because(&what, &error))
     });
+    // Whoever looks for the devices when the command returns finds them gone.
+    datapath.settle();
     if is_of_bridges {
         state.running.drop_vanished();
     }

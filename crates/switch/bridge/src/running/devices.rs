@@ -5,7 +5,8 @@ use dp::{DpError, PortInfo};
 use log::Level;
 use pipeline::Network;
 
-use super::{Notice, Running, describe};
+use super::interfaces::describe;
+use super::{Notice, Running};
 use crate::desired::DesiredBridge;
 
 /// The MTU of internal ports where no other port has one.

@@ -1,14 +1,14 @@
 //! The status columns of interfaces.
 
 use base::OfPort;
-use model::{Atom, Datum};
+use model::Datum;
 use ofp::{port_config, port_state};
 use schema::interface;
 
-use super::texts;
 use crate::desired::DesiredInterface;
 use crate::refused;
 use crate::running::{Running, RunningBridge, RunningInterface};
+use crate::writer::{pairs, texts};
 
 /// What the row of an interface says of its state.
 pub(super) fn state(
@@ -170,13 +170,10 @@ fn patch_counters(entry: &ofproto::PortEntry) -> Datum {
     pairs(counters.map(|(name, value)| (name.to_owned(), value)))
 }
 
-pub(super) fn pairs(values: impl IntoIterator<Item = (String, u64)>) -> Datum {
-    let atom = |value| Atom::from(i64::try_from(value).unwrap_or(i64::MAX));
-    Datum::map(values.into_iter().map(|(name, value)| (Atom::from(name), atom(value))))
-}
-
 #[cfg(test)]
 mod tests {
+    use model::Atom;
+
     use super::*;
 
     #[test]
