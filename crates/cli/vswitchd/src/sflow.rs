@@ -200,15 +200,16 @@ fn ifindex(bridge: BridgeId, port: DpPort, running: &Running) -> u32 {
 
 /// The bridge's ports that have an index: their OpenFlow and datapath numbers.
 fn interfaces(bridge: BridgeId, running: &Running) -> BTreeMap<u32, (OfPort, DpPort)> {
-    let switch = running.switch.read();
-    let entries = switch.get(bridge).into_iter().flat_map(|bridge| bridge.port_entries());
-    entries
-        .filter_map(|entry| {
-            let port = entry.port.datapath?;
-            let index = running.datapath.port(port)?.ifindex;
-            (index != 0).then_some((index, (entry.port.number, port)))
-        })
-        .collect()
+    let numbers: Vec<(OfPort, DpPort)> = {
+        let switch = running.switch.read();
+        let entries = switch.get(bridge).into_iter().flat_map(|bridge| bridge.port_entries());
+        entries.filter_map(|entry| Some((entry.port.number, entry.port.datapath?))).collect()
+    };
+    let with_index = numbers.into_iter().filter_map(|(number, port)| {
+        let index = running.datapath.port(port)?.ifindex;
+        (index != 0).then_some((index, (number, port)))
+    });
+    with_index.collect()
 }
 
 fn port_counters(

@@ -5,6 +5,7 @@
 
 pub mod coverage;
 pub mod getopt;
+pub mod held;
 pub mod hint;
 pub mod id;
 pub mod json;

@@ -260,6 +260,7 @@ impl Datapath for DpUser {
     }
 
     fn add_ports(&self, specs: &[PortSpec]) -> Vec<Result<DpPort, DpError>> {
+        base::held::about_to_wait("opening devices");
         let is_taken = {
             let ports = self.shared.ports.load();
             let mut names = HashSet::new();
@@ -302,6 +303,7 @@ impl Datapath for DpUser {
     }
 
     fn settle(&self) {
+        base::held::about_to_wait("waiting for devices");
         self.shared.closing.wait_for(|_| true);
     }
 
@@ -310,20 +312,24 @@ impl Datapath for DpUser {
     }
 
     fn port(&self, port: DpPort) -> Option<PortInfo> {
+        base::held::about_to_wait("asking a device");
         let port = self.find_port(port).ok()?;
         Some(port.info())
     }
 
     fn port_by_name(&self, name: &str) -> Option<PortInfo> {
+        base::held::about_to_wait("asking a device");
         let port = self.shared.ports.load().by_name(name).cloned()?;
         Some(port.info())
     }
 
     fn ports(&self) -> Vec<PortInfo> {
+        base::held::about_to_wait("asking a device");
         self.shared.ports.load_full().iter().map(|port| port.info()).collect()
     }
 
     fn port_stats(&self, port: DpPort) -> Result<PortStats, DpError> {
+        base::held::about_to_wait("asking a device");
         Ok(self.find_port(port)?.device.stats())
     }
 
@@ -338,6 +344,7 @@ impl Datapath for DpUser {
         mac: Option<MacAddr>,
         up: Option<bool>,
     ) -> Result<(), DpError> {
+        base::held::about_to_wait("setting up a device");
         let port = self.find_port(port)?;
         port.device.configure(mtu, mac, up)?;
         port.changed();

@@ -353,14 +353,9 @@ impl Running {
     fn sflow_of(&self, config: &DesiredBridge) -> Option<SflowSampling> {
         let sflow = config.sflow.as_ref().filter(|sflow| !sflow.targets.is_empty())?;
         let bridge = self.bridges.get(&config.name)?;
-        let switch = self.switch.read();
-        let ifindexes = switch
-            .get(bridge.id)?
-            .port_entries()
-            .filter_map(|entry| entry.port.datapath)
-            .filter_map(|port| Some((port, self.datapath.port(port)?.ifindex)))
-            .filter(|(_, ifindex)| *ifindex != 0)
-            .collect();
+        let devices = self.devices(bridge).into_iter().filter_map(|(_, _, info)| info);
+        let ifindexes =
+            devices.map(|info| (info.number, info.ifindex)).filter(|(_, ifindex)| *ifindex != 0).collect();
         Some(SflowSampling { probability: u32::MAX / sflow.sampling.max(1), ifindexes })
     }
 }

@@ -124,7 +124,10 @@ impl Manager {
         let now = self.clock.now();
         let bridges: Vec<BridgeId> = self.bridges.keys().copied().collect();
         for bridge in bridges {
-            let changes = self.switch.write().get_mut(bridge).map(|state| state.expire_rules(now));
+            let due = self.switch.read().get(bridge).map(|state| state.expired_rules(now));
+            // Packets are translated meanwhile, unless there is something to change.
+            let Some(due) = due.filter(|due| !due.is_empty()) else { continue };
+            let changes = self.switch.write().get_mut(bridge).map(|state| state.remove_expired(&due, now));
             if let Some(changes) = changes.filter(|changes| !changes.is_empty()) {
                 self.tell_rule_changes(bridge, &changes, None, now);
             }

@@ -22,31 +22,36 @@ pub(crate) struct FailOpen {
 }
 
 impl FailOpen {
-    /// Notes whether a controller is connected. After three probes without one the bridge forwards by itself.
-    pub(crate) fn run(
+    /// Notes whether a controller is connected; whether [`FailOpen::run`] has something to do. After three probes without one
+    /// the bridge forwards by itself.
+    pub(crate) fn is_due(
         &mut self,
-        bridge: &mut Bridge,
         is_connected: bool,
         enabled: bool,
         probe: Duration,
         now: Timestamp,
-    ) {
+    ) -> bool {
         if is_connected || !enabled {
             self.lost = None;
-            if std::mem::take(&mut self.is_open) {
-                bridge.table_mut(TableId(0)).remove(&Match::default(), FAIL_OPEN_PRIORITY);
-                bridge.changed();
-                log::warn!(target: "fail_open", "{}: No longer in fail-open mode", bridge.name());
-            }
-            return;
+            return self.is_open;
         }
         let lost = *self.lost.get_or_insert(now);
-        if !self.is_open && now - lost >= probe * 3 {
-            self.is_open = true;
-            add_normal(bridge, FAIL_OPEN_PRIORITY, now);
-            let seconds = (now - lost).as_secs();
-            log::warn!(target: "fail_open", "{}: Could not connect to controller (or switch failed controller's post-connection admission control policy) for {seconds} seconds, failing open", bridge.name());
-        }
+        !self.is_open && now - lost >= probe * 3
+    }
+
+    /// Opens the bridge, or closes it when a controller is there again.
+    pub(crate) fn run(&mut self, bridge: &mut Bridge, now: Timestamp) {
+        let Some(lost) = self.lost else {
+            self.is_open = false;
+            bridge.table_mut(TableId(0)).remove(&Match::default(), FAIL_OPEN_PRIORITY);
+            bridge.changed();
+            log::warn!(target: "fail_open", "{}: No longer in fail-open mode", bridge.name());
+            return;
+        };
+        self.is_open = true;
+        add_normal(bridge, FAIL_OPEN_PRIORITY, now);
+        let seconds = (now - lost).as_secs();
+        log::warn!(target: "fail_open", "{}: Could not connect to controller (or switch failed controller's post-connection admission control policy) for {seconds} seconds, failing open", bridge.name());
     }
 
     /// When [`FailOpen::run`] has something to do.

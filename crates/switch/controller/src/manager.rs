@@ -411,14 +411,15 @@ impl Manager {
     /// Lets bridges without a controller fail open, and those that have one again close.
     pub fn run_fail_open(&mut self) {
         let now = self.clock.now();
-        let mut switch = self.switch.write();
         for (&id, control) in &mut self.bridges {
             let mut primaries = control.endpoints.values().filter(|e| e.kind == Kind::Primary).peekable();
             let enabled = primaries.peek().is_some() && !control.is_secure;
             let probe = primaries.peek().map_or(Duration::ZERO, |e| e.spec.probe.max(Duration::from_secs(1)));
             let connected = primaries.any(|e| e.status.is_connected);
-            if let Some(state) = switch.get_mut(id) {
-                control.fail_open.run(state, connected, enabled, probe, now);
+            if control.fail_open.is_due(connected, enabled, probe, now)
+                && let Some(state) = self.switch.write().get_mut(id)
+            {
+                control.fail_open.run(state, now);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Requests about tables and queues.
 
-use base::{OfPort, TableId};
+use base::{DpPort, OfPort, TableId};
 use ofp::{Message, OfError, QUEUE_ALL, TableFeatures, TableMod};
 use pipeline::BridgeId;
 
@@ -46,24 +46,22 @@ impl Manager {
         which: OfPort,
         queue: u32,
     ) -> Result<Vec<(OfPort, u32)>, OfError> {
-        let switch = self.switch.read();
-        let Some(state) = switch.get(bridge) else { return Ok(Vec::new()) };
-        if which != OfPort::ANY && state.port_entry(which).is_none() {
-            return Err(OfError::OfpqofcBadPort);
-        }
-        let has_queue = |entry: &&ofproto::PortEntry| {
-            let info = entry.port.datapath.and_then(|port| self.datapath.port(port));
+        let ports: Vec<(OfPort, Option<DpPort>)> = {
+            let switch = self.switch.read();
+            let Some(state) = switch.get(bridge) else { return Ok(Vec::new()) };
+            if which != OfPort::ANY && state.port_entry(which).is_none() {
+                return Err(OfError::OfpqofcBadPort);
+            }
+            let asked = state.port_entries().map(|entry| (entry.port.number, entry.port.datapath));
+            asked.filter(|(number, _)| which == OfPort::ANY || *number == which).collect()
+        };
+        let has_queue = |port: Option<DpPort>| {
+            let info = port.and_then(|port| self.datapath.port(port));
             info.is_some_and(|info| info.kind.starts_with("dummy"))
         };
-        let asked = |entry: &&ofproto::PortEntry| which == OfPort::ANY || entry.port.number == which;
         let known = queue == QUEUE_ALL || queue == 0;
-        let found: Vec<(OfPort, u32)> = state
-            .port_entries()
-            .filter(asked)
-            .filter(has_queue)
-            .filter(|_| known)
-            .map(|entry| (entry.port.number, 0))
-            .collect();
+        let with_queue = ports.into_iter().filter(|(_, port)| known && has_queue(*port));
+        let found: Vec<(OfPort, u32)> = with_queue.map(|(number, _)| (number, 0)).collect();
         if found.is_empty() && queue != QUEUE_ALL {
             return Err(OfError::OfpqofcBadQueue);
         }

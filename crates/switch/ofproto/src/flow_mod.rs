@@ -198,13 +198,23 @@ impl Bridge {
         self.remove_entries(found.into_iter().map(|entry| (entry, reason)))
     }
 
-    /// Removes the rules that have timed out.
-    pub fn expire_rules(&mut self, now: Timestamp) -> Vec<Change> {
-        let mut due = Vec::new();
-        for (entry, idle) in self.tables().flat_map(|table| table.expired(now)) {
-            let reason = if idle { FlowRemovedReason::IdleTimeout } else { FlowRemovedReason::HardTimeout };
-            due.push((entry, reason));
-        }
+    /// The rules whose time is over, for [`Bridge::remove_expired`].
+    pub fn expired_rules(&self, now: Timestamp) -> Vec<Arc<Entry>> {
+        self.tables().flat_map(|table| table.expired(now)).cloned().collect()
+    }
+
+    /// Removes those of the rules that are still there and whose time is still over.
+    pub fn remove_expired(&mut self, rules: &[Arc<Entry>], now: Timestamp) -> Vec<Change> {
+        let is_there = |entry: &Arc<Entry>| {
+            let table = self.table(entry.rule.table);
+            let found = table.and_then(|table| table.find(&entry.rule.matching, entry.rule.priority));
+            found.is_some_and(|found| Arc::ptr_eq(found, entry))
+        };
+        let due: Vec<_> = rules
+            .iter()
+            .filter(|entry| is_there(entry))
+            .filter_map(|entry| Some((Arc::clone(entry), entry.expiry(now)?)))
+            .collect();
         let changes = self.remove_entries(due.into_iter());
         if !changes.is_empty() {
             self.drifted();

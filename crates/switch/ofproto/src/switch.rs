@@ -1,9 +1,11 @@
 //! All bridges of the process behind one lock, and the door for translation.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use base::held::Held;
 use base::{DpPort, OfPort, Timestamp};
 use pipeline::{
     BridgeId, BridgeView, BundleId, Credit, Effect, Frozen, FrozenId, Network, Rule, SharedNetwork, View,
@@ -280,15 +282,38 @@ impl Default for SharedSwitch {
     }
 }
 
+/// A guard of the lock over the bridges. Nobody asks the kernel while it exists ([`base::held`]).
+#[derive(Debug)]
+pub struct Locked<G> {
+    guard: G,
+    _held: Held,
+}
+
+impl<G: Deref<Target = Switch>> Deref for Locked<G> {
+    type Target = Switch;
+
+    fn deref(&self) -> &Switch {
+        &self.guard
+    }
+}
+
+impl<G: DerefMut<Target = Switch>> DerefMut for Locked<G> {
+    fn deref_mut(&mut self) -> &mut Switch {
+        &mut self.guard
+    }
+}
+
 impl SharedSwitch {
     /// For looking. Keep it short: nobody can write meanwhile.
-    pub fn read(&self) -> RwLockReadGuard<'_, Switch> {
-        self.switch.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    pub fn read(&self) -> Locked<RwLockReadGuard<'_, Switch>> {
+        let guard = self.switch.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Locked { guard, _held: Held::new() }
     }
 
     /// For changing. Keep it short: no packet is translated meanwhile.
-    pub fn write(&self) -> RwLockWriteGuard<'_, Switch> {
-        self.switch.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    pub fn write(&self) -> Locked<RwLockWriteGuard<'_, Switch>> {
+        let guard = self.switch.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Locked { guard, _held: Held::new() }
     }
 }
 

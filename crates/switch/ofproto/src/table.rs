@@ -6,7 +6,7 @@ use base::{OfPort, TableId, Timestamp};
 use classifier::Classifier;
 use fields::Match;
 use flow::{FlowKey, FlowMask};
-use ofp::{Action, FlowFlags};
+use ofp::{Action, FlowFlags, FlowRemovedReason};
 use pipeline::{Miss, Rule, TableTraffic};
 
 use crate::conjunction;
@@ -38,6 +38,19 @@ impl Entry {
     /// When a packet last used it or the one before it, or when the first of them was made.
     pub fn used(&self) -> Timestamp {
         self.rule.counters.used().max(self.idle_since)
+    }
+
+    /// Why its time is over, if it is.
+    pub(crate) fn expiry(&self, now: Timestamp) -> Option<FlowRemovedReason> {
+        let due =
+            |since: Timestamp, timeout: u16| timeout != 0 && (now - since).as_secs() >= u64::from(timeout);
+        if due(self.modified, self.hard_timeout) {
+            Some(FlowRemovedReason::HardTimeout)
+        } else if due(self.used(), self.idle_timeout) {
+            Some(FlowRemovedReason::IdleTimeout)
+        } else {
+            None
+        }
     }
 
     /// When it ends if nothing uses it, if it ends at all.
@@ -255,24 +268,10 @@ impl Table {
         self.rules.overlapping(&matching.key, &matching.mask, priority).is_some()
     }
 
-    /// The rules that have timed out, with whether it was for idleness.
-    pub fn expired(&self, now: Timestamp) -> Vec<(Arc<Entry>, bool)> {
-        if self.expiring == 0 {
-            return Vec::new();
-        }
-        let due =
-            |since: Timestamp, timeout: u16| timeout != 0 && (now - since).as_secs() >= u64::from(timeout);
-        self.entries()
-            .filter_map(|entry| {
-                if due(entry.modified, entry.hard_timeout) {
-                    Some((Arc::clone(entry), false))
-                } else if due(entry.used(), entry.idle_timeout) {
-                    Some((Arc::clone(entry), true))
-                } else {
-                    None
-                }
-            })
-            .collect()
+    /// The rules that have timed out.
+    pub fn expired(&self, now: Timestamp) -> impl Iterator<Item = &Arc<Entry>> {
+        let entries = (self.expiring != 0).then(|| self.entries());
+        entries.into_iter().flatten().filter(move |entry| entry.expiry(now).is_some())
     }
 }
 

@@ -158,8 +158,30 @@ fn rules_time_out() {
     bridge.flow_mod(&request, Timestamp::ZERO).unwrap();
     let entry = bridge.table(TableId(0)).unwrap().entries().next().unwrap().clone();
     entry.rule.counters.add(1, 1, Timestamp::from_millis(5000));
-    assert!(bridge.expire_rules(Timestamp::from_millis(14_999)).is_empty());
-    assert_eq!(bridge.expire_rules(Timestamp::from_millis(15_000)).len(), 1);
+    assert!(bridge.expired_rules(Timestamp::from_millis(14_999)).is_empty());
+    let now = Timestamp::from_millis(15_000);
+    let due = bridge.expired_rules(now);
+    assert_eq!((due.len(), bridge.rule_count()), (1, 1));
+    assert_eq!(bridge.remove_expired(&due, now).len(), 1);
+    assert_eq!((bridge.remove_expired(&due, now).len(), bridge.rule_count()), (0, 0));
+}
+
+#[test]
+fn a_rule_that_is_used_or_replaced_between_looking_and_removing_stays() {
+    let (mut switch, id) = switch_with(&[VlanConfig::default()]);
+    let bridge = switch.get_mut(id).unwrap();
+    let mut request = FlowMod::new(FlowModCommand::Add);
+    request.idle_timeout = 10;
+    bridge.flow_mod(&request, Timestamp::ZERO).unwrap();
+    let now = Timestamp::from_millis(20_000);
+    let due = bridge.expired_rules(now);
+    due[0].rule.counters.add(1, 1, Timestamp::from_millis(19_000));
+    assert!(bridge.remove_expired(&due, now).is_empty());
+    let later = Timestamp::from_millis(40_000);
+    let due = bridge.expired_rules(later);
+    bridge.flow_mod(&request, later).unwrap();
+    assert!(bridge.remove_expired(&due, later).is_empty());
+    assert_eq!(bridge.rule_count(), 1);
 }
 
 #[test]

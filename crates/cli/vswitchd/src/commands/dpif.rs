@@ -145,17 +145,21 @@ struct ShownPort {
 
 /// The bridges on a datapath with their ports, all in the order of their names.
 fn bridges_of(state: &State, datapath: &str) -> BTreeMap<String, Vec<ShownPort>> {
-    let switch = state.switch.read();
     let is_on_it = |bridge: &&ofproto::Bridge| {
         let running = state.running.bridges().get(bridge.name());
         running.is_some_and(|bridge| datapath_name(&bridge.config.datapath_type) == datapath)
     };
-    let bridges = switch.bridges().filter(is_on_it).map(|bridge| {
-        let mut ports: Vec<ShownPort> = bridge.port_entries().map(|entry| shown_port(state, entry)).collect();
+    let bridges: Vec<(String, Vec<ofproto::PortEntry>)> = {
+        let switch = state.switch.read();
+        let on_it = switch.bridges().filter(is_on_it);
+        on_it.map(|bridge| (bridge.name().to_owned(), bridge.port_entries().cloned().collect())).collect()
+    };
+    let shown = bridges.into_iter().map(|(name, entries)| {
+        let mut ports: Vec<ShownPort> = entries.iter().map(|entry| shown_port(state, entry)).collect();
         ports.sort_by(|a, b| a.name.cmp(&b.name));
-        (bridge.name().to_owned(), ports)
+        (name, ports)
     });
-    bridges.collect()
+    shown.collect()
 }
 
 fn shown_port(state: &State, entry: &ofproto::PortEntry) -> ShownPort {

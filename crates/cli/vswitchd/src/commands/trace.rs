@@ -70,7 +70,12 @@ fn split(args: &[String]) -> Result<Words<'_>, String> {
     Ok(found)
 }
 
-fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, String> {
+fn parse(
+    state: &State,
+    switch: &Switch,
+    ports: &dp::text::PortNames,
+    args: &[String],
+) -> Result<Subject, String> {
     let mut found = split(args)?;
     let mut packet = None;
     if !found.generate && found.words.len() > 1 {
@@ -86,7 +91,7 @@ fn parse(state: &State, switch: &Switch, args: &[String]) -> Result<Subject, Str
     }
     let flow_text = found.words.last().copied().unwrap_or_default();
     let first = found.words.first().copied().unwrap_or_default();
-    let mut subject = match dp::text::parse_key(flow_text, Some(&port_names(state))) {
+    let mut subject = match dp::text::parse_key(flow_text, Some(ports)) {
         Ok((key, _)) if found.words.len() == 1 || is_datapath(state, first) => {
             if key.recirc_id() != 0 && switch.thaw(key.recirc_id()).is_none() {
                 return Err(format!("no recirculation data for recirc_id {:#x}", key.recirc_id()));
@@ -135,7 +140,8 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<String, String> {
-    let subject = parse(state, &state.switch.read(), args)?;
+    let ports = port_names(state);
+    let subject = parse(state, &state.switch.read(), &ports, args)?;
     let parsed = match actions {
         None => None,
         Some(text) => {
@@ -170,8 +176,7 @@ fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<S
     let switch = state.switch.read();
     let bridge = switch.get(subject.bridge).ok_or("Cannot find the bridge")?;
     let names = subject.names.then(|| bridge.port_names());
-    let datapath_names = subject.names.then(|| port_names(state));
-    Ok(pipeline::report(&subject.key, &translation, names.as_ref(), datapath_names.as_ref()))
+    Ok(pipeline::report(&subject.key, &translation, names.as_ref(), subject.names.then_some(&ports)))
 }
 
 fn port_names(state: &State) -> dp::text::PortNames {

@@ -45,9 +45,12 @@ impl Running {
             }
             let running = bridge.interfaces.get(&interface.name);
             let Some(&number) = running.and_then(|running| running.result.as_ref().ok()) else { continue };
-            let mut switch = self.switch.write();
-            let Some(state) = switch.get_mut(bridge.id) else { continue };
-            let Some(port) = state.port_entry(number).and_then(|entry| entry.port.datapath) else { continue };
+            let port = {
+                let switch = self.switch.read();
+                let entry = switch.get(bridge.id).and_then(|state| state.port_entry(number));
+                entry.and_then(|entry| entry.port.datapath)
+            };
+            let Some(port) = port else { continue };
             let Some(info) = self.datapath.port(port) else { continue };
             let mac = mac.filter(|mac| *mac != info.mac);
             let mtu = interface.mtu.filter(|mtu| *mtu != info.mtu);
@@ -61,7 +64,10 @@ impl Running {
                 continue;
             }
             let Some(info) = self.datapath.port(port) else { continue };
-            let news = state.update_port(number, |entry| describe(&mut entry.desc, &info));
+            let mut switch = self.switch.write();
+            let state = switch.get_mut(bridge.id);
+            let news =
+                state.and_then(|state| state.update_port(number, |entry| describe(&mut entry.desc, &info)));
             self.notices.extend(news.map(|news| Notice::Port { bridge: bridge.id, news }));
         }
     }
@@ -96,14 +102,10 @@ impl Running {
 
     fn mtus_of(&self, bridge_name: &str) -> Vec<MtuOf> {
         let Some(bridge) = self.bridges.get(bridge_name) else { return Vec::new() };
-        let switch = self.switch.read();
-        let Some(state) = switch.get(bridge.id) else { return Vec::new() };
-        let working = bridge.interfaces.values().filter_map(|interface| {
-            let number = *interface.result.as_ref().ok()?;
-            let port = state.port_entry(number)?.port.datapath?;
-            let info = self.datapath.port(port).filter(|info| info.mtu != 0)?;
-            let follows = is_internal(&info) && interface.config.mtu.is_none();
-            Some(MtuOf { port, name: info.name, mtu: info.mtu, follows })
+        let working = self.devices(bridge).into_iter().filter_map(|(name, _, info)| {
+            let info = info.filter(|info| info.mtu != 0)?;
+            let follows = is_internal(&info) && bridge.interfaces.get(&name)?.config.mtu.is_none();
+            Some(MtuOf { port: info.number, name, mtu: info.mtu, follows })
         });
         working.collect()
     }

@@ -1,13 +1,13 @@
 //! Interfaces that come and go, and what their devices report.
 
 use base::{DpPort, MacAddr, OfPort};
-use dp::PortSpec;
+use dp::{PortInfo, PortSpec};
 use ofp::{port_config, port_state};
 use ofproto::NewPort;
 use pipeline::BridgeId;
 use uuid::Uuid;
 
-use super::{Dummies, Notice, Running, RunningInterface};
+use super::{Dummies, Notice, Running, RunningBridge, RunningInterface};
 use crate::desired::DesiredInterface;
 use crate::refused;
 
@@ -163,22 +163,37 @@ impl Running {
         }
     }
 
+    /// The interfaces of a bridge that work: their names, their numbers, and what their devices report, where they have one.
+    ///
+    /// Devices are asked while nobody waits for the bridges.
+    pub(super) fn devices(&self, bridge: &RunningBridge) -> Vec<(String, OfPort, Option<PortInfo>)> {
+        let working: Vec<(String, OfPort, DpPort)> = {
+            let switch = self.switch.read();
+            let Some(state) = switch.get(bridge.id) else { return Vec::new() };
+            let with_device = bridge.interfaces.iter().filter_map(|(name, interface)| {
+                let number = *interface.result.as_ref().ok()?;
+                Some((name.clone(), number, state.port_entry(number)?.port.datapath?))
+            });
+            with_device.collect()
+        };
+        let asked = working.into_iter().map(|(name, number, port)| {
+            let info = self.datapath.port(port).filter(|info| info.is_present);
+            (name, number, info)
+        });
+        asked.collect()
+    }
+
     /// Takes in what devices report of themselves. Returns whether an interface has gone, one that could not be opened
     /// may now be, or a bridge has another datapath id.
     pub fn refresh_ports(&mut self) -> bool {
         let mut again = false;
         for bridge in self.bridges.values() {
+            again |= bridge.interfaces.values().any(|interface| interface.result.is_err());
+            let devices = self.devices(bridge);
             let mut switch = self.switch.write();
             let Some(state) = switch.get_mut(bridge.id) else { continue };
-            for interface in bridge.interfaces.values() {
-                let Ok(number) = interface.result else {
-                    again = true;
-                    continue;
-                };
-                let Some(port) = state.port_entry(number).and_then(|entry| entry.port.datapath) else {
-                    continue;
-                };
-                match self.datapath.port(port).filter(|info| info.is_present) {
+            for (_, number, info) in devices {
+                match info {
                     Some(info) => {
                         let news = state.update_port(number, |entry| describe(&mut entry.desc, &info));
                         self.notices.extend(news.map(|news| Notice::Port { bridge: bridge.id, news }));
@@ -197,15 +212,9 @@ impl Running {
     pub fn drop_vanished(&mut self) {
         let mut vanished = Vec::new();
         for (bridge_name, bridge) in &self.bridges {
-            let switch = self.switch.read();
-            let Some(state) = switch.get(bridge.id) else { continue };
-            for (name, interface) in &bridge.interfaces {
-                let Ok(number) = interface.result else { continue };
-                let port = state.port_entry(number).and_then(|entry| entry.port.datapath);
-                let gone =
-                    port.is_some_and(|port| !self.datapath.port(port).is_some_and(|info| info.is_present));
-                if gone {
-                    vanished.push((bridge_name.clone(), name.clone(), number));
+            for (name, number, info) in self.devices(bridge) {
+                if info.is_none() {
+                    vanished.push((bridge_name.clone(), name, number));
                 }
             }
         }

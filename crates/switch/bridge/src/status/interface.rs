@@ -3,6 +3,7 @@
 use base::OfPort;
 use model::Datum;
 use ofp::{port_config, port_state};
+use ofproto::PortEntry;
 use schema::interface;
 
 use crate::desired::DesiredInterface;
@@ -40,10 +41,7 @@ fn working(
     number: OfPort,
     error: Datum,
 ) -> Vec<(&'static str, Datum)> {
-    let switch = running.switch.read();
-    let Some(entry) = switch.get(bridge.id).and_then(|state| state.port_entry(number)) else {
-        return Vec::new();
-    };
+    let Some(entry) = entry(running, bridge, number) else { return Vec::new() };
     let desc = &entry.desc;
     let is_up = desc.config & port_config::PORT_DOWN == 0;
     let has_link = desc.state & port_state::LINK_DOWN == 0;
@@ -88,6 +86,11 @@ fn working(
     columns
 }
 
+/// A port as the switch knows it. Its device is to be asked while nobody waits for the switch.
+fn entry(running: &Running, bridge: &RunningBridge, number: OfPort) -> Option<PortEntry> {
+    running.switch.read().get(bridge.id)?.port_entry(number).cloned()
+}
+
 /// What would be known of an interface's peers if it were watched.
 const MONITORING: [&str; 8] = [
     interface::LACP_CURRENT,
@@ -107,14 +110,13 @@ pub(super) fn statistics(
     known: &RunningInterface,
 ) -> Option<(&'static str, Datum)> {
     let number = *known.result.as_ref().ok()?;
-    let switch = running.switch.read();
-    let entry = switch.get(bridge.id)?.port_entry(number)?;
+    let entry = entry(running, bridge, number)?;
     let counters = match entry.port.datapath {
         Some(port) => {
             let stats = running.datapath.port_stats(port).ok()?;
             counters(&stats, running.datapath.custom_port_stats(port))
         }
-        None => patch_counters(entry),
+        None => patch_counters(&entry),
     };
     Some((interface::STATISTICS, counters))
 }
