@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             programs::build().and_then(|bin| run(Command::new(bin.join("ovs")).arg(&command).args(rest)))
         }
         "test" => setup::install().and_then(|()| test(&rest)),
-        "check" => check::all(),
+        "check" => setup::install_deny().and_then(|()| check::all()),
         "bench" => run(cargo().arg("bench").args(rest)),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

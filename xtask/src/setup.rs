@@ -48,6 +48,21 @@ pub(crate) fn install() -> Result<(), String> {
     install_os_ken()
 }
 
+/// Installs what checks licences and sources, unless it is there.
+pub(crate) fn install_deny() -> Result<(), String> {
+    let deny = crate::cargo().args(["deny", "--version"]).output();
+    if deny.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    eprintln!("installing cargo-deny");
+    // Without optimisation it is built sooner, and is still fast enough.
+    crate::run(
+        crate::cargo()
+            .args(["install", "--locked", "--debug", "cargo-deny"])
+            .env("CARGO_PROFILE_DEV_DEBUG", "0"),
+    )
+}
+
 fn install_os_ken() -> Result<(), String> {
     let packages = python_packages()?;
     if packages.join("os_ken").exists() {
