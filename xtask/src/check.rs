@@ -6,6 +6,7 @@
 //! * A file over 600 lines or a function over 80 has its reason noted in
 //!   place: a comment `house: long because …` in the file, or above the
 //!   function.
+//! * Every input kept for a fuzz target has a sentence on what it is.
 //! * Formatting, lints, licences and where crates come from.
 
 use std::collections::BTreeMap;
@@ -32,6 +33,9 @@ pub(crate) fn all() -> Result<(), String> {
     fences(&packages, &mut faults);
     for package in &packages {
         sizes(package, &mut faults);
+    }
+    for input in crate::fuzz::undescribed()? {
+        fault(&mut faults, format_args!("{input}"));
     }
     if !faults.is_empty() {
         return Err(faults);

@@ -1,6 +1,7 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 
 mod check;
+mod fuzz;
 mod kernels;
 mod programs;
 mod setup;
@@ -16,6 +17,8 @@ usage: cargo xtask COMMAND
   demo            build, then two hosts with four VMs in namespaces, and clean up
   test [ARG...]   install what is missing, run every test (ARGs go to nextest)
   check           the house rules: floors, unsafe, sizes, format, lints, licences
+  fuzz [SECONDS] [TARGET...]
+                  build the fuzz targets, run each for SECONDS (5)
   bench [ARG...]  the benchmarks of the crates
 ";
 
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         }
         "test" => setup::install().and_then(|()| test(&rest)),
         "check" => setup::install_deny().and_then(|()| check::all()),
+        "fuzz" => fuzz::run(&rest),
         "bench" => run(cargo().arg("bench").args(rest)),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
