@@ -41,6 +41,7 @@ pub(crate) fn all() -> Result<(), String> {
         return Err(faults);
     }
     println!("house rules: {} crates in order", packages.len());
+    circles(&packages);
     crate::run(crate::cargo().args(["fmt", "--all", "--check"]))?;
     crate::run(crate::cargo().args([
         "clippy",
@@ -52,6 +53,19 @@ pub(crate) fn all() -> Result<(), String> {
         "warnings",
     ]))?;
     crate::run(crate::cargo().args(["deny", "--log-level", "error", "check", "licenses", "bans", "sources"]))
+}
+
+/// Prints the circles between files of one crate.
+fn circles(packages: &[&Value]) {
+    let mut count = 0;
+    for package in packages {
+        let Some(directory) = directory(package) else { continue };
+        for circle in crate::circles::of_crate(directory, &sources(package)) {
+            println!("circle in {}: {} (by {})", name(package), circle.name, circle.names.join(", "));
+            count += 1;
+        }
+    }
+    println!("{count} circles between files");
 }
 
 fn name(package: &Value) -> &str {
@@ -158,10 +172,14 @@ fn long_functions(lines: &[&str]) -> Vec<String> {
     found
 }
 
+fn directory(package: &Value) -> Option<&Path> {
+    package["manifest_path"].as_str().and_then(|path| Path::new(path).parent())
+}
+
 /// The crate's .rs files.
 fn sources(package: &Value) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    if let Some(directory) = package["manifest_path"].as_str().and_then(|path| Path::new(path).parent()) {
+    if let Some(directory) = directory(package) {
         collect(directory, &mut files);
     }
     files.sort();

@@ -1,10 +1,12 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 
 mod check;
+mod circles;
 mod fuzz;
 mod kernels;
 mod programs;
 mod setup;
+mod tokens;
 
 use std::process::{Command, ExitCode};
 
