@@ -72,8 +72,20 @@ fn set_off(text: &str) -> Vec<String> {
     lines.map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
 }
 
-fn readme() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap()
+/// The README without its fenced blocks, and those blocks: the first is what one reads, the others what one sees.
+fn readme() -> (String, Vec<String>) {
+    let whole = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let (mut prose, mut blocks) = (String::new(), Vec::new());
+    for (number, part) in whole.split("```").enumerate() {
+        match part.strip_prefix("text\n") {
+            Some(block) if number % 2 == 1 => blocks.push(block.to_owned()),
+            _ => {
+                assert_eq!(number % 2, 0, "a fenced block that is no output: {part}");
+                prose.push_str(part);
+            }
+        }
+    }
+    (prose, blocks)
 }
 
 /// Stands in for cargo, where the programs are built already, and for what installs it.
@@ -94,15 +106,24 @@ fn the_lines_of_the_readme_work_one_by_one() {
         return;
     }
     let world = World::new();
-    let lines = set_off(&readme());
+    let (prose, blocks) = readme();
+    let [said_by_up, shown] = &blocks[..] else { panic!("{blocks:#?}") };
+    let mut lines = set_off(&prose);
+    let up = lines.iter().position(|line| line.starts_with("cargo xtask up")).expect("a line that starts it");
+    let next = set_off(said_by_up).into_iter().filter(|line| line != "ovs down");
+    lines.splice(up + 1..up + 1, next);
     for needed in ["cargo xtask up", "ovsdb-tool create", "ovs-vswitchd --pidfile", "ovs-ctl start"] {
         assert!(lines.iter().any(|line| line.contains(needed)), "{needed} is not in {lines:#?}");
     }
     let typed = type_lines(world.dir.path(), BUILT_ALREADY, &lines);
     all_worked(&typed);
-    let shown =
-        typed.iter().rfind(|typed| typed.line == "ovs-vsctl show").expect("a line that shows the result");
-    assert!(shown.output.contains("Bridge br0") && !shown.output.contains("error"), "{shown:?}");
+    assert_eq!(&typed[up].output, said_by_up);
+    let shows: Vec<&Typed> = typed.iter().filter(|typed| typed.line == "ovs-vsctl show").collect();
+    let [first, .., last] = &shows[..] else { panic!("{shows:#?}") };
+    // The root's UUID is of this database alone.
+    let rows = |text: &str| text.split_once('\n').map(|(uuid, rows)| (uuid.len(), rows.to_owned()));
+    assert_eq!(rows(&first.output), rows(shown));
+    assert!(last.output.contains("Port wire0") && !last.output.contains("error"), "{last:?}");
 }
 
 /// Types `up` as it is, and then what the answer to it says.
@@ -190,7 +211,7 @@ fn program(dir: &Path, name: &str, words: &[&str]) -> Output {
 }
 
 /// The lines of standard error that are not the log's.
-fn told(output: &Output) -> Vec<&str> {
+fn messages(output: &Output) -> Vec<&str> {
     output.err.lines().filter(|line| !line.starts_with("20")).collect()
 }
 
@@ -270,11 +291,11 @@ fn unknown_words_are_answered_with_the_nearest_known_one() {
     ] {
         let output = program(dir.path(), name, words);
         assert_eq!(output.status, 1, "{name} {words:?}: {output:?}");
-        let lines = told(&output);
+        let lines = messages(&output);
         assert_eq!(lines, [first, &format!("Did you mean '{hint}'?")], "{name} {words:?}");
     }
     // Nothing is guessed where nothing is near.
-    assert_eq!(told(&program(dir.path(), "ovs-vsctl", &["xyzzy"])).len(), 1);
+    assert_eq!(messages(&program(dir.path(), "ovs-vsctl", &["xyzzy"])).len(), 1);
 }
 
 #[test]
@@ -361,14 +382,17 @@ fn a_daemon_that_does_not_run_is_named_with_what_starts_it() {
     for (name, words, first, daemon) in cases {
         let output = program(dir.path(), name, words);
         assert_eq!(output.status, 1, "{output:?}");
-        let lines = told(&output);
+        let lines = messages(&output);
         let hint = format!("{daemon} is not running in {rundir}: '");
         assert!(lines.len() == 2 && lines[0] == first && lines[1].starts_with(&hint), "{lines:?}");
         assert!(lines[1].ends_with("ctl start' starts it."), "{lines:?}");
     }
     // A socket that the user named is the user's business.
     let other = program(dir.path(), "ovs-vsctl", &["--db=unix:foo", "show"]);
-    assert_eq!(told(&other), ["ovs-vsctl: unix:foo: database connection failed (No such file or directory)"]);
+    assert_eq!(
+        messages(&other),
+        ["ovs-vsctl: unix:foo: database connection failed (No such file or directory)"]
+    );
 }
 
 #[test]
@@ -391,7 +415,7 @@ fn a_directory_that_is_missing_is_named() {
     ] {
         let output = program(dir.path(), name, words);
         assert_eq!(output.status, 1, "{name} {words:?}: {output:?}");
-        assert_eq!(told(&output).last(), Some(&missing(sub).as_str()), "{name} {words:?}: {output:?}");
+        assert_eq!(messages(&output).last(), Some(&missing(sub).as_str()), "{name} {words:?}: {output:?}");
     }
 }
 
