@@ -6,6 +6,7 @@
 //! * A file over 600 lines or a function over 80 has its reason noted in
 //!   place: a comment `house: long because …` in the file, or above the
 //!   function.
+//! * A crate uses what it depends on, and a crate depends on what the workspace lists.
 //! * Every input kept for a fuzz target has a sentence on what it is.
 //! * Formatting, lints, licences and where crates come from.
 
@@ -33,7 +34,9 @@ pub(crate) fn all() -> Result<(), String> {
     fences(&packages, &mut faults);
     for package in &packages {
         sizes(package, &mut faults);
+        unused(package, &mut faults);
     }
+    unused_by_all(&packages, &mut faults)?;
     for input in crate::fuzz::undescribed()? {
         fault(&mut faults, format_args!("{input}"));
     }
@@ -126,6 +129,45 @@ fn fences(packages: &[&Value], faults: &mut String) {
     }
 }
 
+/// Dependencies that no file of the crate names.
+fn unused(package: &Value, faults: &mut String) {
+    let texts: Vec<String> =
+        sources(package).iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect();
+    for dependency in dependencies(package) {
+        let word = dependency.replace('-', "_");
+        if !texts.iter().any(|text| names_in_code(text, &word)) {
+            fault(faults, format_args!("{}: depends on {dependency} and does not use it", name(package)));
+        }
+    }
+}
+
+/// Entries of `[workspace.dependencies]` that no crate has.
+fn unused_by_all(packages: &[&Value], faults: &mut String) -> Result<(), String> {
+    let path = crate::root().join("Cargo.toml");
+    let manifest = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let used: Vec<&str> = packages.iter().flat_map(|package| dependencies(package)).collect();
+    let table = manifest.lines().skip_while(|line| *line != "[workspace.dependencies]").skip(1);
+    for line in table.take_while(|line| !line.starts_with('[')) {
+        if let Some((entry, _)) = line.split_once(" = ")
+            && !used.contains(&entry)
+        {
+            fault(faults, format_args!("Cargo.toml: no crate depends on {entry}"));
+        }
+    }
+    Ok(())
+}
+
+fn dependencies(package: &Value) -> impl Iterator<Item = &str> {
+    package["dependencies"].as_array().into_iter().flatten().filter_map(|on| on["name"].as_str())
+}
+
+fn names_in_code(text: &str, word: &str) -> bool {
+    text.lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .flat_map(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_'))
+        .any(|found| found == word)
+}
+
 fn sizes(package: &Value, faults: &mut String) {
     for file in sources(package) {
         if file.ends_with("tests.rs")
@@ -207,6 +249,15 @@ fn fault(faults: &mut String, what: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dependency_is_used_where_code_names_it() {
+        assert!(names_in_code("use serde_json::Value;", "serde_json"));
+        assert!(names_in_code("let _ = a(tokio::spawn(f));", "tokio"));
+        for text in ["// tokio", "let tokio_like = 1;", "//! [`tokio::spawn`]"] {
+            assert!(!names_in_code(text, "tokio"), "{text}");
+        }
+    }
 
     #[test]
     fn a_long_function_is_found_unless_it_says_why() {

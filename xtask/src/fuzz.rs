@@ -100,7 +100,7 @@ fn build() -> Result<PathBuf, String> {
     // Naming the host keeps the flags away from build scripts and macros, which run without libFuzzer.
     crate::run(
         crate::cargo()
-            .args(["build", "--quiet", "--locked", "--bins", "--target", &host])
+            .args(["build", "--quiet", "--bins", "--target", &host])
             .arg("--manifest-path")
             .arg(directory().join("Cargo.toml"))
             .arg("--target-dir")
