@@ -21,6 +21,7 @@ mod offloads;
 mod openflow_peers;
 mod ovsdb_peers;
 mod parity;
+mod passes;
 mod physical_machine;
 mod pki;
 mod refusals;

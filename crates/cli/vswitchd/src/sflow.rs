@@ -72,7 +72,7 @@ impl Sflow {
         let ifindex = ifindex(sample.bridge, in_port, running);
         // Only what came out of a tunnel needs to be told by which kind.
         let kind = if sample.key.tun_dst() == 0 { None } else { running.datapath.port(in_port) };
-        let kind = kind.map(|info| info.kind).unwrap_or_default();
+        let kind = kind.map(|info| info.kind.clone()).unwrap_or_default();
         let full = agent.sample_packet(&SampledPacket {
             key: &sample.key,
             packet: &sample.packet,

@@ -78,6 +78,7 @@ pub(crate) struct State {
     is_configured: bool,
     /// Somebody is about to give the bridges their rules back; nothing passes before that.
     awaits_rules: bool,
+    known_rows: bridge::KnownRows,
     /// The `next_cfg` that comes into force when the ports that had to go are closed.
     settling: Option<i64>,
     /// The `next_cfg` that is in force.
@@ -177,6 +178,7 @@ impl Switchd {
             is_confined: !options.daemon.is_unconfined,
             is_configured: false,
             awaits_rules: false,
+            known_rows: Default::default(),
             settling: None,
             applied: 0,
             ports_changed,
@@ -373,9 +375,14 @@ impl State {
     pub(crate) async fn settle(&mut self) {
         // What one dummy port sent, its peer may have by now.
         self.datapath.poll_dummies();
-        if self.is_stale && self.owns_lock && self.replica.is_live() {
-            self.is_stale = false;
-            self.reconfigure().await;
+        if self.owns_lock && self.replica.is_live() {
+            if std::mem::take(&mut self.is_stale) {
+                self.reconfigure().await;
+            } else if self.is_configured && self.settling.is_none() && self.next_cfg() != self.applied {
+                // Nothing has to be done for what somebody waits for.
+                self.settling = Some(self.next_cfg());
+                self.confirm_configuration();
+            }
         }
         if self.replica.is_lock_contended() && !self.is_rival_told {
             self.is_rival_told = true;
@@ -410,21 +417,22 @@ impl State {
     }
 
     async fn reconfigure(&mut self) {
-        let Some(desired) = bridge::desire(self.replica.tables()) else {
+        let Some(desired) = bridge::desire(self.replica.tables(), &mut self.known_rows) else {
             // An empty database is a configuration, too.
             self.is_configured = true;
             return;
         };
         // Before there are ports, so that no packet comes before the rules.
         self.await_rules();
-        self.running.apply(&desired);
         self.manager.set_bundle_idle(desired.bundle_idle);
+        self.running.apply(desired);
         self.sflow.follow(self.clock.now(), &self.running);
         // Before new bridges get their sockets: an old one may have had the same name.
         self.tell().await;
-        for config in &desired.bridges {
-            let Some(bridge) = self.running.bridges().get(&config.name) else { continue };
-            let (id, datapath_id) = (bridge.id, bridge.datapath_id);
+        let bridges: Vec<_> = self.running.bridges().values().collect();
+        let bridges: Vec<_> =
+            bridges.iter().map(|one| (one.id, one.datapath_id, Arc::clone(&one.config))).collect();
+        for (id, datapath_id, config) in bridges {
             let mut wanted = config.controllers.clone();
             wanted.retain(|controller| self.may_use(&controller.target, &config.name));
             let controllers: Vec<ControllerSpec> = wanted
@@ -449,16 +457,15 @@ impl State {
             };
             self.manager.configure(id, settings).await;
         }
-        let root = schema::open_vswitch::NAME_OF_TABLE;
-        let wanted = self
-            .replica
-            .tables()
-            .rows(root)
-            .next()
-            .and_then(|row| row.integer(schema::open_vswitch::NEXT_CFG));
-        self.settling = Some(wanted.unwrap_or(0));
+        self.settling = Some(self.next_cfg());
         self.machine.set_enabled(self.other_config("enable-statistics") == Some("true"));
         self.confirm_configuration();
+    }
+
+    /// What somebody waits for: the number of the configuration that the database has.
+    fn next_cfg(&self) -> i64 {
+        use schema::open_vswitch::{NAME_OF_TABLE, NEXT_CFG};
+        self.replica.tables().rows(NAME_OF_TABLE).next().and_then(|row| row.integer(NEXT_CFG)).unwrap_or(0)
     }
 
     /// Tells the database that the configuration is in force, once the ports that had to go are closed: whoever waits for

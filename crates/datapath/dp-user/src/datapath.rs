@@ -311,19 +311,19 @@ impl Datapath for DpUser {
         self.shared.changes.watch(watcher);
     }
 
-    fn port(&self, port: DpPort) -> Option<PortInfo> {
+    fn port(&self, port: DpPort) -> Option<Arc<PortInfo>> {
         base::held::about_to_wait("asking a device");
         let port = self.find_port(port).ok()?;
         Some(port.info())
     }
 
-    fn port_by_name(&self, name: &str) -> Option<PortInfo> {
+    fn port_by_name(&self, name: &str) -> Option<Arc<PortInfo>> {
         base::held::about_to_wait("asking a device");
         let port = self.shared.ports.load().by_name(name).cloned()?;
         Some(port.info())
     }
 
-    fn ports(&self) -> Vec<PortInfo> {
+    fn ports(&self) -> Vec<Arc<PortInfo>> {
         base::held::about_to_wait("asking a device");
         self.shared.ports.load_full().iter().map(|port| port.info()).collect()
     }

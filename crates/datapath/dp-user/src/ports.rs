@@ -15,7 +15,7 @@ pub(crate) struct Port {
     pub(crate) device: Arc<Device>,
     /// How often its device has changed.
     changes: AtomicU64,
-    known: Mutex<Option<(u64, PortInfo)>>,
+    known: Mutex<Option<(u64, Arc<PortInfo>)>>,
 }
 
 impl Port {
@@ -29,15 +29,15 @@ impl Port {
     }
 
     /// What the device says of itself; it is asked again only when it has changed.
-    pub(crate) fn info(&self) -> PortInfo {
+    pub(crate) fn info(&self) -> Arc<PortInfo> {
         if !self.device.is_watched_by_kernel() {
-            return self.device.info(self.number);
+            return Arc::new(self.device.info(self.number));
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = self.changes.load(Ordering::Acquire);
         match &*known {
-            Some((at, info)) if *at == changes => info.clone(),
-            _ => known.insert((changes, self.device.info(self.number))).1.clone(),
+            Some((at, info)) if *at == changes => Arc::clone(info),
+            _ => Arc::clone(&known.insert((changes, Arc::new(self.device.info(self.number)))).1),
         }
     }
 }

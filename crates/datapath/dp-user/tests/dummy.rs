@@ -252,7 +252,7 @@ fn ports_come_and_go() {
     assert_eq!(datapath.port_by_name("p9").unwrap().number, DpPort(9));
     datapath.del_port(DpPort(2)).unwrap();
     assert_eq!(datapath.del_port(DpPort(2)), Err(DpError::NoPort(DpPort(2))));
-    let names: Vec<_> = datapath.ports().into_iter().map(|port| port.name).collect();
+    let names: Vec<_> = datapath.ports().into_iter().map(|port| port.name.clone()).collect();
     assert_eq!(names, ["p1", "p3", "p9"]);
     assert!(datapath.port_epoch() > epoch);
 }

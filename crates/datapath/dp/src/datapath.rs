@@ -337,10 +337,10 @@ pub trait Datapath: Send + Sync {
     /// From here on `watcher` is called, by whichever thread, after the port epoch has moved and whenever the datapath is
     /// settled. To be called once.
     fn watch_ports(&self, watcher: PortWatcher);
-    fn port(&self, port: DpPort) -> Option<PortInfo>;
-    fn port_by_name(&self, name: &str) -> Option<PortInfo>;
+    fn port(&self, port: DpPort) -> Option<Arc<PortInfo>>;
+    fn port_by_name(&self, name: &str) -> Option<Arc<PortInfo>>;
     /// In the order of their numbers.
-    fn ports(&self) -> Vec<PortInfo>;
+    fn ports(&self) -> Vec<Arc<PortInfo>>;
     fn port_stats(&self, port: DpPort) -> Result<PortStats, DpError>;
     /// Counters that only devices of its kind have, by their names.
     fn custom_port_stats(&self, _port: DpPort) -> Vec<(String, u64)> {

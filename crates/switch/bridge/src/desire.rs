@@ -1,5 +1,8 @@
 //! From rows to what is wanted. Pure: a mistake in a row is logged, named, and costs only what it is about.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{MacAddr, OfPort};
@@ -8,12 +11,14 @@ use ofp::Version;
 use pipeline::{PriorityTags, VlanConfig, VlanMode};
 use replica::{Row, Tables};
 use schema::{bridge, controller, interface, open_vswitch, port, sflow};
+use smallvec::SmallVec;
 
 use crate::address;
 use crate::columns::Columns;
 use crate::desired::{
     Desired, DesiredBridge, DesiredController, DesiredInterface, DesiredPort, DesiredSflow, FailMode,
 };
+use crate::memo::Memo;
 use crate::settings;
 use crate::{mirrors, tables};
 
@@ -28,8 +33,15 @@ pub(crate) fn root(rows: &Tables) -> Option<&Row> {
 /// As many VLAN tags as switches looked at before they could look at more.
 const DEFAULT_MAX_VLANS: usize = 1;
 
-/// What the rows ask for; `None` before the database was initialised.
-pub fn desire(rows: &Tables) -> Option<Desired> {
+/// What was read from rows before.
+#[derive(Debug, Default)]
+pub struct KnownRows {
+    ports: Memo<Row, Arc<DesiredPort>>,
+    unread: settings::Known,
+}
+
+/// What the rows ask for; `None` before the database was initialised. Of ports, only the rows that have changed are read.
+pub fn desire(rows: &Tables, known: &mut KnownRows) -> Option<Desired> {
     let root = root(rows)?;
     let config = |key| root.map_number(open_vswitch::OTHER_CONFIG, key);
     let mut complaints = Vec::new();
@@ -37,7 +49,7 @@ pub fn desire(rows: &Tables) -> Option<Desired> {
         .references(open_vswitch::BRIDGES)
         .filter_map(|uuid| rows.row(bridge::NAME_OF_TABLE, &uuid))
         .filter(|row| has_safe_name(row, &mut complaints))
-        .map(|row| desire_bridge(rows, row))
+        .map(|row| desire_bridge(rows, row, known))
         .collect();
     bridges.sort_by(|a, b| a.name.cmp(&b.name));
     for (bridge, row) in bridges.iter_mut().filter_map(|bridge| {
@@ -46,9 +58,10 @@ pub fn desire(rows: &Tables) -> Option<Desired> {
     }) {
         check_addresses(bridge, row, &mut complaints);
     }
+    known.ports.end_pass();
     drop_taken_names(&mut bridges, &mut complaints);
     Some(Desired {
-        bridges,
+        bridges: bridges.into_iter().map(Arc::new).collect(),
         flow_limit: config("flow-limit").map_or(flowsync::DEFAULT_FLOW_LIMIT, |n| n as usize),
         bundle_idle: config("bundle-idle-timeout")
             .filter(|&seconds| seconds > 0)
@@ -60,7 +73,7 @@ pub fn desire(rows: &Tables) -> Option<Desired> {
         },
         max_idle: config("max-idle").map_or(flowsync::DEFAULT_MAX_IDLE, Duration::from_millis),
         complaints,
-        unread: settings::unread(rows),
+        unread: settings::unread(rows, &mut known.unread),
     })
 }
 
@@ -104,38 +117,46 @@ fn check_addresses(bridge: &mut DesiredBridge, row: &Row, complaints: &mut Vec<C
 
 /// A device can be in one bridge only: the first one by name has it.
 fn drop_taken_names(bridges: &mut [DesiredBridge], complaints: &mut Vec<Complaint>) {
-    let mut taken = std::collections::HashMap::new();
-    for bridge in bridges {
-        let name = bridge.name.clone();
-        for port in &mut bridge.ports {
-            port.interfaces.retain(|interface| match taken.get(&interface.name) {
-                None => {
-                    taken.insert(interface.name.clone(), name.clone());
-                    true
+    let mut owners: HashMap<&str, &str> = HashMap::new();
+    let mut taken = Vec::new();
+    for (b, bridge) in bridges.iter().enumerate() {
+        for (p, port) in bridge.ports.iter().enumerate() {
+            for (i, interface) in port.interfaces.iter().enumerate() {
+                match owners.entry(&interface.name) {
+                    Entry::Vacant(place) => _ = place.insert(&bridge.name),
+                    Entry::Occupied(owner) => {
+                        let (name, owner) = (&bridge.name, owner.get());
+                        let text = format!(
+                            "bridge {name}: interface {} is already in bridge {owner}",
+                            interface.name
+                        );
+                        complaints.push((Level::Warn, text));
+                        taken.push((b, p, i));
+                    }
                 }
-                Some(owner) => {
-                    let text =
-                        format!("bridge {name}: interface {} is already in bridge {owner}", interface.name);
-                    complaints.push((Level::Warn, text));
-                    false
-                }
-            });
+            }
+        }
+    }
+    // From the last on, so that the places of the others stay what they are.
+    for (b, p, i) in taken.into_iter().rev() {
+        if let Some(port) = bridges.get_mut(b).and_then(|bridge| bridge.ports.get_mut(p)) {
+            Arc::make_mut(port).interfaces.remove(i);
         }
     }
 }
 
-fn desire_bridge(rows: &Tables, row: &Row) -> DesiredBridge {
+fn desire_bridge(rows: &Tables, row: &Row, known: &mut KnownRows) -> DesiredBridge {
     let name = row.string(bridge::NAME).to_owned();
     let other = |key| row.map_text(bridge::OTHER_CONFIG, key);
     let number = |key| row.map_number(bridge::OTHER_CONFIG, key);
-    let mut ports: Vec<DesiredPort> = row
+    let mut ports: Vec<Arc<DesiredPort>> = row
         .references(bridge::PORTS)
         .filter_map(|uuid| rows.row(port::NAME_OF_TABLE, &uuid))
-        .map(|row| desire_port(rows, row))
+        .map(|row| known_port(rows, row, known))
         .collect();
     ports.sort_by(|a, b| a.name.cmp(&b.name));
     if !ports.iter().any(|port| port.name == name) {
-        ports.insert(0, local_port(&name));
+        ports.insert(0, Arc::new(local_port(&name)));
     }
     let controllers = row
         .references(bridge::CONTROLLER)
@@ -148,7 +169,7 @@ fn desire_bridge(rows: &Tables, row: &Row) -> DesiredBridge {
         datapath_type: row.string(bridge::DATAPATH_TYPE).to_owned(),
         datapath_id: None,
         mac: None,
-        last_mac: last_mac(rows, &name),
+        last_mac: last_mac(rows, &name, &ports),
         fail_mode: match row.text(bridge::FAIL_MODE) {
             Some("secure") => FailMode::Secure,
             _ => FailMode::Standalone,
@@ -197,9 +218,9 @@ fn local_port(bridge: &str) -> DesiredPort {
 }
 
 /// The address that the bridge's own port was given last.
-fn last_mac(rows: &Tables, bridge: &str) -> Option<MacAddr> {
-    let mut interfaces = rows.rows(interface::NAME_OF_TABLE);
-    interfaces.find(|row| row.string(interface::NAME) == bridge)?.mac(interface::MAC_IN_USE)
+fn last_mac(rows: &Tables, bridge: &str, ports: &[Arc<DesiredPort>]) -> Option<MacAddr> {
+    let own = ports.iter().flat_map(|port| &port.interfaces).find(|interface| interface.name == bridge)?;
+    rows.row(interface::NAME_OF_TABLE, &own.uuid)?.mac(interface::MAC_IN_USE)
 }
 
 /// Sixteen hexadecimal digits, or `0x` and fewer; not zero.
@@ -235,12 +256,19 @@ fn desire_controller(row: &Row) -> DesiredController {
     }
 }
 
-fn desire_port(rows: &Tables, row: &Row) -> DesiredPort {
-    let mut interfaces: Vec<DesiredInterface> = row
-        .references(port::INTERFACES)
-        .filter_map(|uuid| rows.row(interface::NAME_OF_TABLE, &uuid))
-        .map(|row| desire_interface(row))
-        .collect();
+/// A port, read anew where its row or one of its interfaces' is another than before.
+fn known_port(rows: &Tables, row: &Arc<Row>, known: &mut KnownRows) -> Arc<DesiredPort> {
+    let interfaces =
+        row.references(port::INTERFACES).filter_map(|uuid| rows.row(interface::NAME_OF_TABLE, &uuid));
+    let all: SmallVec<[&Arc<Row>; 3]> = std::iter::once(row).chain(interfaces).collect();
+    known.ports.get(row.uuid, &all, || {
+        settings::ROWS_READ.add(all.len() as u64);
+        let interfaces = all.iter().skip(1).map(|row| desire_interface(row)).collect();
+        Arc::new(desire_port(row, interfaces))
+    })
+}
+
+fn desire_port(row: &Row, mut interfaces: Vec<DesiredInterface>) -> DesiredPort {
     interfaces.sort_by(|a, b| a.name.cmp(&b.name));
     DesiredPort {
         uuid: row.uuid,

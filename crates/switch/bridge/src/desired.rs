@@ -1,6 +1,7 @@
 //! What the database asks for, as types: strings are parsed and mistakes are found before anything changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{MacAddr, OfPort, TableId};
@@ -15,7 +16,7 @@ use crate::settings::Unread;
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
-    pub bridges: Vec<DesiredBridge>,
+    pub bridges: Vec<Arc<DesiredBridge>>,
     pub flow_limit: usize,
     pub max_idle: Duration,
     /// How many VLAN tags of a packet are looked at.
@@ -25,7 +26,7 @@ pub struct Desired {
     /// What is wrong with the rows, and how bad that is.
     pub complaints: Vec<(log::Level, String)>,
     /// What the rows set and nobody reads.
-    pub(crate) unread: Vec<Unread>,
+    pub(crate) unread: Vec<Arc<[Unread]>>,
 }
 
 /// One bridge.
@@ -45,7 +46,8 @@ pub struct DesiredBridge {
     pub controllers: Vec<DesiredController>,
     /// The OpenFlow versions that it speaks.
     pub versions: Vec<Version>,
-    pub ports: Vec<DesiredPort>,
+    /// By name. Those that have not changed since the last pass are the same ones.
+    pub ports: Vec<Arc<DesiredPort>>,
     pub sflow: Option<DesiredSflow>,
     pub mac_aging: Duration,
     pub mac_table_size: usize,
@@ -58,6 +60,11 @@ pub struct DesiredBridge {
 }
 
 impl DesiredBridge {
+    /// Those of all ports.
+    pub fn interfaces(&self) -> impl Iterator<Item = &DesiredInterface> {
+        self.ports.iter().flat_map(|port| &port.interfaces)
+    }
+
     /// The type of its datapath by its full name.
     pub fn datapath_kind(&self) -> &str {
         if self.datapath_type.is_empty() { "system" } else { &self.datapath_type }
@@ -187,8 +194,8 @@ pub struct DesiredSflow {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn bridge(name: &str, ports: Vec<DesiredPort>) -> DesiredBridge {
-        DesiredBridge {
+    pub(crate) fn bridge(name: &str, ports: Vec<DesiredPort>) -> Arc<DesiredBridge> {
+        Arc::new(DesiredBridge {
             uuid: Uuid::nil(),
             name: name.into(),
             datapath_type: String::new(),
@@ -198,7 +205,7 @@ pub(crate) mod tests {
             fail_mode: FailMode::default(),
             controllers: Vec::new(),
             versions: Vec::new(),
-            ports,
+            ports: ports.into_iter().map(Arc::new).collect(),
             sflow: None,
             mac_aging: Duration::from_secs(300),
             mac_table_size: 8192,
@@ -207,7 +214,7 @@ pub(crate) mod tests {
             dp_desc: None,
             mirrors: Vec::new(),
             tables: Vec::new(),
-        }
+        })
     }
 
     pub(crate) fn port(name: &str) -> DesiredPort {

@@ -17,6 +17,7 @@ mod columns;
 mod complaints;
 mod desire;
 mod desired;
+mod memo;
 mod mirrors;
 mod plan;
 mod refused;
@@ -27,7 +28,7 @@ mod status_columns;
 mod tables;
 mod writer;
 
-pub use desire::desire;
+pub use desire::{KnownRows, desire};
 pub use desired::{
     Desired, DesiredBridge, DesiredController, DesiredInterface, DesiredPort, DesiredSflow, FailMode,
 };

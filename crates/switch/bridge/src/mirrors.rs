@@ -17,9 +17,12 @@ use crate::writer::{Writer, pairs};
 
 /// The mirrors of a bridge, by name. One that says nothing of where to is told of and left out.
 pub(crate) fn desire(rows: &Tables, bridge_row: &Row) -> Vec<DesiredMirror> {
+    let mut references = bridge_row.references(bridge::MIRRORS).peekable();
+    if references.peek().is_none() {
+        return Vec::new();
+    }
     let names = port_names(rows, bridge_row);
-    let all = bridge_row
-        .references(bridge::MIRRORS)
+    let all = references
         .filter_map(|uuid| rows.row(mirror::NAME_OF_TABLE, &uuid))
         .filter_map(|row| desire_one(row, bridge_row.string(bridge::NAME), &names));
     let mut all: Vec<DesiredMirror> = all.collect();

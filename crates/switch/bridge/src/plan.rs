@@ -1,29 +1,31 @@
 //! From what is to what should be: ordered steps. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use base::OfPort;
 
 use crate::desired::{Desired, DesiredBridge, DesiredInterface};
 
 /// What exists now, as far as the plan depends on it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Actual {
-    pub bridges: BTreeMap<String, ActualBridge>,
+pub(crate) struct Actual<'a> {
+    pub bridges: BTreeMap<&'a str, ActualBridge<'a>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct ActualBridge {
+pub(crate) struct ActualBridge<'a> {
     /// By its full name.
-    pub datapath_type: String,
+    pub datapath_type: &'a str,
     /// The interfaces that work, by name.
-    pub interfaces: BTreeMap<String, ActualInterface>,
+    pub interfaces: HashMap<&'a str, ActualInterface<'a>>,
     pub bundles: BTreeSet<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct ActualInterface {
-    pub kind: String,
-    pub options: BTreeMap<String, String>,
-    pub number: Option<base::OfPort>,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ActualInterface<'a> {
+    pub kind: &'a str,
+    pub options: &'a BTreeMap<String, String>,
+    pub number: Option<OfPort>,
 }
 
 /// One thing to do.
@@ -54,29 +56,32 @@ pub(crate) enum Step {
 
 /// The steps that make `desired` of `actual`: first what goes away, so that
 /// names and numbers are free, then what comes.
-pub(crate) fn plan(desired: &Desired, actual: &Actual) -> Vec<Step> {
+pub(crate) fn plan(desired: &Desired, actual: &Actual<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
-    for (name, bridge) in &actual.bridges {
-        match wanted(desired, name) {
-            Some(want) if want.datapath_kind() == bridge.datapath_type => leave(want, bridge, &mut steps),
-            _ => steps.push(Step::RemoveBridge(name.clone())),
+    let wanted: HashMap<&str, Wanted<'_>> =
+        desired.bridges.iter().map(|bridge| (&*bridge.name, Wanted::new(bridge))).collect();
+    for (name, have) in &actual.bridges {
+        match wanted.get(name) {
+            Some(want) if want.bridge.datapath_kind() == have.datapath_type => want.leave(have, &mut steps),
+            _ => steps.push(Step::RemoveBridge((*name).to_owned())),
         }
     }
     let stays_there = |want: &DesiredBridge| {
-        actual.bridges.get(&want.name).filter(|have| have.datapath_type == want.datapath_kind())
+        actual.bridges.get(&*want.name).filter(|have| have.datapath_type == want.datapath_kind())
     };
     let new = desired.bridges.iter().filter(|want| stays_there(want).is_none());
     steps.extend(new.map(|want| Step::AddBridge { bridge: want.name.clone() }));
-    for want in &desired.bridges {
-        let have = stays_there(want);
+    for bridge in &desired.bridges {
+        let Some(want) = wanted.get(&*bridge.name) else { continue };
+        let have = stays_there(bridge);
         let stays =
-            |interface: &&DesiredInterface| have.is_some_and(|have| stays(want, have, &interface.name));
-        let mut coming: Vec<_> = interfaces(want).filter(|interface| !stays(interface)).collect();
+            |interface: &&DesiredInterface| have.is_some_and(|have| want.keeps(have, &interface.name));
+        let mut coming: Vec<_> = bridge.interfaces().filter(|interface| !stays(interface)).collect();
         // Numbers that were asked for are given out before others can happen to take them.
         coming.sort_by_key(|interface| !interface.is_number_asked);
         for interface in coming {
             steps.push(Step::AddInterface {
-                bridge: want.name.clone(),
+                bridge: bridge.name.clone(),
                 interface: Box::new(interface.clone()),
             });
         }
@@ -85,81 +90,90 @@ pub(crate) fn plan(desired: &Desired, actual: &Actual) -> Vec<Step> {
     steps
 }
 
-fn wanted<'a>(desired: &'a Desired, name: &str) -> Option<&'a DesiredBridge> {
-    desired.bridges.iter().find(|bridge| bridge.name == name)
+/// A bridge that is wanted.
+struct Wanted<'a> {
+    bridge: &'a DesiredBridge,
+    ports: HashSet<&'a str>,
+    interfaces: HashMap<&'a str, &'a DesiredInterface>,
+    /// The interfaces that asked for a number, by that.
+    by_number: HashMap<OfPort, Vec<&'a DesiredInterface>>,
 }
 
-fn interfaces(bridge: &DesiredBridge) -> impl Iterator<Item = &DesiredInterface> {
-    bridge.ports.iter().flat_map(|port| &port.interfaces)
-}
-
-/// What has to go from a bridge that stays.
-fn leave(want: &DesiredBridge, have: &ActualBridge, steps: &mut Vec<Step>) {
-    for name in have.interfaces.keys() {
-        if !stays(want, have, name) {
-            steps.push(Step::RemoveInterface { bridge: want.name.clone(), interface: name.clone() });
+impl<'a> Wanted<'a> {
+    fn new(bridge: &'a DesiredBridge) -> Wanted<'a> {
+        let mut by_number: HashMap<OfPort, Vec<&DesiredInterface>> = HashMap::new();
+        for interface in bridge.interfaces().filter(|interface| interface.is_number_asked) {
+            if let Some(number) = interface.number {
+                by_number.entry(number).or_default().push(interface);
+            }
+        }
+        Wanted {
+            bridge,
+            ports: bridge.ports.iter().map(|port| &*port.name).collect(),
+            interfaces: bridge.interfaces().map(|interface| (&*interface.name, interface)).collect(),
+            by_number,
         }
     }
-    for bundle in &have.bundles {
-        if !want.ports.iter().any(|port| port.name == *bundle) {
-            steps.push(Step::RemoveBundle { bridge: want.name.clone(), bundle: bundle.clone() });
+
+    /// What has to go from a bridge that stays.
+    fn leave(&self, have: &ActualBridge<'_>, steps: &mut Vec<Step>) {
+        let name = || self.bridge.name.clone();
+        let mut going: Vec<&str> =
+            have.interfaces.keys().copied().filter(|one| !self.keeps(have, one)).collect();
+        going.sort_unstable();
+        let going = going.into_iter().map(str::to_owned);
+        steps.extend(going.map(|interface| Step::RemoveInterface { bridge: name(), interface }));
+        let unwanted = have.bundles.iter().filter(|bundle| !self.ports.contains(&***bundle));
+        steps.extend(unwanted.map(|bundle| Step::RemoveBundle { bridge: name(), bundle: bundle.clone() }));
+    }
+
+    /// Whether the interface of this name can stay as it is. Another kind, other options or another number make it a new
+    /// one.
+    fn keeps(&self, have: &ActualBridge<'_>, name: &str) -> bool {
+        let (Some(wanted), Some(running)) = (self.interfaces.get(name), have.interfaces.get(name)) else {
+            return false;
+        };
+        wanted.kind == running.kind
+            && wanted.options == *running.options
+            && self.keeps_number(have, wanted, running)
+    }
+
+    fn keeps_number(
+        &self,
+        have: &ActualBridge<'_>,
+        wanted: &DesiredInterface,
+        running: &ActualInterface<'_>,
+    ) -> bool {
+        let Some(number) = running.number.filter(|number| *number != OfPort::LOCAL) else { return true };
+        // Another interface that was given the number on request.
+        let asked_by_other =
+            |number: OfPort| self.by_number.get(&number)?.iter().find(|other| other.name != wanted.name);
+        if !wanted.is_number_asked {
+            return asked_by_other(number).is_none();
         }
+        let Some(asked) = wanted.number.filter(|asked| *asked != number) else { return true };
+        // It cannot have what another one has, who asked for it too.
+        asked_by_other(asked).is_some_and(|other| {
+            have.interfaces.get(&*other.name).is_some_and(|other| other.number == Some(asked))
+        })
     }
-}
-
-/// Whether the interface of this name can stay as it is. Another kind, other options or another number make it a new one.
-fn stays(want: &DesiredBridge, have: &ActualBridge, name: &str) -> bool {
-    let wanted = interfaces(want).find(|interface| interface.name == name);
-    let (Some(wanted), Some(running)) = (wanted, have.interfaces.get(name)) else { return false };
-    wanted.kind == running.kind
-        && wanted.options == running.options
-        && keeps_number(want, have, wanted, running)
-}
-
-fn keeps_number(
-    want: &DesiredBridge,
-    have: &ActualBridge,
-    wanted: &DesiredInterface,
-    running: &ActualInterface,
-) -> bool {
-    let Some(number) = running.number.filter(|number| *number != base::OfPort::LOCAL) else { return true };
-    // Another interface that was given the number on request.
-    let asked_by_other = |number: base::OfPort| {
-        interfaces(want)
-            .find(|other| other.name != wanted.name && other.is_number_asked && other.number == Some(number))
-    };
-    if !wanted.is_number_asked {
-        return asked_by_other(number).is_none();
-    }
-    let Some(asked) = wanted.number.filter(|asked| *asked != number) else { return true };
-    // It cannot have what another one has, who asked for it too.
-    asked_by_other(asked).is_some_and(|other| {
-        have.interfaces.get(&other.name).is_some_and(|other| other.number == Some(asked))
-    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::desired::tests::{bridge, interface, port};
 
-    fn actual_of(desired: &Desired) -> Actual {
+    fn actual_of(desired: &Desired) -> Actual<'_> {
         let bridges = desired.bridges.iter().map(|b| {
-            let interfaces = interfaces(b)
-                .map(|i| {
-                    let have = ActualInterface {
-                        kind: i.kind.clone(),
-                        options: i.options.clone(),
-                        number: i.number,
-                    };
-                    (i.name.clone(), have)
-                })
-                .collect();
+            let interfaces = b.interfaces().map(|i| {
+                (&*i.name, ActualInterface { kind: &i.kind, options: &i.options, number: i.number })
+            });
             let bundles = b.ports.iter().map(|p| p.name.clone()).collect();
-            (
-                b.name.clone(),
-                ActualBridge { datapath_type: b.datapath_kind().to_owned(), interfaces, bundles },
-            )
+            let datapath_type = b.datapath_kind();
+            (&*b.name, ActualBridge { datapath_type, interfaces: interfaces.collect(), bundles })
         });
         Actual { bridges: bridges.collect() }
     }
@@ -234,7 +248,7 @@ mod tests {
     fn the_default_datapath_type_by_its_name_is_the_same() {
         let before = Desired { bridges: vec![bridge("br0", vec![])], ..Desired::default() };
         let mut after = before.clone();
-        after.bridges[0].datapath_type = "system".into();
+        Arc::make_mut(&mut after.bridges[0]).datapath_type = "system".into();
         assert_eq!(plan(&after, &actual_of(&before)), [Step::Settle { bridge: "br0".into() }]);
     }
 
@@ -242,7 +256,7 @@ mod tests {
     fn another_datapath_type_makes_the_bridge_anew() {
         let before = Desired { bridges: vec![bridge("br0", vec![])], ..Desired::default() };
         let mut after = before.clone();
-        after.bridges[0].datapath_type = "netdev".into();
+        Arc::make_mut(&mut after.bridges[0]).datapath_type = "netdev".into();
         let steps = plan(&after, &actual_of(&before));
         assert_eq!(steps[..2], [Step::RemoveBridge("br0".into()), Step::AddBridge { bridge: "br0".into() }]);
     }

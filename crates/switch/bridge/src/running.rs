@@ -6,7 +6,7 @@ mod devices;
 mod interfaces;
 mod troubles;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::address::Lender;
 use crate::complaints::Complaints;
-use crate::desired::{Desired, DesiredBridge, DesiredInterface};
+use crate::desired::{Desired, DesiredBridge, DesiredInterface, DesiredPort};
 use crate::plan::{Actual, ActualBridge, ActualInterface, Step, plan};
 use crate::settings::Unread;
 use crate::status::DATAPATH_TYPES;
@@ -35,7 +35,7 @@ pub struct Running {
     bridges: BTreeMap<String, RunningBridge>,
     notices: Vec<Notice>,
     /// Bridges that cannot be made, with the reason.
-    refused: BTreeMap<String, (DesiredBridge, String)>,
+    refused: BTreeMap<String, (Arc<DesiredBridge>, String)>,
     /// The settings that do nothing, by row.
     unsupported: HashMap<Uuid, String>,
     complaints: Complaints,
@@ -62,7 +62,7 @@ pub enum Dummies {
 #[derive(Debug)]
 pub struct RunningBridge {
     pub id: BridgeId,
-    pub config: DesiredBridge,
+    pub config: Arc<DesiredBridge>,
     pub mac: MacAddr,
     pub datapath_id: u64,
     /// What of its own row cannot be done.
@@ -76,6 +76,8 @@ pub struct RunningBridge {
     least_mtu: Option<u32>,
     /// The numbers of interfaces whose device has vanished, for when it comes back.
     vanished: HashMap<String, OfPort>,
+    /// The interfaces that were added or removed, or could not be, since the bridge was settled last.
+    touched: HashSet<String>,
 }
 
 /// An interface, working or not.
@@ -91,6 +93,7 @@ pub struct RunningInterface {
 }
 
 base::coverage!(static PASSES = "bridge_reconfigure");
+base::coverage!(static PORTS_SETTLED = "bridge_port_settled");
 
 /// How long a bridge that keeps loops out remembers an address that it does not hear of.
 const GUARDED_AGING: Duration = Duration::from_secs(30);
@@ -140,7 +143,7 @@ impl Running {
 
     /// Makes it so. What cannot be done is noted at its interface and tried
     /// again at the next call.
-    pub fn apply(&mut self, desired: &Desired) {
+    pub fn apply(&mut self, desired: Desired) {
         PASSES.count();
         let desired = &self.possible(desired);
         self.flows.set_limits(desired.flow_limit, desired.max_idle);
@@ -174,9 +177,9 @@ impl Running {
     }
 
     /// Logs the settings that do nothing, and keeps them for their rows.
-    fn take_unread(&mut self, unread: &[Unread]) {
+    fn take_unread(&mut self, unread: &[Arc<[Unread]>]) {
         self.unsupported.clear();
-        for one in unread {
+        for one in unread.iter().flat_map(|of_row| &**of_row) {
             let level = if one.is_tuning { Level::Info } else { Level::Warn };
             self.complaints.say(level, one.text());
             if !one.is_tuning {
@@ -194,13 +197,14 @@ impl Running {
     }
 
     /// What is desired without what cannot be: a bridge of a type that is not known stays as it is, or is not made.
-    fn possible(&mut self, desired: &Desired) -> Desired {
-        let mut possible = desired.clone();
+    fn possible(&mut self, mut desired: Desired) -> Desired {
         self.refused.clear();
         for bridge in self.bridges.values_mut() {
             bridge.error = None;
         }
-        possible.bridges.retain_mut(|bridge| {
+        let mut bridges = std::mem::take(&mut desired.bridges);
+        bridges.retain_mut(|shared| {
+            let bridge = Arc::make_mut(shared);
             let kind = bridge.datapath_kind();
             if self.is_known_datapath(kind) {
                 return true;
@@ -217,12 +221,13 @@ impl Running {
                 None => {
                     let text = format!("failed to create bridge {}: {NO_SUCH_FAMILY}", bridge.name);
                     self.complaints.say(Level::Error, format!("{text} ({why})"));
-                    self.refused.insert(bridge.name.clone(), (bridge.clone(), why));
+                    self.refused.insert(bridge.name.clone(), (Arc::clone(shared), why));
                     false
                 }
             }
         });
-        possible
+        desired.bridges = bridges;
+        desired
     }
 
     fn is_known_datapath(&self, kind: &str) -> bool {
@@ -230,26 +235,23 @@ impl Running {
     }
 
     /// Bridges that cannot be made, with the reason.
-    pub(crate) fn refused(&self) -> impl Iterator<Item = &(DesiredBridge, String)> {
+    pub(crate) fn refused(&self) -> impl Iterator<Item = &(Arc<DesiredBridge>, String)> {
         self.refused.values()
     }
 
-    fn actual(&self) -> Actual {
+    fn actual(&self) -> Actual<'_> {
+        let switch = self.switch.read();
         let bridges = self.bridges.iter().map(|(name, bridge)| {
             let interfaces = bridge.interfaces.iter().filter_map(|(name, interface)| {
-                let number = interface.result.as_ref().ok()?;
+                let number = *interface.result.as_ref().ok()?;
                 let config = &interface.config;
-                let have = ActualInterface {
-                    kind: config.kind.clone(),
-                    options: config.options.clone(),
-                    number: Some(*number),
-                };
-                Some((name.clone(), have))
+                let have =
+                    ActualInterface { kind: &config.kind, options: &config.options, number: Some(number) };
+                Some((name.as_str(), have))
             });
-            let switch = self.switch.read();
             let bundles = switch.get(bridge.id).map(bundle_names).unwrap_or_default();
-            let datapath_type = bridge.config.datapath_kind().to_owned();
-            (name.clone(), ActualBridge { datapath_type, interfaces: interfaces.collect(), bundles })
+            let datapath_type = bridge.config.datapath_kind();
+            (name.as_str(), ActualBridge { datapath_type, interfaces: interfaces.collect(), bundles })
         });
         Actual { bridges: bridges.collect() }
     }
@@ -283,11 +285,11 @@ impl Running {
         }
     }
 
-    fn add_bridge(&mut self, config: &DesiredBridge) {
+    fn add_bridge(&mut self, config: &Arc<DesiredBridge>) {
         let id = self.switch.write().add_bridge(&config.name);
         let bridge = RunningBridge {
             id,
-            config: config.clone(),
+            config: Arc::clone(config),
             mac: MacAddr::ZERO,
             datapath_id: 0,
             error: None,
@@ -296,6 +298,7 @@ impl Running {
             interfaces: HashMap::new(),
             least_mtu: None,
             vanished: HashMap::new(),
+            touched: HashSet::new(),
         };
         self.bridges.insert(config.name.clone(), bridge);
     }
@@ -313,21 +316,29 @@ impl Running {
     }
 
     /// Sets all of a bridge that can be set again without harm.
-    fn settle(&mut self, config: &DesiredBridge) {
+    fn settle(&mut self, config: &Arc<DesiredBridge>) {
         let Some(bridge) = self.bridges.get_mut(&config.name) else { return };
-        bridge.config = config.clone();
-        for port in &config.ports {
-            for interface in &port.interfaces {
-                if let Some(known) = bridge.interfaces.get_mut(&interface.name) {
-                    known.config = interface.clone();
-                }
+        let before = std::mem::replace(&mut bridge.config, Arc::clone(config));
+        let known: HashSet<*const DesiredPort> = before.ports.iter().map(Arc::as_ptr).collect();
+        let touched = std::mem::take(&mut bridge.touched);
+        let is_new = |port: &&Arc<DesiredPort>| {
+            let is_touched = || port.interfaces.iter().any(|one| touched.contains(&one.name));
+            !known.contains(&Arc::as_ptr(port)) || port.interfaces.len() > 1 || is_touched()
+        };
+        let changed: Vec<&Arc<DesiredPort>> = config.ports.iter().filter(is_new).collect();
+        for interface in changed.iter().flat_map(|port| &port.interfaces) {
+            if let Some(known) = bridge.interfaces.get_mut(&interface.name) {
+                known.config = interface.clone();
             }
         }
-        // Interfaces that never worked and are not wanted any more.
-        let wanted = |name: &str| config.ports.iter().flat_map(|p| &p.interfaces).any(|i| i.name == name);
-        bridge.interfaces.retain(|name, _| wanted(name));
-        bridge.vanished.retain(|name, _| wanted(name));
-        self.settle_bundles(config);
+        if !changed.is_empty() || config.ports.len() != before.ports.len() {
+            // Interfaces that never worked and are not wanted any more.
+            let wanted: HashSet<&str> = config.interfaces().map(|interface| &*interface.name).collect();
+            bridge.interfaces.retain(|name, _| wanted.contains(&**name));
+            bridge.vanished.retain(|name, _| wanted.contains(&**name));
+        }
+        PORTS_SETTLED.add(changed.len() as u64);
+        self.settle_bundles(&config.name, &changed);
         self.settle_addresses(&config.name);
         self.settle_devices(config);
         let sflow = self.sflow_of(config);
@@ -366,7 +377,7 @@ impl RunningBridge {
     }
 }
 
-fn bundle_names(bridge: &Bridge) -> std::collections::BTreeSet<String> {
+fn bundle_names(bridge: &Bridge) -> BTreeSet<String> {
     use pipeline::BridgeView;
     bridge.bundles().map(|bundle| bundle.name.to_string()).collect()
 }

@@ -6,13 +6,19 @@
 
 mod table;
 
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
 use model::{Atom, Datum};
 use replica::{Row, Tables};
 use schema::{bridge, controller, datapath, flow_sample_collector_set, interface, open_vswitch, port};
 use uuid::Uuid;
 
 use crate::columns::Columns;
+use crate::memo::Memo;
 pub(crate) use table::{COLUMNS, KEYS};
+
+base::coverage!(pub(crate) static ROWS_READ = "bridge_row_read");
 
 /// What becomes of a setting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +29,8 @@ pub(crate) enum Use {
     Status,
     /// Names, notes, and what other programs read.
     Elsewhere,
+    /// The switch says when it has done the rest.
+    Awaited,
     /// A map of which [`KEYS`] has the keys.
     Map,
     /// It tunes, inside the reference, what this switch has no counterpart of; forwarding is the same without.
@@ -71,33 +79,55 @@ pub(crate) fn instead(table: &str, setting: &str) -> Option<&'static str> {
     }
 }
 
+/// The settings of a table: each column with its use, and with its keys where it is a map.
+type Settings = Vec<(&'static str, Use, Vec<(&'static str, Use)>)>;
+
+/// [`COLUMNS`] and [`KEYS`] by table.
+static BY_TABLE: LazyLock<HashMap<&'static str, Settings>> = LazyLock::new(|| {
+    let mut tables: HashMap<&'static str, Settings> = HashMap::new();
+    for (table, column, use_) in COLUMNS {
+        let keys = KEYS.iter().filter(|(of, map, ..)| of == table && map == column);
+        let keys = keys.map(|(.., key, use_)| (*key, *use_)).collect();
+        tables.entry(table).or_default().push((column, *use_, keys));
+    }
+    tables
+});
+
+/// What each row sets and nobody reads, by row.
+pub(crate) type Known = Memo<Row, Arc<[Unread]>>;
+
 /// What the rows set and nobody reads, each once.
-pub(crate) fn unread(rows: &Tables) -> Vec<Unread> {
+pub(crate) fn unread(rows: &Tables, known: &mut Known) -> Vec<Arc<[Unread]>> {
+    let found = configuring(rows).into_iter().map(|(table, row)| {
+        known.get(row.uuid, &[row], || {
+            ROWS_READ.count();
+            unread_of(table, row).into()
+        })
+    });
+    let found = found.filter(|of_row| !of_row.is_empty()).collect();
+    known.end_pass();
+    found
+}
+
+fn unread_of(table: &'static str, row: &Row) -> Vec<Unread> {
     let mut found = Vec::new();
-    for (table, row) in configuring(rows) {
-        let columns = COLUMNS.iter().filter(|(of, ..)| *of == table);
-        for (_, column, use_) in columns {
-            let value = row.get(column);
-            let mut note = |setting: String, is_tuning| {
-                found.push(Unread { table, uuid: row.uuid, row: name_of(table, row), setting, is_tuning });
-            };
-            match use_ {
-                Use::Map => {
-                    let keys = KEYS.iter().filter(|(of, map, ..)| *of == table && map == column);
-                    for (.., key, use_) in keys {
-                        let Some(text) = row.map_text(column, key) else { continue };
-                        if let Some(is_tuning) = is_unread(*use_, row, |inert| text == inert) {
-                            note(format!("{column}:{key}"), is_tuning);
-                        }
-                    }
+    for (column, use_, keys) in BY_TABLE.get(table).into_iter().flatten() {
+        let value = row.get(column);
+        if value.is_empty() {
+            continue;
+        }
+        let mut note = |setting: String, is_tuning| {
+            found.push(Unread { table, uuid: row.uuid, row: name_of(table, row), setting, is_tuning });
+        };
+        if *use_ == Use::Map {
+            for (key, use_) in keys {
+                let Some(text) = row.map_text(column, key) else { continue };
+                if let Some(is_tuning) = is_unread(*use_, row, |inert| text == inert) {
+                    note(format!("{column}:{key}"), is_tuning);
                 }
-                use_ if !value.is_empty() => {
-                    if let Some(is_tuning) = is_unread(*use_, row, |inert| shows(value, inert)) {
-                        note((*column).to_owned(), is_tuning);
-                    }
-                }
-                _ => {}
             }
+        } else if let Some(is_tuning) = is_unread(*use_, row, |inert| shows(value, inert)) {
+            note((*column).to_owned(), is_tuning);
         }
     }
     found
@@ -112,7 +142,7 @@ fn is_unread(use_: Use, row: &Row, is: impl Fn(&str) -> bool) -> Option<bool> {
             (row.references(port::INTERFACES).count() > 1 && asks(inert)).then_some(false)
         }
         Use::Tuning => Some(true),
-        Use::Read | Use::Status | Use::Elsewhere | Use::Map => None,
+        Use::Read | Use::Status | Use::Elsewhere | Use::Awaited | Use::Map => None,
     }
 }
 
@@ -127,11 +157,11 @@ fn shows(value: &Datum, text: &str) -> bool {
 }
 
 /// The rows that configure the switch: those that are reached from the root, and have a say there.
-fn configuring(rows: &Tables) -> Vec<(&'static str, &Row)> {
+fn configuring(rows: &Tables) -> Vec<(&'static str, &Arc<Row>)> {
     let mut all = Vec::new();
-    let Some(root) = crate::desire::root(rows) else { return all };
+    let Some(root) = rows.rows(open_vswitch::NAME_OF_TABLE).next() else { return all };
     all.push((open_vswitch::NAME_OF_TABLE, root));
-    let find = |table, uuid: Uuid| rows.row(table, &uuid).map(|row| &**row);
+    let find = |table, uuid: Uuid| rows.row(table, &uuid);
     let datapaths = root.get(open_vswitch::DATAPATHS).entries();
     let datapaths = datapaths.filter_map(|(_, value)| find(datapath::NAME_OF_TABLE, value?.as_uuid()?));
     all.extend(datapaths.map(|row| (datapath::NAME_OF_TABLE, row)));
@@ -150,7 +180,7 @@ fn configuring(rows: &Tables) -> Vec<(&'static str, &Row)> {
         }
     }
     let sets = rows.rows(flow_sample_collector_set::NAME_OF_TABLE);
-    all.extend(sets.map(|row| (flow_sample_collector_set::NAME_OF_TABLE, &**row)));
+    all.extend(sets.map(|row| (flow_sample_collector_set::NAME_OF_TABLE, row)));
     all
 }
 

@@ -7,8 +7,9 @@
 
 mod interface;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::BitOr;
+use std::sync::Arc;
 
 use controller::Manager;
 use model::{Atom, Datum};
@@ -24,6 +25,8 @@ use crate::desired::{DesiredBridge, DesiredPort};
 use crate::mirrors;
 use crate::running::{Running, RunningBridge};
 use crate::writer::{Writer, texts};
+
+base::coverage!(static ROWS_REPORTED = "bridge_row_reported");
 
 /// The kinds of datapaths and interfaces that this program offers.
 pub const DATAPATH_TYPES: &[&str] = &["netdev", "system"];
@@ -70,6 +73,8 @@ impl BitOr for Extent {
 pub struct Told {
     /// The first counters of these interfaces, by serial number.
     interfaces: HashSet<u64>,
+    /// The state of interfaces by row, with the row as it was then.
+    states: Arc<HashMap<Uuid, (Arc<Row>, interface::State)>>,
     /// The capabilities of these datapaths, by type and row.
     datapaths: HashSet<(String, Uuid)>,
 }
@@ -93,8 +98,9 @@ pub fn status(report: &Report<'_>) -> (Transaction, Told) {
     let Report { rows, running, extent, .. } = report;
     let mut writer = Writer { rows, transaction: Transaction::new(rows) };
     let mut told = Told::default();
+    let mut states = HashMap::new();
     for bridge in running.bridges().values() {
-        write_interfaces(&mut writer, report, bridge, &mut told);
+        write_interfaces(&mut writer, report, bridge, &mut told, &mut states);
         if extent.state {
             write_bridge(&mut writer, running, bridge);
         }
@@ -110,6 +116,7 @@ pub fn status(report: &Report<'_>) -> (Transaction, Told) {
             write_refused(&mut writer, running, bridge, why);
         }
     }
+    told.states = if extent.state { Arc::new(states) } else { Arc::clone(&report.told.states) };
     if let Some(root) = root(rows) {
         if extent.state {
             write_root(&mut writer, report, root);
@@ -222,14 +229,31 @@ fn unsupported(running: &Running, row: &Uuid) -> BTreeMap<String, String> {
     settings.map(|settings| ("unsupported".to_owned(), settings)).into_iter().collect()
 }
 
-fn write_interfaces(writer: &mut Writer<'_>, report: &Report<'_>, bridge: &RunningBridge, told: &mut Told) {
+fn write_interfaces(
+    writer: &mut Writer<'_>,
+    report: &Report<'_>,
+    bridge: &RunningBridge,
+    told: &mut Told,
+    states: &mut HashMap<Uuid, (Arc<Row>, interface::State)>,
+) {
     let Report { rows, running, extent, .. } = report;
-    for desired in bridge.config.ports.iter().flat_map(|port| &port.interfaces) {
+    for desired in bridge.config.interfaces() {
         let Some(row) = rows.row(interface_table::NAME_OF_TABLE, &desired.uuid) else { continue };
         let known = bridge.interface(&desired.name);
         let mut columns = Vec::new();
         if extent.state {
-            columns.extend(interface::state(running, bridge, desired, known));
+            let state = interface::State::of(running, bridge, desired, known);
+            // A row of which nothing has changed, nor of what it says, says it already.
+            let is_told = report
+                .told
+                .states
+                .get(&desired.uuid)
+                .is_some_and(|(told_row, told)| Arc::ptr_eq(told_row, row) && *told == state);
+            if !is_told {
+                ROWS_REPORTED.count();
+                columns.extend(state.columns());
+            }
+            states.insert(desired.uuid, (Arc::clone(row), state));
         }
         if let Some(known) = known {
             let is_new = !report.told.interfaces.contains(&known.serial);

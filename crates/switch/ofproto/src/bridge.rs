@@ -1,6 +1,6 @@
 //! One bridge: its ports, its tables, what it has learned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use base::{DpPort, MacAddr, OfPort, TableId};
@@ -57,6 +57,7 @@ pub struct Bridge {
     pub(crate) name: String,
     pub(crate) ports: BTreeMap<OfPort, PortEntry>,
     pub(crate) bundles: BTreeMap<BundleId, Bundle>,
+    pub(crate) bundle_names: HashMap<Arc<str>, BundleId>,
     /// The number that was given out last.
     pub(crate) last_number: u32,
     /// Numbers of ports that are gone, and since when.
@@ -81,6 +82,7 @@ impl Bridge {
             name: name.to_owned(),
             ports: BTreeMap::new(),
             bundles: BTreeMap::new(),
+            bundle_names: HashMap::new(),
             last_number: 0,
             retired: BTreeMap::new(),
             // Every packet asks the first table, be it empty.
@@ -173,7 +175,7 @@ impl Bridge {
     }
 
     pub fn bundle_named(&self, name: &str) -> Option<&Bundle> {
-        self.bundles.values().find(|bundle| &*bundle.name == name)
+        self.bundles.get(self.bundle_names.get(name)?)
     }
 
     /// The numbers and names of the ports, for texts that name ports.

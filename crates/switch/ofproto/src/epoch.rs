@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+base::coverage!(static CHANGES = "ofproto_change");
+
 /// Two numbers that only grow: the epoch, which moves with every change after
 /// which packets may be translated otherwise, and the fence, the epoch of the
 /// last change that must be in force for the next packet.
@@ -33,6 +35,7 @@ impl Epoch {
 
     /// A change that comes into force soon.
     pub(crate) fn drift(&self) -> u64 {
+        CHANGES.count();
         self.now.fetch_add(1, Ordering::AcqRel) + 1
     }
 }

@@ -129,7 +129,9 @@ impl Bridge {
         }
         let entry = self.ports.get(&number)?;
         if before != forwarding(&entry.port) {
-            self.refresh_floodable();
+            if let Some(bundle) = entry.port.bundle {
+                self.refresh_floodable(bundle);
+            }
             self.changed();
         }
         (told != desc).then_some(PortNews {
@@ -144,11 +146,7 @@ impl Bridge {
             return same.id;
         }
         let id = self.bundle_named(&config.name).map_or_else(new_id, |bundle| bundle.id);
-        for entry in self.ports.values_mut() {
-            if entry.port.bundle == Some(id) {
-                entry.port.bundle = None;
-            }
-        }
+        self.disband(id);
         for number in &config.ports {
             if let Some(entry) = self.ports.get_mut(number) {
                 entry.port.bundle = Some(id);
@@ -164,12 +162,13 @@ impl Bridge {
             protected: config.protected,
         };
         let vlan_moved = self.bundles.get(&id).is_some_and(|old| old.vlan != bundle.vlan);
+        self.bundle_names.insert(Arc::clone(&bundle.name), id);
         self.bundles.insert(id, bundle);
         if vlan_moved {
             // What was learned through it is of VLANs that it may not be in any more.
             self.macs().flush_port(id);
         }
-        self.refresh_floodable();
+        self.refresh_floodable(id);
         self.changed();
         id
     }
@@ -187,25 +186,31 @@ impl Bridge {
 
     /// Returns the addresses that were known to be behind the bundle; see [`crate::Switch::remove_bundle`].
     pub(crate) fn remove_bundle(&mut self, id: BundleId) -> Vec<(u16, MacAddr)> {
-        self.bundles.remove(&id);
-        let gone = self.macs().flush_port(id);
-        for entry in self.ports.values_mut() {
-            if entry.port.bundle == Some(id) {
-                entry.port.bundle = None;
-            }
+        self.disband(id);
+        if let Some(bundle) = self.bundles.remove(&id) {
+            self.bundle_names.remove(&bundle.name);
         }
+        let gone = self.macs().flush_port(id);
         self.changed();
         gone
     }
 
-    /// Flooding reaches a bundle unless a port of it says no-flood.
-    fn refresh_floodable(&mut self) {
-        for bundle in self.bundles.values_mut() {
-            bundle.floodable = bundle
-                .ports
-                .iter()
-                .all(|number| self.ports.get(number).is_none_or(|entry| !entry.port.flags.no_flood));
+    /// Takes a bundle's ports out of it.
+    fn disband(&mut self, id: BundleId) {
+        let members = self.bundles.get(&id).map(|bundle| &*bundle.ports).unwrap_or_default();
+        for number in members {
+            if let Some(entry) = self.ports.get_mut(number).filter(|entry| entry.port.bundle == Some(id)) {
+                entry.port.bundle = None;
+            }
         }
+    }
+
+    /// Flooding reaches a bundle unless a port of it says no-flood.
+    fn refresh_floodable(&mut self, id: BundleId) {
+        let Some(bundle) = self.bundles.get_mut(&id) else { return };
+        let ports = &self.ports;
+        let is_open = |number: &OfPort| ports.get(number).is_none_or(|entry| !entry.port.flags.no_flood);
+        bundle.floodable = bundle.ports.iter().all(is_open);
     }
 }
 

@@ -167,7 +167,7 @@ fn shown_port(state: &State, entry: &ofproto::PortEntry) -> ShownPort {
     let (kind, config) = match port.datapath {
         Some(number) => {
             let info = state.datapath.port(number).unwrap_or_default();
-            (shown_kind(&info.kind).to_owned(), info.config)
+            (shown_kind(&info.kind).to_owned(), info.config.clone())
         }
         None => {
             let peer = entry.peer_name.iter().map(|peer| ("peer".to_owned(), peer.clone()));

@@ -58,5 +58,5 @@ pub(super) fn format_flows(
 
 /// The ports of a datapath by number.
 pub(super) fn port_names(datapath: &DpUser) -> dp::text::PortNames {
-    datapath.ports().into_iter().map(|info| (info.number, info.name)).collect()
+    datapath.ports().into_iter().map(|info| (info.number, info.name.clone())).collect()
 }

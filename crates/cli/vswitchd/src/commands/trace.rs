@@ -180,5 +180,5 @@ fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<S
 }
 
 fn port_names(state: &State) -> dp::text::PortNames {
-    state.datapath.ports().into_iter().map(|info| (info.number, info.name)).collect()
+    state.datapath.ports().into_iter().map(|info| (info.number, info.name.clone())).collect()
 }

@@ -1,5 +1,7 @@
 //! Addresses of bridges, and with them their datapath ids.
 
+use std::sync::Arc;
+
 use base::{MacAddr, OfPort};
 use dp::PortInfo;
 use log::Level;
@@ -102,7 +104,7 @@ impl Running {
     }
 
     /// What the device of an interface that works says of itself.
-    fn device_of(&self, bridge: &RunningBridge, interface: &str) -> Option<PortInfo> {
+    fn device_of(&self, bridge: &RunningBridge, interface: &str) -> Option<Arc<PortInfo>> {
         let number = *bridge.interfaces.get(interface)?.result.as_ref().ok()?;
         let port = self.switch.read().get(bridge.id)?.port_entry(number)?.port.datapath?;
         self.datapath.port(port)

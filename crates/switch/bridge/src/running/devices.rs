@@ -1,5 +1,7 @@
 //! What is set at devices: addresses and MTUs.
 
+use std::sync::Arc;
+
 use base::DpPort;
 use dp::{DpError, PortInfo};
 use log::Level;
@@ -11,15 +13,6 @@ use crate::desired::DesiredBridge;
 
 /// The MTU of internal ports where no other port has one.
 const DEFAULT_MTU: u32 = 1500;
-
-/// A working interface, as far as its MTU goes.
-struct MtuOf {
-    port: DpPort,
-    name: String,
-    mtu: u32,
-    /// It is for the bridge to choose.
-    follows: bool,
-}
 
 impl Running {
     /// Gives devices the address and the MTU that their rows ask for.
@@ -78,18 +71,24 @@ impl Running {
     /// When the least one has not changed, only greater ones are lowered: who
     /// set a smaller one by hand keeps it.
     pub(super) fn follow_mtu(&mut self) {
-        let mut settings: Vec<(String, u32, Vec<MtuOf>)> = Vec::new();
+        let mut settings: Vec<(String, u32, Vec<Arc<PortInfo>>)> = Vec::new();
         for (name, bridge) in &self.bridges {
-            let all = self.mtus_of(name);
-            let others = all.iter().filter(|one| !one.follows).map(|one| one.mtu);
-            let least = others.min().unwrap_or(DEFAULT_MTU);
+            let with_mtu = self.devices(bridge).into_iter().filter_map(|(name, _, info)| {
+                let info = info.filter(|info| info.mtu != 0)?;
+                // Whether it is for the bridge to choose.
+                let follows = is_internal(&info) && bridge.interfaces.get(name)?.config.mtu.is_none();
+                Some((info, follows))
+            });
+            let (following, others): (Vec<_>, Vec<_>) = with_mtu.partition(|(_, follows)| *follows);
+            let least = others.iter().map(|(info, _)| info.mtu).min().unwrap_or(DEFAULT_MTU);
             let has_changed = bridge.least_mtu != Some(least);
-            let is_wrong = |one: &MtuOf| one.follows && one.mtu != least && (has_changed || one.mtu > least);
-            settings.push((name.clone(), least, all.into_iter().filter(is_wrong).collect()));
+            let is_wrong = |info: &PortInfo| info.mtu != least && (has_changed || info.mtu > least);
+            let wrong = following.into_iter().map(|(info, _)| info).filter(|info| is_wrong(info)).collect();
+            settings.push((name.clone(), least, wrong));
         }
         for (name, least, wrong) in settings {
             for one in wrong {
-                if let Err(error) = self.datapath.configure_port(one.port, Some(least), None, None) {
+                if let Err(error) = self.datapath.configure_port(one.number, Some(least), None, None) {
                     let text = format!("interface {}: setting its MTU failed: {error}", one.name);
                     self.complaints.say(Level::Warn, text);
                 }
@@ -98,16 +97,6 @@ impl Running {
                 bridge.least_mtu = Some(least);
             }
         }
-    }
-
-    fn mtus_of(&self, bridge_name: &str) -> Vec<MtuOf> {
-        let Some(bridge) = self.bridges.get(bridge_name) else { return Vec::new() };
-        let working = self.devices(bridge).into_iter().filter_map(|(name, _, info)| {
-            let info = info.filter(|info| info.mtu != 0)?;
-            let follows = is_internal(&info) && bridge.interfaces.get(&name)?.config.mtu.is_none();
-            Some(MtuOf { port: info.number, name, mtu: info.mtu, follows })
-        });
-        working.collect()
     }
 
     /// Takes note that the datapath has given a port another number.

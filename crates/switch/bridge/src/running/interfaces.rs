@@ -1,5 +1,7 @@
 //! Interfaces that come and go, and what their devices report.
 
+use std::sync::Arc;
+
 use base::{DpPort, MacAddr, OfPort};
 use dp::{PortInfo, PortSpec};
 use ofp::{port_config, port_state};
@@ -77,6 +79,7 @@ impl Running {
             }
         }
         self.added += 1;
+        bridge.touched.insert(config.name.clone());
         let running = RunningInterface { config, result, trouble: None, serial: self.added };
         bridge.interfaces.insert(running.config.name.clone(), running);
     }
@@ -140,6 +143,7 @@ impl Running {
     pub(super) fn remove_interface(&mut self, bridge_name: &str, name: &str) {
         let Some(bridge) = self.bridges.get_mut(bridge_name) else { return };
         let id = bridge.id;
+        bridge.touched.insert(name.to_owned());
         let Some(interface) = bridge.interfaces.remove(name) else { return };
         let Ok(number) = interface.result else { return };
         let now = self.clock.now();
@@ -166,13 +170,16 @@ impl Running {
     /// The interfaces of a bridge that work: their names, their numbers, and what their devices report, where they have one.
     ///
     /// Devices are asked while nobody waits for the bridges.
-    pub(super) fn devices(&self, bridge: &RunningBridge) -> Vec<(String, OfPort, Option<PortInfo>)> {
-        let working: Vec<(String, OfPort, DpPort)> = {
+    pub(super) fn devices<'a>(
+        &self,
+        bridge: &'a RunningBridge,
+    ) -> Vec<(&'a str, OfPort, Option<Arc<PortInfo>>)> {
+        let working: Vec<(&str, OfPort, DpPort)> = {
             let switch = self.switch.read();
             let Some(state) = switch.get(bridge.id) else { return Vec::new() };
             let with_device = bridge.interfaces.iter().filter_map(|(name, interface)| {
                 let number = *interface.result.as_ref().ok()?;
-                Some((name.clone(), number, state.port_entry(number)?.port.datapath?))
+                Some((name.as_str(), number, state.port_entry(number)?.port.datapath?))
             });
             with_device.collect()
         };
@@ -214,7 +221,7 @@ impl Running {
         for (bridge_name, bridge) in &self.bridges {
             for (name, number, info) in self.devices(bridge) {
                 if info.is_none() {
-                    vanished.push((bridge_name.clone(), name, number));
+                    vanished.push((bridge_name.clone(), name.to_owned(), number));
                 }
             }
         }

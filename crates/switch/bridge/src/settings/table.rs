@@ -5,7 +5,7 @@ use schema::{
     port, sflow,
 };
 
-use super::Use::{self, Elsewhere, Map, Missing, MissingInBonds, Read, Status, Tuning};
+use super::Use::{self, Awaited, Elsewhere, Map, Missing, MissingInBonds, Read, Status, Tuning};
 
 const ROOT: &str = open_vswitch::NAME_OF_TABLE;
 const BRIDGE: &str = bridge::NAME_OF_TABLE;
@@ -35,7 +35,7 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (ROOT, open_vswitch::SSL, Elsewhere),
     (ROOT, open_vswitch::OTHER_CONFIG, Map),
     (ROOT, open_vswitch::EXTERNAL_IDS, Elsewhere),
-    (ROOT, open_vswitch::NEXT_CFG, Read),
+    (ROOT, open_vswitch::NEXT_CFG, Awaited),
     (ROOT, open_vswitch::CUR_CFG, Status),
     (ROOT, open_vswitch::STATISTICS, Status),
     (ROOT, open_vswitch::OVS_VERSION, Elsewhere),

@@ -1,9 +1,11 @@
 //! The status columns of interfaces.
 
-use base::OfPort;
+use std::sync::Arc;
+
+use base::{MacAddr, OfPort};
+use dp::PortInfo;
 use model::Datum;
 use ofp::{port_config, port_state};
-use ofproto::PortEntry;
 use schema::interface;
 
 use crate::desired::DesiredInterface;
@@ -11,84 +13,107 @@ use crate::refused;
 use crate::running::{Running, RunningBridge, RunningInterface};
 use crate::writer::{pairs, texts};
 
-/// What the row of an interface says of its state.
-pub(super) fn state(
-    running: &Running,
-    bridge: &RunningBridge,
-    desired: &DesiredInterface,
-    known: Option<&RunningInterface>,
-) -> Vec<(&'static str, Datum)> {
-    let Some(known) = known else {
-        return broken(Datum::from(format!("could not open network device {}", desired.name)));
-    };
-    match &known.result {
-        Ok(number) => {
-            let unsupported = running.unsupported_of(&desired.uuid);
-            let unsupported = unsupported.map(|settings| format!("{settings}: not supported yet"));
-            let error = known.trouble.clone().or(unsupported);
-            working(running, bridge, *number, error.map_or(Datum::Empty, Datum::from))
+/// What the row of an interface says of its state follows from this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Working {
+        number: OfPort,
+        /// What is wrong nevertheless.
+        error: Option<String>,
+        mac: MacAddr,
+        is_up: bool,
+        has_link: bool,
+        /// What the device reports, if there is one.
+        info: Option<Arc<PortInfo>>,
+    },
+    /// Why it cannot be used, as far as the row says.
+    Broken(Option<String>),
+    /// The bridge does not know its port any more.
+    Gone,
+}
+
+impl State {
+    pub(super) fn of(
+        running: &Running,
+        bridge: &RunningBridge,
+        desired: &DesiredInterface,
+        known: Option<&RunningInterface>,
+    ) -> State {
+        let Some(known) = known else {
+            return State::Broken(Some(format!("could not open network device {}", desired.name)));
+        };
+        let number = match &known.result {
+            Ok(number) => *number,
+            // As in the reference, only the log tells why.
+            Err(_) if refused::is_reserved(&desired.name) => return State::Broken(None),
+            Err(reason) => return State::Broken(Some(reason.clone())),
+        };
+        let unsupported = running.unsupported_of(&desired.uuid);
+        let unsupported = unsupported.map(|settings| format!("{settings}: not supported yet"));
+        let port = {
+            let switch = running.switch.read();
+            let entry = switch.get(bridge.id).and_then(|state| state.port_entry(number));
+            entry.map(|entry| (entry.desc.hw_addr, entry.desc.config, entry.desc.state, entry.port.datapath))
+        };
+        let Some((mac, config, state, datapath)) = port else { return State::Gone };
+        State::Working {
+            number,
+            error: known.trouble.clone().or(unsupported),
+            mac,
+            is_up: config & port_config::PORT_DOWN == 0,
+            has_link: state & port_state::LINK_DOWN == 0,
+            info: datapath.and_then(|port| running.datapath.port(port)),
         }
-        // As in the reference, only the log tells why.
-        Err(_) if refused::is_reserved(&desired.name) => broken(Datum::Empty),
-        Err(reason) => broken(Datum::from(reason.as_str())),
+    }
+
+    pub(super) fn columns(&self) -> Vec<(&'static str, Datum)> {
+        let text = |text: &Option<String>| text.as_deref().map_or(Datum::Empty, Datum::from);
+        match self {
+            State::Gone => Vec::new(),
+            State::Broken(error) => broken(text(error)),
+            State::Working { number, error, mac, is_up, has_link, info } => {
+                let shown = number.to_u16().map_or(i64::from(number.0), i64::from);
+                let mut columns = vec![
+                    (interface::OFPORT, Datum::from(shown)),
+                    (interface::ERROR, text(error)),
+                    (interface::MAC_IN_USE, Datum::from(mac.to_string())),
+                ];
+                columns.extend(device(info.as_deref(), *is_up, *has_link));
+                columns.extend(MONITORING.map(|column| (column, Datum::Empty)));
+                columns
+            }
+        }
     }
 }
 
-/// The columns of an interface that works; `error` is what is wrong nevertheless.
-fn working(
-    running: &Running,
-    bridge: &RunningBridge,
-    number: OfPort,
-    error: Datum,
-) -> Vec<(&'static str, Datum)> {
-    let Some(entry) = entry(running, bridge, number) else { return Vec::new() };
-    let desc = &entry.desc;
-    let is_up = desc.config & port_config::PORT_DOWN == 0;
-    let has_link = desc.state & port_state::LINK_DOWN == 0;
+/// The columns of a device; those of a patch port where there is none.
+fn device(info: Option<&PortInfo>, is_up: bool, has_link: bool) -> Vec<(&'static str, Datum)> {
     let up = |up: bool| Datum::from(if up { "up" } else { "down" });
-    let shown = number.to_u16().map_or(i64::from(number.0), i64::from);
-    let mut columns = vec![
-        (interface::OFPORT, Datum::from(shown)),
-        (interface::ERROR, error),
-        (interface::MAC_IN_USE, Datum::from(desc.hw_addr.to_string())),
-    ];
-    let info = entry.port.datapath.and_then(|port| running.datapath.port(port));
-    match &info {
-        Some(info) => {
-            let speed = i64::from(info.speed_mbps) * 1_000_000;
-            columns.extend([
-                (interface::ADMIN_STATE, up(is_up)),
-                (interface::LINK_STATE, up(has_link)),
-                (interface::IFINDEX, Datum::from(i64::from(info.ifindex))),
-                (interface::MTU, Datum::from(i64::from(info.mtu))),
-                (interface::LINK_RESETS, Datum::from(i64::try_from(info.link_resets).unwrap_or(i64::MAX))),
-                (interface::LINK_SPEED, if speed == 0 { Datum::Empty } else { Datum::from(speed) }),
-                (
-                    interface::DUPLEX,
-                    match (speed, info.is_full_duplex) {
-                        (0, _) => Datum::Empty,
-                        (_, true) => Datum::from("full"),
-                        (_, false) => Datum::from("half"),
-                    },
-                ),
-            ]);
-        }
-        None => columns.extend([
+    let Some(info) = info else {
+        return vec![
             (interface::ADMIN_STATE, up(true)),
             (interface::LINK_STATE, up(true)),
             (interface::IFINDEX, Datum::from(0)),
             (interface::LINK_RESETS, Datum::from(0)),
-        ]),
-    }
-    let status = info.map(|info| info.status).unwrap_or_default();
-    columns.push((interface::STATUS, texts(status)));
-    columns.extend(MONITORING.map(|column| (column, Datum::Empty)));
-    columns
-}
-
-/// A port as the switch knows it. Its device is to be asked while nobody waits for the switch.
-fn entry(running: &Running, bridge: &RunningBridge, number: OfPort) -> Option<PortEntry> {
-    running.switch.read().get(bridge.id)?.port_entry(number).cloned()
+            (interface::STATUS, Datum::Empty),
+        ];
+    };
+    let speed = i64::from(info.speed_mbps) * 1_000_000;
+    let duplex = match (speed, info.is_full_duplex) {
+        (0, _) => Datum::Empty,
+        (_, true) => Datum::from("full"),
+        (_, false) => Datum::from("half"),
+    };
+    vec![
+        (interface::ADMIN_STATE, up(is_up)),
+        (interface::LINK_STATE, up(has_link)),
+        (interface::IFINDEX, Datum::from(i64::from(info.ifindex))),
+        (interface::MTU, Datum::from(i64::from(info.mtu))),
+        (interface::LINK_RESETS, Datum::from(i64::try_from(info.link_resets).unwrap_or(i64::MAX))),
+        (interface::LINK_SPEED, if speed == 0 { Datum::Empty } else { Datum::from(speed) }),
+        (interface::DUPLEX, duplex),
+        (interface::STATUS, texts(info.status.clone())),
+    ]
 }
 
 /// What would be known of an interface's peers if it were watched.
@@ -110,7 +135,8 @@ pub(super) fn statistics(
     known: &RunningInterface,
 ) -> Option<(&'static str, Datum)> {
     let number = *known.result.as_ref().ok()?;
-    let entry = entry(running, bridge, number)?;
+    // The device is asked while nobody waits for the switch.
+    let entry = running.switch.read().get(bridge.id)?.port_entry(number).cloned()?;
     let counters = match entry.port.datapath {
         Some(port) => {
             let stats = running.datapath.port_stats(port).ok()?;
