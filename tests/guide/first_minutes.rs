@@ -120,8 +120,12 @@ fn the_lines_of_the_readme_work_one_by_one() {
     assert_eq!(&typed[up].output, said_by_up);
     let shows: Vec<&Typed> = typed.iter().filter(|typed| typed.line == "ovs-vsctl show").collect();
     let [first, .., last] = &shows[..] else { panic!("{shows:#?}") };
-    // The root's UUID is of this database alone.
-    let rows = |text: &str| text.split_once('\n').map(|(uuid, rows)| (uuid.len(), rows.to_owned()));
+    // The root's UUID is of this database alone, and so is the order of the ports, which is that of their UUIDs.
+    let rows = |text: &str| {
+        let mut blocks: Vec<String> = text.split("        Port ").skip(1).map(str::to_owned).collect();
+        blocks.sort();
+        (text.lines().next().map(str::len), text.lines().nth(1).map(str::to_owned), blocks)
+    };
     assert_eq!(rows(&first.output), rows(shown));
     assert!(last.output.contains("Port wire0") && !last.output.contains("error"), "{last:?}");
 }
