@@ -6,6 +6,7 @@
 //!
 //! Not here: what datagrams look like (`telemetry`).
 
+mod fields;
 mod input;
 mod netflow;
 mod options;

@@ -55,8 +55,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::fields::Fields;
     use crate::packet::tests::ping;
-    use crate::report::Fields;
 
     #[test]
     fn a_ping_is_a_flow() {

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use crate::fields::Fields;
 use crate::options::Format;
 use crate::packet::{Packet, mac_text};
 use crate::pcap;
-use crate::report::{Fields, Kind, Report, SampleReport, interface_fields, tag_text, time_text};
+use crate::report::{Kind, Report, SampleReport, interface_fields, tag_text, time_text};
 
 /// What is written before any datagram.
 pub(crate) fn prologue(format: &Format) -> Vec<u8> {

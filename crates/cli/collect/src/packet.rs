@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::report::Fields;
+use crate::fields::Fields;
 
 /// What is known of a sampled packet.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,30 +7,8 @@ use fields::{Field, Match, Protocols};
 use ofp::*;
 
 use crate::switch::{Maps, maps_to_accept, maps_to_show};
-use crate::vconn::{Vconn, next_xid};
+use crate::vconn::{Vconn, next_xid, open_for_flow_mods};
 use crate::{Context, Done, Fatal, fatal};
-
-/// A connection on which one of the `usable` protocols is in effect.
-pub(crate) fn open_for_flow_mods(cx: &Context, target: &str, usable: Protocols) -> Result<Vconn, Fatal> {
-    let allowed = cx.options.protocols;
-    let both = usable & allowed;
-    if both.is_empty() {
-        return fatal!(
-            "none of the usable flow formats ({usable}) is among the allowed flow formats ({allowed})"
-        );
-    }
-    let mut vconn = Vconn::open(cx, target)?;
-    if both.intersects(vconn.protocol) {
-        return Ok(vconn);
-    }
-    for bit in 0..16 {
-        let want = Protocols(1 << bit);
-        if want != vconn.protocol && both.contains(want) && vconn.try_protocol(want)? {
-            return Ok(vconn);
-        }
-    }
-    fatal!("switch does not support any of the usable flow formats ({usable})")
-}
 
 /// A connection whose protocol shows all there is of rules.
 fn open_for_dump(cx: &Context, target: &str, usable: Protocols) -> Result<Vconn, Fatal> {

@@ -3,9 +3,10 @@
 use fields::Protocols;
 use ofp::*;
 
-use crate::flows::{open_for_flow_mods, read_lines, send_bundle};
+use crate::flows::{read_lines, send_bundle};
 use crate::switch::{Maps, maps_to_accept};
 use crate::vconn::Vconn;
+use crate::vconn::open_for_flow_mods;
 use crate::{Context, Done, Fatal, fatal};
 
 /// Refuses what the connection's version has no message for.

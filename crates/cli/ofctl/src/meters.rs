@@ -3,8 +3,8 @@
 use fields::Protocols;
 use ofp::*;
 
-use crate::flows::open_for_flow_mods;
 use crate::vconn::Vconn;
+use crate::vconn::open_for_flow_mods;
 use crate::{Context, Done, Fatal};
 
 /// Meters came with OpenFlow 1.3.

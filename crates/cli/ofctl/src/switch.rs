@@ -333,7 +333,7 @@ pub(crate) fn packet_out(cx: &Context) -> Done {
     if cx.args.len() > 4 {
         let (actions, usable) = parse_actions(cx.arg(3), maps.names())?;
         let port = port_of(cx, cx.arg(2))?;
-        let mut vconn = crate::flows::open_for_flow_mods(cx, cx.arg(1), usable)?;
+        let mut vconn = crate::vconn::open_for_flow_mods(cx, cx.arg(1), usable)?;
         for text in &cx.args[4..] {
             let packet = match hex_bytes(text) {
                 Some((packet, "")) if packet.len() >= 14 => packet,
@@ -351,5 +351,5 @@ pub(crate) fn packet_out(cx: &Context) -> Done {
         return fatal!("Too few arguments");
     }
     let (message, usable) = parse_packet_out(cx.arg(2), maps.names())?;
-    crate::flows::open_for_flow_mods(cx, cx.arg(1), usable)?.must(cx, &Message::PacketOut(message))
+    crate::vconn::open_for_flow_mods(cx, cx.arg(1), usable)?.must(cx, &Message::PacketOut(message))
 }

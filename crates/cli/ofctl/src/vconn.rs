@@ -430,3 +430,25 @@ fn hint_about_bridge(rundir: &Path, bridge: &str) -> String {
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }
+
+/// A connection on which one of the `usable` protocols is in effect.
+pub(crate) fn open_for_flow_mods(cx: &Context, target: &str, usable: Protocols) -> Result<Vconn, Fatal> {
+    let allowed = cx.options.protocols;
+    let both = usable & allowed;
+    if both.is_empty() {
+        return fatal!(
+            "none of the usable flow formats ({usable}) is among the allowed flow formats ({allowed})"
+        );
+    }
+    let mut vconn = Vconn::open(cx, target)?;
+    if both.intersects(vconn.protocol) {
+        return Ok(vconn);
+    }
+    for bit in 0..16 {
+        let want = Protocols(1 << bit);
+        if want != vconn.protocol && both.contains(want) && vconn.try_protocol(want)? {
+            return Ok(vconn);
+        }
+    }
+    fatal!("switch does not support any of the usable flow formats ({usable})")
+}

@@ -12,27 +12,11 @@ use rcgen::{
 };
 
 use crate::files::{make_dir, must_exist, read, read_key, read_request, told, write, write_private};
-use crate::options::Options;
+use crate::options::{Kind, Options};
 use crate::{Result, file, inspect};
 
 /// How long certificates are good for.
 pub(crate) const LIFE: Duration = Duration::from_secs(3650 * 86_400);
-
-/// Whose certificates an authority signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Switch,
-    Controller,
-}
-
-impl Kind {
-    fn directory(self) -> &'static str {
-        match self {
-            Kind::Switch => "switchca",
-            Kind::Controller => "controllerca",
-        }
-    }
-}
 
 /// What `openssl ca` needs to know to go on with such a directory.
 const SETTINGS: &str = "\

@@ -17,8 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use authority::Kind;
-use options::Options;
+use options::{Kind, Options};
 use rpc::program;
 
 pub(crate) const PROGRAM: &str = "ovs-pki";

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use rpc::dirs;
 use rpc::program::Stop;
 
-use crate::authority::Kind;
 use crate::{PROGRAM, Result};
 
 /// What the command line asks for.
@@ -21,6 +20,22 @@ pub(crate) struct Options {
     /// The name is unique as it is.
     pub unique: bool,
     pub log: PathBuf,
+}
+
+/// Whose certificates an authority signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Switch,
+    Controller,
+}
+
+impl Kind {
+    pub(crate) fn directory(self) -> &'static str {
+        match self {
+            Kind::Switch => "switchca",
+            Kind::Controller => "controllerca",
+        }
+    }
 }
 
 impl Default for Options {

@@ -1,7 +1,8 @@
 //! Bridges, real and fake, and looking them up.
 
+use crate::cache::ROOT;
 use crate::cache::{Bridge, Interface, Port};
-use crate::context::{Context, Failure, ROOT, Result, fatal};
+use crate::context::{Context, Failure, Result, fatal};
 use model::{Datum, Uuid};
 
 /// Changes of what the lookups went by make the transaction start over.

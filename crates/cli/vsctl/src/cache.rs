@@ -3,7 +3,6 @@
 //! A "fake" bridge is a port of a real one: with a VLAN, and with the ports of
 //! that VLAN as its own.
 
-use crate::context::ROOT;
 use indexmap::IndexMap;
 use model::Uuid;
 use replica::{Row, Transaction};
@@ -44,6 +43,9 @@ pub(crate) struct Cache {
 fn vlan_of(row: &Row) -> Option<i64> {
     row.integer("tag").filter(|tag| (0..=4095).contains(tag))
 }
+
+/// The table of the switch's one row.
+pub(crate) const ROOT: &str = "Open_vSwitch";
 
 /// The VLAN of a port that is a fake bridge.
 fn fake_vlan(row: &Row) -> Option<i64> {

@@ -5,7 +5,7 @@
 
 use crate::names;
 use crate::options;
-use crate::profile::OVS_VSCTL;
+use crate::switch::OVS_VSCTL;
 use crate::syntax::{self, Syntax};
 use base::Clock;
 use model::Uuid;

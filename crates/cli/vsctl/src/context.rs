@@ -65,9 +65,6 @@ pub(crate) struct Context {
     pub(crate) try_again: bool,
 }
 
-/// The table of the switch's one row.
-pub(crate) const ROOT: &str = "Open_vSwitch";
-
 impl Context {
     pub(crate) fn new(
         profile: &'static Profile,

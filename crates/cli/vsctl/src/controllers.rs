@@ -1,7 +1,8 @@
 //! Controllers, managers, fail modes and TLS keys.
 
 use crate::bridges::{need_bridge, need_real_bridge, number, real_row};
-use crate::context::{Context, ROOT, Result, fatal};
+use crate::cache::ROOT;
+use crate::context::{Context, Result, fatal};
 use model::{Atom, Datum, Uuid};
 use rpc::stream::{is_active_name, is_passive_name};
 

@@ -8,6 +8,9 @@
 //! family of commands has its file. What differs between the two programs is in
 //! their [`profile`]; [`vtep`] has the commands of the second, and [`complete`]
 //! is for shells.
+//!
+//! house: circle context <-> syntax because a command's syntax names the function that runs it, on a context that holds it
+//! house: circle profile <-> syntax because a profile lists the commands by which its command lines are parsed
 
 mod bridges;
 mod cache;
@@ -23,6 +26,7 @@ mod profile;
 mod reset;
 mod run;
 mod show;
+mod switch;
 mod syntax;
 mod usage;
 mod vtep;
@@ -34,13 +38,13 @@ use std::process::ExitCode;
 /// The program. `args` are the words after its name.
 pub fn ovs_vsctl(args: Vec<String>) -> ExitCode {
     match complete::run(&args) {
-        None => called(&profile::OVS_VSCTL, args),
+        None => called(&switch::OVS_VSCTL, args),
         Some(Ok(text)) => {
             print!("{text}");
             ExitCode::SUCCESS
         }
         Some(Err(why)) => {
-            eprintln!("{}: {why}", profile::OVS_VSCTL.program);
+            eprintln!("{}: {why}", switch::OVS_VSCTL.program);
             ExitCode::FAILURE
         }
     }

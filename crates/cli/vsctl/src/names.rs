@@ -1,17 +1,10 @@
 //! Finding tables, columns and rows by what people call them: prefixes, names, parts of UUIDs.
 
 use crate::context::{Context, Failure, Result, fatal};
-use crate::profile::Profile;
+use crate::profile::{KnownTable, Profile, RowName};
 use model::{ColumnSchema, Schema, TableSchema, Uuid};
 use replica::Row;
 use std::sync::{Arc, OnceLock};
-
-/// A table that the program is built with: its names are known before there is a connection.
-pub(crate) struct KnownTable {
-    declared: &'static schema::Table,
-    /// Made of what is declared when it is asked for first, as most tables are not.
-    schema: OnceLock<std::result::Result<Arc<TableSchema>, String>>,
-}
 
 impl KnownTable {
     fn schema(&self) -> Result<&Arc<TableSchema>> {
@@ -124,14 +117,6 @@ pub(crate) fn column<'t>(table: &'t TableSchema, typed: &str) -> Result<&'t Colu
             fatal!("{} contains more than one column whose name matches \"{typed}\": {names}", table.name)
         }
     }
-}
-
-/// How rows of a table may be named: by a column, perhaps of a row of another table that refers to them.
-pub(crate) struct RowName {
-    table: &'static str,
-    name_table: &'static str,
-    name_column: &'static str,
-    reference: Option<&'static str>,
 }
 
 impl std::fmt::Display for RowName {

@@ -1,12 +1,31 @@
 //! What differs between the programs that this engine serves: `ovs-vsctl` and
 //! `vtep-ctl`.
 
-use crate::context::ROOT;
-use crate::names::{KnownTable, RowName};
-use crate::show::Shown;
-use crate::syntax::{self, Syntax};
-use crate::{names, show, usage};
-use std::sync::OnceLock;
+use crate::syntax::Syntax;
+use model::TableSchema;
+use std::sync::{Arc, OnceLock};
+
+/// A table that the program is built with: its names are known before there is a connection.
+pub(crate) struct KnownTable {
+    pub(crate) declared: &'static schema::Table,
+    /// Made of what is declared when it is first used, as most tables are not.
+    pub(crate) schema: OnceLock<Result<Arc<TableSchema>, String>>,
+}
+
+/// How rows of a table may be named: by a column, perhaps of a row of another table that refers to them.
+pub(crate) struct RowName {
+    pub(crate) table: &'static str,
+    pub(crate) name_table: &'static str,
+    pub(crate) name_column: &'static str,
+    pub(crate) reference: Option<&'static str>,
+}
+
+/// What is shown of a table's rows.
+pub(crate) struct Shown {
+    pub(crate) table: &'static str,
+    pub(crate) name: Option<&'static str>,
+    pub(crate) columns: &'static [&'static str],
+}
 
 /// Tables with the columns that are wanted of each, or all.
 pub(crate) type Reading = &'static [(&'static str, Option<&'static [&'static str]>)];
@@ -41,23 +60,3 @@ impl Profile {
         self.commands.iter().flat_map(|commands| commands.iter())
     }
 }
-
-pub(crate) static OVS_VSCTL: Profile = Profile {
-    program: "ovs-vsctl",
-    purpose: "ovs-vswitchd management utility",
-    declared: &schema::OPEN_VSWITCH,
-    known: OnceLock::new(),
-    root: ROOT,
-    managers: "manager_options",
-    always: &[(ROOT, Some(&["cur_cfg", "next_cfg", "bridges", "manager_options", "ssl", "datapaths"]))],
-    things: &[
-        ("Bridge", Some(&["name", "controller", "fail_mode", "ports", "external_ids", "auto_attach"])),
-        ("Port", Some(&["name", "fake_bridge", "tag", "interfaces", "external_ids"])),
-        ("Interface", Some(&["name", "ofport", "error"])),
-    ],
-    row_names: names::SWITCH,
-    shown: show::SWITCH,
-    commands: &[syntax::SWITCH, syntax::DATABASE, syntax::SHOW],
-    help: usage::SWITCH,
-    has_daemon: true,
-};

@@ -1,6 +1,7 @@
 //! `emer-reset`: takes away what a manager or controller may have configured.
 
-use crate::context::{Context, ROOT, Result};
+use crate::cache::ROOT;
+use crate::context::{Context, Result};
 use model::{Atom, Datum, Uuid};
 
 pub(crate) fn emer_reset(context: &mut Context) -> Result<()> {

@@ -1,19 +1,13 @@
 //! `show`: an overview of the configuration, as a tree.
 
-use crate::context::{Context, ROOT, Result, fatal};
+use crate::cache::ROOT;
+use crate::context::{Context, Result, fatal};
 use crate::names;
-use crate::profile::Profile;
+use crate::profile::{Profile, Shown};
 use model::{ColumnSchema, Datum};
 use replica::Row;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// What is shown of a table's rows.
-pub(crate) struct Shown {
-    pub(crate) table: &'static str,
-    pub(crate) name: Option<&'static str>,
-    pub(crate) columns: &'static [&'static str],
-}
 
 pub(crate) const SWITCH: &[Shown] = &[
     Shown { table: ROOT, name: None, columns: &["manager_options", "bridges", "ovs_version"] },

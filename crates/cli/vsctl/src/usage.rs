@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn help_tells_of_every_command_and_of_no_other() {
-        for profile in [&crate::profile::OVS_VSCTL, &crate::vtep::VTEP_CTL] {
+        for profile in [&crate::switch::OVS_VSCTL, &crate::vtep::VTEP_CTL] {
             let (help, database) = (told(profile.help), told(DATABASE));
             let told = || help.iter().chain(&database);
             for syntax in profile.syntaxes() {

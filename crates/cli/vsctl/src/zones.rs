@@ -1,7 +1,8 @@
 //! Connection tracking zones of a datapath: timeout policies and limits; and what a datapath can do.
 
 use crate::bridges::number;
-use crate::context::{Context, Failure, ROOT, Result, fatal};
+use crate::cache::ROOT;
+use crate::context::{Context, Failure, Result, fatal};
 use model::{Atom, Datum, Uuid};
 
 fn find_datapath(context: &Context, name: &str) -> Option<Uuid> {

@@ -7,6 +7,8 @@
 //! controller side, by translation (which reads actions) and by `ovs-ofctl`.
 //!
 //! Not here: connections (`rpc`), tables (`ofproto`), fields (`fields`).
+//!
+//! house: circle codec::decode <-> codec::notice because a message that reports another one holds it whole
 
 mod action;
 mod codec;
@@ -42,7 +44,7 @@ pub use oxm::nx_match_to_text;
 pub use print::{
     message_to_text, packet_key_to_text, packet_to_text, put_flow_flags, put_flow_stats, put_group_desc,
     put_group_properties, put_meter_config, put_meter_id, put_port_config, put_port_desc, put_port_state,
-    put_port_stats, put_version_bitmap, table_features_to_text,
+    put_port_stats, table_features_to_text,
 };
 pub use text::{hex_bytes, put_hex_dump};
-pub use version::{Version, version_names, versions_to_text};
+pub use version::{Version, put_version_bitmap, version_names, versions_to_text};

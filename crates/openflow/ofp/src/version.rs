@@ -1,6 +1,6 @@
 //! OpenFlow versions.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use fields::Protocols;
 
@@ -93,6 +93,20 @@ pub fn version_names(bitmap: u32) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
+/// Bits of versions as `0x01, 0x04`.
+pub fn put_version_bitmap(out: &mut String, bitmap: u32) {
+    let mut first = true;
+    for version in 0..32 {
+        if bitmap >> version & 1 != 0 {
+            if !first {
+                out.push_str(", ");
+            }
+            first = false;
+            let _ = write!(out, "0x{version:02x}");
+        }
+    }
+}
+
 /// Versions, a bit each, as logs about negotiation show them.
 pub fn versions_to_text(bitmap: u32) -> String {
     let mut text = String::new();
@@ -101,14 +115,14 @@ pub fn versions_to_text(bitmap: u32) -> String {
         0 => return "no versions".to_owned(),
         1 => {}
         _ if ((bitmap >> 1) + 1).is_power_of_two() => {
-            crate::put_version_bitmap(&mut text, highest);
+            put_version_bitmap(&mut text, highest);
             return format!("version {text} and earlier");
         }
         _ => {
-            crate::put_version_bitmap(&mut text, bitmap);
+            put_version_bitmap(&mut text, bitmap);
             return format!("versions {text}");
         }
     }
-    crate::put_version_bitmap(&mut text, highest);
+    put_version_bitmap(&mut text, highest);
     format!("version {text}")
 }

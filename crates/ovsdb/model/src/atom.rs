@@ -166,13 +166,6 @@ impl Atom {
         }
     }
 
-    /// From command-line text, which must meet the constraints of `base`. `@name` is looked up in `symbols`.
-    pub fn from_text(text: &str, base: &BaseType, symbols: Option<&mut Symbols>) -> Result<Atom, String> {
-        let atom = crate::text::parse_atom(text, base, symbols)?;
-        atom.check(base).map_err(|e| e.to_string())?;
-        Ok(atom)
-    }
-
     /// The text without any quotes, for shell scripts.
     pub fn to_bare(&self) -> String {
         match self {
@@ -283,6 +276,14 @@ impl Hash for Atom {
     }
 }
 
+/// Whether a string must be quoted to differ from values of other types.
+fn needs_quotes(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    let plain = bytes.next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_')
+        && bytes.all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-' | b'.'));
+    !plain || text == "true" || text == "false" || crate::parse_uuid(text).is_some()
+}
+
 /// The text that [`Atom::from_text`] reads back.
 impl std::fmt::Display for Atom {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -290,7 +291,7 @@ impl std::fmt::Display for Atom {
             Atom::Integer(i) => write!(f, "{i}"),
             Atom::Real(r) => f.write_str(&number::real_text(*r)),
             Atom::Boolean(b) => write!(f, "{b}"),
-            Atom::String(s) if crate::text::needs_quotes(s) => {
+            Atom::String(s) if needs_quotes(s) => {
                 let mut quoted = String::new();
                 crate::json::write_string(&mut quoted, s);
                 f.write_str(&quoted)

@@ -35,6 +35,20 @@ impl<T: Into<Atom>> From<T> for Datum {
     }
 }
 
+impl Type {
+    /// What a column holds that was never set: the least that the type allows.
+    pub fn default_datum(&self) -> Datum {
+        if self.min == 0 {
+            return Datum::Empty;
+        }
+        let key = Atom::default_of(self.key.kind);
+        match &self.value {
+            None => Datum::One(key),
+            Some(value) => Datum::Map(Arc::new(vec![(key, Atom::default_of(value.kind))])),
+        }
+    }
+}
+
 impl Datum {
     /// From atoms in any order; duplicates are dropped.
     pub fn set(atoms: impl IntoIterator<Item = Atom>) -> Datum {
@@ -443,16 +457,6 @@ impl Datum {
                 out.push_str("]]");
             }
         }
-    }
-
-    /// From command-line text: `a, b`, `[a, b]`, `k=v, k=v`, `{k=v}`. `@name` is looked up in `symbols`.
-    pub fn from_text(text: &str, r#type: &Type, symbols: Option<&mut Symbols>) -> Result<Datum, String> {
-        crate::text::parse_datum(text, r#type, symbols)
-    }
-
-    /// The text that [`Datum::from_text`] reads back.
-    pub fn to_text(&self, r#type: &Type) -> String {
-        crate::text::format_datum(self, r#type)
     }
 
     /// Entries joined by blanks, without quotes or brackets.

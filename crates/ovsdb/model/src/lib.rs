@@ -5,6 +5,8 @@
 //! [`Mutation`] leave, and the other way round. Errors have the tags and words
 //! of the reference, because clients show them. Rows and transactions are not
 //! here.
+//!
+//! house: circle datum <-> types because a type may list the values that it allows (RFC 7047 §3.2), and a datum is read by its type
 
 pub mod atom;
 pub mod condition;

@@ -45,15 +45,28 @@ pub fn next_token(text: &str) -> Result<(String, &str), String> {
     Ok((token, rest))
 }
 
-/// Whether a string must be quoted to be told from other values.
-pub(crate) fn needs_quotes(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    let plain = bytes.next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_')
-        && bytes.all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-' | b'.'));
-    !plain || text == "true" || text == "false" || crate::parse_uuid(text).is_some()
+impl Atom {
+    /// From command-line text, which must meet the constraints of `base`. `@name` is looked up in `symbols`.
+    pub fn from_text(text: &str, base: &BaseType, symbols: Option<&mut Symbols>) -> Result<Atom, String> {
+        let atom = parse_atom(text, base, symbols)?;
+        atom.check(base).map_err(|e| e.to_string())?;
+        Ok(atom)
+    }
 }
 
-pub(crate) fn parse_atom(text: &str, base: &BaseType, symbols: Option<&mut Symbols>) -> Result<Atom, String> {
+impl Datum {
+    /// From command-line text: `a, b`, `[a, b]`, `k=v, k=v`, `{k=v}`. `@name` is looked up in `symbols`.
+    pub fn from_text(text: &str, r#type: &Type, symbols: Option<&mut Symbols>) -> Result<Datum, String> {
+        parse_datum(text, r#type, symbols)
+    }
+
+    /// The text that [`Datum::from_text`] reads back.
+    pub fn to_text(&self, r#type: &Type) -> String {
+        format_datum(self, r#type)
+    }
+}
+
+fn parse_atom(text: &str, base: &BaseType, symbols: Option<&mut Symbols>) -> Result<Atom, String> {
     match base.kind {
         AtomType::Integer => parse_integer(text)
             .map(Atom::Integer)
@@ -134,11 +147,7 @@ fn skip_blanks(text: &str) -> &str {
     text.trim_start_matches([' ', '\t', '\n', '\r', '\u{b}', '\u{c}'])
 }
 
-pub(crate) fn parse_datum(
-    text: &str,
-    r#type: &Type,
-    mut symbols: Option<&mut Symbols>,
-) -> Result<Datum, String> {
+fn parse_datum(text: &str, r#type: &Type, mut symbols: Option<&mut Symbols>) -> Result<Datum, String> {
     let is_map = r#type.is_map();
     let (open, close) = if is_map { ('{', '}') } else { ('[', ']') };
     let mut rest = skip_blanks(text);
@@ -234,7 +243,7 @@ fn collect(
     })
 }
 
-pub(crate) fn format_datum(datum: &Datum, r#type: &Type) -> String {
+fn format_datum(datum: &Datum, r#type: &Type) -> String {
     let entry = |(key, value): (&Atom, Option<&Atom>)| match value {
         None => key.to_string(),
         Some(value) => format!("{key}={value}"),

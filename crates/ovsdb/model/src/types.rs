@@ -290,18 +290,6 @@ impl Type {
         }
     }
 
-    /// What a column holds that was never set: the least that the type allows.
-    pub fn default_datum(&self) -> Datum {
-        if self.min == 0 {
-            return Datum::Empty;
-        }
-        let key = crate::Atom::default_of(self.key.kind);
-        match &self.value {
-            None => Datum::One(key),
-            Some(value) => Datum::Map(Arc::new(vec![(key, crate::Atom::default_of(value.kind))])),
-        }
-    }
-
     /// "set of up to 5 integers", "map of (string, string) pairs".
     pub fn to_english(&self) -> String {
         if self.is_scalar() {

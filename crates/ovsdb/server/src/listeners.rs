@@ -1,7 +1,7 @@
 //! Carries messages between the [`Server`] and the network: one task per listening remote, per remote
 //! that is connected to, and per accepted connection.
 
-use crate::remotes::Remote;
+use crate::remotes::{Remote, RemoteStatus};
 use crate::rhythm::Rhythm;
 use crate::server::SharedServer;
 use crate::session::{Identity, SessionId};
@@ -25,68 +25,6 @@ const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
 /// While a client has more than this many messages that wait for the disk, nothing that it asks is looked at.
 const HELD_MESSAGES: usize = 1024;
-
-/// How a remote does, for the status columns of the database.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RemoteStatus {
-    pub is_connected: bool,
-    pub state: String,
-    pub since_connect: Option<Duration>,
-    pub since_disconnect: Option<Duration>,
-    /// Why the last connection or attempt ended.
-    pub last_error: Option<String>,
-    pub locks_held: Vec<String>,
-    pub locks_waiting: Vec<String>,
-    pub locks_lost: Vec<String>,
-    pub connections: usize,
-    pub bound_port: Option<u16>,
-}
-
-impl RemoteStatus {
-    /// What is told of a remote that is no single connection: nothing, but zeros for its times.
-    pub(crate) fn of_nobody(&self) -> RemoteStatus {
-        RemoteStatus {
-            is_connected: self.is_connected,
-            connections: self.connections,
-            since_connect: Some(Duration::ZERO),
-            since_disconnect: Some(Duration::ZERO),
-            ..RemoteStatus::default()
-        }
-    }
-
-    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
-        let mut pairs = Vec::new();
-        let mut put = |name: &str, value: String| pairs.push((name.to_owned(), value));
-        if !self.state.is_empty() {
-            put("state", self.state.clone());
-        }
-        if let Some(since) = self.since_connect {
-            put("sec_since_connect", since.as_secs().to_string());
-        }
-        if let Some(since) = self.since_disconnect {
-            put("sec_since_disconnect", since.as_secs().to_string());
-        }
-        if let Some(error) = &self.last_error {
-            put("last_error", error.clone());
-        }
-        for (name, locks) in [
-            ("locks_held", &self.locks_held),
-            ("locks_waiting", &self.locks_waiting),
-            ("locks_lost", &self.locks_lost),
-        ] {
-            if !locks.is_empty() {
-                put(name, locks.join(" "));
-            }
-        }
-        if self.connections > 1 {
-            put("n_connections", self.connections.to_string());
-        }
-        if let Some(port) = self.bound_port {
-            put("bound_port", port.to_string());
-        }
-        pairs
-    }
-}
 
 #[derive(Debug)]
 struct State {

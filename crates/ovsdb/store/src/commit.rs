@@ -5,9 +5,9 @@
 //! rows, weak references, indexes, versions.
 
 use crate::changes::{Change, Changes};
+use crate::column_refs::{ColumnRef, RowId};
 use crate::columns::Columns;
 use crate::database::{Database, Table};
-use crate::references::{ColumnRef, RowId};
 use crate::row::Row;
 use crate::transaction::{TouchedRow, Transaction};
 use hashbrown::HashMap;

@@ -4,10 +4,10 @@
 //! a [`Database::snapshot`] costs a pointer a row, whatever it is used for.
 
 use crate::changes::Changes;
-use crate::references::{RowId, TableRefs};
+use crate::column_refs::{RowId, TableRefs};
 use crate::row::Row;
 use hashbrown::HashMap;
-use model::{Datum, Error, Schema, TableSchema, Uuid};
+use model::{Datum, Schema, TableSchema, Uuid};
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
@@ -91,24 +91,6 @@ impl Database {
         Snapshot { schema: self.schema.clone(), rows: self.tables.iter().map(rows).collect() }
     }
 
-    /// The same rows under another schema. Tables and columns that it lacks are dropped; what it has
-    /// more holds defaults.
-    pub fn convert(&self, schema: Arc<Schema>) -> Result<Database, Error> {
-        let target = Database::new(schema);
-        let mut transaction = crate::Transaction::new();
-        for table in &self.tables {
-            let Some(index) = target.table_index(&table.schema.name) else { continue };
-            let Some(new_table) = target.tables.get(index) else { continue };
-            for row in table.rows() {
-                let converted = convert_row(row, &table.schema, &new_table.schema)?;
-                transaction.insert(index, converted);
-            }
-        }
-        let mut target = target;
-        target.commit(transaction)?;
-        Ok(target)
-    }
-
     /// How many atoms all rows hold, a measure of the database's size.
     pub fn count_atoms(&self) -> usize {
         let entries = |d: &Datum| d.atoms().len() + 2 * d.pairs().len();
@@ -178,21 +160,6 @@ impl Table {
             }
         }
     }
-}
-
-fn convert_row(row: &Row, from: &TableSchema, to: &TableSchema) -> Result<Row, Error> {
-    let mut converted = Row::new(to, row.uuid());
-    for column in from.declared_columns() {
-        let Some(target) = to.column(&column.name) else { continue };
-        let Some(value) = row.column(column.index) else { continue };
-        let value = if target.r#type == column.r#type {
-            value.clone()
-        } else {
-            Datum::from_json(&value.to_json(column.r#type.is_map()), &target.r#type, None)?
-        };
-        converted.set(target.index, value);
-    }
-    Ok(converted)
 }
 
 /// All rows at one moment.

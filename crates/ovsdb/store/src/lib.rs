@@ -6,9 +6,11 @@
 //! nothing here knows of sessions.
 
 pub mod changes;
+mod column_refs;
 mod columns;
 mod commit;
 mod compaction;
+mod convert;
 pub mod database;
 mod disk;
 mod execute;

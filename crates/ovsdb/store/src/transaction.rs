@@ -1,8 +1,8 @@
 //! A transaction under way: the rows it touches, laid over a database that stays as it is.
 
+use crate::column_refs::RowId;
 use crate::columns::Columns;
 use crate::database::{Database, Table};
-use crate::references::RowId;
 use crate::row::Row;
 use model::Uuid;
 use std::sync::Arc;

@@ -8,6 +8,8 @@
 //!
 //! Not here: reading fields from packets (`wire`, `flow`), OpenFlow messages
 //! and actions (`ofp`).
+//!
+//! house: circle matching <-> subfield because a match may be written as a subfield, and a subfield writes into a match
 
 mod access;
 mod matching;
@@ -21,7 +23,7 @@ mod subfield;
 pub mod text;
 pub mod text_pairs;
 
-pub use matching::format::{DEFAULT_PRIORITY, format_frag, format_packet_type};
+pub use matching::format::{DEFAULT_PRIORITY, format_frag};
 pub use matching::{Match, did_you_mean, parse_field, protocol_shorthand};
 pub use names::{
     NameMap, PortNames, TableNames, format_port, format_port_plain, format_table, parse_port, parse_table,
@@ -31,6 +33,7 @@ pub use prereqs::{Prereq, effective_dl_type, is_nd, other_prereqs};
 pub use protocol::Protocols;
 pub use registry::{Field, Info, Legacy, Maskable, TextForm};
 pub use subfield::{Subfield, SubfieldError};
+pub use text::format_packet_type;
 
 /// A text was refused. The message is worded for the person who wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

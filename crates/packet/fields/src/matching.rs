@@ -190,3 +190,17 @@ fn parse_subfield(m: &mut Match, name: &str, text: &str, usable: &mut Protocols)
     m.add_ethernet_prereq(field);
     Ok(())
 }
+
+impl Prereq {
+    /// Whether every packet of the match meets the condition.
+    pub fn met_by_match(self, m: &Match) -> bool {
+        if self != Prereq::CtValid {
+            return self.met_by(&m.key, None);
+        }
+        use flow::ct_state::{DST_NAT, ESTABLISHED, INVALID, NEW, RELATED, REPLY, SRC_NAT, TRACKED};
+        let state = m.key.ct_state();
+        let mask = m.mask.bits(slot::CT_STATE) as u32;
+        state & (NEW | ESTABLISHED | RELATED | REPLY | SRC_NAT | DST_NAT) != 0
+            || (state & TRACKED != 0 && mask & INVALID != 0 && state & INVALID == 0)
+    }
+}

@@ -2,8 +2,6 @@
 
 use flow::{FlowKey, FlowMask, slot};
 
-use crate::{Field, Match};
-
 /// The condition under which a field exists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Prereq {
@@ -127,29 +125,10 @@ impl Prereq {
             Prereq::NdAdvert => is_nd(key, seen) && key.tp_src() == 136,
         }
     }
-
-    /// Whether every packet of the match meets the condition.
-    pub fn met_by_match(self, m: &Match) -> bool {
-        if self != Prereq::CtValid {
-            return self.met_by(&m.key, None);
-        }
-        use flow::ct_state::{DST_NAT, ESTABLISHED, INVALID, NEW, RELATED, REPLY, SRC_NAT, TRACKED};
-        let state = m.key.ct_state();
-        let mask = m.mask.bits(slot::CT_STATE) as u32;
-        state & (NEW | ESTABLISHED | RELATED | REPLY | SRC_NAT | DST_NAT) != 0
-            || (state & TRACKED != 0 && mask & INVALID != 0 && state & INVALID == 0)
-    }
 }
 
 pub(crate) fn is_mpls(dl_type: u16) -> bool {
     matches!(dl_type, ether::MPLS | ether::MPLS_MCAST)
-}
-
-impl Field {
-    /// Whether a packet with `key` has this field.
-    pub fn prereqs_met(self, key: &FlowKey) -> bool {
-        self.info().prereq.met_by(key, None)
-    }
 }
 
 /// Further conditions under which a packet has a field of this name: old names stand for several fields.

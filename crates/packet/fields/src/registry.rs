@@ -7,7 +7,7 @@
 //! 1.1 can match it, and its OXM/NXM numbers with the least OpenFlow version
 //! (0 means "any") of each. Facts from ovs-fields(7).
 
-use flow::{Slot, slot};
+use flow::{FlowKey, Slot, slot};
 
 use crate::{Prereq, Protocols};
 
@@ -431,6 +431,13 @@ fn protocols(of10: bool, of11: bool, oxm: bool) -> Protocols {
         (false, true, _) => Protocols::NXM_OF11_UP,
         (false, false, true) => Protocols::NXM_OXM_ANY,
         (false, false, false) => Protocols::NONE,
+    }
+}
+
+impl Field {
+    /// Whether a packet with `key` has this field.
+    pub fn prereqs_met(self, key: &FlowKey) -> bool {
+        self.info().prereq.met_by(key, None)
     }
 }
 

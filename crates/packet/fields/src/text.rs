@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use base::{MacAddr, OfPort};
 
-use crate::{Field, PortNames, TextError, TextForm, format_packet_type, format_port, parse_port, refuse};
+use crate::{Field, PortNames, TextError, TextForm, format_port, parse_port, refuse};
 
 /// Why a number was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -492,6 +492,27 @@ impl Field {
             TextForm::PacketType => format_packet_type(out, value as u32, mask as u32),
         }
     }
+}
+
+/// `packet_type=(1,0x800)`, or `eth`.
+pub fn format_packet_type(out: &mut String, value: u32, mask: u32) {
+    if value == 0 && mask == u32::MAX {
+        return out.push_str("eth");
+    }
+    let half = |out: &mut String, value: u16, mask: u16| {
+        if mask == 0 {
+            return out.push('*');
+        }
+        let _ = if value > 9 { write!(out, "{value:#x}") } else { write!(out, "{value}") };
+        if mask != u16::MAX {
+            let _ = write!(out, "/{mask:#x}");
+        }
+    };
+    out.push_str("packet_type=(");
+    half(out, (value >> 16) as u16, (mask >> 16) as u16);
+    out.push(',');
+    half(out, value as u16, mask as u16);
+    out.push(')');
 }
 
 #[cfg(test)]

@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use crate::{FlowMask, Slot, slot};
-
-/// Words of a key. At most 64, so that one `u64` names any set of them.
-pub const WORDS: usize = 59;
+use crate::words::WORDS;
+use crate::{Slot, slot};
 
 /// All that the switch knows of one packet.
 ///
@@ -84,21 +82,6 @@ impl FlowKey {
         for word in &mut self.words_mut()[crate::STAGES[2]..] {
             *word = 0;
         }
-    }
-
-    /// The key with every bit that `mask` does not name cleared.
-    #[must_use]
-    pub fn masked(&self, mask: &FlowMask) -> FlowKey {
-        let mut out = self.clone();
-        for (word, m) in out.words.iter_mut().zip(mask.words()) {
-            *word &= m;
-        }
-        out
-    }
-
-    /// Whether both keys agree in every bit that `mask` names.
-    pub fn equal_under(&self, other: &FlowKey, mask: &FlowMask) -> bool {
-        self.words.iter().zip(other.words.iter()).zip(mask.words()).all(|((a, b), m)| (a ^ b) & m == 0)
     }
 
     pub fn is_ip(&self) -> bool {

@@ -18,6 +18,8 @@
 //! ```
 //! The layers begin at known words, so that masking, hashing and staged
 //! lookup work on words and never on names.
+//!
+//! house: circle key <-> slots because the accessors of a key are made from the table of its slots
 
 pub mod compose;
 pub mod extract;
@@ -30,11 +32,12 @@ mod words;
 
 pub use compose::{compose, compose_sized};
 pub use extract::{PacketKey, extract};
-pub use key::{FlowKey, WORDS};
+pub use key::FlowKey;
 pub use mask::FlowMask;
 pub use metadata::{CtKey, Metadata, TunnelKey};
 pub use slots::{Slot, slot};
 pub use sparse::SparseKey;
+pub use words::WORDS;
 
 /// First word of each stage of a staged lookup, and the end: metadata, L2, L3, L4.
 ///

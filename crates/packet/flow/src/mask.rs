@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::{FlowKey, Slot, WORDS, slot};
+use crate::words::WORDS;
+use crate::{FlowKey, Slot, slot};
 
 /// A set of key bits: one bit set for each bit of the key that matters.
 ///
@@ -70,6 +71,23 @@ impl FlowMask {
     /// The same bits as a key, for code that prints or parses values and masks alike.
     pub fn as_key(&self) -> FlowKey {
         FlowKey::from_words(self.words)
+    }
+}
+
+impl FlowKey {
+    /// The key with every bit that `mask` does not name cleared.
+    #[must_use]
+    pub fn masked(&self, mask: &FlowMask) -> FlowKey {
+        let mut out = self.clone();
+        for (word, m) in out.words_mut().iter_mut().zip(mask.words()) {
+            *word &= m;
+        }
+        out
+    }
+
+    /// Whether both keys agree in every bit that `mask` names.
+    pub fn equal_under(&self, other: &FlowKey, mask: &FlowMask) -> bool {
+        self.words().iter().zip(other.words()).zip(mask.words()).all(|((a, b), m)| (a ^ b) & m == 0)
     }
 }
 

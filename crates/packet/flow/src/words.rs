@@ -1,26 +1,29 @@
-//! What keys and masks have in common: both are [`crate::WORDS`] words, zero at first.
+//! What keys and masks have in common: both are [`WORDS`] words, zero at first.
+
+/// Words of a key. At most 64, so that one `u64` names any set of them.
+pub const WORDS: usize = 59;
 
 /// Gives a type with the field `words` its default and its words as a whole.
 macro_rules! holds_words {
     ($name:ident) => {
         impl Default for $name {
             fn default() -> Self {
-                $name { words: [0; $crate::WORDS] }
+                $name { words: [0; $crate::words::WORDS] }
             }
         }
 
         impl $name {
-            pub fn from_words(words: [u64; $crate::WORDS]) -> $name {
+            pub fn from_words(words: [u64; $crate::words::WORDS]) -> $name {
                 $name { words }
             }
 
             #[inline]
-            pub fn words(&self) -> &[u64; $crate::WORDS] {
+            pub fn words(&self) -> &[u64; $crate::words::WORDS] {
                 &self.words
             }
 
             #[inline]
-            pub fn words_mut(&mut self) -> &mut [u64; $crate::WORDS] {
+            pub fn words_mut(&mut self) -> &mut [u64; $crate::words::WORDS] {
                 &mut self.words
             }
         }

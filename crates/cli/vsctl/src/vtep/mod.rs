@@ -7,9 +7,9 @@ mod macs;
 mod switches;
 
 use crate::controllers;
-use crate::names::{RowName, by};
-use crate::profile::Profile;
-use crate::show::{self, Shown};
+use crate::names::by;
+use crate::profile::{Profile, RowName, Shown};
+use crate::show;
 use crate::syntax::{self, MANY, Reads, Syntax, syntax};
 use crate::usage;
 use std::sync::OnceLock;

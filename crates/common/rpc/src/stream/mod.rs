@@ -5,6 +5,7 @@
 //! Names enter, [`Stream`]s and [`Listener`]s leave. Relative socket paths are
 //! in the run directory. What flows through a stream is not here.
 
+mod der;
 mod inherited;
 mod socket;
 mod target;

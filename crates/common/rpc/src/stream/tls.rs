@@ -3,6 +3,7 @@
 //! As in the reference, both sides show certificates and each checks that the
 //! other's was issued by the configured authority; host names are not compared.
 
+use super::der;
 use super::socket::Socket;
 use super::tls_choice;
 use super::tls_peer::{self, TrustedClients};
@@ -151,9 +152,11 @@ impl Tls {
         let (mut chain, key) = self.identity()?;
         // A client that still has to learn the authority takes it from the end of the chain.
         if let Some(path) = self.ca_cert.as_ref().filter(|path| *path != Path::new("none")) {
-            let issuer =
-                chain.last().and_then(names).map(|(issuer, subject)| (issuer.to_vec(), issuer == subject));
-            let is_issuer = |ca: &CertificateDer<'_>| match (&issuer, names(ca)) {
+            let issuer = chain
+                .last()
+                .and_then(der::names)
+                .map(|(issuer, subject)| (issuer.to_vec(), issuer == subject));
+            let is_issuer = |ca: &CertificateDer<'_>| match (&issuer, der::names(ca)) {
                 (Some((issuer, false)), Some((_, subject))) => issuer == subject,
                 _ => false,
             };
@@ -256,7 +259,7 @@ impl IssuedByAuthority {
             log::error!(target: "stream_ssl", "could not bootstrap CA cert: {what}");
             rustls::Error::General(what)
         };
-        if names(root).is_none_or(|(issuer, subject)| issuer != subject) {
+        if der::names(root).is_none_or(|(issuer, subject)| issuer != subject) {
             return Err(fail("obtained certificate is not self-signed".to_owned()));
         }
         std::fs::write(path, pem(root))
@@ -316,35 +319,6 @@ impl ServerCertVerifier for IssuedByAuthority {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
     }
-}
-
-/// The first element of DER: its contents, its whole, and what follows.
-pub(super) fn der_element(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let (length, header) = match *bytes.get(1)? {
-        short @ 0..0x80 => (usize::from(short), 2),
-        long => {
-            let n = usize::from(long & 0x7f);
-            let digits = bytes.get(2..2 + n).filter(|_| n <= 4)?;
-            (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), 2 + n)
-        }
-    };
-    let whole = bytes.get(..header + length)?;
-    Some((whole.get(header..)?, whole, bytes.get(header + length..)?))
-}
-
-/// The issuer and the subject of a certificate (RFC 5280 §4.1), as DER.
-fn names<'c>(certificate: &'c CertificateDer<'_>) -> Option<(&'c [u8], &'c [u8])> {
-    let (certificate, ..) = der_element(certificate)?;
-    let (mut rest, ..) = der_element(certificate)?;
-    if rest.first() == Some(&0xa0) {
-        rest = der_element(rest)?.2;
-    }
-    let after_serial = der_element(rest)?.2;
-    let after_algorithm = der_element(after_serial)?.2;
-    let (_, issuer, rest) = der_element(after_algorithm)?;
-    let after_validity = der_element(rest)?.2;
-    let (_, subject, _) = der_element(after_validity)?;
-    Some((issuer, subject))
 }
 
 /// The PEM text of a certificate (RFC 7468).

@@ -78,7 +78,7 @@ pub(super) fn refusal_of_own(certificate: &CertificateDer<'_>) -> Option<String>
 
 /// Version 1 is the default, and what is the default is not written (RFC 5280 §4.1).
 fn is_version_1(certificate: &CertificateDer<'_>) -> bool {
-    let inner = super::tls::der_element(certificate).and_then(|(outer, ..)| super::tls::der_element(outer));
+    let inner = super::der::element(certificate).and_then(|(outer, ..)| super::der::element(outer));
     inner.is_some_and(|(fields, ..)| fields.first() != Some(&0xa0))
 }
 

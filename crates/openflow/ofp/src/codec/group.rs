@@ -437,7 +437,7 @@ pub(super) fn decode_features(r: &mut Reader<'_>, version: Version) -> Result<Gr
         *max = r.u32()?;
     }
     for actions in &mut f.actions {
-        *actions = super::table::kinds_from_bits(r.u32()?, version);
+        *actions = super::table_numbers::kinds_from_bits(r.u32()?, version);
     }
     Ok(f)
 }
@@ -449,7 +449,7 @@ pub(super) fn encode_features(f: &GroupFeatures, e: &Encoder, out: &mut Vec<u8>)
     out.put_u32(f.types);
     out.put_u32(f.capabilities);
     f.max_groups.iter().for_each(|v| out.put_u32(*v));
-    f.actions.iter().for_each(|v| out.put_u32(super::table::kinds_to_bits(*v, e.version)));
+    f.actions.iter().for_each(|v| out.put_u32(super::table_numbers::kinds_to_bits(*v, e.version)));
     raw::finish(out, start);
 }
 

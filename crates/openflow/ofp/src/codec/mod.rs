@@ -20,6 +20,7 @@ pub(crate) mod raw;
 mod switch;
 mod table;
 mod table_features;
+mod table_numbers;
 
 use fields::Protocols;
 

@@ -33,7 +33,8 @@ pub(super) fn decode_features(r: &mut Reader<'_>, version: Version) -> Result<Sw
     if version >= Version::Of11 && bits & WIRE_GROUP_STATS != 0 {
         capabilities |= capability::GROUP_STATS;
     }
-    let actions = if version == Version::Of10 { super::table::kinds_from_bits(actions, version) } else { 0 };
+    let actions =
+        if version == Version::Of10 { super::table_numbers::kinds_from_bits(actions, version) } else { 0 };
     let ports = if version <= Version::Of12 { port::decode_descs(r, version)? } else { Vec::new() };
     let auxiliary_id = if version >= Version::Of13 { auxiliary_id } else { 0 };
     Ok(SwitchFeatures { datapath_id, n_buffers, n_tables, auxiliary_id, capabilities, actions, ports })
@@ -57,7 +58,11 @@ pub(super) fn encode_features(f: &SwitchFeatures, e: &Encoder, out: &mut Vec<u8>
         bits |= WIRE_GROUP_STATS;
     }
     out.put_u32(bits);
-    out.put_u32(if version == Version::Of10 { super::table::kinds_to_bits(f.actions, version) } else { 0 });
+    out.put_u32(if version == Version::Of10 {
+        super::table_numbers::kinds_to_bits(f.actions, version)
+    } else {
+        0
+    });
     if version <= Version::Of12 {
         for desc in &f.ports {
             if out.len() - start + 64 > usize::from(u16::MAX) {

@@ -8,7 +8,7 @@ use fields::{Field, oxm};
 
 use super::Encoder;
 use super::raw::{Multipart, Raw};
-use super::table::{kinds_from_bits, kinds_to_bits};
+use super::table_numbers::{kinds_from_bits, kinds_to_bits};
 use crate::oxm::{pull_header, put_header};
 use crate::wire::{Put, Reader};
 use crate::*;
@@ -384,7 +384,7 @@ pub(super) fn decode_described(raw: Raw, r: &mut Reader<'_>, table: u8) -> Resul
             f.nonmiss.write.actions = kinds_from_bits(r.u32()?, Version::Of11);
             f.nonmiss.apply.actions = f.nonmiss.write.actions;
             r.skip(4)?;
-            f.miss_config = super::table::decode_miss(r.u32()?, Version::Of11)?;
+            f.miss_config = super::table_numbers::decode_miss(r.u32()?, Version::Of11)?;
         }
         _ => {
             f.match_fields = basic_from_bits(r.u64()?);
@@ -395,7 +395,7 @@ pub(super) fn decode_described(raw: Raw, r: &mut Reader<'_>, table: u8) -> Resul
             f.nonmiss.apply.set_fields = basic_from_bits(r.u64()?);
             (f.metadata_match, f.metadata_write) = (r.u64()?, r.u64()?);
             f.nonmiss.instructions = instructions_from_bits(r.u32()?, Version::Of12);
-            f.miss_config = super::table::decode_miss(r.u32()?, Version::Of12)?;
+            f.miss_config = super::table_numbers::decode_miss(r.u32()?, Version::Of12)?;
         }
     }
     f.miss = f.nonmiss;
@@ -429,7 +429,7 @@ pub(super) fn put_described(f: &TableFeatures, raw: Raw, out: &mut Vec<u8>) {
             out.put_u64(f.metadata_match);
             out.put_u64(f.metadata_write);
             out.put_u32(instructions_to_bits(half.instructions, Version::Of12));
-            out.put_u32(super::table::miss_number(f.miss_config));
+            out.put_u32(super::table_numbers::miss_number(f.miss_config));
         }
     }
     out.put_u32(f.max_entries);

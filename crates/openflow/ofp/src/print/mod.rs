@@ -170,20 +170,6 @@ pub(crate) fn put_duration(out: &mut String, sec: u32, nsec: u32) {
     out.push('s');
 }
 
-/// Bits of versions as `0x01, 0x04`.
-pub fn put_version_bitmap(out: &mut String, bitmap: u32) {
-    let mut first = true;
-    for version in 0..32 {
-        if bitmap >> version & 1 != 0 {
-            if !first {
-                out.push_str(", ");
-            }
-            first = false;
-            let _ = write!(out, "0x{version:02x}");
-        }
-    }
-}
-
 fn put_multipart_flags(out: &mut String, bytes: &[u8], header: &Header) {
     let (request, reply) = if header.version == 1 { (16, 17) } else { (18, 19) };
     if header.kind != request && header.kind != reply {

@@ -10,31 +10,10 @@ use crate::text::{
     CT_STATES, TCP_FLAGS, TUNNEL_FLAGS, put_flags, put_flags_masked, put_hex, put_ipv4_masked,
     put_ipv6_masked, put_mac_masked,
 };
-use crate::{Match, PortNames, format_port};
+use crate::{Match, PortNames, format_packet_type, format_port};
 
 /// The priority that is not shown.
 pub const DEFAULT_PRIORITY: i32 = 0x8000;
-
-/// `packet_type=(1,0x800)`, or `eth`.
-pub fn format_packet_type(out: &mut String, value: u32, mask: u32) {
-    if value == 0 && mask == u32::MAX {
-        return out.push_str("eth");
-    }
-    let half = |out: &mut String, value: u16, mask: u16| {
-        if mask == 0 {
-            return out.push('*');
-        }
-        let _ = if value > 9 { write!(out, "{value:#x}") } else { write!(out, "{value}") };
-        if mask != u16::MAX {
-            let _ = write!(out, "/{mask:#x}");
-        }
-    };
-    out.push_str("packet_type=(");
-    half(out, (value >> 16) as u16, (mask >> 16) as u16);
-    out.push(',');
-    half(out, value as u16, mask as u16);
-    out.push(')');
-}
 
 /// The name of an exact `nw_frag` value and mask.
 pub fn format_frag(value: u8, mask: u8) -> Option<&'static str> {
