@@ -21,15 +21,18 @@ pub struct Counter {
 }
 
 impl Counter {
+    /// A counter at zero. It is listed once it has counted something.
     pub const fn new(name: &'static str) -> Counter {
         Counter { name, total: AtomicU64::new(0), listed: AtomicBool::new(false) }
     }
 
+    /// Counts one event.
     #[inline]
     pub fn count(&'static self) {
         self.add(1);
     }
 
+    /// Counts several events at once.
     #[inline]
     pub fn add(&'static self, events: u64) {
         self.total.fetch_add(events, Ordering::Relaxed);
@@ -38,6 +41,7 @@ impl Counter {
         }
     }
 
+    /// All events since the program started.
     pub fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }

@@ -12,7 +12,9 @@ use std::collections::VecDeque;
 /// Whether an option takes an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
+    /// A flag.
     Nothing,
+    /// An argument is required: `--option=VALUE`, `--option VALUE`, `-oVALUE`.
     Argument,
     /// `--name=X` or `-nX`; a separate word is never taken.
     Perhaps,
@@ -21,21 +23,28 @@ pub enum Takes {
 /// An option with a long name, a one-letter name, or both.
 #[derive(Clone, Debug)]
 pub struct Opt<T> {
+    /// The name after two dashes.
     pub long: Option<&'static str>,
+    /// The letter after one dash.
     pub short: Option<char>,
+    /// Whether an argument follows.
     pub takes: Takes,
+    /// What the caller knows the option by.
     pub id: T,
 }
 
 impl<T> Opt<T> {
+    /// An option with a long name only.
     pub const fn long(long: &'static str, takes: Takes, id: T) -> Opt<T> {
         Opt { long: Some(long), short: None, takes, id }
     }
 
+    /// An option with a letter only.
     pub const fn short(short: char, takes: Takes, id: T) -> Opt<T> {
         Opt { long: None, short: Some(short), takes, id }
     }
 
+    /// An option with a letter and a long name.
     pub const fn both(short: char, long: &'static str, takes: Takes, id: T) -> Opt<T> {
         Opt { long: Some(long), short: Some(short), takes, id }
     }
@@ -53,7 +62,9 @@ pub enum Order {
 /// One option as found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item<T> {
+    /// The `id` of the option.
     pub id: T,
+    /// The argument, if one was given.
     pub argument: Option<String>,
     /// As written, without its argument: `--may-exist`, `-v`.
     pub written: String,

@@ -18,6 +18,7 @@ pub struct Held {
 }
 
 impl Held {
+    /// Nothing is held yet.
     #[inline]
     pub fn new() -> Held {
         if cfg!(debug_assertions) {

@@ -16,11 +16,17 @@ impl OfPort {
     pub const ANY: OfPort = OfPort(0xffff_ffff);
     /// The bridge's own port.
     pub const LOCAL: OfPort = OfPort(0xffff_fffe);
+    /// To the controllers, as a packet-in.
     pub const CONTROLLER: OfPort = OfPort(0xffff_fffd);
+    /// Every port except the one that the packet came in by.
     pub const ALL: OfPort = OfPort(0xffff_fffc);
+    /// As `ALL`, without ports that are not to be flooded.
     pub const FLOOD: OfPort = OfPort(0xffff_fffb);
+    /// What a switch without rules would do.
     pub const NORMAL: OfPort = OfPort(0xffff_fffa);
+    /// Through the tables, for packet-outs.
     pub const TABLE: OfPort = OfPort(0xffff_fff9);
+    /// The port that the packet came in by.
     pub const IN_PORT: OfPort = OfPort(0xffff_fff8);
     /// OpenFlow 1.5's "not set" value of the action set's output field.
     pub const UNSET: OfPort = OfPort(0xffff_fff7);

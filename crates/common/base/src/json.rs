@@ -9,9 +9,13 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}, byte {byte}: {what}")]
 pub struct JsonError {
+    /// Whole lines before the fault.
     pub line: usize,
+    /// Bytes of its line before the fault.
     pub column: usize,
+    /// All bytes before the fault.
     pub byte: usize,
+    /// What is wrong there.
     pub what: String,
 }
 

@@ -3,6 +3,8 @@
 //!
 //! Nothing here does I/O but the log's own destinations.
 
+#![warn(missing_docs)]
+
 pub mod coverage;
 pub mod getopt;
 pub mod held;

@@ -8,7 +8,9 @@ use std::str::FromStr;
 pub struct MacAddr(pub [u8; 6]);
 
 impl MacAddr {
+    /// 00:00:00:00:00:00, which no station has.
     pub const ZERO: MacAddr = MacAddr([0; 6]);
+    /// ff:ff:ff:ff:ff:ff, which every station receives.
     pub const BROADCAST: MacAddr = MacAddr([0xff; 6]);
 
     /// The address as the low 48 bits of a number, first byte highest.
@@ -28,10 +30,12 @@ impl MacAddr {
         self.0[0] & 1 != 0
     }
 
+    /// Whether it is [`MacAddr::BROADCAST`].
     pub const fn is_broadcast(self) -> bool {
         self.to_u64() == 0xffff_ffff_ffff
     }
 
+    /// Whether it is [`MacAddr::ZERO`].
     pub const fn is_zero(self) -> bool {
         self.to_u64() == 0
     }

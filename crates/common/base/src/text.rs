@@ -7,7 +7,9 @@ use std::ffi::OsString;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not valid UTF-8 at line {line}, column {column}")]
 pub struct NotText {
+    /// Counted from one.
     pub line: usize,
+    /// Counted from one, in bytes.
     pub column: usize,
 }
 

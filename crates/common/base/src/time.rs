@@ -15,22 +15,27 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Timestamp(u64);
 
 impl Timestamp {
+    /// The beginning of the clock.
     pub const ZERO: Timestamp = Timestamp(0);
     /// Later than every time that a clock shows: "never".
     pub const MAX: Timestamp = Timestamp(u64::MAX);
 
+    /// So many nanoseconds after the beginning.
     pub const fn from_nanos(ns: u64) -> Timestamp {
         Timestamp(ns)
     }
 
+    /// So many milliseconds after the beginning.
     pub const fn from_millis(ms: u64) -> Timestamp {
         Timestamp(ms * 1_000_000)
     }
 
+    /// Nanoseconds since the beginning.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
+    /// Whole milliseconds since the beginning.
     pub const fn as_millis(self) -> u64 {
         self.0 / 1_000_000
     }
@@ -67,15 +72,18 @@ struct State {
 }
 
 impl Clock {
+    /// A clock that runs.
     pub fn new() -> Clock {
         Clock::default()
     }
 
+    /// The time: the system's, or where the clock was stopped or warped to.
     pub fn now(&self) -> Timestamp {
         let shown = self.0.nanos.load(Ordering::Acquire);
         if self.is_stopped() { Timestamp(shown) } else { Timestamp(real() + shown) }
     }
 
+    /// Whether `time/stop` stopped it.
     pub fn is_stopped(&self) -> bool {
         self.0.stopped.load(Ordering::Acquire)
     }

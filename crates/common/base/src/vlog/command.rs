@@ -7,11 +7,15 @@ use super::{Destination, Level, Module, VLOG, Vlog, set_module_level, update_max
 
 /// A command of the control socket: name, usage, fewest and most arguments, what it does.
 pub struct Command {
+    /// The command, such as `vlog/set`.
     pub name: &'static str,
     /// The arguments as `list-commands` shows them.
     pub usage: &'static str,
+    /// The least number of arguments.
     pub min_args: usize,
+    /// The greatest number of arguments.
     pub max_args: usize,
+    /// Executes it: the reply, or why not.
     pub run: fn(&[String]) -> Result<String, String>,
 }
 

@@ -28,11 +28,17 @@ use output::Outputs;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum Level {
+    /// Nothing is logged.
     Off,
+    /// The program cannot go on.
     Emergency,
+    /// Something failed.
     Error,
+    /// Something is not as it should be, and work goes on.
     Warning,
+    /// What operators want to know.
     Info,
+    /// What developers want to know.
     Debug,
 }
 
@@ -73,14 +79,19 @@ impl Level {
 /// Where messages go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Destination {
+    /// The system's log.
     Syslog,
+    /// Standard error.
     Console,
+    /// The file of `--log-file`.
     File,
 }
 
 impl Destination {
+    /// Every destination, in the order of `vlog/list`.
     pub const ALL: [Destination; 3] = [Destination::Syslog, Destination::Console, Destination::File];
 
+    /// As `vlog/set` names it.
     pub const fn name(self) -> &'static str {
         ["syslog", "console", "file"][self as usize]
     }

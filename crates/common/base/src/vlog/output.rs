@@ -14,6 +14,7 @@ use super::Destination;
 #[error("failed to open {path} for logging: {}", crate::error_text(source))]
 pub struct OpenLogError {
     path: String,
+    /// The system's error.
     pub source: io::Error,
 }
 
