@@ -18,6 +18,7 @@ use crate::{DL_TYPE_NONE, FlowKey, Metadata, VLAN_CFI, WORDS, frag, slot};
 pub struct Layers {
     /// Behind the Ethernet header and its tags: MPLS, or L3 when there is none.
     pub l2_5: u16,
+    /// Where IPv4, IPv6, ARP, NSH or whatever follows L2 begins, in bytes from the start of the packet.
     pub l3: u16,
     /// Zero when there is no L4.
     pub l4: u16,
@@ -45,10 +46,12 @@ impl Default for PacketKey {
 }
 
 impl PacketKey {
+    /// The key of nothing.
     pub fn new() -> PacketKey {
         PacketKey { key: FlowKey::new(), map: 0, layers: Layers::default() }
     }
 
+    /// The key of the packet that it was last filled from.
     pub fn key(&self) -> &FlowKey {
         &self.key
     }
@@ -59,6 +62,7 @@ impl PacketKey {
         self.map
     }
 
+    /// Where the layers of that packet begin.
     pub fn layers(&self) -> Layers {
         self.layers
     }

@@ -42,10 +42,12 @@ impl FlowKey {
         self.write(slot, self.read(slot) & !mask | value & mask);
     }
 
+    /// Register `index`, from 0 to [`crate::REGISTERS`] - 1.
     pub fn register(&self, index: usize) -> u32 {
         self.read(Slot::register(index)) as u32
     }
 
+    /// Sets register `index`.
     pub fn set_register(&mut self, index: usize, value: u32) {
         self.write(Slot::register(index), u128::from(value));
     }
@@ -55,10 +57,12 @@ impl FlowKey {
         self.read(Slot::vlan_tci(index)) as u16
     }
 
+    /// The Ethernet type of tag `index`, counted from the outermost; zero when there is none.
     pub fn vlan_tpid(&self, index: usize) -> u16 {
         self.read(Slot::vlan_tpid(index)) as u16
     }
 
+    /// Sets the Ethernet type and the control information of tag `index`, counted from the outermost.
     pub fn set_vlan(&mut self, index: usize, tpid: u16, tci: u16) {
         self.write(Slot::vlan_tpid(index), u128::from(tpid));
         self.write(Slot::vlan_tci(index), u128::from(tci));
@@ -84,6 +88,7 @@ impl FlowKey {
         }
     }
 
+    /// Whether the packet is IPv4 or IPv6, by its Ethernet type.
     pub fn is_ip(&self) -> bool {
         matches!(self.dl_type(), 0x0800 | 0x86dd)
     }

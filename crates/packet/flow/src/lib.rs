@@ -21,6 +21,8 @@
 //!
 //! house: circle key <-> slots because the accessors of a key are made from the table of its slots
 
+#![warn(missing_docs)]
+
 pub mod compose;
 pub mod extract;
 mod key;
@@ -71,21 +73,34 @@ pub mod frag {
 
 /// `tun_flags` bits (`NX_TUN_FLAG_*`, `FLOW_TNL_F_*`).
 pub mod tunnel_flags {
+    /// The packet is of operations and maintenance.
     pub const OAM: u16 = 1;
+    /// The outer header forbids fragmentation.
     pub const DONT_FRAGMENT: u16 = 2;
+    /// The outer header has a checksum.
     pub const CSUM: u16 = 4;
+    /// The tunnel has a key, also where it is zero.
     pub const KEY: u16 = 8;
+    /// All of these.
     pub const ALL: u16 = 15;
 }
 
 /// `ct_state` bits (`CS_*`).
 pub mod ct_state {
+    /// The packet begins a connection.
     pub const NEW: u32 = 0x01;
+    /// It belongs to a connection that both sides know.
     pub const ESTABLISHED: u32 = 0x02;
+    /// It is related to a known connection.
     pub const RELATED: u32 = 0x04;
+    /// It goes against the direction of the first packet.
     pub const REPLY: u32 = 0x08;
+    /// It could not be tracked.
     pub const INVALID: u32 = 0x10;
+    /// It went through the tracker.
     pub const TRACKED: u32 = 0x20;
+    /// Its source was changed.
     pub const SRC_NAT: u32 = 0x40;
+    /// Its destination was changed.
     pub const DST_NAT: u32 = 0x80;
 }

@@ -64,6 +64,7 @@ impl FlowMask {
         self.words.iter().zip(&other.words).all(|(a, b)| b & !a == 0)
     }
 
+    /// Whether it names no bit: every key agrees under it.
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|&w| w == 0)
     }

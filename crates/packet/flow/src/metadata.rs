@@ -25,6 +25,7 @@ impl TunnelKey {
         })
     }
 
+    /// Copies this part into `key`.
     pub fn write_to(&self, key: &mut FlowKey) {
         key.words_mut()[TUNNEL_WORDS].copy_from_slice(&self.words);
     }
@@ -59,12 +60,14 @@ impl CtKey {
         key.set_conj_id(conj_id);
     }
 
+    /// A key of which only this part is set, for its accessors.
     pub fn to_key(&self) -> FlowKey {
         let mut key = FlowKey::new();
         self.write_to(&mut key);
         key
     }
 
+    /// Whether the packet went through the connection tracker.
     pub fn is_tracked(&self) -> bool {
         self.to_key().ct_state() & ct_state::TRACKED != 0
     }
@@ -73,14 +76,21 @@ impl CtKey {
 /// What a packet carries beside its bytes, from its arrival to its end.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Metadata {
+    /// The datapath port that it came in by.
     pub in_port: DpPort,
+    /// Where its translation goes on; 0 when it has not begun.
     pub recirc_id: u32,
+    /// The hash by which the datapath chooses among links; 0 when none was computed.
     pub dp_hash: u32,
+    /// The queueing priority (`set_queue`).
     pub skb_priority: u32,
+    /// The packet mark, as the kernel's `fwmark`.
     pub pkt_mark: u32,
     /// As in [`FlowKey::packet_type`]: 0 is Ethernet, else the bytes begin at L3.
     pub packet_type: u32,
+    /// The tunnel that it came out of or goes into.
     pub tunnel: Option<Box<TunnelKey>>,
+    /// What the connection tracker knows of it.
     pub ct: Option<Box<CtKey>>,
 }
 

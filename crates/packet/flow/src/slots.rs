@@ -10,8 +10,11 @@ use crate::FlowKey;
 /// half) and `word + 1` (low half).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Slot {
+    /// The word of the key, or the first of two.
     pub word: u8,
+    /// The lowest bit of the value within the word.
     pub shift: u8,
+    /// How wide the value is.
     pub bits: u8,
 }
 
@@ -55,17 +58,20 @@ macro_rules! layout {
         /// The slots by name.
         pub mod slot {
             use super::Slot;
-            $($(#[$doc])* pub const $place: Slot = Slot::new($word, $shift, $bits);)*
+            $($(#[$doc])* #[doc = concat!(" `", stringify!($read), "`: word ", $word, " from bit ", $shift, ", ", $bits, " bits.")]
+            pub const $place: Slot = Slot::new($word, $shift, $bits);)*
             /// Every slot with its name, in the order of the words.
             pub const ALL: &[(&str, Slot)] = &[$((stringify!($read), $place)),*];
         }
         impl FlowKey {
             $(
                 $(#[$doc])*
+                #[doc = concat!(" The value of [`slot::", stringify!($place), "`].")]
                 #[inline]
                 pub fn $read(&self) -> $kind {
                     <$kind as Value>::from_raw(self.read(slot::$place))
                 }
+                #[doc = concat!(" Sets the value of [`slot::", stringify!($place), "`].")]
                 #[inline]
                 pub fn $write(&mut self, value: $kind) {
                     self.write(slot::$place, Value::to_raw(value));

@@ -13,15 +13,18 @@ macro_rules! holds_words {
         }
 
         impl $name {
+            /// From all words, in the order of the layout.
             pub fn from_words(words: [u64; $crate::words::WORDS]) -> $name {
                 $name { words }
             }
 
+            /// All words, in the order of the layout.
             #[inline]
             pub fn words(&self) -> &[u64; $crate::words::WORDS] {
                 &self.words
             }
 
+            /// All words, to be changed.
             #[inline]
             pub fn words_mut(&mut self) -> &mut [u64; $crate::words::WORDS] {
                 &mut self.words
