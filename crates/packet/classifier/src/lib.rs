@@ -22,6 +22,8 @@
 //! Not here: what rules do (`ofproto`), field names and prerequisites
 //! (`fields`).
 
+#![warn(missing_docs)]
+
 mod megaflows;
 mod prefixes;
 mod subtable;
@@ -66,6 +68,7 @@ impl<T> Default for Classifier<T> {
 }
 
 impl<T> Classifier<T> {
+    /// A classifier without rules.
     pub fn new() -> Classifier<T> {
         Classifier {
             subtables: Vec::new(),
@@ -98,6 +101,7 @@ impl<T> Classifier<T> {
         self.len
     }
 
+    /// Whether there are no rules.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -268,6 +272,7 @@ impl<T> Classifier<T> {
             })
     }
 
+    /// Removes all rules.
     pub fn clear(&mut self) {
         let fields: Vec<Slot> = self.prefixes.iter().map(|(field, _)| *field).collect();
         *self = Classifier::new();

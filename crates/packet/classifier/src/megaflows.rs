@@ -20,6 +20,7 @@ pub struct Megaflow<T> {
     indices: Box<[u8]>,
     subtable: u32,
     hash: u64,
+    /// What the caller keeps with the flow.
     pub value: T,
 }
 
@@ -97,6 +98,7 @@ impl<T> Default for Megaflows<T> {
 }
 
 impl<T> Megaflows<T> {
+    /// A table without flows.
     pub fn new() -> Megaflows<T> {
         Megaflows {
             flows: Vec::new(),
@@ -110,14 +112,17 @@ impl<T> Megaflows<T> {
         }
     }
 
+    /// How many flows there are.
     pub fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether there are no flows.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
+    /// How many masks the flows have: the subtables that a miss asks.
     pub fn mask_count(&self) -> usize {
         self.order.len()
     }
@@ -128,6 +133,7 @@ impl<T> Megaflows<T> {
         self.flows.get(place as usize)?.as_ref().map(|flow| &flow.value)
     }
 
+    /// The same, to be changed.
     pub fn get_mut(&mut self, place: u32) -> Option<&mut T> {
         self.flows.get_mut(place as usize)?.as_mut().map(|flow| &mut flow.value)
     }
@@ -281,6 +287,7 @@ impl<T> Megaflows<T> {
         }
     }
 
+    /// Removes all flows; places are given out from the first again.
     pub fn clear(&mut self) {
         self.flows.clear();
         self.free.clear();

@@ -13,10 +13,13 @@ use crate::prefixes::PrefixSet;
 /// A rule as it is kept.
 #[derive(Clone, Debug)]
 pub struct Rule<T> {
+    /// Among rules that match a packet, the greatest wins.
     pub priority: i32,
     /// The values at the places of the mask's words.
     words: Box<[u64]>,
+    /// The bits that must agree.
     pub mask: Arc<SparseKey>,
+    /// What the caller keeps with the rule.
     pub value: T,
 }
 
@@ -40,6 +43,7 @@ impl<T> Rule<T> {
         FlowKey::from_words(words)
     }
 
+    /// The rule's mask, dense.
     pub fn mask(&self) -> FlowMask {
         FlowMask::from_words(self.mask.to_dense())
     }
