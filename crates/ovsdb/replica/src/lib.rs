@@ -6,6 +6,8 @@
 //! change at will; [`Replica::commit`] sends the difference. [`Protocol`] is the
 //! same without I/O.
 
+#![warn(missing_docs)]
+
 mod protocol;
 mod replica;
 mod tables;

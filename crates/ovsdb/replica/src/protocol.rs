@@ -81,6 +81,7 @@ pub struct Protocol {
 }
 
 impl Protocol {
+    /// The protocol for a copy of what `subscription` names in `database`, not connected yet.
     pub fn new(database: &str, subscription: Subscription) -> Protocol {
         Protocol {
             database: database.to_owned(),
@@ -109,14 +110,17 @@ impl Protocol {
         self.expected = Some(schema);
     }
 
+    /// The name of the database.
     pub fn database(&self) -> &str {
         &self.database
     }
 
+    /// The copy, as far as it is known.
     pub fn tables(&self) -> &Tables {
         &self.tables
     }
 
+    /// The database's schema, once it is known.
     pub fn schema(&self) -> Option<&Schema> {
         self.schema.as_ref()
     }
@@ -131,6 +135,7 @@ impl Protocol {
         self.state == State::Live
     }
 
+    /// Whether the server granted the lock that [`Protocol::set_lock`] names.
     pub fn has_lock(&self) -> bool {
         self.has_lock
     }

@@ -20,11 +20,13 @@ pub struct TransactionId(u64);
 pub enum Event {
     /// The copy has changed; the first time, it is whole.
     Updated,
+    /// There is a connection; the copy is not up to date yet.
     Connected,
     /// The copy stays, and will be brought up to date when there is a connection again.
     Disconnected,
     /// The lock is ours now, or not any more.
     Lock(bool),
+    /// A transaction that [`Replica::commit`] sent has ended.
     Committed(TransactionId, Outcome),
     /// The server has no such database.
     NoDatabase(String),
@@ -62,18 +64,22 @@ impl Replica {
         self.protocol.expect_schema(schema);
     }
 
+    /// The connection.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
+    /// The connection, for its settings.
     pub fn session_mut(&mut self) -> &mut Session {
         &mut self.session
     }
 
+    /// See [`Protocol::tables`].
     pub fn tables(&self) -> &Tables {
         self.protocol.tables()
     }
 
+    /// See [`Protocol::schema`].
     pub fn schema(&self) -> Option<&Schema> {
         self.protocol.schema()
     }
@@ -88,10 +94,12 @@ impl Replica {
         self.protocol.seqno() > 0
     }
 
+    /// See [`Protocol::is_live`].
     pub fn is_live(&self) -> bool {
         self.protocol.is_live()
     }
 
+    /// See [`Protocol::has_lock`].
     pub fn has_lock(&self) -> bool {
         self.protocol.has_lock()
     }
@@ -106,6 +114,7 @@ impl Replica {
         self.protocol.take_changes()
     }
 
+    /// Requests the lock of this name, or gives it up; what comes of it is an [`Event::Lock`].
     pub fn set_lock(&mut self, name: Option<&str>) {
         let actions = self.protocol.set_lock(name);
         self.act(actions);
@@ -146,6 +155,7 @@ impl Replica {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// As [`Replica::next`], for callers that are futures themselves.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
             if let Some(event) = self.events.pop_front() {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 /// One row. Columns that are not monitored hold defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
+    /// The row's `_uuid`.
     pub uuid: Uuid,
+    /// The schema of its table.
     pub schema: Arc<TableSchema>,
     /// By number, as in the schema.
     pub columns: Vec<Datum>,
@@ -36,10 +38,12 @@ impl Row {
         self.get(column).one()?.as_str()
     }
 
+    /// The only integer of a column.
     pub fn integer(&self, column: &str) -> Option<i64> {
         self.get(column).one()?.as_integer()
     }
 
+    /// The only boolean of a column.
     pub fn boolean(&self, column: &str) -> Option<bool> {
         self.get(column).one()?.as_boolean()
     }
@@ -58,34 +62,42 @@ impl Row {
 /// How a row changed: without `old` it came, without `new` it went.
 #[derive(Clone, Debug)]
 pub struct Change {
+    /// As it was.
     pub old: Option<Arc<Row>>,
+    /// As it is.
     pub new: Option<Arc<Row>>,
 }
 
 /// One table.
 #[derive(Clone, Debug)]
 pub struct Table {
+    /// Its schema, with the columns that are monitored and those that are not.
     pub schema: Arc<TableSchema>,
     pub(crate) rows: IndexMap<Uuid, Arc<Row>>,
 }
 
 impl Table {
+    /// The row of this UUID.
     pub fn row(&self, uuid: &Uuid) -> Option<&Arc<Row>> {
         self.rows.get(uuid)
     }
 
+    /// All rows, in the order in which they came.
     pub fn rows(&self) -> impl Iterator<Item = &Arc<Row>> {
         self.rows.values()
     }
 
+    /// How many rows there are.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
+    /// The schema of a column.
     pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
         self.schema.column(name)
     }
@@ -103,14 +115,17 @@ impl Tables {
         Tables { tables: schema.tables.iter().map(|(name, t)| (name.clone(), table(t))).collect() }
     }
 
+    /// The table of this name, if it is monitored.
     pub fn table(&self, name: &str) -> Option<&Table> {
         self.tables.get(name).map(Arc::as_ref)
     }
 
+    /// All tables, with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Table)> {
         self.tables.iter().map(|(name, table)| (name.as_str(), table.as_ref()))
     }
 
+    /// The row of this UUID in the table of this name.
     pub fn row(&self, table: &str, uuid: &Uuid) -> Option<&Arc<Row>> {
         self.table(table)?.row(uuid)
     }

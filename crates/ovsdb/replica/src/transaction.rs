@@ -12,6 +12,7 @@ use std::sync::Arc;
 pub enum Outcome {
     /// There was nothing to do.
     Unchanged,
+    /// It was committed.
     Success {
         /// For each row inserted, by its provisional UUID, the one it got.
         inserted: HashMap<Uuid, Uuid>,
@@ -50,6 +51,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// A transaction that changes nothing yet, over a copy of `tables`.
     pub fn new(tables: &Tables) -> Transaction {
         Transaction {
             original: tables.clone(),
@@ -73,14 +75,17 @@ impl Transaction {
         &self.tables
     }
 
+    /// The table as the transaction leaves it.
     pub fn table(&self, name: &str) -> Option<&Table> {
         self.tables.table(name)
     }
 
+    /// The row as the transaction leaves it.
     pub fn row(&self, table: &str, uuid: &Uuid) -> Option<&Arc<Row>> {
         self.tables.row(table, uuid)
     }
 
+    /// All rows of a table as the transaction leaves them.
     pub fn rows(&self, table: &str) -> impl Iterator<Item = &Arc<Row>> {
         self.tables.rows(table)
     }
@@ -186,6 +191,7 @@ impl Transaction {
         self.increment = Some((table.to_owned(), *uuid, column.to_owned()));
     }
 
+    /// Adds a line to the comment that the server's log keeps with the transaction.
     pub fn comment(&mut self, text: &str) {
         self.comments.push(text.to_owned());
     }
