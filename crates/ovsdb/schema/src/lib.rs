@@ -8,6 +8,8 @@
 //! Not here: checking values against a schema (`model`), rows (`store`,
 //! `replica`).
 
+#![warn(missing_docs)]
+
 mod switch;
 mod types;
 pub mod vtep;
@@ -20,19 +22,27 @@ use serde_json::{Map, Value, json};
 
 /// A database schema.
 pub struct Schema {
+    /// Its name, such as "Open_vSwitch".
     pub name: &'static str,
+    /// Three numbers with dots between them (RFC 7047 §3.2).
     pub version: &'static str,
     /// The checksum that published copies of this schema carry.
     pub cksum: &'static str,
+    /// In the order of the published schema.
     pub tables: &'static [Table],
 }
 
 /// A table of a schema.
 pub struct Table {
+    /// Its name, such as "Bridge".
     pub name: &'static str,
+    /// Names and types, in the order of the published schema.
     pub columns: &'static [(&'static str, Type)],
+    /// Whether its rows live without being referred to.
     pub is_root: bool,
+    /// How many rows it may have; `None` is without limit.
     pub max_rows: Option<u32>,
+    /// Columns whose values together are unique among its rows.
     pub indexes: &'static [&'static [&'static str]],
 }
 
@@ -44,6 +54,7 @@ impl Schema {
         json!({ "name": self.name, "version": self.version, "cksum": self.cksum, "tables": tables })
     }
 
+    /// The table of this name.
     pub fn table(&self, name: &str) -> Option<&Table> {
         self.tables.iter().find(|table| table.name == name)
     }
@@ -81,7 +92,10 @@ macro_rules! table {
         pub mod $module {
             /// The table's name.
             pub const NAME_OF_TABLE: &str = $table;
-            $(pub const $constant: &str = $column;)*
+            $(
+                #[doc = concat!(" The column `", $column, "`.")]
+                pub const $constant: &str = $column;
+            )*
             pub(super) const TABLE: crate::Table = {
                 #[allow(unused_imports)]
                 use crate::types::*;

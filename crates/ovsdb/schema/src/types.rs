@@ -5,14 +5,21 @@ use serde_json::{Map, Value, json};
 /// What one element of a column is.
 #[derive(Clone, Copy, Debug)]
 pub enum Base {
+    /// A string.
     Text,
+    /// One of these strings.
     OneOf(&'static [&'static str]),
+    /// An integer within bounds, which it may reach.
     Integer {
+        /// The least one; `None` is without limit.
         min: Option<i64>,
+        /// The greatest one; `None` is without limit.
         max: Option<i64>,
     },
+    /// A floating-point number.
     #[allow(dead_code, reason = "RFC 7047 has it; no column of ours does so far")]
     Real,
+    /// True or false.
     Boolean,
     /// A reference to a row of the named table that keeps it alive.
     Strong(&'static str),
