@@ -5,8 +5,11 @@ use base::MacAddr;
 use crate::bytes::{be16, be32, be48, byte, put, put16, put32};
 use crate::ethernet;
 
+/// Bytes of a packet for IPv4 over Ethernet.
 pub const LEN: usize = 28;
+/// Who has the target address?
 pub const OP_REQUEST: u16 = 1;
+/// The sender has it.
 pub const OP_REPLY: u16 = 2;
 
 /// The view of an ARP packet for IPv4 over Ethernet.
@@ -24,22 +27,27 @@ impl<'a> Arp<'a> {
         fits.then_some(Arp(bytes))
     }
 
+    /// The operation.
     pub fn op(&self) -> u16 {
         be16(self.0, 6)
     }
 
+    /// The hardware address of the sender.
     pub fn sender_mac(&self) -> MacAddr {
         MacAddr::from_u64(be48(self.0, 8))
     }
 
+    /// The IPv4 address of the sender.
     pub fn sender_ip(&self) -> u32 {
         be32(self.0, 14)
     }
 
+    /// The hardware address that is wanted; zero in a request.
     pub fn target_mac(&self) -> MacAddr {
         MacAddr::from_u64(be48(self.0, 18))
     }
 
+    /// The IPv4 address whose hardware address is wanted.
     pub fn target_ip(&self) -> u32 {
         be32(self.0, 24)
     }

@@ -9,6 +9,7 @@ pub fn be16(bytes: &[u8], at: usize) -> u16 {
     }
 }
 
+/// As [`be16`], of four bytes.
 #[inline]
 pub fn be32(bytes: &[u8], at: usize) -> u32 {
     match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
@@ -17,6 +18,7 @@ pub fn be32(bytes: &[u8], at: usize) -> u32 {
     }
 }
 
+/// As [`be16`], of eight bytes.
 #[inline]
 pub fn be64(bytes: &[u8], at: usize) -> u64 {
     match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
@@ -25,6 +27,7 @@ pub fn be64(bytes: &[u8], at: usize) -> u64 {
     }
 }
 
+/// As [`be16`], of sixteen bytes.
 #[inline]
 pub fn be128(bytes: &[u8], at: usize) -> u128 {
     match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
@@ -56,16 +59,19 @@ pub fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {
     }
 }
 
+/// Writes a big-endian number as [`put`] does.
 #[inline]
 pub fn put16(bytes: &mut [u8], at: usize, value: u16) {
     put(bytes, at, value.to_be_bytes());
 }
 
+/// Writes a big-endian number as [`put`] does.
 #[inline]
 pub fn put32(bytes: &mut [u8], at: usize, value: u32) {
     put(bytes, at, value.to_be_bytes());
 }
 
+/// Writes a big-endian number as [`put`] does.
 #[inline]
 pub fn put128(bytes: &mut [u8], at: usize, value: u128) {
     put(bytes, at, value.to_be_bytes());

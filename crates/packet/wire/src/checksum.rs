@@ -10,10 +10,12 @@ pub fn checksum(bytes: &[u8]) -> u16 {
 pub struct Checksum(u64);
 
 impl Checksum {
+    /// The sum of nothing.
     pub const fn new() -> Checksum {
         Checksum(0)
     }
 
+    /// Adds bytes, as 16-bit words in network order; an odd one at the end is a high byte.
     #[must_use]
     pub fn bytes(self, bytes: &[u8]) -> Checksum {
         // 32-bit words keep the sum right modulo 0xffff, and a u64 takes 2^32 of them.
@@ -36,16 +38,19 @@ impl Checksum {
         Checksum(fold64(self.0).wrapping_add(sum))
     }
 
+    /// Adds a 16-bit word.
     #[must_use]
     pub const fn word(self, value: u16) -> Checksum {
         Checksum(self.0 + value as u64)
     }
 
+    /// Adds two 16-bit words.
     #[must_use]
     pub const fn dword(self, value: u32) -> Checksum {
         Checksum(self.0 + value as u64)
     }
 
+    /// Adds the eight 16-bit words of an IPv6 address.
     #[must_use]
     pub const fn address(self, value: u128) -> Checksum {
         self.dword((value >> 96) as u32)

@@ -4,17 +4,27 @@ use base::MacAddr;
 
 use crate::bytes::{be16, be32, be48, be128, byte};
 
+/// Bytes that ICMP messages of both versions begin with.
 pub const LEN: usize = 8;
+/// Bytes of an IGMP message.
 pub const IGMP_LEN: usize = 8;
 
+/// ICMP type: echo reply.
 pub const ECHO_REPLY: u8 = 0;
+/// ICMP type: echo request.
 pub const ECHO_REQUEST: u8 = 8;
 
+/// ICMPv6 type: echo request.
 pub const V6_ECHO_REQUEST: u8 = 128;
+/// ICMPv6 type: echo reply.
 pub const V6_ECHO_REPLY: u8 = 129;
+/// ICMPv6 type: router solicitation.
 pub const V6_ROUTER_SOLICITATION: u8 = 133;
+/// ICMPv6 type: router advertisement.
 pub const V6_ROUTER_ADVERTISEMENT: u8 = 134;
+/// ICMPv6 type: neighbour solicitation.
 pub const V6_NEIGHBOR_SOLICITATION: u8 = 135;
+/// ICMPv6 type: neighbour advertisement.
 pub const V6_NEIGHBOR_ADVERTISEMENT: u8 = 136;
 
 /// The view of the eight bytes with which ICMP, ICMPv6 and IGMP messages begin.
@@ -22,18 +32,22 @@ pub const V6_NEIGHBOR_ADVERTISEMENT: u8 = 136;
 pub struct Icmp<'a>(&'a [u8]);
 
 impl<'a> Icmp<'a> {
+    /// The view, if there are enough bytes for the header.
     pub fn parse(bytes: &'a [u8]) -> Option<Icmp<'a>> {
         (bytes.len() >= LEN).then_some(Icmp(bytes))
     }
 
+    /// The type.
     pub fn kind(&self) -> u8 {
         byte(self.0, 0)
     }
 
+    /// The code, which refines the type.
     pub fn code(&self) -> u8 {
         byte(self.0, 1)
     }
 
+    /// The checksum.
     pub fn check(&self) -> u16 {
         be16(self.0, 2)
     }
@@ -44,6 +58,7 @@ impl<'a> Icmp<'a> {
         be32(self.0, 4)
     }
 
+    /// What follows the eight bytes.
     pub fn payload(&self) -> &'a [u8] {
         self.0.get(LEN..).unwrap_or(&[])
     }
@@ -54,8 +69,11 @@ impl<'a> Icmp<'a> {
 pub struct NeighborDiscovery {
     /// Flags and reserved bits.
     pub reserved: u32,
+    /// The address that is asked for.
     pub target: u128,
+    /// Of the source link-layer address option; zero when there is none.
     pub source_mac: MacAddr,
+    /// Of the target link-layer address option; zero when there is none.
     pub target_mac: MacAddr,
     /// Type of the first link-layer address option seen (1 source, 2 target), else 0.
     pub option_type: u8,

@@ -3,9 +3,13 @@
 use crate::bytes::{be16, be32, byte, put, put16, put32};
 use crate::checksum;
 
+/// Bytes of a header without options.
 pub const MIN_LEN: usize = 20;
+/// Bit of the fragment word: routers must not fragment the packet.
 pub const DONT_FRAGMENT: u16 = 0x4000;
+/// Bit of the fragment word: other fragments follow.
 pub const MORE_FRAGMENTS: u16 = 0x2000;
+/// Bits of the fragment word: where the fragment belongs, in units of eight bytes.
 pub const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 /// The view of an IPv4 header whose stated lengths fit the bytes.
@@ -13,6 +17,7 @@ pub const FRAGMENT_OFFSET: u16 = 0x1fff;
 pub struct Ipv4<'a>(&'a [u8]);
 
 impl<'a> Ipv4<'a> {
+    /// The view, if the header with its options and the stated total length fit `bytes`.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Option<Ipv4<'a>> {
         if bytes.len() < MIN_LEN {
@@ -25,16 +30,19 @@ impl<'a> Ipv4<'a> {
             .then_some(view)
     }
 
+    /// Bytes of the header with its options, at least [`MIN_LEN`].
     #[inline]
     pub fn header_len(&self) -> usize {
         usize::from(byte(self.0, 0) & 0xf) * 4
     }
 
+    /// Bytes of header and payload.
     #[inline]
     pub fn total_len(&self) -> usize {
         usize::from(be16(self.0, 2))
     }
 
+    /// DSCP in the upper six bits, ECN in the lower two.
     #[inline]
     pub fn tos(&self) -> u8 {
         byte(self.0, 1)
@@ -46,6 +54,7 @@ impl<'a> Ipv4<'a> {
         be16(self.0, 6)
     }
 
+    /// Whether the packet is a fragment, the first one included.
     pub fn is_fragment(&self) -> bool {
         self.fragment_word() & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0
     }
@@ -55,25 +64,30 @@ impl<'a> Ipv4<'a> {
         self.fragment_word() & FRAGMENT_OFFSET != 0
     }
 
+    /// Time to live, in hops.
     #[inline]
     pub fn ttl(&self) -> u8 {
         byte(self.0, 8)
     }
 
+    /// The protocol of the payload (see [`crate::protocol`]).
     #[inline]
     pub fn protocol(&self) -> u8 {
         byte(self.0, 9)
     }
 
+    /// The checksum of the header.
     pub fn check(&self) -> u16 {
         be16(self.0, 10)
     }
 
+    /// The source address.
     #[inline]
     pub fn src(&self) -> u32 {
         be32(self.0, 12)
     }
 
+    /// The destination address.
     #[inline]
     pub fn dst(&self) -> u32 {
         be32(self.0, 16)

@@ -3,7 +3,9 @@
 use crate::bytes::{be16, be32, be128, byte, put, put16, put32, put128};
 use crate::protocol;
 
+/// Bytes of the fixed header.
 pub const LEN: usize = 40;
+/// Bits of the flow label.
 pub const LABEL_MASK: u32 = 0xfffff;
 
 /// The view of an IPv6 header whose stated length fits the bytes.
@@ -11,6 +13,7 @@ pub const LABEL_MASK: u32 = 0xfffff;
 pub struct Ipv6<'a>(&'a [u8]);
 
 impl<'a> Ipv6<'a> {
+    /// The view, if the fixed header and the stated payload fit `bytes`.
     pub fn parse(bytes: &'a [u8]) -> Option<Ipv6<'a>> {
         if bytes.len() < LEN {
             return None;
@@ -19,30 +22,37 @@ impl<'a> Ipv6<'a> {
         (view.payload_len() <= bytes.len() - LEN).then_some(view)
     }
 
+    /// DSCP in the upper six bits, ECN in the lower two.
     pub fn traffic_class(&self) -> u8 {
         (be32(self.0, 0) >> 20) as u8
     }
 
+    /// The flow label, 20 bits.
     pub fn label(&self) -> u32 {
         be32(self.0, 0) & LABEL_MASK
     }
 
+    /// Bytes behind the fixed header, extension headers included.
     pub fn payload_len(&self) -> usize {
         usize::from(be16(self.0, 4))
     }
 
+    /// What follows the fixed header: an extension header or a protocol (see [`crate::protocol`]).
     pub fn next_header(&self) -> u8 {
         byte(self.0, 6)
     }
 
+    /// Hops that the packet may still take.
     pub fn hop_limit(&self) -> u8 {
         byte(self.0, 7)
     }
 
+    /// The source address.
     pub fn src(&self) -> u128 {
         be128(self.0, 8)
     }
 
+    /// The destination address.
     pub fn dst(&self) -> u128 {
         be128(self.0, 24)
     }
@@ -56,7 +66,9 @@ impl<'a> Ipv6<'a> {
 /// What stands behind the extension headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upper<'a> {
+    /// What the payload is (see [`crate::protocol`]).
     pub protocol: u8,
+    /// What follows the last extension header.
     pub payload: &'a [u8],
     /// The packet is a fragment.
     pub is_fragment: bool,

@@ -10,6 +10,8 @@
 //!
 //! Not here: sockets, the flow key (`flow`), what to do with a packet (`dp`).
 
+#![warn(missing_docs)]
+
 pub mod arp;
 pub mod bytes;
 pub mod checksum;
@@ -27,18 +29,35 @@ pub use checksum::{Checksum, checksum};
 
 /// IP protocol numbers.
 pub mod protocol {
+    /// IPv6 hop-by-hop options, an extension header.
     pub const HOP_BY_HOP: u8 = 0;
+    /// ICMP.
     pub const ICMP: u8 = 1;
+    /// IGMP.
     pub const IGMP: u8 = 2;
+    /// TCP.
     pub const TCP: u8 = 6;
+    /// UDP.
     pub const UDP: u8 = 17;
+    /// IPv6 within IP.
     pub const IPV6: u8 = 41;
+    /// IPv6 routing, an extension header.
     pub const ROUTING: u8 = 43;
+    /// IPv6 fragment, an extension header.
     pub const FRAGMENT: u8 = 44;
+    /// GRE.
     pub const GRE: u8 = 47;
+    /// Authentication (RFC 4302), an extension header.
     pub const AUTH: u8 = 51;
+    /// ICMPv6.
     pub const ICMPV6: u8 = 58;
+    /// Nothing follows.
     pub const NONE: u8 = 59;
+    /// IPv6 destination options, an extension header.
     pub const DEST_OPTIONS: u8 = 60;
+    /// SCTP.
     pub const SCTP: u8 = 132;
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,9 @@
 
 use crate::bytes::{be16, put16};
 
+/// Bytes of the header.
 pub const LEN: usize = 8;
+/// Where the checksum stands.
 pub const CHECK_OFFSET: usize = 6;
 
 /// The view of a UDP header.
@@ -10,16 +12,19 @@ pub const CHECK_OFFSET: usize = 6;
 pub struct Udp<'a>(&'a [u8]);
 
 impl<'a> Udp<'a> {
+    /// The view, if there are enough bytes for the header.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Option<Udp<'a>> {
         (bytes.len() >= LEN).then_some(Udp(bytes))
     }
 
+    /// The source port.
     #[inline]
     pub fn src(&self) -> u16 {
         be16(self.0, 0)
     }
 
+    /// The destination port.
     #[inline]
     pub fn dst(&self) -> u16 {
         be16(self.0, 2)
@@ -30,6 +35,7 @@ impl<'a> Udp<'a> {
         usize::from(be16(self.0, 4))
     }
 
+    /// Whether the header states no payload.
     pub fn is_empty(&self) -> bool {
         self.len() <= LEN
     }
@@ -39,6 +45,7 @@ impl<'a> Udp<'a> {
         be16(self.0, CHECK_OFFSET)
     }
 
+    /// What follows the header, padding of the frame included.
     pub fn payload(&self) -> &'a [u8] {
         self.0.get(LEN..).unwrap_or(&[])
     }
