@@ -46,8 +46,13 @@ impl Counter {
         self.total.load(Ordering::Relaxed)
     }
 
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Makes the counter known before its first event, so that reading it gives 0 and no error.
     #[cold]
-    fn list(&'static self) {
+    pub fn list(&'static self) {
         if let Ok(mut all) = COUNTERS.lock()
             && !self.listed.swap(true, Ordering::Relaxed)
         {
@@ -104,8 +109,9 @@ impl History {
             "Event coverage, avg rate over last: 5 seconds, last minute, last hour,  hash={:08x}:\n",
             hash(&totals)
         );
-        for (name, total) in &totals {
-            let rate = |seconds: u64| self.events(name, *total, seconds) as f64 / seconds as f64;
+        let (hit, never_hit): (Vec<_>, Vec<_>) = totals.iter().partition(|(_, total)| *total != 0);
+        for (name, total) in hit {
+            let rate = |seconds: u64| self.events(name, total, seconds) as f64 / seconds as f64;
             // Writing to a String cannot fail.
             let _ = writeln!(
                 out,
@@ -115,7 +121,7 @@ impl History {
                 rate(3600)
             );
         }
-        out.push_str("0 events never hit\n");
+        let _ = writeln!(out, "{} events never hit", never_hit.len());
         out
     }
 }
@@ -139,6 +145,7 @@ fn totals() -> Vec<(&'static str, u64)> {
 fn hash(totals: &[(&str, u64)]) -> u32 {
     totals
         .iter()
+        .filter(|(_, total)| *total != 0)
         .flat_map(|(name, _)| name.bytes())
         .fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
@@ -162,5 +169,20 @@ mod tests {
         );
         assert_eq!(read("coverage_tested"), Ok("50\n".to_owned()));
         assert!(read("unknown").is_err());
+    }
+
+    coverage!(static NEVER_HIT = "coverage_never_hit");
+
+    #[test]
+    fn a_listed_counter_reads_zero_and_is_not_shown() {
+        assert!(read("coverage_never_hit").is_err());
+        NEVER_HIT.list();
+        assert_eq!(read("coverage_never_hit"), Ok("0\n".to_owned()));
+        let shown = History::default().show();
+        assert!(!shown.contains("coverage_never_hit"), "{shown}");
+        assert!(
+            shown.ends_with(" events never hit\n") && !shown.ends_with("\n0 events never hit\n"),
+            "{shown}"
+        );
     }
 }

@@ -10,6 +10,7 @@ pub mod getopt;
 pub mod held;
 pub mod hint;
 pub mod id;
+pub mod invariant;
 pub mod json;
 pub mod link_feature;
 pub mod mac;
