@@ -20,11 +20,17 @@ pub(super) enum Kind {
     Fragment,
 }
 
+/// What a frame without `eth_type` is, by the header that it has; of several the first.
+const IMPLIED_TYPES: [(Attr, u16); 3] =
+    [(Attr::Ipv4, ethernet::TYPE_IPV4), (Attr::Ipv6, ethernet::TYPE_IPV6), (Attr::Mpls, ethernet::TYPE_MPLS)];
+const NONE_IMPLIED: usize = IMPLIED_TYPES.len();
+
 /// The key and the mask that `text` tells of.
 ///
 /// What the text does not name is zero and wildcarded; what it names without
-/// a mask is exact. A leading `ufid:…` is skipped. `packet_type` and
-/// `eth_type` that are missing mean Ethernet and a frame without type.
+/// a mask is exact. A leading `ufid:…` is skipped. A missing `packet_type`
+/// means Ethernet, a missing `eth_type` the one of the `ipv4`, `ipv6` or
+/// `mpls` that there is, or else a frame without type.
 pub fn parse_key(
     text: &str,
     ports: Option<&PortNames>,
@@ -64,6 +70,8 @@ pub(super) struct KeyParser<'a> {
     pub(super) attr: Option<Attr>,
     has_eth_type: bool,
     has_ethernet: bool,
+    /// The first of [`IMPLIED_TYPES`] that was read.
+    implied_type: usize,
 }
 
 impl<'a> KeyParser<'a> {
@@ -75,12 +83,14 @@ impl<'a> KeyParser<'a> {
             attr: None,
             has_eth_type: false,
             has_ethernet: false,
+            implied_type: NONE_IMPLIED,
         }
     }
 
     fn finish(&mut self) {
         if !self.has_eth_type {
-            self.key.set_dl_type(DL_TYPE_NONE);
+            let implied = IMPLIED_TYPES.get(self.implied_type);
+            self.key.set_dl_type(implied.map_or(DL_TYPE_NONE, |(_, ether_type)| *ether_type));
         }
         if !self.has_ethernet
             && self.key.packet_type() == 0
@@ -102,6 +112,9 @@ impl<'a> KeyParser<'a> {
         }
         let attr = attr_by_name(name).map_or_else(|| before.error(), Ok)?;
         self.attr = Some(attr);
+        self.implied_type = self
+            .implied_type
+            .min(IMPLIED_TYPES.iter().position(|(of, _)| *of == attr).unwrap_or(NONE_IMPLIED));
         match attr {
             Attr::RecircId => {
                 self.single(scan, slot::RECIRC_ID)?;

@@ -125,3 +125,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_network_header_implies_the_type_of_the_frame() {
+    let type_of = |text: &str| parse_key(text, None).unwrap().0.dl_type();
+    let eth = "in_port(1),eth(src=50:54:00:00:00:09,dst=50:54:00:00:00:0a)";
+    assert_eq!(
+        type_of(&format!("{eth},ipv4(src=10.0.0.1,dst=10.0.0.2,proto=1,tos=0,ttl=64,frag=no)")),
+        0x0800
+    );
+    assert_eq!(
+        type_of(&format!("{eth},ipv6(src=::1,dst=::2,label=0,proto=58,tclass=0,hlimit=64,frag=no)")),
+        0x86dd
+    );
+    assert_eq!(type_of(&format!("{eth},mpls(label=1,tc=0,ttl=64,bos=1)")), 0x8847);
+    assert_eq!(type_of(eth), flow::DL_TYPE_NONE);
+}
