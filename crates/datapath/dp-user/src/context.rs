@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::DpPort;
-use dp::Packet;
+use dp::{DropReason, Drops, Packet};
 use flow::PacketKey;
 use netdev::{BATCH, Pool};
 
@@ -18,6 +18,7 @@ pub(crate) struct Context {
     /// Ports with packets in `outputs`.
     touched: Vec<DpPort>,
     random: u64,
+    drops: Drops,
 }
 
 impl Context {
@@ -29,6 +30,7 @@ impl Context {
             outputs: Vec::new(),
             touched: Vec::new(),
             random: seed | 1,
+            drops: Drops::default(),
         }
     }
 
@@ -38,6 +40,23 @@ impl Context {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         (self.random >> 16) as u32
+    }
+
+    /// Ends the packet's way.
+    #[inline]
+    pub(crate) fn drop_packet(&mut self, packet: Packet, reason: DropReason) {
+        self.drops.add(reason);
+        self.pool.give_back(packet);
+    }
+
+    /// Counts a packet that is lost though it is needed no more, or was never whole.
+    pub(crate) fn count_drop(&mut self, reason: DropReason) {
+        self.drops.add(reason);
+    }
+
+    /// How many packets are kept for ports or to be looked up anew.
+    pub(crate) fn pending(&self) -> usize {
+        self.again.len() + self.outputs.iter().map(Vec::len).sum::<usize>()
     }
 
     /// Keeps the packet for `port` until [`Context::flush`].
@@ -55,20 +74,29 @@ impl Context {
         }
     }
 
-    /// Sends what is queued; whether a device begins to ask for a lease.
+    /// Sends what is queued and makes drops known; whether a device begins to ask for a lease.
     #[inline]
     pub(crate) fn flush(&mut self, ports: &Arc<Ports>) -> bool {
         let mut is_asking = false;
         while let Some(number) = self.touched.pop() {
-            let Some(queue) = self.outputs.get_mut(number.0 as usize) else { continue };
+            let Some(queue) = self.outputs.get_mut(number.0 as usize) else {
+                base::broken!("port {number} was touched and has no queue");
+                continue;
+            };
             match ports.get(number) {
                 Some(port) => {
                     port.device.send(queue, &mut self.pool);
                     is_asking |= port.device.as_packet().is_some_and(|device| device.lease.begins_to_ask());
                 }
-                None => queue.drain(..).for_each(|packet| self.pool.give_back(packet)),
+                None => {
+                    for packet in queue.drain(..) {
+                        self.drops.add(DropReason::InvalidPort);
+                        self.pool.give_back(packet);
+                    }
+                }
             }
         }
+        self.drops.publish();
         is_asking
     }
 }

@@ -34,6 +34,7 @@ pub struct DpUser {
 impl DpUser {
     /// Makes the datapath and starts its workers, in this thread's network namespace.
     pub fn new(config: Config, clock: Clock) -> std::io::Result<DpUser> {
+        dp::DropReason::list_all();
         let workers = (0..config.workers)
             .map(|index| Part::new(WorkerId::Worker(index as u32)).map(Arc::new))
             .collect::<std::io::Result<Vec<_>>>()?;
@@ -491,8 +492,9 @@ impl Datapath for DpUser {
         let Some(dummy) = found.device.as_dummy() else {
             return Err(DpError::Unsupported(format!("{} is not a dummy port", found.device.name())));
         };
-        dummy.accept(&packet);
-        self.process(port, vec![packet]);
+        if dummy.accept(&packet) {
+            self.process(port, vec![packet]);
+        }
         Ok(())
     }
 }

@@ -17,6 +17,9 @@ use crate::ports::Ports;
 use crate::shared::{Counters, Part, Shared};
 use crate::tunnel;
 
+/// What every packet that comes from a wire begins with.
+const ETHERNET_HEADER: usize = wire::ethernet::HEADER_LEN;
+
 /// Recirculations of one packet, as many as the reference allows.
 const MAX_ROUNDS: u32 = 8;
 
@@ -52,8 +55,12 @@ impl<'a> Run<'a> {
     pub(crate) fn batch(&mut self, packets: &mut Vec<Packet>) {
         for round in 0..=MAX_ROUNDS {
             if round == MAX_ROUNDS {
+                log::warn!(
+                    target: base::bounded!("dpif_netdev"),
+                    "Packet dropped. Max recirculation depth exceeded."
+                );
                 for packet in packets.drain(..) {
-                    self.dropped(packet, DropReason::RecirculationDepth);
+                    self.dropped(packet, DropReason::Recirculation);
                 }
                 break;
             }
@@ -90,7 +97,7 @@ impl<'a> Run<'a> {
     fn round(&mut self, packets: &mut Vec<Packet>) {
         let mut groups: [Option<Group>; BATCH] = [const { None }; BATCH];
         let mut group_of = [MISS; BATCH];
-        let misses = self.classify(packets, &mut groups, &mut group_of);
+        self.classify(packets, &mut groups, &mut group_of);
         let mut missed = Vec::new();
         for (index, packet) in packets.drain(..).enumerate() {
             let group = group_of.get(index).and_then(|&group| groups.get(usize::from(group)));
@@ -107,44 +114,46 @@ impl<'a> Run<'a> {
                 _ => missed.push((index, packet)),
             }
         }
-        if misses > 0 {
-            for (index, packet) in missed {
-                let key =
-                    std::mem::take(self.context.keys.get_mut(index).unwrap_or(&mut flow::PacketKey::new()));
-                self.miss(packet, &key);
-                if let Some(place) = self.context.keys.get_mut(index) {
-                    *place = key;
-                }
+        for (index, packet) in missed {
+            let Some(place) = self.context.keys.get_mut(index) else {
+                base::broken!("a batch is longer than {BATCH}");
+                self.dropped(packet, DropReason::Internal);
+                continue;
+            };
+            let key = std::mem::take(place);
+            self.miss(packet, &key);
+            if let Some(place) = self.context.keys.get_mut(index) {
+                *place = key;
             }
         }
     }
 
-    /// Looks the packets up under the table's lock; how many missed.
+    /// Looks the packets up under the table's lock. Those whose place in `group_of` is left alone missed.
     fn classify(
         &mut self,
         packets: &[Packet],
         groups: &mut [Option<Group>; BATCH],
         group_of: &mut [u8; BATCH],
-    ) -> u64 {
+    ) {
         let max_vlans = self.shared.max_vlans.load(Ordering::Relaxed);
         let mut hashes = [0u64; BATCH];
         for ((packet, key), hash) in packets.iter().zip(&mut self.context.keys).zip(&mut hashes) {
             key.refill(&packet.metadata, packet.bytes(), max_vlans);
             *hash = key.hash();
         }
-        let (mut cache_hits, mut table_hits, mut subtables, mut misses) = (0, 0, 0, 0);
+        let (mut cache_hits, mut table_hits, mut subtables) = (0, 0, 0);
         let mut count = 0;
         let fence = self.fence();
         let mut table = self.part.table();
         let lookups = packets.iter().zip(&self.context.keys).zip(hashes).zip(group_of.iter_mut());
         for (((packet, key), hash), group) in lookups {
-            let Some((place, found)) = table.lookup(key, hash) else {
-                misses += 1;
+            let Some((place, found)) = table.lookup(key, hash) else { continue };
+            let Some(entry) = table.entry_mut(place) else {
+                base::broken!("a lookup found a place without a flow");
                 continue;
             };
-            if table.entry_mut(place).is_some_and(|entry| entry.version < fence) {
+            if entry.version < fence {
                 // It may do what rules that are gone say: looked at when the lock is free.
-                misses += 1;
                 continue;
             }
             match found {
@@ -154,7 +163,6 @@ impl<'a> Run<'a> {
                     subtables += u64::from(asked);
                 }
             }
-            let Some(entry) = table.entry_mut(place) else { continue };
             entry.count(packet.len(), tcp_flags(key.key()), self.now);
             let known = groups.iter().take(count).position(|g| g.as_ref().is_some_and(|(p, _)| *p == place));
             let at = known.unwrap_or_else(|| {
@@ -170,7 +178,6 @@ impl<'a> Run<'a> {
         Counters::add(&self.part.counters.cache_hits, cache_hits);
         Counters::add(&self.part.counters.table_hits, table_hits);
         Counters::add(&self.part.counters.subtables, subtables);
-        misses
     }
 
     /// A packet that no flow matched: asked for, then acted upon.
@@ -213,7 +220,10 @@ impl<'a> Run<'a> {
         let fence = self.fence();
         let mut table = self.part.table();
         let Some((place, _)) = table.lookup(key, key.hash()) else { return Again::Unknown };
-        let Some(entry) = table.entry_mut(place) else { return Again::Unknown };
+        let Some(entry) = table.entry_mut(place) else {
+            base::broken!("a lookup found a place without a flow");
+            return Again::Unknown;
+        };
         if entry.version < fence {
             return Again::Stale(Box::new(entry.to_flow(self.part.id)));
         }
@@ -263,7 +273,7 @@ impl Executor for Run<'_> {
         if self.ports.get(port).is_some() {
             self.context.queue(port, packet);
         } else {
-            self.dropped(packet, DropReason::NoPort);
+            self.dropped(packet, DropReason::InvalidPort);
         }
     }
 
@@ -273,7 +283,7 @@ impl Executor for Run<'_> {
         let port = bonds.get(&bond).filter(|buckets| !buckets.is_empty()).and_then(|b| b.get(hash % b.len()));
         match port {
             Some(&port) => self.output(port, packet),
-            None => self.dropped(packet, DropReason::NoPort),
+            None => self.dropped(packet, DropReason::InvalidBond),
         }
     }
 
@@ -283,7 +293,10 @@ impl Executor for Run<'_> {
         action: &Userspace,
         rest: &[Action],
     ) -> Option<Arc<[Action]>> {
-        let door = self.shared.upcall.load_full()?;
+        let Some(door) = self.shared.upcall.load_full() else {
+            self.context.count_drop(DropReason::UserspaceAction);
+            return None;
+        };
         let key = packet.key(self.shared.max_vlans.load(Ordering::Relaxed));
         let (ufid, worker) = (Ufid::of(&key), self.part.id);
         let mut upcall = UpcallPacket { packet, key: &key, ufid, worker, now: self.now };
@@ -320,8 +333,14 @@ impl Executor for Run<'_> {
     }
 
     fn tunnel_pop(&mut self, packet: Packet, port: DpPort) {
-        let kind = self.ports.get(port).map(|port| port.device.spec().kind.clone()).unwrap_or_default();
-        match tunnel::pop(packet, &kind) {
+        let ports = Arc::clone(&self.ports);
+        let Some(kind) = ports.get(port).map(|port| port.device.spec().kind.as_str()) else {
+            return self.dropped(packet, DropReason::InvalidTunnelPort);
+        };
+        match tunnel::pop(packet, kind) {
+            Ok(packet) if packet.metadata.packet_type == 0 && packet.len() < ETHERNET_HEADER => {
+                self.dropped(packet, DropReason::RxInvalid);
+            }
             Ok(mut packet) => {
                 packet.metadata.in_port = port;
                 packet.metadata.recirc_id = 0;
@@ -335,8 +354,9 @@ impl Executor for Run<'_> {
         self.context.random()
     }
 
-    fn dropped(&mut self, packet: Packet, _reason: DropReason) {
-        self.context.pool.give_back(packet);
+    #[inline]
+    fn dropped(&mut self, packet: Packet, reason: DropReason) {
+        self.context.drop_packet(packet, reason);
     }
 
     fn duplicate(&mut self, packet: &Packet) -> Packet {

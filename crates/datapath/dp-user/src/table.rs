@@ -135,7 +135,11 @@ impl Table {
 
     pub(crate) fn remove(&mut self, ufid: Ufid) -> Option<FlowStats> {
         let place = self.by_ufid.remove(&ufid)?;
-        self.flows.remove(place).map(|entry| entry.stats)
+        let entry = self.flows.remove(place);
+        if entry.is_none() {
+            base::broken!("{ufid} has a place without a flow");
+        }
+        entry.map(|entry| entry.stats)
     }
 
     pub(crate) fn get(&self, ufid: Ufid, worker: WorkerId) -> Option<Flow> {

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base::{DpPort, Timestamp};
-use dp::Packet;
+use dp::{DropReason, Packet};
 use netlink::Monitor;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
@@ -109,6 +109,9 @@ pub(crate) fn run(shared: &Shared, index: usize) {
         let turn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.turn()));
         if turn.is_err() {
             log::error!(target: "dpif_netdev", "worker {index}: internal error, packets were lost");
+            // The packet at hand is in neither.
+            let lost = worker.batch.len() + worker.context.pending() + 1;
+            DropReason::Internal.count(lost as u64);
             worker.batch.clear();
             worker.context = Context::new(index as u64);
         }

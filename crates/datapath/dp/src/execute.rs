@@ -9,32 +9,11 @@ use std::sync::Arc;
 
 use base::DpPort;
 
-use crate::{Action, Conntrack, Packet, PushTunnel, Userspace};
+use crate::{Action, Conntrack, DropReason, Packet, PushTunnel, Userspace};
 
 mod hash;
 mod rewrite;
 mod tags;
-
-/// Why a packet was dropped.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum DropReason {
-    /// A flow says so.
-    Explicit,
-    /// The upcall's outcome was to drop, for a reason of the translation.
-    Translation(u32),
-    /// No upcall handler, or it failed.
-    Upcall,
-    /// The output port does not exist or cannot send.
-    NoPort,
-    RecirculationDepth,
-    Meter,
-    TunnelPush,
-    TunnelPop,
-    NshDecap,
-    Conntrack,
-    /// A sample that was not taken; not an error.
-    Sample,
-}
 
 /// The datapath's part in executing actions.
 pub trait Executor {
@@ -78,31 +57,79 @@ const MAX_DEPTH: u32 = 32;
 
 /// Runs `actions` on `packet` and consumes it.
 pub fn execute<E: Executor + ?Sized>(executor: &mut E, packet: Packet, actions: &[Action]) {
-    run(executor, packet, actions, 0);
+    run(executor, packet, actions, Nesting { depth: 0, is_copy: false });
 }
 
-fn run<E: Executor + ?Sized>(executor: &mut E, mut packet: Packet, actions: &[Action], depth: u32) {
-    if actions.is_empty() {
-        executor.dropped(packet, DropReason::Explicit);
-        return;
+/// Where a list of actions stands.
+#[derive(Clone, Copy)]
+struct Nesting {
+    depth: u32,
+    /// The packet itself goes on elsewhere: that a list does nothing with its copy loses nothing.
+    is_copy: bool,
+}
+
+impl Nesting {
+    fn inner(self, is_copy: bool) -> Nesting {
+        Nesting { depth: self.depth + 1, is_copy: self.is_copy || is_copy }
     }
+}
+
+fn run<E: Executor + ?Sized>(executor: &mut E, mut packet: Packet, actions: &[Action], nesting: Nesting) {
     for (index, action) in actions.iter().enumerate() {
         let rest = actions.get(index + 1..).unwrap_or(&[]);
         if matches!(action, Action::TunnelPush(_)) && packet.offload.segmentation.is_some() {
             // A train goes into a tunnel segment by segment.
             let mut segments = Vec::new();
-            crate::offload::segment(packet, &mut segments);
+            if let Err(packet) = crate::offload::segment(packet, &mut segments) {
+                return executor.dropped(packet, DropReason::TunnelPush);
+            }
             for segment in segments {
-                run(executor, segment, actions.get(index..).unwrap_or(&[]), depth);
+                run(executor, segment, actions.get(index..).unwrap_or(&[]), nesting);
             }
             return;
         }
-        match step(executor, packet, action, rest, depth) {
+        match step(executor, packet, action, rest, nesting) {
             Some(left) => packet = left,
             None => return,
         }
     }
-    executor.recycle(packet);
+    if nesting.is_copy || actions.iter().any(delivers) {
+        executor.recycle(packet);
+    } else {
+        executor.dropped(packet, DropReason::Pipeline);
+    }
+}
+
+/// Whether the step brings the packet, or a copy of it, to somebody.
+fn delivers(action: &Action) -> bool {
+    match action {
+        Action::Output(_)
+        | Action::LbOutput(_)
+        | Action::Userspace(_)
+        | Action::Recirc(_)
+        | Action::TunnelPop(_)
+        | Action::Psample { .. } => true,
+        Action::Sample { actions, .. } | Action::Clone(actions) => actions.iter().any(delivers),
+        Action::CheckPktLen { greater, less_equal, .. } => greater.iter().chain(&**less_equal).any(delivers),
+        Action::Trunc(_)
+        | Action::Set(_)
+        | Action::PushVlan { .. }
+        | Action::PopVlan
+        | Action::PushMpls { .. }
+        | Action::PopMpls { .. }
+        | Action::AddMpls { .. }
+        | Action::PushEth { .. }
+        | Action::PopEth
+        | Action::PushNsh { .. }
+        | Action::PopNsh
+        | Action::Hash { .. }
+        | Action::Ct(_)
+        | Action::CtClear
+        | Action::Meter(_)
+        | Action::TunnelPush(_)
+        | Action::DecTtl(_)
+        | Action::Drop(_) => false,
+    }
 }
 
 /// One step; the packet as it is for the next one, or `None` when it is gone.
@@ -112,7 +139,7 @@ fn step<E: Executor + ?Sized>(
     mut packet: Packet,
     action: &Action,
     rest: &[Action],
-    depth: u32,
+    nesting: Nesting,
 ) -> Option<Packet> {
     let is_last = rest.is_empty();
     match action {
@@ -132,24 +159,32 @@ fn step<E: Executor + ?Sized>(
             truncate(&mut copy);
             packet.trunc = None;
             match executor.userspace(&mut copy, up, if up.include_actions { rest } else { &[] }) {
-                Some(actions) if !actions.is_empty() => run(executor, copy, &actions, depth + 1),
-                _ => executor.recycle(copy),
+                Some(actions) => run_bounded(executor, copy, &actions, nesting.inner(!is_last)),
+                None => executor.recycle(copy),
             }
         }
         Action::Sample { probability, actions } => {
             let is_taken = *probability == u32::MAX || executor.random() < *probability;
             if is_taken {
-                return nested(executor, packet, actions, is_last, depth);
+                return nested(executor, packet, actions, is_last, nesting);
+            }
+            if is_last && !nesting.is_copy {
+                executor.dropped(packet, DropReason::Sample);
+                return None;
             }
         }
-        Action::Clone(actions) => return nested(executor, packet, actions, is_last, depth),
+        Action::Clone(actions) => return nested(executor, packet, actions, is_last, nesting),
         Action::CheckPktLen { size, greater, less_equal } => {
             let chosen = if wire_len(&packet) > usize::from(*size) { greater } else { less_equal };
-            return nested(executor, packet, chosen, is_last, depth);
+            return nested(executor, packet, chosen, is_last, nesting);
         }
         Action::DecTtl(at_end) => {
             if !rewrite::decrement_ttl(&mut packet) {
-                run_bounded(executor, packet, at_end, depth);
+                if at_end.is_empty() {
+                    executor.dropped(packet, DropReason::DatapathTtl);
+                } else {
+                    run_bounded(executor, packet, at_end, nesting.inner(false));
+                }
                 return None;
             }
         }
@@ -217,22 +252,23 @@ fn nested<E: Executor + ?Sized>(
     packet: Packet,
     actions: &[Action],
     is_last: bool,
-    depth: u32,
+    nesting: Nesting,
 ) -> Option<Packet> {
     if is_last {
-        run_bounded(executor, packet, actions, depth);
+        run_bounded(executor, packet, actions, nesting.inner(false));
         return None;
     }
     let copy = executor.duplicate(&packet);
-    run_bounded(executor, copy, actions, depth);
+    run_bounded(executor, copy, actions, nesting.inner(true));
     Some(packet)
 }
 
-fn run_bounded<E: Executor + ?Sized>(executor: &mut E, packet: Packet, actions: &[Action], depth: u32) {
-    if depth >= MAX_DEPTH {
-        executor.dropped(packet, DropReason::RecirculationDepth);
+/// Runs an inner list, unless it stands too deep.
+fn run_bounded<E: Executor + ?Sized>(executor: &mut E, packet: Packet, actions: &[Action], nesting: Nesting) {
+    if nesting.depth > MAX_DEPTH {
+        executor.dropped(packet, DropReason::ActionDepth);
     } else {
-        run(executor, packet, actions, depth + 1);
+        run(executor, packet, actions, nesting);
     }
 }
 

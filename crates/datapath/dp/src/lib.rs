@@ -7,6 +7,7 @@
 //!   `flowsync` and `dpctl` call; [`Upcall`] is the door it calls back through.
 //! - [`Action`] is one step of what shall happen to a packet; [`execute`]
 //!   runs steps on a [`Packet`].
+//! - [`DropReason`] is why a packet went nowhere; all wings count drops by it.
 //! - [`text`] writes and reads flow keys and actions as operators see them
 //!   (`ovs-appctl dpctl/dump-flows`).
 //!
@@ -16,6 +17,7 @@
 mod action;
 mod attr;
 mod datapath;
+mod drop_reason;
 pub mod execute;
 pub mod offload;
 mod packet;
@@ -31,6 +33,7 @@ pub use datapath::{
     Datapath, DpError, DpStats, Execute, Flow, FlowPut, FlowStats, Meter, MeterBand, MeterStats, NO_VERSION,
     PortInfo, PortSpec, PortStats, PortWatcher, PutMode, UNCOUNTED, Ufid, UfidError, WorkerId,
 };
-pub use execute::{DropReason, Executor, execute};
+pub use drop_reason::{DropReason, Drops};
+pub use execute::{Executor, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};
 pub use upcall::{Upcall, UpcallOutcome, UpcallPacket};

@@ -20,19 +20,21 @@ pub fn complete_checksum(packet: &mut Packet) {
 /// The packets to send in place of `packet` to a port that can cut and sum nothing.
 ///
 /// A packet that is no train comes out alone, its checksum completed. A train
-/// whose headers are not understood is dropped.
-pub fn segment(mut packet: Packet, out: &mut Vec<Packet>) {
+/// whose headers are not understood is given back as an error.
+pub fn segment(mut packet: Packet, out: &mut Vec<Packet>) -> Result<(), Packet> {
     let Some(seg) = packet.offload.segmentation else {
         complete_checksum(&mut packet);
         out.push(packet);
-        return;
+        return Ok(());
     };
-    let Some(train) = Train::parse(&packet, seg) else { return };
+    let Some(train) = Train::parse(&packet, seg) else { return Err(packet) };
     let bytes = packet.bytes();
     let (headers, payload) = bytes.split_at(train.payload.min(bytes.len()));
     let size = usize::from(seg.size).max(1);
     let count = payload.len().div_ceil(size).max(1);
-    for (index, part) in payload.chunks(size).enumerate() {
+    for index in 0..count {
+        let part = payload.get(index * size..).unwrap_or(&[]);
+        let part = part.get(..size).unwrap_or(part);
         let mut one = Packet::with_capacity(headers.len() + part.len() + 64);
         one.append(headers);
         one.append(part);
@@ -41,6 +43,7 @@ pub fn segment(mut packet: Packet, out: &mut Vec<Packet>) {
         train.fix(&mut one, index, size, index + 1 == count);
         out.push(one);
     }
+    Ok(())
 }
 
 /// Where the headers of a train are.
@@ -144,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn segments_carry_the_payload_with_right_checksums(payload in prop::collection::vec(any::<u8>(), 1..5000), size in 100u16..1500, is_v6: bool) {
+        fn segments_carry_the_payload_with_right_checksums(payload in prop::collection::vec(any::<u8>(), 0..5000), size in 100u16..1500, is_v6: bool) {
             let mut l4 = vec![0u8; 20];
             l4[12] = 0x50;
             l4[13] = (tcp::PSH | tcp::ACK) as u8;
@@ -161,7 +164,7 @@ mod tests {
             packet.offload.checksum = Some((l4_at as u16, 16));
             packet.offload.segmentation = Some(Segmentation { kind: if is_v6 { 4 } else { 1 }, size, header_len: (l4_at + 20) as u16 });
             let mut out = Vec::new();
-            segment(packet, &mut out);
+            prop_assert!(segment(packet, &mut out).is_ok());
             let mut joined: Vec<u8> = Vec::new();
             for one in &out {
                 let l4 = &one.bytes()[l4_at..];
@@ -179,7 +182,8 @@ mod tests {
             packet.offload.checksum = Some((start % 120, at % 120));
             complete_checksum(&mut packet.clone());
             packet.offload.segmentation = Some(Segmentation { kind, size, header_len: start });
-            segment(packet, &mut Vec::new());
+            let mut out = Vec::new();
+            prop_assert_eq!(segment(packet, &mut out).is_ok(), !out.is_empty());
         }
     }
 }

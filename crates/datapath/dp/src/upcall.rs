@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::Timestamp;
 use flow::{FlowKey, FlowMask};
 
-use crate::{Action, Flow, Packet, Ufid, Userspace, WorkerId};
+use crate::{Action, DropReason, Flow, Packet, Ufid, Userspace, WorkerId};
 
 /// A packet on its way up.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct UpcallPacket<'a> {
 /// What is to be done with a packet that no flow matched.
 #[derive(Clone, Debug)]
 pub struct UpcallOutcome {
-    /// Run on the packet now and, when installed, on those that follow; empty: dropped.
+    /// Run on the packet now and, when installed, on those that follow.
     pub actions: Arc<[Action]>,
     /// What the choice depended on.
     pub mask: FlowMask,
@@ -37,10 +37,10 @@ pub struct UpcallOutcome {
 }
 
 impl UpcallOutcome {
-    /// Drops this packet and installs nothing.
-    pub fn drop_packet() -> UpcallOutcome {
+    /// Drops this packet for `reason` and installs nothing.
+    pub fn drop_packet(reason: DropReason) -> UpcallOutcome {
         UpcallOutcome {
-            actions: Arc::new([]),
+            actions: Arc::new([Action::Drop(reason)]),
             mask: FlowMask::exact(),
             install: false,
             install_actions: None,
@@ -71,7 +71,9 @@ pub trait Upcall: Send + Sync {
 
     /// A packet that came to a [`Action::Userspace`] step. `rest` are the
     /// steps behind it when it asked for them. The actions returned are run
-    /// on the packet, apart from the steps that follow.
+    /// on the packet, apart from the steps that follow; none where the packet
+    /// has reached whom it was for. One that could not be handed on is dropped
+    /// by an action that says why.
     fn userspace(
         &self,
         upcall: &mut UpcallPacket<'_>,

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use base::{DpPort, MacAddr};
-use dp::{DpError, Packet, PortInfo, PortSpec, PortStats};
+use dp::{DpError, DropReason, Packet, PortInfo, PortSpec, PortStats};
 
 use crate::Pool;
 use crate::dummy::Dummy;
@@ -118,7 +118,11 @@ impl Device {
             DeviceKind::Packet(device) => device.send(packets, pool),
             DeviceKind::Tap(tap) => tap.send(packets, pool),
             DeviceKind::Dummy(dummy) => dummy.send(packets, pool),
-            DeviceKind::Tunnel => packets.clear(),
+            DeviceKind::Tunnel => {
+                // What goes into a tunnel gets its headers and goes out by another port.
+                DropReason::InvalidPort.count(packets.len() as u64);
+                packets.drain(..).for_each(|packet| pool.give_back(packet));
+            }
         }
     }
 
@@ -219,8 +223,10 @@ impl Device {
             DeviceKind::Tunnel => PortStats::default(),
             DeviceKind::Packet(device) => {
                 let counters = self.link().map(|link| link.counters).unwrap_or_default();
-                let tx_dropped = device.refused().total(self.dropped_before, counters.tx_dropped);
-                PortStats { tx_dropped, ..port_stats(&counters) }
+                device.count_overflow();
+                let rx_dropped = counters.rx_dropped + device.losses().received();
+                let tx_dropped = device.losses().get().total(self.dropped_before, counters.tx_dropped);
+                PortStats { rx_dropped, tx_dropped, ..port_stats(&counters) }
             }
             DeviceKind::Tap(tap) => {
                 // The host sends what the switch receives.
@@ -228,11 +234,11 @@ impl Device {
                 PortStats {
                     rx_packets: c.tx_packets,
                     rx_bytes: c.tx_bytes,
-                    rx_dropped: c.tx_dropped,
+                    rx_dropped: c.tx_dropped + tap.losses().received(),
                     rx_errors: c.tx_errors,
                     tx_packets: c.rx_packets,
                     tx_bytes: c.rx_bytes,
-                    tx_dropped: tap.refused().total(self.dropped_before, c.rx_dropped),
+                    tx_dropped: tap.losses().get().total(self.dropped_before, c.rx_dropped),
                     tx_errors: c.rx_errors,
                     multicast: c.multicast,
                     collisions: c.collisions,
@@ -250,9 +256,14 @@ impl Device {
         }
     }
 
-    /// Counters that only devices of its kind have, by their names.
+    /// Counters that only devices of its kind have, by their names, and of frames that were lost.
     pub fn custom_stats(&self) -> Vec<(String, u64)> {
-        self.as_dummy().map(Dummy::custom_stats).unwrap_or_default()
+        match &self.kind {
+            DeviceKind::Dummy(dummy) => dummy.custom_stats(),
+            DeviceKind::Packet(device) => device.losses().counters(),
+            DeviceKind::Tap(tap) => tap.losses().counters(),
+            DeviceKind::Tunnel => Vec::new(),
+        }
     }
 
     /// Changes what is `Some`.

@@ -11,11 +11,11 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use dp::Packet;
+use dp::{DropReason, Packet};
 
 use crate::BATCH;
+use crate::losses::Losses;
 use crate::mapping::Mapping;
-use crate::refused::RefusedCounters;
 use crate::socket;
 
 /// Room for one frame: the least that the kernel takes as a chunk.
@@ -81,13 +81,9 @@ impl DirectSender {
         Ok(DirectSender { fd, frames, sending, done, free })
     }
 
-    /// Sends packets from the front on, as many as there is room for; how many it is done with, of which `refused`
+    /// Sends packets from the front on, as many as there is room for; how many it is done with, of which `losses`
     /// counts those that were lost. After an error the socket is of no more use.
-    pub(crate) fn send(
-        &mut self,
-        packets: &[Packet],
-        refused: &RefusedCounters,
-    ) -> Result<usize, (usize, io::Error)> {
+    pub(crate) fn send(&mut self, packets: &[Packet], losses: &Losses) -> Result<usize, (usize, io::Error)> {
         while let Some(place) = self.done.take() {
             self.free.push(place);
         }
@@ -124,9 +120,10 @@ impl DirectSender {
             let error = io::Error::last_os_error();
             match error.raw_os_error() {
                 Some(libc::EINTR) => {}
-                Some(libc::EBUSY) => refused.add(1, &error),
+                Some(libc::EBUSY) => losses.refused_frames(1, DropReason::TxFailure, &error),
                 _ => {
-                    refused.add(u64::from(self.sending.waiting()), &error);
+                    let waiting = u64::from(self.sending.waiting());
+                    losses.refused_frames(waiting, DropReason::TxFailure, &error);
                     return Err((count, error));
                 }
             }

@@ -8,9 +8,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use base::MacAddr;
-use dp::{Packet, PortSpec, PortStats};
+use dp::{DropReason, Packet, PortSpec, PortStats};
+use wire::ethernet;
 
 use crate::Pool;
+use crate::losses::Losses;
 use crate::pcap::PcapWriter;
 
 /// A dummy port.
@@ -23,6 +25,7 @@ pub struct Dummy {
     is_up: AtomicBool,
     has_link: AtomicBool,
     counters: Counters,
+    losses: Losses,
     io: Mutex<Io>,
 }
 
@@ -68,6 +71,7 @@ impl Dummy {
             is_up: AtomicBool::new(true),
             has_link: AtomicBool::new(true),
             counters: Counters::default(),
+            losses: Losses::default(),
             io: Mutex::new(Io::default()),
         };
         dummy.configure(spec);
@@ -161,7 +165,7 @@ impl Dummy {
         }
     }
 
-    /// Counters of its only queue, and two by which custom counters are tested.
+    /// Counters of its only queue, two by which custom counters are tested, and those of frames that were lost.
     pub fn custom_stats(&self) -> Vec<(String, u64)> {
         let stats = self.stats();
         let counters = [
@@ -172,7 +176,8 @@ impl Dummy {
             ("tx_q0_bytes", stats.tx_bytes),
             ("tx_q0_packets", stats.tx_packets),
         ];
-        counters.map(|(name, value)| (name.to_owned(), value)).into()
+        let counters = counters.map(|(name, value)| (name.to_owned(), value));
+        counters.into_iter().chain(self.losses.counters()).collect()
     }
 
     /// From here on the port answers ARP requests for this address (`netdev-dummy/ip4addr`).
@@ -180,14 +185,17 @@ impl Dummy {
         self.io().addresses.push(ip);
     }
 
-    /// Counts a frame that a call hands in.
-    pub fn accept(&self, packet: &Packet) {
+    /// Counts a frame that a call hands in; false when it is too short to be one, and is dropped.
+    pub fn accept(&self, packet: &Packet) -> bool {
         self.counters.rx_packets.fetch_add(1, Ordering::Relaxed);
         self.counters.rx_bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
         let io = &mut *self.io();
         for pcap in io.pcap.iter_mut().chain(&mut io.rx_pcap) {
             let _ = pcap.write(now(), packet.bytes());
         }
+        let is_frame = packet.len() >= ethernet::HEADER_LEN;
+        self.losses.count(DropReason::RxInvalid, u64::from(!is_frame));
+        is_frame
     }
 
     /// Frames that peers have sent, and answers to ARP requests.
@@ -200,10 +208,10 @@ impl Dummy {
             io.streams.push(Stream { socket, received: Vec::new() });
         }
         let before = out.len();
-        out.append(&mut io.answers);
-        io.streams.retain_mut(|stream| stream.read(out));
+        let mut received = std::mem::take(&mut io.answers);
+        io.streams.retain_mut(|stream| stream.read(&mut received));
         drop(io);
-        out.iter().skip(before).for_each(|packet| self.accept(packet));
+        out.extend(received.into_iter().filter(|packet| self.accept(packet)));
         out.len() - before
     }
 
@@ -211,13 +219,19 @@ impl Dummy {
     pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
         let mut ready = Vec::new();
         for packet in packets.drain(..) {
-            dp::offload::segment(packet, &mut ready);
+            if let Err(packet) = dp::offload::segment(packet, &mut ready) {
+                self.losses.count(DropReason::TxInvalidOffload, 1);
+                pool.give_back(packet);
+            }
         }
         let (mac, mtu) = (self.mac(), self.mtu() as usize);
         let mut io = self.io();
         for packet in ready {
             let is_tagged = packet.bytes().get(12..14) == Some(&[0x81, 0]);
-            if packet.len() < 14 || packet.len() > mtu + 14 + if is_tagged { 4 } else { 0 } {
+            let most = mtu + ethernet::HEADER_LEN + if is_tagged { ethernet::VLAN_HEADER_LEN } else { 0 };
+            if !(ethernet::HEADER_LEN..=most).contains(&packet.len()) {
+                self.losses.count(DropReason::TxMtuExceeded, 1);
+                pool.give_back(packet);
                 continue;
             }
             self.counters.tx_packets.fetch_add(1, Ordering::Relaxed);
@@ -227,7 +241,12 @@ impl Dummy {
                 let _ = pcap.write(now(), packet.bytes());
             }
             let bytes = packet.bytes();
-            io.streams.retain_mut(|stream| stream.write(bytes));
+            io.streams.retain_mut(|stream| {
+                let written = stream.write(bytes);
+                self.losses.count(DropReason::TxFailure, u64::from(written.is_err()));
+                // A peer that is slow stays; one that is gone goes.
+                written.map_or_else(|e| e.kind() == std::io::ErrorKind::WouldBlock, |()| true)
+            });
             let answer = io.addresses.iter().find_map(|&ip| flow::compose::arp_reply(bytes, mac, ip));
             io.answers.extend(answer.map(|bytes| Packet::from_bytes(&bytes)));
             pool.give_back(packet);
@@ -256,13 +275,10 @@ impl Stream {
         is_open
     }
 
-    fn write(&mut self, bytes: &[u8]) -> bool {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         let mut frame = (bytes.len() as u16).to_be_bytes().to_vec();
         frame.extend(bytes);
-        match self.socket.write_all(&frame) {
-            Ok(()) => true,
-            Err(e) => e.kind() == std::io::ErrorKind::WouldBlock,
-        }
+        self.socket.write_all(&frame)
     }
 }
 

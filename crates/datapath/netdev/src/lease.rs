@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use dp::Packet;
 
 use crate::direct::DirectSender;
-use crate::refused::RefusedCounters;
+use crate::losses::Losses;
 
 /// After how many frames a device asks.
 const WORTH: u32 = 256;
@@ -119,11 +119,11 @@ impl Lease {
     }
 
     /// Sends packets from the front on; how many are done with.
-    pub(crate) fn send(&self, packets: &[Packet], refused: &RefusedCounters) -> usize {
+    pub(crate) fn send(&self, packets: &[Packet], losses: &Losses) -> usize {
         // Who finds another thread sending takes the other way.
         let Ok(mut sender) = self.sender.try_lock() else { return 0 };
         let Some(direct) = sender.as_mut() else { return 0 };
-        let sent = direct.send(packets, refused).unwrap_or_else(|(done, error)| {
+        let sent = direct.send(packets, losses).unwrap_or_else(|(done, error)| {
             // The device is down or gone, or its queue is full, which the queueing layer knows to handle.
             log::debug!(target: "netdev_linux", "link {}: sending directly ends ({})", self.ifindex, base::error_text(&error));
             self.set(LeaseState::Refused);

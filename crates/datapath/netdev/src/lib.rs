@@ -19,12 +19,12 @@ mod direct;
 pub mod dummy;
 pub mod lease;
 mod listeners;
+mod losses;
 mod mapping;
 pub mod merging;
 pub mod packet;
 pub mod pcap;
 pub mod pool;
-mod refused;
 pub mod rights;
 mod socket;
 pub mod tap;
@@ -35,7 +35,6 @@ pub use lease::{Lease, LeaseState};
 pub use listeners::Listeners;
 pub use merging::Merging;
 pub use pool::Pool;
-pub use refused::Refused;
 
 /// Packets that a worker takes in one go.
 pub const BATCH: usize = 32;

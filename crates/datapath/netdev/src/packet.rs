@@ -18,13 +18,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use dp::Packet;
+use dp::{DropReason, Packet};
 use netlink::IngressGuard;
+use wire::ethernet;
 
 use crate::lease::Lease;
+use crate::losses::Losses;
 use crate::mapping::Mapping;
 use crate::merging::Merging;
-use crate::refused::{Refused, RefusedCounters};
 use crate::{BATCH, Pool, direct, socket, vnet};
 
 const SLOT: usize = 2048;
@@ -41,6 +42,7 @@ pub(crate) fn slots_for(sequence: u32) -> usize {
 }
 
 const PACKET_RX_RING: i32 = 5;
+const PACKET_STATISTICS: i32 = 6;
 const PACKET_COPY_THRESH: i32 = 7;
 const PACKET_VERSION: i32 = 10;
 const PACKET_VNET_HDR: i32 = 15;
@@ -50,6 +52,8 @@ const TPACKET_V2: i32 = 1;
 const STATUS_KERNEL: u32 = 0;
 const STATUS_USER: u32 = 1;
 const STATUS_COPY: u32 = 2;
+/// Frames were dropped since the socket's statistics were last read.
+const STATUS_LOSING: u32 = 1 << 2;
 const STATUS_VLAN_VALID: u32 = 1 << 4;
 const STATUS_VLAN_TPID_VALID: u32 = 1 << 6;
 
@@ -67,7 +71,7 @@ pub struct PacketDevice {
     /// The way past the queueing layer.
     pub lease: Lease,
     pub merging: Merging,
-    refused: RefusedCounters,
+    losses: Losses,
     _ingress: Option<IngressGuard>,
 }
 
@@ -104,7 +108,7 @@ impl PacketDevice {
             ring: Mutex::new(ring),
             lease: Lease::new(ifindex),
             merging: Merging::default(),
-            refused: RefusedCounters::default(),
+            losses: Losses::default(),
             _ingress: close_ingress(name, ifindex, sequence),
         })
     }
@@ -130,11 +134,6 @@ impl PacketDevice {
     /// What captures of this namespace are told apart by: the number of the socket that frames come from.
     pub fn receiving_socket(&self) -> io::Result<u64> {
         socket::inode(&self.receive)
-    }
-
-    /// Frames that could not be sent.
-    pub fn refused(&self) -> Refused {
-        self.refused.get()
     }
 
     /// Reads the socket's error away, without which it would count as ready for ever.
@@ -165,10 +164,35 @@ impl PacketDevice {
                     out.push(packet);
                     count += 1;
                 }
-                Frame::Lost => {}
+                Frame::Lost(reason) => self.losses.count(reason, 1),
             }
         }
+        if ring.is_losing {
+            ring.is_losing = false;
+            self.count_overflow();
+        }
         Ok(count)
+    }
+
+    /// Counts the frames that the kernel has dropped because the ring was full; reading their number sets it back.
+    pub(crate) fn count_overflow(&self) {
+        /// struct tpacket_stats.
+        #[repr(C)]
+        #[derive(Clone, Copy, Default)]
+        struct Statistics {
+            packets: u32,
+            drops: u32,
+        }
+        if let Ok(statistics) =
+            socket::option::<Statistics>(&self.receive, libc::SOL_PACKET, PACKET_STATISTICS)
+        {
+            self.losses.count(DropReason::RxQueueFull, statistics.drops.into());
+        }
+    }
+
+    /// Frames that were lost, by reason.
+    pub(crate) fn losses(&self) -> &Losses {
+        &self.losses
     }
 
     /// Sends the packets and gives their buffers back.
@@ -180,7 +204,7 @@ impl PacketDevice {
                 continue;
             }
             for run in chunk.chunk_by(|a, b| direct::takes(a) == direct::takes(b)) {
-                let sent = self.lease.send(run, &self.refused);
+                let sent = self.lease.send(run, &self.losses);
                 self.send_chunk(run.get(sent..).unwrap_or(&[]));
             }
         }
@@ -195,6 +219,9 @@ impl PacketDevice {
         // SAFETY: all-zero bytes are a valid mmsghdr: null pointers with zero lengths.
         let mut messages: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
         let count = packets.len().min(BATCH);
+        if count < packets.len() {
+            base::broken!("{} packets are sent at once", packets.len());
+        }
         for (((packet, header), part), message) in
             packets.iter().zip(&mut headers).zip(&mut parts).zip(&mut messages)
         {
@@ -229,16 +256,14 @@ impl PacketDevice {
                 Some(libc::EINTR) => continue,
                 // The socket's buffer is full, or the device is down or gone: it takes nothing more now.
                 Some(libc::EAGAIN | libc::ENETDOWN | libc::ENXIO | libc::ENODEV) => {
-                    self.refused.add((count - done) as u64, &error);
+                    self.losses.refused(packets.get(done..count).unwrap_or(&[]), &error);
                     count - done
                 }
                 // Any other error is about one packet.
                 _ => {
-                    let is_sent = packets.get(done).is_some_and(|packet| {
-                        socket::is_offload_refused(&error, packet)
-                            && socket::send_finished(&self.send, packet)
-                    });
-                    self.refused.add(u64::from(!is_sent), &error);
+                    if let Some(packet) = packets.get(done) {
+                        socket::send_refused(&self.send, packet, &error, &self.losses);
+                    }
                     1
                 }
             };
@@ -296,7 +321,7 @@ enum Frame {
     None,
     Packet(Packet),
     /// One was there and is not usable.
-    Lost,
+    Lost(DropReason),
 }
 
 /// The mapped ring of received frames.
@@ -305,6 +330,8 @@ struct Ring {
     memory: Mapping,
     slots: usize,
     next: usize,
+    /// The kernel has said that it dropped frames.
+    is_losing: bool,
 }
 
 impl Ring {
@@ -325,7 +352,7 @@ impl Ring {
         };
         socket::set_option(fd, libc::SOL_PACKET, PACKET_RX_RING, request)?;
         let memory = Mapping::shared(fd, SLOT * slots, 0)?;
-        Ok(Ring { memory, slots, next: 0 })
+        Ok(Ring { memory, slots, next: 0, is_losing: false })
     }
 
     /// The status word of the next slot.
@@ -347,6 +374,7 @@ impl Ring {
         if status & STATUS_USER == 0 {
             return Ok(Frame::None);
         }
+        self.is_losing |= status & STATUS_LOSING != 0;
         let frame = self.take(status, fd, pool);
         self.status().store(STATUS_KERNEL, Ordering::Release);
         self.next = (self.next + 1) % self.slots;
@@ -366,18 +394,27 @@ impl Ring {
         if status & STATUS_COPY != 0 {
             packet = pool.large();
             if !socket::read_frame(fd, &mut packet)? {
-                return Ok(Frame::Lost);
+                pool.give_back(packet);
+                return Ok(Frame::Lost(DropReason::RxQueueFull));
             }
         } else {
             let header = slot.get(mac.wrapping_sub(vnet::LEN)..mac);
             let bytes = slot.get(mac..mac + captured);
-            let (Some(header), Some(bytes)) = (header, bytes) else { return Ok(Frame::Lost) };
+            let (Some(header), Some(bytes)) = (header, bytes) else {
+                base::broken!("the kernel has put a frame beside its slot");
+                return Ok(Frame::Lost(DropReason::Internal));
+            };
             if captured < len {
-                return Ok(Frame::Lost);
+                // There was no room for the whole of it.
+                return Ok(Frame::Lost(DropReason::RxQueueFull));
             }
             packet = pool.small();
             packet.append(bytes);
             packet.offload = vnet::parse(header);
+        }
+        if packet.len() < ethernet::HEADER_LEN {
+            pool.give_back(packet);
+            return Ok(Frame::Lost(DropReason::RxInvalid));
         }
         if status & STATUS_VLAN_VALID != 0 {
             let tpid = if status & STATUS_VLAN_TPID_VALID != 0 { half(26) } else { 0x8100 };
@@ -387,11 +424,8 @@ impl Ring {
     }
 }
 
-/// Puts a tag that the kernel keeps beside the frame back into it.
+/// Puts a tag that the kernel keeps beside the frame back into it, which has an Ethernet header.
 fn insert_tag(packet: &mut Packet, tpid: u16, tci: u16) {
-    if packet.len() < 12 {
-        return;
-    }
     packet.insert(12, 4);
     if let Some(place) = packet.bytes_mut().get_mut(12..16) {
         place[..2].copy_from_slice(&tpid.to_be_bytes());

@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use dp::Packet;
 
+use crate::losses::Losses;
 use crate::vnet;
 
 /// A packet(7) socket that receives nothing yet.
@@ -33,6 +34,17 @@ pub(crate) fn set_option<T: Copy>(fd: &OwnedFd, level: i32, name: i32, value: T)
         )
     };
     if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Reads a socket option that is a plain value.
+pub(crate) fn option<T: Copy + Default>(fd: &OwnedFd, level: i32, name: i32) -> io::Result<T> {
+    let mut value = T::default();
+    let mut len = std::mem::size_of::<T>() as libc::socklen_t;
+    // SAFETY: pointer and length describe `value`; the kernel writes no more, and what it leaves out stays initialised.
+    let rc = unsafe {
+        libc::getsockopt(fd.as_raw_fd(), level, name, std::ptr::from_mut(&mut value).cast(), &raw mut len)
+    };
+    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(value) }
 }
 
 /// The number of the socket, by which /proc names it.
@@ -98,15 +110,18 @@ pub(crate) fn write_frame(fd: &OwnedFd, packet: &Packet) -> io::Result<()> {
     if len < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Whether the kernel may have refused `packet` for what it left to be done by the device.
-pub(crate) fn is_offload_refused(error: &io::Error, packet: &Packet) -> bool {
-    error.raw_os_error() == Some(libc::EINVAL) && !packet.offload.is_none()
-}
-
-/// Cuts and sums the packet here, where the kernel does not know how, and writes what comes of it; false when any of
-/// that was lost. Kernels before 6.2 do not cut UDP that is sent to a socket or a tap.
-pub(crate) fn send_finished(fd: &OwnedFd, packet: &Packet) -> bool {
+/// Sends a packet that the kernel has refused with `error` in another form, where that may help, and counts it as lost
+/// where it does not: the packet is cut and summed here, which kernels before 6.2 do not do for UDP that is sent to a
+/// socket or a tap.
+pub(crate) fn send_refused(fd: &OwnedFd, packet: &Packet, error: &io::Error, losses: &Losses) {
     let mut finished = Vec::new();
-    dp::offload::segment(packet.clone(), &mut finished);
-    !finished.is_empty() && finished.iter().all(|packet| write_frame(fd, packet).is_ok())
+    let may_help = error.raw_os_error() == Some(libc::EINVAL) && !packet.offload.is_none();
+    if !may_help || dp::offload::segment(packet.clone(), &mut finished).is_err() {
+        return losses.refused_one(packet, error);
+    }
+    for segment in finished {
+        if let Err(error) = write_frame(fd, &segment) {
+            losses.refused_one(&segment, &error);
+        }
+    }
 }

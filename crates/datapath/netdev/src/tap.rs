@@ -5,9 +5,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
-use dp::Packet;
+use dp::{DropReason, Packet};
+use wire::ethernet;
 
-use crate::refused::{Refused, RefusedCounters};
+use crate::losses::Losses;
 use crate::{Pool, socket};
 
 const TUNSETIFF: u64 = 0x4004_54ca;
@@ -25,7 +26,7 @@ const UDP_OFFLOADS: u64 = 0x20 | 0x40;
 pub struct Tap {
     name: String,
     fd: OwnedFd,
-    refused: RefusedCounters,
+    losses: Losses,
 }
 
 impl Tap {
@@ -59,7 +60,7 @@ impl Tap {
                 break;
             }
         }
-        Ok(Tap { name: name.to_owned(), fd, refused: RefusedCounters::default() })
+        Ok(Tap { name: name.to_owned(), fd, losses: Losses::default() })
     }
 
     pub fn name(&self) -> &str {
@@ -87,20 +88,23 @@ impl Tap {
         if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Frames that could not be sent.
-    pub fn refused(&self) -> Refused {
-        self.refused.get()
-    }
-
     /// Takes up to `limit` frames; how many.
     pub fn receive(&self, pool: &mut Pool, out: &mut Vec<Packet>, limit: usize) -> io::Result<usize> {
-        for count in 0..limit {
+        let mut count = 0;
+        while count < limit {
             let mut packet = pool.large();
             match socket::read_frame(&self.fd, &mut packet) {
-                Ok(true) => out.push(packet),
+                Ok(true) if packet.len() < ethernet::HEADER_LEN => {
+                    self.losses.count(DropReason::RxInvalid, 1);
+                    pool.give_back(packet);
+                }
+                Ok(true) => {
+                    out.push(packet);
+                    count += 1;
+                }
                 Ok(false) => {
                     pool.give_back(packet);
-                    return Ok(count);
+                    break;
                 }
                 Err(error) => {
                     pool.give_back(packet);
@@ -108,16 +112,19 @@ impl Tap {
                 }
             }
         }
-        Ok(limit)
+        Ok(count)
+    }
+
+    /// Frames that were lost, by reason.
+    pub(crate) fn losses(&self) -> &Losses {
+        &self.losses
     }
 
     /// Sends the packets and gives their buffers back.
     pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
         for packet in packets.drain(..) {
             if let Err(error) = socket::write_frame(&self.fd, &packet) {
-                let is_sent =
-                    socket::is_offload_refused(&error, &packet) && socket::send_finished(&self.fd, &packet);
-                self.refused.add(u64::from(!is_sent), &error);
+                socket::send_refused(&self.fd, &packet, &error, &self.losses);
             }
             pool.give_back(packet);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::DpPort;
-use dp::{Action, Cookie, Upcall, UpcallOutcome, UpcallPacket, Userspace};
+use dp::{Action, Cookie, DropReason, Upcall, UpcallOutcome, UpcallPacket, Userspace};
 use fields::Field;
 use flow::{FlowKey, FlowMask};
 use pipeline::{BridgeId, Credit, Effect, Network, Request, Start, Trace, Translation};
@@ -99,7 +99,7 @@ impl Upcall for FlowSync {
         });
         let Some((_, translation)) = made else {
             NO_BRIDGE.count();
-            return UpcallOutcome::drop_packet();
+            return UpcallOutcome::drop_packet(DropReason::Upcall);
         };
         let actions: Arc<[Action]> = translation.actions.into();
         let install_actions =
@@ -120,32 +120,39 @@ impl Upcall for FlowSync {
         action: &Userspace,
         rest: &[Action],
     ) -> Option<Arc<[Action]>> {
-        match &action.cookie {
-            Cookie::SlowPath(_) => return self.slow_path(upcall),
-            Cookie::Controller { dont_send: false, .. } => self.send_up(upcall, &action.cookie),
-            Cookie::Sflow { vlan_tci, output } => {
-                let mut bridge = None;
-                self.network.read(&mut |network| {
-                    bridge = network.ingress(DpPort(upcall.key.in_port())).map(|(bridge, _)| bridge);
-                });
-                if let Some(bridge) = bridge {
-                    self.sink.sample(Sample {
-                        bridge,
-                        key: upcall.key.clone(),
-                        packet: upcall.packet.bytes().to_vec(),
-                        vlan_tci: *vlan_tci,
-                        output: *output,
-                        actions: rest.to_vec(),
-                    });
-                }
+        let taken = match &action.cookie {
+            Cookie::SlowPath(_) => return Some(self.slow_path(upcall)),
+            &Cookie::Controller { dont_send: true, .. } => Ok(()),
+            &Cookie::Controller {
+                dont_send: false,
+                reason,
+                continuation,
+                recirc_id,
+                rule_cookie,
+                controller_id,
+                ..
+            } => {
+                // How many bytes the rule asks for does not count: there are no buffers in which the rest could wait.
+                self.send_up(upcall, recirc_id, |state| PacketIn {
+                    bridge: state.frozen.bridge,
+                    controller_id,
+                    reason: ofp::PacketInReason::from_number(reason as u8),
+                    table: state.frozen.table.0,
+                    cookie: rule_cookie,
+                    userdata: state.frozen.userdata.clone(),
+                    metadata: metadata_for_controller(upcall.key, &state.frozen),
+                    packet: Vec::new(),
+                    paused: continuation
+                        .then(|| Paused { state: Arc::clone(state), port: DpPort(upcall.key.in_port()) }),
+                })
             }
-            Cookie::Controller { .. }
-            | Cookie::None
-            | Cookie::FlowSample { .. }
-            | Cookie::Ipfix { .. }
-            | Cookie::Raw(_) => {}
-        }
-        None
+            &Cookie::Sflow { vlan_tci, output } => self.sample(upcall, vlan_tci, output, rest),
+            // Nobody is there who takes these.
+            Cookie::None | Cookie::FlowSample { .. } | Cookie::Ipfix { .. } | Cookie::Raw(_) => {
+                Err(DropReason::UserspaceAction)
+            }
+        };
+        taken.err().map(|reason| Arc::from([Action::Drop(reason)]))
     }
 }
 
@@ -199,7 +206,7 @@ impl FlowSync {
     /// A packet of a flow whose actions cannot be cached: it is translated each time.
     ///
     /// The flow in the datapath counts it; here is learned only what it teaches.
-    fn slow_path(&self, upcall: &UpcallPacket<'_>) -> Option<Arc<[Action]>> {
+    fn slow_path(&self, upcall: &UpcallPacket<'_>) -> Arc<[Action]> {
         let mut actions = None;
         self.network.read(&mut |network| {
             if let Some((_, translation)) = translate(network, upcall.key, Purpose::Packet) {
@@ -209,46 +216,67 @@ impl FlowSync {
                 actions = Some(translation.actions.into());
             }
         });
-        actions
+        actions.unwrap_or_else(|| {
+            NO_BRIDGE.count();
+            Arc::from([Action::Drop(DropReason::UserspaceAction)])
+        })
     }
 
-    /// Hands a packet over for the controllers.
-    fn send_up(&self, upcall: &UpcallPacket<'_>, cookie: &Cookie) {
-        // How many bytes the rule asks for does not count: there are no buffers in which the rest could wait.
-        let &Cookie::Controller { reason, rule_cookie, controller_id, recirc_id, continuation, .. } = cookie
-        else {
-            return;
-        };
+    /// Hands a packet over to sFlow.
+    fn sample(
+        &self,
+        upcall: &UpcallPacket<'_>,
+        vlan_tci: u16,
+        output: u32,
+        rest: &[Action],
+    ) -> Result<(), DropReason> {
+        let mut bridge = None;
+        self.network.read(&mut |network| {
+            bridge = network.ingress(DpPort(upcall.key.in_port())).map(|(bridge, _)| bridge);
+        });
+        self.sink.sample(Sample {
+            bridge: bridge.ok_or(DropReason::UserspaceAction)?,
+            key: upcall.key.clone(),
+            packet: upcall.packet.bytes().to_vec(),
+            vlan_tci,
+            output,
+            actions: rest.to_vec(),
+        });
+        Ok(())
+    }
+
+    /// Hands a packet over for the controllers, as `packet_in` makes it of the state that the packet was sent up with.
+    fn send_up(
+        &self,
+        upcall: &UpcallPacket<'_>,
+        recirc_id: u32,
+        packet_in: impl Fn(&Arc<pipeline::FrozenId>) -> PacketIn,
+    ) -> Result<(), DropReason> {
         let mut state = None;
         self.network.read(&mut |network| state = network.thaw(recirc_id));
-        let Some(state) = state else { return };
-        let frozen = &state.frozen;
-        // What the packet has with it now, and what only rules know of it.
-        let mut metadata = upcall.key.clone();
-        for word in &mut metadata.words_mut()[flow::STAGES[1]..] {
-            *word = 0;
-        }
-        metadata.set_recirc_id(0);
-        pipeline::restore_metadata(&mut metadata, &frozen.metadata);
-        if !frozen.conntracked {
-            metadata.set_ct_state(0);
-        }
+        let state = state.ok_or(DropReason::NoRecirculationContext)?;
         // A controller gets frames as they are on a wire: what it sends back goes to any port.
         let mut frames = Vec::new();
-        dp::offload::segment(upcall.packet.clone(), &mut frames);
-        for frame in frames {
-            self.sink.packet_in(PacketIn {
-                bridge: frozen.bridge,
-                controller_id,
-                reason: ofp::PacketInReason::from_number(reason as u8),
-                table: frozen.table.0,
-                cookie: rule_cookie,
-                userdata: frozen.userdata.clone(),
-                metadata: metadata.clone(),
-                packet: frame.bytes().to_vec(),
-                paused: continuation
-                    .then(|| Paused { state: Arc::clone(&state), port: DpPort(upcall.key.in_port()) }),
-            });
+        if dp::offload::segment(upcall.packet.clone(), &mut frames).is_err() {
+            return Err(DropReason::UserspaceAction);
         }
+        for frame in frames {
+            self.sink.packet_in(PacketIn { packet: frame.bytes().to_vec(), ..packet_in(&state) });
+        }
+        Ok(())
     }
+}
+
+/// What a packet has with it now, and what only rules know of it.
+fn metadata_for_controller(key: &FlowKey, frozen: &pipeline::Frozen) -> FlowKey {
+    let mut metadata = key.clone();
+    for word in &mut metadata.words_mut()[flow::STAGES[1]..] {
+        *word = 0;
+    }
+    metadata.set_recirc_id(0);
+    pipeline::restore_metadata(&mut metadata, &frozen.metadata);
+    if !frozen.conntracked {
+        metadata.set_ct_state(0);
+    }
+    metadata
 }

@@ -129,7 +129,7 @@ fn a_loop_of_resubmits_ends() {
     add_flow(&mut switch, id, 0, "", "resubmit(,0),resubmit(,0)");
     let translation = run(&switch, id, &frame(1, 0xa, 0xb, None));
     assert_eq!(translation.error, Some(pipeline::Error::RecursionTooDeep));
-    assert!(translation.actions.is_empty());
+    assert_eq!(translation.actions, [dp::Action::Drop(dp::DropReason::RecursionTooDeep)]);
 }
 
 #[test]

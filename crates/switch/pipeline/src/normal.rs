@@ -1,6 +1,7 @@
 //! The NORMAL action: a learning switch with VLANs.
 
 use base::{MacAddr, OfPort};
+use dp::DropReason;
 use flow::{VLAN_CFI, slot};
 
 use crate::effects::{Effect, Output};
@@ -22,13 +23,15 @@ impl Context<'_> {
         let in_bundle = bridge.port(in_number).and_then(|port| bridge.bundle(port.bundle?));
         // A packet-out may say that it comes from no port; it is then not learned from.
         if in_bundle.is_none() && in_number != OfPort::NONE {
-            return self.warning(|| "no input bundle, dropping".to_owned());
+            return self.lost(DropReason::NoBundle).warning(|| "no input bundle, dropping".to_owned());
         }
         if is_vlan(self.key.dl_type()) && self.key.vlan_tci(0) & VLAN_CFI == 0 {
-            return self.warning(|| "partial VLAN tag, dropping".to_owned());
+            return self.lost(DropReason::PartialTag).warning(|| "partial VLAN tag, dropping".to_owned());
         }
         if in_bundle.is_some_and(|bundle| self.takes_mirrors(bridge, bundle.id)) {
-            return self.warning(|| "input port is mirror output port, dropping".to_owned());
+            return self
+                .lost(DropReason::MirrorOnly)
+                .warning(|| "input port is mirror output port, dropping".to_owned());
         }
         let wire_tags = Tags::of(&self.key);
         let tags = match in_bundle {
@@ -36,7 +39,9 @@ impl Context<'_> {
             Some(bundle) => {
                 if let Err(why) = bundle.vlan.check_input(wire_tags.0[0].vid, &bundle.name) {
                     self.fault(|| why);
-                    return self.warning(|| "disallowed VLAN VID for this input port, dropping".to_owned());
+                    return self
+                        .lost(DropReason::VlanNotAllowed)
+                        .warning(|| "disallowed VLAN VID for this input port, dropping".to_owned());
                 }
                 if bundle.vlan.mode == VlanMode::Dot1qTunnel && self.key.vlan_count() > 0 {
                     // There is no room for the inner tag.
@@ -48,17 +53,22 @@ impl Context<'_> {
         // What spanning tree says goes through a bridge that has none of its own: so others see a loop through it.
         let is_for_others = bridge.guards_loops() && self.key.dl_dst() == SPANNING_TREE;
         if !bridge.forwards_bpdus() && self.key.dl_dst().is_reserved() && !is_for_others {
-            return self.detail(|| "packet has reserved destination MAC, dropping".to_owned());
+            return self
+                .lost(DropReason::ReservedMac)
+                .detail(|| "packet has reserved destination MAC, dropping".to_owned());
         }
         let vlan = tags.0[0].vid;
         if in_bundle.is_some_and(|bundle| bundle.active != Some(in_number)) {
-            return self.detail(|| "bonding refused admissibility, dropping".to_owned());
+            return self
+                .lost(DropReason::BondRefused)
+                .detail(|| "bonding refused admissibility, dropping".to_owned());
         }
         if let Some(bundle) = in_bundle
             && bridge.guards_loops()
             && self.source_of(vlan).is_some_and(|known| known != bundle.id)
         {
             return self
+                .lost(DropReason::LoopGuard)
                 .detail(|| "source is known on another port and loops are kept out, dropping".to_owned());
         }
         if let Some(bundle) = in_bundle {
@@ -98,17 +108,21 @@ impl Context<'_> {
                 self.flood_bundles(in_id, tags, is_last);
             }
             Some(id) if self.takes_mirrors(bridge, id) => {
-                self.warning(|| "learned port is a mirror port, dropping".to_owned());
+                self.lost(DropReason::MirrorOnly)
+                    .warning(|| "learned port is a mirror port, dropping".to_owned());
             }
             Some(id) if Some(id) == in_id => {
-                self.detail(|| "learned port is input port, dropping".to_owned());
+                self.lost(DropReason::SamePort).detail(|| "learned port is input port, dropping".to_owned());
             }
             Some(id) => match bridge.bundle(id) {
                 Some(bundle) => {
                     self.detail(|| "forwarding to learned port".to_owned());
                     self.output_to_bundle(bundle, tags, is_last);
                 }
-                None => self.warning(|| "learned port is unknown, dropping".to_owned()),
+                None => {
+                    self.lost(DropReason::NoBundle)
+                        .warning(|| "learned port is unknown, dropping".to_owned());
+                }
             },
         }
     }
@@ -144,7 +158,10 @@ impl Context<'_> {
         if bundle.vlan.priority_tags != PriorityTags::Never {
             out.0[0].pcp = self.key.vlan_tci(0) & 0xe000;
         }
-        let Some(number) = bundle.active else { return };
+        let Some(number) = bundle.active else {
+            self.lost(DropReason::NoOutputPort);
+            return;
+        };
         let kept: [(u16, u16); flow::MAX_VLANS] =
             std::array::from_fn(|i| (self.key.vlan_tpid(i), self.key.vlan_tci(i)));
         out.put(&mut self.key, bundle.vlan.priority_tags);

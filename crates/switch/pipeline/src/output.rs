@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base::{OfPort, TableId};
+use dp::DropReason;
 use ofp::PacketInReason;
 
 use crate::commit::commit;
@@ -37,7 +38,9 @@ impl Context<'_> {
                 self.send_to_controller(max_len, reason, 0, &[], 0);
             }
             OfPort::NONE => {}
-            port if port == in_port => self.detail(|| "skipping output to input port".to_owned()),
+            port if port == in_port => {
+                self.lost(DropReason::SamePort).detail(|| "skipping output to input port".to_owned());
+            }
             port => self.output_to(port, is_last),
         }
         self.output = before.then(self.output);
@@ -61,25 +64,33 @@ impl Context<'_> {
     pub(crate) fn output_to(&mut self, number: OfPort, is_last: bool) {
         let bridge = self.bridge;
         let Some(port) = bridge.port(number) else {
-            return self.warning(|| "Nonexistent output port".to_owned());
+            return self.lost(DropReason::NoOutputPort).warning(|| "Nonexistent output port".to_owned());
         };
         if port.flags.no_forward {
-            return self.detail(|| "OFPPC_NO_FWD set, skipping output".to_owned());
+            return self
+                .lost(DropReason::PortNoForward)
+                .detail(|| "OFPPC_NO_FWD set, skipping output".to_owned());
         }
         if self.mirror_snaplen != 0 && port.datapath.is_none() {
             return self.warning(|| "Mirror truncate to ODPP_NONE, skipping output".to_owned());
         }
         if self.is_between_protected(port) {
-            return self.warning(|| "Flow is between protected ports, skipping output.".to_owned());
+            return self
+                .lost(DropReason::ProtectedPorts)
+                .warning(|| "Flow is between protected ports, skipping output.".to_owned());
         }
         if self.key.packet_type() != 0 {
             return self
+                .lost(DropReason::NotEthernet)
                 .warning(|| "Trying to send non-Ethernet packet through L2 port, skipping".to_owned());
         }
         if let Some((peer_bridge, peer_port)) = port.peer {
             return self.cross_patch(port, peer_bridge, peer_port, is_last);
         }
-        let Some(datapath_port) = port.datapath else { return };
+        let Some(datapath_port) = port.datapath else {
+            self.lost(DropReason::NoOutputPort);
+            return;
+        };
         commit(self);
         if !matches!(self.mirror_snaplen, 0 | u16::MAX) {
             self.actions.push(dp::Action::Trunc(self.mirror_snaplen.into()));
@@ -100,8 +111,11 @@ impl Context<'_> {
 
     /// The packet goes on in the bridge at the other end; here nothing that happens there is seen.
     fn cross_patch(&mut self, port: &Port, peer_bridge: crate::BridgeId, peer_port: OfPort, is_last: bool) {
-        let Some(other) = self.view.bridge(peer_bridge) else { return };
-        let Some(peer) = other.port(peer_port) else { return };
+        let other = self.view.bridge(peer_bridge);
+        let Some((other, peer)) = other.and_then(|other| Some((other, other.port(peer_port)?))) else {
+            self.lost(DropReason::NoOutputPort);
+            return;
+        };
         if self.depth >= 64 {
             self.error = Some(crate::Error::RecursionTooDeep);
             return self.fault(|| "over max translation depth 64".to_owned());
@@ -155,6 +169,8 @@ impl Context<'_> {
             if self.append_inner(inner, is_last) {
                 self.base = kept_base;
             }
+        } else {
+            self.lost(DropReason::PortNoReceive);
         }
         self.record.close();
         // A fault over there is not one here.

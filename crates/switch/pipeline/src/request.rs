@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dp::SlowPath;
+use dp::{DropReason, SlowPath};
 use flow::{FlowKey, FlowMask};
 use ofp::Action;
 
@@ -52,7 +52,7 @@ pub struct Request<'a> {
 /// What comes of it.
 #[derive(Debug)]
 pub struct Translation {
-    /// Empty: the packet is dropped.
+    /// Never empty: a packet with which nothing is to be done is dropped by an action that says why.
     pub actions: Vec<dp::Action>,
     /// The bits of the key that the outcome depended on.
     pub mask: FlowMask,
@@ -88,20 +88,28 @@ pub enum Error {
     StackTooDeep,
     #[error("No recirculation context")]
     NoRecirculationContext,
-    #[error("Recirculation conflict")]
-    RecirculationConflict,
     #[error("Too many MPLS labels")]
     TooManyMplsLabels,
-    #[error("Invalid tunnel metadata")]
-    InvalidTunnelMetadata,
-    #[error("Unsupported packet type")]
-    UnsupportedPacketType,
+}
+
+impl Error {
+    /// The reason that the packet is dropped for.
+    pub fn drop_reason(self) -> DropReason {
+        match self {
+            Error::BridgeNotFound => DropReason::BridgeNotFound,
+            Error::RecursionTooDeep => DropReason::RecursionTooDeep,
+            Error::TooManyResubmits => DropReason::TooManyResubmits,
+            Error::StackTooDeep => DropReason::StackTooDeep,
+            Error::NoRecirculationContext => DropReason::NoRecirculationContext,
+            Error::TooManyMplsLabels => DropReason::TooManyMplsLabels,
+        }
+    }
 }
 
 impl Translation {
     pub(crate) fn failed(key: &FlowKey, error: Error) -> Translation {
         Translation {
-            actions: Vec::new(),
+            actions: vec![dp::Action::Drop(error.drop_reason())],
             mask: FlowMask::exact(),
             effects: Vec::new(),
             slow: SlowPath::default(),

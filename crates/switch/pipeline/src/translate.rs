@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use base::{DpPort, OfPort, TableId};
-use dp::SlowPath;
+use dp::{DropReason, SlowPath};
 use flow::{FlowKey, FlowMask, slot};
 use ofp::Action;
 
@@ -83,6 +83,8 @@ pub(crate) struct Context<'a> {
     /// The key as it came, for its tunnel.
     pub original_tunnel: FlowKey,
     pub error: Option<Error>,
+    /// Why the packet, or a copy of it, last went nowhere: the reason for which it is dropped if nothing is done with it.
+    lost: DropReason,
     /// The trace shows ports by name.
     names_ports: bool,
     has_packet: bool,
@@ -153,6 +155,7 @@ impl<'a> Context<'a> {
             original_priority: original.skb_priority(),
             original_tunnel: original,
             error: None,
+            lost: DropReason::Pipeline,
             has_packet: request.has_packet,
             faults: Vec::new(),
         }
@@ -185,7 +188,7 @@ impl<'a> Context<'a> {
         }
         if in_port.is_some_and(|port| self.is_mirror_output(bridge, port)) {
             let name = in_port.and_then(|port| bridge.bundle(port.bundle?)).map(|b| b.name.to_string());
-            return self.fault(|| {
+            return self.lost(DropReason::MirrorOnly).fault(|| {
                 format!(
                     "dropping packet received on port {}, which is reserved exclusively for mirroring",
                     name.unwrap_or_default()
@@ -213,6 +216,8 @@ impl<'a> Context<'a> {
             if self.error.is_none() {
                 self.finish_freezing();
             }
+        } else {
+            self.lost(DropReason::PortNoReceive);
         }
         self.finish_sflow_sample();
     }
@@ -235,9 +240,11 @@ impl<'a> Context<'a> {
     }
 
     fn finish(mut self, original: &FlowKey) -> Translation {
-        if self.error.is_some() {
-            self.actions.clear();
+        if let Some(error) = self.error {
+            self.actions = vec![dp::Action::Drop(error.drop_reason())];
             self.slow = SlowPath::default();
+        } else if self.actions.is_empty() {
+            self.actions.push(dp::Action::Drop(self.lost));
         } else if self.actions.len() > MAX_ACTIONS {
             self.slow = self.slow.with(SlowPath::ACTION);
         }
@@ -352,7 +359,10 @@ impl<'a> Context<'a> {
             seen.set_in_port(in_port.0);
             if fragment {
                 match bridge.fragments() {
-                    Fragments::Drop => return Some(Arc::clone(&bridge.miss_rules().drop_fragments)),
+                    Fragments::Drop => {
+                        self.lost(DropReason::Fragment);
+                        return Some(Arc::clone(&bridge.miss_rules().drop_fragments));
+                    }
                     Fragments::Normal => {
                         seen.set_tp_src(0);
                         seen.set_tp_dst(0);
@@ -373,6 +383,7 @@ impl<'a> Context<'a> {
             if let Some(rule) = found {
                 return Some(Arc::clone(rule));
             }
+            self.lost = DropReason::TableMiss;
             if !heeds_miss {
                 return None;
             }
@@ -440,6 +451,12 @@ impl<'a> Context<'a> {
                 self.bridge.name()
             ));
         }
+    }
+
+    /// Notes why the packet, or a copy of it, goes nowhere here.
+    pub(crate) fn lost(&mut self, reason: DropReason) -> &mut Self {
+        self.lost = reason;
+        self
     }
 
     pub(crate) fn warning(&mut self, text: impl FnOnce() -> String) {

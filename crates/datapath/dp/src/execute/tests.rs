@@ -12,6 +12,9 @@ use crate::Attr;
 struct Sink {
     sent: Vec<(DpPort, Packet)>,
     dropped: Vec<DropReason>,
+    /// What comes of packets that are sent up.
+    answer: Option<Arc<[Action]>>,
+    refuses: bool,
 }
 
 impl Executor for Sink {
@@ -20,14 +23,14 @@ impl Executor for Sink {
     }
     fn lb_output(&mut self, _: u32, _: Packet) {}
     fn userspace(&mut self, _: &mut Packet, _: &Userspace, _: &[Action]) -> Option<Arc<[Action]>> {
-        None
+        self.answer.clone()
     }
     fn recirculate(&mut self, _: Packet) {}
     fn conntrack(&mut self, packet: Packet, _: &Conntrack) -> Option<Packet> {
         Some(packet)
     }
     fn meter(&mut self, _: &Packet, _: u32) -> bool {
-        true
+        !self.refuses
     }
     fn tunnel_push(&mut self, packet: Packet, _: &PushTunnel) -> Option<Packet> {
         Some(packet)
@@ -219,4 +222,78 @@ fn a_train_goes_into_a_tunnel_in_segments() {
     let lens: Vec<_> = sink.sent.iter().map(|(_, packet)| packet.len()).collect();
     assert_eq!(lens, [1054, 1054, 1054]);
     assert!(sink.sent.iter().all(|(_, packet)| packet.offload.is_none() && receiver_sum(packet) == 0xffff));
+}
+
+/// Why the packet is dropped by `actions`, as text; the sampler's random number is 7.
+fn reasons(sink: Sink, packet: &Packet, actions: &str) -> Vec<DropReason> {
+    let mut sink = sink;
+    execute(&mut sink, packet.clone(), &crate::text::parse_actions(actions, None).unwrap());
+    sink.dropped
+}
+
+#[test]
+fn a_packet_that_no_step_delivers_is_dropped_for_a_reason() {
+    let udp = frame(false, protocol::UDP, b"x", false);
+    let of = |actions: &str| reasons(Sink::default(), &udp, actions);
+    assert_eq!(run_on(udp.clone(), &[]).dropped, [DropReason::Pipeline]);
+    assert_eq!(of("drop"), [DropReason::Pipeline]);
+    assert_eq!(of("push_vlan(vid=1,pcp=0)"), [DropReason::Pipeline], "rewritten for nobody");
+    assert_eq!(of("meter(1)"), [DropReason::Pipeline], "metered for nobody");
+    assert_eq!(of("clone(push_vlan(vid=1,pcp=0))"), [DropReason::Pipeline]);
+    assert_eq!(of("check_pkt_len(size=9000,gt(1),le(drop))"), [DropReason::Pipeline]);
+    assert_eq!(of("sample(sample=0.0%,actions(1))"), [DropReason::Sample]);
+    assert_eq!(of("pop_nsh()"), [DropReason::NshDecap]);
+    let metered = Sink { refuses: true, ..Sink::default() };
+    assert_eq!(reasons(metered, &udp, "meter(1),2"), [DropReason::Meter]);
+    for delivered in
+        ["1", "sample(sample=0.0%,actions(1)),2", "clone(2),pop_vlan", "userspace(pid=0,slow_path())"]
+    {
+        assert_eq!(of(delivered), [], "{delivered}");
+    }
+}
+
+#[test]
+fn a_copy_that_goes_nowhere_is_no_drop() {
+    let udp = frame(false, protocol::UDP, b"x", false);
+    let of = |actions: &str| reasons(Sink::default(), &udp, actions);
+    assert_eq!(of("clone(push_vlan(vid=1,pcp=0)),1"), []);
+    assert_eq!(of("clone(sample(sample=0.0%,actions(1))),1"), []);
+    let explicit = Action::Clone(Arc::new([Action::Drop(DropReason::Pipeline)]));
+    assert_eq!(run_on(udp.clone(), &[explicit, Action::Output(DpPort(1))]).dropped, [DropReason::Pipeline]);
+    let answered = Sink { answer: Some(Arc::new([])), ..Sink::default() };
+    assert_eq!(reasons(answered, &udp, "userspace(pid=0,slow_path()),1"), []);
+    let answered = Sink { answer: Some(Arc::new([])), ..Sink::default() };
+    assert_eq!(reasons(answered, &udp, "userspace(pid=0,slow_path())"), [DropReason::Pipeline]);
+}
+
+#[test]
+fn lists_that_nest_too_deep_drop_the_packet() {
+    let mut actions: Arc<[Action]> = Arc::new([Action::Output(DpPort(1))]);
+    for _ in 0..MAX_DEPTH {
+        actions = Arc::new([Action::Clone(actions)]);
+    }
+    let udp = frame(false, protocol::UDP, b"x", false);
+    assert_eq!(run_on(udp.clone(), &actions).sent.len(), 1);
+    let deeper = run_on(udp, &[Action::Clone(actions)]);
+    assert_eq!((deeper.sent.len(), deeper.dropped), (0, vec![DropReason::ActionDepth]));
+}
+
+#[test]
+fn a_packet_whose_time_is_over_takes_the_other_way_or_is_dropped() {
+    let mut udp = frame(false, protocol::UDP, b"x", false);
+    udp.bytes_mut()[22] = 1;
+    let decrement = |at_end: &[Action]| [Action::DecTtl(at_end.into()), Action::Output(DpPort(1))];
+    let dropped = run_on(udp.clone(), &decrement(&[]));
+    assert_eq!((dropped.sent.len(), dropped.dropped), (0, vec![DropReason::DatapathTtl]));
+    let elsewhere = run_on(udp, &decrement(&[Action::Output(DpPort(2))]));
+    assert_eq!((elsewhere.sent[0].0, elsewhere.dropped.len()), (DpPort(2), 0));
+}
+
+#[test]
+fn a_train_that_cannot_be_cut_does_not_get_into_a_tunnel() {
+    let mut train = Packet::from_bytes(&[0; 60]);
+    train.offload.segmentation = Some(crate::Segmentation { kind: 1, size: 10, header_len: 0 });
+    let push = PushTunnel { tunnel_port: DpPort(4), out_port: DpPort(1), kind: 4, header: Box::new([0; 50]) };
+    let done = run_on(train, &[Action::TunnelPush(Box::new(push)), Action::Output(DpPort(1))]);
+    assert_eq!((done.sent.len(), done.dropped), (0, vec![DropReason::TunnelPush]));
 }

@@ -74,7 +74,7 @@ fn action(scan: &mut Scan<'_>, ports: Option<&PortNames>, depth: u32) -> Result<
         "pop_vlan" => return Ok(Action::PopVlan),
         "pop_eth" => return Ok(Action::PopEth),
         "ct_clear" => return Ok(Action::CtClear),
-        "drop" => return Ok(Action::Drop(DropReason::Explicit)),
+        "drop" => return Ok(Action::Drop(DropReason::Pipeline)),
         "ct" if !scan.rest().starts_with('(') => return Ok(Action::Ct(Box::default())),
         "tnl_push" => {
             *scan = before;

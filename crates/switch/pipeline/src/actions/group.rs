@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base::OfPort;
+use dp::DropReason;
 use ofp::{GROUP_ANY, GroupType};
 
 use crate::effects::Effect;
@@ -23,7 +24,7 @@ impl Context<'_> {
         }
         let bridge = self.bridge;
         let Some(group) = bridge.group(id) else {
-            self.warning(|| format!("output to nonexistent group {id}"));
+            self.lost(DropReason::NoGroup).warning(|| format!("output to nonexistent group {id}"));
             return false;
         };
         match group.kind {
@@ -46,7 +47,7 @@ impl Context<'_> {
                     let group = Arc::clone(group);
                     self.effects.push(Effect::CountGroup { group, bucket: Some(index) });
                 } else if self.freeze.is_none() {
-                    self.detail(|| "no live bucket".to_owned());
+                    self.lost(DropReason::NoGroup).detail(|| "no live bucket".to_owned());
                 }
             }
         }
@@ -69,7 +70,7 @@ impl Context<'_> {
         self.was_mpls = was_mpls;
         self.exit = false;
         // A fault of one bucket is not one of the others, unless it is a bound on the work itself.
-        if matches!(self.error, Some(Error::TooManyMplsLabels | Error::UnsupportedPacketType)) {
+        if matches!(self.error, Some(Error::TooManyMplsLabels)) {
             self.error = None;
         }
         self.record.close();

@@ -12,6 +12,7 @@ mod tags;
 mod ttl;
 
 use base::{OfPort, TableId};
+use dp::DropReason;
 use flow::slot;
 use ofp::{Action, ActionKind};
 
@@ -35,6 +36,7 @@ impl Context<'_> {
     /// Runs `list`. `is_last` says that nothing happens to the packet afterwards.
     pub(crate) fn run_actions(&mut self, list: &[Action], is_last: bool) {
         if list.is_empty() {
+            self.lost(DropReason::Pipeline);
             return self.record.line(Kind::Action, || "drop".to_owned());
         }
         for (index, action) in list.iter().enumerate() {
@@ -196,6 +198,8 @@ impl Context<'_> {
             self.output_to(in_port, last);
         } else if port != in_port {
             self.output_to(port, last);
+        } else {
+            self.lost(DropReason::SamePort);
         }
         self.key.set_skb_priority(kept);
     }
@@ -216,7 +220,10 @@ impl Context<'_> {
 
     fn output_register(&mut self, output: &ofp::OutputReg, last: bool) {
         let number = output.source.read(&self.key);
-        let Ok(number) = u16::try_from(number) else { return };
+        let Ok(number) = u16::try_from(number) else {
+            self.lost(DropReason::NoOutputPort);
+            return;
+        };
         self.detail(|| format!("output port is {number}"));
         output.source.add_to_mask(&mut self.mask);
         self.output_action(OfPort::from_u16(number), output.max_len, false, last);
@@ -227,13 +234,15 @@ impl Context<'_> {
         let number = match port {
             OfPort::IN_PORT => in_port,
             port if port == in_port => {
-                return self.detail(|| "skipping output to input port".to_owned());
+                return self.lost(DropReason::SamePort).detail(|| "skipping output to input port".to_owned());
             }
             port => port,
         };
         if self.bridge.port(number).is_none_or(|port| port.datapath.is_none()) {
             let shown = ::fields::format_port_plain(number);
-            return self.fault(|| format!("output_trunc does not support patch port {shown}"));
+            return self
+                .lost(DropReason::NoOutputPort)
+                .fault(|| format!("output_trunc does not support patch port {shown}"));
         }
         commit(self);
         let position = self.actions.len();
