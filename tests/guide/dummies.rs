@@ -3,17 +3,17 @@
 use end_to_end::{Programs, Switch, World, can_run, until};
 
 /// A switch of dummies with stopped time and bridge `br0`.
-struct Dummies {
-    switch: Switch,
+pub(crate) struct Dummies {
+    pub(crate) switch: Switch,
     _world: World,
 }
 
 /// A packet on port 1.
-const PACKET: &str = "eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02),eth_type(0x0800),\
+pub(crate) const PACKET: &str = "eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02),eth_type(0x0800),\
     ipv4(src=10.0.0.1,dst=10.0.0.2,proto=17,tos=0,ttl=64,frag=no),udp(src=1,dst=2)";
 
 impl Dummies {
-    fn new(setup: &str) -> Dummies {
+    pub(crate) fn new(setup: &str) -> Dummies {
         let world = World::new();
         let host = world.host("sw");
         let switch = Switch::start_with(&world, &host, "sw", Programs::Ours, &["--enable-dummy=override"]);
@@ -22,13 +22,13 @@ impl Dummies {
         Dummies { switch, _world: world }
     }
 
-    fn with_ports(numbers: &[u32]) -> Dummies {
+    pub(crate) fn with_ports(numbers: &[u32]) -> Dummies {
         let add =
             |n: &u32| format!("-- add-port br0 p{n} -- set interface p{n} type=dummy ofport_request={n} ");
         Dummies::new(&numbers.iter().map(add).collect::<String>())
     }
 
-    fn receive(&self, port: &str, packet: &str) {
+    pub(crate) fn receive(&self, port: &str, packet: &str) {
         let packet = packet.replace(' ', "");
         self.switch.appctl(&format!("netdev-dummy/receive {port} {packet}"));
     }

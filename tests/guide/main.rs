@@ -7,6 +7,7 @@ mod controllers;
 mod crashes;
 mod demo;
 mod direct;
+mod drops;
 mod dummies;
 mod ends;
 mod first_minutes;

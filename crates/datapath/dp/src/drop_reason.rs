@@ -46,7 +46,6 @@ reasons! {
     NoOutputPort "drop_rules_no_output_port" "The output port does not exist, or has no device.",
     ProtectedPorts "drop_rules_protected_ports" "Input and output are protected ports.",
     NotEthernet "drop_rules_not_ethernet" "The packet has no Ethernet header, which the output port needs.",
-    TtlExpired "drop_rules_ttl_expired" "The packet's time to live is over.",
     NoGroup "drop_rules_no_group" "The group does not exist, or none of its buckets is live.",
     BridgeNotFound "drop_action_bridge_not_found" "The bridge at which translation was to go on is gone.",
     RecursionTooDeep "drop_action_recursion_too_deep" "Resubmits and patch ports nest too deep.",

@@ -557,3 +557,22 @@ fn another_active_member_of_a_bond_is_news() {
     assert_eq!(say(1), before);
     assert!(say(2) > before);
 }
+
+#[test]
+fn a_packet_without_ethernet_header_is_dropped_at_an_ethernet_port() {
+    let (mut switch, id) = switch_with(&[VlanConfig::default(), VlanConfig::default()]);
+    add_flow(&mut switch, id, 0, "packet_type=(1,0x800)", "output:2");
+    let mut key = frame(1, 0xa, 0xb, None);
+    key.set_packet_type(1 << 16 | 0x800);
+    key.set_dl_type(0x0800);
+    let translation = run(&switch, id, &key);
+    assert_eq!(translation.actions, [dp::Action::Drop(dp::DropReason::NotEthernet)]);
+}
+
+#[test]
+fn a_packet_of_a_bridge_that_is_gone_is_dropped_for_that() {
+    let (mut switch, id) = switch_with(&[VlanConfig::default()]);
+    switch.remove_bridge(id);
+    let translation = run(&switch, id, &frame(1, 0xa, 0xb, None));
+    assert_eq!(translation.actions, [dp::Action::Drop(dp::DropReason::BridgeNotFound)]);
+}

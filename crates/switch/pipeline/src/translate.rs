@@ -381,6 +381,7 @@ impl<'a> Context<'a> {
                 self.effects.push(Effect::CountTable { traffic: Arc::clone(traffic), matched });
             }
             if let Some(rule) = found {
+                self.lost = DropReason::Pipeline;
                 return Some(Arc::clone(rule));
             }
             self.lost = DropReason::TableMiss;

@@ -36,7 +36,6 @@ impl Context<'_> {
     /// Runs `list`. `is_last` says that nothing happens to the packet afterwards.
     pub(crate) fn run_actions(&mut self, list: &[Action], is_last: bool) {
         if list.is_empty() {
-            self.lost(DropReason::Pipeline);
             return self.record.line(Kind::Action, || "drop".to_owned());
         }
         for (index, action) in list.iter().enumerate() {

@@ -1,6 +1,5 @@
 //! MPLS labels: pushing, popping, changing.
 
-use dp::DropReason;
 use flow::{MAX_MPLS, Slot, slot};
 use ofp::PacketInReason;
 
@@ -82,7 +81,7 @@ impl Context<'_> {
             }
             self.send_to_controller(u16::MAX, PacketInReason::InvalidTtl, 0, &[], 0);
         }
-        self.lost(DropReason::TtlExpired).warning(|| "MPLS decrement TTL exception".to_owned());
+        self.warning(|| "MPLS decrement TTL exception".to_owned());
         Next::Leave
     }
 

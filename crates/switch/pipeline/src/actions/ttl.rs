@@ -1,6 +1,5 @@
 //! `dec_ttl`.
 
-use dp::DropReason;
 use flow::slot;
 use ofp::PacketInReason;
 
@@ -23,7 +22,7 @@ impl Context<'_> {
             self.send_to_controller(u16::MAX, PacketInReason::InvalidTtl, controller, &[], 0);
         }
         let version = if self.key.dl_type() == 0x0800 { 4 } else { 6 };
-        self.lost(DropReason::TtlExpired).warning(|| format!("IPv{version} decrement TTL exception"));
+        self.warning(|| format!("IPv{version} decrement TTL exception"));
         Next::Leave
     }
 }
