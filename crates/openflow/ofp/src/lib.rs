@@ -27,7 +27,7 @@ mod wire;
 
 pub use action::*;
 pub use codec::{
-    Context, Encoder, Unsendable, decode, message_len, message_name, message_xid, split_messages,
+    Context, Encoder, ReplyParts, Unsendable, decode, message_len, message_name, message_xid, split_messages,
 };
 pub use error::{ErrorCode, NX_VENDOR, ONF_VENDOR, OfError};
 pub use flow_text::{

@@ -14,6 +14,7 @@ pub(crate) mod legacy;
 mod monitor;
 mod notice;
 mod packet;
+mod parts;
 mod port;
 mod queue;
 pub(crate) mod raw;
@@ -28,6 +29,7 @@ use crate::*;
 
 pub use decode::decode;
 pub(crate) use decode::hello_is_plain;
+pub use parts::ReplyParts;
 
 base::coverage!(
     /// Messages that were longer than OpenFlow's 65,535 bytes.
