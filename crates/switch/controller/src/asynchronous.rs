@@ -3,21 +3,19 @@
 use base::Timestamp;
 use fields::Field;
 use flowsync::PacketIn;
-use ofp::{
-    AsyncKind, Decoded, FlowFlags, FlowMonitorRequest, FlowRemovedReason, FlowUpdate, FlowUpdateFull,
-    Message, OfError, PacketInReason, Version, monitor_flag,
-};
-use ofproto::{Change, Criteria, Entry, PortNews};
+use ofp::{AsyncKind, Decoded, FlowFlags, Message, PacketInReason, Version};
+use ofproto::{Change, PortNews};
 use pipeline::BridgeId;
 
 use crate::channel::PeerId;
 use crate::groups::GroupForms;
 use crate::manager::Manager;
+use crate::outbox::Class;
 use crate::peer::Peer;
 use crate::resume::continuation;
 use crate::schedule::Offer;
 
-/// Bytes that may wait for a peer before packets for it are dropped.
+/// Bytes of packets that may wait for a peer before further packets for it are dropped.
 const PACKET_IN_BACKLOG: usize = 1 << 20;
 
 base::coverage!(static PACKET_IN_DROPPED = "pinsched_overflow");
@@ -30,7 +28,7 @@ impl Manager {
             if peer.controller_id != packet.controller_id || !wanted {
                 continue;
             }
-            if peer.link.waiting() > PACKET_IN_BACKLOG {
+            if peer.link.waiting(Class::Packet) > PACKET_IN_BACKLOG {
                 PACKET_IN_DROPPED.count();
                 continue;
             }
@@ -53,7 +51,7 @@ impl Manager {
                 continuation: packet.paused.as_ref().map(|paused| Box::new(continuation(paused))),
             };
             match peer.packet_ins.offer(message, is_miss, self.clock.now()) {
-                Offer::Send(message) => peer.send(0, &Message::PacketIn(*message)),
+                Offer::Send(message) => peer.send_packet(*message),
                 Offer::Kept => {}
                 Offer::Dropped => PACKET_IN_DROPPED.count(),
             }
@@ -65,7 +63,11 @@ impl Manager {
         let now = self.clock.now();
         for peer in self.peers.values_mut() {
             for message in peer.packet_ins.due(now) {
-                peer.send(0, &Message::PacketIn(message));
+                if peer.link.waiting(Class::Packet) > PACKET_IN_BACKLOG {
+                    PACKET_IN_DROPPED.count();
+                    continue;
+                }
+                peer.send_packet(message);
             }
         }
     }
@@ -86,13 +88,14 @@ impl Manager {
     pub(crate) fn forward_request(&mut self, from: PeerId, xid: u32, message: &Message, forms: &GroupForms) {
         let Some(bridge) = self.peers.get(&from).map(|peer| peer.bridge) else { return };
         let reason = u8::from(matches!(message, Message::MeterMod(_)));
+        let now = self.clock.now();
         for (id, peer) in &mut self.peers {
             let is_other = *id != from && peer.bridge == bridge;
             let can_say = reason == 0 || peer.version >= Version::Of13;
             if is_other && can_say && peer.wants(AsyncKind::RequestForward, reason) {
                 let message = forms.for_version(message, peer.version);
                 let inner = Decoded { version: peer.version, xid, more: false, message };
-                peer.tell(&Message::RequestForward(Box::new(inner)));
+                peer.tell(Class::Notice, &Message::RequestForward(Box::new(inner)), now);
             }
         }
     }
@@ -102,6 +105,7 @@ impl Manager {
     /// unless it is of OpenFlow 1.5.
     pub fn tell_port(&mut self, bridge: BridgeId, news: &PortNews, by: Option<PeerId>) {
         let status = &news.status;
+        let now = self.clock.now();
         for (id, peer) in &mut self.peers {
             let asked = by == Some(*id) && peer.version < Version::Of15;
             if asked || peer.bridge != bridge || !peer.wants(AsyncKind::PortStatus, status.reason as u8) {
@@ -115,7 +119,7 @@ impl Manager {
                     continue;
                 }
             }
-            peer.tell(&Message::PortStatus(status.clone()));
+            peer.tell(Class::Notice, &Message::PortStatus(status.clone()), now);
         }
     }
 
@@ -143,19 +147,20 @@ impl Manager {
         now: Timestamp,
     ) {
         let statuses = self.table_statuses(bridge, changes);
+        let revision = self.switch.read().get(bridge).map_or(0, ofproto::Bridge::revision);
         for (id, peer) in &mut self.peers {
             if peer.bridge != bridge {
                 continue;
             }
             for status in &statuses {
                 if peer.version >= Version::Of14 && peer.wants(AsyncKind::TableStatus, status.reason) {
-                    peer.tell(&Message::TableStatus(status.clone()));
+                    peer.tell(Class::Notice, &Message::TableStatus(status.clone()), now);
                 }
             }
             for change in changes {
                 tell_removed(peer, change, now);
             }
-            tell_monitors(peer, changes, by.filter(|(who, _)| who == id).map(|(_, xid)| xid));
+            peer.report(changes, by.filter(|(who, _)| who == id).map(|(_, xid)| xid), revision, now);
         }
     }
 
@@ -167,33 +172,6 @@ impl Manager {
         tables.dedup();
         let mut switch = self.switch.write();
         switch.get_mut(bridge).map(|state| state.take_table_statuses(tables.into_iter())).unwrap_or_default()
-    }
-
-    /// Starts monitors; the answer is all that they watch as it is now.
-    pub(crate) fn add_monitors(
-        &mut self,
-        id: PeerId,
-        requests: Vec<FlowMonitorRequest>,
-    ) -> Result<Vec<Message>, OfError> {
-        let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
-        let duplicate = requests.iter().any(|request| peer.monitors.iter().any(|m| m.id == request.id));
-        if duplicate {
-            return Err(OfError::OfpmofcMonitorExists);
-        }
-        let mut updates = Vec::new();
-        let switch = self.switch.read();
-        for request in &requests {
-            if request.flags & monitor_flag::INITIAL == 0 {
-                continue;
-            }
-            let entries =
-                switch.get(peer.bridge).map(|state| state.select(&criteria(request))).unwrap_or_default();
-            updates.extend(
-                entries.iter().map(|entry| FlowUpdate::Initial(Box::new(full(entry, request.flags)))),
-            );
-        }
-        peer.monitors.extend(requests);
-        Ok(vec![Message::FlowMonitorReply(updates)])
     }
 }
 
@@ -240,76 +218,7 @@ fn tell_removed(peer: &mut Peer, change: &Change, now: Timestamp) {
         && !old.is_hidden()
         && peer.wants(AsyncKind::FlowRemoved, reason as u8)
     {
-        peer.tell(&Message::FlowRemoved(old.removed(reason, now)));
-    }
-}
-
-/// Tells a peer's monitors of changes; changes that it made itself are told in short.
-fn tell_monitors(peer: &mut Peer, changes: &[Change], own_xid: Option<u32>) {
-    let mut updates = Vec::new();
-    let mut is_abbreviated = false;
-    for change in changes {
-        let Some(entry) = change.new.as_ref().or(change.old.as_ref()) else { continue };
-        let flag = match &change.new {
-            None => monitor_flag::REMOVED,
-            Some(_) if change.is_modification => monitor_flag::MODIFY,
-            Some(_) => monitor_flag::ADD,
-        };
-        // What all monitors that watch the rule ask for, taken together.
-        let watching = peer.monitors.iter().filter(|monitor| {
-            let watched = criteria(monitor);
-            // What a rule did before counts for ports, not for groups; so it is in the reference.
-            let before = Criteria { out_group: ofp::GROUP_ANY, ..criteria(monitor) };
-            monitor.flags & flag != 0
-                && entry.outputs_to_group(monitor.out_group)
-                && (watched.admits_entry(entry)
-                    || change.old.as_ref().is_some_and(|old| before.admits_entry(old)))
-        });
-        let flags = watching.fold(0, |flags, monitor| flags | monitor.flags);
-        if flags == 0 {
-            continue;
-        }
-        if let Some(xid) = own_xid.filter(|_| flags & monitor_flag::ONLY_OWN == 0) {
-            if !is_abbreviated {
-                updates.push(FlowUpdate::Abbreviated { xid });
-            }
-            is_abbreviated = true;
-            continue;
-        }
-        let update = Box::new(full(entry, flags));
-        updates.push(match flag {
-            monitor_flag::REMOVED => {
-                let reason = change.reason.unwrap_or(FlowRemovedReason::Delete) as u8;
-                FlowUpdate::Removed { reason, update }
-            }
-            monitor_flag::ADD => FlowUpdate::Added(update),
-            _ => FlowUpdate::Modified(update),
-        });
-    }
-    if !updates.is_empty() {
-        peer.send(0, &Message::FlowMonitorReply(updates));
-    }
-}
-
-fn criteria(request: &FlowMonitorRequest) -> Criteria {
-    Criteria {
-        table: base::TableId(request.table),
-        matching: request.m.clone(),
-        out_port: request.out_port,
-        out_group: request.out_group,
-        ..Criteria::all()
-    }
-}
-
-fn full(entry: &Entry, flags: u16) -> FlowUpdateFull {
-    let rule = &entry.rule;
-    FlowUpdateFull {
-        idle_timeout: entry.idle_timeout,
-        hard_timeout: entry.hard_timeout,
-        table: rule.table.0,
-        priority: rule.priority.clamp(0, i32::from(u16::MAX)) as u16,
-        cookie: rule.cookie,
-        m: rule.matching.clone(),
-        actions: if flags & monitor_flag::INSTRUCTIONS != 0 { rule.actions.to_vec() } else { Vec::new() },
+        // As in the reference, these count as replies: who does not take them cannot go on to add rules.
+        peer.tell(Class::Reply, &Message::FlowRemoved(old.removed(reason, now)), now);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fields::Protocols;
@@ -12,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use crate::life::{Backoff, END_OF_FILE, End};
+use crate::outbox::{Class, Link, Outbox};
 use crate::snoop::Said;
 
 /// A connection, never used again for another one.
@@ -32,6 +32,14 @@ pub enum Event {
     Received {
         peer: PeerId,
         messages: Vec<Received>,
+    },
+    /// The peer has taken what waited for it, or enough of that.
+    Taken {
+        peer: PeerId,
+    },
+    /// Of [`crate::Manager::next_event`] itself: it is this peer's turn to be served.
+    Turn {
+        peer: PeerId,
     },
     Disconnected {
         peer: PeerId,
@@ -58,36 +66,11 @@ pub struct Undecodable {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Target(pub u64);
 
-/// The way to a peer.
-#[derive(Clone, Debug)]
-pub struct Link {
-    sender: mpsc::UnboundedSender<Vec<u8>>,
-    waiting: Arc<AtomicUsize>,
-    pub name: String,
-}
-
-impl Link {
-    /// Queues encoded messages. A peer that is gone gets nothing.
-    pub fn send(&self, bytes: Vec<u8>) {
-        self.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
-        let _ = self.sender.send(bytes);
-    }
-
-    /// Ends the connection. What is queued is still sent.
-    pub(crate) fn close(&mut self) {
-        // Without a sender the channel has nothing more to wait for.
-        self.sender = mpsc::unbounded_channel().0;
-    }
-
-    /// Bytes that the peer has not taken so far.
-    pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
-    }
-}
-
 /// The least length of a message, and how much of one an error can quote.
 const HEADER: usize = 8;
 const QUOTED: usize = 65_535 - 24;
+/// Bytes that are read before the manager takes them: room for the longest message.
+const READ_AHEAD: usize = 1 << 17;
 
 /// How long the handshake of somebody who connected to us may take.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -121,9 +104,8 @@ pub(crate) async fn serve(
         Ok(Ok(done)) => done,
     };
     on_connected();
-    let (sender, outgoing) = mpsc::unbounded_channel();
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let link = Link { sender, waiting: Arc::clone(&waiting), name: name.to_owned() };
+    let outbox = Arc::new(Outbox::default());
+    let link = Link::new(Arc::clone(&outbox), name);
     let connected = Event::Connected { peer, target: setup.target, version: done.version, link };
     if setup.events.send(connected).await.is_err() {
         return End::Released;
@@ -136,8 +118,8 @@ pub(crate) async fn serve(
     };
     let vconn = done.stream.name().to_owned();
     let (stream, input, name) = (done.stream, done.input, name.to_owned());
-    let mut channel = Channel { setup, peer, vconn, name, stream, input, waiting, context };
-    let end = channel.run(outgoing, done.version).await;
+    let mut channel = Channel { setup, peer, vconn, name, stream, input, outbox, context };
+    let end = channel.run(done.version).await;
     let reason = end.error().unwrap_or_default();
     // A manager that is gone needs no events.
     let _ = setup.events.send(Event::Disconnected { peer, target: setup.target, reason }).await;
@@ -257,80 +239,84 @@ struct Channel<'a> {
     name: String,
     stream: Stream,
     input: Vec<u8>,
-    waiting: Arc<AtomicUsize>,
+    outbox: Arc<Outbox>,
     context: ofp::Context,
 }
 
+/// Messages that are being written.
+struct Writing {
+    class: Class,
+    bytes: Vec<u8>,
+    written: usize,
+}
+
 impl Channel<'_> {
-    async fn run(&mut self, outgoing: mpsc::UnboundedReceiver<Vec<u8>>, version: Version) -> End {
-        match self.exchange(outgoing, version).await {
+    async fn run(&mut self, version: Version) -> End {
+        match self.exchange(version).await {
             Ok(end) => end,
             Err(e) => End::Dropped(rpc::error_text(&e)),
         }
     }
 
     /// Sends and receives until there is an end.
-    async fn exchange(
-        &mut self,
-        mut outgoing: mpsc::UnboundedReceiver<Vec<u8>>,
-        version: Version,
-    ) -> io::Result<End> {
-        let mut output: Vec<u8> = Vec::new();
-        let mut written = 0;
+    async fn exchange(&mut self, version: Version) -> io::Result<End> {
+        let mut writing = None;
         let mut probed = false;
         // What we send, or fail to send, is no sign of life: only what arrives puts the probe off.
         let probe_after = self.setup.probe.unwrap_or(Duration::from_secs(1 << 30));
         let mut heard = tokio::time::Instant::now();
         loop {
-            if written == output.len() {
-                output.clear();
-                written = 0;
-                while output.len() < 1 << 16
-                    && let Ok(bytes) = outgoing.try_recv()
-                {
-                    self.note("sent (Success)", &bytes);
-                    output.extend_from_slice(&bytes);
-                }
+            if self.outbox.is_cut() {
+                return Ok(End::Overrun);
             }
-            if self.deliver(version, &mut output).await? {
+            if self.outbox.takes_batch() && self.deliver(version).await? {
                 // The manager may have been busy for long, while nobody listened to the peer.
                 heard = tokio::time::Instant::now();
             }
+            if writing.is_none() {
+                writing = self.next_to_write();
+            }
+            if writing.is_none() && self.outbox.is_closed() {
+                return Ok(End::Released);
+            }
+            if self.outbox.take_room() {
+                let event = Event::Taken { peer: self.peer };
+                self.setup.events.send(event).await.map_err(|_| io::Error::other("shut down"))?;
+            }
+            // Nothing is read while the peer does not take its replies, nor while the manager has not come to what it
+            // has sent already.
+            let reads = self.input.len() < READ_AHEAD;
+            let rest = writing.as_ref().and_then(|one| one.bytes.get(one.written..)).unwrap_or_default();
             let (mut reader, mut writer) = tokio::io::split(&mut self.stream);
             // Not biased: a peer that always takes more must not keep the other branches from their turn.
             tokio::select! {
-                count = writer.write(&output[written..]), if written < output.len() => {
-                    let count = count?;
-                    written += count;
-                    self.waiting.fetch_sub(count.min(self.waiting.load(Ordering::Relaxed)), Ordering::Relaxed);
+                count = writer.write(rest), if !rest.is_empty() => {
+                    if wrote(&self.outbox, &mut writing, count?) && !reads {
+                        // We do not listen, but it takes what we send: it is alive.
+                        probed = false;
+                        heard = tokio::time::Instant::now();
+                    }
                 }
-                count = reader.read_buf(&mut self.input) => {
+                count = reader.read_buf(&mut self.input), if reads => {
                     if count? == 0 {
                         return dropped_mid_packet(&self.input).map_or(Ok(End::Closed), Err);
                     }
                     probed = false;
                     heard = tokio::time::Instant::now();
                 }
-                bytes = outgoing.recv(), if written == output.len() => match bytes {
-                    Some(bytes) => {
-                        self.note("sent (Success)", &bytes);
-                        output.clear();
-                        written = 0;
-                        output.extend_from_slice(&bytes);
-                    }
-                    // The manager let go of it.
-                    None => return Ok(End::Released),
-                },
+                () = self.outbox.changed() => {}
                 () = tokio::time::sleep_until(heard + probe_after) => {
                     // What has arrived but was not read so far counts.
-                    let read = reader.read_buf(&mut self.input);
-                    if let Ok(count) = tokio::time::timeout(Duration::ZERO, read).await {
-                        if count? == 0 {
-                            return dropped_mid_packet(&self.input).map_or(Ok(End::Closed), Err);
+                    if reads {
+                        let read = reader.read_buf(&mut self.input);
+                        if let Ok(count) = tokio::time::timeout(Duration::ZERO, read).await {
+                            if count? == 0 {
+                                return dropped_mid_packet(&self.input).map_or(Ok(End::Closed), Err);
+                            }
+                            probed = false;
+                            heard = tokio::time::Instant::now();
+                            continue;
                         }
-                        probed = false;
-                        heard = tokio::time::Instant::now();
-                        continue;
                     }
                     if probed {
                         return Ok(End::Unresponsive(probe_after));
@@ -339,14 +325,21 @@ impl Channel<'_> {
                     heard = tokio::time::Instant::now();
                     let idle = probe_after.as_secs();
                     log::debug!(target: "rconn", "{}: idle {idle} seconds, sending inactivity probe", self.name);
-                    output.extend(Message::EchoRequest(Vec::new()).to_bytes(&encoder(version, 0)));
+                    let probe = Message::EchoRequest(Vec::new()).to_bytes(&encoder(version, 0));
+                    self.outbox.push(Class::Reply, probe);
                 }
             }
         }
     }
 
-    /// Hands over the messages that have arrived, and says if there were any; waits while the manager is busy.
-    async fn deliver(&mut self, version: Version, output: &mut Vec<u8>) -> io::Result<bool> {
+    fn next_to_write(&self) -> Option<Writing> {
+        let (class, bytes) = self.outbox.pop()?;
+        self.note("sent (Success)", &bytes);
+        Some(Writing { class, bytes, written: 0 })
+    }
+
+    /// Hands over the messages that have arrived, and says if there were any.
+    async fn deliver(&mut self, version: Version) -> io::Result<bool> {
         let mut messages = Vec::new();
         let mut done = 0;
         while let Some(length) = message_len(&self.input[done..])? {
@@ -355,16 +348,13 @@ impl Channel<'_> {
             self.note("received", bytes);
             let head = bytes[..bytes.len().min(QUOTED)].to_vec();
             if bytes[0] != version.byte() {
-                let reply = self.refuse_version(bytes[0], version, head);
-                self.note("sent (Success)", &reply);
-                output.extend_from_slice(&reply);
+                self.outbox.push(Class::Reply, self.refuse_version(bytes[0], version, head));
                 continue;
             }
             match ofp::decode(bytes, &self.context) {
                 Ok(Decoded { message: Message::EchoRequest(payload), xid, .. }) => {
                     let reply = Message::EchoReply(payload).to_bytes(&encoder(version, xid));
-                    self.note("sent (Success)", &reply);
-                    output.extend_from_slice(&reply);
+                    self.outbox.push(Class::Reply, reply);
                 }
                 Ok(Decoded { message: Message::EchoReply(_) | Message::Hello { .. }, .. }) => {}
                 Ok(decoded) => {
@@ -380,6 +370,7 @@ impl Channel<'_> {
         self.input.drain(..done);
         let any = !messages.is_empty();
         if any {
+            self.outbox.begin_batch();
             let event = Event::Received { peer: self.peer, messages };
             self.setup.events.send(event).await.map_err(|_| io::Error::other("shut down"))?;
         }
@@ -404,11 +395,23 @@ impl Channel<'_> {
         for message in ofp::split_messages(bytes) {
             log_message(&self.vconn, what, message);
         }
-        if let Some(snoop) = &self.setup.snoop {
-            // Nobody may be watching.
+        if let Some(snoop) = self.setup.snoop.as_ref().filter(|snoop| snoop.receiver_count() > 0) {
+            // The last watcher may just have left.
             let _ = snoop.send(bytes.into());
         }
     }
+}
+
+/// Notes that `count` bytes are written, and says if there were any.
+fn wrote(outbox: &Outbox, writing: &mut Option<Writing>, count: usize) -> bool {
+    if let Some(one) = writing {
+        outbox.wrote(one.class, count);
+        one.written += count;
+        if one.written >= one.bytes.len() {
+            *writing = None;
+        }
+    }
+    count > 0
 }
 
 fn log_message(name: &str, what: &str, message: &[u8]) {
@@ -501,14 +504,17 @@ mod tests {
             peer.write_all(&HELLO).await.unwrap();
             let Some(Event::Connected { link, .. }) = reports.recv().await else { panic!("not connected") };
             assert_eq!(next_type(&mut peer).await, 0);
+            let chat =
+                || link.send(Class::Notice, Message::BarrierReply.to_bytes(&encoder(Version::Of13, 0)));
             loop {
-                link.send(Message::BarrierReply.to_bytes(&encoder(Version::Of13, 0)));
+                chat();
                 if next_type(&mut peer).await == ECHO_REQUEST {
                     break;
                 }
             }
             // The probe stays without an answer, while the chatter goes on.
-            while link.sender.send(Message::BarrierReply.to_bytes(&encoder(Version::Of13, 0))).is_ok() {
+            loop {
+                chat();
                 let mut some = [0; 4096];
                 if peer.read(&mut some).await.unwrap_or(0) == 0 {
                     break;

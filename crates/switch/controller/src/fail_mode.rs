@@ -66,6 +66,7 @@ pub(crate) fn add_default_rule(bridge: &mut Bridge, now: Timestamp) {
 }
 
 fn add_normal(bridge: &mut Bridge, priority: i32, now: Timestamp) {
+    let revision = bridge.next_revision();
     let normal = Action::Output(Output { port: OfPort::NORMAL, max_len: 0 });
     let entry = Entry {
         rule: Arc::new(Rule {
@@ -83,7 +84,9 @@ fn add_normal(bridge: &mut Bridge, priority: i32, now: Timestamp) {
         created: now,
         modified: now,
         idle_since: now,
-        sequence: bridge.next_sequence(),
+        sequence: revision,
+        added_at: revision,
+        changed_at: revision,
     };
     bridge.table_mut(TableId(0)).insert(Arc::new(entry));
     bridge.changed();

@@ -1,11 +1,9 @@
 //! Requests about groups and meters.
 
-use ofp::{GroupCommand, GroupMod, Message, MeterMod, MeterStats, OfError, Version, meter_flag};
+use ofp::{GroupCommand, GroupMod, Message, MeterMod, OfError, Version, meter_flag};
 use ofproto::{GroupChange, Meter, MeterChange};
-use pipeline::BridgeId;
 
 use crate::channel::PeerId;
-use crate::handle::Answer;
 use crate::manager::Manager;
 
 /// What other controllers must know to be told of a group request: before
@@ -98,26 +96,6 @@ impl Manager {
             }
             self.switch.write().give_back_meter(meter.number);
         }
-    }
-
-    pub(crate) fn meter_stats(&self, bridge: BridgeId, which: u32) -> Answer {
-        let now = self.clock.now();
-        self.with_bridge(bridge, |state| {
-            let all = state.meters(which).map(|meter| {
-                let age = now - meter.created;
-                let counted = self.datapath.meter_stats(meter.number).unwrap_or_default();
-                MeterStats {
-                    meter: meter.config.meter,
-                    flow_count: state.meter_flow_count(meter.config.meter),
-                    packet_in_count: counted.packets_in,
-                    byte_in_count: counted.bytes_in,
-                    duration_sec: u32::try_from(age.as_secs()).unwrap_or(u32::MAX),
-                    duration_nsec: age.subsec_millis() * 1_000_000,
-                    bands: counted.bands,
-                }
-            });
-            vec![Message::MeterStatsReply(all.collect())]
-        })
     }
 }
 

@@ -6,7 +6,9 @@ use ofp::{ControllerRole, FlowMod, Message, OfError, PacketOut, PortMod, SwitchC
 use pipeline::Fragments;
 
 use crate::channel::{PeerId, Received};
+use crate::listings::{GroupRows, MeterRows, PortRows};
 use crate::manager::Manager;
+use crate::replies::{Aggregate, Flows, Rows};
 use crate::statistics;
 
 /// A request's answers, or the error that answers it.
@@ -63,7 +65,7 @@ impl Manager {
             Message::GroupMod(request) => self.group_mod(id, xid, &request).map(|()| Vec::new()),
             Message::MeterMod(request) => self.meter_mod(id, xid, &request).map(|()| Vec::new()),
             Message::TableMod(request) => self.table_mod(id, &request),
-            Message::TableFeaturesRequest(changes) => self.table_features(id, &changes),
+            Message::TableFeaturesRequest(changes) => self.table_features(id, xid, &changes),
             Message::RoleRequest(request) => self.role(id, request),
             Message::Resume(packet) => self.resume(packet).map(|()| Vec::new()),
             Message::GetAsyncRequest => Ok(vec![Message::GetAsyncReply(peer.shown_async())]),
@@ -102,82 +104,74 @@ impl Manager {
                 log::info!(target: base::bounded!("connmgr"), "{}: received {error} error", peer.link.name);
                 Ok(Vec::new())
             }
-            Message::FlowMonitorRequest(requests) => self.add_monitors(id, requests),
+            Message::FlowMonitorRequest(requests) => self.add_monitors(id, xid, requests),
             Message::FlowMonitorCancel(monitor) => {
                 let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
-                let before = peer.monitors.len();
-                peer.monitors.retain(|m| m.id != monitor);
-                if peer.monitors.len() == before {
-                    Err(OfError::OfpmofcUnknownMonitor)
-                } else {
-                    Ok(Vec::new())
-                }
+                peer.monitors.cancel(monitor).map(|()| Vec::new())
             }
-            other => self.answer_statistics(id, other),
+            other => self.answer_statistics(id, xid, other),
         }
     }
 
-    // house: long because it is the one list of requests for statistics.
-    fn answer_statistics(&self, id: PeerId, message: Message) -> Answer {
+    /// Answers requests for statistics. Where the answer may be long it is only begun here.
+    fn answer_statistics(&mut self, id: PeerId, xid: u32, message: Message) -> Answer {
         let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
         let (bridge, version) = (peer.bridge, peer.version);
-        let now = self.clock.now();
-        match message {
+        let rows: Box<dyn Rows> = match message {
             Message::DescRequest => {
                 let desc = self.bridges.get(&bridge).map(statistics::description).unwrap_or_default();
-                Ok(vec![Message::DescReply(Box::new(desc))])
-            }
-            Message::FlowStatsRequest(request) => {
-                self.flows.credit();
-                self.with_bridge(bridge, |state| {
-                    vec![Message::FlowStatsReply(state.flow_stats(&request, now))]
-                })
-            }
-            Message::AggregateRequest(request) => {
-                self.flows.credit();
-                self.with_bridge(bridge, |state| {
-                    vec![Message::AggregateReply(state.aggregate_stats(&request))]
-                })
+                return Ok(vec![Message::DescReply(Box::new(desc))]);
             }
             Message::TableStatsRequest => {
                 self.flows.credit();
-                self.with_bridge(bridge, |state| {
+                return self.with_bridge(bridge, |state| {
                     vec![Message::TableStatsReply(statistics::table_stats(state, version))]
-                })
+                });
             }
             Message::TableDescRequest => {
-                self.with_bridge(bridge, |state| vec![Message::TableDescReply(state.table_descs())])
+                return self.with_bridge(bridge, |state| vec![Message::TableDescReply(state.table_descs())]);
             }
-            Message::PortStatsRequest(which) => self.port_stats(bridge, which),
-            Message::PortDescRequest(which) => self.with_bridge(bridge, |state| {
-                vec![Message::PortDescReply(statistics::port_descs(state, which))]
-            }),
             Message::QueueStatsRequest { port, queue } => {
                 let queues = self.queues(bridge, port, queue)?;
-                Ok(vec![Message::QueueStatsReply(queues.into_iter().map(statistics::queue_stats).collect())])
+                return Ok(vec![Message::QueueStatsReply(
+                    queues.into_iter().map(statistics::queue_stats).collect(),
+                )]);
             }
             Message::QueueDescRequest { port, queue } => {
                 let queues = self.queues(bridge, port, queue)?;
                 let queues = queues.into_iter().map(statistics::queue_config).collect();
-                Ok(vec![Message::QueueDescReply { port, queues }])
+                return Ok(vec![Message::QueueDescReply { port, queues }]);
             }
-            Message::GroupStatsRequest(group) => {
+            Message::GroupFeaturesRequest => {
+                return Ok(vec![Message::GroupFeaturesReply(ofproto::group_features())]);
+            }
+            Message::MeterFeaturesRequest => {
+                return Ok(vec![Message::MeterFeaturesReply(ofproto::meter_features())]);
+            }
+            Message::FlowStatsRequest(request) => {
                 self.flows.credit();
-                self.with_bridge(bridge, |state| {
-                    vec![Message::GroupStatsReply(state.group_stats(group, now))]
-                })
+                Box::new(Flows::new(request))
             }
-            Message::GroupDescRequest(group) => {
-                self.with_bridge(bridge, |state| vec![Message::GroupDescReply(state.group_descs(group))])
+            Message::AggregateRequest(request) => {
+                self.flows.credit();
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.reply = Some(Box::new(Aggregate::new(xid, request)));
+                }
+                return Ok(Vec::new());
             }
-            Message::GroupFeaturesRequest => Ok(vec![Message::GroupFeaturesReply(ofproto::group_features())]),
-            Message::MeterStatsRequest(meter) => self.meter_stats(bridge, meter),
-            Message::MeterConfigRequest(meter) => self.with_bridge(bridge, |state| {
-                vec![Message::MeterConfigReply(state.meters(meter).map(|m| m.config.clone()).collect())]
-            }),
-            Message::MeterFeaturesRequest => Ok(vec![Message::MeterFeaturesReply(ofproto::meter_features())]),
-            _ => Err(OfError::OfpbrcBadType),
-        }
+            Message::PortStatsRequest(which) => Box::new(PortRows::statistics(which)),
+            Message::PortDescRequest(which) => Box::new(PortRows::descriptions(which)),
+            Message::GroupStatsRequest(which) => {
+                self.flows.credit();
+                Box::new(GroupRows::statistics(which))
+            }
+            Message::GroupDescRequest(which) => Box::new(GroupRows::descriptions(which)),
+            Message::MeterStatsRequest(which) => Box::new(MeterRows::statistics(which)),
+            Message::MeterConfigRequest(which) => Box::new(MeterRows::configurations(which)),
+            _ => return Err(OfError::OfpbrcBadType),
+        };
+        self.begin_listing(id, xid, rows);
+        Ok(Vec::new())
     }
 
     /// What `look` makes of the bridge; nothing when it is gone.
@@ -187,21 +181,6 @@ impl Manager {
         look: impl FnOnce(&ofproto::Bridge) -> Vec<Message>,
     ) -> Answer {
         Ok(self.switch.read().get(bridge).map(look).unwrap_or_default())
-    }
-
-    fn port_stats(&self, bridge: pipeline::BridgeId, which: OfPort) -> Answer {
-        let now = self.clock.now();
-        let entries: Vec<ofproto::PortEntry> = {
-            let switch = self.switch.read();
-            let Some(state) = switch.get(bridge) else { return Ok(Vec::new()) };
-            state
-                .port_entries()
-                .filter(|entry| which == OfPort::ANY || entry.port.number == which)
-                .cloned()
-                .collect()
-        };
-        let rows = entries.iter().map(|entry| statistics::port_stats(entry, &*self.datapath, now)).collect();
-        Ok(vec![Message::PortStatsReply(rows)])
     }
 
     fn config(&self, id: PeerId) -> Answer {

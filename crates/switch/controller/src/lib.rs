@@ -9,9 +9,12 @@
 //!          ◀─ encoded replies ◀────────────────┘
 //! ```
 //! A task owns each stream: it shakes hands, frames, decodes, answers echoes
-//! and reconnects. All state is the [`Manager`]'s, on the control thread; the
-//! queue from task to manager is bounded, so a controller that asks faster
-//! than the switch answers is slowed down by its own connection.
+//! and reconnects. All state is the [`Manager`]'s, on the control thread.
+//!
+//! A peer that asks faster than it is answered, or than it takes its answers,
+//! is slowed down by its own connection: little is read ahead, requests wait
+//! while many replies do (`outbox`), peers are served in turns (`turns`), and
+//! long replies are made in parts as the peer takes them (`replies`).
 //!
 //! Not here: what messages look like (`ofp`), what a rule is (`ofproto`).
 
@@ -23,8 +26,12 @@ mod fail_mode;
 mod groups;
 mod handle;
 mod life;
+mod listings;
 mod manager;
+mod monitors;
+mod outbox;
 mod peer;
+mod replies;
 mod resume;
 mod roles;
 mod rule_log;
@@ -33,6 +40,7 @@ mod schedule;
 mod snoop;
 mod statistics;
 mod tables;
+mod turns;
 
 pub use channel::{Event, PeerId};
 pub use commit::DEFAULT_BUNDLE_IDLE;

@@ -15,6 +15,8 @@ pub(crate) enum End {
     Dropped(String),
     /// The peer left a probe unanswered for this long.
     Unresponsive(Duration),
+    /// The peer took too little of what was to be sent to it.
+    Overrun,
     /// The switch has no more use for it.
     Released,
 }
@@ -29,6 +31,7 @@ impl End {
             End::Failed(reason) | End::Dropped(reason) => Some(reason.clone()),
             End::TimedOut | End::Unresponsive(_) => Some("Connection timed out".to_owned()),
             End::Closed => Some(END_OF_FILE.to_owned()),
+            End::Overrun => Some("No buffer space available".to_owned()),
             End::Released => None,
         }
     }
@@ -49,7 +52,8 @@ impl End {
                 "{name}: no response to inactivity probe after {} seconds, disconnecting",
                 probe.as_secs()
             ),
-            End::Released => log::debug!(target: "rconn", "{name}: disconnecting"),
+            // Whoever cut it has said how much waited.
+            End::Released | End::Overrun => log::debug!(target: "rconn", "{name}: disconnecting"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! All OpenFlow connections of all bridges.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -99,6 +99,10 @@ pub struct Manager {
     next_target: u64,
     next_peer: Arc<AtomicU64>,
     pub(crate) bundle_idle: Duration,
+    /// Peers that wait for another turn, in the order in which they get it.
+    pub(crate) ready: VecDeque<PeerId>,
+    /// Whether the next turn goes before what has happened meanwhile.
+    ready_first: bool,
 }
 
 /// How many events may wait before connections are made to.
@@ -125,6 +129,8 @@ impl Manager {
             next_target: 0,
             next_peer: Arc::default(),
             bundle_idle: DEFAULT_BUNDLE_IDLE,
+            ready: VecDeque::new(),
+            ready_first: false,
         }
     }
 
@@ -135,6 +141,13 @@ impl Manager {
 
     /// The next thing to [`Manager::handle`]. Dropping the future loses nothing.
     pub async fn next_event(&mut self) -> Event {
+        if let Some(&peer) = self.ready.front() {
+            // Connections move on only when this thread lets them.
+            tokio::task::consume_budget().await;
+            self.ready_first = !self.ready_first;
+            let event = if self.ready_first { None } else { self.events.try_recv().ok() };
+            return event.unwrap_or(Event::Turn { peer });
+        }
         match self.events.recv().await {
             Some(event) => event,
             // The manager holds a sender itself, so the channel does not end.
@@ -334,10 +347,16 @@ impl Manager {
                 self.update_misses(bridge);
                 self.run_fail_open();
             }
-            Event::Received { peer, messages } => {
-                for message in messages {
-                    self.handle_message(peer, message);
+            Event::Received { peer: id, messages } => {
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.inbox.extend(messages);
                 }
+                self.take_turn(id);
+            }
+            Event::Taken { peer } => self.take_turn(peer),
+            Event::Turn { peer } => {
+                self.ready.retain(|other| *other != peer);
+                self.take_turn(peer);
             }
             Event::Disconnected { peer, target, reason } => {
                 let mut known = self.peers.remove(&peer);

@@ -1,5 +1,8 @@
 //! What is known of one connection.
 
+use std::collections::VecDeque;
+
+use base::Timestamp;
 use fields::Protocols;
 use ofp::{
     AsyncConfig, AsyncKind, AsyncUpdate, ControllerRole, Encoder, Message, PacketInFormat, PacketInReason,
@@ -8,7 +11,10 @@ use ofp::{
 use pipeline::BridgeId;
 
 use crate::bundles::Bundles;
-use crate::channel::{Link, Target, initial_protocol};
+use crate::channel::{Received, Target, initial_protocol};
+use crate::monitors::Monitors;
+use crate::outbox::{Class, Link};
+use crate::replies::LongReply;
 use crate::rule_log::RuleLog;
 use crate::schedule::Scheduler;
 
@@ -51,10 +57,19 @@ pub(crate) struct Peer {
     pub controller_id: u16,
     pub bundles: Bundles,
     pub rule_log: RuleLog,
-    pub monitors: Vec<ofp::FlowMonitorRequest>,
+    pub monitors: Monitors,
     pub packet_ins: Scheduler,
+    /// Messages that are not answered yet.
+    pub inbox: VecDeque<Received>,
+    /// The answer that is being given.
+    pub reply: Option<Box<dyn LongReply>>,
     next_xid: u32,
 }
+
+base::coverage!(
+    /// Connections that were ended because the peer did not take what it was sent.
+    static OVERRUN = "connmgr_overrun"
+);
 
 /// `OFP_DEFAULT_MISS_SEND_LEN`.
 const DEFAULT_MISS_SEND_LEN: u16 = 128;
@@ -78,8 +93,10 @@ impl Peer {
             controller_id: 0,
             bundles: Bundles::default(),
             rule_log: RuleLog::default(),
-            monitors: Vec::new(),
+            monitors: Monitors::default(),
             packet_ins: Scheduler::default(),
+            inbox: VecDeque::new(),
+            reply: None,
             next_xid: 1,
         }
     }
@@ -145,24 +162,51 @@ impl Peer {
 
     /// Sends an answer, or part of one.
     pub(crate) fn send(&self, xid: u32, message: &Message) {
-        self.link.send(self.bytes(xid, message));
+        self.link.send(Class::Reply, self.bytes(xid, message));
+    }
+
+    /// Sends a packet.
+    pub(crate) fn send_packet(&self, packet: ofp::PacketIn) {
+        self.link.send(Class::Packet, self.bytes(0, &Message::PacketIn(packet)));
     }
 
     /// A message as this peer is to get it.
     pub(crate) fn bytes(&self, xid: u32, message: &Message) -> Vec<u8> {
-        let encoder = Encoder {
+        message.to_bytes(&self.encoder(xid))
+    }
+
+    pub(crate) fn encoder(&self, xid: u32) -> Encoder {
+        Encoder {
             version: self.version,
             protocol: self.protocol,
             packet_in_format: self.packet_in_format,
             xid,
-        };
-        message.to_bytes(&encoder)
+        }
     }
 
     /// Sends a message that nobody asked for.
-    pub(crate) fn tell(&mut self, message: &Message) {
+    pub(crate) fn tell(&mut self, class: Class, message: &Message, now: Timestamp) {
+        if self.give_up_stuck(now) {
+            return;
+        }
         self.next_xid = self.next_xid.wrapping_add(1);
-        self.send(self.next_xid, message);
+        self.link.send(class, self.bytes(self.next_xid, message));
+    }
+
+    /// Ends the connection, and says so, when the peer takes too little of what it is sent: whoever lacks messages
+    /// that nobody repeats has to begin anew.
+    pub(crate) fn give_up_stuck(&mut self, now: Timestamp) -> bool {
+        if !self.link.is_stuck(now) {
+            return false;
+        }
+        let waiting = self.link.cut();
+        OVERRUN.count();
+        log::warn!(
+            target: base::bounded!("connmgr"),
+            "{}: disconnecting, {waiting} bytes of messages wait to be read by the peer",
+            self.link.name
+        );
+        true
     }
 }
 

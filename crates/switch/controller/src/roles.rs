@@ -1,10 +1,12 @@
 //! Who of the controllers is in charge (OpenFlow 1.2 §6.3.4).
 
+use base::Timestamp;
 use ofp::{ControllerRole, Message, OfError, Role, RoleStatus, Version};
 
 use crate::channel::PeerId;
 use crate::handle::Answer;
 use crate::manager::Manager;
+use crate::outbox::Class;
 use crate::peer::Peer;
 
 /// "Another controller became the primary."
@@ -15,6 +17,7 @@ impl Manager {
         let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
         let bridge = peer.bridge;
         let Some(control) = self.bridges.get_mut(&bridge) else { return Ok(Vec::new()) };
+        let now = self.clock.now();
         if request.role != ControllerRole::NoChange {
             if let Some(generation) = request.generation_id
                 && matches!(request.role, ControllerRole::Primary | ControllerRole::Secondary)
@@ -32,7 +35,7 @@ impl Manager {
                 for (other, peer) in &mut self.peers {
                     if *other != id && peer.bridge == bridge && peer.role == ControllerRole::Primary {
                         peer.role = ControllerRole::Secondary;
-                        tell_demoted(peer, generation_id);
+                        tell_demoted(peer, generation_id, now);
                     }
                 }
             }
@@ -47,9 +50,10 @@ impl Manager {
 }
 
 /// Older versions have no message for it.
-fn tell_demoted(peer: &mut Peer, generation_id: u64) {
+fn tell_demoted(peer: &mut Peer, generation_id: u64, now: Timestamp) {
     if peer.version >= Version::Of13 {
         let role = ControllerRole::Secondary;
-        peer.tell(&Message::RoleStatus(RoleStatus { role, reason: PRIMARY_REQUEST, generation_id }));
+        let status = RoleStatus { role, reason: PRIMARY_REQUEST, generation_id };
+        peer.tell(Class::Notice, &Message::RoleStatus(status), now);
     }
 }

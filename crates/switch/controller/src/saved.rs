@@ -230,14 +230,14 @@ fn put_settings(out: &mut String, state: &Bridge) {
 
 /// Meters, groups and rules, in an order in which nothing is named before it is there.
 fn put_rules(out: &mut String, state: &Bridge, now: Timestamp) {
-    for meter in state.meters(ofp::meter_id::ALL) {
+    for meter in state.meters_after(None) {
         let mut text = String::new();
         ofp::put_meter_config(&mut text, &meter.config);
         let _ = writeln!(out, "meter {}", text.trim_end().replace('\n', " "));
     }
-    for desc in state.group_descs(ofp::GROUP_ALL) {
+    for group in state.groups_after(None) {
         out.push_str("group ");
-        ofp::put_group_desc(out, &desc, Names::default());
+        ofp::put_group_desc(out, &ofproto::group_desc(group), Names::default());
         out.push('\n');
     }
     let entries = state.tables().flat_map(ofproto::Table::entries).filter(|entry| !entry.is_hidden());

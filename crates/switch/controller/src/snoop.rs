@@ -6,10 +6,11 @@ use rpc::{Listener, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::broadcast;
 
-use crate::channel::{Handshake, Setup};
+use crate::channel::{HANDSHAKE, Handshake, Setup};
 
-/// Messages that a slow watcher may be behind before it misses some.
-const BACKLOG: usize = 256;
+/// How far a slow watcher may be behind before it misses some messages: so many times what is written or read at once,
+/// which is at most the longest message or a few short ones.
+const BACKLOG: usize = 64;
 
 /// What is said on a bridge's connections to its controllers.
 pub(crate) type Said = broadcast::Sender<Arc<[u8]>>;
@@ -38,7 +39,8 @@ pub(crate) async fn listen(setup: Setup, listener: Listener, said: Said) {
 }
 
 async fn watch(setup: &Setup, stream: Stream, mut heard: broadcast::Receiver<Arc<[u8]>>) {
-    let Ok(mut done) = Handshake::run(&setup.versions, stream).await else { return };
+    let shaking = Handshake::run(&setup.versions, stream);
+    let Ok(Ok(mut done)) = tokio::time::timeout(HANDSHAKE, shaking).await else { return };
     let mut ignored = [0; 512];
     loop {
         tokio::select! {

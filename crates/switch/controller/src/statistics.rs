@@ -64,8 +64,11 @@ pub(crate) fn port_descs(bridge: &Bridge, which: OfPort) -> Vec<PortDesc> {
         .collect()
 }
 
-/// What every table can do: all of them the same.
-pub(crate) fn table_features(bridge: &Bridge) -> Vec<TableFeatures> {
+/// What tables can do: all of them the same.
+pub(crate) fn table_features(
+    bridge: &Bridge,
+    tables: std::ops::Range<u8>,
+) -> impl Iterator<Item = TableFeatures> {
     let fields = |wanted: fn(Field) -> bool| {
         Field::all()
             .filter(|field| fields::oxm::preferred(*field, 0).is_some() && wanted(*field))
@@ -77,44 +80,42 @@ pub(crate) fn table_features(bridge: &Bridge) -> Vec<TableFeatures> {
     let matchable = fields(|_| true);
     let maskable = fields(|field| field.info().maskable == fields::Maskable::Full);
     let list = TableActionFeatures { actions, set_fields: settable };
-    (0..TABLES)
-        .map(|table| {
-            let known = bridge.table(base::TableId(table));
-            let mut next = [0u64; 4];
-            for later in table + 1..TABLES {
-                next[usize::from(later / 64)] |= 1 << (later % 64);
-            }
-            let instructions = if next == [0; 4] { ALL_INSTRUCTIONS & !GOTO_TABLE } else { ALL_INSTRUCTIONS };
-            let instructions = TableInstructionFeatures { next, instructions, write: list, apply: list };
-            TableFeatures {
-                command: 0,
-                table,
-                name: known.and_then(|table| table.name()).unwrap_or_default().to_owned(),
-                metadata_match: u64::MAX,
-                metadata_write: u64::MAX,
-                max_entries: known
-                    .and_then(|table| table.max_rules())
-                    .and_then(|max| u32::try_from(max).ok())
-                    .map_or(MAX_ENTRIES, |max| max.min(MAX_ENTRIES)),
-                any_properties: true,
-                miss_config: miss_config(bridge, table),
-                supports_eviction: Some(false),
-                supports_vacancy_events: Some(false),
-                nonmiss: instructions,
-                miss: instructions,
-                match_fields: matchable,
-                mask_fields: maskable,
-                wildcard_fields: matchable,
-            }
-        })
-        .collect()
+    tables.map(move |table| {
+        let known = bridge.table(base::TableId(table));
+        let mut next = [0u64; 4];
+        for later in table + 1..TABLES {
+            next[usize::from(later / 64)] |= 1 << (later % 64);
+        }
+        let instructions = if next == [0; 4] { ALL_INSTRUCTIONS & !GOTO_TABLE } else { ALL_INSTRUCTIONS };
+        let instructions = TableInstructionFeatures { next, instructions, write: list, apply: list };
+        TableFeatures {
+            command: 0,
+            table,
+            name: known.and_then(|table| table.name()).unwrap_or_default().to_owned(),
+            metadata_match: u64::MAX,
+            metadata_write: u64::MAX,
+            max_entries: known
+                .and_then(|table| table.max_rules())
+                .and_then(|max| u32::try_from(max).ok())
+                .map_or(MAX_ENTRIES, |max| max.min(MAX_ENTRIES)),
+            any_properties: true,
+            miss_config: miss_config(bridge, table),
+            supports_eviction: Some(false),
+            supports_vacancy_events: Some(false),
+            nonmiss: instructions,
+            miss: instructions,
+            match_fields: matchable,
+            mask_fields: maskable,
+            wildcard_fields: matchable,
+        }
+    })
 }
 
 /// What every table counted; before OpenFlow 1.3 also what it can do.
 pub(crate) fn table_stats(bridge: &Bridge, version: Version) -> Vec<ofp::TableStats> {
     let mut all = bridge.table_stats();
     if version < Version::Of13 {
-        for (stats, features) in all.iter_mut().zip(table_features(bridge)) {
+        for (stats, features) in all.iter_mut().zip(table_features(bridge, 0..TABLES)) {
             stats.features = Some(Box::new(features));
         }
     }

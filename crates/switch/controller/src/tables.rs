@@ -1,11 +1,12 @@
 //! Requests about tables and queues.
 
 use base::{DpPort, OfPort, TableId};
-use ofp::{Message, OfError, QUEUE_ALL, TableFeatures, TableMod};
+use ofp::{OfError, QUEUE_ALL, TableFeatures, TableMod};
 use pipeline::BridgeId;
 
 use crate::channel::PeerId;
 use crate::handle::Answer;
+use crate::listings::FeatureRows;
 use crate::manager::Manager;
 use crate::statistics;
 
@@ -23,10 +24,11 @@ impl Manager {
     }
 
     /// Tells what tables can do, after changing what can be changed of them: their names.
-    pub(crate) fn table_features(&mut self, id: PeerId, changes: &[TableFeatures]) -> Answer {
+    pub(crate) fn table_features(&mut self, id: PeerId, xid: u32, changes: &[TableFeatures]) -> Answer {
         let Some(bridge) = self.peers.get(&id).map(|peer| peer.bridge) else { return Ok(Vec::new()) };
         if let Some(state) = self.switch.write().get_mut(bridge) {
-            let known = statistics::table_features(state);
+            let known: Vec<TableFeatures> =
+                statistics::table_features(state, 0..statistics::TABLES).collect();
             for change in changes {
                 check_change(change, &known)?;
             }
@@ -36,7 +38,8 @@ impl Manager {
                 state.name_table(TableId(change.table), &change.name)?;
             }
         }
-        self.with_bridge(bridge, |state| vec![Message::TableFeaturesReply(statistics::table_features(state))])
+        self.begin_listing(id, xid, Box::new(FeatureRows::default()));
+        Ok(Vec::new())
     }
 
     /// The queues of a port, or of all, by port: dummy devices have one, others none.

@@ -1,6 +1,7 @@
 //! One bridge: its ports, its tables, what it has learned.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use base::{DpPort, MacAddr, OfPort, TableId};
@@ -63,8 +64,8 @@ pub struct Bridge {
     /// Numbers of ports that are gone, and since when.
     pub(crate) retired: BTreeMap<OfPort, base::Timestamp>,
     tables: Vec<Option<Box<Table>>>,
-    /// How many rules were added.
-    added: u64,
+    /// Moves with every rule that is added or modified.
+    revision: u64,
     pub(crate) groups: BTreeMap<u32, Arc<Group>>,
     pub(crate) meters: BTreeMap<u32, Meter>,
     mirrors: Vec<Mirror>,
@@ -87,7 +88,7 @@ impl Bridge {
             retired: BTreeMap::new(),
             // Every packet asks the first table, be it empty.
             tables: (0..TableId::COUNT).map(|i| (i == 0).then(|| Box::new(Table::new(TableId(0))))).collect(),
-            added: 0,
+            revision: 0,
             groups: BTreeMap::new(),
             meters: BTreeMap::new(),
             mirrors: Vec::new(),
@@ -142,10 +143,15 @@ impl Bridge {
         self.tables[index].get_or_insert_with(|| Box::new(Table::new(TableId(index as u8))))
     }
 
-    /// The place of the next rule in the order in which rules are added.
-    pub fn next_sequence(&mut self) -> u64 {
-        self.added += 1;
-        self.added
+    /// The next revision, which the rule that is about to be added or modified has.
+    pub fn next_revision(&mut self) -> u64 {
+        self.revision += 1;
+        self.revision
+    }
+
+    /// Moves with every rule that is added or modified.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// The tables that were ever used.
@@ -164,6 +170,12 @@ impl Bridge {
 
     pub fn port_entries(&self) -> impl Iterator<Item = &PortEntry> {
         self.ports.values()
+    }
+
+    /// The ports behind the one of this number, in the order of their numbers.
+    pub fn port_entries_after(&self, after: Option<OfPort>) -> impl Iterator<Item = &PortEntry> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.ports.range((from, Bound::Unbounded)).map(|(_, entry)| entry)
     }
 
     pub fn port_entry(&self, number: OfPort) -> Option<&PortEntry> {

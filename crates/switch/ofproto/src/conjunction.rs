@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::Table;
 
-    fn entry_of(text: &str) -> Arc<Entry> {
+    fn entry_of(text: &str, sequence: u64) -> Arc<Entry> {
         let kind = FlowTextKind::Mod(FlowModCommand::Add);
         let (fm, _) = ofp::parse_flow_mod(text, kind, Names::default()).unwrap();
         let rule = Rule {
@@ -111,15 +111,17 @@ mod tests {
             created: Timestamp::ZERO,
             modified: Timestamp::ZERO,
             idle_since: Timestamp::ZERO,
-            sequence: 0,
+            sequence,
+            added_at: sequence,
+            changed_at: sequence,
         })
     }
 
     /// What the table says of a packet from `source` to `destination`, by the cookie of its rule.
     fn found(rules: &[&str], packet: &str) -> Option<u64> {
         let mut table = Table::new(TableId(0));
-        for text in rules {
-            table.insert(entry_of(text));
+        for (sequence, text) in (1..).zip(rules) {
+            table.insert(entry_of(text, sequence));
         }
         let (packet, _) = fields::Match::parse(packet, None).unwrap();
         let mut mask = FlowMask::default();

@@ -115,6 +115,7 @@ impl Bridge {
             Some(old) if keeps_counts => Arc::clone(&old.rule.counters),
             _ => Arc::new(Counters::default()),
         };
+        let revision = self.next_revision();
         let entry = Arc::new(Entry {
             rule: Arc::new(Rule {
                 table,
@@ -131,7 +132,9 @@ impl Bridge {
             created: now,
             modified: now,
             idle_since: old.as_ref().map_or(now, |old| old.used()),
-            sequence: self.next_sequence(),
+            sequence: old.as_ref().map_or(revision, |old| old.sequence),
+            added_at: revision,
+            changed_at: revision,
         });
         self.table_mut(table).insert(Arc::clone(&entry));
         changes.push(Change { old, new: Some(entry), reason: None, is_modification: false });
@@ -148,6 +151,7 @@ impl Bridge {
         }
         let actions: Arc<[ofp::Action]> = request.actions.clone().into();
         let resets = request.flags.contains(FlowFlags::RESET_COUNTS);
+        let changed_at = self.next_revision();
         let changes = found.into_iter().map(|old| {
             let rule = &old.rule;
             let new = Entry {
@@ -161,6 +165,7 @@ impl Bridge {
                 }),
                 modified: now,
                 idle_since: old.used(),
+                changed_at,
                 ..Entry::clone(&old)
             };
             Change { old: Some(old), new: Some(Arc::new(new)), reason: None, is_modification: true }

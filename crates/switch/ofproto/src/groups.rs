@@ -1,6 +1,7 @@
 //! Groups: making, changing and deleting them, and what they counted.
 
 use std::collections::HashMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use base::Timestamp;
@@ -112,44 +113,36 @@ impl Bridge {
         self.groups.values().filter(move |group| which == GROUP_ALL || group.id == which)
     }
 
-    pub fn group_stats(&self, which: u32, now: Timestamp) -> Vec<GroupStats> {
-        let references = self.group_references();
-        self.groups(which)
-            .map(|group| {
-                let age = now - group.created;
-                let read = |counters: &Counters| (counters.packets(), counters.bytes());
-                let (packet_count, byte_count) = read(&group.counters);
-                GroupStats {
-                    group: group.id,
-                    ref_count: references.get(&group.id).copied().unwrap_or(0),
-                    packet_count,
-                    byte_count,
-                    duration_sec: u32::try_from(age.as_secs()).unwrap_or(u32::MAX),
-                    duration_nsec: age.subsec_millis() * 1_000_000,
-                    buckets: group.buckets.iter().map(|bucket| read(&bucket.counters)).collect(),
-                }
-            })
-            .collect()
+    /// The groups behind the one of this number, in the order of their numbers.
+    pub fn groups_after(&self, after: Option<u32>) -> impl Iterator<Item = &Arc<Group>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.groups.range((from, Bound::Unbounded)).map(|(_, group)| group)
     }
+}
 
-    pub fn group_descs(&self, which: u32) -> Vec<GroupDesc> {
-        self.groups(which)
-            .map(|group| GroupDesc {
-                kind: group.kind,
-                group: group.id,
-                buckets: group.buckets.iter().map(|bucket| bucket.desc.clone()).collect(),
-                properties: group.properties.clone(),
-            })
-            .collect()
+/// What a group counted; `references`: how many rules name it.
+pub fn group_stats(group: &Group, references: u32, now: Timestamp) -> GroupStats {
+    let age = now - group.created;
+    let read = |counters: &Counters| (counters.packets(), counters.bytes());
+    let (packet_count, byte_count) = read(&group.counters);
+    GroupStats {
+        group: group.id,
+        ref_count: references,
+        packet_count,
+        byte_count,
+        duration_sec: u32::try_from(age.as_secs()).unwrap_or(u32::MAX),
+        duration_nsec: age.subsec_millis() * 1_000_000,
+        buckets: group.buckets.iter().map(|bucket| read(&bucket.counters)).collect(),
     }
+}
 
-    /// How many rules name each group.
-    fn group_references(&self) -> HashMap<u32, u32> {
-        let mut references = HashMap::new();
-        for entry in self.tables().flat_map(|table| table.entries()) {
-            count_groups(&entry.rule.actions, &mut references);
-        }
-        references
+/// A group as controllers made it.
+pub fn group_desc(group: &Group) -> GroupDesc {
+    GroupDesc {
+        kind: group.kind,
+        group: group.id,
+        buckets: group.buckets.iter().map(|bucket| bucket.desc.clone()).collect(),
+        properties: group.properties.clone(),
     }
 }
 
@@ -163,7 +156,8 @@ pub fn group_features() -> GroupFeatures {
     }
 }
 
-fn count_groups(actions: &[Action], references: &mut HashMap<u32, u32>) {
+/// Counts in `references` each group that `actions` name.
+pub fn count_groups(actions: &[Action], references: &mut HashMap<u32, u32>) {
     for action in actions {
         match action {
             Action::Group(group) => *references.entry(*group).or_default() += 1,

@@ -27,16 +27,18 @@ mod stats;
 mod switch;
 mod table;
 mod usage;
+mod walk;
 
 pub use bridge::{Bridge, PortEntry, Settings, SflowSampling};
 pub use eviction::TableSettings;
 pub use flow_mod::{Change, table_to_add_to};
-pub use groups::{GroupChange, group_features};
+pub use groups::{GroupChange, count_groups, group_desc, group_features, group_stats};
 pub use macs::{DEFAULT_CAPACITY, DEFAULT_IDLE, Known, MacCounters, MacTable};
-pub use meters::{Meter, MeterChange, MeterNumbers, meter_features};
+pub use meters::{Meter, MeterChange, MeterNumbers, count_meters, meter_features};
 pub use ports::{BundleConfig, NewPort, PortNews};
 pub use switch::{SharedSwitch, Switch};
 pub use table::{Criteria, Entry, Table};
+pub use walk::Walk;
 
 #[cfg(test)]
 mod tests;

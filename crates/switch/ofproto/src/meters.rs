@@ -2,7 +2,8 @@
 //!
 //! Rates are enforced by the datapath; whoever changes a meter here tells it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use base::Timestamp;
 use ofp::{
@@ -107,16 +108,28 @@ impl Bridge {
         MeterChange { set: None, removed: removed.into_values().collect(), rules }
     }
 
-    /// The meters, or the one asked for, in the order of their numbers.
-    pub fn meters(&self, which: u32) -> impl Iterator<Item = &Meter> {
-        self.meters.values().filter(move |meter| which == meter_id::ALL || meter.config.meter == which)
+    /// The meters behind the one of this number, in the order of their numbers.
+    pub fn meters_after(&self, after: Option<u32>) -> impl Iterator<Item = &Meter> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.meters.range((from, Bound::Unbounded)).map(|(_, meter)| meter)
     }
+}
 
-    /// How many rules name a meter.
-    pub fn meter_flow_count(&self, meter: u32) -> u32 {
-        let entries = self.tables().flat_map(|table| table.entries());
-        let users = entries.filter(|entry| uses_meter(&entry.rule.actions, &|id| id == meter));
-        u32::try_from(users.count()).unwrap_or(u32::MAX)
+/// Adds to `references` each meter that `actions` name.
+pub fn count_meters(actions: &[Action], references: &mut HashMap<u32, u32>) {
+    let mut named = BTreeSet::new();
+    collect_meters(actions, &mut named);
+    for meter in named {
+        *references.entry(meter).or_default() += 1;
+    }
+}
+
+fn collect_meters(actions: &[Action], named: &mut BTreeSet<u32>) {
+    for action in actions {
+        match action {
+            Action::Meter(meter) => _ = named.insert(*meter),
+            other => collect_meters(other.nested(), named),
+        }
     }
 }
 

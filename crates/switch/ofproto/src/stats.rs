@@ -1,7 +1,7 @@
 //! Statistics of rules and tables, as OpenFlow tells them.
 
 use base::{TableId, Timestamp};
-use ofp::{AggregateStats, FlowRemoved, FlowRemovedReason, FlowStats, FlowStatsRequest, TableStats};
+use ofp::{FlowRemoved, FlowRemovedReason, FlowStats, FlowStatsRequest, TableStats};
 use std::sync::atomic::Ordering;
 
 use crate::bridge::Bridge;
@@ -52,23 +52,6 @@ impl Entry {
 }
 
 impl Bridge {
-    /// What the rules of each table are and did, in the order in which they were added.
-    pub fn flow_stats(&self, request: &FlowStatsRequest, now: Timestamp) -> Vec<FlowStats> {
-        let mut entries = self.select(&criteria(request));
-        entries.sort_unstable_by_key(|entry| (entry.rule.table, entry.sequence));
-        entries.iter().map(|entry| entry.stats(now)).collect()
-    }
-
-    pub fn aggregate_stats(&self, request: &FlowStatsRequest) -> AggregateStats {
-        let mut sum = AggregateStats { packet_count: 0, byte_count: 0, flow_count: 0 };
-        for entry in self.select(&criteria(request)) {
-            sum.packet_count += entry.rule.counters.packets();
-            sum.byte_count += entry.rule.counters.bytes();
-            sum.flow_count += 1;
-        }
-        sum
-    }
-
     /// One row for each table that controllers can use.
     pub fn table_stats(&self) -> Vec<TableStats> {
         (0..TableId::INTERNAL.0)
@@ -91,14 +74,16 @@ impl Bridge {
     }
 }
 
-fn criteria(request: &FlowStatsRequest) -> Criteria {
-    Criteria {
-        table: TableId(request.table),
-        matching: request.m.clone(),
-        cookie: request.cookie,
-        cookie_mask: request.cookie_mask,
-        out_port: request.out_port,
-        out_group: request.out_group,
-        ..Criteria::all()
+impl From<FlowStatsRequest> for Criteria {
+    fn from(request: FlowStatsRequest) -> Criteria {
+        Criteria {
+            table: TableId(request.table),
+            matching: request.m,
+            cookie: request.cookie,
+            cookie_mask: request.cookie_mask,
+            out_port: request.out_port,
+            out_group: request.out_group,
+            ..Criteria::all()
+        }
     }
 }

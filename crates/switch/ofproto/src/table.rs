@@ -1,5 +1,7 @@
 //! An OpenFlow table: rules with their timeouts, looked up by packets and by matches.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use base::{OfPort, TableId, Timestamp};
@@ -25,8 +27,13 @@ pub struct Entry {
     pub modified: Timestamp,
     /// Since when it is idle, as long as no packet is counted: a rule in the place of another goes on with its age.
     pub idle_since: Timestamp,
-    /// Grows with each rule of the bridge that is added.
+    /// The place of the rule among those of its table: it grows with each rule that is added to the bridge, and a rule
+    /// that replaces another one takes its place.
     pub sequence: u64,
+    /// The bridge's revision when the rule was added, be it in the place of another one.
+    pub added_at: u64,
+    /// The bridge's revision when a controller last added or modified the rule.
+    pub changed_at: u64,
 }
 
 impl Entry {
@@ -135,6 +142,8 @@ impl Criteria {
 pub struct Table {
     id: TableId,
     rules: Classifier<Arc<Entry>>,
+    /// The same rules by their sequence, for walks that go on after rules have changed.
+    by_sequence: BTreeMap<u64, Arc<Entry>>,
     pub miss: Miss,
     pub traffic: Arc<TableTraffic>,
     /// How many rules have a timeout, so that a table without any is never searched for expired ones.
@@ -153,6 +162,7 @@ impl Table {
         Table {
             id,
             rules: Classifier::new(),
+            by_sequence: BTreeMap::new(),
             miss: Miss::default(),
             traffic: Arc::default(),
             expiring: 0,
@@ -218,16 +228,20 @@ impl Table {
         self.hidden += usize::from(entry.is_hidden());
         let rule = &entry.rule;
         let (key, mask, priority) = (rule.matching.key.clone(), rule.matching.mask.clone(), rule.priority);
+        let same = Arc::clone(&entry);
         let old = self.rules.insert(&key, &mask, priority, entry);
         if let Some(old) = &old {
+            self.by_sequence.remove(&old.sequence);
             self.expiring -= usize::from(expires(old));
             self.hidden -= usize::from(old.is_hidden());
         }
+        self.by_sequence.insert(same.sequence, same);
         old
     }
 
     pub fn remove(&mut self, matching: &Match, priority: i32) -> Option<Arc<Entry>> {
         let old = self.rules.remove(&matching.key, &matching.mask, priority)?;
+        self.by_sequence.remove(&old.sequence);
         self.expiring -= usize::from(expires(&old));
         self.hidden -= usize::from(old.is_hidden());
         Some(old)
@@ -243,6 +257,11 @@ impl Table {
 
     pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.rules.iter().map(|rule| &rule.value)
+    }
+
+    /// The rules behind the one of `sequence`, in the order in which they were added.
+    pub(crate) fn entries_after(&self, sequence: u64) -> impl Iterator<Item = &Arc<Entry>> {
+        self.by_sequence.range((Bound::Excluded(sequence), Bound::Unbounded)).map(|(_, entry)| entry)
     }
 
     /// The rules that `criteria` are about.
