@@ -58,6 +58,8 @@ pub struct Connection {
     backlog: usize,
     limit: Backlog,
     overrun: bool,
+    /// Whether refusals of what is no request are among what waits to be written.
+    has_refused: bool,
     received_bytes: u64,
     sent_bytes: u64,
 }
@@ -73,6 +75,7 @@ impl Connection {
             backlog: 0,
             limit: Backlog::default(),
             overrun: false,
+            has_refused: false,
             received_bytes: 0,
             sent_bytes: 0,
         }
@@ -191,14 +194,16 @@ impl Connection {
     /// The next message; end of input is [`io::ErrorKind::UnexpectedEof`]. Writes only what it refuses itself.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Message>> {
         loop {
-            let queued = self.messages;
+            // A peer that does not take what it is refused is not read from: refusals would pile up.
+            if self.has_refused {
+                ready!(self.poll_flush(cx))?;
+                self.has_refused = false;
+            }
             if let Some(message) = self.buffered()? {
                 return Poll::Ready(Ok(message));
             }
-            if self.messages > queued
-                && let Poll::Ready(Err(e)) = self.poll_flush(cx)
-            {
-                return Poll::Ready(Err(e));
+            if self.has_refused {
+                continue;
             }
             let mut space = [const { std::mem::MaybeUninit::uninit() }; 16384];
             let mut buffer = ReadBuf::uninit(&mut space);
@@ -232,7 +237,10 @@ impl Connection {
             };
             log::warn!(target: base::bounded!("jsonrpc"), "{name}: received bad JSON-RPC message: {error}");
             match refusal {
-                Some(refusal) => self.send(&refusal),
+                Some(refusal) => {
+                    self.has_refused = true;
+                    self.send(&refusal);
+                }
                 None => return Err(io::Error::from_raw_os_error(libc::EPROTO)),
             }
         }

@@ -10,7 +10,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// How long a program that ends waits for peers to read their answers.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// The listening control socket; dropping it removes its file.
 #[derive(Debug)]
@@ -146,13 +150,19 @@ impl Server {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Writes out all answers given so far, for a program that is about to end.
+    /// Writes out the answers given so far, for a program that is about to end. It does not wait long for peers that do
+    /// not read theirs.
     pub async fn flush(&mut self) {
         self.take_answers(None);
-        for peer in self.connections.values_mut() {
+        let connections = &mut self.connections;
+        let flushed = std::future::poll_fn(|cx| {
             // A peer that went away does not need its answer.
-            let _ = peer.connection.flush().await;
-        }
+            let is_done = |peer: &mut Peer| peer.connection.poll_flush(cx).is_ready();
+            let waiting = connections.values_mut().map(is_done).filter(|done| !done).count();
+            if waiting == 0 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        // The program ends, whether or not it took so long.
+        let _ = tokio::time::timeout(FLUSH, flushed).await;
     }
 
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Request> {
@@ -228,12 +238,20 @@ impl Server {
 }
 
 impl Peer {
+    /// The next command. Nothing is read while answers wait: a peer that does not take them has to wait, too.
     fn poll(&mut self, cx: &mut Context<'_>) -> Option<(String, Vec<String>)> {
-        if let Poll::Ready(Err(_)) = self.connection.poll_flush(cx) {
-            self.broken = true;
-            return None;
-        }
-        while self.pending.is_none() {
+        loop {
+            match self.connection.poll_flush(cx) {
+                Poll::Pending => return None,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => {
+                    self.broken = true;
+                    return None;
+                }
+            }
+            if self.pending.is_some() {
+                return None;
+            }
             let Poll::Ready(received) = self.connection.poll_receive(cx) else { return None };
             match received {
                 Ok(Message::Request { method, params, id }) => {
@@ -256,11 +274,7 @@ impl Peer {
                     return None;
                 }
             }
-            if let Poll::Ready(Err(_)) = self.connection.poll_flush(cx) {
-                self.broken = true;
-            }
         }
-        None
     }
 
     fn answer(&mut self, result: Result<Reply, String>) {
