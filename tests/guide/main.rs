@@ -29,6 +29,7 @@ mod refusals;
 mod restart;
 mod rows;
 mod sflow;
+mod unread;
 mod unsupported;
 mod vlans;
 mod vtep;

@@ -17,20 +17,24 @@ const VERSIONS: [Version; 6] =
     [Version::Of10, Version::Of11, Version::Of12, Version::Of13, Version::Of14, Version::Of15];
 
 /// A controller on a bridge's management socket.
-struct Peer {
-    stream: UnixStream,
+pub(crate) struct Peer {
+    pub(crate) stream: UnixStream,
     input: Vec<u8>,
-    encoder: Encoder,
+    pub(crate) encoder: Encoder,
     /// What it was told of ports: their configuration, and whether the link is down.
     ports: Vec<(u32, bool)>,
     /// What its flow monitors told.
-    updates: Vec<FlowUpdate>,
+    pub(crate) updates: Vec<FlowUpdate>,
 }
 
 impl Peer {
     /// Shakes hands in one version, and asks for messages that nobody asks for.
-    fn connect(switch: &Switch, version: Version) -> Peer {
-        let stream = UnixStream::connect(switch.dir.join("br0.mgmt")).unwrap();
+    pub(crate) fn connect(switch: &Switch, version: Version) -> Peer {
+        Peer::over(UnixStream::connect(switch.dir.join("br0.mgmt")).unwrap(), version)
+    }
+
+    /// The same over a stream that is there.
+    pub(crate) fn over(stream: UnixStream, version: Version) -> Peer {
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let encoder = Encoder::new(fields::Protocols::initial(version.byte()), 1);
         let mut peer = Peer { stream, input: Vec::new(), encoder, ports: Vec::new(), updates: Vec::new() };
@@ -45,19 +49,25 @@ impl Peer {
         peer
     }
 
-    fn send(&mut self, message: &Message) {
+    pub(crate) fn send(&mut self, message: &Message) {
         self.encoder.xid += 1;
         self.stream.write_all(&message.to_bytes(&self.encoder)).unwrap();
     }
 
-    fn receive(&mut self) -> Message {
+    pub(crate) fn receive(&mut self) -> Message {
+        self.receive_part().0
+    }
+
+    /// The next message, and whether others of the same reply follow.
+    pub(crate) fn receive_part(&mut self) -> (Message, bool) {
         loop {
             if let Some(len) = ofp::message_len(&self.input).filter(|len| *len <= self.input.len()) {
                 let bytes: Vec<u8> = self.input.drain(..len).collect();
                 let context =
                     Context { protocol: self.encoder.protocol, n_tables: 255, flow_age: true, loose: false };
                 let decoded = ofp::decode(&bytes, &context);
-                let message = decoded.unwrap_or_else(|e| panic!("{e} in {bytes:02x?}")).message;
+                let ofp::Decoded { message, more, .. } =
+                    decoded.unwrap_or_else(|e| panic!("{e} in {bytes:02x?}"));
                 if let Message::PortStatus(status) = &message {
                     let is_down = status.desc.state & port_state::LINK_DOWN != 0;
                     self.ports.push((status.desc.config, is_down));
@@ -65,7 +75,7 @@ impl Peer {
                 if let Message::FlowMonitorReply(updates) = &message {
                     self.updates.extend(updates.iter().cloned());
                 }
-                return message;
+                return (message, more);
             }
             let mut buffer = [0; 65536];
             let count = self.stream.read(&mut buffer).expect("a message in time");
@@ -86,7 +96,7 @@ impl Peer {
     }
 
     /// All that comes before the answer to a barrier.
-    fn settle(&mut self) -> Vec<Message> {
+    pub(crate) fn settle(&mut self) -> Vec<Message> {
         self.send(&Message::BarrierRequest);
         let mut before = Vec::new();
         loop {
@@ -117,18 +127,18 @@ impl Peer {
     }
 }
 
-fn actions(text: &str) -> Vec<Action> {
+pub(crate) fn actions(text: &str) -> Vec<Action> {
     ofp::parse_actions(text, Names::default()).unwrap().0
 }
 
 /// A bridge without rules, with a wire on port 1.
-struct Bridge {
-    switch: Switch,
+pub(crate) struct Bridge {
+    pub(crate) switch: Switch,
     _world: World,
 }
 
 impl Bridge {
-    fn new() -> Bridge {
+    pub(crate) fn new() -> Bridge {
         let world = World::new();
         let (host, middle) = (world.host("a"), world.host("sw"));
         world.wire(&middle, "p1", &host, "eth0");
@@ -140,7 +150,7 @@ impl Bridge {
         Bridge { switch, _world: world }
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.switch.dir.join("ovs-vswitchd.log")).unwrap()
     }
 }

@@ -141,6 +141,14 @@ impl Switch {
         kill(self.daemon.take());
     }
 
+    /// How much memory the switch daemon has, in bytes.
+    pub fn memory(&self) -> usize {
+        let pid = self.daemon.as_ref().expect("a daemon").id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+    }
+
     /// Whether both daemons run.
     pub fn is_alive(&mut self) -> bool {
         [&mut self.database, &mut self.daemon]

@@ -283,3 +283,41 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::Tls;
+    use std::io::Write;
+
+    #[test]
+    fn refusals_do_not_pile_up_for_a_peer_that_does_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::UnixListener::bind(&path).unwrap();
+            let stream =
+                Stream::connect(&format!("unix:{}", path.display()), 0, &Tls::default()).await.unwrap();
+            let mut peer = listener.accept().await.unwrap().0.into_std().unwrap();
+            let mut connection = Connection::new(stream);
+            let bad = b"{\"method\":\"x\",\"params\":[\"\xff\"],\"id\":7}".repeat(1000);
+            // It sends as long as it is read from.
+            let (mut sent, mut refused) = (0, 0);
+            while sent < 16 << 20 && refused < 1000 {
+                poll_fn(|cx| {
+                    assert!(!matches!(connection.poll_flush(cx), Poll::Ready(Err(_))));
+                    assert!(connection.poll_receive(cx).is_pending());
+                    Poll::Ready(())
+                })
+                .await;
+                match peer.write(&bad[sent % bad.len()..]) {
+                    Ok(count) => (sent, refused) = (sent + count, 0),
+                    Err(_) => refused += 1,
+                }
+                tokio::task::yield_now().await;
+            }
+            assert!(connection.backlog() < 4 << 20, "{} bytes", connection.backlog());
+        });
+    }
+}

@@ -535,4 +535,107 @@ mod tests {
         std::fs::remove_file(path).unwrap();
         assert!(matches!(end, Ok(End::Unresponsive(_))), "{:?}", end.map(|end| end.error()));
     }
+
+    /// Serves one end of a pair of sockets, with a probe after 200 ms; the other end, and what the task reports.
+    async fn served(
+        path: &str,
+        peer_does: impl AsyncFn(tokio::net::UnixStream, mpsc::Receiver<Event>),
+    ) -> End {
+        let _ = std::fs::remove_file(path);
+        let listener = tokio::net::UnixListener::bind(path).unwrap();
+        let stream =
+            Stream::connect(&format!("unix:{path}"), rpc::OPENFLOW_PORT, &Tls::default()).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let (events, reports) = mpsc::channel(8);
+        let probe = Some(Duration::from_millis(200));
+        let (bridge, versions) = ("br0".to_owned(), vec![Version::Of13]);
+        let setup = Setup { bridge, target: Target(1), versions, events, probe, snoop: None };
+        peer.write_all(&[4, 0, 0, 8, 0, 0, 0, 1]).await.unwrap();
+        let serving = serve(&setup, PeerId(1), "br0<->test", stream, HANDSHAKE, || {});
+        let (end, ()) = tokio::join!(serving, peer_does(peer, reports));
+        std::fs::remove_file(path).unwrap();
+        end
+    }
+
+    fn run(name: &str, peer_does: impl AsyncFn(tokio::net::UnixStream, mpsc::Receiver<Event>)) -> End {
+        let path = std::env::temp_dir().join(format!("ironbridge-{name}-{}", std::process::id()));
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let limit = Duration::from_secs(30);
+        let serving = served(path.to_str().unwrap(), peer_does);
+        runtime.block_on(async { tokio::time::timeout(limit, serving).await }).unwrap()
+    }
+
+    /// A manager that answers each message by `length` bytes; how many messages it was handed.
+    async fn answer_all(mut reports: mpsc::Receiver<Event>, length: usize) -> usize {
+        let (mut peer, mut inbox, mut count) = (None, 0, 0);
+        while let Some(event) = reports.recv().await {
+            match event {
+                Event::Connected { link, .. } => peer = Some(link),
+                Event::Received { messages, .. } => {
+                    (inbox, count) = (inbox + messages.len(), count + messages.len())
+                }
+                Event::Disconnected { .. } => break,
+                Event::Taken { .. } | Event::Turn { .. } => {}
+            }
+            let Some(link) = &peer else { continue };
+            while inbox > 0 && !link.stalls() {
+                let reply = Message::EchoReply(vec![0; length]).to_bytes(&encoder(Version::Of13, 0));
+                link.send(Class::Reply, reply);
+                inbox -= 1;
+            }
+            if inbox == 0 {
+                link.end_batch();
+            }
+        }
+        count
+    }
+
+    #[test]
+    fn a_peer_that_asks_and_does_not_read_is_given_up_by_its_probe() {
+        let asked = std::cell::Cell::new(0);
+        let end = run("deaf", async |mut peer, reports| {
+            let asking = async {
+                let request = Message::BarrierRequest.to_bytes(&encoder(Version::Of13, 5)).repeat(1000);
+                // It asks for ever; the end of the connection ends it.
+                while peer.write_all(&request).await.is_ok() {}
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = asking => {}
+                count = answer_all(reports, 1000) => asked.set(count),
+            }
+        });
+        assert_eq!(end, End::Unresponsive(Duration::from_millis(200)));
+        assert!(asked.get() < 50_000, "{} requests were taken", asked.get());
+    }
+
+    #[test]
+    fn a_peer_that_reads_slowly_is_alive() {
+        let end = run("slow", async |peer, reports| {
+            let asking = async move {
+                let (mut reading, mut writing) = peer.into_split();
+                let request = Message::BarrierRequest.to_bytes(&encoder(Version::Of13, 5));
+                // What it asks is more than is read ahead.
+                let requests = request.repeat(100_000);
+                let ask = async {
+                    writing.write_all(&requests).await.unwrap();
+                };
+                let read = async {
+                    let mut bytes = vec![0; 20_000];
+                    // Much longer than two probes take.
+                    for _ in 0..200 {
+                        assert_ne!(reading.read(&mut bytes).await.unwrap(), 0);
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                };
+                tokio::select! {
+                    () = ask => panic!("all was read"),
+                    () = read => {}
+                }
+            };
+            tokio::join!(asking, answer_all(reports, 1000));
+        });
+        assert!(matches!(end, End::Closed | End::Dropped(_)), "{end:?}");
+    }
 }

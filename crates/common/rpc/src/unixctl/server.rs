@@ -23,6 +23,8 @@ pub struct Server {
     listener: Option<Listener>,
     connections: BTreeMap<u64, Peer>,
     next_id: u64,
+    /// Whose command was returned last.
+    last_served: u64,
     replies: mpsc::UnboundedReceiver<Answer>,
     reply_sender: mpsc::UnboundedSender<Answer>,
 }
@@ -135,7 +137,8 @@ impl Server {
             path: absolute,
             listener,
             connections: BTreeMap::new(),
-            next_id: 0,
+            next_id: 1,
+            last_served: 0,
             replies,
             reply_sender,
         })
@@ -223,11 +226,14 @@ impl Server {
         }
     }
 
-    /// Moves bytes; the first whole command is returned.
+    /// Moves bytes; the first whole command is returned. Peers have their turns one after the other.
     fn poll_peers(&mut self, cx: &mut Context<'_>) -> Option<(u64, String, Vec<String>)> {
+        let ids: Vec<u64> = self.connections.keys().copied().collect();
+        let (before, after) = ids.split_at(ids.partition_point(|id| *id <= self.last_served));
         let mut found = None;
-        for (&id, peer) in &mut self.connections {
-            if let Some((command, arguments)) = peer.poll(cx) {
+        for &id in after.iter().chain(before) {
+            if let Some((command, arguments)) = self.connections.get_mut(&id).and_then(|peer| peer.poll(cx)) {
+                self.last_served = id;
                 found = Some((id, command, arguments));
                 break;
             }

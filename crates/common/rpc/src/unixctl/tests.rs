@@ -1,5 +1,8 @@
 use super::*;
 use serde_json::{Value, json};
+use std::cell::Cell;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[derive(Default)]
 struct State {
@@ -115,7 +118,6 @@ fn a_command_may_answer_in_the_format_that_its_peer_chose() {
 
 #[test]
 fn a_request_that_is_no_text_is_refused_and_the_next_one_served() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     run(async |path| {
         let mut stream = tokio::net::UnixStream::connect(path).await.unwrap();
         stream.write_all(b"{\"method\":\"count\",\"params\":[\"\xff\"],\"id\":7}").await.unwrap();
@@ -134,5 +136,76 @@ fn a_request_that_is_no_text_is_refused_and_the_next_one_served() {
         let error = json!("request refused: line 0, column 29, byte 29: not valid UTF-8");
         assert_eq!(replies[0], crate::message::Message::Error { error, id: json!(7) });
         assert_eq!(replies[1], crate::message::Message::Reply { result: json!("1\n"), id: json!(8) });
+    });
+}
+
+/// Counts what a server is asked for: its peers ask for as long an answer as they like.
+async fn serve_lengths(server: &mut Server, served: &Cell<usize>) {
+    loop {
+        let Request { arguments, responder, .. } = server.next().await;
+        served.set(served.get() + 1);
+        responder.reply(Ok("x".repeat(arguments[0].parse().unwrap())));
+    }
+}
+
+fn lengths(count: usize, length: usize) -> String {
+    (0..count).map(|id| format!("{{\"id\":{id},\"method\":\"x\",\"params\":[\"{length}\"]}}")).collect()
+}
+
+#[test]
+fn a_peer_that_does_not_take_its_answers_is_not_read_from() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ctl").display().to_string();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut server = Server::new(Some(&path), "x").await.unwrap();
+        let served = Cell::new(0);
+        const ANSWER: usize = 50_000;
+        let mut deaf = tokio::net::UnixStream::connect(&path).await.unwrap();
+        deaf.write_all(lengths(1000, ANSWER).as_bytes()).await.unwrap();
+        let others = async {
+            for _ in 0..100 {
+                assert!(ask(&path, "x", &["1"]).await.is_ok());
+            }
+        };
+        tokio::select! {
+            () = serve_lengths(&mut server, &served) => {}
+            () = others => {}
+        }
+        // What the kernel took, and one more.
+        assert!(served.get() < 150, "{}", served.get());
+        // A program that ends does not wait for it for ever.
+        assert!(tokio::time::timeout(Duration::from_secs(20), server.flush()).await.is_ok());
+        let reading = async {
+            let mut answers = 0;
+            let mut bytes = vec![0; 1 << 16];
+            while answers < 1000 {
+                let count = deaf.read(&mut bytes).await.unwrap();
+                answers += bytes[..count].iter().filter(|byte| **byte == b'}').count();
+            }
+        };
+        tokio::select! {
+            () = serve_lengths(&mut server, &served) => {}
+            () = reading => {}
+        }
+        assert_eq!(served.get(), 1100);
+    });
+}
+
+#[test]
+fn a_peer_that_asks_without_end_leaves_turns_to_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ctl").display().to_string();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut server = Server::new(Some(&path), "x").await.unwrap();
+        let served = Cell::new(0);
+        let mut greedy = tokio::net::UnixStream::connect(&path).await.unwrap();
+        greedy.write_all(lengths(1000, 1).as_bytes()).await.unwrap();
+        tokio::select! {
+            () = serve_lengths(&mut server, &served) => {}
+            answer = ask(&path, "x", &["1"]) => assert!(answer.is_ok()),
+        }
+        assert!(served.get() < 500, "{}", served.get());
     });
 }
