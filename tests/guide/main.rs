@@ -33,6 +33,7 @@ mod unread;
 mod unsupported;
 mod vlans;
 mod vtep;
+mod whole_bundles;
 
 use end_to_end::{Host, Programs, Switch, World};
 

@@ -22,7 +22,9 @@ pub(crate) struct Peer {
     input: Vec<u8>,
     pub(crate) encoder: Encoder,
     /// What it was told of ports: their configuration, and whether the link is down.
-    ports: Vec<(u32, bool)>,
+    pub(crate) ports: Vec<(u32, bool)>,
+    /// The table and the user data of each packet that it got.
+    pub(crate) packets: Vec<(u8, Vec<u8>)>,
     /// What its flow monitors told.
     pub(crate) updates: Vec<FlowUpdate>,
 }
@@ -37,7 +39,14 @@ impl Peer {
     pub(crate) fn over(stream: UnixStream, version: Version) -> Peer {
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let encoder = Encoder::new(fields::Protocols::initial(version.byte()), 1);
-        let mut peer = Peer { stream, input: Vec::new(), encoder, ports: Vec::new(), updates: Vec::new() };
+        let mut peer = Peer {
+            stream,
+            input: Vec::new(),
+            encoder,
+            ports: Vec::new(),
+            packets: Vec::new(),
+            updates: Vec::new(),
+        };
         peer.send(&Message::Hello { versions: 1 << version.byte() });
         assert!(matches!(peer.receive(), Message::Hello { .. }));
         peer.send(&Message::SetConfig(SwitchConfig {
@@ -71,6 +80,9 @@ impl Peer {
                 if let Message::PortStatus(status) = &message {
                     let is_down = status.desc.state & port_state::LINK_DOWN != 0;
                     self.ports.push((status.desc.config, is_down));
+                }
+                if let Message::PacketIn(packet) = &message {
+                    self.packets.push((packet.table, packet.userdata.clone()));
                 }
                 if let Message::FlowMonitorReply(updates) = &message {
                     self.updates.extend(updates.iter().cloned());
@@ -156,7 +168,7 @@ impl Bridge {
 }
 
 /// A UDP packet of `len` bytes whose TTL is 1.
-fn frame(len: usize) -> Vec<u8> {
+pub(crate) fn frame(len: usize) -> Vec<u8> {
     let mut bytes = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
     let [high, low] = ((len - 14) as u16).to_be_bytes();
     bytes.extend([0x45, 0, high, low, 0, 0, 0, 0, 1, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
@@ -165,7 +177,7 @@ fn frame(len: usize) -> Vec<u8> {
     bytes
 }
 
-fn packet_out(packet: Vec<u8>, text: &str) -> Message {
+pub(crate) fn packet_out(packet: Vec<u8>, text: &str) -> Message {
     let mut metadata = fields::Match::default();
     metadata.set_in_port(OfPort(1));
     Message::PacketOut(PacketOut { packet, buffer_id: NO_BUFFER, metadata, actions: actions(text) })
@@ -258,7 +270,7 @@ fn the_asker_of_a_port_mod_hears_of_what_it_did_to_the_link() {
 }
 
 /// Port 1 as the switch describes it.
-fn port(peer: &mut Peer) -> ofp::PortDesc {
+pub(crate) fn port(peer: &mut Peer) -> ofp::PortDesc {
     peer.send(&Message::PortDescRequest(OfPort::ANY));
     loop {
         if let Message::PortDescReply(ports) = peer.receive() {
@@ -292,7 +304,7 @@ fn what_cannot_be_executed_is_answered_by_an_error() {
 }
 
 /// Carries out messages in a bundle; the errors that come back.
-fn bundle(peer: &mut Peer, messages: Vec<Message>) -> Vec<OfError> {
+pub(crate) fn bundle(peer: &mut Peer, messages: Vec<Message>) -> Vec<OfError> {
     let flags = bundle_flag::ATOMIC | bundle_flag::ORDERED;
     let control = |kind: BundleControlType| {
         Message::BundleControl(BundleControl { bundle: 1, kind: kind as u16, flags })
@@ -478,7 +490,14 @@ fn ten_thousand_of_each_are_dumped_once() {
 /// Answers one `ovs-ofctl` as a switch with `count` ports would.
 fn play_switch(stream: UnixStream, version: Version, count: u32) {
     let encoder = Encoder::new(fields::Protocols::initial(version.byte()), 1);
-    let mut peer = Peer { stream, input: Vec::new(), encoder, ports: Vec::new(), updates: Vec::new() };
+    let mut peer = Peer {
+        stream,
+        input: Vec::new(),
+        encoder,
+        ports: Vec::new(),
+        packets: Vec::new(),
+        updates: Vec::new(),
+    };
     peer.send(&Message::Hello { versions: 1 << version.byte() });
     let ports: Vec<ofp::PortDesc> = (1..=count)
         .map(|n| ofp::PortDesc { port: OfPort(n), name: format!("p{n}"), ..ofp::PortDesc::default() })

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base::Timestamp;
-use ofp::{
-    BundleControl, BundleControlType, FlowMod, FlowModCommand, GroupMod, Message, OfError, PacketOut, PortMod,
-};
+use ofp::{BundleControl, BundleControlType, FlowModCommand, Message, OfError};
+use ofproto::Part;
 
 /// How many bundles, and how many messages in each, one connection may keep open.
 const MAX_BUNDLES: usize = 64;
@@ -34,17 +33,9 @@ pub(crate) struct Bundle {
 /// A change that waits for its bundle.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub change: Change,
+    pub part: Part,
     pub xid: u32,
     pub head: Vec<u8>,
-}
-
-#[derive(Debug)]
-pub(crate) enum Change {
-    Flow(Box<FlowMod>),
-    Group(Box<GroupMod>),
-    Port(PortMod),
-    Packet(Box<PacketOut>),
 }
 
 /// What a control message asks for beyond bookkeeping.
@@ -120,16 +111,16 @@ impl Bundles {
 
     /// Keeps a message for its bundle, which is opened if need be.
     pub(crate) fn add(&mut self, add: ofp::BundleAdd, head: Vec<u8>, now: Timestamp) -> Result<(), OfError> {
-        let change = match *add.message {
+        let part = match *add.message {
             Message::FlowMod(request) => {
                 if request.command == FlowModCommand::Add {
                     ofproto::table_to_add_to(&request)?;
                 }
-                Change::Flow(Box::new(request))
+                Part::Flow(Box::new(request))
             }
-            Message::GroupMod(request) => Change::Group(Box::new(request)),
-            Message::PortMod(request) => Change::Port(request),
-            Message::PacketOut(request) => Change::Packet(Box::new(request)),
+            Message::GroupMod(request) => Part::Group(Box::new(request)),
+            Message::PortMod(request) => Part::Port(request),
+            Message::PacketOut(request) => Part::Packet(Box::new(request)),
             _ => return Err(OfError::OfpbfcMsgUnsup),
         };
         if self.open.len() >= MAX_BUNDLES && !self.open.contains_key(&add.bundle) {
@@ -152,7 +143,7 @@ impl Bundles {
         if bundle.head.is_empty() {
             (bundle.head, bundle.xid) = (head.clone(), add.xid);
         }
-        bundle.entries.push(Entry { change, xid: add.xid, head });
+        bundle.entries.push(Entry { part, xid: add.xid, head });
         Ok(())
     }
 }

@@ -1,12 +1,14 @@
 //! Carrying out bundles.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base::Timestamp;
-use ofp::{BundleControl, GroupMod, Message, OfError};
-use ofproto::{Bridge, GroupChange};
+use base::{DpPort, OfPort};
+use ofp::{BundleControl, GroupCommand, Message, OfError};
+use ofproto::Part;
+use pipeline::BridgeId;
 
-use crate::bundles::{Bundle, Change, Outcome};
+use crate::bundles::{Bundle, Outcome};
 use crate::channel::PeerId;
 use crate::groups::GroupForms;
 use crate::handle::{Answer, check_packet_out, not_sent};
@@ -15,17 +17,15 @@ use crate::manager::Manager;
 /// How long a bundle may wait for its next message unless `other_config:bundle-idle-timeout` says otherwise.
 pub const DEFAULT_BUNDLE_IDLE: Duration = Duration::from_secs(10);
 
-/// What a part of a bundle has done, in enough detail to take it back.
-enum Done {
-    Rules(Vec<ofproto::Change>),
-    Group {
-        request: Box<GroupMod>,
-        xid: u32,
-        change: Box<GroupChange>,
-    },
-    /// The message and the datapath actions of a packet-out, translated in its place in the bundle.
-    Packet(Box<flowsync::Prepared>),
-    Nothing,
+/// What a message of a bundle has done.
+type Done = ofproto::Done<flowsync::Prepared>;
+
+/// A device that a bundle sets up (`true`) or down, the port of it, and which message asks for it.
+struct Turned {
+    device: DpPort,
+    port: OfPort,
+    is_up: bool,
+    by: usize,
 }
 
 impl Manager {
@@ -35,106 +35,136 @@ impl Manager {
         match peer.bundles.control(&request, head, now)? {
             Outcome::Reply(reply) => Ok(vec![Message::BundleControl(reply)]),
             Outcome::Commit(bundle, reply) => {
-                self.commit(id, bundle)?;
+                self.commit(id, &bundle)?;
                 Ok(vec![Message::BundleControl(reply)])
             }
         }
     }
 
-    /// Carries out a bundle under one lock: nobody sees a part of it, and a part that fails takes back the rest.
-    fn commit(&mut self, id: PeerId, bundle: Bundle) -> Result<(), OfError> {
-        let Some(peer) = self.peers.get(&id) else { return Ok(()) };
-        let bridge = peer.bridge;
-        let now = self.clock.now();
-        let mut done = Vec::new();
-        let mut failed = None;
-        {
-            let mut switch = self.switch.write();
-            for entry in &bundle.entries {
-                let result = match &entry.change {
-                    Change::Packet(request) => match switch.get(bridge) {
-                        Some(state) => check_packet_out(state, request).and_then(|()| {
-                            let prepared = self.flows.prepare(&*switch, bridge, request);
-                            let prepared = prepared.map_err(|error| not_sent(&error.into()))?;
-                            Ok(Done::Packet(Box::new(prepared)))
-                        }),
-                        None => Ok(Done::Nothing),
-                    },
-                    change => match switch.get_mut(bridge) {
-                        Some(state) => carry_out(state, change, entry.xid, now),
-                        None => Ok(Done::Nothing),
-                    },
-                };
-                match result {
-                    Ok(one) => done.push(one),
-                    Err(error) => {
-                        failed = Some((error, entry.xid, entry.head.clone()));
-                        break;
-                    }
-                }
+    /// Carries out a bundle: all of it is in force at once, or nothing.
+    ///
+    /// Devices are slow and may refuse, so they are not asked under the lock against translation. A bundle that sets
+    /// some up or down is tried without them first; when it is known to succeed, and they agree, it comes into force.
+    fn commit(&mut self, id: PeerId, bundle: &Bundle) -> Result<(), OfError> {
+        let Some(bridge) = self.peers.get(&id).map(|peer| peer.bridge) else { return Ok(()) };
+        if bundle.entries.iter().any(|entry| ends_rules(&entry.part)) {
+            // Counters that a message about the end of a rule tells must be whole.
+            self.flows.credit();
+        }
+        let committed = self.transact(bridge, bundle).and_then(|(done, turned)| {
+            if turned.is_empty() {
+                return Ok((done, turned));
             }
-            if failed.is_some()
-                && let Some(state) = switch.get_mut(bridge)
-            {
-                take_back(state, done.drain(..).rev());
+            self.switch.write().take_back(bridge, done);
+            self.turn_devices(&turned)?;
+            self.transact(bridge, bundle).inspect_err(|_| self.turn_back(&turned))
+        });
+        let (done, turned) = match committed {
+            Ok(committed) => committed,
+            Err((index, error)) => {
+                if let Some(entry) = bundle.entries.get(index) {
+                    self.send_error(id, entry.xid, error, entry.head.clone());
+                }
+                return Err(OfError::OfpbfcMsgFailed);
+            }
+        };
+        self.tell_of_bundle(id, bridge, bundle, done);
+        for Turned { device, port, .. } in turned {
+            // What the device makes of it is news to all: nobody asked for a state.
+            if let Some(news) = self.refresh_link(bridge, port, device) {
+                self.tell_port(bridge, &news, None);
             }
         }
-        if let Some((error, xid, head)) = failed {
-            self.send_error(id, xid, error, head);
-            return Err(OfError::OfpbfcMsgFailed);
-        }
-        for entry in &bundle.entries {
-            match &entry.change {
-                Change::Port(request) => {
-                    // The rest is in force: what a device refuses fails for itself.
-                    if let Err(error) = self.port_mod(id, request) {
-                        self.send_error(id, entry.xid, error, entry.head.clone());
-                    }
-                }
-                Change::Flow(request) => {
-                    if let Some(peer) = self.peers.get_mut(&id) {
-                        peer.rule_log.note(request.command, now);
-                    }
-                }
-                Change::Group(_) | Change::Packet(_) => {}
-            }
-        }
-        let xids = bundle.entries.iter().map(|entry| entry.xid);
-        self.tell_of_bundle(id, bridge, done, xids, now);
         Ok(())
     }
 
-    /// Tells of what a bundle did; `xids` are those of its messages.
-    fn tell_of_bundle(
-        &mut self,
-        id: PeerId,
-        bridge: pipeline::BridgeId,
-        done: Vec<Done>,
-        xids: impl Iterator<Item = u32>,
-        now: Timestamp,
-    ) {
+    /// Carries out what is not about devices, under one lock; and what is to be done to devices. On an error, of the
+    /// message of this number, nothing has changed.
+    fn transact(
+        &self,
+        bridge: BridgeId,
+        bundle: &Bundle,
+    ) -> Result<(Vec<Done>, Vec<Turned>), (usize, OfError)> {
+        let now = self.clock.now();
+        let mut switch = self.switch.write();
+        let mut prepare = |switch: &ofproto::Switch, request: &ofp::PacketOut| {
+            if let Some(state) = switch.get(bridge) {
+                check_packet_out(state, request)?;
+            }
+            let prepared = self.flows.prepare(switch, bridge, request);
+            let mut prepared = prepared.map_err(|error| not_sent(&error.into()))?;
+            let learned = prepared.take_learned();
+            Ok((prepared, learned))
+        };
+        let parts = bundle.entries.iter().map(|entry| &entry.part);
+        let done = switch.transact(bridge, parts, now, &mut prepare)?;
+        let turned = switch.get(bridge).map(|state| turned(state, &done)).unwrap_or_default();
+        Ok((done, turned))
+    }
+
+    /// Sets devices up or down: all of them, or none.
+    fn turn_devices(&self, devices: &[Turned]) -> Result<(), (usize, OfError)> {
+        for (count, turned) in devices.iter().enumerate() {
+            if let Err(error) = self.turn_device(turned.device, turned.is_up) {
+                self.turn_back(&devices[..count]);
+                return Err((turned.by, error));
+            }
+        }
+        Ok(())
+    }
+
+    fn turn_back(&self, devices: &[Turned]) {
+        for turned in devices.iter().rev() {
+            // It has said why it cannot; nothing else can be done about it.
+            let _ = self.turn_device(turned.device, !turned.is_up);
+        }
+    }
+
+    /// Sets a device up or down.
+    pub(crate) fn turn_device(&self, device: DpPort, is_up: bool) -> Result<(), OfError> {
+        self.datapath.configure_port(device, None, None, Some(is_up)).map_err(|e| {
+            log::warn!(target: base::bounded!("ofproto"), "cannot change the state of port {device}: {e}");
+            OfError::OfppmfcEperm
+        })
+    }
+
+    /// Tells of what a bundle did, and sends its packets.
+    fn tell_of_bundle(&mut self, id: PeerId, bridge: BridgeId, bundle: &Bundle, done: Vec<Done>) {
+        let now = self.clock.now();
         let mut rules = Vec::new();
         // Who changes what it watches is told in short, with the first message that changed something.
         let mut first = None;
-        for (one, xid) in done.into_iter().zip(xids) {
+        for (one, entry) in done.into_iter().zip(&bundle.entries) {
+            if let (Part::Flow(request), Some(peer)) = (&entry.part, self.peers.get_mut(&id)) {
+                peer.rule_log.note(request.command, now);
+            }
             match one {
                 Done::Rules(changes) => {
-                    first = first.or((!changes.is_empty()).then_some((id, xid)));
+                    first = first.or((!changes.is_empty()).then_some((id, entry.xid)));
                     rules.extend(changes);
                 }
-                Done::Group { request, xid, change } => {
-                    first = first.or((!change.rules.is_empty()).then_some((id, xid)));
+                Done::Group(change) => {
+                    first = first.or((!change.rules.is_empty()).then_some((id, entry.xid)));
                     rules.extend(change.rules.iter().cloned());
-                    let forms = GroupForms::of(&request, &change);
-                    self.forward_request(id, xid, &Message::GroupMod(*request), &forms);
+                    if let Part::Group(request) = &entry.part {
+                        let forms = GroupForms::of(request, &change);
+                        self.forward_request(id, entry.xid, &Message::GroupMod((**request).clone()), &forms);
+                    }
                 }
-                Done::Packet(prepared) => {
+                Done::Port(news) => {
+                    if let Some(news) = news {
+                        self.tell_port(bridge, &news, Some(id));
+                    }
+                }
+                Done::Packet(prepared, learned) => {
+                    for (bridge, changes) in learned.changes {
+                        self.tell_rule_changes(bridge, &changes, None, now);
+                    }
                     if let Err(e) = self.flows.send(*prepared) {
-                        // The bundle is committed; there is no taking back now.
+                        // What a device does with a packet does not touch the bundle.
                         not_sent(&e.into());
                     }
                 }
-                Done::Nothing => {}
             }
         }
         self.tell_rule_changes(bridge, &rules, first, now);
@@ -153,24 +183,32 @@ impl Manager {
     }
 }
 
-fn carry_out(state: &mut Bridge, change: &Change, xid: u32, now: Timestamp) -> Result<Done, OfError> {
-    match change {
-        Change::Flow(request) => state.flow_mod(request, now).map(Done::Rules),
-        Change::Group(request) => {
-            let change = state.group_mod(request, now)?;
-            Ok(Done::Group { request: request.clone(), xid, change: Box::new(change) })
-        }
-        Change::Port(request) if state.port_entry(request.port).is_none() => Err(OfError::OfppmfcBadPort),
-        Change::Port(_) | Change::Packet(_) => Ok(Done::Nothing),
+/// Whether rules may end by it.
+fn ends_rules(part: &Part) -> bool {
+    match part {
+        Part::Flow(request) => request.command.is_delete(),
+        Part::Group(request) => request.command == GroupCommand::Delete,
+        Part::Port(_) | Part::Packet(_) => false,
     }
 }
 
-fn take_back(state: &mut Bridge, done: impl Iterator<Item = Done>) {
-    for one in done {
-        match one {
-            Done::Rules(changes) => state.undo(&changes),
-            Done::Group { change, .. } => state.undo_group(&change),
-            Done::Packet(_) | Done::Nothing => {}
+/// The devices that are to be set up or down when all of `done` is in force.
+fn turned(state: &ofproto::Bridge, done: &[Done]) -> Vec<Turned> {
+    let down = |desc: &ofp::PortDesc| desc.config & ofp::port_config::PORT_DOWN != 0;
+    let mut ports: BTreeMap<OfPort, (bool, usize)> = BTreeMap::new();
+    for (by, one) in done.iter().enumerate() {
+        if let ofproto::Done::Port(Some(news)) = one
+            && let Some(old) = &news.old
+            && down(old) != down(&news.status.desc)
+        {
+            let was_down = ports.get(&old.port).map_or_else(|| down(old), |(was_down, _)| *was_down);
+            ports.insert(old.port, (was_down, by));
         }
     }
+    let turned = ports.into_iter().filter_map(|(port, (was_down, by))| {
+        let entry = state.port_entry(port)?;
+        let is_up = !down(&entry.desc);
+        (is_up == was_down).then_some(Turned { device: entry.port.datapath?, port, is_up, by })
+    });
+    turned.collect()
 }

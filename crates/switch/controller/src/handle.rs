@@ -261,51 +261,36 @@ impl Manager {
             .map_err(|error| not_sent(&error))
     }
 
-    pub(crate) fn port_mod(&mut self, id: PeerId, request: &PortMod) -> Result<(), OfError> {
+    fn port_mod(&mut self, id: PeerId, request: &PortMod) -> Result<(), OfError> {
         let Some(peer) = self.peers.get(&id) else { return Ok(()) };
         let bridge = peer.bridge;
-        {
-            let switch = self.switch.read();
-            let Some(state) = switch.get(bridge) else { return Ok(()) };
-            let Some(entry) = state.port_entry(request.port) else { return Err(OfError::OfppmfcBadPort) };
-            if entry.desc.hw_addr != request.hw_addr {
-                return Err(OfError::OfppmfcBadHwAddr);
-            }
+        match self.switch.read().get(bridge) {
+            Some(state) => state.check_port_mod(request)?,
+            None => return Ok(()),
         }
-        self.configure_port(bridge, request.port, request.config, request.mask, Some(id))
+        self.configure_port(bridge, request, Some(id))
     }
 
-    /// Sets the bits of `mask` in a port's configuration, for the peer `by`.
+    /// Sets the bits of the mask in a port's configuration, for the peer `by`.
     pub(crate) fn configure_port(
         &mut self,
         bridge: pipeline::BridgeId,
-        number: OfPort,
-        config: u32,
-        mask: u32,
+        request: &PortMod,
         by: Option<PeerId>,
     ) -> Result<(), OfError> {
+        let number = request.port;
         let (datapath_port, changed) = {
             let switch = self.switch.read();
             let Some(state) = switch.get(bridge) else { return Ok(()) };
             let Some(entry) = state.port_entry(number) else { return Err(OfError::OfppmfcBadPort) };
-            (entry.port.datapath, (entry.desc.config ^ config) & mask)
+            (entry.port.datapath, (entry.desc.config ^ request.config) & request.mask)
         };
         let down = ofp::port_config::PORT_DOWN;
         let moved = datapath_port.filter(|_| changed & down != 0);
         if let Some(port) = moved {
-            self.datapath.configure_port(port, None, None, Some(config & down == 0)).map_err(|e| {
-                log::warn!(target: base::bounded!("ofproto"), "cannot change the state of port {port}: {e}");
-                OfError::OfppmfcEperm
-            })?;
+            self.turn_device(port, request.config & down == 0)?;
         }
-        let news = self.switch.write().get_mut(bridge).and_then(|state| {
-            state.update_port(number, |entry| {
-                entry.desc.config ^= changed;
-                if entry.desc.config & down != 0 {
-                    entry.desc.state &= !ofp::port_state::LIVE;
-                }
-            })
-        });
+        let news = self.switch.write().get_mut(bridge).and_then(|state| state.configure_port(request));
         if let Some(news) = news {
             self.tell_port(bridge, &news, by);
         }
@@ -317,7 +302,7 @@ impl Manager {
     }
 
     /// Takes over what a device says of its link.
-    fn refresh_link(
+    pub(crate) fn refresh_link(
         &self,
         bridge: pipeline::BridgeId,
         number: OfPort,

@@ -26,7 +26,7 @@ use std::time::Duration;
 use base::{MacAddr, OfPort, Timestamp};
 use ofp::{
     FlowFlags, FlowMod, FlowModCommand, FlowStats, FlowTextKind, GroupCommand, GroupMod, MeterCommand,
-    MeterConfig, MeterMod, Names, OfError, TableMiss, TableMod, Vacancy, port_config,
+    MeterConfig, MeterMod, Names, OfError, PortMod, TableMiss, TableMod, Vacancy, port_config,
 };
 use ofproto::Bridge;
 use pipeline::{BridgeId, BridgeView, Fragments};
@@ -190,7 +190,9 @@ impl Manager {
 
     fn put_port(&mut self, bridge: BridgeId, number: OfPort, config: u32) -> Result<(), OfError> {
         let all = PORT_CONFIG.iter().fold(0, |all, (_, bit)| all | bit);
-        match self.configure_port(bridge, number, config, all, None) {
+        let hw_addr = base::MacAddr::default();
+        let request = PortMod { port: number, hw_addr, config, mask: all, advertise: 0 };
+        match self.configure_port(bridge, &request, None) {
             // It went while the switch was away; there is nothing to configure.
             Err(OfError::OfppmfcBadPort) => Ok(()),
             other => other,

@@ -71,6 +71,14 @@ pub struct Prepared {
     credit: pipeline::Credit,
 }
 
+impl Prepared {
+    /// Takes out the rules that the packet teaches, for a caller who adds them before it is sent.
+    pub fn take_learned(&mut self) -> Vec<pipeline::Effect> {
+        let effects = &mut self.translation.effects;
+        effects.extract_if(.., |effect| matches!(effect, pipeline::Effect::LearnRule { .. })).collect()
+    }
+}
+
 /// Why a packet from a controller was not sent.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InjectError {

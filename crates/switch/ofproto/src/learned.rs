@@ -53,7 +53,7 @@ impl Bridge {
     }
 
     /// The rule that `request` would add, if it is there and just like that.
-    fn find_same(&self, request: &FlowMod) -> Option<&Arc<Entry>> {
+    pub(crate) fn find_same(&self, request: &FlowMod) -> Option<&Arc<Entry>> {
         let entry = self.table(TableId(request.table))?.find(&request.m, i32::from(request.priority))?;
         let timeouts = (entry.idle_timeout, entry.hard_timeout);
         let same = entry.rule.cookie == request.new_cookie

@@ -26,6 +26,7 @@ mod ports;
 mod stats;
 mod switch;
 mod table;
+mod transaction;
 mod usage;
 mod walk;
 
@@ -38,6 +39,7 @@ pub use meters::{Meter, MeterChange, MeterNumbers, count_meters, meter_features}
 pub use ports::{BundleConfig, NewPort, PortNews};
 pub use switch::{SharedSwitch, Switch};
 pub use table::{Criteria, Entry, Table};
+pub use transaction::{Done, Learned, Part, Prepare};
 pub use walk::Walk;
 
 #[cfg(test)]
