@@ -46,6 +46,7 @@ impl Counter {
         self.total.load(Ordering::Relaxed)
     }
 
+    /// The name that `coverage/show` has.
     pub fn name(&self) -> &'static str {
         self.name
     }
