@@ -77,12 +77,15 @@ impl<'a> Check<'a> {
         }
     }
 
+    // house: long because it is the one list of actions and what each requires; each arm is a call or a line.
     fn one(&mut self, action: &mut Action) -> Result<(), OfError> {
         match action {
             Action::Output(a) => output::check_output_port(a.port)?,
             Action::OutputTrunc(a) => output::check_output_port(a.port)?,
-            Action::Enqueue(a) if !output::is_usable_enqueue_port(a.port) => {
-                return Err(OfError::OfpbacBadOutPort);
+            Action::Enqueue(a) => {
+                if !output::is_usable_enqueue_port(a.port) {
+                    return Err(OfError::OfpbacBadOutPort);
+                }
             }
             Action::OutputReg(a) => a.check(self)?,
             Action::Bundle(a) => a.check(Some(self))?,
@@ -138,8 +141,10 @@ impl<'a> Check<'a> {
             Action::Ct(a) => a.check(self)?,
             Action::Nat(a) => a.check(self)?,
             Action::Clone(actions) => self.nested(actions)?,
-            Action::Meter(id) if *id == 0 || *id > crate::meter_id::MAX => {
-                return Err(OfError::OfpmmfcInvalidMeter);
+            Action::Meter(id) => {
+                if *id == 0 || *id > crate::meter_id::MAX {
+                    return Err(OfError::OfpmmfcInvalidMeter);
+                }
             }
             Action::WriteActions(actions) => {
                 let usable = self.usable;
@@ -153,7 +158,24 @@ impl<'a> Check<'a> {
                     return Err(OfError::OfpbicBadTableId);
                 }
             }
-            _ => {}
+            // Right whatever the packet, and in any place.
+            Action::Group(_)
+            | Action::Controller(_)
+            | Action::SetEthSrc(_)
+            | Action::SetEthDst(_)
+            | Action::SetTunnel { .. }
+            | Action::SetQueue(_)
+            | Action::PopQueue
+            | Action::Conjunction(_)
+            | Action::Note(_)
+            | Action::Exit
+            | Action::Sample(_)
+            | Action::CtClear
+            | Action::CheckPktLarger(_)
+            | Action::DebugRecirc
+            | Action::DebugSlow
+            | Action::ClearActions
+            | Action::WriteMetadata { .. } => {}
         }
         Ok(())
     }
@@ -192,13 +214,10 @@ pub(crate) enum Instruction {
 
 impl Instruction {
     pub(crate) fn of(action: &Action, version: Version) -> Instruction {
-        match action {
-            Action::Meter(_) if version < Version::Of15 => Instruction::Meter,
-            Action::ClearActions => Instruction::Clear,
-            Action::WriteActions(_) => Instruction::Write,
-            Action::WriteMetadata { .. } => Instruction::WriteMetadata,
-            Action::GotoTable(_) => Instruction::GotoTable,
-            _ => Instruction::Apply,
+        match action.kind().instruction() {
+            // An action since then.
+            Instruction::Meter if version >= Version::Of15 => Instruction::Apply,
+            instruction => instruction,
         }
     }
 

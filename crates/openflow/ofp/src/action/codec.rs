@@ -395,26 +395,14 @@ fn encode_one(action: &Action, version: Version, out: &mut Vec<u8>) {
         Action::DebugSlow => {
             raw::put(out, Raw::DebugSlow);
         }
-        _ => encode_instruction(action, version, out),
-    }
-}
-
-/// Appends an instruction, or what stands for it in OpenFlow 1.0.
-fn encode_instruction(action: &Action, version: Version, out: &mut Vec<u8>) {
-    let of10 = version == Version::Of10;
-    match action {
-        Action::Meter(id) if version >= Version::Of15 => {
-            raw::put_number(out, Raw::Meter15, u128::from(*id), 4)
-        }
-        Action::Meter(id) if version >= Version::Of13 => {
-            put_instruction(out, METER, 8);
-            out.put_u32(*id);
-        }
-        Action::ClearActions if !of10 => {
+        Action::Meter(id) => encode_meter(*id, version, out),
+        // OpenFlow 1.0 has no action set.
+        Action::ClearActions | Action::WriteActions(_) if of10 => {}
+        Action::ClearActions => {
             put_instruction(out, CLEAR_ACTIONS, 8);
             out.put_zeros(4);
         }
-        Action::WriteActions(actions) if !of10 => {
+        Action::WriteActions(actions) => {
             let start = out.len();
             put_instruction(out, WRITE_ACTIONS, 8);
             out.put_zeros(4);
@@ -432,20 +420,25 @@ fn encode_instruction(action: &Action, version: Version, out: &mut Vec<u8>) {
             out.put_u64(*mask);
         }
         Action::GotoTable(table) if of10 => {
-            let resubmit = Resubmit {
-                in_port: base::OfPort::IN_PORT,
-                table: Some(*table),
-                with_ct_orig: false,
-                short: false,
-            };
-            resubmit.encode(out);
+            // What does the same there.
+            let in_port = base::OfPort::IN_PORT;
+            Resubmit { in_port, table: Some(*table), with_ct_orig: false, short: false }.encode(out);
         }
         Action::GotoTable(table) => {
             put_instruction(out, GOTO_TABLE, 8);
             out.put_u8(*table);
             out.put_zeros(3);
         }
-        _ => {}
+    }
+}
+
+/// Meters came with OpenFlow 1.3, as an instruction, and became an action with 1.5.
+fn encode_meter(id: u32, version: Version, out: &mut Vec<u8>) {
+    if version >= Version::Of15 {
+        raw::put_number(out, Raw::Meter15, u128::from(id), 4);
+    } else if version >= Version::Of13 {
+        put_instruction(out, METER, 8);
+        out.put_u32(id);
     }
 }
 

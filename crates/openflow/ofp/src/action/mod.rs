@@ -24,7 +24,7 @@ mod text;
 
 pub use check::Check;
 pub use codec::{actions_from_wire, actions_to_wire};
-pub use kind::ActionKind;
+pub use kind::{ActionKind, SetPlace};
 pub use text::{format_actions, outputs_to_group, outputs_to_port, parse_actions, parse_instructions};
 
 pub use bundle::{Bundle, BundleAlgorithm, HashFields, Multipath, MultipathAlgorithm};
@@ -141,22 +141,70 @@ impl Action {
 
     /// Whether it is an instruction of its own in OpenFlow 1.1 to 1.4.
     pub fn is_instruction(&self) -> bool {
-        matches!(
-            self,
-            Action::Meter(_)
-                | Action::ClearActions
-                | Action::WriteActions(_)
-                | Action::WriteMetadata { .. }
-                | Action::GotoTable(_)
-        )
+        self.kind().instruction() != Instruction::Apply
     }
 
     /// The actions nested in this one.
+    // house: long because it is a table, a line for each kind without any.
     pub fn nested(&self) -> &[Action] {
         match self {
             Action::Clone(actions) | Action::WriteActions(actions) => actions,
             Action::Ct(ct) => &ct.actions,
-            _ => &[],
+            Action::Output(_)
+            | Action::Group(_)
+            | Action::Controller(_)
+            | Action::Enqueue(_)
+            | Action::OutputReg(_)
+            | Action::Bundle(_)
+            | Action::SetField(_)
+            | Action::SetVlanVid(_)
+            | Action::SetVlanPcp(_)
+            | Action::StripVlan { .. }
+            | Action::PushVlan(_)
+            | Action::SetEthSrc(_)
+            | Action::SetEthDst(_)
+            | Action::SetIpv4Src(_)
+            | Action::SetIpv4Dst(_)
+            | Action::SetIpDscp(_)
+            | Action::SetIpEcn(_)
+            | Action::SetIpTtl(_)
+            | Action::SetL4Src(_)
+            | Action::SetL4Dst(_)
+            | Action::RegMove(_)
+            | Action::StackPush(_)
+            | Action::StackPop(_)
+            | Action::DecTtl(_)
+            | Action::SetMplsLabel(_)
+            | Action::SetMplsTc(_)
+            | Action::SetMplsTtl(_)
+            | Action::DecMplsTtl
+            | Action::PushMpls(_)
+            | Action::PopMpls(_)
+            | Action::DecNshTtl
+            | Action::DeleteField(_)
+            | Action::Encap(_)
+            | Action::Decap(_)
+            | Action::SetTunnel { .. }
+            | Action::SetQueue(_)
+            | Action::PopQueue
+            | Action::FinTimeout(_)
+            | Action::Resubmit(_)
+            | Action::Learn(_)
+            | Action::Conjunction(_)
+            | Action::Multipath(_)
+            | Action::Note(_)
+            | Action::Exit
+            | Action::Sample(_)
+            | Action::CtClear
+            | Action::Nat(_)
+            | Action::OutputTrunc(_)
+            | Action::CheckPktLarger(_)
+            | Action::DebugRecirc
+            | Action::DebugSlow
+            | Action::Meter(_)
+            | Action::ClearActions
+            | Action::WriteMetadata { .. }
+            | Action::GotoTable(_) => &[],
         }
     }
 }

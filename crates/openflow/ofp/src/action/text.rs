@@ -277,6 +277,7 @@ pub fn format_actions(actions: &[Action], out: &mut String, names: Names<'_>) {
 
 impl Action {
     /// Writes the action.
+    // house: long because it is the one list of actions and how each is shown; each arm is a call or a line.
     pub fn format(&self, out: &mut String, names: Names<'_>) {
         let _ = match self {
             Action::Output(a) => return a.format(out, names),
@@ -330,12 +331,6 @@ impl Action {
             Action::Decap(t) => {
                 write!(out, "decap(packet_type(ns={},type={}))", t >> 16, Hex(u64::from(t & 0xffff)))
             }
-            _ => return self.format_other(out, names),
-        };
-    }
-
-    fn format_other(&self, out: &mut String, names: Names<'_>) {
-        let _ = match self {
             Action::SetTunnel { id, wide } => {
                 let suffix = if *wide || *id > u64::from(u32::MAX) { "64" } else { "" };
                 write!(out, "set_tunnel{suffix}:{}", Hex(*id))
@@ -384,7 +379,6 @@ impl Action {
                 out.push_str("goto_table:");
                 return format_table(out, *table, names.tables);
             }
-            _ => Ok(()),
         };
     }
 }
@@ -395,7 +389,7 @@ pub fn outputs_to_port(actions: &[Action], port: OfPort) -> bool {
         Action::Output(a) => a.port == port,
         Action::Enqueue(a) => a.port == port,
         Action::Controller(_) => port == OfPort::CONTROLLER,
-        other => outputs_to_port(other.nested(), port),
+        _ => outputs_to_port(action.nested(), port),
     })
 }
 

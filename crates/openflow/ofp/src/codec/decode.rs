@@ -119,14 +119,6 @@ fn decode_body(
         Ofpt14TableStatus => return notice::decode_table_status(r),
         OfpstDescRequest => Message::DescRequest,
         OfpstDescReply => Message::DescReply(Box::new(switch::decode_desc(r)?)),
-        _ => return decode_stats(raw, r, version, cx),
-    })
-}
-
-// house: long because it is the one list of multipart messages; each arm is a call or a line.
-fn decode_stats(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context) -> Result<Message, OfError> {
-    use Raw::*;
-    Ok(match raw {
         Ofpst10FlowRequest | Ofpst11FlowRequest | NxstFlowRequest => {
             Message::FlowStatsRequest(flow_stats::decode_stats_request(raw, r)?)
         }
@@ -251,7 +243,8 @@ fn decode_stats(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context) ->
             }
             Message::CtFlushZone(r.u16()?)
         }
-        _ => return Err(OfError::OfpbrcBadType),
+        // Flushing by tuple needs connection tracking, the others IPFIX.
+        NxtCtFlush | NxstIpfixBridgeReply | NxstIpfixFlowReply => return Err(OfError::OfpbrcBadType),
     })
 }
 

@@ -40,6 +40,7 @@ impl Message {
     pub(super) fn write(&self, e: &Encoder, out: &mut Vec<u8>) {
         let version = e.version;
         let of10 = version == Version::Of10;
+        let onf = version == Version::Of13;
         let pick = |a, b| if of10 { a } else { b };
         match self {
             Message::Hello { versions } => switch::encode_hello(*versions, e, out),
@@ -125,16 +126,7 @@ impl Message {
             }
             Message::RequestForward(inner) => notice::encode_forward(inner, e, out),
             Message::TableStatus(status) => notice::encode_table_status(status, e, out),
-            _ => self.encode_stats(e, out),
-        }
-    }
 
-    // house: long because it is the one list of multipart messages, an arm each.
-    fn encode_stats(&self, e: &Encoder, out: &mut Vec<u8>) {
-        let version = e.version;
-        let of10 = version == Version::Of10;
-        let pick = |a, b| if of10 { a } else { b };
-        match self {
             Message::DescRequest => empty(Raw::OfpstDescRequest, e, out),
             Message::DescReply(d) => simple(Raw::OfpstDescReply, e, out, |out| switch::put_desc(d, out)),
             Message::FlowStatsRequest(q) => flow_stats::encode_stats_request(q, false, e, out),
@@ -217,13 +209,7 @@ impl Message {
             Message::TableDescReply(descs) => table::encode_descs(descs, e, out),
             Message::FlowMonitorRequest(requests) => monitor::encode_requests(requests, e, out),
             Message::FlowMonitorReply(updates) => monitor::encode_updates(updates, e, out),
-            _ => self.encode_extension(e, out),
-        }
-    }
 
-    fn encode_extension(&self, e: &Encoder, out: &mut Vec<u8>) {
-        let onf = e.version == Version::Of13;
-        match self {
             Message::FlowMonitorCancel(id) => {
                 let raw = if onf { Raw::Onft13FlowMonitorCancel } else { Raw::NxtFlowMonitorCancel };
                 simple(raw, e, out, |out| out.put_u32(*id));
@@ -264,7 +250,6 @@ impl Message {
                 out.put_zeros(10);
                 put_tlv_maps(&t.mappings, out);
             }),
-            other => log::error!(target: "ofp_msgs", "message cannot be encoded: {other:?}"),
         }
     }
 

@@ -137,9 +137,6 @@ pub enum Message {
     TlvTableRequest,
     TlvTableReply(TlvTable),
     IpfixBridgeStatsRequest,
-    IpfixBridgeStatsReply(IpfixStats),
     IpfixFlowStatsRequest,
-    IpfixFlowStatsReply(Vec<IpfixStats>),
     CtFlushZone(u16),
-    CtFlush(CtFlush),
 }

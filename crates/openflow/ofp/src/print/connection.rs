@@ -149,7 +149,7 @@ impl Printer<'_> {
             Message::CtFlushZone(zone) => {
                 let _ = write!(out, " zone_id={zone}");
             }
-            _ => {}
+            _ => base::broken!("{message:?} is not shown among messages of the connection"),
         }
     }
 }

@@ -270,7 +270,7 @@ impl Printer<'_> {
                 put_bits(out, f.capabilities, bit_name(&["kbps", "pktps", "burst", "stats"]), ' ');
                 out.push('\n');
             }
-            _ => {}
+            _ => base::broken!("{message:?} is neither of groups nor of meters"),
         }
     }
 }

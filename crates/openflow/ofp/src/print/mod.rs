@@ -221,6 +221,7 @@ impl Printer<'_> {
         m.format(out, self.names.ports, priority);
     }
 
+    // house: long because it is the one list of messages; each arm is a call or a line.
     fn message(&self, out: &mut String, message: &Message) {
         match message {
             Message::Hello { versions } => {
@@ -269,7 +270,71 @@ impl Printer<'_> {
                 requests.iter().for_each(|r| self.monitor_request(out, r))
             }
             Message::FlowMonitorReply(updates) => updates.iter().for_each(|u| self.monitor_update(out, u)),
-            _ => self.message_of_switch(out, message),
+            Message::FeaturesReply(_)
+            | Message::GetConfigReply(_)
+            | Message::SetConfig(_)
+            | Message::PortStatus(_)
+            | Message::PortMod(_)
+            | Message::TableMod(_)
+            | Message::TableStatus(_)
+            | Message::RequestForward(_)
+            | Message::DescReply(_)
+            | Message::TableStatsReply(_)
+            | Message::PortStatsRequest(_)
+            | Message::PortStatsReply(_)
+            | Message::QueueStatsRequest { .. }
+            | Message::QueueStatsReply(_)
+            | Message::PortDescRequest(_)
+            | Message::PortDescReply(_)
+            | Message::QueueDescRequest { .. }
+            | Message::QueueDescReply { .. }
+            | Message::TableFeaturesRequest(_)
+            | Message::TableFeaturesReply(_)
+            | Message::TableDescReply(_) => self.message_of_switch(out, message),
+            Message::GroupMod(_)
+            | Message::MeterMod(_)
+            | Message::GroupStatsRequest(_)
+            | Message::GroupStatsReply(_)
+            | Message::GroupDescRequest(_)
+            | Message::GroupDescReply(_)
+            | Message::GroupFeaturesReply(_)
+            | Message::MeterStatsRequest(_)
+            | Message::MeterStatsReply(_)
+            | Message::MeterConfigRequest(_)
+            | Message::MeterConfigReply(_)
+            | Message::MeterFeaturesReply(_) => self.group_or_meter(out, message),
+            Message::RoleRequest(_)
+            | Message::RoleReply(_)
+            | Message::RoleStatus(_)
+            | Message::GetAsyncReply(_)
+            | Message::SetAsync(_)
+            | Message::BundleControl(_)
+            | Message::BundleAdd(_)
+            | Message::FlowMonitorCancel(_)
+            | Message::SetFlowFormat { .. }
+            | Message::FlowModTableId(_)
+            | Message::SetPacketInFormat(_)
+            | Message::SetControllerId(_)
+            | Message::TlvTableMod(_)
+            | Message::TlvTableReply(_)
+            | Message::CtFlushZone(_) => self.connection(out, message),
+            // All is said by the name.
+            Message::FeaturesRequest
+            | Message::GetConfigRequest
+            | Message::BarrierRequest
+            | Message::BarrierReply
+            | Message::GetAsyncRequest
+            | Message::DescRequest
+            | Message::TableStatsRequest
+            | Message::GroupFeaturesRequest
+            | Message::MeterFeaturesRequest
+            | Message::TableDescRequest
+            | Message::FlowMonitorPaused
+            | Message::FlowMonitorResumed
+            | Message::FlowAge
+            | Message::TlvTableRequest
+            | Message::IpfixBridgeStatsRequest
+            | Message::IpfixFlowStatsRequest => {}
         }
     }
 
@@ -320,19 +385,7 @@ impl Printer<'_> {
             }
             Message::TableDescReply(all) => all.iter().for_each(|desc| self.table_desc(out, desc)),
             Message::TableStatus(status) => self.table_status(out, status),
-            Message::GroupMod(_)
-            | Message::GroupStatsRequest(_)
-            | Message::GroupStatsReply(_)
-            | Message::GroupDescRequest(_)
-            | Message::GroupDescReply(_)
-            | Message::GroupFeaturesReply(_)
-            | Message::MeterMod(_)
-            | Message::MeterStatsRequest(_)
-            | Message::MeterConfigRequest(_)
-            | Message::MeterStatsReply(_)
-            | Message::MeterConfigReply(_)
-            | Message::MeterFeaturesReply(_) => self.group_or_meter(out, message),
-            _ => self.connection(out, message),
+            _ => base::broken!("{message:?} is not shown among messages of the switch"),
         }
     }
 }
