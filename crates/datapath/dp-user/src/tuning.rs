@@ -90,7 +90,7 @@ impl Office<'_> {
                 match device.lease.state() {
                     LeaseState::Refused => device.lease.end(),
                     LeaseState::Granted if device.lease.is_idle() => end(device, "it sends little"),
-                    _ => {}
+                    LeaseState::Granted | LeaseState::Quiet | LeaseState::Asking | LeaseState::Barred => {}
                 }
             }
         }

@@ -9,7 +9,9 @@
 use base::coverage::Counter;
 
 macro_rules! reasons {
-    ($($reason:ident $name:literal $meaning:literal,)*) => {
+    (@port) => { None };
+    (@port $port:literal) => { Some($port) };
+    ($($reason:ident $name:literal $meaning:literal $(port $port:literal)?,)*) => {
         /// Why a packet was dropped.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         #[repr(u8)]
@@ -22,6 +24,11 @@ macro_rules! reasons {
             /// What it means, in one sentence.
             pub const fn meaning(self) -> &'static str {
                 match self { $(DropReason::$reason => $meaning),* }
+            }
+
+            /// The counter of `statistics` of the port that causes the drop, named as the reference's ports do.
+            pub const fn port_counter(self) -> Option<&'static str> {
+                match self { $(DropReason::$reason => reasons!(@port $($port)?)),* }
             }
         }
 
@@ -67,11 +74,11 @@ reasons! {
     Meter "datapath_drop_meter" "A meter's rate was exceeded.",
     DatapathTtl "datapath_drop_ttl_expired" "A flow decrements the time to live of a packet whose time is over.",
     Conntrack "datapath_drop_conntrack" "Connection tracking refused the packet.",
-    RxInvalid "datapath_drop_rx_invalid_packet" "The received packet is shorter than an Ethernet header.",
-    RxQueueFull "datapath_drop_rx_queue_full" "The port's receive queue was full, so the kernel dropped frames for it.",
-    TxFailure "datapath_drop_tx_failure" "The device did not take the frame: its queue is full, or it is down or gone.",
-    TxMtuExceeded "datapath_drop_tx_mtu_exceeded" "The frame is longer than the device's MTU allows, or no frame at all.",
-    TxInvalidOffload "datapath_drop_tx_invalid_offload" "What was left for the device to do to the frame, it cannot do.",
+    RxInvalid "datapath_drop_rx_invalid_packet" "The received packet is shorter than an Ethernet header." port "ovs_rx_invalid_packet_drops",
+    RxQueueFull "datapath_drop_rx_queue_full" "The port's receive queue was full, so the kernel dropped frames for it." port "ovs_rx_queue_full_drops",
+    TxFailure "datapath_drop_tx_failure" "The device did not take the frame: its queue is full, or it is down or gone." port "ovs_tx_failure_drops",
+    TxMtuExceeded "datapath_drop_tx_mtu_exceeded" "The frame is longer than the device's MTU allows, or no frame at all." port "ovs_tx_mtu_exceeded_drops",
+    TxInvalidOffload "datapath_drop_tx_invalid_offload" "What was left for the device to do to the frame, it cannot do." port "ovs_tx_invalid_hwol_drops",
     Internal "datapath_drop_internal_error" "A worker gave its batch up after an internal error.",
 }
 
@@ -88,18 +95,6 @@ impl DropReason {
         let is_of_rules =
             self as u8 > DropReason::Pipeline as u8 && (self as u8) < DropReason::BridgeNotFound as u8;
         if is_of_rules { Some(DropReason::Pipeline) } else { None }
-    }
-
-    /// The counter of `statistics` of the port that causes the drop, named as the reference's ports do.
-    pub const fn port_counter(self) -> Option<&'static str> {
-        match self {
-            DropReason::RxInvalid => Some("ovs_rx_invalid_packet_drops"),
-            DropReason::RxQueueFull => Some("ovs_rx_queue_full_drops"),
-            DropReason::TxFailure => Some("ovs_tx_failure_drops"),
-            DropReason::TxMtuExceeded => Some("ovs_tx_mtu_exceeded_drops"),
-            DropReason::TxInvalidOffload => Some("ovs_tx_invalid_hwol_drops"),
-            _ => None,
-        }
     }
 
     /// Counts `packets` that were dropped for it. Costs an atomic addition; who drops many counts in [`Drops`].

@@ -14,6 +14,9 @@
 //! Not here: which packets come and go where (`netdev`), the flow tables and
 //! caches (`dp-user`), why an action was chosen (`pipeline`).
 
+// An enum that grows is to be answered for in every place that looks at it.
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
 mod action;
 mod attr;
 mod datapath;

@@ -14,6 +14,9 @@
 //! Not here: what a packet's translation is (`pipeline`), the state that it
 //! reads (`ofproto`), the cache itself (`dp-user`).
 
+// An enum that grows is to be answered for in every place that looks at it.
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
 mod revalidate;
 mod tracked;
 mod upcall;

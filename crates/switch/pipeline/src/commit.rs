@@ -101,19 +101,17 @@ fn set_slowly(context: &mut Context<'_>, attr: Attr, slots: &[Slot]) {
 }
 
 fn commit_transport(context: &mut Context<'_>) {
-    let attr = match (context.base.dl_type(), context.key.nw_proto()) {
-        (0x0800 | 0x86dd, 6) => Attr::Tcp,
-        (0x0800 | 0x86dd, 17) => Attr::Udp,
-        (0x0800 | 0x86dd, 132) => Attr::Sctp,
-        (0x0800, 1) => Attr::Icmp,
-        (0x86dd, 58) => Attr::Icmpv6,
+    type Setter = fn(&mut Context<'_>, Attr, &[Slot]);
+    let (attr, setter): (Attr, Setter) = match (context.base.dl_type(), context.key.nw_proto()) {
+        (0x0800 | 0x86dd, 6) => (Attr::Tcp, set),
+        (0x0800 | 0x86dd, 17) => (Attr::Udp, set),
+        (0x0800 | 0x86dd, 132) => (Attr::Sctp, set),
+        (0x0800, 1) => (Attr::Icmp, set_slowly),
+        (0x86dd, 58) => (Attr::Icmpv6, set_slowly),
         _ => return,
     };
     let before = context.actions.len();
-    match attr {
-        Attr::Icmp | Attr::Icmpv6 => set_slowly(context, attr, &[slot::TP_SRC, slot::TP_DST]),
-        _ => set(context, attr, &[slot::TP_SRC, slot::TP_DST]),
-    }
+    setter(context, attr, &[slot::TP_SRC, slot::TP_DST]);
     if context.actions.len() != before {
         context.mask.add_all(slot::NW_PROTO);
     }

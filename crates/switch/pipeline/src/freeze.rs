@@ -68,6 +68,7 @@ pub(crate) struct Freeze {
 /// An action as it is kept. Instructions become the actions that do the same,
 /// as they could not stand anywhere in a list that a controller is shown; what
 /// does nothing is left out.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all others are kept as they are")]
 fn kept(action: &Action) -> Option<Action> {
     match action {
         Action::Note(_) | Action::Conjunction(_) => None,
@@ -81,7 +82,7 @@ fn kept(action: &Action) -> Option<Action> {
             let (value, mask) = (u128::from(metadata & mask), u128::from(*mask));
             Some(Action::SetField(Box::new(SetField { mask, ..SetField::whole(Field::Metadata, value) })))
         }
-        other => Some(other.clone()),
+        _ => Some(action.clone()),
     }
 }
 

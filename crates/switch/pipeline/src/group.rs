@@ -69,7 +69,7 @@ impl Group {
                 log::debug!(target: LOG, "Constructing select group {id}");
                 Selection::of(&properties, &buckets)
             }
-            _ => Selection::Flow,
+            GroupType::All | GroupType::Indirect | GroupType::FastFailover => Selection::Flow,
         };
         Group::of(id, kind, properties, buckets, created, selection)
     }
@@ -91,7 +91,7 @@ impl Group {
                 log::debug!(target: LOG, "Modifying select group {id}");
                 Selection::of(&properties, &change.all)
             }
-            _ => Selection::Flow,
+            GroupType::All | GroupType::Indirect | GroupType::FastFailover => Selection::Flow,
         };
         Group::of(id, kind, properties, change.all, old.created, selection)
     }

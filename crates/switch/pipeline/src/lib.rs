@@ -19,6 +19,9 @@
 //! Not here: applying effects, installing flows (`flowsync`), tables and
 //! rules (`ofproto`), executing actions (`dp`).
 
+// An enum that grows is to be answered for in every place that looks at it.
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
 mod actions;
 mod commit;
 pub mod effects;

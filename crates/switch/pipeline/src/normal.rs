@@ -87,13 +87,9 @@ impl Context<'_> {
     /// here again through patch ports.
     fn source_of(&self, vlan: u16) -> Option<BundleId> {
         let (here, source) = (self.bridge.id(), self.key.dl_src());
-        let just_learned = self.effects.iter().find_map(|effect| match effect {
-            Effect::LearnMac { bridge, vlan: of, mac, port, .. }
-                if (*bridge, *of, *mac) == (here, vlan, source) =>
-            {
-                Some(*port)
-            }
-            _ => None,
+        let just_learned = self.effects.iter().find_map(|effect| {
+            let Effect::LearnMac { bridge, vlan: of, mac, port, .. } = effect else { return None };
+            ((*bridge, *of, *mac) == (here, vlan, source)).then_some(*port)
         });
         just_learned.or_else(|| self.bridge.learned(vlan, source))
     }

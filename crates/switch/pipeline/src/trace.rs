@@ -106,7 +106,7 @@ fn format_level(out: &mut String, nodes: &[Node], level: usize) {
             Kind::Warning => writeln!(out, "{indent} >> {text}"),
             Kind::Error => writeln!(out, "{indent} >>>> {text} <<<<"),
             Kind::Bridge => writeln!(out, "{indent}{text}\n{indent}{}", "-".repeat(text.len())),
-            _ => writeln!(out, "{indent}{text}"),
+            Kind::Thaw | Kind::Table | Kind::Bucket | Kind::Action => writeln!(out, "{indent}{text}"),
         };
         format_level(out, &node.children, level + more + more);
     }

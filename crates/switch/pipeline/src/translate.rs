@@ -167,8 +167,8 @@ impl<'a> Context<'a> {
         self.record.open(Kind::Bridge, || format!("bridge(\"{name}\")"));
         let thawed = match start {
             Start::Resume(frozen) => Some(Thawed::Given(frozen)),
-            _ if self.key.recirc_id() == 0 => None,
-            _ => match self.view.thaw(self.key.recirc_id()) {
+            Start::Lookup | Start::Actions(_) if self.key.recirc_id() == 0 => None,
+            Start::Lookup | Start::Actions(_) => match self.view.thaw(self.key.recirc_id()) {
                 Some(state) => Some(Thawed::Found(state)),
                 None => {
                     let id = self.key.recirc_id();
@@ -396,7 +396,9 @@ impl<'a> Context<'a> {
                     let rules = bridge.miss_rules();
                     return Some(Arc::clone(if quiet { &rules.drop } else { &rules.controller }));
                 }
-                _ => return Some(Arc::clone(&bridge.miss_rules().drop)),
+                Miss::Controller | Miss::Continue | Miss::Drop | Miss::Default => {
+                    return Some(Arc::clone(&bridge.miss_rules().drop));
+                }
             }
         }
     }

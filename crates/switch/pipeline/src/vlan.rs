@@ -107,7 +107,9 @@ impl VlanConfig {
             VlanMode::Dot1qTunnel if !self.admits_customer(vid) => Err(format!(
                 "dropping VLAN {vid} packet received on dot1q-tunnel port {name} that excludes this VLAN"
             )),
-            _ => Ok(()),
+            VlanMode::NativeTagged | VlanMode::NativeUntagged | VlanMode::Trunk | VlanMode::Dot1qTunnel => {
+                Ok(())
+            }
         }
     }
 

@@ -102,9 +102,9 @@ impl PortRef {
 
 /// The tunnel into which a packet went, if it was one over IPv4.
 fn egress_tunnel(actions: &[Action], records: &mut Vec<FlowRecord>) {
-    let mut pushes = actions.iter().filter_map(|action| match action {
-        Action::TunnelPush(push) => Some(push),
-        _ => None,
+    let mut pushes = actions.iter().filter_map(|action| {
+        let Action::TunnelPush(push) = action else { return None };
+        Some(push)
     });
     let (Some(push), None) = (pushes.next(), pushes.next()) else { return };
     let Some(outer) = wire::ethernet::Ethernet::parse(&push.header) else { return };
@@ -169,7 +169,32 @@ fn labels_after(key: &FlowKey, actions: &[Action]) -> Option<Vec<u32>> {
                 let outer = stack.first_mut()?;
                 *outer = *outer & !mask | value & mask;
             }
-            _ => {}
+            // It may put its label before the Ethernet header, where it is none of this stack.
+            Action::AddMpls { .. } => return None,
+            Action::Set(_)
+            | Action::Output(_)
+            | Action::LbOutput(_)
+            | Action::Trunc(_)
+            | Action::Userspace(_)
+            | Action::PushVlan { .. }
+            | Action::PopVlan
+            | Action::PushEth { .. }
+            | Action::PopEth
+            | Action::PushNsh { .. }
+            | Action::PopNsh
+            | Action::Recirc(_)
+            | Action::Hash { .. }
+            | Action::Sample { .. }
+            | Action::Clone(_)
+            | Action::CheckPktLen { .. }
+            | Action::Ct(_)
+            | Action::CtClear
+            | Action::Meter(_)
+            | Action::TunnelPush(_)
+            | Action::TunnelPop(_)
+            | Action::DecTtl(_)
+            | Action::Psample { .. }
+            | Action::Drop(_) => {}
         }
     }
     Some(stack)

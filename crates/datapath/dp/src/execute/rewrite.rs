@@ -31,7 +31,9 @@ pub(super) fn set(packet: &mut Packet, set: &Set) {
         Attr::Ethernet => set_ethernet(packet, set),
         Attr::Ipv4 => set_ipv4(packet, set),
         Attr::Ipv6 => set_ipv6(packet, set),
-        Attr::Tcp | Attr::Udp | Attr::Sctp => set_ports(packet, set),
+        Attr::Tcp => set_ports(packet, set, protocol::TCP, tcp::MIN_LEN),
+        Attr::Udp => set_ports(packet, set, protocol::UDP, udp::LEN),
+        Attr::Sctp => set_ports(packet, set, protocol::SCTP, sctp::LEN),
         Attr::Icmp | Attr::Icmpv6 => set_icmp(packet, set),
         Attr::Arp => set_arp(packet, set),
         Attr::Nd | Attr::NdExt => set_nd(packet, set),
@@ -43,6 +45,7 @@ pub(super) fn set(packet: &mut Packet, set: &Set) {
                 put16(packet.bytes_mut(), 14, tci & !flow::VLAN_CFI);
             }
         }
+        // Nobody can set these: the text and netlink forms have no such action.
         Attr::InPort
         | Attr::PacketType
         | Attr::EthType
@@ -210,14 +213,10 @@ fn set_ipv6(packet: &mut Packet, set: &Set) {
     put(bytes, at + 7, [merge(set, slot::NW_TTL, u128::from(byte(bytes, at + 7))) as u8]);
 }
 
-fn set_ports(packet: &mut Packet, set: &Set) {
+/// Sets the ports of a packet of this protocol, whose header takes `least` bytes or more.
+fn set_ports(packet: &mut Packet, set: &Set, protocol: u8, least: usize) {
     let Some(l4) = l4(packet) else { return };
-    let expected = match set.attr {
-        Attr::Tcp => (protocol::TCP, tcp::MIN_LEN),
-        Attr::Udp => (protocol::UDP, udp::LEN),
-        _ => (protocol::SCTP, sctp::LEN),
-    };
-    if l4.protocol != expected.0 || l4.len < expected.1 {
+    if l4.protocol != protocol || l4.len < least {
         return;
     }
     let old = be32(packet.bytes(), l4.at);

@@ -255,7 +255,18 @@ impl Writer<'_> {
                 let _ = write!(out, "nd_reserved={:#x},", self.key.nd_reserved());
                 self.fields(out, &[("nd_options_type", slot::ND_OPTIONS_TYPE, Style::Decimal)]);
             }
-            _ => self.fields(out, table(attr)),
+            Attr::CtTuple4
+            | Attr::CtTuple6
+            | Attr::Ethernet
+            | Attr::Ipv4
+            | Attr::Ipv6
+            | Attr::Arp
+            | Attr::Tcp
+            | Attr::Udp
+            | Attr::Sctp
+            | Attr::Icmp
+            | Attr::Icmpv6
+            | Attr::Nd => self.fields(out, table(attr)),
         }
         chomp(out);
         out.push(')');
@@ -271,7 +282,9 @@ impl Writer<'_> {
                 // ICMP type and code are bytes.
                 Style::Decimal if name == "type" || name == "code" => (0xff, 0xff),
                 Style::Hex if place == slot::IPV6_LABEL => (0xfffff, place.ones()),
-                _ => (place.ones(), place.ones()),
+                Style::Decimal | Style::Hex | Style::Prefixed | Style::Ip4 | Style::Ip6 | Style::Mac => {
+                    (place.ones(), place.ones())
+                }
             };
             let mask = self.mask.map(|mask| mask.bits(place) & narrow);
             field(out, name, style, self.key.read(place) & narrow, mask, ones, self.verbose);
@@ -380,7 +393,32 @@ fn is_wild(attr: Attr, mask: &FlowMask, count: usize) -> bool {
         Attr::Ipv4 | Attr::Ipv6 => attr.slots().iter().all(|&(place, ones)| {
             mask.bits(place) & if place == slot::NW_FRAG { u128::from(frag::ANY) } else { ones } == 0
         }),
-        _ => attr.is_wild(mask),
+        Attr::RecircId
+        | Attr::DpHash
+        | Attr::Priority
+        | Attr::Tunnel
+        | Attr::InPort
+        | Attr::SkbMark
+        | Attr::CtState
+        | Attr::CtZone
+        | Attr::CtMark
+        | Attr::CtLabel
+        | Attr::CtTuple4
+        | Attr::CtTuple6
+        | Attr::PacketType
+        | Attr::Ethernet
+        | Attr::Vlan
+        | Attr::EthType
+        | Attr::Arp
+        | Attr::Nsh
+        | Attr::Tcp
+        | Attr::TcpFlags
+        | Attr::Udp
+        | Attr::Sctp
+        | Attr::Icmp
+        | Attr::Icmpv6
+        | Attr::Nd
+        | Attr::NdExt => attr.is_wild(mask),
     }
 }
 
@@ -445,7 +483,26 @@ fn table(attr: Attr) -> &'static [(&'static str, Slot, Style)] {
         Attr::Nd => {
             &[("target", slot::ND_TARGET, Ip6), ("sll", slot::ARP_SHA, Mac), ("tll", slot::ARP_THA, Mac)]
         }
-        _ => &[],
+        Attr::RecircId
+        | Attr::DpHash
+        | Attr::Priority
+        | Attr::Tunnel
+        | Attr::InPort
+        | Attr::SkbMark
+        | Attr::CtState
+        | Attr::CtZone
+        | Attr::CtMark
+        | Attr::CtLabel
+        | Attr::PacketType
+        | Attr::Vlan
+        | Attr::EthType
+        | Attr::Mpls
+        | Attr::Nsh
+        | Attr::TcpFlags
+        | Attr::NdExt => {
+            base::broken!("{attr:?} is not written as a list of plain fields");
+            &[]
+        }
     }
 }
 

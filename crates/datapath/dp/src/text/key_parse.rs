@@ -134,7 +134,20 @@ impl<'a> KeyParser<'a> {
             Attr::Mpls => self.labels(scan)?,
             Attr::Tunnel => tunnel_parse::tunnel(scan, &mut self.key, &mut self.mask)?,
             Attr::PacketType => self.packet_type(scan)?,
-            _ => {
+            Attr::CtTuple4
+            | Attr::CtTuple6
+            | Attr::Ethernet
+            | Attr::Ipv4
+            | Attr::Ipv6
+            | Attr::Arp
+            | Attr::Tcp
+            | Attr::Udp
+            | Attr::Sctp
+            | Attr::Icmp
+            | Attr::Icmpv6
+            | Attr::Nd
+            | Attr::NdExt
+            | Attr::Nsh => {
                 self.has_ethernet |= attr == Attr::Ethernet;
                 self.named(scan, table(attr))?;
             }
@@ -328,7 +341,7 @@ pub(super) fn value(scan: &mut Scan<'_>, place: Slot, kind: Kind) -> Result<(u12
     let value = read(scan)?;
     let whole = match kind {
         Kind::Fragment => u128::from(frag::ANY | frag::LATER),
-        _ => ones,
+        Kind::Number | Kind::Ip4 | Kind::Ip6 | Kind::Mac => ones,
     };
     let mask = if !matches!(kind, Kind::Fragment) && scan.take("/") { read(scan)? } else { whole };
     Ok((value, mask))
@@ -433,6 +446,23 @@ fn table(attr: Attr) -> &'static [(&'static str, Slot, Kind)] {
             ("c3", slot::NSH_C3, Number),
             ("c4", slot::NSH_C4, Number),
         ],
-        _ => &[],
+        Attr::RecircId
+        | Attr::DpHash
+        | Attr::Priority
+        | Attr::Tunnel
+        | Attr::InPort
+        | Attr::SkbMark
+        | Attr::CtState
+        | Attr::CtZone
+        | Attr::CtMark
+        | Attr::CtLabel
+        | Attr::PacketType
+        | Attr::Vlan
+        | Attr::EthType
+        | Attr::Mpls
+        | Attr::TcpFlags => {
+            base::broken!("{attr:?} is not read as a list of plain fields");
+            &[]
+        }
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn field(
     {
         let shown = match style {
             Style::Decimal | Style::Hex | Style::Prefixed => hex(mask),
-            _ => value_text(style, mask),
+            Style::Ip4 | Style::Ip6 | Style::Mac => value_text(style, mask),
         };
         let _ = write!(out, "/{shown}");
     }

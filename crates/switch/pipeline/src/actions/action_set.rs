@@ -1,7 +1,7 @@
 //! The action set: what `write_actions` collects and the end of the pipeline runs.
 
 use base::OfPort;
-use ofp::Action;
+use ofp::{Action, SetPlace};
 
 use crate::trace::Kind;
 use crate::translate::{Context, action_text};
@@ -17,13 +17,13 @@ impl Context<'_> {
         let is_group = |action: &Action| matches!(action, Action::Group(_));
         let mut has_group = self.action_set.iter().any(is_group);
         for action in list {
-            match action {
-                Action::Output(output) if !has_group => self.key.set_actset_output(output.port.0),
-                Action::Group(_) => {
-                    has_group = true;
-                    self.key.set_actset_output(OfPort::UNSET.0);
-                }
-                _ => {}
+            if is_group(action) {
+                has_group = true;
+                self.key.set_actset_output(OfPort::UNSET.0);
+            } else if let Action::Output(output) = action
+                && !has_group
+            {
+                self.key.set_actset_output(output.port.0);
             }
         }
         self.action_set.extend_from_slice(list);
@@ -68,54 +68,23 @@ impl Context<'_> {
 /// push, TTL, set, output. Of each kind the one written last counts, but every
 /// change of a field does.
 pub(super) fn ordered(set: &[Action]) -> Vec<Action> {
-    type Is = fn(&Action) -> bool;
-    const ONE_EACH: [Is; 9] = [
-        |a| matches!(a, Action::StripVlan { .. }),
-        |a| matches!(a, Action::PopMpls(_)),
-        |a| matches!(a, Action::Decap(_)),
-        |a| matches!(a, Action::Encap(_)),
-        |a| matches!(a, Action::PushMpls(_)),
-        |a| matches!(a, Action::PushVlan(_)),
-        |a| matches!(a, Action::DecTtl(_)),
-        |a| matches!(a, Action::DecMplsTtl),
-        |a| matches!(a, Action::DecNshTtl),
-    ];
-    const ENDS: [Is; 5] = [
-        |a| matches!(a, Action::Group(_)),
-        |a| matches!(a, Action::Output(_)),
-        |a| matches!(a, Action::Resubmit(_)),
-        |a| matches!(a, Action::CtClear),
-        |a| matches!(a, Action::Ct(_)),
-    ];
-    let last = |is: Is| set.iter().rev().find(|action| is(action)).cloned();
+    let place = |action: &Action| action.kind().set_place();
+    let last = |wanted: SetPlace| set.iter().rev().find(|action| place(action) == wanted).cloned();
+    let ends = set.iter().filter_map(|action| match place(action) {
+        SetPlace::End(rank) => Some(rank),
+        SetPlace::Never | SetPlace::First(_) | SetPlace::Change => None,
+    });
     // A packet that the set sends nowhere is dropped, whatever else would be done to it.
-    let Some(end) = ENDS.into_iter().find_map(last) else { return Vec::new() };
-    let mut list: Vec<Action> = ONE_EACH.into_iter().filter_map(last).collect();
-    list.extend(set.iter().filter(|action| changes_field(action)).cloned());
+    let Some(end) = ends.min().and_then(|rank| last(SetPlace::End(rank))) else { return Vec::new() };
+    let firsts: std::collections::BTreeSet<u8> = set
+        .iter()
+        .filter_map(|action| match place(action) {
+            SetPlace::First(rank) => Some(rank),
+            SetPlace::Never | SetPlace::Change | SetPlace::End(_) => None,
+        })
+        .collect();
+    let mut list: Vec<Action> = firsts.into_iter().filter_map(|rank| last(SetPlace::First(rank))).collect();
+    list.extend(set.iter().filter(|action| place(action) == SetPlace::Change).cloned());
     list.push(end);
     list
-}
-
-fn changes_field(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::SetField(_)
-            | Action::RegMove(_)
-            | Action::SetVlanVid(_)
-            | Action::SetVlanPcp(_)
-            | Action::SetEthSrc(_)
-            | Action::SetEthDst(_)
-            | Action::SetIpv4Src(_)
-            | Action::SetIpv4Dst(_)
-            | Action::SetIpDscp(_)
-            | Action::SetIpEcn(_)
-            | Action::SetIpTtl(_)
-            | Action::SetL4Src(_)
-            | Action::SetL4Dst(_)
-            | Action::SetMplsLabel(_)
-            | Action::SetMplsTc(_)
-            | Action::SetMplsTtl(_)
-            | Action::SetTunnel { .. }
-            | Action::SetQueue(_)
-    )
 }

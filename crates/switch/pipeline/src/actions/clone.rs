@@ -95,6 +95,17 @@ fn is_reversible(action: &dp::Action) -> bool {
         | Action::TunnelPop(_)
         | Action::DecTtl(_)
         | Action::Drop(_) => false,
-        _ => true,
+        Action::Output(_)
+        | Action::LbOutput(_)
+        | Action::Userspace(_)
+        | Action::Set(_)
+        | Action::PushVlan { .. }
+        | Action::PopVlan
+        | Action::PushMpls { .. }
+        | Action::PopMpls { .. }
+        | Action::Recirc(_)
+        | Action::Sample { .. }
+        | Action::Clone(_)
+        | Action::Psample { .. } => true,
     }
 }

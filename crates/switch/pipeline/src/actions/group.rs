@@ -37,7 +37,7 @@ impl Context<'_> {
             GroupType::Select | GroupType::FastFailover => {
                 let chosen = match group.kind {
                     GroupType::FastFailover => self.first_live(group, 0),
-                    _ => self.select(group),
+                    GroupType::Select | GroupType::All | GroupType::Indirect => self.select(group),
                 };
                 if let Some((index, bucket)) =
                     chosen.and_then(|index| Some((index, group.buckets.get(index)?)))

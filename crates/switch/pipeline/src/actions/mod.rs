@@ -171,9 +171,25 @@ impl Context<'_> {
             Action::Conjunction(_) => {
                 self.fault(|| "executing no-op conjunction action".to_owned());
             }
-            // What is left changes nothing here: notes, samples for collectors that are not there, and
-            // header changes that the packet has no header for.
-            _ => {}
+            // Header changes that the packet has no header for, and what only people read.
+            Action::SetIpv4Src(_)
+            | Action::SetIpv4Dst(_)
+            | Action::SetIpDscp(_)
+            | Action::SetIpEcn(_)
+            | Action::SetIpTtl(_)
+            | Action::SetL4Src(_)
+            | Action::SetL4Dst(_)
+            | Action::Note(_) => {}
+            Action::CheckPktLarger(_) => base::broken!("check_pkt_larger is translated with what follows it"),
+            Action::DecNshTtl
+            | Action::DeleteField(_)
+            | Action::Encap(_)
+            | Action::Decap(_)
+            | Action::Ct(_)
+            | Action::Nat(_)
+            | Action::Sample(_) => {
+                base::broken!("rules with {} are refused", action.kind().name());
+            }
         }
         Next::Go
     }
@@ -252,33 +268,88 @@ impl Context<'_> {
     }
 }
 
-/// What translation does not know how to do. Sampling is for collectors of
-/// IPFIX and of the kernel, of which there are none.
-const UNSUPPORTED: [ActionKind; 7] = [
-    ActionKind::DecNshTtl,
-    ActionKind::DeleteField,
-    ActionKind::Encap,
-    ActionKind::Decap,
-    ActionKind::Ct,
-    ActionKind::Nat,
-    ActionKind::Sample,
-];
+/// Whether translation knows how to do such actions. Sampling is for
+/// collectors of IPFIX and of the kernel, of which there are none.
+// house: long because it is a table, a line for each kind.
+fn is_supported(kind: ActionKind) -> bool {
+    match kind {
+        ActionKind::Output
+        | ActionKind::Group
+        | ActionKind::Controller
+        | ActionKind::Enqueue
+        | ActionKind::OutputReg
+        | ActionKind::Bundle
+        | ActionKind::SetField
+        | ActionKind::SetVlanVid
+        | ActionKind::SetVlanPcp
+        | ActionKind::StripVlan
+        | ActionKind::PushVlan
+        | ActionKind::SetEthSrc
+        | ActionKind::SetEthDst
+        | ActionKind::SetIpv4Src
+        | ActionKind::SetIpv4Dst
+        | ActionKind::SetIpDscp
+        | ActionKind::SetIpEcn
+        | ActionKind::SetIpTtl
+        | ActionKind::SetL4Src
+        | ActionKind::SetL4Dst
+        | ActionKind::RegMove
+        | ActionKind::StackPush
+        | ActionKind::StackPop
+        | ActionKind::DecTtl
+        | ActionKind::SetMplsLabel
+        | ActionKind::SetMplsTc
+        | ActionKind::SetMplsTtl
+        | ActionKind::DecMplsTtl
+        | ActionKind::PushMpls
+        | ActionKind::PopMpls
+        | ActionKind::SetTunnel
+        | ActionKind::SetQueue
+        | ActionKind::PopQueue
+        | ActionKind::FinTimeout
+        | ActionKind::Resubmit
+        | ActionKind::Learn
+        | ActionKind::Conjunction
+        | ActionKind::Multipath
+        | ActionKind::Note
+        | ActionKind::Exit
+        | ActionKind::CtClear
+        | ActionKind::OutputTrunc
+        | ActionKind::Clone
+        | ActionKind::CheckPktLarger
+        | ActionKind::DebugRecirc
+        | ActionKind::DebugSlow
+        | ActionKind::Meter
+        | ActionKind::ClearActions
+        | ActionKind::WriteActions
+        | ActionKind::WriteMetadata
+        | ActionKind::GotoTable => true,
+        ActionKind::DecNshTtl
+        | ActionKind::DeleteField
+        | ActionKind::Encap
+        | ActionKind::Decap
+        | ActionKind::Ct
+        | ActionKind::Nat
+        | ActionKind::Sample => false,
+    }
+}
 
 /// The kinds of actions that translation can do, as a set.
 pub fn supported_kinds() -> u64 {
-    UNSUPPORTED.iter().fold(u64::MAX, |set, kind| set & !kind.bit())
+    ActionKind::in_set(u64::MAX).filter(|kind| is_supported(*kind)).fold(0, |set, kind| set | kind.bit())
 }
 
 /// The first action of `list` that translation does not know how to do. A
 /// rule with one is refused when it is added, so that it is never ignored.
 pub fn unsupported(list: &[Action]) -> Option<&Action> {
     list.iter().find_map(|action| {
-        if UNSUPPORTED.contains(&action.kind()) { Some(action) } else { unsupported(action.nested()) }
+        if is_supported(action.kind()) { unsupported(action.nested()) } else { Some(action) }
     })
 }
 
 /// Whether an action may look at what is under the labels that were popped,
 /// which is known only after the packet has gone around.
+// house: long because it is a table, a line for each kind.
 fn needs_payload(action: &Action) -> bool {
     match action {
         Action::Output(_)
@@ -293,7 +364,52 @@ fn needs_payload(action: &Action) -> bool {
         | Action::SetQueue(_)
         | Action::Group(_) => false,
         Action::SetField(set) => set.field.is_l3_or_higher(),
-        _ => true,
+        Action::Controller(_)
+        | Action::Bundle(_)
+        | Action::StripVlan { .. }
+        | Action::PushVlan(_)
+        | Action::SetIpv4Src(_)
+        | Action::SetIpv4Dst(_)
+        | Action::SetIpDscp(_)
+        | Action::SetIpEcn(_)
+        | Action::SetIpTtl(_)
+        | Action::SetL4Src(_)
+        | Action::SetL4Dst(_)
+        | Action::RegMove(_)
+        | Action::StackPush(_)
+        | Action::StackPop(_)
+        | Action::DecTtl(_)
+        | Action::SetMplsLabel(_)
+        | Action::SetMplsTc(_)
+        | Action::SetMplsTtl(_)
+        | Action::DecMplsTtl
+        | Action::PushMpls(_)
+        | Action::PopMpls(_)
+        | Action::DecNshTtl
+        | Action::DeleteField(_)
+        | Action::Encap(_)
+        | Action::Decap(_)
+        | Action::PopQueue
+        | Action::FinTimeout(_)
+        | Action::Resubmit(_)
+        | Action::Learn(_)
+        | Action::Conjunction(_)
+        | Action::Multipath(_)
+        | Action::Note(_)
+        | Action::Exit
+        | Action::Sample(_)
+        | Action::Ct(_)
+        | Action::CtClear
+        | Action::Nat(_)
+        | Action::Clone(_)
+        | Action::CheckPktLarger(_)
+        | Action::DebugRecirc
+        | Action::DebugSlow
+        | Action::Meter(_)
+        | Action::ClearActions
+        | Action::WriteActions(_)
+        | Action::WriteMetadata { .. }
+        | Action::GotoTable(_) => true,
     }
 }
 
@@ -318,7 +434,43 @@ fn changes_packet(action: &Action, key: &flow::FlowKey) -> bool {
         Action::SetIpv4Src(_) | Action::SetIpv4Dst(_) => key.dl_type() == 0x0800,
         Action::SetIpDscp(_) | Action::SetIpEcn(_) | Action::SetIpTtl(_) => key.is_ip(),
         Action::SetL4Src(_) | Action::SetL4Dst(_) => has_ports,
-        _ => false,
+        Action::Output(_)
+        | Action::Group(_)
+        | Action::Controller(_)
+        | Action::Enqueue(_)
+        | Action::OutputReg(_)
+        | Action::Bundle(_)
+        | Action::RegMove(_)
+        | Action::StackPush(_)
+        | Action::StackPop(_)
+        | Action::DecNshTtl
+        | Action::DeleteField(_)
+        | Action::Encap(_)
+        | Action::Decap(_)
+        | Action::SetTunnel { .. }
+        | Action::SetQueue(_)
+        | Action::PopQueue
+        | Action::FinTimeout(_)
+        | Action::Resubmit(_)
+        | Action::Learn(_)
+        | Action::Conjunction(_)
+        | Action::Multipath(_)
+        | Action::Note(_)
+        | Action::Exit
+        | Action::Sample(_)
+        | Action::Ct(_)
+        | Action::CtClear
+        | Action::Nat(_)
+        | Action::OutputTrunc(_)
+        | Action::Clone(_)
+        | Action::CheckPktLarger(_)
+        | Action::DebugRecirc
+        | Action::DebugSlow
+        | Action::Meter(_)
+        | Action::ClearActions
+        | Action::WriteActions(_)
+        | Action::WriteMetadata { .. }
+        | Action::GotoTable(_) => false,
     }
 }
 
