@@ -80,7 +80,9 @@ fn pin(index: usize) {
 
 /// The thread's whole life.
 pub(crate) fn run(shared: &Shared, index: usize) {
-    let Some(part) = shared.workers.get(index) else { return };
+    let Some(part) = shared.workers.get(index) else {
+        return base::broken!("worker {index} was started and has no part");
+    };
     pin(index);
     // One worker listens for changes of links, for all.
     let monitor = (index == 0).then(Monitor::open).and_then(|opened| match opened {

@@ -90,7 +90,10 @@ impl DirectSender {
         let mut count = 0;
         for packet in packets.iter().take_while(|packet| takes(packet)) {
             let Some(place) = self.free.pop() else { break };
-            let Some(room) = self.frames.at::<[u8; ROOM]>(place as usize) else { break };
+            let Some(room) = self.frames.at::<[u8; ROOM]>(place as usize) else {
+                base::broken!("the place {place} of a frame lies beyond all frames");
+                break;
+            };
             let len = packet.len().min(ROOM);
             // SAFETY: `room` lies in the mapping, and the kernel does not look at a frame that is not under way.
             unsafe { std::ptr::copy_nonoverlapping(packet.bytes().as_ptr(), room.cast(), len) };
@@ -196,6 +199,8 @@ impl<T: Copy> Ring<T> {
             // are under way than the ring has entries.
             unsafe { place.write(entry) };
             self.position = self.position.wrapping_add(1);
+        } else {
+            base::broken!("entry {} lies beyond the ring", self.position);
         }
     }
 

@@ -241,10 +241,7 @@ impl FlowSync {
         actions: &[ofp::Action],
     ) -> Result<(), InjectError> {
         let start = pipeline::Start::Actions(actions);
-        match self.inject(bridge, packet, metadata, None, start) {
-            Some(prepared) => Ok(self.send(checked(prepared)?)?),
-            None => Ok(()),
-        }
+        Ok(self.send(checked(self.inject(bridge, packet, metadata, None, start)?)?)?)
     }
 
     /// Lets a packet go on where a controller paused it.
@@ -257,7 +254,7 @@ impl FlowSync {
         state: &pipeline::Frozen,
     ) -> Result<(), InjectError> {
         let start = pipeline::Start::Resume(state);
-        let Some(prepared) = self.inject(bridge, packet, metadata, Some(port), start) else { return Ok(()) };
+        let prepared = self.inject(bridge, packet, metadata, Some(port), start)?;
         let error = prepared.translation.error;
         self.send(prepared)?;
         error.map_or(Ok(()), |error| Err(error.into()))
@@ -271,7 +268,7 @@ impl FlowSync {
         metadata: &FlowKey,
         in_port: Option<base::DpPort>,
         start: pipeline::Start<'_>,
-    ) -> Option<Prepared> {
+    ) -> Result<Prepared, pipeline::Error> {
         let mut prepared = None;
         let mut packet = Some(packet);
         self.network.read(&mut |network| {
@@ -279,7 +276,10 @@ impl FlowSync {
                 prepared = Some(self.translate_out(network, bridge, packet, metadata, in_port, start));
             }
         });
-        prepared
+        prepared.ok_or_else(|| {
+            base::broken!("the bridges were not shown to who asked to read them");
+            pipeline::Error::BridgeNotFound
+        })
     }
 
     /// Translates a packet-out with the bridges as they are now. Nothing happens until [`FlowSync::send`].

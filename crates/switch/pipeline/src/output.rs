@@ -228,9 +228,10 @@ impl Context<'_> {
         };
         let cookie = dp::Cookie::Sflow { vlan_tci: self.base.vlan_tci(0), output };
         let patch = |action: &mut dp::Action| {
-            if let dp::Action::Userspace(userspace) = action {
-                userspace.cookie = cookie.clone();
-            }
+            let dp::Action::Userspace(userspace) = action else {
+                return base::broken!("{action:?} stands in the place of sFlow's sample");
+            };
+            userspace.cookie = cookie.clone();
         };
         match self.actions.get_mut(position) {
             Some(dp::Action::Sample { actions, .. }) => {
@@ -239,7 +240,7 @@ impl Context<'_> {
                 *actions = inner.into();
             }
             Some(action) => patch(action),
-            None => {}
+            None => base::broken!("sFlow's sample is gone from the actions"),
         }
     }
 
