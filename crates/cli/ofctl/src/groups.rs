@@ -157,3 +157,31 @@ fn open_for_bundle(cx: &Context, usable: Protocols) -> Result<Vconn, Fatal> {
     }
     open_for_flow_mods(cx, cx.arg(1), usable)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_bundle_begins_with_its_kind() {
+        let maps = Maps::default();
+        let kind = |line: &str| match parse_line(line, &maps) {
+            Ok((Message::FlowMod(request), _)) => format!("flow {:?}", request.command),
+            Ok((Message::GroupMod(request), _)) => format!("group {:?}", request.command),
+            Ok((Message::PacketOut(_), _)) => "packet".to_owned(),
+            Ok((other, _)) => format!("{other:?}"),
+            Err(error) => error.to_string(),
+        };
+        for (line, expected) in [
+            ("flow add tcp,actions=drop", "flow Add"),
+            ("  flow tcp,actions=drop", "flow Add"),
+            ("flow delete_strict tcp", "flow DeleteStrict"),
+            ("group add group_id=1,type=all", "group Add"),
+            ("packet-out in_port=1,packet=ffffffffffff0a00000000010800,actions=2", "packet"),
+            ("meter add meter=1", "Unsupported bundle message type: meter"),
+            ("", "Unsupported bundle message type: "),
+        ] {
+            assert_eq!(kind(line), expected, "{line}");
+        }
+    }
+}

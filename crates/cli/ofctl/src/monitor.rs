@@ -324,3 +324,23 @@ fn receive_elsewhere(mut vconn: Vconn) -> (Received, std_mpsc::Sender<()>) {
 fn wall_stamp() -> String {
     base::time::wall_text("%Y-%m-%d %H:%M:%S.###: ", std::time::SystemTime::now())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_in_digits_must_have_the_length_that_it_states() {
+        for (text, expected) in [
+            ("0102000800000001", Ok(8)),
+            ("01 02 00 0a 00 00 00 01 aa bb", Ok(10)),
+            ("01020008000000", Err("Message too short for OpenFlow")),
+            ("0102000900000001", Err("Message length 9 in header does not match actual length 8")),
+            ("0102000800000001 zz", Err("Trailing garbage in hex data")),
+            ("", Err("Message too short for OpenFlow")),
+        ] {
+            let read = message_from_hex(text).map(|bytes| bytes.len());
+            assert_eq!(read, expected.map_err(str::to_owned), "{text}");
+        }
+    }
+}

@@ -260,3 +260,88 @@ fn finish(options: &mut Options) -> Result<(), String> {
     options.versions &= options.protocols.version_bitmap();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<(Options, Vec<String>), String> {
+        match parse("ovs-ofctl", line.split_whitespace().map(str::to_owned).collect())? {
+            Parsed::Run(options, words) => Ok((options, words)),
+            Parsed::Print(text) => Err(text),
+        }
+    }
+
+    #[test]
+    fn formats_and_versions_limit_one_another() {
+        for (line, protocols, versions) in [
+            ("show br0", "OpenFlow10,NXM", 0x02),
+            ("-O OpenFlow13 show br0", "OXM-OpenFlow13", 0x10),
+            ("-O OpenFlow10,OpenFlow13 -F OXM-OpenFlow13 show br0", "OXM-OpenFlow13", 0x10),
+            ("-F nxm show br0", "NXM", 0x02),
+        ] {
+            let (options, _) = read(line).expect("options");
+            assert_eq!(
+                (options.protocols.to_string().as_str(), options.versions),
+                (protocols, versions),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bundle_asks_for_a_version_that_has_them() {
+        for (line, versions) in [
+            ("--bundle add-flow br0 x", 0x20),
+            ("--bundle -O OpenFlow10 add-flow br0 x", 0x20),
+            ("--bundle -O OpenFlow13 add-flow br0 x", 0x10),
+            ("--bundle -O OpenFlow10,OpenFlow13 add-flow br0 x", 0x12),
+        ] {
+            assert_eq!(read(line).map(|(options, _)| options.versions), Ok(versions), "{line}");
+        }
+    }
+
+    #[test]
+    fn options_stand_anywhere_and_words_keep_their_order() {
+        let (options, words) = read("dump-flows -m br0 --strict tcp --names").expect("options");
+        assert_eq!(words, ["dump-flows", "br0", "tcp"]);
+        assert!(options.strict && options.verbosity == 1 && options.shows_names());
+        let (options, _) = read("--no-names dump-flows br0").expect("options");
+        assert!(!options.shows_names() && !options.accepts_names());
+    }
+
+    #[test]
+    fn rules_are_sorted_by_priority_where_the_given_keys_are_equal() {
+        let keys = |line: &str| {
+            let (options, _) = read(line).expect("options");
+            options.sort.iter().map(|key| (key.field, key.descending)).collect::<Vec<_>>()
+        };
+        assert_eq!(keys("dump-flows br0"), []);
+        assert_eq!(keys("--sort dump-flows br0"), [(None, false), (None, true)]);
+        let nw_src = Field::from_name("nw_src");
+        assert_eq!(
+            keys("--rsort=nw_src --sort=Priority dump-flows br0"),
+            [(nw_src, true), (None, false), (None, true)]
+        );
+    }
+
+    #[test]
+    fn what_no_option_takes_is_refused_by_name() {
+        for (line, refused) in [
+            ("--sort=nw_scr x", "ovs-ofctl: nw_scr: unknown field name\nDid you mean 'nw_src'?"),
+            ("-F nothing x", "ovs-ofctl: nothing: unknown flow protocol"),
+            ("-F , x", "ovs-ofctl: ,: no flow protocol specified"),
+            ("-P old x", "ovs-ofctl: unknown packet-in format `old'"),
+            ("-O OpenFlow9 x", "ovs-ofctl: Unknown OpenFlow version: \"OpenFlow9\""),
+            ("-t soon x", "ovs-ofctl: value soon on -t or --timeout is invalid"),
+            (
+                "-O OpenFlow10 -F OXM-OpenFlow13 x",
+                "ovs-ofctl: None of the enabled OpenFlow versions (OpenFlow10) supports any of the enabled flow \
+                 formats (OXM-OpenFlow13).  (Use -O to enable additional OpenFlow versions or -F to enable \
+                 additional flow formats.)",
+            ),
+        ] {
+            assert_eq!(read(line).err().as_deref(), Some(refused), "{line}");
+        }
+    }
+}

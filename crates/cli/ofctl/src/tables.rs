@@ -177,3 +177,49 @@ pub(crate) fn queue_get_config(cx: &Context) -> Done {
     }
     vconn.dump(cx, &Message::QueueDescRequest { port, queue }, Names::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_names_what_changes_and_which_versions_can_say_it() {
+        for (setting, usable) in [
+            ("controller", SETS_MISS),
+            ("continue", SETS_MISS),
+            ("drop", SETS_MISS),
+            ("evict", SETS_MORE),
+            ("noevict", SETS_MORE),
+            ("novacancy", SETS_MORE),
+            ("vacancy:20,80", SETS_MORE),
+            ("name:first", SETS_NAME),
+        ] {
+            let change = parse_change(3, setting).expect("a setting");
+            assert_eq!((change.request.table, change.usable), (3, usable), "{setting}");
+        }
+        assert_eq!(parse_change(3, "drop").map(|change| change.request.miss).ok(), Some(TableMiss::Drop));
+        assert_eq!(parse_change(3, "noevict").map(|change| change.request.eviction).ok(), Some(Some(false)));
+        assert_eq!(parse_change(3, "name:a,b").map(|change| change.name).ok(), Some(Some("a,b".to_owned())));
+    }
+
+    #[test]
+    fn a_setting_that_makes_no_sense_is_refused() {
+        for (table, setting, refused) in [
+            (0xfe, "continue", "last table's flow miss handling can not be continue"),
+            (ALL_TABLES, "name:x", "invalid table_mod setting name:x"),
+            (0, "explode", "invalid table_mod setting explode"),
+            (0, "vacancy:", "Vacancy down value missing"),
+            (0, "vacancy:20", "Vacancy up value missing"),
+            (0, "vacancy:20,101", "Invalid vacancy up value \"101\""),
+            (0, "vacancy:x,1", "Invalid vacancy down value \"x\""),
+            (
+                0,
+                "vacancy:80,20",
+                "Invalid vacancy range, vacancy up should be greater than vacancy down (OFPBPC_BAD_VALUE)",
+            ),
+        ] {
+            let failed = parse_change(table, setting).err().map(|error| error.to_string());
+            assert_eq!(failed.as_deref(), Some(refused), "{setting}");
+        }
+    }
+}

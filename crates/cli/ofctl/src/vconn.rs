@@ -452,3 +452,43 @@ pub(crate) fn open_for_flow_mods(cx: &Context, target: &str, usable: Protocols) 
     }
     fatal!("switch does not support any of the usable flow formats ({usable})")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_parted_from_ports() {
+        for (text, host, port) in [
+            ("127.0.0.1", "127.0.0.1", 6653),
+            ("127.0.0.1:6633", "127.0.0.1", 6633),
+            ("[::1]", "::1", 6653),
+            ("[fe80::1]:16653", "fe80::1", 16653),
+            ("switch.example:1", "switch.example", 1),
+        ] {
+            assert_eq!(split_host(text), (host, port), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_type_before_a_bridge_is_no_part_of_its_name() {
+        for (name, bridge) in [("br0", "br0"), ("netdev@br0", "br0"), ("system@a@b", "a@b")] {
+            assert_eq!(bridge_of(name), bridge);
+        }
+    }
+
+    #[test]
+    fn a_way_that_is_not_supported_has_its_error() {
+        for name in ["ssl:127.0.0.1:6653", "br0"] {
+            let failed = open_channel(name).err().and_then(|error| error.raw_os_error());
+            // EAFNOSUPPORT, as the reference has it.
+            assert_eq!(failed, Some(97), "{name}");
+        }
+    }
+
+    #[test]
+    fn transaction_ids_are_not_used_again() {
+        let first = next_xid();
+        assert_eq!([next_xid(), next_xid()], [first + 1, first + 2]);
+    }
+}

@@ -146,3 +146,83 @@ pub(crate) fn check(symbols: &mut Symbols, table: &TableSchema, row: &Row, argum
         Some(value) => Ok(holds(argument.operator, &Datum::One(value.clone()), &want)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Failure;
+    use crate::switch::OVS_VSCTL;
+
+    fn set_of(numbers: &[i64]) -> Datum {
+        Datum::set(numbers.iter().map(|number| Atom::from(*number)))
+    }
+
+    #[test]
+    fn relations_compare_whole_values_and_sets() {
+        let (one, two, three) = (set_of(&[1]), set_of(&[1, 2]), set_of(&[2, 3]));
+        for (operator, pairs) in [
+            ("=", [(&two, &two, true), (&one, &two, false)]),
+            ("{=}", [(&two, &two, true), (&two, &three, false)]),
+            ("!=", [(&one, &two, true), (&two, &two, false)]),
+            ("<", [(&one, &set_of(&[2]), true), (&two, &two, false)]),
+            (">=", [(&two, &two, true), (&one, &set_of(&[2]), false)]),
+            ("{<}", [(&one, &two, true), (&two, &two, false)]),
+            ("{<=}", [(&two, &two, true), (&two, &three, false)]),
+            ("{in}", [(&one, &two, true), (&three, &two, false)]),
+            ("{>}", [(&two, &one, true), (&one, &two, false)]),
+            ("{>=}", [(&two, &one, true), (&one, &three, false)]),
+            ("{not-in}", [(&one, &three, true), (&two, &three, false)]),
+        ] {
+            for (have, want, expected) in pairs {
+                assert_eq!(holds(operator, have, want), expected, "{have:?} {operator} {want:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_argument_is_taken_apart_at_its_longest_operator() {
+        let table = names::table(&OVS_VSCTL, "Interface").expect("a table");
+        for (argument, column, key, operator, value) in [
+            ("ofport=5", "ofport", None, "=", "5"),
+            ("ofport<=5", "ofport", None, "<=", "5"),
+            ("ofport{<=}5", "ofport", None, "{<=}", "5"),
+            ("external_ids:a=b=c", "external_ids", Some("a"), "=", "b=c"),
+            // Quotes stay until the type of the key is known.
+            ("external-ids:\"a b\"!=c", "external_ids", Some("\"a b\""), "!=", "c"),
+        ] {
+            let parsed = parse(table, argument, RELATIONS).expect("an argument");
+            assert_eq!(
+                (parsed.column.name.as_str(), parsed.key.as_deref(), parsed.operator, parsed.value.as_str()),
+                (column, key, operator, value),
+                "{argument}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_argument_is_refused_with_what_is_missing() {
+        let table = names::table(&OVS_VSCTL, "Interface").expect("a table");
+        for (argument, operators, refused) in [
+            ("ofport", &["="][..], "ofport: argument does not end in \"=\" followed by a value."),
+            ("ofport=", &["="], "ofport=: argument does not end in \"=\" followed by a value."),
+            ("ofport", &["=", "<"], "ofport: argument does not end in \"=\" or \"<\" followed by a value."),
+            (
+                "ofport",
+                &["=", "<", ">"],
+                "ofport: argument does not end in \"=\", \"<\", or \">\" followed by a value.",
+            ),
+            ("=5", &["="], "=5: missing column name"),
+        ] {
+            let failed = parse(table, argument, operators).err();
+            assert!(
+                matches!(&failed, Some(Failure::Fatal(text)) if text == refused),
+                "{argument}: {failed:?}"
+            );
+        }
+        let failed = parse_place(table, "ofport=5").err();
+        assert!(
+            matches!(&failed, Some(Failure::Fatal(text)) if text == "ofport=5: trailing garbage \"=5\" in argument"),
+            "{failed:?}"
+        );
+    }
+}

@@ -239,3 +239,60 @@ pub(crate) fn row(
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::switch::OVS_VSCTL;
+
+    #[test]
+    fn names_may_be_cut_short_and_written_with_other_dashes() {
+        for (typed, name) in [
+            ("Bridge", "Bridge"),
+            ("bridge", "Bridge"),
+            ("br", "Bridge"),
+            ("open-vswitch", "Open_vSwitch"),
+            ("flow_sample", "Flow_Sample_Collector_Set"),
+        ] {
+            assert_eq!(table(&OVS_VSCTL, typed).map(|table| table.name.as_str()).ok(), Some(name), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_fits_several_or_none_is_refused() {
+        for (typed, refused) in [
+            ("x", "unknown table \"x\""),
+            ("", "unknown table \"\""),
+            ("Bridges", "unknown table \"Bridges\""),
+            ("Flow", "\"Flow\" matches multiple table names: Flow_Sample_Collector_Set, Flow_Table"),
+        ] {
+            let failed = table(&OVS_VSCTL, typed).err();
+            assert!(matches!(&failed, Some(Failure::Fatal(text)) if text == refused), "{typed}: {failed:?}");
+        }
+    }
+
+    #[test]
+    fn a_whole_name_wins_over_longer_ones() {
+        let names = ["tag", "tagged", "TAG", "vlan_mode"];
+        assert_eq!(best(names.into_iter(), "tag"), Ok("tag"));
+        assert_eq!(best(names.into_iter(), "Tagg"), Ok("tagged"));
+        assert_eq!(best(names.into_iter(), "ta"), Err(vec!["tag", "tagged", "TAG"]));
+        assert_eq!(best(names.into_iter(), "vlan-mode"), Ok("vlan_mode"));
+    }
+
+    #[test]
+    fn the_start_of_a_uuid_has_at_least_four_digits() {
+        for (text, is_start) in [
+            ("abc", false),
+            ("abcd", true),
+            ("01234567", true),
+            ("01234567-89AB", true),
+            ("012345678", false),
+            ("br0a", false),
+            ("01234567-89ab-cdef-0123-456789abcdef", true),
+            ("01234567-89ab-cdef-0123-456789abcdef0", false),
+        ] {
+            assert_eq!(is_partial_uuid(text), is_start, "{text}");
+        }
+    }
+}

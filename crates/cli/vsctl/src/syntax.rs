@@ -214,3 +214,84 @@ fn parse_one(
     }
     Ok(Command { syntax, options, words: words.to_vec() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::switch::OVS_VSCTL;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn refusal(line: &str) -> String {
+        match parse(&OVS_VSCTL, words(line), IndexMap::new()) {
+            Err(Failure::Fatal(text)) => text,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn dashes_part_commands_and_options_belong_to_the_next_one() {
+        let line = "--may-exist add-br br0 -- -- add-port br0 p1 tag=5 -- --id=@c create Controller target=x";
+        let commands = parse(&OVS_VSCTL, words(line), IndexMap::new()).expect("commands");
+        let parts: Vec<(String, Vec<(&str, Option<&str>)>)> = commands
+            .iter()
+            .map(|command| {
+                let options = command.options.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+                (command.words.join(" "), options.collect())
+            })
+            .collect();
+        assert_eq!(
+            parts,
+            [
+                ("add-br br0".to_owned(), vec![("--may-exist", None)]),
+                ("add-port br0 p1 tag=5".to_owned(), vec![]),
+                ("create Controller target=x".to_owned(), vec![("--id", Some("@c"))]),
+            ]
+        );
+    }
+
+    #[test]
+    fn options_before_the_first_command_are_its_own() {
+        let local = IndexMap::from([("--if-exists".to_owned(), None)]);
+        let commands = parse(&OVS_VSCTL, words("del-br br0 -- list-br"), local.clone()).expect("commands");
+        assert!(commands[0].options.contains_key("--if-exists") && commands[1].options.is_empty());
+        // They are lost on nothing.
+        let failed = parse(&OVS_VSCTL, words("-- list-br"), local);
+        assert!(matches!(failed, Err(Failure::Fatal(text)) if text.starts_with("missing command name")));
+    }
+
+    #[test]
+    fn what_a_command_does_not_take_is_refused() {
+        for (line, refused) in [
+            ("", "missing command name (use --help for help)"),
+            ("--may-exist", "missing command name (use --help for help)"),
+            ("list-br x", "'list-br' command takes at most 0 arguments"),
+            ("add-br", "'add-br' command requires at least 1 arguments"),
+            (
+                "list-br --real",
+                "'list-br' command takes at most 0 arguments (note that options must precede command names and follow \
+                 a \"--\" argument)",
+            ),
+            ("--may-exist --may-exist add-br b", "'--may-exist' option specified multiple times"),
+            ("--may-exist=1 add-br b", "'--may-exist' option on 'add-br' does not accept an argument"),
+            ("--id create Bridge name=b", "missing argument to '--id' option on 'create' command"),
+            ("--id=@b list-br", "'list-br' command has no '--id' option"),
+            ("list-br -- qwertyuiop", "unknown command 'qwertyuiop'; use --help for help"),
+        ] {
+            assert_eq!(refusal(line), refused, "{line}");
+        }
+    }
+
+    #[test]
+    fn each_option_is_listed_once_with_whether_it_takes_a_value() {
+        let options = command_options(&OVS_VSCTL);
+        for (name, takes_value) in
+            [("may-exist", false), ("if-exists", false), ("id", true), ("columns", true)]
+        {
+            let found: Vec<_> = options.iter().filter(|(known, _)| *known == name).collect();
+            assert_eq!(found, [&(name, takes_value)]);
+        }
+    }
+}
