@@ -334,3 +334,28 @@ fn run(command: &mut Command) -> Result<String> {
         Err(format!("{shown}: {}", String::from_utf8_lossy(&done.stderr).trim()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vms_reach_each_other_where_their_tags_are_equal() {
+        for (case, tags, reaching) in CASES {
+            for a in 1..=4 {
+                for b in a + 1..=4 {
+                    let expected = tags[a - 1] == tags[b - 1];
+                    assert_eq!(reaching.contains(&(a, b)), expected, "{case}: VM{a} and VM{b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_that_fails_is_named_with_what_it_said() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo out; echo why >&2; exit 3"]);
+        assert_eq!(run(&mut command), Err("sh -c echo out; echo why >&2; exit 3: why".to_owned()));
+        assert_eq!(run(Command::new("echo").arg("out")), Ok("out\n".to_owned()));
+    }
+}

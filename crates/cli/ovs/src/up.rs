@@ -252,3 +252,37 @@ pub(crate) fn down(args: Vec<String>) -> ExitCode {
     }
     ExitCode::SUCCESS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of daemons that end like this, in this order.
+    fn ended(ends: Vec<(&'static str, std::thread::Result<ExitCode>)>) -> Result<(), String> {
+        let (sender, ended) = mpsc::channel();
+        for end in ends {
+            sender.send(end).expect("a receiver");
+        }
+        drop(sender);
+        wait_for_both(&ended)
+    }
+
+    #[test]
+    fn two_daemons_that_end_well_are_a_success() {
+        assert_eq!(
+            ended(vec![("switch", Ok(ExitCode::SUCCESS)), ("database", Ok(ExitCode::SUCCESS))]),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn the_first_failure_is_reported_however_the_other_ends() {
+        for (first, reported) in [
+            (Ok(ExitCode::FAILURE), "the switch failed"),
+            (Err(Box::new("a reason") as Box<dyn std::any::Any + Send>), "the switch panicked"),
+        ] {
+            let ends = vec![("switch", first), ("database", Ok(ExitCode::FAILURE))];
+            assert_eq!(ended(ends), Err(reported.to_owned()));
+        }
+    }
+}

@@ -96,3 +96,49 @@ fn compare(columns: &[&ColumnSchema], a: &[Datum], b: &[Datum]) -> Ordering {
     }
     Ordering::Equal
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> TableSchema {
+        let json = json!({"columns": {"n": {"type": "integer"}, "s": {"type": "string"}}});
+        TableSchema::from_json(&json, "T").expect("a table")
+    }
+
+    fn row(uuid: u8, number: i64, text: &str) -> Json {
+        json!({"_uuid": ["uuid", format!("00000000-0000-4000-8000-0000000000{uuid:02x}")], "n": number, "s": text})
+    }
+
+    #[test]
+    fn rows_are_sorted_by_what_is_in_them_and_by_uuid_last() {
+        let table = table();
+        let columns: Vec<&ColumnSchema> =
+            ["_uuid", "n", "s"].iter().filter_map(|name| table.column(name)).collect();
+        assert_eq!(columns.len(), 3);
+        let rows = [row(1, 5, "b"), row(3, 5, "a"), row(2, 5, "a"), row(4, 1, "z")];
+        let listing = listing(&table, &columns, &rows).expect("a listing");
+        let order: Vec<String> = listing
+            .rows
+            .iter()
+            .map(|cells| match cells.as_slice() {
+                [Cell::Datum(uuid, _), ..] => uuid.to_bare(),
+                _ => String::new(),
+            })
+            .map(|uuid| uuid.chars().last().map(String::from).unwrap_or_default())
+            .collect();
+        assert_eq!(order, ["4", "2", "3", "1"]);
+        assert_eq!(listing.caption.as_deref(), Some("T table"));
+    }
+
+    #[test]
+    fn a_reply_that_lacks_a_column_is_refused() {
+        let table = table();
+        let columns: Vec<&ColumnSchema> = table.column("n").into_iter().collect();
+        let failed = listing(&table, &columns, &[json!({"s": "x"})]).err();
+        assert!(
+            matches!(&failed, Some(crate::shared::Stop::Fail(text)) if text == "row 0 in table T response lacks n column"),
+            "{failed:?}"
+        );
+    }
+}

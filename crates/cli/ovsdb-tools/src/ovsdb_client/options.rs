@@ -167,3 +167,41 @@ Other options:
         rpc::options::log_usage(PROGRAM)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<(Options, Vec<String>)> {
+        parse(line.split_whitespace().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn options_stand_among_the_words() {
+        let (options, words) =
+            read("dump --no-headings Open_vSwitch -f csv Bridge --timestamp --no-db-change-aware")
+                .expect("options");
+        assert_eq!(words, ["dump", "Open_vSwitch", "Bridge"]);
+        assert!(!options.style.headings && options.timestamp && !options.force);
+        assert_eq!(options.change_aware, Some(false));
+        assert_eq!(read("dump").map(|(options, _)| options.change_aware).ok(), Some(None));
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused() {
+        for (line, refused) in [
+            ("-t later dump", "value later on -t or --timeout is invalid"),
+            ("--max-column-width=wide dump", "wide: --max-column-width must be a number of columns"),
+        ] {
+            let failed = read(line).err();
+            assert!(matches!(&failed, Some(Stop::Fail(text)) if text == refused), "{line}: {failed:?}");
+        }
+        for line in ["-f braille dump", "-d braille dump"] {
+            let failed = read(line).err();
+            assert!(
+                matches!(&failed, Some(Stop::Fail(text)) if text.contains("braille")),
+                "{line}: {failed:?}"
+            );
+        }
+    }
+}

@@ -156,3 +156,56 @@ Other options:
         daemon::usage(PROGRAM)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<(Options, Config), String> {
+        parse(line.split_whitespace().map(str::to_owned).collect()).map_err(|stop| match stop {
+            Stop::Fail(text) => text,
+            other => format!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn a_server_without_databases_serves_the_default_one() {
+        let count = |line: &str| read(line).map(|(_, config)| config.databases.len());
+        assert_eq!(count(""), Ok(1));
+        assert_eq!(count("--no-dbs"), Ok(0));
+        assert_eq!(count("--config-file=/x"), Ok(0), "the file names them");
+        assert_eq!(count("/tmp/a.db --no-dbs /tmp/b.db"), Ok(2));
+    }
+
+    #[test]
+    fn a_server_with_a_source_is_a_backup_until_it_is_active() {
+        let is_backup = |line: &str| read(line).map(|(_, config)| config.is_backup);
+        assert_eq!(is_backup("--sync-from=tcp:127.0.0.1:6640"), Ok(true));
+        assert_eq!(is_backup("--sync-from=tcp:127.0.0.1:6640 --active"), Ok(false));
+        assert_eq!(is_backup("--active"), Ok(false));
+    }
+
+    #[test]
+    fn a_configuration_file_excludes_what_it_holds() {
+        let others =
+            "ovsdb-server: --config-file is mutually exclusive with --sync-from, --sync-exclude and --active";
+        for (line, refused) in [
+            ("--config-file=/x --sync-from=tcp:127.0.0.1:1", others),
+            ("--config-file=/x --sync-exclude-tables=a:b", others),
+            ("--config-file=/x --active", others),
+            (
+                "--remote=punix:x --config-file=/x",
+                "ovsdb-server: --config-file is mutually exclusive with --remote",
+            ),
+            ("--config-file=/x db", "ovsdb-server: Databases should be specified in a config file"),
+        ] {
+            assert_eq!(read(line).err().as_deref(), Some(refused), "{line}");
+        }
+    }
+
+    #[test]
+    fn records_are_written_as_differences_unless_that_is_switched_off() {
+        let column_diff = |line: &str| read(line).map(|(options, _)| options.column_diff);
+        assert_eq!((column_diff(""), column_diff("--disable-file-column-diff")), (Ok(true), Ok(false)));
+    }
+}

@@ -360,3 +360,6 @@ Other options:
         dirs::pkgdatadir().display()
     )
 }
+
+#[cfg(test)]
+mod tests;
