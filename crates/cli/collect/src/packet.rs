@@ -2,6 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use wire::ipv4::{self, Ipv4};
+use wire::ipv6::{self, Ipv6};
+use wire::protocol::{AUTH, DEST_OPTIONS, FRAGMENT, HOP_BY_HOP, ICMP, ROUTING, TCP, UDP};
+use wire::{bytes, ethernet};
+
 use crate::fields::Fields;
 
 /// What is known of a sampled packet.
@@ -36,7 +41,7 @@ pub(crate) struct Packet {
     pub header: Vec<u8>,
 }
 
-const TAG_TYPES: [u16; 5] = [0x8100, 0x88a8, 0x9100, 0x9200, 0x9300];
+const TAG_TYPES: [u16; 5] = [ethernet::TYPE_VLAN, ethernet::TYPE_VLAN_AD, 0x9100, 0x9200, 0x9300];
 
 /// The largest value of the type field that is a length.
 const MAX_LENGTH: u16 = 1500;
@@ -86,15 +91,14 @@ impl Packet {
         }
         if kind <= MAX_LENGTH {
             // 802.2 with SNAP of OUI 0 has the type behind it (RFC 1042).
-            let Some(([0xaa, 0xaa, 3, 0, 0, 0], mut behind)) = rest.split_first_chunk::<6>() else { return };
-            let Some(next) = take16(&mut behind) else { return };
-            (kind, rest) = (next, behind);
+            let Some(next) = ethernet::snap_type(rest) else { return };
+            (kind, rest) = (next, rest.get(ethernet::LLC_SNAP_LEN..).unwrap_or(&[]));
         }
         self.ether_type = kind;
         fields.put("ethernet_type", kind);
         let version = match kind {
-            0x0800 => 4,
-            0x86dd => 6,
+            ethernet::TYPE_IPV4 => 4,
+            ethernet::TYPE_IPV6 => 6,
             _ => return,
         };
         if rest.first().is_some_and(|byte| byte >> 4 == version) {
@@ -109,53 +113,48 @@ impl Packet {
     }
 
     fn ipv4(&mut self, bytes: &[u8], fields: &mut Fields) {
-        let Some(ip) = bytes.first_chunk::<20>() else { return };
-        let address = |at: usize| Ipv4Addr::new(ip[at], ip[at + 1], ip[at + 2], ip[at + 3]);
-        let word = |at: usize| u16::from_be_bytes([ip[at], ip[at + 1]]);
-        (self.tos, self.ttl, self.protocol) = (ip[1], ip[8], ip[9]);
-        (self.src, self.dst) = (Some(address(12).into()), Some(address(16).into()));
-        fields.put("ip.tot_len", word(2));
-        fields.put("srcIP", address(12));
-        fields.put("dstIP", address(16));
+        let Some(ip) = Ipv4::parse_header(bytes) else { return };
+        let (src, dst) = (Ipv4Addr::from(ip.src()), Ipv4Addr::from(ip.dst()));
+        (self.tos, self.ttl, self.protocol) = (ip.tos(), ip.ttl(), ip.protocol());
+        (self.src, self.dst) = (Some(src.into()), Some(dst.into()));
+        fields.put("ip.tot_len", ip.total_len());
+        fields.put("srcIP", src);
+        fields.put("dstIP", dst);
         fields.put("IPProtocol", self.protocol);
         fields.put("IPTOS", self.tos);
         fields.put("IPTTL", self.ttl);
-        fields.put("IPID", word(4));
-        self.fragment_offset = word(6) & 0x1fff;
+        fields.put("IPID", ip.id());
+        self.fragment_offset = ip.fragment_word() & ipv4::FRAGMENT_OFFSET;
         if self.fragment_offset > 0 {
             fields.put("IPFragmentOffset", self.fragment_offset);
             return;
         }
-        self.upper(bytes.get(usize::from(ip[0] & 0xf) * 4..).unwrap_or(&[]), fields);
+        self.upper(bytes.get(ip.header_len()..).unwrap_or(&[]), fields);
     }
 
     fn ipv6(&mut self, bytes: &[u8], fields: &mut Fields) {
-        let Some((ip, mut rest)) = bytes.split_first_chunk::<40>() else { return };
-        let first = u32::from_be_bytes([ip[0], ip[1], ip[2], ip[3]]);
-        let address = |at: usize| {
-            let mut octets = [0; 16];
-            octets.copy_from_slice(&ip[at..at + 16]);
-            Ipv6Addr::from(octets)
-        };
-        (self.tos, self.ttl) = ((first >> 20) as u8, ip[7]);
-        (self.src, self.dst) = (Some(address(8).into()), Some(address(24).into()));
+        let Some(ip) = Ipv6::parse_header(bytes) else { return };
+        let (src, dst) = (Ipv6Addr::from(ip.src()), Ipv6Addr::from(ip.dst()));
+        (self.tos, self.ttl) = (ip.traffic_class(), ip.hop_limit());
+        (self.src, self.dst) = (Some(src.into()), Some(dst.into()));
         fields.put("IPTOS", self.tos);
-        fields.put("IP6_label", format!("0x{:x}", first & 0xf_ffff));
-        match u16::from_be_bytes([ip[4], ip[5]]) {
+        fields.put("IP6_label", format!("0x{:x}", ip.label()));
+        match ip.payload_len() {
             0 => fields.put("IPV6_payloadLen", "<jumbo>"),
             len => fields.put("IPV6_payloadLen", len),
         }
         fields.put("IPTTL", self.ttl);
-        fields.put("srcIP6", address(8));
-        fields.put("dstIP6", address(24));
-        let mut next = ip[6];
-        while let 0 | 43 | 44 | 51 | 60 = next {
+        fields.put("srcIP6", src);
+        fields.put("dstIP6", dst);
+        let (mut next, mut rest) = (ip.next_header(), bytes.get(ipv6::LEN..).unwrap_or(&[]));
+        // Each header is shown, a cut one too, which `wire::ipv6::upper` has no use for.
+        while let HOP_BY_HOP | ROUTING | FRAGMENT | AUTH | DEST_OPTIONS = next {
             fields.put("IP6HeaderExtension", next);
             let Some((&[after, len], _)) = rest.split_first_chunk::<2>() else { return };
             // A fragment header has a fixed length (RFC 8200 §4.5), AH counts words of four (RFC 4302 §2.2).
             let len = match next {
-                44 => 8,
-                51 => (usize::from(len) + 2) * 4,
+                FRAGMENT => 8,
+                AUTH => (usize::from(len) + 2) * 4,
                 _ => (usize::from(len) + 1) * 8,
             };
             let Some(behind) = rest.get(len..) else { return };
@@ -167,22 +166,24 @@ impl Packet {
     }
 
     fn upper(&mut self, bytes: &[u8], fields: &mut Fields) {
-        let Some(start) = bytes.first_chunk::<8>() else { return };
-        let word = |at: usize| u16::from_be_bytes([start[at], start[at + 1]]);
+        if bytes.len() < 8 {
+            return;
+        }
+        let (word, byte) = (|at: usize| bytes::be16(bytes, at), |at: usize| bytes::byte(bytes, at));
         match self.protocol {
-            wire::protocol::ICMP => {
-                (self.src_port, self.dst_port) = (start[0].into(), start[1].into());
-                fields.put("ICMPType", start[0]);
-                fields.put("ICMPCode", start[1]);
+            ICMP => {
+                (self.src_port, self.dst_port) = (byte(0).into(), byte(1).into());
+                fields.put("ICMPType", byte(0));
+                fields.put("ICMPCode", byte(1));
             }
-            wire::protocol::TCP => {
+            TCP => {
                 (self.src_port, self.dst_port) = (word(0), word(2));
-                self.tcp_flags = bytes.get(13).copied().unwrap_or(0);
+                self.tcp_flags = byte(13);
                 fields.put("TCPSrcPort", self.src_port);
                 fields.put("TCPDstPort", self.dst_port);
                 fields.put("TCPFlags", self.tcp_flags);
             }
-            wire::protocol::UDP => {
+            UDP => {
                 (self.src_port, self.dst_port, self.udp_len) = (word(0), word(2), word(4));
                 fields.put("UDPSrcPort", self.src_port);
                 fields.put("UDPDstPort", self.dst_port);

@@ -30,6 +30,11 @@ impl<'a> Ipv4<'a> {
             .then_some(view)
     }
 
+    /// The view of a header alone, whose packet may be cut off, as in a sample: lengths are as it states them.
+    pub fn parse_header(bytes: &'a [u8]) -> Option<Ipv4<'a>> {
+        (bytes.len() >= MIN_LEN).then_some(Ipv4(bytes))
+    }
+
     /// Bytes of the header with its options, at least [`MIN_LEN`].
     #[inline]
     pub fn header_len(&self) -> usize {
@@ -40,6 +45,11 @@ impl<'a> Ipv4<'a> {
     #[inline]
     pub fn total_len(&self) -> usize {
         usize::from(be16(self.0, 2))
+    }
+
+    /// The number by which fragments of a packet belong together.
+    pub fn id(&self) -> u16 {
+        be16(self.0, 4)
     }
 
     /// DSCP in the upper six bits, ECN in the lower two.

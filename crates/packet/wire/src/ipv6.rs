@@ -22,6 +22,11 @@ impl<'a> Ipv6<'a> {
         (view.payload_len() <= bytes.len() - LEN).then_some(view)
     }
 
+    /// The view of a header alone, whose packet may be cut off, as in a sample: the length is as it states it.
+    pub fn parse_header(bytes: &'a [u8]) -> Option<Ipv6<'a>> {
+        (bytes.len() >= LEN).then_some(Ipv6(bytes))
+    }
+
     /// DSCP in the upper six bits, ECN in the lower two.
     pub fn traffic_class(&self) -> u8 {
         (be32(self.0, 0) >> 20) as u8

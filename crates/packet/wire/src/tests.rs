@@ -92,7 +92,21 @@ fn padding_of_a_frame_is_no_payload() {
 }
 
 #[test]
-fn fragments_are_told_by_their_offset_and_what_follows() {
+fn a_header_is_read_though_its_packet_is_cut_off() {
+    let packet = ipv4::header(1, 2, protocol::TCP, 0, 64, 0, 1000);
+    assert!(ipv4::Ipv4::parse(&packet).is_none());
+    let view = ipv4::Ipv4::parse_header(&packet).expect("a header");
+    assert_eq!((view.total_len(), view.src(), view.payload()), (1020, 1, &[][..]));
+    assert!(ipv4::Ipv4::parse_header(&packet[..19]).is_none());
+    let packet = ipv6::header(1, 2, protocol::TCP, 0, 7, 64, 1000);
+    assert!(ipv6::Ipv6::parse(&packet).is_none());
+    let view = ipv6::Ipv6::parse_header(&packet).expect("a header");
+    assert_eq!((view.payload_len(), view.label(), view.payload()), (1000, 7, &[][..]));
+    assert!(ipv6::Ipv6::parse_header(&packet[..39]).is_none());
+}
+
+#[test]
+fn fragments_differ_by_their_offset_and_what_follows() {
     for (word, is_fragment, is_later) in [
         (0, false, false),
         (ipv4::DONT_FRAGMENT, false, false),
