@@ -61,7 +61,7 @@ reasons! {
     NoRecirculationContext "drop_action_no_recirculation_context" "What was to be done after a recirculation is not known any more.",
     TooManyMplsLabels "drop_action_too_many_mpls_labels" "The packet has, or would get, more MPLS labels than are supported.",
     Upcall "datapath_drop_upcall_error" "No flow matches the packet, and nobody could say what to do with it.",
-    UserspaceAction "datapath_drop_userspace_action_error" "A flow sends the packet up, and nobody could take it there.",
+    UserspaceAction "datapath_drop_userspace_action_error" "A flow sends the packet, or a copy of it, up, and nobody could take it there.",
     InvalidPort "datapath_drop_invalid_port" "The output port does not exist, or takes no packets.",
     InvalidBond "datapath_drop_invalid_bond" "The bond that is to balance the packet does not exist.",
     InvalidTunnelPort "datapath_drop_invalid_tnl_port" "The tunnel port that is to take the tunnel's headers off does not exist.",

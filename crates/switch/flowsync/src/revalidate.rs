@@ -161,7 +161,8 @@ impl FlowSync {
         self.network.read(&mut |network| made = translate(network, &flow.key, Purpose::Check));
         let Some((_, translation)) = made else { return Verdict::Remove };
         // A wider mask than needed only costs hits; a narrower one is wrong.
-        if translation.error.is_some() || !flow.mask.covers(&translation.mask) {
+        let is_cached = translation.error.is_none_or(pipeline::Error::may_be_cached);
+        if !is_cached || !flow.mask.covers(&translation.mask) {
             return Verdict::Remove;
         }
         let actions = if translation.slow.is_empty() {

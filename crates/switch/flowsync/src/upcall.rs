@@ -104,8 +104,8 @@ impl Upcall for FlowSync {
         let actions: Arc<[Action]> = translation.actions.into();
         let install_actions =
             (!translation.slow.is_empty()).then(|| Arc::from([Action::slow_path(translation.slow)]));
-        let install =
-            translation.error.is_none() && self.track(upcall, translation.effects, translation.frozen);
+        let install = translation.error.is_none_or(pipeline::Error::may_be_cached)
+            && self.track(upcall, translation.effects, translation.frozen);
         if self.network.epoch() != epoch {
             self.poke();
         }

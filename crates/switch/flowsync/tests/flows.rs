@@ -250,3 +250,19 @@ fn a_packet_that_cannot_be_translated_is_not_sent_and_not_counted() {
     assert!(expected.into_iter().any(|one| error == InjectError::Translation(one)), "{error}");
     assert_eq!(world.counted(), before);
 }
+
+#[test]
+fn a_loop_of_rules_is_translated_once_and_then_dropped_by_its_flow() {
+    let world = World::new();
+    world.add_rule("in_port=1", "resubmit(,0)");
+    let before = dp::DropReason::RecursionTooDeep.total();
+    world.send(3);
+    assert_eq!(dp::DropReason::RecursionTooDeep.total(), before + 3);
+    assert_eq!(world.datapath.stats().missed, 1, "the others meet the flow");
+    world.flows.revalidate();
+    assert_eq!(world.flows.flow_count(), 1);
+    world.add_rule("in_port=1", "output:2");
+    world.flows.revalidate();
+    world.send(1);
+    assert_eq!(world.datapath.port_stats(DpPort(2)).unwrap().tx_packets, 1);
+}

@@ -93,6 +93,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether packets that are alike will meet the fault too, for as long as the bridges stay as they are: then a flow
+    /// may drop them. A state to go on with may come any time.
+    pub fn may_be_cached(self) -> bool {
+        match self {
+            Error::RecursionTooDeep
+            | Error::TooManyResubmits
+            | Error::StackTooDeep
+            | Error::TooManyMplsLabels => true,
+            Error::BridgeNotFound | Error::NoRecirculationContext => false,
+        }
+    }
+
     /// The reason that the packet is dropped for.
     pub fn drop_reason(self) -> DropReason {
         match self {
