@@ -13,7 +13,8 @@ pub(crate) enum Handed {
 /// How much may wait; what comes beyond that is dropped and counted.
 const WAITING: usize = 4096;
 
-base::coverage!(static OVERFLOW = "handover_overflow");
+base::coverage!(static PACKET_IN_OVERFLOW = "packet_in_overflow");
+base::coverage!(static SAMPLE_OVERFLOW = "sample_overflow");
 
 #[derive(Debug)]
 pub(crate) struct Handover(mpsc::Sender<Handed>);
@@ -26,8 +27,12 @@ pub(crate) fn handover() -> (Handover, mpsc::Receiver<Handed>) {
 
 impl Handover {
     fn hand(&self, what: Handed) {
+        let overflow = match &what {
+            Handed::PacketIn(_) => &PACKET_IN_OVERFLOW,
+            Handed::Sample(_) => &SAMPLE_OVERFLOW,
+        };
         if self.0.try_send(what).is_err() {
-            OVERFLOW.count();
+            overflow.count();
         }
     }
 }
@@ -39,5 +44,40 @@ impl Sink for Handover {
 
     fn sample(&self, sample: Sample) {
         self.hand(Handed::Sample(Box::new(sample)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_counted_by_what_it_is() {
+        let (handover, _receiver) = handover();
+        let sample = || Sample {
+            bridge: pipeline::BridgeId(1),
+            key: flow::FlowKey::new(),
+            packet: Vec::new(),
+            vlan_tci: 0,
+            output: 0,
+            actions: Vec::new(),
+        };
+        let packet = || PacketIn {
+            bridge: pipeline::BridgeId(1),
+            controller_id: 0,
+            reason: ofp::PacketInReason::NoMatch,
+            table: 0,
+            cookie: 0,
+            userdata: Vec::new(),
+            metadata: flow::FlowKey::new(),
+            packet: Vec::new(),
+            paused: None,
+        };
+        (0..WAITING).for_each(|_| handover.sample(sample()));
+        assert_eq!((SAMPLE_OVERFLOW.total(), PACKET_IN_OVERFLOW.total()), (0, 0));
+        handover.sample(sample());
+        handover.packet_in(packet());
+        handover.packet_in(packet());
+        assert_eq!((SAMPLE_OVERFLOW.total(), PACKET_IN_OVERFLOW.total()), (1, 2));
     }
 }
