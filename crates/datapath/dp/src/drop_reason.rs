@@ -124,12 +124,16 @@ impl DropReason {
 #[derive(Debug)]
 pub struct Drops {
     counts: [u32; DropReason::COUNT],
-    is_empty: bool,
+    /// The reasons with a count, by bit.
+    touched: u64,
 }
+
+// Each reason has its bit.
+const _: () = assert!(DropReason::COUNT <= u64::BITS as usize);
 
 impl Default for Drops {
     fn default() -> Drops {
-        Drops { counts: [0; DropReason::COUNT], is_empty: true }
+        Drops { counts: [0; DropReason::COUNT], touched: 0 }
     }
 }
 
@@ -138,25 +142,19 @@ impl Drops {
     pub fn add(&mut self, reason: DropReason) {
         let count = &mut self.counts[reason as usize];
         *count = count.saturating_add(1);
-        self.is_empty = false;
+        self.touched |= 1 << reason as u8;
     }
 
     /// Adds what was counted to the counters that everybody sees.
     #[inline]
     pub fn publish(&mut self) {
-        if !self.is_empty {
-            self.publish_all();
-        }
-    }
-
-    #[cold]
-    fn publish_all(&mut self) {
-        for (reason, count) in DropReason::ALL.iter().zip(&mut self.counts) {
-            if *count != 0 {
+        while self.touched != 0 {
+            let index = self.touched.trailing_zeros() as usize;
+            self.touched &= self.touched - 1;
+            if let (Some(reason), Some(count)) = (DropReason::ALL.get(index), self.counts.get_mut(index)) {
                 reason.count(u64::from(std::mem::take(count)));
             }
         }
-        self.is_empty = true;
     }
 }
 
