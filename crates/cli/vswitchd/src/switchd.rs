@@ -106,22 +106,7 @@ struct Timers {
 impl Switchd {
     pub async fn new(options: &Options) -> Result<Switchd, String> {
         let clock = Clock::new();
-        let dummy = options.dummies != Dummies::None;
-        let overridden = matches!(options.dummies, Dummies::Override | Dummies::System);
-        let config = dp_user::Config {
-            name: if dummy { "ovs-dummy" } else { "ovs-netdev" }.to_owned(),
-            kind: if dummy { "dummy" } else { "netdev" }.to_owned(),
-            is_dummy: overridden,
-            workers: if overridden { 0 } else { 1 },
-            ..dp_user::Config::default()
-        };
-        let datapath = DpUser::new(config, clock.clone()).map_err(|e| rpc::error_text(&e))?;
-        let datapath = Arc::new(datapath);
-        let ports_changed = Arc::new(Notify::new());
-        datapath.watch_ports({
-            let ports_changed = Arc::clone(&ports_changed);
-            Arc::new(move || ports_changed.notify_one())
-        });
+        let (datapath, ports_changed) = open_datapath(options.dummies, &clock)?;
         let switch = Arc::new(SharedSwitch::default());
         let (sink, handed) = handover();
         let door: Arc<dyn Datapath> = Arc::clone(&datapath) as Arc<dyn Datapath>;
@@ -139,15 +124,7 @@ impl Switchd {
             options.dummies,
         );
         let manager = Manager::new(Arc::clone(&switch), Arc::clone(&flows), door, clock.clone());
-        let mut replica = Replica::open(
-            &options.remotes,
-            "Open_vSwitch",
-            watched(),
-            true,
-            options.tls.clone(),
-            clock.clone(),
-        );
-        replica.set_lock(Some(LOCK));
+        let replica = follow_database(options, &clock);
         let control = unixctl::Server::new(options.unixctl.as_deref(), PROGRAM)
             .await
             .map_err(|e| rpc::unixctl::not_listening(options.unixctl.as_deref(), &e))?;
@@ -170,7 +147,7 @@ impl Switchd {
             coverage: History::default(),
             sflow: Sflow::default(),
             exit_asked: false,
-            identity: identity(dummy),
+            identity: identity(options.dummies != Dummies::None),
             is_stale: true,
             owns_lock: false,
             is_rival_told: false,
@@ -510,6 +487,34 @@ impl State {
         });
         self.writing = Some((self.replica.commit(transaction), told));
     }
+}
+
+/// The datapath of all bridges, and who is notified when its ports came, changed or went.
+fn open_datapath(dummies: Dummies, clock: &Clock) -> Result<(Arc<DpUser>, Arc<Notify>), String> {
+    let dummy = dummies != Dummies::None;
+    let overridden = matches!(dummies, Dummies::Override | Dummies::System);
+    let config = dp_user::Config {
+        name: if dummy { "ovs-dummy" } else { "ovs-netdev" }.to_owned(),
+        kind: if dummy { "dummy" } else { "netdev" }.to_owned(),
+        is_dummy: overridden,
+        workers: if overridden { 0 } else { 1 },
+        ..dp_user::Config::default()
+    };
+    let datapath = DpUser::new(config, clock.clone()).map_err(|e| rpc::error_text(&e))?;
+    let ports_changed = Arc::new(Notify::new());
+    datapath.watch_ports({
+        let ports_changed = Arc::clone(&ports_changed);
+        Arc::new(move || ports_changed.notify_one())
+    });
+    Ok((Arc::new(datapath), ports_changed))
+}
+
+/// The switch's copy of the database, and its claim to be the one that acts on it.
+fn follow_database(options: &Options, clock: &Clock) -> Replica {
+    let mut replica =
+        Replica::open(&options.remotes, "Open_vSwitch", watched(), true, options.tls.clone(), clock.clone());
+    replica.set_lock(Some(LOCK));
+    replica
 }
 
 fn identity(dummy: bool) -> Identity {

@@ -6,6 +6,7 @@ use base::{OfPort, TableId};
 use dp::DropReason;
 use ofp::PacketInReason;
 
+use crate::BridgeView;
 use crate::commit::commit;
 use crate::effects::{Effect, Output};
 use crate::freeze::{CONNTRACK, Frozen, TUNNEL, registers};
@@ -149,30 +150,7 @@ impl Context<'_> {
         self.key.set_actset_output(OfPort::UNSET.0);
         self.clear_conntrack();
 
-        self.record.open(Kind::Bridge, || format!("bridge(\"{}\")", other.name()));
-        if self.may_receive(peer) {
-            if !is_last {
-                commit(self);
-            }
-            let kept_base = self.base.clone();
-            let outer = std::mem::take(&mut self.actions);
-            self.depth += 1;
-            self.lookup_and_run(TableId(0), peer_port, true, true, true);
-            self.depth -= 1;
-            if self.error.is_none() && self.freeze.is_none() {
-                self.run_action_set();
-            }
-            if self.error.is_none() {
-                self.finish_freezing();
-            }
-            let inner = std::mem::replace(&mut self.actions, outer);
-            if self.append_inner(inner, is_last) {
-                self.base = kept_base;
-            }
-        } else {
-            self.lost(DropReason::PortNoReceive);
-        }
-        self.record.close();
+        self.run_beyond(other, peer, is_last);
         // A fault over there is not one here.
         self.error = None;
 
@@ -192,6 +170,34 @@ impl Context<'_> {
         for (place, bits) in TUNNEL.into_iter().zip(kept_tunnel) {
             self.mask.add(place, bits);
         }
+    }
+
+    /// The packet's way through the bridge `other`, which it enters by its port `peer`.
+    fn run_beyond(&mut self, other: &dyn BridgeView, peer: &Port, is_last: bool) {
+        self.record.open(Kind::Bridge, || format!("bridge(\"{}\")", other.name()));
+        if self.may_receive(peer) {
+            if !is_last {
+                commit(self);
+            }
+            let kept_base = self.base.clone();
+            let outer = std::mem::take(&mut self.actions);
+            self.depth += 1;
+            self.lookup_and_run(TableId(0), peer.number, true, true, true);
+            self.depth -= 1;
+            if self.error.is_none() && self.freeze.is_none() {
+                self.run_action_set();
+            }
+            if self.error.is_none() {
+                self.finish_freezing();
+            }
+            let inner = std::mem::replace(&mut self.actions, outer);
+            if self.append_inner(inner, is_last) {
+                self.base = kept_base;
+            }
+        } else {
+            self.lost(DropReason::PortNoReceive);
+        }
+        self.record.close();
     }
 
     /// Forgets what connection tracking said.

@@ -382,6 +382,7 @@ fn attr_by_name(name: &str) -> Option<Attr> {
     ALL.into_iter().find(|attr| attr.name() == name)
 }
 
+// house: long because it is a table, a line a field
 fn table(attr: Attr) -> &'static [(&'static str, Slot, Kind)] {
     use Kind::{Fragment, Ip4, Ip6, Mac, Number};
     match attr {
