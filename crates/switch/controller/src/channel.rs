@@ -269,7 +269,7 @@ impl Channel<'_> {
             if self.outbox.is_cut() {
                 return Ok(End::Overrun);
             }
-            if self.outbox.takes_batch() && self.deliver(version).await? {
+            if self.outbox.takes_batch(!self.input.is_empty()) && self.deliver(version).await? {
                 // The manager may have been busy for long, while nobody listened to the peer.
                 heard = tokio::time::Instant::now();
             }

@@ -64,6 +64,8 @@ struct State {
     is_paused: bool,
     /// The manager has messages of the peer that it has not answered.
     has_batch: bool,
+    /// The task has more of them.
+    is_awaited: bool,
     is_closed: bool,
     is_cut: bool,
 }
@@ -133,10 +135,12 @@ impl Outbox {
         has_room || is_caught_up
     }
 
-    /// Whether the manager takes messages.
-    pub(crate) fn takes_batch(&self) -> bool {
-        let state = self.state();
-        !state.has_batch && !state.is_full()
+    /// Whether the manager takes messages. While it does not, a task that `has_input` is woken when it does.
+    pub(crate) fn takes_batch(&self, has_input: bool) -> bool {
+        let mut state = self.state();
+        let takes = !state.has_batch && !state.is_full();
+        state.is_awaited = has_input && !takes;
+        takes
     }
 
     pub(crate) fn begin_batch(&self) {
@@ -200,8 +204,14 @@ impl Link {
 
     /// Asks for the next messages: those of the last batch are answered.
     pub(crate) fn end_batch(&self) {
-        self.outbox.state().has_batch = false;
-        self.outbox.changed.notify_one();
+        let is_awaited = {
+            let mut state = self.outbox.state();
+            state.has_batch = false;
+            state.is_awaited
+        };
+        if is_awaited {
+            self.outbox.changed.notify_one();
+        }
     }
 
     /// Whether the peer takes so little of so much that it must not be sent more.
@@ -282,27 +292,27 @@ mod tests {
     fn requests_wait_while_replies_do() {
         let (outbox, link) = pair();
         link.send(Class::Packet, messages(2 * HIGH));
-        assert!(outbox.takes_batch() && !link.stalls(), "packets are no replies");
+        assert!(outbox.takes_batch(true) && !link.stalls(), "packets are no replies");
         take_all(&outbox);
         link.send(Class::Reply, messages(HIGH));
-        assert!(outbox.takes_batch() && !link.stalls());
+        assert!(outbox.takes_batch(true) && !link.stalls());
         link.send(Class::Reply, messages(8));
-        assert!(!outbox.takes_batch() && link.stalls());
+        assert!(!outbox.takes_batch(true) && link.stalls());
         assert_eq!(take(&outbox), Some(CHUNK));
         assert!(!outbox.take_room());
         take_all(&outbox);
         assert!(outbox.take_room());
         assert!(!outbox.take_room(), "it is said once");
-        assert!(outbox.takes_batch() && !link.stalls());
+        assert!(outbox.takes_batch(true) && !link.stalls());
     }
 
     #[test]
     fn one_batch_is_handed_over_at_a_time() {
         let (outbox, link) = pair();
         outbox.begin_batch();
-        assert!(!outbox.takes_batch());
+        assert!(!outbox.takes_batch(true));
         link.end_batch();
-        assert!(outbox.takes_batch());
+        assert!(outbox.takes_batch(true));
     }
 
     #[test]
