@@ -214,7 +214,11 @@ fn watchers_that_do_not_read_cost_little() {
     let bridge = Bridge::new();
     let path = bridge.switch.dir.join("controller");
     let listener = UnixListener::bind(&path).unwrap();
-    bridge.switch.vsctl(&format!("set-controller br0 unix:{}", path.display()));
+    // This controller does not answer probes while others are busy.
+    bridge.switch.vsctl(&format!(
+        "set-controller br0 unix:{} -- set controller br0 inactivity_probe=0",
+        path.display()
+    ));
     let mut controller = Peer::over(listener.accept().unwrap().0, Version::Of13);
     let watchers: Vec<UnixStream> = (0..4)
         .map(|_| {
