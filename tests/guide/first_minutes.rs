@@ -1,4 +1,4 @@
-//! The first minutes: what the programs and the README tell a newcomer to type works as it stands, on a machine
+//! The first minutes: the lines that the programs and the README give to newcomers work unchanged, on a machine
 //! where nothing of ours has been yet; and what is missing is named.
 
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! The database server among strangers: the reference's Python replica and its `ovs-vsctl` read and write at
 //! random while the server is killed and compacts. In the end every copy must be what the server holds.
 //!
-//! `PEERS_SECONDS` says for how long; a few seconds unless told otherwise.
+//! `PEERS_SECONDS` says for how long; a few seconds by default.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

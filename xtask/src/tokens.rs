@@ -1,4 +1,4 @@
-//! As much of a Rust file as tells which other files it uses: its imports, its paths, and what it defines.
+//! As much of a Rust file as shows which other files it uses: its imports, its paths, and what it defines.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Who the system is: its id, type, version and name, as the database tells.
+//! Who the system is: its id, type, version and name, as the database has them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

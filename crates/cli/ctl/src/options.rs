@@ -1,7 +1,7 @@
 //! The command line: one command, and options whose names are settings.
 //!
 //! `--NAME=VALUE` sets a text, `--NAME` and `--no-NAME` switch something on and
-//! off. An option that is not known is told and passed over, as scripts for
+//! off. An unknown option is reported and ignored, as scripts for
 //! other versions rely on.
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Ending a daemon by its pid file: asked first, then told, then killed.
+//! Stopping a daemon by its pidfile: by its control socket first, then by SIGTERM, then by SIGKILL.
 
 use std::time::{Duration, Instant};
 

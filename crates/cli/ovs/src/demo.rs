@@ -117,7 +117,7 @@ impl Demo {
         }
         println!("The rules of host A:\n{}", self.ovs("A", "ofctl", &["dump-flows", "ovsbr0"])?);
         println!("Its megaflows:\n{}", self.ovs("A", "appctl", &["dpctl/dump-flows", "--names"])?);
-        println!("What sFlow told of host A:\n{}", self.sampled());
+        println!("What sFlow reported of host A:\n{}", self.sampled());
         println!(
             "{}",
             if all_right {

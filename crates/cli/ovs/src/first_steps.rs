@@ -1,4 +1,4 @@
-//! What `ovs up` tells to type next: lines that work as they stand, on this machine, in this shell.
+//! What `ovs up` prints to type next: lines that work unchanged, on this machine, in this shell.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

@@ -11,7 +11,7 @@ use rcgen::{
     SerialNumber,
 };
 
-use crate::files::{make_dir, must_exist, read, read_key, read_request, told, write, write_private};
+use crate::files::{make_dir, must_exist, named, read, read_key, read_request, write, write_private};
 use crate::options::{Kind, Options};
 use crate::{Result, file, inspect};
 
@@ -147,7 +147,7 @@ fn record(dir: &Path, serial: &str, pem: &str) -> Result<()> {
     let index = dir.join("index.txt");
     let line = format!("V\t{}\t\t{serial}\tunknown\t{}\n", inspect::end_of(pem)?, inspect::subject_of(pem)?);
     let file = std::fs::OpenOptions::new().append(true).create(true).open(&index);
-    file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(told(&index))
+    file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(named(&index))
 }
 
 /// Signs `NAME-req.pem`; `NAME-cert.pem` is the result.

@@ -11,7 +11,7 @@ use crate::Result;
 use crate::options::Options;
 
 /// Names the file in an error.
-pub(crate) fn told<'a>(path: &'a Path) -> impl Fn(std::io::Error) -> String + 'a {
+pub(crate) fn named<'a>(path: &'a Path) -> impl Fn(std::io::Error) -> String + 'a {
     move |e| format!("{}: {}", path.display(), rpc::error_text(&e))
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn must_exist(path: &Path) -> Result<()> {
 }
 
 pub(crate) fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(told(path))
+    std::fs::read_to_string(path).map_err(named(path))
 }
 
 /// The private key in a file. The library's own words for what is wrong tell nobody what to do.
@@ -37,21 +37,21 @@ pub(crate) fn read_request(path: &Path) -> Result<CertificateSigningRequestParam
 }
 
 pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).map_err(told(path))
+    std::fs::write(path, text).map_err(named(path))
 }
 
 /// Writes what nobody else may read: the file is never there with other permissions.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(told(path)(e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(named(path)(e)),
         _ => {}
     }
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(told(path))
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(named(path))
 }
 
 pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(told(path))
+    std::fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(named(path))
 }
 
 /// Notes in the log what is being done; only a place for it must be there.

@@ -11,7 +11,7 @@ use x509_parser::pem::Pem;
 use x509_parser::time::ASN1Time;
 
 use crate::Result;
-use crate::files::{read, told};
+use crate::files::{named, read};
 
 /// The first certificate in a text.
 fn certificate_in(text: &str) -> Result<Pem> {
@@ -30,7 +30,7 @@ fn parse(pem: &Pem) -> Result<X509Certificate<'_>> {
 
 /// The SHA-1 of a file, or of the certificate that it holds, as the reference's tools write each.
 fn fingerprint(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(told(path))?;
+    let bytes = std::fs::read(path).map_err(named(path))?;
     let text = String::from_utf8_lossy(&bytes);
     if !text.contains("-BEGIN CERTIFICATE-") {
         return Ok(Sha1::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect());

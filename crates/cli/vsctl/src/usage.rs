@@ -150,7 +150,7 @@ Database commands (TABLE and COLUMN may be shortened):
                               a new record; prints its UUID
   [--if-exists] [--all] destroy TABLE [RECORD]...  delete records
   wait-until TABLE RECORD [COLUMN[:KEY]=VALUE]...
-                              wait until a record is there and as told
+                              wait until a record exists and has these values
   comment [TEXT]...           say why, in the database's log
 
 A RECORD is named by its UUID or the beginning of it, that of a table with one
@@ -242,22 +242,22 @@ fn for_shells(argument: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The commands that help tells of: words that follow the blanks and options a line begins with.
-    fn told(text: &str) -> Vec<&str> {
+    /// The commands that help lists: words that follow the blanks and options a line begins with.
+    fn listed(text: &str) -> Vec<&str> {
         let commands =
             text.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
         commands.filter_map(|line| line.split_whitespace().find(|word| !word.starts_with('['))).collect()
     }
 
     #[test]
-    fn help_tells_of_every_command_and_of_no_other() {
+    fn help_lists_every_command_and_no_other() {
         for profile in [&crate::switch::OVS_VSCTL, &crate::vtep::VTEP_CTL] {
-            let (help, database) = (told(profile.help), told(DATABASE));
-            let told = || help.iter().chain(&database);
+            let (help, database) = (listed(profile.help), listed(DATABASE));
+            let listed = || help.iter().chain(&database);
             for syntax in profile.syntaxes() {
-                assert!(told().any(|name| *name == syntax.name), "{}", syntax.name);
+                assert!(listed().any(|name| *name == syntax.name), "{}", syntax.name);
             }
-            for name in told() {
+            for name in listed() {
                 assert!(profile.syntaxes().any(|syntax| syntax.name == *name), "{name}");
             }
             let whole = text(profile);

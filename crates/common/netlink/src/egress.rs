@@ -1,8 +1,8 @@
 //! What the kernel does to frames between a socket and the driver of a link.
 //!
 //! Whoever sends past that must know that there is nothing to be passed by:
-//! asked once, and again when [`EgressMonitor`] tells of a change; programs and
-//! chains, of which the kernel tells nobody, again and again.
+//! read once, and again when [`EgressMonitor`] reports a change; programs and
+//! chains, whose changes the kernel does not report, are read again and again.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

@@ -5,7 +5,7 @@
 //! devices that appear and vanish.
 //!
 //! [`IngressGuard`] keeps what a link receives from the host's own stack. `egress`
-//! tells what the kernel does to frames that a link sends.
+//! finds out what the kernel does to frames that a link sends.
 //!
 //! Not here: routes, neighbours and queueing disciplines, until somebody needs them.
 

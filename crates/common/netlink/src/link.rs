@@ -1,4 +1,4 @@
-//! Links: network devices as rtnetlink(7) tells of them.
+//! Links: network devices as rtnetlink(7) reports them.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

@@ -1,4 +1,4 @@
-//! How a link runs: its speed, duplex and features, as ethtool(8) tells them.
+//! How a link runs: its speed, duplex and features, as ethtool(8) shows them.
 
 use crate::ethtool::{Request, ask};
 

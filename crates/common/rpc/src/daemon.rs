@@ -367,16 +367,16 @@ pub fn read_pidfile(path: &Path) -> io::Result<u32> {
 
 fn running_pid(path: &Path, delete_if_stale: bool) -> io::Result<Option<u32>> {
     let path_text = path.display();
-    let tell = |what: &str, e: io::Error| {
+    let failed = |what: &str, e: io::Error| {
         log::warn!(target: "daemon_unix", "{path_text}: {what}: {}", crate::error_text(&e));
         e
     };
     let file = match OpenOptions::new().read(true).write(true).open(path) {
         Ok(file) => file,
         Err(e) if delete_if_stale && e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(tell("open", e)),
+        Err(e) => return Err(failed("open", e)),
     };
-    let Some(holder) = sys::lock_holder(&file).map_err(|e| tell("fcntl", e))? else {
+    let Some(holder) = sys::lock_holder(&file).map_err(|e| failed("fcntl", e))? else {
         if delete_if_stale {
             // Only who holds the lock of the very file at the path may remove it.
             sys::lock(&file)?;
@@ -389,7 +389,7 @@ fn running_pid(path: &Path, delete_if_stale: bool) -> io::Result<Option<u32>> {
         return Ok(None);
     };
     let mut text = String::new();
-    (&file).take(128).read_to_string(&mut text).map_err(|e| tell("read", e))?;
+    (&file).take(128).read_to_string(&mut text).map_err(|e| failed("read", e))?;
     match text.lines().next().and_then(|line| line.parse::<u32>().ok()) {
         Some(pid) if i64::from(pid) == i64::from(holder) => Ok(Some(pid)),
         _ => {

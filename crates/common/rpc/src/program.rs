@@ -1,5 +1,5 @@
 //! How programs begin and end: what was asked for instead of a run, and what
-//! went wrong, are told in one place and one way.
+//! went wrong, are reported in one place and one way.
 
 use std::process::ExitCode;
 

@@ -153,9 +153,9 @@ impl Reconnect {
     pub fn connecting(&mut self, now: Timestamp) {
         if self.state != State::Connecting {
             if self.passive {
-                self.tell("listening...");
+                self.report_state("listening...");
             } else if self.backoff < self.max_backoff {
-                self.tell("connecting...");
+                self.report_state("connecting...");
             }
             self.transition(now, State::Connecting);
         }
@@ -163,7 +163,7 @@ impl Reconnect {
 
     pub fn listening(&mut self, now: Timestamp) {
         if self.state != State::Listening {
-            self.tell("listening...");
+            self.report_state("listening...");
             self.transition(now, State::Listening);
         }
     }
@@ -171,7 +171,7 @@ impl Reconnect {
     pub fn connected(&mut self, now: Timestamp) {
         if !self.is_connected() {
             self.connecting(now);
-            self.tell("connected");
+            self.report_state("connected");
             self.transition(now, State::Active);
             self.last_connected = Some(now);
         }
@@ -215,7 +215,7 @@ impl Reconnect {
             self.backoff *= 2;
             let before = if self.passive { "trying to listen again" } else { "reconnect" };
             let seconds = self.backoff.as_secs_f64();
-            self.tell(&format!("waiting {seconds} seconds before {before}"));
+            self.report_state(&format!("waiting {seconds} seconds before {before}"));
         } else {
             if self.backoff < self.max_backoff {
                 let what = if self.passive { "try to listen" } else { "reconnect" };
@@ -232,17 +232,17 @@ impl Reconnect {
         let text = error.map(crate::error_text);
         match self.state {
             State::Active | State::Idle | State::Reconnect => match text {
-                _ if eof => self.tell("connection closed by peer"),
+                _ if eof => self.report_state("connection closed by peer"),
                 Some(text) => {
                     log::warn!(target: "reconnect", "{name}: connection dropped ({text})");
                 }
-                None => self.tell("connection dropped"),
+                None => self.report_state("connection dropped"),
             },
             State::Listening => match text {
                 Some(text) => {
                     log::warn!(target: "reconnect", "{name}: error listening for connections ({text})");
                 }
-                None => self.tell("error listening for connections"),
+                None => self.report_state("error listening for connections"),
             },
             _ if self.backoff < self.max_backoff => {
                 let kind = if self.passive { "listen" } else { "connection" };
@@ -250,7 +250,7 @@ impl Reconnect {
                     Some(text) => {
                         log::info!(target: "reconnect", "{name}: {kind} attempt failed ({text})");
                     }
-                    None => self.tell(&format!("{kind} attempt timed out")),
+                    None => self.report_state(&format!("{kind} attempt timed out")),
                 }
             }
             _ => {}
@@ -340,7 +340,7 @@ impl Reconnect {
         self.entered = now;
     }
 
-    fn tell(&self, what: &str) {
+    fn report_state(&self, what: &str) {
         let level = if self.quiet { log::Level::Debug } else { log::Level::Info };
         log::log!(target: "reconnect", level, "{}: {what}", self.name);
     }

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let text = |text| parse_meter_mod(text, MeterCommand::Add).unwrap_err().0;
         assert_eq!(text("meter=1 kbps"), "must specify bands");
         assert_eq!(text("meter=1 bands=type=drop rate=1"), "meter must specify either 'kbps' or 'pktps'");

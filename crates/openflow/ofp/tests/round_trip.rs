@@ -235,15 +235,15 @@ proptest! {
         let (idle_timeout, hard_timeout, priority, cookie, xid) = numbers;
         let (actions, _) = parse_instructions("output:2", Names::default()).unwrap();
         let full = Box::new(FlowUpdateFull { idle_timeout, hard_timeout, table, priority, cookie, m, actions });
-        let told = vec![
+        let sent = vec![
             FlowUpdate::Added(full.clone()),
             FlowUpdate::Removed { reason: 2, update: full.clone() },
             FlowUpdate::Modified(full),
             FlowUpdate::Abbreviated { xid },
         ];
-        let Message::FlowMonitorReply(back) = there_and_back(&Message::FlowMonitorReply(told.clone()), protocol)
+        let Message::FlowMonitorReply(back) = there_and_back(&Message::FlowMonitorReply(sent.clone()), protocol)
         else { panic!("another message") };
-        prop_assert_eq!(back, told);
+        prop_assert_eq!(back, sent);
     }
 
     #[test]

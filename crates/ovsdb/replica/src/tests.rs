@@ -43,7 +43,7 @@ fn live() -> Protocol {
 }
 
 #[test]
-fn updates_change_the_copy_and_are_told() {
+fn updates_change_the_copy_and_are_reported() {
     let mut protocol = live();
     assert_eq!(protocol.take_changes().len(), 1);
     let updates = json!({"T": {A: {"modify": {"tags": ["set", ["y", "z"]]}}}});

@@ -1,11 +1,11 @@
-//! Telling many watchers of a commit without keeping anybody waiting.
+//! Notifying many watchers of a commit without delaying any client.
 //!
 //! Watchers are woken a few at a time, and between two batches the sockets are
-//! looked at: a client that asks something is answered before all others have
-//! been told. While it asks in quick succession, one batch is told after each
-//! of its requests, which leaves it and those who are told the processors. What
-//! is committed meanwhile is merged into what the rest are told, so the busier
-//! the server, the fewer messages it sends.
+//! polled: a client that sends a request is answered before all watchers have
+//! been notified. While it sends requests in quick succession, one batch is
+//! notified after each of them, which leaves the processors to it and to that
+//! batch. What is committed meanwhile is merged into what the rest receive, so
+//! the busier the server, the fewer messages it sends.
 
 use crate::rhythm::Rhythm;
 use crate::server::{Server, SharedServer};
@@ -17,7 +17,7 @@ use std::task::{Poll, Waker};
 /// As many sessions are woken at a time, or more if it took too many portions.
 const BATCH: usize = 8;
 
-/// All are told in not many more portions.
+/// All are notified in not many more portions.
 const PORTIONS: usize = 16;
 
 /// The sessions that wait to be woken, each once.
@@ -35,8 +35,8 @@ impl Broadcast {
 }
 
 impl Server {
-    /// Wakes sessions that there may be something to tell: few at once, many by and by.
-    pub(crate) fn tell(&mut self, sessions: Vec<SessionId>) {
+    /// Wakes sessions for which there may be news: a few at once, many in portions.
+    pub(crate) fn announce(&mut self, sessions: Vec<SessionId>) {
         if sessions.len() <= BATCH && self.broadcast.is_done() {
             for id in sessions {
                 self.wake_session(id);
@@ -63,7 +63,7 @@ impl Server {
     }
 
     /// Wakes so many of the next sessions; false when there are none.
-    fn tell_some(&mut self, portion: usize) -> bool {
+    fn announce_some(&mut self, portion: usize) -> bool {
         let n = self.broadcast.queue.len().min(portion);
         let batch: Vec<SessionId> = self.broadcast.queue.drain(..n).collect();
         for id in &batch {
@@ -85,7 +85,7 @@ pub(crate) async fn run(server: SharedServer, rhythm: Rhythm) {
             Poll::Pending
         })
         .await;
-        while server.borrow_mut().tell_some(portion) {
+        while server.borrow_mut().announce_some(portion) {
             rhythm.next_portion().await;
         }
     }

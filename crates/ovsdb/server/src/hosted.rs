@@ -37,7 +37,7 @@ pub(crate) struct Hosted {
     /// The schema as JSON, once somebody asked for it.
     schema_text: Option<(Arc<Schema>, Arc<Vec<u8>>)>,
     /// `_Server` holds the schema as it is.
-    pub(crate) schema_told: bool,
+    pub(crate) is_schema_published: bool,
     /// How many commits there were.
     pub(crate) generation: u64,
     pub(crate) watches: Watches,
@@ -74,7 +74,7 @@ impl Hosted {
             file,
             triggers: Vec::new(),
             schema_text: None,
-            schema_told: false,
+            is_schema_published: false,
             generation: 0,
             watches: Watches::default(),
             logged_tables: Vec::new(),

@@ -1,7 +1,7 @@
-//! What a monitor wants to know of changes, and the text that tells it.
+//! Which changes a monitor reports, and their text.
 //!
 //! Rows before and after enter, `<table-updates>` leave, in the form of each of
-//! the three protocols. When something is to be told, and to whom, is
+//! the three protocols. When something is to be reported, and to whom, is
 //! [`crate::watch`]'s.
 
 use model::json::write_string;
@@ -196,7 +196,7 @@ impl MonitoredTable {
         true
     }
 
-    fn told(&self, kind: Select) -> impl Iterator<Item = usize> {
+    fn selected(&self, kind: Select) -> impl Iterator<Item = usize> {
         self.columns.iter().filter(move |(_, select)| select.includes(kind)).map(|(column, _)| *column)
     }
 
@@ -212,13 +212,13 @@ impl MonitoredTable {
         out.push('{');
         if kind == Select::DELETE || kind == Select::MODIFY {
             out.push_str("\"old\":{");
-            let columns = self.told(kind).filter(|c| kind == Select::DELETE || changed.contains(*c));
+            let columns = self.selected(kind).filter(|c| kind == Select::DELETE || changed.contains(*c));
             self.write_columns(out, old, columns, true, |value, _| Some(Cow::Borrowed(value)));
             out.push('}');
         }
         if kind != Select::DELETE {
             out.push_str(if kind == Select::MODIFY { ",\"new\":{" } else { "\"new\":{" });
-            self.write_columns(out, new, self.told(kind), true, |value, _| Some(Cow::Borrowed(value)));
+            self.write_columns(out, new, self.selected(kind), true, |value, _| Some(Cow::Borrowed(value)));
             out.push('}');
         }
         out.push('}');
@@ -243,13 +243,13 @@ impl MonitoredTable {
             _ => "{\"insert\":{",
         });
         if kind == Select::MODIFY {
-            let columns = self.told(kind).filter(|c| changed.contains(*c));
+            let columns = self.selected(kind).filter(|c| changed.contains(*c));
             self.write_columns(out, new, columns, true, |value, column| {
                 let r#type = &self.schema.columns.get(column)?.r#type;
                 Some(Cow::Owned(old?.column(column)?.diff(value, r#type)))
             });
         } else {
-            self.write_columns(out, new, self.told(kind), false, |value, column| {
+            self.write_columns(out, new, self.selected(kind), false, |value, column| {
                 let r#type = &self.schema.columns.get(column)?.r#type;
                 (!value.is_default(r#type)).then_some(Cow::Borrowed(value))
             });

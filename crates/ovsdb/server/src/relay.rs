@@ -127,7 +127,7 @@ impl Server {
         let first = !std::mem::replace(&mut relay.has_schema, true);
         hosted.file = DatabaseFile::in_memory(schema);
         hosted.generation += 1;
-        hosted.schema_told = false;
+        hosted.is_schema_published = false;
         hosted.history.clear();
         let triggers = std::mem::take(&mut hosted.triggers);
         self.cancel_triggers(triggers);

@@ -349,7 +349,7 @@ impl Server {
         hosted.generation += 1;
         crate::table_log::log_changes(&hosted.file.database, &hosted.logged_tables, changes);
         let affected = hosted.watches.note(changes);
-        self.tell(affected);
+        self.announce(affected);
         if let Some(waker) = self.commit_waker.take() {
             waker.wake();
         }

@@ -1,4 +1,4 @@
-//! The database `_Server`, in which the server tells of the databases it serves (ovsdb-server(7)).
+//! The database `_Server`, in which the server lists the databases that it serves (ovsdb-server(7)).
 
 use crate::server::Server;
 use model::{Error, Json, Schema, Uuid};
@@ -68,8 +68,8 @@ impl Server {
                 }
             }
             let known = known.iter().find(|(n, _)| n == name);
-            if !hosted.schema_told && hosted.is_available() {
-                hosted.schema_told = true;
+            if !hosted.is_schema_published && hosted.is_available() {
+                hosted.is_schema_published = true;
                 row["schema"] = json!(model::json::sorted(&hosted.file.database.schema.to_json()));
             }
             operations.push(match known {

@@ -137,7 +137,7 @@ impl Server {
         let Some(hosted) = self.databases.get_mut(name) else { return Ok(()) };
         hosted.file.convert(schema, "converted by ovsdb-server")?;
         hosted.generation += 1;
-        hosted.schema_told = false;
+        hosted.is_schema_published = false;
         let triggers = std::mem::take(&mut hosted.triggers);
         self.cancel_triggers(triggers);
         self.cancel_monitors(name);

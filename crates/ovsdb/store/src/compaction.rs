@@ -196,11 +196,11 @@ impl Worker {
         if let Err(e) = self.compact(new, snapshot, comment, style) {
             // The error at hand is the one to tell.
             let _ = std::fs::remove_file(&self.temporary);
-            self.tell(Event::Failed(e));
+            self.send(Event::Failed(e));
         }
     }
 
-    fn tell(&self, event: Event) {
+    fn send(&self, event: Event) {
         // An owner that is gone does not want to know.
         let _ = self.events.send(event);
         (self.notify)();
@@ -225,7 +225,7 @@ impl Worker {
         drop(snapshot);
         // Most of the waiting is done here, while the log is written to as ever.
         new.sync()?;
-        self.tell(Event::Copied(Box::new(new)));
+        self.send(Event::Copied(Box::new(new)));
         loop {
             match self.commands.recv() {
                 Err(_) => {
@@ -235,7 +235,7 @@ impl Worker {
                 }
                 Ok(Command::Append(mut new, records)) => {
                     new.write_record(&records)?;
-                    self.tell(Event::Copied(new));
+                    self.send(Event::Copied(new));
                 }
                 Ok(Command::Finish(file)) => {
                     file.sync_data().map_err(|e| {
@@ -243,7 +243,7 @@ impl Worker {
                     })?;
                     rename(&self.temporary, &self.target)?;
                     sync_parent(&self.target);
-                    self.tell(Event::Renamed);
+                    self.send(Event::Renamed);
                     return Ok(());
                 }
             }

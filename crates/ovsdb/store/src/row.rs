@@ -1,7 +1,7 @@
 //! One row: a value per column, of which only those are kept that are not as a new row has them.
 //!
 //! Most columns of most rows hold defaults. What is kept is in the order of the
-//! columns, and a bitmap tells which columns those are.
+//! columns, and a bitmap has a bit for each of those columns.
 
 use crate::columns::Columns;
 use model::schema::{UUID_COLUMN, VERSION_COLUMN};

@@ -1,4 +1,4 @@
-//! Prefixes in use, to tell how few bits of a value rule them out.
+//! Prefixes in use, to find how few bits of a value rule them out.
 //!
 //! A packet's address differs from every prefix that it does not have already
 //! in its first bits. Who knows all prefixes of a table can say "none of

@@ -1,6 +1,6 @@
 //! The one table of fields.
 //!
-//! Each row tells: the variant, its name, an alternative name, where its value
+//! Each row has the variant, its name, an alternative name, where its value
 //! lies in the key, how many bytes it takes on the wire, how many of their
 //! bits may be set, whether parts of it may be matched, its text form, what
 //! must be matched first, whether actions may write it, how OpenFlow 1.0 and

@@ -1,4 +1,4 @@
-//! The kernel's bridges: what sysfs tells of them, and writing to it.
+//! The kernel's bridges: reading and changing them in sysfs.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -107,9 +107,7 @@ fn seconds(hundredths: u64) -> String {
 pub(super) fn stp(args: &[String]) -> Result {
     let [name] = args else { return Ok(()) };
     if Switch::that_has(name).is_some() {
-        return Err(format!(
-            "{name} is a bridge of the switch: 'ovs-appctl stp/show {name}' tells of its STP"
-        ));
+        return Err(format!("{name} is a bridge of the switch: 'ovs-appctl stp/show {name}' shows its STP"));
     }
     if !kernel::is_bridge(name) {
         let what = if kernel::exists(name) { "device" } else { "bridge" };

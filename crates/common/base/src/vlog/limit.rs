@@ -5,7 +5,7 @@
 //! modules that read messages, and those whose target says so
 //! ([`bounded!`](crate::bounded)). Each place may log a handful at once and then
 //! one a minute, or as many a minute as its target says; what was dropped is
-//! counted and told with the next one.
+//! counted, and reported with the next one.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -134,11 +134,11 @@ mod tests {
         for second in [1, 20, 59] {
             assert!(matches!(bucket.judge(USUAL, start + Duration::from_secs(second)), Verdict::Drop));
         }
-        let Verdict::WriteAfter(told) = bucket.judge(USUAL, start + Duration::from_secs(61)) else {
+        let Verdict::WriteAfter(summary) = bucket.judge(USUAL, start + Duration::from_secs(61)) else {
             panic!("a minute earns a message")
         };
         assert_eq!(
-            told,
+            summary,
             "Dropped 3 log messages in last 60 seconds (most recently, 2 seconds ago) due to excessive rate"
         );
         assert!(matches!(bucket.judge(USUAL, start + Duration::from_secs(62)), Verdict::Drop));

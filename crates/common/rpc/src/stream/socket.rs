@@ -1,6 +1,6 @@
 //! A connected stream socket that asks the kernel for no more news than it has use for.
 //!
-//! Tokio's own streams are told of readable *and* writable at all times, and a
+//! Tokio's own streams are registered for readable *and* writable at all times, and a
 //! peer that takes a message out of its buffer makes ours writable: a server
 //! would be woken once for each reply that is read. Here the kernel is asked
 //! about writing only while a write was refused.

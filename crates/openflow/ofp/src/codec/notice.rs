@@ -1,4 +1,4 @@
-//! What a switch tells of other controllers and of its tables, as bytes.
+//! What a switch reports of other controllers and of its tables, as bytes.
 
 use super::raw::{self, Raw};
 use super::{Context, Encoder, decode, table};

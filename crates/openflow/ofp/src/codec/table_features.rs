@@ -1,5 +1,5 @@
 //! What tables can do: the properties of OpenFlow 1.3 and later, and the
-//! bitmaps by which the table counters of 1.0 to 1.2 tell the same.
+//! bitmaps by which the table counters of 1.0 to 1.2 say the same.
 //!
 //! Enters: the body of one part of a table features multipart. Leaves:
 //! [`TableFeatures`]. What tables counted is in [`super::table`].
@@ -197,24 +197,24 @@ fn decode_exact(data: &[u8], loose: bool) -> Result<FieldSet, OfError> {
 
 /// What is not told of table misses holds as for other packets.
 fn miss_like_others(f: &mut TableFeatures, seen: u32) {
-    let told = |property: u16| seen >> (property + 1) & 1 != 0;
+    let is_present = |property: u16| seen >> (property + 1) & 1 != 0;
     let (from, to) = (&f.nonmiss, &mut f.miss);
-    if !told(property::INSTRUCTIONS) {
+    if !is_present(property::INSTRUCTIONS) {
         to.instructions = from.instructions;
     }
-    if !told(property::NEXT_TABLES) {
+    if !is_present(property::NEXT_TABLES) {
         to.next = from.next;
     }
-    if !told(property::WRITE_ACTIONS) {
+    if !is_present(property::WRITE_ACTIONS) {
         to.write.actions = from.write.actions;
     }
-    if !told(property::APPLY_ACTIONS) {
+    if !is_present(property::APPLY_ACTIONS) {
         to.apply.actions = from.apply.actions;
     }
-    if !told(property::WRITE_SETFIELD) {
+    if !is_present(property::WRITE_SETFIELD) {
         to.write.set_fields = from.write.set_fields;
     }
-    if !told(property::APPLY_SETFIELD) {
+    if !is_present(property::APPLY_SETFIELD) {
         to.apply.set_fields = from.apply.set_fields;
     }
 }

@@ -106,10 +106,10 @@ fn a_relay_answers_from_its_copy_and_forwards_changes() {
         source.borrow_mut().add_database(database(&["T"])).unwrap();
         until(|| end.borrow().database("D").is_some_and(|file| file.database.table("T").is_some())).await;
         ask(&end, client, "monitor", json!(["D", "m", {"T": {"columns": ["name"]}}])).await;
-        let told = ask(&end, client, "transact", json!(["D", insert("a", &[1, 2])])).await;
+        let messages = ask(&end, client, "transact", json!(["D", insert("a", &[1, 2])])).await;
         // What the transaction did is told before its reply.
-        let [Message::Notify { method, .. }, Message::Reply { result, .. }] = &told[..] else {
-            panic!("{told:?}")
+        let [Message::Notify { method, .. }, Message::Reply { result, .. }] = &messages[..] else {
+            panic!("{messages:?}")
         };
         assert_eq!(method, "update");
         assert!(result[0].get("uuid").is_some(), "{result}");

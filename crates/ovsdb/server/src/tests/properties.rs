@@ -306,8 +306,8 @@ impl Watcher {
                 let whole = |json: &Json| -> Row {
                     let value = |column: &&str| {
                         let column = Database::column(table, column);
-                        let told = json.get(column.name).map(|v| value_from_json(v, &BTreeMap::new()));
-                        (column.name.to_owned(), told.unwrap_or_else(|| column.default()))
+                        let given = json.get(column.name).map(|v| value_from_json(v, &BTreeMap::new()));
+                        (column.name.to_owned(), given.unwrap_or_else(|| column.default()))
                     };
                     columns.iter().map(value).collect()
                 };
@@ -319,7 +319,7 @@ impl Watcher {
                         let column = Database::column(table, name);
                         let old = &row[column.name];
                         let new = column.apply_diff(old, &value_from_json(value, &BTreeMap::new()));
-                        assert_ne!(*old, new, "told without having changed");
+                        assert_ne!(*old, new, "reported without having changed");
                         row.insert(column.name.to_owned(), new);
                     }
                 } else if let Some(new) = update.get("new") {
@@ -402,10 +402,10 @@ fn run(bytes: &[u8]) -> (BTreeSet<String>, usize) {
         let mut params = vec![json!("D")];
         params.extend(operations.iter().cloned());
         let messages = ask(&mut server, writer, "transact", params.into());
-        let told = simplified(result(&messages));
+        let given = simplified(result(&messages));
         let expected = sorted_rows(world.transact(&operations));
-        assert_eq!(told, expected, "{}", Json::Array(operations));
-        tags.extend(told.iter().filter_map(|result| Some(result.get("error")?.as_str()?.to_owned())));
+        assert_eq!(given, expected, "{}", Json::Array(operations));
+        tags.extend(given.iter().filter_map(|result| Some(result.get("error")?.as_str()?.to_owned())));
         most_rows = most_rows.max(world.rows.len());
         for watcher in &mut watchers {
             // Some clients are slow, and get several transactions as one update.
