@@ -13,11 +13,15 @@ use uuid::Uuid;
 /// Copies are cheap: strings are shared.
 #[derive(Clone, Debug)]
 pub enum Atom {
+    /// A 64-bit integer.
     Integer(i64),
     /// Always finite, and never the negative zero.
     Real(f64),
+    /// True or false.
     Boolean(bool),
+    /// Text in UTF-8.
     String(Arc<str>),
+    /// A UUID; where the type says so, that of a row.
     Uuid(Uuid),
 }
 
@@ -33,6 +37,7 @@ impl Atom {
         }
     }
 
+    /// Which of these it is.
     pub fn kind(&self) -> AtomType {
         match self {
             Atom::Integer(_) => AtomType::Integer,
@@ -43,6 +48,7 @@ impl Atom {
         }
     }
 
+    /// Whether it is what a column of its type holds that was never set: zero, false, or empty.
     pub fn is_default(&self) -> bool {
         match self {
             Atom::Integer(i) => *i == 0,
@@ -53,6 +59,7 @@ impl Atom {
         }
     }
 
+    /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Atom::String(s) => Some(s),
@@ -60,6 +67,7 @@ impl Atom {
         }
     }
 
+    /// The number of an integer.
     pub fn as_integer(&self) -> Option<i64> {
         match self {
             Atom::Integer(i) => Some(*i),
@@ -67,6 +75,7 @@ impl Atom {
         }
     }
 
+    /// The number of a real.
     pub fn as_real(&self) -> Option<f64> {
         match self {
             Atom::Real(r) => Some(*r),
@@ -74,6 +83,7 @@ impl Atom {
         }
     }
 
+    /// The value of a boolean.
     pub fn as_boolean(&self) -> Option<bool> {
         match self {
             Atom::Boolean(b) => Some(*b),
@@ -81,6 +91,7 @@ impl Atom {
         }
     }
 
+    /// The UUID, of an atom that is one.
     pub fn as_uuid(&self) -> Option<Uuid> {
         match self {
             Atom::Uuid(u) => Some(*u),
@@ -88,6 +99,7 @@ impl Atom {
         }
     }
 
+    /// As `<atom>` (RFC 7047 §5.1).
     pub fn to_json(&self) -> Value {
         match self {
             Atom::Integer(i) => Value::from(*i),

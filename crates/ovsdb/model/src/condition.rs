@@ -11,19 +11,30 @@ use std::cmp::Ordering;
 /// What is asked of a column. The order is by how few rows are expected to pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Function {
+    /// `false`: holds for no row.
     False,
+    /// `true`: holds for every row.
     True,
+    /// `==`
     Equal,
+    /// `includes`: the column has all that the argument has.
     Includes,
+    /// `<=`, of a single number.
     LessOrEqual,
+    /// `<`, of a single number.
     Less,
+    /// `>=`, of a single number.
     GreaterOrEqual,
+    /// `>`, of a single number.
     Greater,
+    /// `excludes`: the column has nothing that the argument has.
     Excludes,
+    /// `!=`
     NotEqual,
 }
 
 impl Function {
+    /// As JSON has it (RFC 7047 §5.1).
     pub const fn name(self) -> &'static str {
         match self {
             Function::False => "false",
@@ -55,14 +66,18 @@ impl Function {
 /// One question about one column; its number is that of the table's schema.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clause {
+    /// The number of the column.
     pub column: usize,
+    /// How the column is compared.
     pub function: Function,
+    /// What it is compared with.
     pub argument: Datum,
     /// The column holds one atom at most.
     scalar: bool,
 }
 
 impl Clause {
+    /// Reads a `<condition>` (RFC 7047 §5.1), or a boolean.
     pub fn from_json(
         json: &Value,
         table: &TableSchema,
@@ -99,6 +114,7 @@ impl Clause {
         Ok(Clause { column: column.index, function, argument, scalar })
     }
 
+    /// As it is read.
     pub fn to_json(&self, table: &TableSchema) -> Value {
         match self.function {
             Function::True => Value::Bool(true),
@@ -178,6 +194,7 @@ fn argument_type(function: Function, declared: &Type) -> Option<Type> {
 /// Clauses that must all, or for monitors any, hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Condition {
+    /// In an order of their own; see [`Condition::from_json`].
     pub clauses: Vec<Clause>,
 }
 
@@ -203,14 +220,17 @@ impl Condition {
         Ok(Condition { clauses })
     }
 
+    /// As a JSON array of clauses.
     pub fn to_json(&self, table: &TableSchema) -> Value {
         Value::Array(self.clauses.iter().map(|c| c.to_json(table)).collect())
     }
 
+    /// Whether every clause holds for a row, whose columns are given by number.
     pub fn matches_all<'r>(&self, column: impl Fn(usize) -> Option<&'r Datum>) -> bool {
         self.clauses.iter().all(|clause| clause.matches(&column))
     }
 
+    /// Whether a clause holds for a row, whose columns are given by number.
     pub fn matches_any<'r>(&self, column: impl Fn(usize) -> Option<&'r Datum>) -> bool {
         self.clauses.iter().any(|clause| clause.matches(&column))
     }

@@ -14,11 +14,16 @@ use std::sync::Arc;
 /// the form of [`Datum::Large`] just when it has more than [`MANY`] atoms.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Datum {
+    /// Nothing: an empty set or map.
     #[default]
     Empty,
+    /// A set of one atom.
     One(Atom),
+    /// A set of two atoms or more, sorted.
     Set(Arc<Vec<Atom>>),
+    /// A set of more than [`MANY`] atoms.
     Large(Arc<LargeSet>),
+    /// Keys and values, sorted by key; one pair or more.
     Map(Arc<Vec<(Atom, Atom)>>),
 }
 
@@ -90,6 +95,7 @@ impl Datum {
         if pairs.is_empty() { Datum::Empty } else { Datum::Map(Arc::new(pairs)) }
     }
 
+    /// How many atoms or pairs there are.
     pub fn len(&self) -> usize {
         match self {
             Datum::Empty => 0,
@@ -100,6 +106,7 @@ impl Datum {
         }
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         matches!(self, Datum::Empty)
     }

@@ -7,7 +7,9 @@ use std::fmt;
 /// An error as OVSDB reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
+    /// What kind of error it is, in words that clients know (RFC 7047 §3.1, §5.2).
     pub tag: Cow<'static, str>,
+    /// What was wrong, for people.
     pub details: Option<String>,
     /// The JSON that is to blame.
     pub syntax: Option<String>,
@@ -16,6 +18,7 @@ pub struct Error {
 }
 
 impl Error {
+    /// An error with this tag.
     pub fn new(tag: &'static str, details: impl Into<String>) -> Error {
         Error { tag: Cow::Borrowed(tag), details: Some(details.into()), syntax: None, io: None }
     }
@@ -25,14 +28,17 @@ impl Error {
         Error::new("ovsdb error", details)
     }
 
+    /// "constraint violation": a rule of the schema would be broken.
     pub fn constraint(details: impl Into<String>) -> Error {
         Error::new("constraint violation", details)
     }
 
+    /// "syntax error": `json` is not what it should be.
     pub fn syntax(json: &Value, details: impl Into<String>) -> Error {
         Error::new("syntax error", details).about(json)
     }
 
+    /// "I/O error": with the operating system's words.
     pub fn io(error: &str, details: impl Into<String>) -> Error {
         let mut e = Error::new("I/O error", details);
         e.io = Some(error.to_owned());
@@ -54,6 +60,7 @@ impl Error {
         self
     }
 
+    /// As `<error>` (RFC 7047 §3.1).
     pub fn to_json(&self) -> Value {
         let mut object = Map::new();
         object.insert("error".to_owned(), Value::from(self.tag.as_ref()));

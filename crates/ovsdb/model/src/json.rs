@@ -17,6 +17,7 @@ pub fn sorted(json: &Value) -> String {
     text(json, Style { sort: true, pretty: false })
 }
 
+/// The text of a value.
 pub fn text(json: &Value, style: Style) -> String {
     let mut out = String::new();
     write(&mut out, json, style, 0);

@@ -203,11 +203,14 @@ impl Hash for LargeSet {
 /// The atoms of a set, in order.
 #[derive(Clone, Copy, Debug)]
 pub enum Atoms<'a> {
+    /// A slice, sorted.
     Few(&'a [Atom]),
+    /// A set that shares its parts.
     Many(&'a LargeSet),
 }
 
 impl<'a> Atoms<'a> {
+    /// How many there are.
     pub fn len(self) -> usize {
         match self {
             Atoms::Few(atoms) => atoms.len(),
@@ -215,10 +218,12 @@ impl<'a> Atoms<'a> {
         }
     }
 
+    /// Whether there are none.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
+    /// All, in order.
     pub fn iter(self) -> AtomsIter<'a> {
         match self {
             Atoms::Few(atoms) => AtomsIter { current: atoms.iter(), rest: [].iter() },

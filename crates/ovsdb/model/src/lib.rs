@@ -8,6 +8,8 @@
 //!
 //! house: circle datum <-> types because a type may list the values that it allows (RFC 7047 §3.2), and a datum is read by its type
 
+#![warn(missing_docs)]
+
 pub mod atom;
 pub mod condition;
 pub mod datum;

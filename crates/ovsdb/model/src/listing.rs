@@ -8,37 +8,51 @@ use serde_json::{Map, Value};
 /// `--format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// Columns with lines between them.
     Table,
+    /// A line for each cell.
     List,
+    /// An HTML table.
     Html,
+    /// Comma-separated values (RFC 4180).
     Csv,
+    /// One JSON object.
     Json,
 }
 
 /// `--data`: how cells that hold column values look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellFormat {
+    /// As the command line reads it back.
     String,
+    /// Without quotes or brackets.
     Bare,
+    /// As JSON.
     Json,
 }
 
 /// How to print.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
+    /// The form of the whole.
     pub format: Format,
+    /// The form of each cell.
     pub cells: CellFormat,
+    /// With a row of headings (not `--no-headings`).
     pub headings: bool,
+    /// JSON over several lines (`--pretty`).
     pub pretty: bool,
     /// Wider columns are cut (`--max-column-width`); 0 is no limit.
     pub max_column_width: usize,
 }
 
 impl Style {
+    /// This form with strings in the cells, and headings.
     pub const fn new(format: Format) -> Style {
         Style { format, cells: CellFormat::String, headings: true, pretty: false, max_column_width: 0 }
     }
 
+    /// `--format`; the error is for people.
     pub fn set_format(&mut self, name: &str) -> Result<(), String> {
         self.format = match name {
             "table" => Format::Table,
@@ -51,6 +65,7 @@ impl Style {
         Ok(())
     }
 
+    /// `--data`; the error is for people.
     pub fn set_cells(&mut self, name: &str) -> Result<(), String> {
         self.cells = match name {
             "string" => CellFormat::String,
@@ -72,19 +87,26 @@ impl Style {
 /// One cell.
 #[derive(Clone, Debug)]
 pub enum Cell {
+    /// Nothing.
     Empty,
+    /// Text that is no column value.
     Text(String),
+    /// The value of a column of this type.
     Datum(Datum, Type),
+    /// Any JSON.
     Json(Value),
 }
 
 /// A table to be printed.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
+    /// A line above the table.
     pub caption: Option<String>,
     /// A time, above everything else.
     pub timestamp: Option<String>,
+    /// A heading for each column.
     pub headings: Vec<String>,
+    /// Rows of as many cells as there are headings.
     pub rows: Vec<Vec<Cell>>,
 }
 

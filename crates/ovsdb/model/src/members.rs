@@ -11,15 +11,23 @@ use std::fmt::Display;
 pub struct Kinds(u16);
 
 impl Kinds {
+    /// `null`.
     pub const NULL: Kinds = Kinds(1);
+    /// `true` or `false`.
     pub const BOOLEAN: Kinds = Kinds(2);
+    /// An object.
     pub const OBJECT: Kinds = Kinds(4);
+    /// An array.
     pub const ARRAY: Kinds = Kinds(8);
+    /// A number that is a 64-bit integer.
     pub const INTEGER: Kinds = Kinds(16);
+    /// Any number.
     pub const NUMBER: Kinds = Kinds(16 | 32);
+    /// A string.
     pub const STRING: Kinds = Kinds(64);
     /// A string that is an `<id>`.
     pub const ID: Kinds = Kinds(128);
+    /// Anything.
     pub const ANY: Kinds = Kinds(127);
 
     fn admits(self, value: &Value) -> bool {
@@ -64,6 +72,7 @@ impl<'a> Members<'a> {
         members
     }
 
+    /// A member that must be there; that it is not, or is of another kind, is the error.
     pub fn required(&mut self, name: &str, kinds: Kinds) -> Option<&'a Value> {
         let found = self.optional(name, kinds);
         if found.is_none() && self.object.is_some() && self.find(name).is_none() {
@@ -77,6 +86,7 @@ impl<'a> Members<'a> {
         self.object?.iter().find(|(key, _)| *key == name)
     }
 
+    /// A member that may lack; that it is of another kind is the error.
     pub fn optional(&mut self, name: &str, kinds: Kinds) -> Option<&'a Value> {
         let (key, value) = self.find(name)?;
         if !kinds.admits(value) {
@@ -107,6 +117,7 @@ impl<'a> Members<'a> {
         self.json
     }
 
+    /// Whether a member was not as it should be.
     pub fn has_error(&self) -> bool {
         self.error.is_some()
     }

@@ -8,18 +8,27 @@ use crate::symbols::Symbols;
 use crate::types::{AtomType, BaseType, Type};
 use serde_json::Value;
 
+/// What is done to a column (RFC 7047 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutator {
+    /// `+=`, to each number.
     Add,
+    /// `-=`, from each number.
     Subtract,
+    /// `*=`, each number.
     Multiply,
+    /// `/=`, each number.
     Divide,
+    /// `%=`, each integer.
     Remainder,
+    /// `insert`: what a set or map lacks of the argument is added.
     Insert,
+    /// `delete`: what a set or map has of the argument is removed.
     Delete,
 }
 
 impl Mutator {
+    /// As JSON has it.
     pub const fn name(self) -> &'static str {
         match self {
             Mutator::Add => "+=",
@@ -44,12 +53,16 @@ impl Mutator {
 /// One change of one column; its number is that of the table's schema.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mutation {
+    /// The number of the column.
     pub column: usize,
+    /// What is done.
     pub mutator: Mutator,
+    /// With what.
     pub argument: Datum,
 }
 
 impl Mutation {
+    /// Reads a `<mutation>` (RFC 7047 §5.1).
     pub fn from_json(
         json: &Value,
         table: &TableSchema,

@@ -5,7 +5,9 @@ use serde_json::{Number, Value};
 /// A JSON number: whole ones that fit 64 bits are integers however they are written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Num {
+    /// A number without fraction that fits.
     Integer(i64),
+    /// Any other number.
     Real(f64),
 }
 

@@ -18,23 +18,28 @@ pub const VERSION_COLUMN: usize = 1;
 /// A database's schema.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schema {
+    /// The database's name, such as "Open_vSwitch".
     pub name: String,
     /// `x.y.z`, or empty in very old databases.
     pub version: String,
     /// Empty where there is none.
     pub cksum: String,
+    /// The tables by name, in the order of the schema.
     pub tables: IndexMap<String, Arc<TableSchema>>,
 }
 
 /// A table's schema. Columns have numbers, of which the first two are `_uuid` and `_version`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableSchema {
+    /// The table's name, such as "Bridge".
     pub name: String,
+    /// Rows may change.
     pub mutable: bool,
     /// `u32::MAX` is no limit.
     pub max_rows: u32,
     /// Rows stay without being referred to.
     pub is_root: bool,
+    /// By number.
     pub columns: Vec<ColumnSchema>,
     by_name: HashMap<String, usize>,
     /// Columns that together are unique among the rows.
@@ -48,19 +53,25 @@ pub struct TableSchema {
 /// A column's schema.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColumnSchema {
+    /// The column's name, such as "name".
     pub name: String,
+    /// Its number.
     pub index: usize,
+    /// Its value may change after the row was inserted.
     pub mutable: bool,
     /// Kept on disk.
     pub persistent: bool,
+    /// What it may hold.
     pub r#type: Type,
 }
 
 impl Schema {
+    /// The table of this name.
     pub fn table(&self, name: &str) -> Option<&Arc<TableSchema>> {
         self.tables.get(name)
     }
 
+    /// Reads a `<database-schema>` (RFC 7047 §3.2).
     pub fn from_json(json: &Value) -> Result<Schema, Error> {
         let mut members = Members::new(json, &"database schema");
         let name = members.required("name", Kinds::ID).and_then(Value::as_str).unwrap_or("");
@@ -90,6 +101,7 @@ impl Schema {
         })
     }
 
+    /// As it is read.
     pub fn to_json(&self) -> Value {
         let mut object = Map::new();
         object.insert("name".to_owned(), Value::from(self.name.as_str()));
@@ -179,6 +191,7 @@ impl TableSchema {
         self.columns.push(column);
     }
 
+    /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
         self.columns.get(*self.by_name.get(name)?)
     }
@@ -188,6 +201,7 @@ impl TableSchema {
         self.columns.iter().skip(2)
     }
 
+    /// Reads a `<table-schema>` (RFC 7047 §3.2).
     pub fn from_json(json: &Value, name: &str) -> Result<TableSchema, Error> {
         let title = format!("table schema for table {name}");
         let mut members = Members::new(json, &title);
@@ -319,6 +333,7 @@ impl ColumnSchema {
         })
     }
 
+    /// As it is read, without the two columns that every table has.
     pub fn to_json(&self) -> Value {
         let mut object = Map::new();
         if !self.mutable {

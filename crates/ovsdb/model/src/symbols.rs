@@ -7,10 +7,13 @@ use uuid::Uuid;
 /// One name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Symbol {
+    /// Of the row that has the name, or will have it.
     pub uuid: Uuid,
     /// A row of that name was inserted.
     pub created: bool,
+    /// A column refers to it that keeps the row alive.
     pub strong_ref: bool,
+    /// A column refers to it that does not keep the row alive.
     pub weak_ref: bool,
 }
 
@@ -19,10 +22,12 @@ pub struct Symbol {
 pub struct Symbols(IndexMap<String, Symbol>);
 
 impl Symbols {
+    /// No names.
     pub fn new() -> Symbols {
         Symbols::default()
     }
 
+    /// The symbol of that name, if the name was used.
     pub fn get(&self, name: &str) -> Option<&Symbol> {
         self.0.get(name)
     }
@@ -48,6 +53,7 @@ impl Symbols {
         symbol.uuid
     }
 
+    /// All names with their symbols.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Symbol)> {
         self.0.iter().map(|(name, symbol)| (name.as_str(), symbol))
     }

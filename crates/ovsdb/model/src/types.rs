@@ -8,12 +8,18 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
 
+/// The types of atoms (RFC 7047 §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AtomType {
+    /// A 64-bit integer.
     Integer,
+    /// A floating-point number.
     Real,
+    /// True or false.
     Boolean,
+    /// Text.
     String,
+    /// A UUID, or a reference to a row.
     Uuid,
 }
 
@@ -48,29 +54,43 @@ impl AtomType {
 /// Whether a reference keeps its row alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefKind {
+    /// It does: the row lives while it is referred to.
     Strong,
+    /// It does not: the reference vanishes with the row.
     Weak,
 }
 
 /// What bounds the values of a base type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Bounds {
+    /// Nothing does.
     None,
+    /// Between these, which it may reach.
     Integer {
+        /// The least one.
         min: i64,
+        /// The greatest one.
         max: i64,
     },
+    /// Between these, which it may reach.
     Real {
+        /// The least one.
         min: f64,
+        /// The greatest one.
         max: f64,
     },
     /// In characters.
     Length {
+        /// The least length.
         min: u32,
+        /// The greatest length.
         max: u32,
     },
+    /// A row of a table.
     Reference {
+        /// The name of the table.
         table: Arc<str>,
+        /// Whether the reference keeps the row alive.
         kind: RefKind,
     },
 }
@@ -78,9 +98,11 @@ pub enum Bounds {
 /// An atomic type with its constraints.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BaseType {
+    /// The type of the atoms.
     pub kind: AtomType,
     /// The only values, where they are listed (`enum`).
     pub allowed: Option<Arc<Datum>>,
+    /// What bounds them.
     pub bounds: Bounds,
 }
 
@@ -98,10 +120,12 @@ impl BaseType {
         }
     }
 
+    /// Whether it refers to rows without keeping them alive.
     pub fn is_weak_ref(&self) -> bool {
         matches!(self.reference(), Some((_, RefKind::Weak)))
     }
 
+    /// Whether it refers to rows and keeps them alive.
     pub fn is_strong_ref(&self) -> bool {
         matches!(self.reference(), Some((_, RefKind::Strong)))
     }
@@ -110,6 +134,7 @@ impl BaseType {
         self.allowed.is_some() || self.bounds != Bounds::None
     }
 
+    /// Reads a `<base-type>` (RFC 7047 §3.2).
     pub fn from_json(json: &Value) -> Result<BaseType, Error> {
         if json.is_string() {
             return AtomType::from_json(json).map(BaseType::plain);
@@ -130,6 +155,7 @@ impl BaseType {
         Ok(base)
     }
 
+    /// As it is read.
     pub fn to_json(&self) -> Value {
         let name = Value::from(self.kind.to_string());
         if !self.has_constraints() {
@@ -238,6 +264,7 @@ fn length(members: &mut Members<'_>, name: &str) -> Result<Option<u32>, Error> {
 /// The type of a column: how many atoms, or pairs of atoms, of what base types.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Type {
+    /// The type of a set's atoms, or of a map's keys.
     pub key: BaseType,
     /// Present for maps.
     pub value: Option<BaseType>,
@@ -258,14 +285,17 @@ impl Type {
         Type { key: BaseType::plain(kind), value: None, min: 1, max: u32::MAX }
     }
 
+    /// Whether it has keys and values.
     pub fn is_map(&self) -> bool {
         self.value.is_some()
     }
 
+    /// Whether it holds exactly one atom.
     pub fn is_scalar(&self) -> bool {
         self.value.is_none() && self.min == 1 && self.max == 1
     }
 
+    /// Whether it holds one atom or none.
     pub fn is_optional_scalar(&self) -> bool {
         self.value.is_none() && self.min == 0 && self.max == 1
     }
@@ -308,6 +338,7 @@ impl Type {
         }
     }
 
+    /// Reads a `<type>` (RFC 7047 §3.2).
     pub fn from_json(json: &Value) -> Result<Type, Error> {
         if json.is_string() {
             return Ok(Type { key: BaseType::from_json(json)?, value: None, min: 1, max: 1 });
@@ -336,6 +367,7 @@ impl Type {
         Ok(r#type)
     }
 
+    /// As it is read.
     pub fn to_json(&self) -> Value {
         if self.is_scalar() && !self.key.has_constraints() {
             return self.key.to_json();
