@@ -259,6 +259,7 @@ impl Match {
         }
     }
 
+    /// Matches packets whose tag `index`, counted from the outermost, has this priority.
     pub fn set_dl_vlan_pcp(&mut self, index: usize, pcp: u8) {
         let place = flow::Slot::vlan_tci(index);
         let tci = self.key.vlan_tci(index) & !PCP | VLAN_CFI | u16::from(pcp & 7) << 13;

@@ -11,6 +11,8 @@
 //!
 //! house: circle matching <-> subfield because a match may be written as a subfield, and a subfield writes into a match
 
+#![warn(missing_docs)]
+
 mod access;
 mod matching;
 mod names;
@@ -41,6 +43,7 @@ pub use text::format_packet_type;
 pub struct TextError(pub String);
 
 impl TextError {
+    /// With this message.
     pub fn new(message: impl Into<String>) -> TextError {
         TextError(message.into())
     }

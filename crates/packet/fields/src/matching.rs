@@ -14,7 +14,9 @@ use crate::{Field, PortNames, Prereq, Protocols, Subfield, TextError, refuse};
 /// Invariant: bits of `key` outside `mask` are zero; the setters keep it.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Match {
+    /// The values of the bits that count.
     pub key: FlowKey,
+    /// The bits that count.
     pub mask: FlowMask,
 }
 
@@ -29,6 +31,7 @@ impl Match {
         Match { key: key.masked(&mask), mask }
     }
 
+    /// Whether every packet is of the match.
     pub fn is_catch_all(&self) -> bool {
         self.mask.is_empty()
     }
@@ -43,21 +46,25 @@ impl Match {
         self.key = self.key.masked(&self.mask);
     }
 
+    /// Matches packets of this Ethernet type.
     pub fn set_dl_type(&mut self, dl_type: u16) {
         self.key.set_dl_type(dl_type);
         self.mask.add_all(slot::DL_TYPE);
     }
 
+    /// Matches packets of this IP protocol, or ARP operation.
     pub fn set_nw_proto(&mut self, protocol: u8) {
         self.key.set_nw_proto(protocol);
         self.mask.add_all(slot::NW_PROTO);
     }
 
+    /// Matches packets that came in by this port.
     pub fn set_in_port(&mut self, port: base::OfPort) {
         self.key.set_in_port(port.0);
         self.mask.add_all(slot::IN_PORT);
     }
 
+    /// Matches packets of this type; see [`FlowKey::packet_type`].
     pub fn set_packet_type(&mut self, packet_type: u32) {
         self.key.set_packet_type(packet_type);
         self.mask.add_all(slot::PACKET_TYPE);

@@ -19,10 +19,12 @@ pub type PortNames = NameMap;
 pub type TableNames = NameMap;
 
 impl NameMap {
+    /// No names.
     pub fn new() -> NameMap {
         NameMap::default()
     }
 
+    /// Adds a pair. A number with two names, or a name of two numbers, stands for neither.
     pub fn insert(&mut self, number: u32, name: &str) {
         if let Some(&known) = self.by_name.get(name) {
             if known != number
@@ -40,15 +42,18 @@ impl NameMap {
         self.by_number.insert(number, (name.to_owned(), false));
     }
 
+    /// The name of a number.
     pub fn name(&self, number: u32) -> Option<&str> {
         self.by_number.get(&number).filter(|e| !e.1).map(|e| e.0.as_str())
     }
 
+    /// The number of a name.
     pub fn number(&self, name: &str) -> Option<u32> {
         let number = *self.by_name.get(name)?;
         self.by_number.get(&number).filter(|e| !e.1).map(|_| number)
     }
 
+    /// Whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }

@@ -12,8 +12,11 @@ pub use crate::registry::OxmId;
 /// A decoded header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
+    /// The class, 0xffff for experimenters.
     pub class: u16,
+    /// The field within the class, 7 bits.
     pub number: u8,
+    /// A mask follows the value.
     pub has_mask: bool,
     /// As on the wire: with the experimenter, and twice the width when masked.
     pub length: u8,
@@ -23,6 +26,7 @@ pub struct Header {
 
 /// The pseudo-field by which NXM flow messages restrict the cookie.
 pub const COOKIE_CLASS: u16 = 1;
+/// Its number in [`COOKIE_CLASS`].
 pub const COOKIE_NUMBER: u8 = 30;
 
 impl Header {
@@ -39,6 +43,7 @@ impl Header {
         Some(Header { class, number: c >> 1, has_mask: c & 1 != 0, length, experimenter })
     }
 
+    /// The header of a field of `width` bytes.
     pub fn of(id: &OxmId, width: usize, has_mask: bool) -> Header {
         let extra = if id.class == 0xffff { 4 } else { 0 };
         let payload = if has_mask { 2 * width } else { width };
@@ -51,6 +56,7 @@ impl Header {
         }
     }
 
+    /// Appends its four bytes, or eight with an experimenter.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.class.to_be_bytes());
         out.push(self.number << 1 | u8::from(self.has_mask));
@@ -81,6 +87,7 @@ impl Header {
         if self.has_mask { payload / 2 } else { payload }
     }
 
+    /// Whether it is that of the cookie.
     pub fn is_cookie(&self) -> bool {
         self.class == COOKIE_CLASS && self.number == COOKIE_NUMBER && self.width() == 8
     }

@@ -5,24 +5,41 @@ use flow::{FlowKey, FlowMask, slot};
 /// The condition under which a field exists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Prereq {
+    /// None: every packet has it.
     None,
+    /// An Ethernet packet.
     Ethernet,
+    /// ARP or RARP.
     Arp,
+    /// A VLAN tag.
     VlanVid,
+    /// IPv4.
     Ipv4,
+    /// IPv6.
     Ipv6,
+    /// IPv4 or IPv6.
     IpAny,
+    /// A network service header.
     Nsh,
+    /// An MPLS label.
     Mpls,
+    /// TCP, not of a later fragment.
     Tcp,
+    /// UDP, not of a later fragment.
     Udp,
+    /// SCTP, not of a later fragment.
     Sctp,
+    /// ICMP, not of a later fragment.
     Icmpv4,
+    /// ICMPv6, not of a later fragment.
     Icmpv6,
     /// A connection is known.
     CtValid,
+    /// A neighbour solicitation or advertisement.
     Nd,
+    /// A neighbour solicitation.
     NdSolicit,
+    /// A neighbour advertisement.
     NdAdvert,
 }
 

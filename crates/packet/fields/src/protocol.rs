@@ -10,6 +10,7 @@ use std::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign};
 pub struct Protocols(pub u16);
 
 impl Protocols {
+    /// No protocol.
     pub const NONE: Protocols = Protocols(0);
     /// OpenFlow 1.0 with its own match structure.
     pub const OF10_STD: Protocols = Protocols(1);
@@ -17,24 +18,42 @@ impl Protocols {
     pub const OF10_STD_TID: Protocols = Protocols(1 << 1);
     /// OpenFlow 1.0 with Nicira's extensible match.
     pub const OF10_NXM: Protocols = Protocols(1 << 2);
+    /// The same, with table numbers in flow-mods.
     pub const OF10_NXM_TID: Protocols = Protocols(1 << 3);
+    /// OpenFlow 1.1.
     pub const OF11_STD: Protocols = Protocols(1 << 4);
+    /// OpenFlow 1.2.
     pub const OF12_OXM: Protocols = Protocols(1 << 5);
+    /// OpenFlow 1.3.
     pub const OF13_OXM: Protocols = Protocols(1 << 6);
+    /// OpenFlow 1.4.
     pub const OF14_OXM: Protocols = Protocols(1 << 7);
+    /// OpenFlow 1.5.
     pub const OF15_OXM: Protocols = Protocols(1 << 8);
 
+    /// OpenFlow 1.0 with its own match structure, with table numbers or without.
     pub const OF10_STD_ANY: Protocols = Protocols(0x003);
+    /// OpenFlow 1.0 with Nicira's extensible match, with table numbers or without.
     pub const OF10_NXM_ANY: Protocols = Protocols(0x00c);
+    /// OpenFlow 1.0 in all forms.
     pub const OF10_ANY: Protocols = Protocols(0x00f);
+    /// Those with the extensible match of the standard.
     pub const ANY_OXM: Protocols = Protocols(0x1e0);
+    /// All but OpenFlow 1.0 with its own match structure.
     pub const NXM_OF11_UP: Protocols = Protocols(0x1fc);
+    /// Those with an extensible match.
     pub const NXM_OXM_ANY: Protocols = Protocols(0x1ec);
+    /// OpenFlow 1.1 and later.
     pub const OF11_UP: Protocols = Protocols(0x1f0);
+    /// OpenFlow 1.2 and later.
     pub const OF12_UP: Protocols = Protocols(0x1e0);
+    /// OpenFlow 1.3 and later.
     pub const OF13_UP: Protocols = Protocols(0x1c0);
+    /// OpenFlow 1.4 and later.
     pub const OF14_UP: Protocols = Protocols(0x180);
+    /// OpenFlow 1.5 and later.
     pub const OF15_UP: Protocols = Protocols(0x100);
+    /// All protocols.
     pub const ANY: Protocols = Protocols(0x1ff);
     /// Those whose flow-mods name a table.
     pub const TID: Protocols = Protocols(0x1fa);
@@ -50,18 +69,22 @@ impl Protocols {
         Protocols::OF10_STD,
     ];
 
+    /// Whether there is no protocol.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
+    /// Whether all of `other` are in the set.
     pub const fn contains(self, other: Protocols) -> bool {
         self.0 & other.0 == other.0
     }
 
+    /// Whether some of `other` are in the set.
     pub const fn intersects(self, other: Protocols) -> bool {
         self.0 & other.0 != 0
     }
 
+    /// The set without `other`.
     pub const fn without(self, other: Protocols) -> Protocols {
         Protocols(self.0 & !other.0)
     }
@@ -106,6 +129,7 @@ impl Protocols {
         (1..=6u8).filter(|&v| self.intersects(Protocols::from_version(v))).fold(0, |bits, v| bits | 1 << v)
     }
 
+    /// The protocols of the versions whose bits are set; see [`Protocols::version_bitmap`].
     pub fn from_version_bitmap(bitmap: u32) -> Protocols {
         (1..=6u8)
             .filter(|v| bitmap >> v & 1 != 0)
@@ -143,6 +167,7 @@ impl Protocols {
         base.set_tid(self.intersects(Protocols::TID))
     }
 
+    /// Whether OpenFlow 1.0 with Nicira's extensible match is in the set.
     pub const fn is_nxm10(self) -> bool {
         self.intersects(Protocols::OF10_NXM_ANY)
     }

@@ -23,11 +23,17 @@ pub enum Maskable {
 /// How values are written and read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TextForm {
+    /// A decimal number.
     Decimal,
+    /// A hexadecimal number with `0x`.
     Hexadecimal,
+    /// Names of connection tracking bits with `+` and `-`.
     CtState,
+    /// Six pairs of hexadecimal digits with colons.
     Ethernet,
+    /// An IPv4 address.
     Ipv4,
+    /// An IPv6 address (RFC 4291).
     Ipv6,
     /// The 16-bit port number of OpenFlow 1.0, or a name.
     Port16,
@@ -35,7 +41,9 @@ pub enum TextForm {
     Port32,
     /// `no`, `yes`, `first`, `later`, `not_later`.
     Frag,
+    /// Names of tunnel flags with `+` and `-`.
     TunnelFlags,
+    /// Names of TCP flags with `+` and `-`.
     TcpFlags,
     /// `(name space,type)`.
     PacketType,
@@ -44,10 +52,13 @@ pub enum TextForm {
 /// How the fixed match structures of OpenFlow 1.0 and 1.1 can match a field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Legacy {
+    /// Not at all.
     No,
+    /// As a whole.
     Exact,
     /// An address prefix.
     Cidr,
+    /// By any set of bits.
     Bitwise,
 }
 
@@ -56,29 +67,42 @@ pub enum Legacy {
 pub struct OxmId {
     /// `OXM class`; 0xffff says that `experimenter` counts.
     pub class: u16,
+    /// The experimenter, else 0.
     pub experimenter: u32,
+    /// Its number within the class.
     pub number: u8,
     /// The least OpenFlow version byte that knows it; 0 for the extensions.
     pub version: u8,
+    /// Its name: "OXM_OF_IN_PORT".
     pub name: &'static str,
 }
 
 /// All that is known of one field.
 #[derive(Clone, Copy, Debug)]
 pub struct Info {
+    /// Which field.
     pub field: Field,
+    /// Its name: "nw_src".
     pub name: &'static str,
     /// Another name by which it may be called; empty when there is none.
     pub extra_name: &'static str,
     /// Where its value lies.
     pub slot: Slot,
+    /// How many bytes it takes on the wire.
     pub n_bytes: u8,
+    /// How many of their bits count.
     pub n_bits: u8,
+    /// Whether parts of it may be matched.
     pub maskable: Maskable,
+    /// How its values are written.
     pub form: TextForm,
+    /// What packets have it.
     pub prereq: Prereq,
+    /// Whether actions may change it.
     pub writable: bool,
+    /// How OpenFlow 1.0 can match it.
     pub of10: Legacy,
+    /// How OpenFlow 1.1 can match it.
     pub of11: Legacy,
     /// Ascending by version.
     pub oxm: &'static [OxmId],
@@ -130,7 +154,12 @@ macro_rules! registry {
         /// A field. Everything about it is in [`Field::info`].
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[repr(u8)]
-        pub enum Field { $($field),* }
+        pub enum Field {
+            $(
+                #[doc = concat!(" `", $name, "`")]
+                $field
+            ),*
+        }
 
         static INFO: &[Info] = &[$(Info {
             field: Field::$field,
@@ -312,6 +341,7 @@ impl Field {
         INFO.iter().map(|info| info.field)
     }
 
+    /// All that is known of the field.
     #[inline]
     pub fn info(self) -> &'static Info {
         &INFO[self as usize]
@@ -322,26 +352,31 @@ impl Field {
         INFO.get(index).map(|info| info.field)
     }
 
+    /// Its name: "nw_src".
     #[inline]
     pub fn name(self) -> &'static str {
         self.info().name
     }
 
+    /// How many bytes it takes on the wire.
     #[inline]
     pub fn n_bytes(self) -> usize {
         usize::from(self.info().n_bytes)
     }
 
+    /// How many of their bits count.
     #[inline]
     pub fn n_bits(self) -> u32 {
         u32::from(self.info().n_bits)
     }
 
+    /// Where its value lies in the key.
     #[inline]
     pub fn slot(self) -> Slot {
         self.info().slot
     }
 
+    /// Whether actions may change it.
     pub fn is_writable(self) -> bool {
         self.info().writable
     }
@@ -376,6 +411,7 @@ impl Field {
         (Field::Reg0..Field::EthSrc).contains(&self)
     }
 
+    /// Whether it is of a tunnel.
     pub fn is_tunnel(self) -> bool {
         (Field::TunId..=Field::TunGtpuMsgtype).contains(&self)
     }

@@ -9,8 +9,11 @@ use crate::{Field, Match, TextError, oxm, refuse};
 /// `n_bits` bits of `field` from bit `start` up.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Subfield {
+    /// The field.
     pub field: Field,
+    /// The lowest bit.
     pub start: u16,
+    /// How many bits.
     pub n_bits: u16,
 }
 
@@ -31,6 +34,7 @@ impl Subfield {
         Subfield { field, start: 0, n_bits: field.n_bits() as u16 }
     }
 
+    /// Whether it is all of the field.
     pub fn is_whole(&self) -> bool {
         self.start == 0 && u32::from(self.n_bits) == self.field.n_bits()
     }

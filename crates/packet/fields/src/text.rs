@@ -94,6 +94,7 @@ pub fn put_ipv6(out: &mut String, address: u128) {
     };
 }
 
+/// Appends an address with its mask, as a number of bits where it is a prefix.
 pub fn put_ipv4_masked(out: &mut String, ip: u32, mask: u32) {
     let _ = write!(out, "{}", Ipv4Addr::from(ip));
     if mask != u32::MAX {
@@ -105,6 +106,7 @@ pub fn put_ipv4_masked(out: &mut String, ip: u32, mask: u32) {
     }
 }
 
+/// Appends an address with its mask, as a number of bits where it is a prefix.
 pub fn put_ipv6_masked(out: &mut String, ip: u128, mask: u128) {
     put_ipv6(out, ip);
     if mask != u128::MAX {
@@ -117,6 +119,7 @@ pub fn put_ipv6_masked(out: &mut String, ip: u128, mask: u128) {
     }
 }
 
+/// Appends an address with its mask, unless that is exact.
 pub fn put_mac_masked(out: &mut String, mac: u64, mask: u64) {
     let _ = write!(out, "{}", MacAddr::from_u64(mac));
     if mask != 0xffff_ffff_ffff {
@@ -127,6 +130,7 @@ pub fn put_mac_masked(out: &mut String, mac: u64, mask: u64) {
 /// Names of the bits of a flag word, lowest first.
 pub type FlagNames = &'static [(u32, &'static str)];
 
+/// Of [`TextForm::TcpFlags`].
 pub const TCP_FLAGS: FlagNames = &[
     (0x001, "fin"),
     (0x002, "syn"),
@@ -141,7 +145,9 @@ pub const TCP_FLAGS: FlagNames = &[
     (0x400, "[400]"),
     (0x800, "[800]"),
 ];
+/// Of [`TextForm::TunnelFlags`].
 pub const TUNNEL_FLAGS: FlagNames = &[(1, "oam"), (2, "df"), (4, "csum"), (8, "key")];
+/// Of [`TextForm::CtState`].
 pub const CT_STATES: FlagNames = &[
     (0x01, "new"),
     (0x02, "est"),
