@@ -264,6 +264,19 @@ fn watchers_that_do_not_read_cost_little() {
     }
 }
 
+/// The cookie of each rule by table and priority, of those that the test of monitors changes.
+fn cookies(peer: &mut Peer) -> BTreeMap<(u8, u16), u64> {
+    peer.send(&dump());
+    let mut there = BTreeMap::new();
+    for message in peer.settle() {
+        if let Message::FlowStatsReply(flows) = message {
+            let flows = flows.iter().filter(|flow| flow.priority <= 2_000);
+            there.extend(flows.map(|flow| ((flow.table, flow.priority), flow.cookie)));
+        }
+    }
+    there
+}
+
 #[test]
 fn monitors_of_who_does_not_read_pause_and_then_tell_how_things_are() {
     if !can_run() {
@@ -328,14 +341,7 @@ fn monitors_of_who_does_not_read_pause_and_then_tell_how_things_are() {
                 _ => {}
             }
         }
-        other.send(&dump());
-        let mut there: BTreeMap<(u8, u16), u64> = BTreeMap::new();
-        for message in other.settle() {
-            if let Message::FlowStatsReply(flows) = message {
-                let flows = flows.iter().filter(|flow| flow.priority <= 2_000);
-                there.extend(flows.map(|flow| ((flow.table, flow.priority), flow.cookie)));
-            }
-        }
+        let there = cookies(&mut other);
         assert_eq!(there.len(), 1_750);
         assert!(told == there, "{version:?}: {} told, {} there", told.len(), there.len());
         // From now on it is told of each change again.
