@@ -2,7 +2,7 @@
 
 use base::OfPort;
 use flowsync::InjectError;
-use ofp::{ControllerRole, FlowMod, Message, OfError, PacketOut, PortMod, SwitchConfig};
+use ofp::{ControllerRole, Decoded, FlowMod, Message, OfError, PacketOut, PortMod, SwitchConfig};
 use pipeline::Fragments;
 
 use crate::channel::{PeerId, Received};
@@ -17,6 +17,10 @@ pub(crate) type Answer = Result<Vec<Message>, OfError>;
 impl Manager {
     pub(crate) fn handle_message(&mut self, peer: PeerId, received: Received) {
         let (xid, answer) = match received.decoded {
+            // A long request is answered when its last part is there: who sends it need not read before.
+            Ok(Decoded { xid, more: true, message: Message::TableFeaturesRequest(changes), .. }) => {
+                (xid, self.change_features(peer, &changes).map(|()| Vec::new()))
+            }
             Ok(decoded) => (decoded.xid, self.answer(peer, decoded.xid, decoded.message, &received.head)),
             Err(undecodable) => (undecodable.xid, Err(undecodable.error)),
         };

@@ -25,7 +25,14 @@ impl Manager {
 
     /// Tells what tables can do, after changing what can be changed of them: their names.
     pub(crate) fn table_features(&mut self, id: PeerId, xid: u32, changes: &[TableFeatures]) -> Answer {
-        let Some(bridge) = self.peers.get(&id).map(|peer| peer.bridge) else { return Ok(Vec::new()) };
+        self.change_features(id, changes)?;
+        self.begin_listing(id, xid, Box::new(FeatureRows::default()));
+        Ok(Vec::new())
+    }
+
+    /// Changes what can be changed of tables: their names.
+    pub(crate) fn change_features(&mut self, id: PeerId, changes: &[TableFeatures]) -> Result<(), OfError> {
+        let Some(bridge) = self.peers.get(&id).map(|peer| peer.bridge) else { return Ok(()) };
         if let Some(state) = self.switch.write().get_mut(bridge) {
             let known: Vec<TableFeatures> =
                 statistics::table_features(state, 0..statistics::TABLES).collect();
@@ -38,8 +45,7 @@ impl Manager {
                 state.name_table(TableId(change.table), &change.name)?;
             }
         }
-        self.begin_listing(id, xid, Box::new(FeatureRows::default()));
-        Ok(Vec::new())
+        Ok(())
     }
 
     /// The queues of a port, or of all, by port: dummy devices have one, others none.
