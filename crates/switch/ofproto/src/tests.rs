@@ -298,6 +298,7 @@ const ACTIONS: &[&str] = &[
     "mod_dl_dst:00:00:00:00:00:06,resubmit(,1)",
     "mod_vlan_vid:2,NORMAL",
     "strip_vlan,output:3",
+    "load:0->NXM_OF_VLAN_TCI[],output:3",
     "push_vlan:0x8100,set_field:4097->vlan_vid,output:1",
     "dec_ttl,output:2",
     "mod_nw_src:10.0.0.1,resubmit(,2)",
@@ -407,6 +408,45 @@ fn check_neighbours(switch: &Switch, id: BridgeId, key: &FlowKey) -> Result<(), 
         check_neighbours(switch, id, &back)?;
     }
     Ok(())
+}
+
+#[test]
+fn tags_that_move_are_all_part_of_the_megaflow() {
+    let tunnel =
+        VlanConfig { mode: VlanMode::Dot1qTunnel, tag: 1, qinq_tpid: 0x88a8, ..VlanConfig::default() };
+    let access = VlanConfig { mode: VlanMode::Access, tag: 1, ..VlanConfig::default() };
+    let (mut switch, id) = switch_with(&[tunnel, VlanConfig::default(), VlanConfig::default(), access]);
+    add_flow(&mut switch, id, 10, "in_port=2", "load:0->NXM_OF_VLAN_TCI[],output:3");
+    add_flow(&mut switch, id, 1, "", "NORMAL");
+    let tagged = |port, tags: &[(u16, u16)]| {
+        let mut key = frame(port, 2, 4, None);
+        for (index, (tpid, vid)) in tags.iter().enumerate() {
+            key.set_vlan(index, *tpid, *vid | flow::VLAN_CFI);
+        }
+        key
+    };
+    let packets: Vec<FlowKey> = [1, 2, 4]
+        .into_iter()
+        .flat_map(|port| {
+            [
+                tagged(port, &[]),
+                tagged(port, &[(0x8100, 2)]),
+                tagged(port, &[(0x8100, 2), (0x8100, 2)]),
+                tagged(port, &[(0x8100, 2), (0x88a8, 2)]),
+                tagged(port, &[(0x8100, 2), (0x8100, 0)]),
+                tagged(port, &[(0x8100, 0)]),
+                tagged(port, &[(0x8100, 0), (0x8100, 0)]),
+                tagged(port, &[(0x8100, 0), (0x8100, 2)]),
+            ]
+        })
+        .collect();
+    for one in &packets {
+        let translation = run(&switch, id, one);
+        let mask = pipeline::installable(&translation.mask, one);
+        for other in packets.iter().filter(|other| one.equal_under(other, &mask)) {
+            assert_eq!(text(&run(&switch, id, other)), text(&translation), "{one:?} and {other:?}");
+        }
+    }
 }
 
 proptest! {

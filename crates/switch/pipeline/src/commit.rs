@@ -119,6 +119,16 @@ fn commit_transport(context: &mut Context<'_>) {
 
 fn commit_vlans(context: &mut Context<'_>) {
     let (mut base, mut key) = (context.base.vlan_count(), context.key.vlan_count());
+    if base > 0 && base != key {
+        // Which of them stay depends on all of them, and on there being no other inside.
+        for index in 0..base {
+            context.mask.add_all(Slot::vlan_tci(index));
+            context.mask.add_all(Slot::vlan_tpid(index));
+        }
+        if base < MAX_VLANS {
+            context.mask.add(Slot::vlan_tci(base), VLAN_CFI.into());
+        }
+    }
     // Tags that are the same from the inside out stay on the packet.
     while base > 0 && key > 0 && tag(&context.base, base - 1) == tag(&context.key, key - 1) {
         base -= 1;

@@ -7,7 +7,7 @@ use flow::{VLAN_CFI, slot};
 use crate::effects::{Effect, Output};
 use crate::state::{Bundle, BundleId};
 use crate::translate::Context;
-use crate::vlan::{PriorityTags, Tags, VlanMode, is_vlan};
+use crate::vlan::{PriorityTags, Tags, is_vlan};
 
 /// Where bridge protocol data units go.
 const SPANNING_TREE: MacAddr = MacAddr([0x01, 0x80, 0xc2, 0, 0, 0]);
@@ -43,9 +43,9 @@ impl Context<'_> {
                         .lost(DropReason::VlanNotAllowed)
                         .warning(|| "disallowed VLAN VID for this input port, dropping".to_owned());
                 }
-                if bundle.vlan.mode == VlanMode::Dot1qTunnel && self.key.vlan_count() > 0 {
-                    // There is no room for the inner tag.
-                    self.mask.add_all(slot::VLAN1_TCI);
+                if bundle.vlan.replaces_tags() && self.key.vlan_count() > 0 {
+                    // What was inside goes, so it matters whether there was anything, and what.
+                    (0..flow::MAX_VLANS).for_each(|index| self.mask_tag(index));
                 }
                 bundle.vlan.input(wire_tags)
             }

@@ -130,6 +130,14 @@ impl VlanConfig {
         }
     }
 
+    /// Whether the tags inside the bridge are others than those that a frame came in with, the inner one too.
+    pub(crate) fn replaces_tags(&self) -> bool {
+        match self.mode {
+            VlanMode::Access | VlanMode::Dot1qTunnel => true,
+            VlanMode::Trunk | VlanMode::NativeTagged | VlanMode::NativeUntagged => false,
+        }
+    }
+
     /// The tags on the wire of a frame that leaves with `tags` inside the bridge.
     pub(crate) fn output(&self, tags: Tags) -> Tags {
         match self.mode {

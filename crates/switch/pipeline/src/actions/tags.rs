@@ -46,7 +46,8 @@ impl Context<'_> {
         count
     }
 
-    pub(super) fn mask_tag(&mut self, index: usize) {
+    /// Makes what follows depend on all of a tag.
+    pub(crate) fn mask_tag(&mut self, index: usize) {
         self.mask.add_all(Slot::vlan_tci(index));
         self.mask.add_all(Slot::vlan_tpid(index));
     }
