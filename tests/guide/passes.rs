@@ -1,6 +1,6 @@
 //! What a change of the configuration costs: passes over it, and how much of the switch each touches.
 
-use end_to_end::{Programs, Switch, World, can_run};
+use end_to_end::{Programs, Switch, World, can_run, until};
 
 const PORTS: u64 = 40;
 
@@ -83,4 +83,24 @@ fn a_change_costs_what_it_changes() {
     // Notes of others are no configuration.
     let spent = Counts::spent(&switch, "set bridge br0 external_ids:owner=me");
     assert!(spent.passes == 0 && spent.changes == 0, "{spent:?}");
+}
+
+#[test]
+fn whoever_waits_after_making_a_device_finds_its_port() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let host = world.host("s");
+    let switch = Switch::start(&world, &host, "sw", Programs::Ours);
+    switch.vsctl("--no-wait -- add-br br0 -- add-port br0 late");
+    let number = || switch.vsctl("get interface late ofport").trim().to_owned();
+    for time in 0..8 {
+        until("the port has no device", || number() == "-1");
+        host.ok("ip link add late type veth peer name late1");
+        // Nothing of this concerns the switch, but it is awaited.
+        switch.vsctl(&format!("set bridge br0 external_ids:time={time}"));
+        assert_eq!(number(), "1", "time {time}");
+        host.ok("ip link del late");
+    }
 }

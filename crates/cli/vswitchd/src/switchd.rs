@@ -353,9 +353,11 @@ impl State {
         // What one dummy port sent, its peer may have by now.
         self.datapath.poll_dummies();
         if self.owns_lock && self.replica.is_live() {
-            if std::mem::take(&mut self.is_stale) {
+            let is_awaited = self.is_configured && self.settling.is_none() && self.next_cfg() != self.applied;
+            // Whoever waits may have made the device that was missing.
+            if std::mem::take(&mut self.is_stale) || is_awaited && self.running.lacks_devices() {
                 self.reconfigure().await;
-            } else if self.is_configured && self.settling.is_none() && self.next_cfg() != self.applied {
+            } else if is_awaited {
                 // Nothing has to be done for what somebody waits for.
                 self.settling = Some(self.next_cfg());
                 self.confirm_configuration();

@@ -372,6 +372,10 @@ impl Running {
 }
 
 impl RunningBridge {
+    fn lacks_devices(&self) -> bool {
+        self.interfaces.values().any(|interface| interface.result.is_err())
+    }
+
     pub fn interface(&self, name: &str) -> Option<&RunningInterface> {
         self.interfaces.get(name)
     }

@@ -190,12 +190,17 @@ impl Running {
         asked.collect()
     }
 
+    /// Whether an interface could not be opened, which may succeed the next time.
+    pub fn lacks_devices(&self) -> bool {
+        self.bridges.values().any(RunningBridge::lacks_devices)
+    }
+
     /// Takes in what devices report of themselves. Returns whether an interface has gone, one that could not be opened
     /// may now be, or a bridge has another datapath id.
     pub fn refresh_ports(&mut self) -> bool {
         let mut again = false;
         for bridge in self.bridges.values() {
-            again |= bridge.interfaces.values().any(|interface| interface.result.is_err());
+            again |= bridge.lacks_devices();
             let devices = self.devices(bridge);
             let mut switch = self.switch.write();
             let Some(state) = switch.get_mut(bridge.id) else { continue };
