@@ -408,9 +408,8 @@ impl State {
         self.sflow.follow(self.clock.now(), &self.running);
         // Before new bridges get their sockets: an old one may have had the same name.
         self.tell().await;
-        let bridges: Vec<_> = self.running.bridges().values().collect();
-        let bridges: Vec<_> =
-            bridges.iter().map(|one| (one.id, one.datapath_id, Arc::clone(&one.config))).collect();
+        let bridges = self.running.bridges().values();
+        let bridges: Vec<_> = bridges.map(|one| (one.id, one.datapath_id, Arc::clone(&one.config))).collect();
         for (id, datapath_id, config) in bridges {
             let mut wanted = config.controllers.clone();
             wanted.retain(|controller| self.may_use(&controller.target, &config.name));

@@ -156,15 +156,8 @@ impl Running {
         }
         let mut coming = Vec::new();
         for step in plan(desired, &self.actual()) {
-            match step {
-                Step::AddInterface { bridge, interface } => coming.push((bridge, *interface)),
-                step => {
-                    self.add_interfaces(std::mem::take(&mut coming));
-                    self.carry_out(step, desired);
-                }
-            }
+            self.carry_out(step, desired, &mut coming);
         }
-        self.add_interfaces(coming);
         self.follow_mtu();
         self.switch.write().reconnect();
         self.review();
@@ -256,7 +249,8 @@ impl Running {
         Actual { bridges: bridges.collect() }
     }
 
-    fn carry_out(&mut self, step: Step, desired: &Desired) {
+    /// `coming` are the interfaces to add: all together, before a bridge is settled.
+    fn carry_out(&mut self, step: Step, desired: &Desired, coming: &mut Vec<(String, DesiredInterface)>) {
         let config = |name: &str| desired.bridges.iter().find(|bridge| bridge.name == name);
         match step {
             Step::RemoveBridge(name) => self.remove_bridge(&name),
@@ -276,8 +270,9 @@ impl Running {
                     self.add_bridge(config);
                 }
             }
-            Step::AddInterface { bridge, interface } => self.add_interfaces(vec![(bridge, *interface)]),
+            Step::AddInterface { bridge, interface } => coming.push((bridge, *interface)),
             Step::Settle { bridge } => {
+                self.add_interfaces(std::mem::take(coming));
                 if let Some(config) = config(&bridge) {
                     self.settle(config);
                 }
