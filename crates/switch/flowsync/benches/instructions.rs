@@ -1,0 +1,187 @@
+//! Instructions per packet in each tier of its way, counted by callgrind: the counts do not depend on what else the machine
+//! does. CONTRIBUTING says how to run it.
+#![allow(clippy::unwrap_used)] // as tests, benchmarks say what they expect by unwrapping
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use base::{Clock, DpPort, MacAddr, Timestamp};
+use classifier::Megaflows;
+use dp::{Action, Datapath, FlowPut, Packet, PortSpec, PutMode};
+use dp_user::{Config, DpUser};
+use flow::{FlowMask, Metadata, PacketKey, slot};
+use flowsync::{FlowSync, PacketIn, Sample, Sink};
+use gungraun::prelude::*;
+use ofp::{FlowMod, FlowModCommand};
+use ofproto::{NewPort, SharedSwitch};
+use pipeline::SharedNetwork;
+
+/// An Ethernet frame of 60 bytes: UDP over IPv4, from `source_port`.
+fn frame(source_port: u16) -> Vec<u8> {
+    let (dst, src) = (MacAddr([2, 0, 0, 0, 0, 2]), MacAddr([2, 0, 0, 0, 0, 1]));
+    let mut bytes = wire::ethernet::header(dst, src, 0x0800).to_vec();
+    bytes.extend([0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    bytes.extend(source_port.to_be_bytes());
+    bytes.extend([0, 80, 0, 26, 0, 0]);
+    bytes.resize(60, 0);
+    bytes
+}
+
+fn key_of(source_port: u16) -> PacketKey {
+    let mut key = PacketKey::new();
+    key.refill(&Metadata::new(DpPort(1)), &frame(source_port), 1);
+    key
+}
+
+/// `masks` megaflows, each with a mask of its own; only the last one's is that of the key of [`frame`] 7.
+fn table(masks: u16) -> (Megaflows<u32>, PacketKey) {
+    let mut table = Megaflows::new();
+    for number in 0..masks {
+        let mut mask = FlowMask::new();
+        mask.add_all(slot::IN_PORT);
+        mask.add_all(slot::DL_TYPE);
+        mask.add(slot::TP_SRC, u128::from(u16::MAX >> (number % 16)));
+        mask.add(slot::NW_SRC, u128::from(u32::MAX << (number / 16)));
+        let source_port = if number + 1 == masks { 7 } else { 1000 + number };
+        table.insert(key_of(source_port).key(), &mask, u32::from(number));
+    }
+    (table, key_of(7))
+}
+
+fn key_and_frame() -> (PacketKey, Vec<u8>) {
+    (key_of(7), frame(7))
+}
+
+#[library_benchmark]
+#[bench::udp(setup = key_and_frame)]
+fn extraction((mut key, bytes): (PacketKey, Vec<u8>)) -> PacketKey {
+    key.refill(black_box(&Metadata::new(DpPort(1))), black_box(&bytes), 1);
+    key
+}
+
+fn warmed() -> (Megaflows<u32>, PacketKey) {
+    let (mut table, key) = table(1);
+    table.lookup(&key, key.hash());
+    (table, key)
+}
+
+#[library_benchmark]
+#[bench::one(setup = warmed)]
+fn cache_hit((mut table, key): (Megaflows<u32>, PacketKey)) -> (Megaflows<u32>, PacketKey) {
+    black_box(table.lookup(black_box(&key), key.hash()));
+    (table, key)
+}
+
+#[library_benchmark]
+#[bench::one_mask(args = [1], setup = table)]
+#[bench::ten_masks(args = [10], setup = table)]
+fn table_hit((mut table, key): (Megaflows<u32>, PacketKey)) -> (Megaflows<u32>, PacketKey) {
+    black_box(table.lookup_table(black_box(key.key())));
+    (table, key)
+}
+
+struct NoSink;
+
+impl Sink for NoSink {
+    fn packet_in(&self, _: PacketIn) {}
+    fn sample(&self, _: Sample) {}
+}
+
+/// A datapath of dummies under a bridge with the ports 1 and 2.
+struct World {
+    clock: Clock,
+    datapath: Arc<DpUser>,
+    _switch: Arc<SharedSwitch>,
+    _flows: Arc<FlowSync>,
+}
+
+impl World {
+    /// One rule: connections to port 80 go from 1 to 2.
+    fn new() -> World {
+        let clock = Clock::new();
+        clock.stop();
+        let config = Config { is_dummy: true, workers: 0, ..Config::default() };
+        let datapath = Arc::new(DpUser::new(config, clock.clone()).unwrap());
+        let switch = Arc::new(SharedSwitch::default());
+        let bridge = switch.write().add_bridge("br0");
+        for name in ["p1", "p2"] {
+            let number = datapath.add_port(&PortSpec::new(name, "dummy")).unwrap();
+            let port = NewPort { name: name.to_owned(), datapath: Some(number), ..NewPort::default() };
+            let mut switch = switch.write();
+            switch.get_mut(bridge).unwrap().add_port(port, Timestamp::ZERO).unwrap();
+        }
+        let mut request = FlowMod::new(FlowModCommand::Add);
+        request.priority = 0x8000;
+        request.m = fields::Match::parse("udp,in_port=1,tp_src=0/0,tp_dst=80", None).unwrap().0;
+        request.actions = ofp::parse_actions("output:2", ofp::Names::default()).unwrap().0;
+        switch.write().get_mut(bridge).unwrap().flow_mod(&request, clock.now()).unwrap();
+        switch.write().reconnect();
+        let flows = FlowSync::new(
+            Arc::clone(&switch) as Arc<dyn SharedNetwork>,
+            Arc::clone(&datapath) as Arc<dyn Datapath>,
+            Arc::new(NoSink),
+            clock.clone(),
+        );
+        let world = World { clock, datapath, _switch: switch, _flows: flows };
+        world.send(1);
+        world
+    }
+
+    /// With one flow that somebody put: its actions are `actions`.
+    fn with_flow(actions: &str) -> World {
+        let world = World::new();
+        world.send(2);
+        let actions: Vec<Action> = dp::text::parse_actions(actions, None).unwrap();
+        let mut mask = FlowMask::new();
+        mask.add_all(slot::IN_PORT);
+        mask.add_all(slot::DL_TYPE);
+        world.datapath.flow_flush();
+        let put = FlowPut {
+            ufid: None,
+            worker: None,
+            key: key_of(7).key().clone(),
+            mask,
+            actions: actions.into(),
+            mode: PutMode::Create,
+            zero_stats: true,
+            version: dp::NO_VERSION,
+        };
+        world.datapath.flow_put(&put).unwrap();
+        world.send(2);
+        world
+    }
+
+    fn send(&self, source_port: u16) {
+        let packet = Packet::from_bytes(&frame(source_port));
+        self.datapath.receive(DpPort(1), packet, self.clock.now()).unwrap();
+    }
+}
+
+// From the receiving port to the sending one, with the packet's buffer.
+#[library_benchmark]
+#[bench::output(args = ["2"], setup = World::with_flow)]
+#[bench::push_vlan(args = ["push_vlan(vid=5,pcp=0),2"], setup = World::with_flow)]
+#[bench::set_source(args = ["set(ipv4(src=10.9.9.9)),2"], setup = World::with_flow)]
+#[bench::dropped(args = ["drop"], setup = World::with_flow)]
+fn packet(world: World) -> World {
+    world.send(black_box(7));
+    world
+}
+
+fn flushed() -> World {
+    let world = World::new();
+    world.send(2);
+    world.datapath.flow_flush();
+    world
+}
+
+// A packet without a flow: translated, its flow installed, its actions executed.
+#[library_benchmark]
+#[bench::one_rule(setup = flushed)]
+fn miss(world: World) -> World {
+    world.send(black_box(7));
+    world
+}
+
+library_benchmark_group!(name = tiers, benchmarks = [extraction, cache_hit, table_hit, packet, miss]);
+main!(library_benchmark_groups = tiers);
