@@ -11,6 +11,7 @@ use dp::{
 };
 use flow::{FlowKey, FlowMask, slot};
 use netdev::BATCH;
+use smallvec::SmallVec;
 
 use crate::context::Context;
 use crate::ports::Ports;
@@ -32,8 +33,8 @@ pub(crate) struct Run<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// The place of a flow that packets of a batch matched, and its actions.
-type Group = (u32, Arc<[Action]>);
+/// The flows that the packets of a batch matched: the place of each, and its actions.
+type Groups = SmallVec<[(u32, Arc<[Action]>); BATCH]>;
 
 /// What a packet that was not in the first pass over its batch finds in the table.
 enum Again {
@@ -95,14 +96,14 @@ impl<'a> Run<'a> {
 
     /// Up to a batch: one lookup each.
     fn round(&mut self, packets: &mut Vec<Packet>) {
-        let mut groups: [Option<Group>; BATCH] = [const { None }; BATCH];
+        let mut groups = Groups::new();
         let mut group_of = [MISS; BATCH];
         self.classify(packets, &mut groups, &mut group_of);
         let mut missed = Vec::new();
         for (index, packet) in packets.drain(..).enumerate() {
             let group = group_of.get(index).and_then(|&group| groups.get(usize::from(group)));
             match group {
-                Some(Some((_, actions))) => {
+                Some((_, actions)) => {
                     if let [Action::Output(port)] = &actions[..]
                         && packet.trunc.is_none()
                     {
@@ -111,7 +112,7 @@ impl<'a> Run<'a> {
                         dp::execute(self, packet, actions);
                     }
                 }
-                _ => missed.push((index, packet)),
+                None => missed.push((index, packet)),
             }
         }
         for (index, packet) in missed {
@@ -129,12 +130,7 @@ impl<'a> Run<'a> {
     }
 
     /// Looks the packets up under the table's lock. Those whose place in `group_of` is left alone missed.
-    fn classify(
-        &mut self,
-        packets: &[Packet],
-        groups: &mut [Option<Group>; BATCH],
-        group_of: &mut [u8; BATCH],
-    ) {
+    fn classify(&mut self, packets: &[Packet], groups: &mut Groups, group_of: &mut [u8; BATCH]) {
         let max_vlans = self.shared.max_vlans.load(Ordering::Relaxed);
         let mut hashes = [0u64; BATCH];
         for ((packet, key), hash) in packets.iter().zip(&mut self.context.keys).zip(&mut hashes) {
@@ -142,7 +138,6 @@ impl<'a> Run<'a> {
             *hash = key.hash();
         }
         let (mut cache_hits, mut table_hits, mut subtables) = (0, 0, 0);
-        let mut count = 0;
         let fence = self.fence();
         let mut table = self.part.table();
         let lookups = packets.iter().zip(&self.context.keys).zip(hashes).zip(group_of.iter_mut());
@@ -164,13 +159,10 @@ impl<'a> Run<'a> {
                 }
             }
             entry.count(packet.len(), tcp_flags(key.key()), self.now);
-            let known = groups.iter().take(count).position(|g| g.as_ref().is_some_and(|(p, _)| *p == place));
+            let known = groups.iter().position(|(known, _)| *known == place);
             let at = known.unwrap_or_else(|| {
-                if let Some(slot) = groups.get_mut(count) {
-                    *slot = Some((place, entry.actions.clone()));
-                }
-                count += 1;
-                count - 1
+                groups.push((place, entry.actions.clone()));
+                groups.len() - 1
             });
             *group = at as u8;
         }

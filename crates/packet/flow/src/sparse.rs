@@ -17,7 +17,13 @@ impl SparseKey {
         for (index, &word) in dense.iter().enumerate() {
             map |= u64::from(word != 0) << index;
         }
-        SparseKey { map, words: dense.iter().copied().filter(|&word| word != 0).collect() }
+        let mut words = Vec::with_capacity(map.count_ones() as usize);
+        let mut rest = map;
+        while rest != 0 {
+            words.push(dense[rest.trailing_zeros() as usize]);
+            rest &= rest - 1;
+        }
+        SparseKey { map, words: words.into_boxed_slice() }
     }
 
     /// Bit `i` is set when word `i` is present.
