@@ -48,9 +48,8 @@ fn add(switch: &mut Switch, id: BridgeId, line: &str) -> Option<()> {
 }
 
 fn run(switch: &Switch, bridge: BridgeId, key: &FlowKey) -> Translation {
-    let trace = pipeline::Trace::Off;
-    let (is_packet_out, has_packet) = (false, false);
-    let request = Request { bridge, key, start: Start::Lookup, is_packet_out, has_packet, trace, dry: true };
+    let (purpose, trace) = (pipeline::Purpose::Question, pipeline::Trace::Off);
+    let request = Request { bridge, key, start: Start::Lookup, purpose, trace };
     pipeline::translate(switch, &request)
 }
 

@@ -7,11 +7,12 @@
 //! [`ovs_vswitchd`] is the program; [`Switchd`] is its main loop, which
 //! `ovs up` runs beside a database in one process.
 
+mod collector;
 mod commands;
 mod confine;
+mod exports;
 mod machine;
 mod options;
-mod sflow;
 mod sink;
 mod switchd;
 

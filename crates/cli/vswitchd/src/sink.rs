@@ -58,8 +58,7 @@ mod tests {
             bridge: pipeline::BridgeId(1),
             key: flow::FlowKey::new(),
             packet: Vec::new(),
-            vlan_tci: 0,
-            output: 0,
+            cookie: dp::Cookie::None,
             actions: Vec::new(),
         };
         let packet = || PacketIn {

@@ -16,9 +16,9 @@ use replica::{Outcome, Replica, Subscription};
 use rpc::unixctl;
 use tokio::sync::{Notify, mpsc};
 
+use crate::exports::Exports;
 use crate::machine::MachineStatistics;
 use crate::options::{Options, PROGRAM};
-use crate::sflow::Sflow;
 use crate::sink::{Handed, handover};
 
 /// Why the loop ended.
@@ -62,7 +62,7 @@ pub(crate) struct State {
     pub manager: Manager,
     pub replica: Replica,
     pub coverage: History,
-    pub sflow: Sflow,
+    pub exports: Exports,
     pub exit_asked: bool,
     identity: Identity,
     /// The configuration has to be looked at.
@@ -145,7 +145,7 @@ impl Switchd {
             manager,
             replica,
             coverage: History::default(),
-            sflow: Sflow::default(),
+            exports: Exports::default(),
             exit_asked: false,
             identity: identity(options.dummies != Dummies::None),
             is_stale: true,
@@ -286,7 +286,7 @@ impl State {
     fn take_handed(&mut self, handed: Handed) {
         match handed {
             Handed::PacketIn(packet) => self.manager.send_packet_in(&packet),
-            Handed::Sample(sample) => self.sflow.take(&sample, &self.running),
+            Handed::Sample(sample) => self.exports.take(&sample, &self.running),
         }
     }
 
@@ -306,7 +306,7 @@ impl State {
         }
         self.flows.tick();
         self.watch_ports();
-        self.sflow.run(now, &self.running);
+        self.exports.run(now, &self.running);
         if now - self.timers.coverage >= SAMPLE_INTERVAL {
             self.timers.coverage = now;
             self.coverage.sample(now);
@@ -405,7 +405,7 @@ impl State {
         self.await_rules();
         self.manager.set_bundle_idle(desired.bundle_idle);
         self.running.apply(desired);
-        self.sflow.follow(self.clock.now(), &self.running);
+        self.exports.follow(self.clock.now(), &self.running);
         // Before new bridges get their sockets: an old one may have had the same name.
         self.tell().await;
         let bridges = self.running.bridges().values();

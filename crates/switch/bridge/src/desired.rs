@@ -83,8 +83,8 @@ pub struct DesiredMirror {
     pub vlans: Option<VlanSet>,
     pub filter: Option<Match>,
     pub output: MirrorTarget,
-    /// Bytes of each packet; 0 for all.
-    pub snaplen: u16,
+    /// Bytes of each packet, if it does not get all.
+    pub snaplen: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -81,7 +81,7 @@ fn desire_one(row: &Row, bridge: &str, names: &PortNames) -> Option<DesiredMirro
         vlans: (!vids.is_empty()).then(|| vids.into_iter().collect()),
         filter,
         output,
-        snaplen: row.integer(mirror::SNAPLEN).and_then(|length| u16::try_from(length).ok()).unwrap_or(0),
+        snaplen: row.integer(mirror::SNAPLEN).and_then(|length| u16::try_from(length).ok()),
     })
 }
 

@@ -14,8 +14,8 @@ use base::{Clock, MacAddr, OfPort};
 use dp::Datapath;
 use flowsync::FlowSync;
 use log::Level;
-use ofproto::{Bridge, PortNews, Settings, SflowSampling, SharedSwitch};
-use pipeline::BridgeId;
+use ofproto::{Bridge, PortNews, Settings, SharedSwitch};
+use pipeline::{BridgeId, Exports, SflowSampling};
 use uuid::Uuid;
 
 use crate::address::Lender;
@@ -336,13 +336,13 @@ impl Running {
         self.settle_bundles(&config.name, &changed);
         self.settle_addresses(&config.name);
         self.settle_devices(config);
-        let sflow = self.sflow_of(config);
+        let exports = Exports { sflow: self.sflow_of(config) };
         let Some(bridge) = self.bridges.get(&config.name) else { return };
         if let Some(state) = self.switch.write().get_mut(bridge.id) {
             let settings = Settings {
                 forwards_bpdus: config.forwards_bpdus,
                 guards_loops: config.asks_spanning_tree,
-                sflow,
+                exports,
                 ..state.settings().clone()
             };
             state.set_settings(settings);

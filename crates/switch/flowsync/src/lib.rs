@@ -99,16 +99,15 @@ fn checked(prepared: Prepared) -> Result<Prepared, pipeline::Error> {
     }
 }
 
-/// A packet that sFlow sampled.
+/// A packet that was sampled for an export.
 #[derive(Clone, Debug)]
 pub struct Sample {
     pub bridge: BridgeId,
     /// The packet's key as it came in; `in_port` is a datapath port.
     pub key: FlowKey,
     pub packet: Vec<u8>,
-    /// The tag with which it left, and where it left (sFlow's output format).
-    pub vlan_tci: u16,
-    pub output: u32,
+    /// By which the export knows it, with what the export is told of its way.
+    pub cookie: dp::Cookie,
     /// What was done to it after the sample.
     pub actions: Vec<dp::Action>,
 }
@@ -308,16 +307,8 @@ impl FlowSync {
         let mut key = packet.key(self.datapath.max_vlans());
         // A controller may say what the datapath does not carry with a packet.
         pipeline::restore_metadata(&mut key, &flow::SparseKey::from(metadata));
-        let is_packet_out = matches!(start, pipeline::Start::Actions(_));
-        let request = pipeline::Request {
-            bridge,
-            key: &key,
-            start,
-            is_packet_out,
-            has_packet: true,
-            trace: pipeline::Trace::Off,
-            dry: false,
-        };
+        let (purpose, trace) = (pipeline::Purpose::Packet, pipeline::Trace::Off);
+        let request = pipeline::Request { bridge, key: &key, start, purpose, trace };
         let translation = pipeline::translate(network, &request);
         upcall::warn_of(&translation.faults);
         let credit = pipeline::Credit {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base::Timestamp;
 use dp::{Flow, FlowPut, PutMode, Ufid, WorkerId};
 
-use crate::upcall::{Purpose, translate};
+use crate::upcall::translate;
 use crate::{FlowSync, REVALIDATION_INTERVAL};
 
 base::coverage!(static ROUNDS = "revalidate_round");
@@ -158,7 +158,7 @@ impl FlowSync {
     /// Translates the flow's key again and compares.
     fn compare(&self, flow: &Flow) -> Verdict {
         let mut made = None;
-        self.network.read(&mut |network| made = translate(network, &flow.key, Purpose::Check));
+        self.network.read(&mut |network| made = translate(network, &flow.key, pipeline::Purpose::Flow));
         let Some((_, translation)) = made else { return Verdict::Remove };
         // A wider mask than needed only costs hits; a narrower one is wrong.
         let is_cached = translation.error.is_none_or(pipeline::Error::may_be_cached);

@@ -7,7 +7,7 @@ use base::DpPort;
 use dp::{Action, Cookie, DropReason, Upcall, UpcallOutcome, UpcallPacket, Userspace};
 use fields::Field;
 use flow::{FlowKey, FlowMask};
-use pipeline::{BridgeId, Credit, Effect, Network, Request, Start, Trace, Translation};
+use pipeline::{BridgeId, Credit, Effect, Network, Purpose, Request, Start, Trace, Translation};
 
 use crate::tracked::Tracked;
 use crate::{FlowSync, PacketIn, Paused, Sample};
@@ -17,18 +17,7 @@ base::coverage!(static FLOW_LIMIT_HIT = "upcall_flow_limit_hit");
 base::coverage!(static CHECKED = "upcall_flow_checked");
 base::coverage!(static NO_BRIDGE = "upcall_no_bridge");
 
-/// What a datapath key is translated for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// A packet has it.
-    Packet,
-    /// An installed flow has it.
-    Check,
-    /// The log shall tell its way.
-    Explain,
-}
-
-/// Translates a datapath key. `None` when no bridge has its port.
+/// Translates a datapath key, with the trace of its way where that is the question. `None` when no bridge has its port.
 pub(crate) fn translate(
     network: &dyn Network,
     key: &FlowKey,
@@ -41,10 +30,8 @@ pub(crate) fn translate(
         bridge,
         key: &seen,
         start: Start::Lookup,
-        is_packet_out: false,
-        has_packet: purpose == Purpose::Packet,
-        trace: if purpose == Purpose::Explain { Trace::Numbers } else { Trace::Off },
-        dry: purpose == Purpose::Explain,
+        purpose,
+        trace: if purpose == Purpose::Question { Trace::Numbers } else { Trace::Off },
     };
     let mut translation = pipeline::translate(network, &request);
     translation.mask = pipeline::installable(&translation.mask, key);
@@ -146,7 +133,7 @@ impl Upcall for FlowSync {
                         .then(|| Paused { state: Arc::clone(state), port: DpPort(upcall.key.in_port()) }),
                 })
             }
-            &Cookie::Sflow { vlan_tci, output } => self.sample(upcall, vlan_tci, output, rest),
+            Cookie::Sflow { .. } => self.sample(upcall, &action.cookie, rest),
             // Nobody is there who takes these.
             Cookie::None | Cookie::FlowSample { .. } | Cookie::Ipfix { .. } | Cookie::Raw(_) => {
                 Err(DropReason::UserspaceAction)
@@ -175,7 +162,7 @@ impl FlowSync {
             return;
         }
         let Some((_, port)) = network.ingress(DpPort(upcall.key.in_port())) else { return };
-        if let Some((_, translation)) = translate(network, upcall.key, Purpose::Explain) {
+        if let Some((_, translation)) = translate(network, upcall.key, Purpose::Question) {
             let mut key = upcall.key.clone();
             key.set_in_port(port.0);
             log::warn!(
@@ -222,14 +209,8 @@ impl FlowSync {
         })
     }
 
-    /// Hands a packet over to sFlow.
-    fn sample(
-        &self,
-        upcall: &UpcallPacket<'_>,
-        vlan_tci: u16,
-        output: u32,
-        rest: &[Action],
-    ) -> Result<(), DropReason> {
+    /// Hands a packet over to whoever exports what was sampled with `cookie`.
+    fn sample(&self, upcall: &UpcallPacket<'_>, cookie: &Cookie, rest: &[Action]) -> Result<(), DropReason> {
         let mut bridge = None;
         self.network.read(&mut |network| {
             bridge = network.ingress(DpPort(upcall.key.in_port())).map(|(bridge, _)| bridge);
@@ -238,8 +219,7 @@ impl FlowSync {
             bridge: bridge.ok_or(DropReason::UserspaceAction)?,
             key: upcall.key.clone(),
             packet: upcall.packet.bytes().to_vec(),
-            vlan_tci,
-            output,
+            cookie: cookie.clone(),
             actions: rest.to_vec(),
         });
         Ok(())

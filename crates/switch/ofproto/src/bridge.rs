@@ -4,28 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use base::{DpPort, MacAddr, OfPort, TableId};
+use base::{MacAddr, OfPort, TableId};
 use fields::Match;
 use flow::{FlowKey, FlowMask};
 use ofp::{Action, PacketInReason};
 use pipeline::{
-    BridgeId, BridgeView, Bundle, BundleId, Counters, Fragments, Group, Mirror, Miss, MissRules, Port, Rule,
-    TableTraffic,
+    BridgeId, BridgeView, Bundle, BundleId, Counters, Exports, Fragments, Group, Mirror, Miss, MissRules,
+    Port, Rule, TableTraffic,
 };
 
 use crate::epoch::Epoch;
 use crate::macs::MacTable;
 use crate::meters::Meter;
 use crate::table::{Criteria, Entry, Table};
-
-/// What sFlow asks of translation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SflowSampling {
-    /// Of 2^32.
-    pub probability: u32,
-    /// The number by which each datapath port is known to collectors.
-    pub ifindexes: BTreeMap<DpPort, u32>,
-}
 
 /// A bridge's settings that forwarding depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +29,7 @@ pub struct Settings {
     pub misses_to_controller: bool,
     /// Whether a controller is connected, for buckets that watch that.
     pub has_controller: bool,
-    pub sflow: Option<SflowSampling>,
+    pub exports: Exports,
 }
 
 /// A port with what OpenFlow tells of it.
@@ -346,11 +337,7 @@ impl BridgeView for Bridge {
         self.settings.guards_loops
     }
 
-    fn sflow_probability(&self) -> Option<u32> {
-        self.settings.sflow.as_ref().map(|sflow| sflow.probability)
-    }
-
-    fn sflow_ifindex(&self, port: DpPort) -> Option<u32> {
-        self.settings.sflow.as_ref()?.ifindexes.get(&port).copied()
+    fn exports(&self) -> &Exports {
+        &self.settings.exports
     }
 }

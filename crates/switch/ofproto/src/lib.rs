@@ -30,7 +30,7 @@ mod transaction;
 mod usage;
 mod walk;
 
-pub use bridge::{Bridge, PortEntry, Settings, SflowSampling};
+pub use bridge::{Bridge, PortEntry, Settings};
 pub use eviction::TableSettings;
 pub use flow_mod::{Change, table_to_add_to};
 pub use groups::{GroupChange, count_groups, group_desc, group_features, group_stats};

@@ -46,10 +46,8 @@ fn run(switch: &Switch, bridge: BridgeId, key: &FlowKey) -> Translation {
         bridge,
         key,
         start: Start::Lookup,
-        is_packet_out: false,
-        has_packet: true,
+        purpose: pipeline::Purpose::Packet,
         trace: pipeline::Trace::Off,
-        dry: false,
     };
     translate(switch, &request)
 }
@@ -236,10 +234,8 @@ fn faults_are_told_of_packets_only() {
         bridge: id,
         key: &key,
         start: Start::Lookup,
-        is_packet_out: false,
-        has_packet: false,
+        purpose: pipeline::Purpose::Flow,
         trace: pipeline::Trace::Off,
-        dry: false,
     };
     assert!(translate(&switch, &request).faults.is_empty());
 }
@@ -356,7 +352,7 @@ fn add_mirror(switch: &mut Switch, bridge: BridgeId) {
         vlans: None,
         filter: Some(fields::Match::parse("tcp,tp_dst=1", None).unwrap().0),
         output: pipeline::MirrorOutput::Port(bundle("p3")),
-        snaplen: 0,
+        snaplen: None,
         duplicates: 0,
         counters: std::sync::Arc::default(),
     };

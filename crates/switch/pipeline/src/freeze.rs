@@ -13,10 +13,11 @@ use flow::{FlowKey, FlowMask, Slot, slot};
 use ofp::{Action, Controller, Resubmit, SetField};
 
 use crate::commit::commit;
+use crate::context::{Context, Course};
 use crate::request::Error;
 use crate::state::BridgeId;
 use crate::trace::Kind;
-use crate::translate::{Context, action_text};
+use crate::translate::action_text;
 
 /// An interrupted translation, and all that it needs to go on.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -89,94 +90,97 @@ fn kept(action: &Action) -> Option<Action> {
 impl Context<'_> {
     /// Stops here: what follows is kept for later.
     pub(crate) fn begin_freezing(&mut self) {
-        self.exit = true;
-        self.freeze = Some(Freeze::default());
+        self.course = Course::Freeze(Freeze::default());
     }
 
     /// Whether the action at hand has begun a freeze of which nothing is kept yet.
     pub(crate) fn has_just_frozen(&self) -> bool {
-        self.exit && self.freeze.as_ref().is_some_and(|freeze| freeze.frames.is_empty())
+        matches!(&self.course, Course::Freeze(freeze) if freeze.frames.is_empty())
     }
 
     /// Keeps the rest of a list.
     pub(crate) fn keep(&mut self, rest: &[Action]) {
-        let (table, cookie) = (self.table, self.cookie);
-        if let Some(freeze) = &mut self.freeze {
+        let (table, cookie) = (self.walk.table, self.walk.cookie);
+        if let Some(freeze) = self.course.freeze() {
             freeze.frames.push(Frame { table, cookie, actions: rest.iter().filter_map(kept).collect() });
         }
     }
 
     /// Ends a freeze, if one is under way: the state gets its number and the packet is sent around.
     pub(crate) fn finish_freezing(&mut self) {
-        let Some(mut freeze) = self.freeze.take() else { return };
+        let Some(freeze) = self.course.freeze() else { return };
+        let mut freeze = std::mem::take(freeze);
         freeze.frames.retain(|frame| !frame.actions.is_empty());
-        commit(self);
+        commit(&self.packet, &mut self.out);
         let state = Frozen {
-            bridge: self.bridge.id(),
-            table: self.table,
+            bridge: self.walk.bridge.id(),
+            table: self.walk.table,
             metadata: self.metadata(),
-            stack: self.stack.clone(),
-            action_set: self.action_set.clone(),
+            stack: self.packet.stack.clone(),
+            action_set: self.packet.action_set.clone(),
             frames: freeze.frames,
-            conntracked: self.conntracked,
-            has_hash: freeze.hash.is_some() || self.key.dp_hash() != 0,
-            mirrors: self.mirrors,
+            conntracked: self.packet.conntracked,
+            has_hash: freeze.hash.is_some() || self.packet.key.dp_hash() != 0,
+            mirrors: self.out.mirrored,
             userdata: freeze.pause.as_ref().map(|pause| pause.userdata.clone()).unwrap_or_default(),
         };
         let state = self.view.freeze(state);
         let id = state.id;
-        self.frozen.push(state);
+        self.out.frozen.push(state);
         match freeze.pause {
-            Some(_) if self.is_dry => {}
+            Some(_) if self.is_question() => {}
             Some(pause) => self.put_controller(id, &pause, true),
             None => {
                 if let Some((algorithm, basis)) = freeze.hash {
-                    self.actions.push(dp::Action::Hash { algorithm, basis });
+                    self.out.actions.push(dp::Action::Hash { algorithm, basis });
                 }
-                self.actions.push(dp::Action::Recirc(id));
+                self.out.actions.push(dp::Action::Recirc(id));
             }
         }
-        self.exit = false;
+        self.course = Course::On;
     }
 
     /// Goes on where `frozen` was interrupted.
     pub(crate) fn thaw(&mut self, frozen: &Frozen) {
-        self.record.open(Kind::Thaw, || "thaw".to_owned());
+        self.out.record.open(Kind::Thaw, || "thaw".to_owned());
         let Some(bridge) = self.view.bridge(frozen.bridge) else {
             self.fault(|| "Frozen bridge no longer exists.".to_owned());
-            self.error = Some(Error::BridgeNotFound);
-            return self.record.close();
+            self.out.error = Some(Error::BridgeNotFound);
+            return self.out.record.close();
         };
-        self.bridge = bridge;
-        self.record.line(Kind::Thaw, || "Resuming from table 0".to_owned());
-        self.conntracked = frozen.conntracked;
+        self.walk.bridge = bridge;
+        self.out.record.line(Kind::Thaw, || "Resuming from table 0".to_owned());
+        self.packet.conntracked = frozen.conntracked;
         if !frozen.conntracked {
-            self.clear_conntrack();
+            self.packet.clear_conntrack();
         }
-        restore_metadata(&mut self.key, &frozen.metadata);
-        self.stack = frozen.stack.clone();
-        self.mirrors = frozen.mirrors;
+        restore_metadata(&mut self.packet.key, &frozen.metadata);
+        self.packet.stack = frozen.stack.clone();
+        self.out.mirrored = frozen.mirrors;
         if !frozen.action_set.is_empty() {
-            self.record
+            self.out
+                .record
                 .line(Kind::Thaw, || format!("Restoring action set: {}", action_text(&frozen.action_set)));
-            self.key.set_actset_output(OfPort::UNSET.0);
-            self.add_to_action_set(&frozen.action_set);
+            self.packet.key.set_actset_output(OfPort::UNSET.0);
+            self.packet.add_to_action_set(&frozen.action_set);
         }
         if !frozen.frames.is_empty() {
-            self.record.line(Kind::Thaw, || format!("Restoring actions: {}", frames_text(&frozen.frames)));
+            self.out
+                .record
+                .line(Kind::Thaw, || format!("Restoring actions: {}", frames_text(&frozen.frames)));
         }
-        self.record.close();
+        self.out.record.close();
     }
 
     /// Runs what was left to do.
     pub(crate) fn run_frames(&mut self, frames: &[Frame]) {
         for (index, frame) in frames.iter().enumerate() {
-            if self.error.is_some() || self.exit && self.freeze.is_none() {
+            if self.out.error.is_some() || matches!(self.course, Course::Exit) {
                 break;
             }
-            self.table = frame.table;
-            self.cookie = frame.cookie;
-            if self.freeze.is_some() {
+            self.walk.table = frame.table;
+            self.walk.cookie = frame.cookie;
+            if self.course.freeze().is_some() {
                 self.keep(&frame.actions);
             } else {
                 self.run_actions(&frame.actions, index + 1 == frames.len());
@@ -187,12 +191,12 @@ impl Context<'_> {
     /// The part of the key that is not in the packet, as later translations and controllers see it.
     pub(crate) fn metadata(&mut self) -> flow::SparseKey {
         // A packet of a tunnel keeps its tunnel's values, so they must be those of this packet.
-        if TUNNEL.iter().any(|&place| self.original_tunnel.read(place) != 0) {
-            TUNNEL.iter().for_each(|&place| self.mask.add_all(place));
+        if TUNNEL.iter().any(|&place| self.request.key.read(place) != 0) {
+            TUNNEL.iter().for_each(|&place| self.out.mask.add_all(place));
         }
         let mut kept = FlowKey::new();
         for place in frozen_slots() {
-            kept.write(place, self.key.read(place));
+            kept.write(place, self.packet.key.read(place));
         }
         flow::SparseKey::from_dense(kept.words())
     }

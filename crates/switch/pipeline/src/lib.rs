@@ -24,7 +24,9 @@
 
 mod actions;
 mod commit;
+mod context;
 pub mod effects;
+mod export;
 mod freeze;
 mod group;
 mod hash;
@@ -40,11 +42,12 @@ pub mod vlan;
 
 pub use actions::{supported_kinds, unsupported};
 pub use effects::{Effect, Output};
+pub use export::{Exports, SflowSampling};
 pub use freeze::{Frame, Frozen, FrozenId, restore_metadata};
 pub use group::{Bucket as GroupBucket, Group, GroupBuckets, Selection};
 pub use mirror::{MAX_MIRRORS, Mirror, MirrorOutput, settle_duplicates};
 pub use report::{describe, report};
-pub use request::{Error, Request, Start, Trace, Translation};
+pub use request::{Error, Purpose, Request, Start, Trace, Translation};
 pub use state::{
     BridgeId, BridgeView, Bundle, BundleId, Counters, Credit, Fragments, Miss, MissRules, Network, Port,
     PortFlags, PortTraffic, Rule, SharedNetwork, TableTraffic, View,

@@ -7,9 +7,9 @@ use base::OfPort;
 use fields::Match;
 use flow::{Slot, slot};
 
+use crate::context::Context;
 use crate::effects::Effect;
 use crate::state::{BridgeView, Bundle, BundleId, Counters, Port};
-use crate::translate::Context;
 use crate::vlan::{Tags, VlanSet};
 
 /// How many mirrors a bridge may have: each is a bit of a word.
@@ -35,8 +35,8 @@ pub struct Mirror {
     /// Only packets that match, if anything is asked.
     pub filter: Option<Match>,
     pub output: MirrorOutput,
-    /// Bytes of each packet; 0 for all.
-    pub snaplen: u16,
+    /// Bytes of each packet, if it does not get all.
+    pub snaplen: Option<u16>,
     /// The mirrors, by bit, that send to the same place, itself among them: a packet is sent there once.
     pub duplicates: u32,
     pub counters: Arc<Counters>,
@@ -70,11 +70,11 @@ pub fn settle_duplicates(mirrors: &mut [Mirror]) {
 impl Context<'_> {
     /// Copies a packet that came in to whom wants what its port receives.
     pub(crate) fn mirror_ingress(&mut self) {
-        let bridge = self.bridge;
+        let bridge = self.walk.bridge;
         if bridge.mirrors().is_empty() {
             return;
         }
-        let number = OfPort(self.key.in_port());
+        let number = OfPort(self.packet.key.in_port());
         if let Some(bundle) = bridge.port(number).and_then(|port| bridge.bundle(port.bundle?)) {
             let wanted = wanted(bridge, |mirror| mirror.sources.contains(&bundle.id));
             self.mirror(bundle, wanted);
@@ -86,7 +86,7 @@ impl Context<'_> {
 
     /// Copies a packet that goes out to whom wants what its port sends.
     pub(crate) fn mirror_egress(&mut self, port: &Port) {
-        let bridge = self.bridge;
+        let bridge = self.walk.bridge;
         if bridge.mirrors().is_empty() {
             return;
         }
@@ -106,7 +106,7 @@ impl Context<'_> {
     }
 
     fn mirror(&mut self, bundle: &Bundle, wanted: u32) {
-        let wire = Tags::of(&self.key);
+        let wire = Tags::of(&self.packet.key);
         self.read_vlan();
         if bundle.vlan.heeds_tags() {
             self.read_tags();
@@ -115,28 +115,28 @@ impl Context<'_> {
             return self.fault(|| why);
         }
         let tags = bundle.vlan.input(wire);
-        let bridge = self.bridge;
+        let bridge = self.walk.bridge;
         for (index, mirror) in bridge.mirrors().iter().enumerate() {
             // What the one before sent may have been mirrored itself.
-            if wanted >> index & 1 == 0 || self.mirrors >> index & 1 != 0 {
+            if wanted >> index & 1 == 0 || self.out.mirrored >> index & 1 != 0 {
                 continue;
             }
             if !self.is_selected(mirror, tags) {
                 continue;
             }
-            self.mirrors |= mirror.duplicates;
-            self.mirror_snaplen = mirror.snaplen;
+            self.out.mirrored |= mirror.duplicates;
+            self.walk.snaplen = mirror.snaplen;
             self.send_to_mirror(mirror, tags);
-            self.mirror_snaplen = 0;
-            self.effects.push(Effect::CountMirror(Arc::clone(&mirror.counters)));
+            self.walk.snaplen = None;
+            self.out.effects.push(Effect::CountMirror(Arc::clone(&mirror.counters)));
         }
     }
 
     /// Makes what is done depend on the packet's tags.
     fn read_tags(&mut self) {
         for index in 0..flow::MAX_VLANS {
-            self.mask.add_all(Slot::vlan_tci(index));
-            self.mask.add_all(Slot::vlan_tpid(index));
+            self.out.mask.add_all(Slot::vlan_tci(index));
+            self.out.mask.add_all(Slot::vlan_tpid(index));
         }
     }
 
@@ -145,13 +145,13 @@ impl Context<'_> {
             return false;
         }
         mirror.filter.as_ref().is_none_or(|filter| {
-            self.mask.unite(&filter.mask);
-            filter.matches(&self.key)
+            self.out.mask.unite(&filter.mask);
+            filter.matches(&self.packet.key)
         })
     }
 
     fn send_to_mirror(&mut self, mirror: &Mirror, tags: Tags) {
-        let bridge = self.bridge;
+        let bridge = self.walk.bridge;
         match mirror.output {
             MirrorOutput::Port(id) => {
                 if let Some(bundle) = bridge.bundle(id) {
@@ -162,8 +162,8 @@ impl Context<'_> {
                 }
             }
             MirrorOutput::Vlan(vid) => {
-                self.mask.add_all(slot::DL_DST);
-                if tags.0[0].vid == vid || self.key.dl_dst().is_reserved() {
+                self.out.mask.add_all(slot::DL_DST);
+                if tags.0[0].vid == vid || self.packet.key.dl_dst().is_reserved() {
                     return;
                 }
                 let mut moved = tags;

@@ -4,9 +4,10 @@ use base::{MacAddr, OfPort};
 use dp::DropReason;
 use flow::{VLAN_CFI, slot};
 
+use crate::actions::mask_tag;
+use crate::context::Context;
 use crate::effects::{Effect, Output};
 use crate::state::{Bundle, BundleId};
-use crate::translate::Context;
 use crate::vlan::{PriorityTags, Tags, is_vlan};
 
 /// Where bridge protocol data units go.
@@ -14,18 +15,18 @@ const SPANNING_TREE: MacAddr = MacAddr([0x01, 0x80, 0xc2, 0, 0, 0]);
 
 impl Context<'_> {
     pub(crate) fn normal(&mut self, is_last: bool) {
-        self.mask.add_all(slot::DL_SRC);
-        self.mask.add_all(slot::DL_DST);
+        self.out.mask.add_all(slot::DL_SRC);
+        self.out.mask.add_all(slot::DL_DST);
         self.read_vlan();
 
-        let bridge = self.bridge;
-        let in_number = OfPort(self.key.in_port());
+        let bridge = self.walk.bridge;
+        let in_number = OfPort(self.packet.key.in_port());
         let in_bundle = bridge.port(in_number).and_then(|port| bridge.bundle(port.bundle?));
         // A packet-out may say that it comes from no port; it is then not learned from.
         if in_bundle.is_none() && in_number != OfPort::NONE {
             return self.lost(DropReason::NoBundle).warning(|| "no input bundle, dropping".to_owned());
         }
-        if is_vlan(self.key.dl_type()) && self.key.vlan_tci(0) & VLAN_CFI == 0 {
+        if is_vlan(self.packet.key.dl_type()) && self.packet.key.vlan_tci(0) & VLAN_CFI == 0 {
             return self.lost(DropReason::PartialTag).warning(|| "partial VLAN tag, dropping".to_owned());
         }
         if in_bundle.is_some_and(|bundle| self.takes_mirrors(bridge, bundle.id)) {
@@ -33,7 +34,7 @@ impl Context<'_> {
                 .lost(DropReason::MirrorOnly)
                 .warning(|| "input port is mirror output port, dropping".to_owned());
         }
-        let wire_tags = Tags::of(&self.key);
+        let wire_tags = Tags::of(&self.packet.key);
         let tags = match in_bundle {
             None => wire_tags,
             Some(bundle) => {
@@ -43,16 +44,16 @@ impl Context<'_> {
                         .lost(DropReason::VlanNotAllowed)
                         .warning(|| "disallowed VLAN VID for this input port, dropping".to_owned());
                 }
-                if bundle.vlan.replaces_tags() && self.key.vlan_count() > 0 {
+                if bundle.vlan.replaces_tags() && self.packet.key.vlan_count() > 0 {
                     // What was inside goes, so it matters whether there was anything, and what.
-                    (0..flow::MAX_VLANS).for_each(|index| self.mask_tag(index));
+                    (0..flow::MAX_VLANS).for_each(|index| mask_tag(&mut self.out.mask, index));
                 }
                 bundle.vlan.input(wire_tags)
             }
         };
         // What spanning tree says goes through a bridge that has none of its own: so others see a loop through it.
-        let is_for_others = bridge.guards_loops() && self.key.dl_dst() == SPANNING_TREE;
-        if !bridge.forwards_bpdus() && self.key.dl_dst().is_reserved() && !is_for_others {
+        let is_for_others = bridge.guards_loops() && self.packet.key.dl_dst() == SPANNING_TREE;
+        if !bridge.forwards_bpdus() && self.packet.key.dl_dst().is_reserved() && !is_for_others {
             return self
                 .lost(DropReason::ReservedMac)
                 .detail(|| "packet has reserved destination MAC, dropping".to_owned());
@@ -72,10 +73,10 @@ impl Context<'_> {
                 .detail(|| "source is known on another port and loops are kept out, dropping".to_owned());
         }
         if let Some(bundle) = in_bundle {
-            self.effects.push(Effect::LearnMac {
+            self.out.effects.push(Effect::LearnMac {
                 bridge: bridge.id(),
                 vlan,
-                mac: self.key.dl_src(),
+                mac: self.packet.key.dl_src(),
                 port: bundle.id,
                 gratuitous_arp_on_bond: false,
             });
@@ -86,19 +87,19 @@ impl Context<'_> {
     /// Where the source is known to be, by what was learned before or earlier in this translation, which may have come
     /// here again through patch ports.
     fn source_of(&self, vlan: u16) -> Option<BundleId> {
-        let (here, source) = (self.bridge.id(), self.key.dl_src());
-        let just_learned = self.effects.iter().find_map(|effect| {
+        let (here, source) = (self.walk.bridge.id(), self.packet.key.dl_src());
+        let just_learned = self.out.effects.iter().find_map(|effect| {
             let Effect::LearnMac { bridge, vlan: of, mac, port, .. } = effect else { return None };
             ((*bridge, *of, *mac) == (here, vlan, source)).then_some(*port)
         });
-        just_learned.or_else(|| self.bridge.learned(vlan, source))
+        just_learned.or_else(|| self.walk.bridge.learned(vlan, source))
     }
 
     /// To where the destination was learned, else to all.
     fn forward(&mut self, in_bundle: Option<&Bundle>, vlan: u16, tags: Tags, is_last: bool) {
-        let bridge = self.bridge;
+        let bridge = self.walk.bridge;
         let in_id = in_bundle.map(|bundle| bundle.id);
-        match bridge.learned(vlan, self.key.dl_dst()) {
+        match bridge.learned(vlan, self.packet.key.dl_dst()) {
             None => {
                 self.detail(|| "no learned MAC for destination, flooding".to_owned());
                 self.flood_bundles(in_id, tags, is_last);
@@ -125,49 +126,49 @@ impl Context<'_> {
 
     /// Makes what follows depend on the VLAN, and in VLAN 0 on whether the tag says anything at all.
     pub(crate) fn read_vlan(&mut self) {
-        self.mask.add(slot::VLAN0_TCI, u128::from(0x0fff | VLAN_CFI));
-        if self.key.vlan_tci(0) & 0x0fff == 0 && self.key.vlan_count() > 0 {
-            self.mask.add_all(slot::VLAN0_TCI);
+        self.out.mask.add(slot::VLAN0_TCI, u128::from(0x0fff | VLAN_CFI));
+        if self.packet.key.vlan_tci(0) & 0x0fff == 0 && self.packet.key.vlan_count() > 0 {
+            self.out.mask.add_all(slot::VLAN0_TCI);
         }
     }
 
     fn flood_bundles(&mut self, in_id: Option<BundleId>, tags: Tags, is_last: bool) {
-        let bridge = self.bridge;
+        let bridge = self.walk.bridge;
         let candidates: Vec<&Bundle> = bridge
             .bundles()
             .filter(|bundle| Some(bundle.id) != in_id && bundle.floodable)
             .filter(|bundle| !bridge.mirrors().iter().any(|mirror| mirror.outputs_to(bundle.id)))
             .collect();
         if candidates.iter().any(|bundle| bundle.vlan.looks_at_inner_tag(tags)) {
-            self.mask.add_all(slot::VLAN1_TCI);
+            self.out.mask.add_all(slot::VLAN1_TCI);
         }
         let mut targets = candidates.into_iter().filter(|bundle| bundle.vlan.includes(tags)).peekable();
         while let Some(bundle) = targets.next() {
             self.output_to_bundle(bundle, tags, is_last && targets.peek().is_none());
         }
-        self.output = Output::Flood;
+        self.out.output = Output::Flood;
     }
 
     pub(crate) fn output_to_bundle(&mut self, bundle: &Bundle, tags: Tags, is_last: bool) {
-        let has_tags = self.key.vlan_count() > 0;
+        let has_tags = self.packet.key.vlan_count() > 0;
         let mut out = bundle.vlan.output(tags);
         if bundle.vlan.priority_tags != PriorityTags::Never {
-            out.0[0].pcp = self.key.vlan_tci(0) & 0xe000;
+            out.0[0].pcp = self.packet.key.vlan_tci(0) & 0xe000;
         }
         let Some(number) = bundle.active else {
             self.lost(DropReason::NoOutputPort);
             return;
         };
         let kept: [(u16, u16); flow::MAX_VLANS] =
-            std::array::from_fn(|i| (self.key.vlan_tpid(i), self.key.vlan_tci(i)));
-        out.put(&mut self.key, bundle.vlan.priority_tags);
+            std::array::from_fn(|i| (self.packet.key.vlan_tpid(i), self.packet.key.vlan_tci(i)));
+        out.put(&mut self.packet.key, bundle.vlan.priority_tags);
         // Where the outer tag goes, it matters whether there is one inside: that of a VLAN, or one of VLAN 0.
-        if has_tags && (bundle.vlan.pops(tags) || self.key.vlan_tci(0) & VLAN_CFI == 0) {
-            self.mask.add_all(slot::VLAN1_TCI);
+        if has_tags && (bundle.vlan.pops(tags) || self.packet.key.vlan_tci(0) & VLAN_CFI == 0) {
+            self.out.mask.add_all(slot::VLAN1_TCI);
         }
         self.output_to(number, is_last);
         for (index, (tpid, tci)) in kept.into_iter().enumerate() {
-            self.key.set_vlan(index, tpid, tci);
+            self.packet.key.set_vlan(index, tpid, tci);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::trace::Node;
 pub enum Start<'a> {
     /// With a lookup in table 0, or where a frozen state says.
     Lookup,
-    /// With these actions, of a packet-out.
+    /// With these actions, of a packet-out of a controller.
     Actions(&'a [Action]),
     /// Where a controller paused it.
     Resume(&'a Frozen),
@@ -33,6 +33,17 @@ pub enum Trace {
     Names,
 }
 
+/// What a key is translated for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// A packet has it: faults of the rules that it meets are reported.
+    Packet,
+    /// An installed flow has it, whose faults were reported when its first packet came.
+    Flow,
+    /// Somebody asks what would happen: nothing is learned or sent because of it.
+    Question,
+}
+
 /// What is asked.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -40,13 +51,8 @@ pub struct Request<'a> {
     /// The packet's key; its `in_port` is an OpenFlow port.
     pub key: &'a FlowKey,
     pub start: Start<'a>,
-    /// The packet comes from a controller.
-    pub is_packet_out: bool,
+    pub purpose: Purpose,
     pub trace: Trace,
-    /// There is a packet, and not only a flow: faults of the rules that it meets are told.
-    pub has_packet: bool,
-    /// Only to see what would happen: nothing is learned or sent because of it.
-    pub dry: bool,
 }
 
 /// What comes of it.

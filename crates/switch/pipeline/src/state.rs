@@ -13,6 +13,7 @@ use fields::Match;
 use flow::{FlowKey, FlowMask};
 use ofp::Action;
 
+use crate::export::Exports;
 use crate::freeze::{Frozen, FrozenId};
 use crate::group::Group;
 use crate::mirror::Mirror;
@@ -233,10 +234,8 @@ pub trait BridgeView {
     fn guards_loops(&self) -> bool {
         false
     }
-    /// The probability of sFlow sampling, of 2^32, if it is on.
-    fn sflow_probability(&self) -> Option<u32>;
-    /// The number by which sFlow knows a datapath port.
-    fn sflow_ifindex(&self, port: DpPort) -> Option<u32>;
+    /// What samples its packets.
+    fn exports(&self) -> &Exports;
 }
 
 /// Rules of the hidden table that count what matched nothing.

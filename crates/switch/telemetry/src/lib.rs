@@ -2,9 +2,9 @@
 //! sflow.org "sFlow Version 5", July 2004).
 //!
 //! Enters: sampled packets, counters of ports, the time. Leaves: datagrams,
-//! as bytes. [`Agent`] is one bridge's agent; `vswitchd` feeds it and owns the
-//! sockets. [`Datagram`] is the same as types, and reads back what any agent
-//! sent: `collect` prints it.
+//! as bytes. An [`Exporter`] is one export of one bridge, [`Sflow`] the one that
+//! there is; `vswitchd` feeds it and owns the sockets. [`Datagram`] is what it
+//! sends as types, and reads back what any agent sent: `collect` prints it.
 //!
 //! Not here: which packets are sampled (`pipeline`), sockets, the clock, the
 //! choice of an agent's address.
@@ -13,6 +13,8 @@ mod agent;
 mod datagram;
 mod decode;
 mod encode;
+mod export;
+mod sflow;
 mod switch;
 
 pub use agent::{Agent, Config, MAX_DATAGRAM};
@@ -21,7 +23,8 @@ pub use datagram::{
     InterfaceCounters, Ipv4Tunnel, MplsStacks, PortRef, Sample, Source, SwitchTags, UNKNOWN,
 };
 pub use decode::DecodeError;
-pub use switch::{SampledPacket, bridge_records, port_records};
+pub use export::{ExportedBridge, ExportedPort, Exporter, SampledPacket};
+pub use sflow::Sflow;
 
 /// The port of collectors where a target names none (IANA).
 pub const COLLECTOR_PORT: u16 = 6343;

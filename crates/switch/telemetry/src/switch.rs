@@ -18,9 +18,9 @@ const FCS_LEN: u32 = 4;
 /// `header_protocol` of Ethernet.
 const ETHERNET: u32 = 1;
 
-/// A packet as it was sampled.
+/// A sampled packet in sFlow's terms.
 #[derive(Clone, Copy, Debug)]
-pub struct SampledPacket<'a> {
+pub(crate) struct Sampled<'a> {
     /// As it came in.
     pub key: &'a FlowKey,
     pub packet: &'a [u8],
@@ -39,13 +39,13 @@ pub struct SampledPacket<'a> {
 
 impl Agent {
     /// Takes a sampled packet. Returns a datagram that became full by it.
-    pub fn sample_packet(&mut self, sampled: &SampledPacket<'_>) -> Option<Vec<u8>> {
+    pub(crate) fn sample_packet(&mut self, sampled: &Sampled<'_>) -> Option<Vec<u8>> {
         let input = PortRef { format: 0, value: sampled.ifindex };
         self.sample(input, PortRef::from_word(sampled.output), flow_records(sampled))
     }
 }
 
-fn flow_records(sampled: &SampledPacket<'_>) -> Vec<FlowRecord> {
+fn flow_records(sampled: &Sampled<'_>) -> Vec<FlowRecord> {
     let header = sampled.packet.get(..sampled.header_len).unwrap_or(sampled.packet);
     let (came, left) = (sampled.key.vlan_tci(0), sampled.vlan_tci);
     let mut records = vec![
@@ -212,7 +212,7 @@ fn priority(tci: u16) -> u32 {
 const DEFAULT_SPEED: u64 = 100_000_000;
 
 /// A port's counters. 64-bit counters are cut to 32 bits where sFlow has no more.
-pub fn port_records(
+pub(crate) fn port_records(
     info: &PortInfo,
     stats: &PortStats,
     datapath_id: u64,
@@ -260,7 +260,7 @@ pub fn port_records(
 }
 
 /// The counters of the switch as a whole, which one bridge sends for all.
-pub fn bridge_records(stats: &DpStats, resources: AppResources) -> Vec<CounterRecord> {
+pub(crate) fn bridge_records(stats: &DpStats, resources: AppResources) -> Vec<CounterRecord> {
     vec![
         CounterRecord::AppResources(resources),
         CounterRecord::Datapath(DatapathCounters {
@@ -289,7 +289,7 @@ mod tests {
         let mut key = FlowKey::new();
         key.set_vlan(0, 0x8100, 0x1000 | 5 << 13 | 10);
         let packet: Vec<u8> = (0..200).collect();
-        let sampled = SampledPacket {
+        let sampled = Sampled {
             key: &key,
             packet: &packet,
             header_len: 128,

@@ -5,7 +5,7 @@ use dp::Datapath;
 use fields::Match;
 use flow::{FlowKey, Metadata, slot};
 use ofproto::Switch;
-use pipeline::{BridgeId, Credit, Effect, Network, Request, SharedNetwork, Start, Trace, View};
+use pipeline::{BridgeId, Credit, Effect, Network, Purpose, Request, SharedNetwork, Start, Trace, View};
 use rpc::unixctl::Registry;
 
 use super::dpif::is_datapath;
@@ -151,15 +151,12 @@ fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<S
         }
     };
     let start = parsed.as_deref().map_or(Start::Lookup, Start::Actions);
-    let is_packet_out = matches!(start, Start::Actions(_));
     let request = Request {
         bridge: subject.bridge,
         key: &subject.key,
         start,
-        is_packet_out,
-        has_packet: subject.has_packet,
+        purpose: if subject.has_packet { Purpose::Packet } else { Purpose::Question },
         trace: if subject.names { Trace::Names } else { Trace::Numbers },
-        dry: !subject.has_packet,
     };
     let mut made = None;
     let now = state.clock.now();

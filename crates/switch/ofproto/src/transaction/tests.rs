@@ -69,16 +69,8 @@ fn add_bridge(switch: &mut Switch) -> BridgeId {
 fn translate(network: &dyn Network, bridge: BridgeId, start: Start<'_>) -> (String, Vec<Effect>) {
     let mut key = FlowKey::default();
     key.set_in_port(1);
-    let is_packet_out = matches!(start, Start::Actions(_));
-    let request = Request {
-        bridge,
-        key: &key,
-        start,
-        is_packet_out,
-        has_packet: true,
-        trace: pipeline::Trace::Off,
-        dry: false,
-    };
+    let request =
+        Request { bridge, key: &key, start, purpose: pipeline::Purpose::Packet, trace: pipeline::Trace::Off };
     let translation = pipeline::translate(network, &request);
     (dp::text::format_actions(&translation.actions, None), translation.effects)
 }

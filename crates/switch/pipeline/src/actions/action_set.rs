@@ -3,15 +3,52 @@
 use base::OfPort;
 use ofp::{Action, SetPlace};
 
+use crate::context::{Context, Course, List, PacketState};
 use crate::trace::Kind;
-use crate::translate::{Context, action_text};
+use crate::translate::action_text;
 
 impl Context<'_> {
     pub(super) fn write_actions(&mut self, list: &[Action]) {
-        self.add_to_action_set(list);
+        self.packet.add_to_action_set(list);
         self.record_action_set("is");
     }
 
+    pub(super) fn clear_actions(&mut self) {
+        self.record_action_set("was");
+        self.packet.action_set.clear();
+        self.packet.key.set_actset_output(OfPort::UNSET.0);
+    }
+
+    fn record_action_set(&mut self, verb: &str) {
+        if !self.out.record.is_on() {
+            return;
+        }
+        let list = ordered(&self.packet.action_set);
+        self.detail(|| {
+            if list.is_empty() {
+                format!("action set {verb} empty")
+            } else {
+                format!("action set {verb}: {}", action_text(&list))
+            }
+        });
+    }
+
+    /// Runs the action set at the end of the pipeline.
+    pub(crate) fn run_action_set(&mut self) {
+        let list = ordered(&std::mem::take(&mut self.packet.action_set));
+        if list.is_empty() {
+            return;
+        }
+        self.course = Course::On;
+        let list_before = std::mem::replace(&mut self.walk.list, List::ActionSet);
+        self.out.record.open(Kind::Table, || "--. Executing action set:".to_owned());
+        self.run_actions(&list, true);
+        self.out.record.close();
+        self.walk.list = list_before;
+    }
+}
+
+impl PacketState {
     /// Rules can see where the set sends the packet to, unless it is a group that knows.
     pub(crate) fn add_to_action_set(&mut self, list: &[Action]) {
         let is_group = |action: &Action| matches!(action, Action::Group(_));
@@ -27,40 +64,6 @@ impl Context<'_> {
             }
         }
         self.action_set.extend_from_slice(list);
-    }
-
-    pub(super) fn clear_actions(&mut self) {
-        self.record_action_set("was");
-        self.action_set.clear();
-        self.key.set_actset_output(OfPort::UNSET.0);
-    }
-
-    fn record_action_set(&mut self, verb: &str) {
-        if !self.record.is_on() {
-            return;
-        }
-        let list = ordered(&self.action_set);
-        self.detail(|| {
-            if list.is_empty() {
-                format!("action set {verb} empty")
-            } else {
-                format!("action set {verb}: {}", action_text(&list))
-            }
-        });
-    }
-
-    /// Runs the action set at the end of the pipeline.
-    pub(crate) fn run_action_set(&mut self) {
-        let list = ordered(&std::mem::take(&mut self.action_set));
-        if list.is_empty() {
-            return;
-        }
-        self.exit = false;
-        self.in_action_set = true;
-        self.record.open(Kind::Table, || "--. Executing action set:".to_owned());
-        self.run_actions(&list, true);
-        self.record.close();
-        self.in_action_set = false;
     }
 }
 

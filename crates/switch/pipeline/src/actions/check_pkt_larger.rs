@@ -5,30 +5,27 @@ use std::sync::Arc;
 use ofp::{Action, CheckPktLarger};
 
 use crate::commit::commit;
-use crate::translate::Context;
+use crate::context::Context;
 
 impl Context<'_> {
     /// Translates `rest`, all that follows, twice: for packets that are larger and for those that are not.
     pub(super) fn check_pkt_larger(&mut self, check: &CheckPktLarger, rest: &[Action]) {
-        commit(self);
+        commit(&self.packet, &mut self.out);
         let greater = self.one_outcome(check, 1, rest);
         let less_equal = self.one_outcome(check, 0, rest);
-        self.actions.push(dp::Action::CheckPktLen { size: check.length, greater, less_equal });
+        self.out.actions.push(dp::Action::CheckPktLen { size: check.length, greater, less_equal });
     }
 
     fn one_outcome(&mut self, check: &CheckPktLarger, value: u128, rest: &[Action]) -> Arc<[dp::Action]> {
         let kept = self.keep_state();
-        let outer = std::mem::take(&mut self.actions);
-        check.destination.add_to_mask(&mut self.mask);
-        check.destination.write(&mut self.key, value);
+        let outer = std::mem::take(&mut self.out.actions);
+        check.destination.add_to_mask(&mut self.out.mask);
+        check.destination.write(&mut self.packet.key, value);
         if !rest.is_empty() {
             self.run_actions(rest, true);
         }
-        if self.freeze.is_none() && self.error.is_none() {
-            self.run_action_set();
-        }
-        self.finish_freezing();
+        self.finish_lists();
         self.restore_state(kept);
-        std::mem::replace(&mut self.actions, outer).into()
+        std::mem::replace(&mut self.out.actions, outer).into()
     }
 }

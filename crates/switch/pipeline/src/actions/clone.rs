@@ -4,38 +4,30 @@ use flow::FlowKey;
 use ofp::Action;
 
 use crate::commit::commit;
-use crate::translate::Context;
+use crate::context::{Context, Course, PacketState, Walk};
 
 /// What a list of actions that works on a copy of the packet must leave as it was.
-pub(crate) struct Kept {
-    key: FlowKey,
+pub(crate) struct Kept<'a> {
+    packet: PacketState,
     base: FlowKey,
-    stack: Vec<u8>,
-    action_set: Vec<Action>,
-    exit: bool,
-    was_mpls: bool,
-    conntracked: bool,
+    walk: Walk<'a>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     pub(super) fn run_clone(&mut self, list: &[Action], last: bool) {
         if !last {
-            commit(self);
+            commit(&self.packet, &mut self.out);
         }
         let kept = self.keep_state();
-        let outer = std::mem::take(&mut self.actions);
-        let in_group = std::mem::take(&mut self.in_group);
+        let outer = std::mem::take(&mut self.out.actions);
+        self.walk.list = self.walk.list.outside_buckets();
         self.run_actions(list, true);
-        self.in_group = in_group;
-        if self.freeze.is_none() && self.error.is_none() {
-            self.run_action_set();
-        }
-        self.finish_freezing();
-        let inner = std::mem::replace(&mut self.actions, outer);
-        let base = self.base.clone();
+        self.finish_lists();
+        let inner = std::mem::replace(&mut self.out.actions, outer);
+        let base = self.out.base.clone();
         self.restore_state(kept);
         if !self.append_inner(inner, last) {
-            self.base = base;
+            self.out.base = base;
         }
     }
 
@@ -44,33 +36,22 @@ impl Context<'_> {
     /// than a copy. Returns whether it is a copy.
     pub(crate) fn append_inner(&mut self, inner: Vec<dp::Action>, last: bool) -> bool {
         if last || inner.iter().all(is_reversible) {
-            self.actions.extend(inner);
+            self.out.actions.extend(inner);
             return false;
         }
-        self.actions.push(dp::Action::Clone(inner.into()));
+        self.out.actions.push(dp::Action::Clone(inner.into()));
         true
     }
 
-    pub(super) fn keep_state(&self) -> Kept {
-        Kept {
-            key: self.key.clone(),
-            base: self.base.clone(),
-            stack: self.stack.clone(),
-            action_set: self.action_set.clone(),
-            exit: self.exit,
-            was_mpls: self.was_mpls,
-            conntracked: self.conntracked,
-        }
+    pub(crate) fn keep_state(&self) -> Kept<'a> {
+        Kept { packet: self.packet.clone(), base: self.out.base.clone(), walk: self.walk.clone() }
     }
 
-    pub(super) fn restore_state(&mut self, kept: Kept) {
-        self.key = kept.key;
-        self.base = kept.base;
-        self.stack = kept.stack;
-        self.action_set = kept.action_set;
-        self.exit = kept.exit;
-        self.was_mpls = kept.was_mpls;
-        self.conntracked = kept.conntracked;
+    pub(crate) fn restore_state(&mut self, kept: Kept<'a>) {
+        self.packet = kept.packet;
+        self.out.base = kept.base;
+        self.walk = kept.walk;
+        self.course = Course::On;
     }
 }
 

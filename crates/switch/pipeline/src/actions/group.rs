@@ -6,12 +6,12 @@ use base::OfPort;
 use dp::DropReason;
 use ofp::{GROUP_ANY, GroupType};
 
+use crate::context::{Context, Course};
 use crate::effects::Effect;
 use crate::group::{Bucket, Group, Selection};
 use crate::hash;
 use crate::request::Error;
 use crate::trace::Kind;
-use crate::translate::Context;
 
 /// How far groups may watch groups that watch groups.
 const MAX_LIVENESS_DEPTH: u32 = 128;
@@ -22,7 +22,7 @@ impl Context<'_> {
         if !self.may_resubmit() {
             return true;
         }
-        let bridge = self.bridge;
+        let bridge = self.walk.bridge;
         let Some(group) = bridge.group(id) else {
             self.lost(DropReason::NoGroup).warning(|| format!("output to nonexistent group {id}"));
             return false;
@@ -32,7 +32,7 @@ impl Context<'_> {
                 for (index, bucket) in group.buckets.iter().enumerate() {
                     self.run_bucket(bucket, last && index + 1 == group.buckets.len());
                 }
-                self.effects.push(Effect::CountGroup { group: Arc::clone(group), bucket: None });
+                self.out.effects.push(Effect::CountGroup { group: Arc::clone(group), bucket: None });
             }
             GroupType::Select | GroupType::FastFailover => {
                 let chosen = match group.kind {
@@ -45,8 +45,8 @@ impl Context<'_> {
                     self.detail(|| format!("using bucket {}", bucket.desc.id));
                     self.run_bucket(bucket, last);
                     let group = Arc::clone(group);
-                    self.effects.push(Effect::CountGroup { group, bucket: Some(index) });
-                } else if self.freeze.is_none() {
+                    self.out.effects.push(Effect::CountGroup { group, bucket: Some(index) });
+                } else if self.course.freeze().is_none() {
                     self.lost(DropReason::NoGroup).detail(|| "no live bucket".to_owned());
                 }
             }
@@ -56,35 +56,34 @@ impl Context<'_> {
 
     /// A bucket works on a copy of the packet: nothing of what it does is seen behind the group.
     fn run_bucket(&mut self, bucket: &Bucket, last: bool) {
-        self.record.open(Kind::Bucket, || format!("bucket {}", bucket.desc.id));
+        self.out.record.open(Kind::Bucket, || format!("bucket {}", bucket.desc.id));
         let list = super::action_set::ordered(&bucket.desc.actions);
-        let key = self.key.clone();
-        let was_mpls = self.was_mpls;
-        self.depth += 1;
-        let in_group = std::mem::replace(&mut self.in_group, true);
+        let kept = (self.packet.key.clone(), self.packet.was_mpls);
+        let kept_walk = self.walk.clone();
+        self.walk.depth += 1;
+        self.walk.list = self.walk.list.bucket();
         self.run_actions(&list, last);
-        self.in_group = in_group;
-        self.depth -= 1;
+        self.walk = kept_walk;
         self.finish_freezing();
-        self.key = key;
-        self.was_mpls = was_mpls;
-        self.exit = false;
+        // What it pushed and what it wrote into the action set stays, as in the reference.
+        (self.packet.key, self.packet.was_mpls) = kept;
+        self.course = Course::On;
         // A fault of one bucket is not one of the others, unless it is a bound on the work itself.
-        if matches!(self.error, Some(Error::TooManyMplsLabels)) {
-            self.error = None;
+        if matches!(self.out.error, Some(Error::TooManyMplsLabels)) {
+            self.out.error = None;
         }
-        self.record.close();
+        self.out.record.close();
     }
 
     fn select(&mut self, group: &Group) -> Option<usize> {
         // What is under the labels is not in the key yet.
-        if self.was_mpls {
+        if self.packet.was_mpls {
             self.begin_freezing();
             return None;
         }
         match &group.selection {
             Selection::Flow => {
-                let basis = hash::symmetric_l4(&self.key, &mut self.mask, 0);
+                let basis = hash::symmetric_l4(&self.packet.key, &mut self.out.mask, 0);
                 self.best_live(group, basis)
             }
             Selection::Fields => {
@@ -92,19 +91,19 @@ impl Context<'_> {
                 self.best_live(group, basis)
             }
             Selection::Datapath { algorithm, basis, buckets } => {
-                let value = self.key.dp_hash();
+                let value = self.packet.key.dp_hash();
                 // A hash is never zero: zero means that there is none yet. Which of
                 // the two it is, the number of the frozen state tells, not the mask.
                 if value == 0 {
                     self.begin_freezing();
-                    if let Some(freeze) = &mut self.freeze {
+                    if let Some(freeze) = self.course.freeze() {
                         freeze.hash = Some((*algorithm, *basis));
                     }
                     self.detail(|| "selection method in use: dp_hash, recirculating".to_owned());
                     return None;
                 }
                 let bits = (buckets.len() - 1) as u32;
-                self.mask.add(flow::slot::DP_HASH, bits.into());
+                self.out.mask.add(flow::slot::DP_HASH, bits.into());
                 (0..=bits)
                     .map(|step| buckets[(value.wrapping_add(step) & bits) as usize] as usize)
                     .find(|&index| group.buckets.get(index).is_some_and(|b| self.is_live(group, b, 0)))
@@ -115,9 +114,9 @@ impl Context<'_> {
     fn hash_named_fields(&mut self, group: &Group) -> u32 {
         let mut hash = hash::of_value(0, group.properties.selection_method_param.into());
         for (field, bits) in &group.properties.fields {
-            if field.info().prereq.met_by(&self.key, Some(&mut self.mask)) {
-                hash = hash::of_value(hash, field.read(&self.key) & bits);
-                field.add_bits_to_mask(&mut self.mask, *bits);
+            if field.info().prereq.met_by(&self.packet.key, Some(&mut self.out.mask)) {
+                hash = hash::of_value(hash, field.read(&self.packet.key) & bits);
+                field.add_bits_to_mask(&mut self.out.mask, *bits);
             }
         }
         hash
@@ -162,7 +161,7 @@ impl Context<'_> {
         if desc.watch_port == OfPort::ANY && desc.watch_group == GROUP_ANY {
             return true;
         }
-        let bridge = self.bridge;
+        let bridge = self.walk.bridge;
         let port_lives = match desc.watch_port {
             OfPort::ANY => false,
             OfPort::CONTROLLER => bridge.has_controller(),

@@ -14,30 +14,31 @@ use ofp::{
     SetField, SetFieldForm,
 };
 
+use crate::context::Context;
 use crate::effects::Effect;
-use crate::translate::{Context, action_text};
+use crate::translate::action_text;
 
 impl Context<'_> {
     pub(super) fn learn(&mut self, learn: &Learn) {
         for spec in &learn.specs {
             if let LearnSource::Field(source) = spec.source {
-                source.add_to_mask(&mut self.mask);
+                source.add_to_mask(&mut self.out.mask);
             }
         }
-        if self.is_dry {
+        if self.is_question() {
             return self.warning(|| "suppressing side effects, so learn action ignored".to_owned());
         }
-        let rule = learned_rule(learn, &self.key);
+        let rule = learned_rule(learn, &self.packet.key);
         self.detail(|| describe(&rule));
-        let admitted = learn.limit == 0 || self.bridge.may_learn(&rule, learn.limit);
+        let admitted = learn.limit == 0 || self.walk.bridge.may_learn(&rule, learn.limit);
         if let Some(result) = learn.result {
-            result.add_to_mask(&mut self.mask);
-            result.write(&mut self.key, admitted.into());
-            self.record_subfield(result);
+            result.add_to_mask(&mut self.out.mask);
+            result.write(&mut self.packet.key, admitted.into());
+            self.packet.record_subfield(&mut self.out, result);
         }
         if admitted {
-            self.effects.push(Effect::LearnRule {
-                bridge: self.bridge.id(),
+            self.out.effects.push(Effect::LearnRule {
+                bridge: self.walk.bridge.id(),
                 rule: Arc::new(rule),
                 limit: learn.limit,
             });
@@ -47,10 +48,10 @@ impl Context<'_> {
     }
 
     pub(super) fn fin_timeout(&mut self, timeout: &FinTimeout) {
-        self.mask.add_all(slot::NW_PROTO);
-        if let Some(rule) = &self.rule {
-            self.effects.push(Effect::FinTimeout {
-                bridge: self.bridge.id(),
+        self.out.mask.add_all(slot::NW_PROTO);
+        if let Some(rule) = &self.walk.rule {
+            self.out.effects.push(Effect::FinTimeout {
+                bridge: self.walk.bridge.id(),
                 rule: Arc::clone(rule),
                 idle_s: timeout.idle,
                 hard_s: timeout.hard,

@@ -11,14 +11,17 @@ mod select;
 mod tags;
 mod ttl;
 
+pub(crate) use tags::mask_tag;
+
 use base::{OfPort, TableId};
 use dp::DropReason;
 use flow::slot;
 use ofp::{Action, ActionKind};
 
 use crate::commit::commit;
+use crate::context::{Context, Course};
 use crate::trace::Kind;
-use crate::translate::{Context, action_text};
+use crate::translate::{Lookup, OnMiss, action_text};
 
 /// Whether the next action of a list is still to be run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,24 +39,24 @@ impl Context<'_> {
     /// Runs `list`. `is_last` says that nothing happens to the packet afterwards.
     pub(crate) fn run_actions(&mut self, list: &[Action], is_last: bool) {
         if list.is_empty() {
-            return self.record.line(Kind::Action, || "drop".to_owned());
+            return self.out.record.line(Kind::Action, || "drop".to_owned());
         }
         for (index, action) in list.iter().enumerate() {
-            if self.error.is_some() {
+            if self.out.error.is_some() {
                 break;
             }
-            if self.was_mpls && !self.exit && needs_payload(action) {
+            if self.packet.was_mpls && self.course.is_on() && needs_payload(action) {
                 self.begin_freezing();
             }
-            if self.exit {
+            if !self.course.is_on() {
                 self.keep(&list[index..]);
                 break;
             }
-            if changes_packet(action, &self.key) {
-                self.mirrors = 0;
+            if changes_packet(action, &self.packet.key) {
+                self.out.mirrored = 0;
             }
-            let last = is_last && index + 1 == list.len() && self.action_set.is_empty();
-            self.record.line(Kind::Action, || action_text(std::slice::from_ref(action)));
+            let last = is_last && index + 1 == list.len() && self.packet.action_set.is_empty();
+            self.out.record.line(Kind::Action, || action_text(std::slice::from_ref(action)));
             if let Action::CheckPktLarger(check) = action {
                 return self.check_pkt_larger(check, &list[index + 1..]);
             }
@@ -75,10 +78,12 @@ impl Context<'_> {
     // house: long because it is the one list of actions; each arm is a call or a line.
     fn run_action(&mut self, action: &Action, last: bool) -> Next {
         match action {
-            Action::Output(output) => self.output_action(output.port, output.max_len, true, last),
+            Action::Output(output) => {
+                self.output_action(output.port, output.max_len, OnMiss::AsConfigured, last)
+            }
             Action::Controller(controller) if controller.pause => {
                 self.begin_freezing();
-                if let Some(freeze) = &mut self.freeze {
+                if let Some(freeze) = self.course.freeze() {
                     freeze.pause = Some((**controller).clone());
                 }
                 return Next::Behind;
@@ -93,61 +98,78 @@ impl Context<'_> {
             Action::Enqueue(enqueue) => self.enqueue(enqueue.port, enqueue.queue, last),
             Action::OutputReg(output) => self.output_register(output, last),
             Action::OutputTrunc(output) => self.output_truncated(output.port, output.max_len, last),
-            Action::SetField(set) => self.set_field(set),
-            Action::RegMove(copy) => self.move_field(copy),
+            Action::SetField(set) => self.packet.set_field(&mut self.out, set),
+            Action::RegMove(copy) => self.packet.move_field(&mut self.out, copy),
             Action::SetVlanVid(set) => {
-                self.set_vlan_bits(0x0fff, set.vid, set.push_if_needed);
+                self.packet.set_vlan_bits(&mut self.out.mask, 0x0fff, set.vid, set.push_if_needed);
             }
             Action::SetVlanPcp(set) => {
-                self.set_vlan_bits(0xe000, u16::from(set.pcp) << 13, set.push_if_needed);
+                self.packet.set_vlan_bits(
+                    &mut self.out.mask,
+                    0xe000,
+                    u16::from(set.pcp) << 13,
+                    set.push_if_needed,
+                );
             }
-            Action::StripVlan { .. } => self.pop_vlan(),
-            Action::PushVlan(push) => self.push_vlan(push.ethertype),
-            Action::SetEthSrc(mac) => self.set_slot(slot::DL_SRC, mac.to_u64().into()),
-            Action::SetEthDst(mac) => self.set_slot(slot::DL_DST, mac.to_u64().into()),
-            Action::SetIpv4Src(address) if self.key.dl_type() == 0x0800 => {
-                self.set_network(slot::NW_SRC, (*address).into(), u32::MAX.into());
+            Action::StripVlan { .. } => self.packet.pop_vlan(&mut self.out.mask),
+            Action::PushVlan(push) => self.packet.push_vlan(&mut self.out.mask, push.ethertype),
+            Action::SetEthSrc(mac) => {
+                self.packet.set_slot(&mut self.out.mask, slot::DL_SRC, mac.to_u64().into())
             }
-            Action::SetIpv4Dst(address) if self.key.dl_type() == 0x0800 => {
-                self.set_network(slot::NW_DST, (*address).into(), u32::MAX.into());
+            Action::SetEthDst(mac) => {
+                self.packet.set_slot(&mut self.out.mask, slot::DL_DST, mac.to_u64().into())
             }
-            Action::SetIpDscp(dscp) if self.key.is_ip() => {
-                self.set_network(slot::NW_TOS, (*dscp).into(), 0xfc)
+            Action::SetIpv4Src(address) if self.packet.key.dl_type() == 0x0800 => {
+                self.packet.set_network(&mut self.out.mask, slot::NW_SRC, (*address).into(), u32::MAX.into());
             }
-            Action::SetIpEcn(ecn) if self.key.is_ip() => self.set_network(slot::NW_TOS, (*ecn).into(), 0x03),
-            Action::SetIpTtl(ttl) if self.key.is_ip() => self.set_network(slot::NW_TTL, (*ttl).into(), 0xff),
-            Action::SetL4Src(set) if self.has_transport() => {
-                self.set_network(slot::TP_SRC, set.port.into(), 0xffff);
+            Action::SetIpv4Dst(address) if self.packet.key.dl_type() == 0x0800 => {
+                self.packet.set_network(&mut self.out.mask, slot::NW_DST, (*address).into(), u32::MAX.into());
             }
-            Action::SetL4Dst(set) if self.has_transport() => {
-                self.set_network(slot::TP_DST, set.port.into(), 0xffff);
+            Action::SetIpDscp(dscp) if self.packet.key.is_ip() => {
+                self.packet.set_network(&mut self.out.mask, slot::NW_TOS, (*dscp).into(), 0xfc)
+            }
+            Action::SetIpEcn(ecn) if self.packet.key.is_ip() => {
+                self.packet.set_network(&mut self.out.mask, slot::NW_TOS, (*ecn).into(), 0x03)
+            }
+            Action::SetIpTtl(ttl) if self.packet.key.is_ip() => {
+                self.packet.set_network(&mut self.out.mask, slot::NW_TTL, (*ttl).into(), 0xff)
+            }
+            Action::SetL4Src(set) if self.packet.has_transport() => {
+                self.packet.set_network(&mut self.out.mask, slot::TP_SRC, set.port.into(), 0xffff);
+            }
+            Action::SetL4Dst(set) if self.packet.has_transport() => {
+                self.packet.set_network(&mut self.out.mask, slot::TP_DST, set.port.into(), 0xffff);
             }
             Action::DecTtl(dec) => return self.decrement_ttl(&dec.controllers),
-            Action::StackPush(source) => self.push_stack(*source),
-            Action::StackPop(destination) => self.pop_stack(*destination),
-            Action::SetTunnel { id, .. } => self.key.set_tun_id(*id),
+            Action::StackPush(source) => self.packet.push_stack(&mut self.out.mask, *source),
+            Action::StackPop(destination) => {
+                if !self.packet.pop_stack(&mut self.out, *destination) {
+                    self.fault(|| "stack underflow".to_owned());
+                }
+            }
+            Action::SetTunnel { id, .. } => self.packet.key.set_tun_id(*id),
             Action::SetQueue(queue) => self.set_queue(*queue),
             Action::PopQueue => self.pop_queue(),
             Action::PushMpls(ether_type) => self.push_mpls(*ether_type),
             Action::PopMpls(ether_type) => self.pop_mpls(*ether_type),
-            Action::SetMplsLabel(label) => self.set_mpls_label(*label),
-            Action::SetMplsTc(class) => self.set_mpls_tc(*class),
-            Action::SetMplsTtl(ttl) => self.set_mpls_ttl(*ttl),
+            Action::SetMplsLabel(label) => self.packet.set_mpls_label(&mut self.out.mask, *label),
+            Action::SetMplsTc(class) => self.packet.set_mpls_tc(&mut self.out.mask, *class),
+            Action::SetMplsTtl(ttl) => self.packet.set_mpls_ttl(&mut self.out.mask, *ttl),
             Action::DecMplsTtl => return self.decrement_mpls_ttl(),
             Action::Learn(learn) => self.learn(learn),
             Action::FinTimeout(timeout) => self.fin_timeout(timeout),
-            Action::Multipath(multipath) => self.multipath(multipath),
+            Action::Multipath(multipath) => self.packet.multipath(&mut self.out, multipath),
             Action::Bundle(bundle) => self.bundle(bundle, last),
             Action::Meter(meter) => {
-                if let Some(meter) = self.bridge.meter(*meter) {
-                    self.actions.push(dp::Action::Meter(meter));
+                if let Some(meter) = self.walk.bridge.meter(*meter) {
+                    self.out.actions.push(dp::Action::Meter(meter));
                 }
             }
             Action::DebugRecirc => {
                 self.begin_freezing();
                 return Next::Behind;
             }
-            Action::DebugSlow => self.slow = self.slow.with(dp::SlowPath::ACTION),
+            Action::DebugSlow => self.out.slow = self.out.slow.with(dp::SlowPath::ACTION),
             Action::Group(group) if !self.group_action(*group, last) => return Next::Leave,
             Action::Group(_) => {}
             Action::Resubmit(resubmit) => {
@@ -155,19 +177,21 @@ impl Context<'_> {
                 return Next::Nested;
             }
             Action::GotoTable(table) => {
-                let in_port = OfPort(self.key.in_port());
-                self.lookup_and_run(TableId(*table), in_port, true, true, last);
+                let in_port = OfPort(self.packet.key.in_port());
+                let table = TableId(*table);
+                let on_miss = OnMiss::AsConfigured;
+                self.lookup_and_run(&Lookup { table, in_port, on_miss, is_last: last });
                 return Next::Nested;
             }
             Action::WriteMetadata { metadata, mask } => {
-                let merged = self.key.metadata() & !mask | metadata & mask;
-                self.key.set_metadata(merged);
+                let merged = self.packet.key.metadata() & !mask | metadata & mask;
+                self.packet.key.set_metadata(merged);
             }
             Action::WriteActions(list) => self.write_actions(list),
             Action::ClearActions => self.clear_actions(),
             Action::Clone(list) => self.run_clone(list, last),
-            Action::Exit => self.exit = true,
-            Action::CtClear => self.clear_conntrack(),
+            Action::Exit => self.course = Course::Exit,
+            Action::CtClear => self.packet.clear_conntrack(),
             Action::Conjunction(_) => {
                 self.fault(|| "executing no-op conjunction action".to_owned());
             }
@@ -196,19 +220,19 @@ impl Context<'_> {
 
     fn resubmit(&mut self, resubmit: &ofp::Resubmit, last: bool) {
         let in_port = match resubmit.in_port {
-            OfPort::IN_PORT => OfPort(self.key.in_port()),
+            OfPort::IN_PORT => OfPort(self.packet.key.in_port()),
             port => port,
         };
-        let table = resubmit.table.map_or(self.table, TableId);
-        self.lookup_and_run(table, in_port, false, false, last);
+        let table = resubmit.table.map_or(self.walk.table, TableId);
+        self.lookup_and_run(&Lookup { table, in_port, on_miss: OnMiss::Return, is_last: last });
     }
 
     fn enqueue(&mut self, port: OfPort, queue: u32, last: bool) {
-        self.mask.add_all(slot::SKB_PRIORITY);
-        let kept = self.key.skb_priority();
-        self.key.set_skb_priority(queue);
+        self.out.mask.add_all(slot::SKB_PRIORITY);
+        let kept = self.packet.key.skb_priority();
+        self.packet.key.set_skb_priority(queue);
         // To the port that it came in by, a packet goes only when IN_PORT is said.
-        let in_port = OfPort(self.key.in_port());
+        let in_port = OfPort(self.packet.key.in_port());
         if port == OfPort::IN_PORT {
             self.output_to(in_port, last);
         } else if port != in_port {
@@ -216,36 +240,37 @@ impl Context<'_> {
         } else {
             self.lost(DropReason::SamePort);
         }
-        self.key.set_skb_priority(kept);
+        self.packet.key.set_skb_priority(kept);
     }
 
     fn set_queue(&mut self, queue: u32) {
-        self.mask.add_all(slot::SKB_PRIORITY);
-        self.key.set_skb_priority(queue);
+        self.out.mask.add_all(slot::SKB_PRIORITY);
+        self.packet.key.set_skb_priority(queue);
     }
 
     fn pop_queue(&mut self) {
-        self.mask.add_all(slot::SKB_PRIORITY);
-        if self.key.skb_priority() != self.original_priority {
-            let priority = self.original_priority;
-            self.key.set_skb_priority(priority);
+        self.out.mask.add_all(slot::SKB_PRIORITY);
+        let priority = self.request.key.skb_priority();
+        if self.packet.key.skb_priority() != priority {
+            self.packet.key.set_skb_priority(priority);
             self.detail(|| format!("queue = {priority:#x}"));
         }
     }
 
     fn output_register(&mut self, output: &ofp::OutputReg, last: bool) {
-        let number = output.source.read(&self.key);
+        let number = output.source.read(&self.packet.key);
         let Ok(number) = u16::try_from(number) else {
             self.lost(DropReason::NoOutputPort);
             return;
         };
         self.detail(|| format!("output port is {number}"));
-        output.source.add_to_mask(&mut self.mask);
-        self.output_action(OfPort::from_u16(number), output.max_len, false, last);
+        output.source.add_to_mask(&mut self.out.mask);
+        let port = OfPort::from_u16(number);
+        self.output_action(port, output.max_len, OnMiss::AsConfiguredButController, last);
     }
 
     fn output_truncated(&mut self, port: OfPort, max_len: u32, last: bool) {
-        let in_port = OfPort(self.key.in_port());
+        let in_port = OfPort(self.packet.key.in_port());
         let number = match port {
             OfPort::IN_PORT => in_port,
             port if port == in_port => {
@@ -253,17 +278,17 @@ impl Context<'_> {
             }
             port => port,
         };
-        if self.bridge.port(number).is_none_or(|port| port.datapath.is_none()) {
+        if self.walk.bridge.port(number).is_none_or(|port| port.datapath.is_none()) {
             let shown = ::fields::format_port_plain(number);
             return self
                 .lost(DropReason::NoOutputPort)
                 .fault(|| format!("output_trunc does not support patch port {shown}"));
         }
-        commit(self);
-        let position = self.actions.len();
+        commit(&self.packet, &mut self.out);
+        let position = self.out.actions.len();
         self.output_to(number, last);
-        if self.actions.len() > position {
-            self.actions.insert(position, dp::Action::Trunc(max_len));
+        if self.out.actions.len() > position {
+            self.out.actions.insert(position, dp::Action::Trunc(max_len));
         }
     }
 }

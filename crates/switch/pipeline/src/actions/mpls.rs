@@ -1,12 +1,12 @@
 //! MPLS labels: pushing, popping, changing.
 
-use flow::{MAX_MPLS, Slot, slot};
+use flow::{FlowMask, MAX_MPLS, Slot, slot};
 use ofp::PacketInReason;
 
 use super::Next;
 use crate::commit::{commit, is_mpls};
+use crate::context::{Context, PacketState};
 use crate::request::Error;
-use crate::translate::Context;
 
 /// The bit that says that no label is below.
 const BOTTOM: u32 = 0x100;
@@ -20,63 +20,51 @@ const DEFAULT_TTL: u32 = 64;
 
 impl Context<'_> {
     pub(super) fn push_mpls(&mut self, ether_type: u16) {
-        let count = self.mpls_count();
+        let count = self.packet.mpls_count(&mut self.out.mask);
         if count == 0 {
-            commit(self);
-            let entry = self.first_label();
-            self.forget_payload();
-            self.key.set_mpls0(entry);
+            commit(&self.packet, &mut self.out);
+            let entry = self.packet.first_label(&mut self.out.mask);
+            self.packet.forget_payload();
+            self.packet.key.set_mpls0(entry);
         } else if count >= MAX_MPLS {
             return self.too_many_labels("push", "would have");
         } else {
             for index in (0..count).rev() {
-                self.mask.add_all(Slot::mpls(index));
-                let entry = self.key.read(Slot::mpls(index));
-                self.key.write(Slot::mpls(index + 1), entry);
+                self.out.mask.add_all(Slot::mpls(index));
+                let entry = self.packet.key.read(Slot::mpls(index));
+                self.packet.key.write(Slot::mpls(index + 1), entry);
             }
-            let entry = self.key.mpls0() & !BOTTOM;
-            self.key.set_mpls0(entry);
+            let entry = self.packet.key.mpls0() & !BOTTOM;
+            self.packet.key.set_mpls0(entry);
         }
-        self.key.set_dl_type(ether_type);
+        self.packet.key.set_dl_type(ether_type);
     }
 
     pub(super) fn pop_mpls(&mut self, ether_type: u16) {
-        let count = self.mpls_count();
+        let count = self.packet.mpls_count(&mut self.out.mask);
         if count == 0 {
             return;
         }
-        if count == MAX_MPLS && self.key.read(Slot::mpls(count - 1)) as u32 & BOTTOM == 0 {
+        if count == MAX_MPLS && self.packet.key.read(Slot::mpls(count - 1)) as u32 & BOTTOM == 0 {
             // What would come up from below is not known.
             return self.too_many_labels("pop", "has");
         }
         for index in 1..count {
-            self.mask.add_all(Slot::mpls(index));
-            let entry = self.key.read(Slot::mpls(index));
-            self.key.write(Slot::mpls(index - 1), entry);
+            self.out.mask.add_all(Slot::mpls(index));
+            let entry = self.packet.key.read(Slot::mpls(index));
+            self.packet.key.write(Slot::mpls(index - 1), entry);
         }
-        self.key.write(Slot::mpls(count - 1), 0);
-        self.key.set_dl_type(ether_type);
-        self.was_mpls |= !is_mpls(ether_type);
-    }
-
-    pub(super) fn set_mpls_label(&mut self, label: u32) {
-        self.set_mpls_bits(LABEL, label << 12);
-    }
-
-    pub(super) fn set_mpls_tc(&mut self, class: u8) {
-        self.set_mpls_bits(TRAFFIC_CLASS, u32::from(class) << 9);
-    }
-
-    pub(super) fn set_mpls_ttl(&mut self, ttl: u8) {
-        self.set_mpls_bits(TTL, ttl.into());
+        self.packet.key.write(Slot::mpls(count - 1), 0);
+        self.packet.key.set_dl_type(ether_type);
+        self.packet.was_mpls |= !is_mpls(ether_type);
     }
 
     pub(super) fn decrement_mpls_ttl(&mut self) -> Next {
-        if is_mpls(self.key.dl_type()) {
-            self.mask.add(slot::MPLS0, TTL.into());
-            let entry = self.key.mpls0();
+        if is_mpls(self.packet.key.dl_type()) {
+            self.out.mask.add(slot::MPLS0, TTL.into());
+            let entry = self.packet.key.mpls0();
             if entry & TTL > 1 {
-                self.key.set_mpls0(entry - 1);
+                self.packet.key.set_mpls0(entry - 1);
                 return Next::Go;
             }
             self.send_to_controller(u16::MAX, PacketInReason::InvalidTtl, 0, &[], 0);
@@ -85,20 +73,43 @@ impl Context<'_> {
         Next::Leave
     }
 
-    fn set_mpls_bits(&mut self, bits: u32, value: u32) {
+    fn too_many_labels(&mut self, what: &str, has: &str) {
+        self.fault(|| {
+            format!(
+                "dropping packet on which an MPLS {what} action can't be performed as it {has} more MPLS LSEs than the {MAX_MPLS} supported."
+            )
+        });
+        self.out.error = Some(Error::TooManyMplsLabels);
+    }
+}
+
+impl PacketState {
+    pub(super) fn set_mpls_label(&mut self, mask: &mut FlowMask, label: u32) {
+        self.set_mpls_bits(mask, LABEL, label << 12);
+    }
+
+    pub(super) fn set_mpls_tc(&mut self, mask: &mut FlowMask, class: u8) {
+        self.set_mpls_bits(mask, TRAFFIC_CLASS, u32::from(class) << 9);
+    }
+
+    pub(super) fn set_mpls_ttl(&mut self, mask: &mut FlowMask, ttl: u8) {
+        self.set_mpls_bits(mask, TTL, ttl.into());
+    }
+
+    fn set_mpls_bits(&mut self, mask: &mut FlowMask, bits: u32, value: u32) {
         if is_mpls(self.key.dl_type()) {
-            self.mask.add(slot::MPLS0, bits.into());
+            mask.add(slot::MPLS0, bits.into());
             self.key.write_masked(slot::MPLS0, value.into(), bits.into());
         }
     }
 
     /// How many labels the packet has, as far as the key knows.
-    fn mpls_count(&mut self) -> usize {
+    fn mpls_count(&self, mask: &mut FlowMask) -> usize {
         if !is_mpls(self.key.dl_type()) {
             return 0;
         }
         for index in 0..MAX_MPLS {
-            self.mask.add(Slot::mpls(index), BOTTOM.into());
+            mask.add(Slot::mpls(index), BOTTOM.into());
             if self.key.read(Slot::mpls(index)) as u32 & BOTTOM != 0 {
                 return index + 1;
             }
@@ -107,12 +118,12 @@ impl Context<'_> {
     }
 
     /// The label that a packet without labels gets.
-    fn first_label(&mut self) -> u32 {
+    fn first_label(&self, mask: &mut FlowMask) -> u32 {
         let label = if self.key.dl_type() == 0x86dd { IPV6_EXPLICIT_NULL } else { 0 };
         let (mut class, mut ttl) = (0, DEFAULT_TTL);
         if self.key.is_ip() {
-            self.mask.add(slot::NW_TOS, 0xfc);
-            self.mask.add_all(slot::NW_TTL);
+            mask.add(slot::NW_TOS, 0xfc);
+            mask.add_all(slot::NW_TTL);
             class = u32::from(self.key.nw_tos() & 0xfc) >> 2;
             if self.key.nw_ttl() != 0 {
                 ttl = self.key.nw_ttl().into();
@@ -127,14 +138,5 @@ impl Context<'_> {
             *word = 0;
         }
         self.key.set_dp_hash(0);
-    }
-
-    fn too_many_labels(&mut self, what: &str, has: &str) {
-        self.fault(|| {
-            format!(
-                "dropping packet on which an MPLS {what} action can't be performed as it {has} more MPLS LSEs than the {MAX_MPLS} supported."
-            )
-        });
-        self.error = Some(Error::TooManyMplsLabels);
     }
 }

@@ -3,22 +3,25 @@
 use base::OfPort;
 use ofp::{BundleAlgorithm, Multipath, MultipathAlgorithm};
 
+use crate::context::{Context, Outcome, PacketState};
 use crate::hash;
-use crate::translate::Context;
+use crate::translate::OnMiss;
 
 /// Up to so many links, the highest of all their hashes is looked for.
 const MAX_HIGHEST_RANDOM_WEIGHT: u32 = 64;
 
-impl Context<'_> {
-    pub(super) fn multipath(&mut self, action: &Multipath) {
-        let hash = hash::of_fields(&self.key, &mut self.mask, action.fields, action.basis);
+impl PacketState {
+    pub(super) fn multipath(&mut self, out: &mut Outcome, action: &Multipath) {
+        let hash = hash::of_fields(&self.key, &mut out.mask, action.fields, action.basis);
         let links = u32::from(action.max_link) + 1;
         let link = choose(hash, action.algorithm, links, action.arg);
-        action.destination.add_to_mask(&mut self.mask);
+        action.destination.add_to_mask(&mut out.mask);
         action.destination.write(&mut self.key, link.into());
-        self.record_subfield(action.destination);
+        self.record_subfield(out, action.destination);
     }
+}
 
+impl Context<'_> {
     pub(super) fn bundle(&mut self, action: &ofp::Bundle, last: bool) {
         let port = match action.algorithm {
             BundleAlgorithm::ActiveBackup => {
@@ -29,12 +32,12 @@ impl Context<'_> {
         let port = port.unwrap_or(OfPort::NONE);
         match action.destination {
             Some(destination) => {
-                destination.add_to_mask(&mut self.mask);
+                destination.add_to_mask(&mut self.out.mask);
                 let number = port.to_u16().unwrap_or(u16::MAX);
-                destination.write(&mut self.key, number.into());
-                self.record_subfield(destination);
+                destination.write(&mut self.packet.key, number.into());
+                self.packet.record_subfield(&mut self.out, destination);
             }
-            None => self.output_action(port, 0, false, last),
+            None => self.output_action(port, 0, OnMiss::AsConfiguredButController, last),
         }
     }
 
@@ -42,7 +45,7 @@ impl Context<'_> {
     fn highest_member(&mut self, action: &ofp::Bundle) -> Option<OfPort> {
         let hash = match action.members.len() {
             0 | 1 => 0,
-            _ => hash::of_fields(&self.key, &mut self.mask, action.fields, action.basis),
+            _ => hash::of_fields(&self.packet.key, &mut self.out.mask, action.fields, action.basis),
         };
         let live = action.members.iter().enumerate().filter(|(_, member)| self.is_member_live(**member));
         live.max_by_key(|(index, _)| (hash::of_pair(*index as u32, hash), std::cmp::Reverse(*index)))
@@ -55,7 +58,7 @@ impl Context<'_> {
             OfPort::IN_PORT | OfPort::TABLE | OfPort::NORMAL | OfPort::FLOOD | OfPort::ALL | OfPort::NONE => {
                 true
             }
-            number => self.bridge.port(number).is_some_and(|port| port.is_live),
+            number => self.walk.bridge.port(number).is_some_and(|port| port.is_live),
         }
     }
 }

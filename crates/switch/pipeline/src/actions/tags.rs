@@ -1,12 +1,12 @@
 //! VLAN tags: pushing, popping, changing.
 
-use flow::{MAX_VLANS, Slot, VLAN_CFI, slot};
+use flow::{FlowMask, MAX_VLANS, Slot, VLAN_CFI, slot};
 
-use crate::translate::Context;
+use crate::context::PacketState;
 
-impl Context<'_> {
-    pub(super) fn set_vlan_bits(&mut self, bits: u16, value: u16, push_if_needed: bool) {
-        self.mask.add(slot::VLAN0_TCI, u128::from(bits | VLAN_CFI));
+impl PacketState {
+    pub(super) fn set_vlan_bits(&mut self, mask: &mut FlowMask, bits: u16, value: u16, push_if_needed: bool) {
+        mask.add(slot::VLAN0_TCI, u128::from(bits | VLAN_CFI));
         let tci = self.key.vlan0_tci();
         if tci & VLAN_CFI == 0 && !push_if_needed {
             return;
@@ -15,8 +15,8 @@ impl Context<'_> {
         self.key.set_vlan(0, tpid, tci & !bits | value | VLAN_CFI);
     }
 
-    pub(super) fn pop_vlan(&mut self) {
-        let count = self.read_inner_tags();
+    pub(super) fn pop_vlan(&mut self, mask: &mut FlowMask) {
+        let count = self.read_inner_tags(mask);
         for index in 1..count {
             let (tpid, tci) = (self.key.vlan_tpid(index), self.key.vlan_tci(index));
             self.key.set_vlan(index - 1, tpid, tci);
@@ -26,8 +26,8 @@ impl Context<'_> {
         }
     }
 
-    pub(super) fn push_vlan(&mut self, tpid: u16) {
-        for index in (0..self.read_inner_tags()).rev() {
+    pub(super) fn push_vlan(&mut self, mask: &mut FlowMask, tpid: u16) {
+        for index in (0..self.read_inner_tags(mask)).rev() {
             if index + 1 < MAX_VLANS {
                 let (old_tpid, tci) = (self.key.vlan_tpid(index), self.key.vlan_tci(index));
                 self.key.set_vlan(index + 1, old_tpid, tci);
@@ -38,17 +38,17 @@ impl Context<'_> {
 
     /// How many tags there are, which what follows depends on if there are
     /// any: they are about to change their places.
-    fn read_inner_tags(&mut self) -> usize {
+    fn read_inner_tags(&self, mask: &mut FlowMask) -> usize {
         let count = self.key.vlan_count();
         if count > 0 {
-            (0..MAX_VLANS).for_each(|index| self.mask_tag(index));
+            (0..MAX_VLANS).for_each(|index| mask_tag(mask, index));
         }
         count
     }
+}
 
-    /// Makes what follows depend on all of a tag.
-    pub(crate) fn mask_tag(&mut self, index: usize) {
-        self.mask.add_all(Slot::vlan_tci(index));
-        self.mask.add_all(Slot::vlan_tpid(index));
-    }
+/// Makes what follows depend on all of a tag.
+pub(crate) fn mask_tag(mask: &mut FlowMask, index: usize) {
+    mask.add_all(Slot::vlan_tci(index));
+    mask.add_all(Slot::vlan_tpid(index));
 }

@@ -1,0 +1,266 @@
+//! What bridges export: an exporter for each export that one asks for, and the sockets to its collectors.
+//!
+//! Samples come from workers by way of the control thread; exporters are asked once a second what is due. What is sent, and
+//! when, is `telemetry`'s. Another export is another arm of [`Wanted`].
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{DpPort, Timestamp};
+use bridge::{DesiredBridge, DesiredSflow, Running};
+use dp::{DpStats, PortInfo, PortStats};
+use flowsync::Sample;
+use pipeline::BridgeId;
+use telemetry::{AppResources, COLLECTOR_PORT, ExportedBridge, ExportedPort, Exporter, SampledPacket, Sflow};
+
+use crate::collector::Collector;
+
+const MODULE: &str = "ofproto_dpif_sflow";
+
+/// How often exporters look whether something is due.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The exports of all bridges.
+#[derive(Debug, Default)]
+pub(crate) struct Exports {
+    running: Vec<Export>,
+}
+
+/// An export that a bridge asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Wanted {
+    Sflow(DesiredSflow),
+}
+
+/// One that runs.
+#[derive(Debug)]
+struct Export {
+    wanted: Wanted,
+    bridge: BridgeId,
+    datapath_id: u64,
+    /// Tells bridges of one switch apart.
+    place: u32,
+    ticked: Timestamp,
+    collectors: Vec<Collector>,
+    /// None while what it needs is not known.
+    exporter: Option<Box<dyn Exporter>>,
+}
+
+impl Wanted {
+    fn of(bridge: &DesiredBridge) -> impl Iterator<Item = Wanted> {
+        let sflow = bridge.sflow.as_ref().filter(|sflow| !sflow.targets.is_empty());
+        sflow.cloned().map(Wanted::Sflow).into_iter()
+    }
+
+    fn collectors(&self) -> Vec<Collector> {
+        match self {
+            Wanted::Sflow(sflow) => {
+                sflow.targets.iter().filter_map(|target| Collector::new(target, COLLECTOR_PORT)).collect()
+            }
+        }
+    }
+
+    /// The exporter, if all that it needs is known by now.
+    fn exporter(
+        &self,
+        place: u32,
+        collectors: &mut [Collector],
+        now: Timestamp,
+    ) -> Option<Box<dyn Exporter>> {
+        match self {
+            Wanted::Sflow(sflow) => {
+                let address = agent_address(sflow.agent.as_deref(), collectors)?;
+                log::info!(target: MODULE, "creating sFlow agent {place}");
+                let config = telemetry::Config {
+                    address,
+                    sub_agent: place,
+                    rate: sflow.sampling,
+                    polling_s: sflow.polling,
+                };
+                Some(Box::new(Sflow::new(config, sflow.header as usize, now)))
+            }
+        }
+    }
+
+    /// Why there is no exporter.
+    fn complaint(&self) -> &'static str {
+        match self {
+            Wanted::Sflow(_) => "could not determine IP address for sFlow agent",
+        }
+    }
+}
+
+impl Exports {
+    /// Once a second, sends what is due.
+    pub(crate) fn run(&mut self, now: Timestamp, running: &Running) {
+        for export in &mut self.running {
+            if now - export.ticked >= TICK {
+                export.ticked = now;
+                export.tick(now, running);
+            }
+        }
+    }
+
+    /// Takes a sampled packet.
+    pub(crate) fn take(&mut self, sample: &Sample, running: &Running) {
+        let sampled = SampledPacket {
+            key: &sample.key,
+            packet: &sample.packet,
+            cookie: &sample.cookie,
+            actions: &sample.actions,
+        };
+        for export in self.running.iter_mut().filter(|export| export.bridge == sample.bridge) {
+            let bridge = export.observed(running);
+            let full = export.exporter.as_mut().and_then(|exporter| exporter.sample(&sampled, &bridge));
+            export.send(full);
+        }
+    }
+
+    /// Brings the configuration into force. Called before anybody is told that
+    /// it is, so that no packet after that goes unsampled.
+    pub(crate) fn follow(&mut self, now: Timestamp, running: &Running) {
+        let asking = running.bridges().values().flat_map(|bridge| {
+            Wanted::of(&bridge.config).map(move |wanted| (bridge.id, bridge.datapath_id, wanted))
+        });
+        let mut before = std::mem::take(&mut self.running);
+        for (place, (bridge, datapath_id, wanted)) in (0..).zip(asking) {
+            let is_same = |old: &Export| {
+                (old.bridge, old.datapath_id, old.place) == (bridge, datapath_id, place)
+                    && old.wanted == wanted
+            };
+            let old = before.iter().position(is_same).map(|at| before.swap_remove(at));
+            self.running.push(old.unwrap_or_else(|| Export::new(wanted, bridge, datapath_id, place, now)));
+        }
+    }
+}
+
+impl Export {
+    fn new(wanted: Wanted, bridge: BridgeId, datapath_id: u64, place: u32, now: Timestamp) -> Export {
+        let mut collectors = wanted.collectors();
+        let exporter = wanted.exporter(place, &mut collectors, now);
+        if exporter.is_none() {
+            log::error!(target: MODULE, "{}", wanted.complaint());
+        }
+        Export { wanted, bridge, datapath_id, place, ticked: now, collectors, exporter }
+    }
+
+    fn tick(&mut self, now: Timestamp, running: &Running) {
+        if self.exporter.is_none() {
+            self.exporter = self.wanted.exporter(self.place, &mut self.collectors, now);
+        }
+        let bridge = self.observed(running);
+        let due = self.exporter.as_mut().map(|exporter| exporter.tick(now, &bridge));
+        self.send(due.unwrap_or_default());
+    }
+
+    fn send(&mut self, datagrams: impl IntoIterator<Item = Vec<u8>>) {
+        for datagram in datagrams {
+            for collector in &mut self.collectors {
+                collector.send(&datagram);
+            }
+        }
+    }
+
+    fn observed<'a>(&self, running: &'a Running) -> Observed<'a> {
+        let tells_switch = self.place == 0;
+        Observed { running, bridge: self.bridge, datapath_id: self.datapath_id, tells_switch }
+    }
+}
+
+/// A bridge as its exporters see it.
+struct Observed<'a> {
+    running: &'a Running,
+    bridge: BridgeId,
+    datapath_id: u64,
+    /// What concerns the whole switch is told by one bridge for all.
+    tells_switch: bool,
+}
+
+impl ExportedBridge for Observed<'_> {
+    fn datapath_id(&self) -> u64 {
+        self.datapath_id
+    }
+
+    fn ifindex(&self, port: DpPort) -> Option<u32> {
+        let switch = self.running.switch.read();
+        let sampling = switch.get(self.bridge)?.settings().exports.sflow.as_ref()?;
+        sampling.ifindexes.get(&port).copied()
+    }
+
+    fn ports(&self) -> Vec<ExportedPort> {
+        let numbers: Vec<_> = {
+            let switch = self.running.switch.read();
+            let entries = switch.get(self.bridge).into_iter().flat_map(|bridge| bridge.port_entries());
+            entries.filter_map(|entry| Some((entry.port.number, entry.port.datapath?))).collect()
+        };
+        let with_index = numbers.into_iter().filter_map(|(number, datapath)| {
+            let ifindex = self.running.datapath.port(datapath)?.ifindex;
+            (ifindex != 0).then_some(ExportedPort { ifindex, number, datapath })
+        });
+        with_index.collect()
+    }
+
+    fn port(&self, port: DpPort) -> Option<Arc<PortInfo>> {
+        self.running.datapath.port(port)
+    }
+
+    fn port_stats(&self, port: DpPort) -> Option<PortStats> {
+        self.running.datapath.port_stats(port).ok()
+    }
+
+    fn datapath_stats(&self) -> DpStats {
+        self.running.datapath.stats()
+    }
+
+    fn resources(&self) -> Option<AppResources> {
+        self.tells_switch.then(resources)
+    }
+}
+
+/// The address of the interface `device`, the address that it is itself, or the one from which a collector is reached.
+fn agent_address(device: Option<&str>, collectors: &mut [Collector]) -> Option<IpAddr> {
+    if let Some(name) = device {
+        let of_interface = netlink::addresses(name).unwrap_or_default();
+        let of_interface = of_interface.into_iter().find(|address| !is_link_local(address));
+        if let Some(address) = of_interface.or_else(|| name.parse().ok()) {
+            return Some(address);
+        }
+    }
+    collectors.iter_mut().find_map(Collector::local_address)
+}
+
+/// Unicast addresses that mean nothing beyond their link (RFC 4291 §2.5.6).
+fn is_link_local(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// What this process uses, as far as the kernel tells.
+fn resources() -> AppResources {
+    /// Milliseconds of the ticks in `/proc`, of which Linux has 100 a second.
+    const TICK_MS: u32 = 10;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The second field is a name in parentheses, which may hold blanks; utime and stime are fields 14 and 15.
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let mut times = after_name.split_whitespace().skip(11).map(|word| word.parse().unwrap_or(0u32));
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak_kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    AppResources {
+        user_time_ms: times.next().unwrap_or(0).wrapping_mul(TICK_MS),
+        system_time_ms: times.next().unwrap_or(0).wrapping_mul(TICK_MS),
+        memory_used: peak_kib.unwrap_or(0) * 1024,
+        ..AppResources::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_uses_memory() {
+        assert!(resources().memory_used > 0);
+    }
+}

@@ -1,0 +1,57 @@
+//! What all exports have in common: packets and time come in, datagrams leave.
+//!
+//! An export of one bridge is an [`Exporter`]. Whoever drives it owns the sockets and the clock; it asks the bridge
+//! through [`ExportedBridge`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use base::{DpPort, OfPort, Timestamp};
+use dp::{Action, Cookie, DpStats, PortInfo, PortStats};
+use flow::FlowKey;
+
+use crate::datagram::AppResources;
+
+/// A packet as it was sampled.
+#[derive(Clone, Copy, Debug)]
+pub struct SampledPacket<'a> {
+    /// As it came in; `in_port` is a datapath port.
+    pub key: &'a FlowKey,
+    pub packet: &'a [u8],
+    /// What translation says of its way.
+    pub cookie: &'a Cookie,
+    /// What was done to it.
+    pub actions: &'a [Action],
+}
+
+/// A port of a bridge that collectors can know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExportedPort {
+    /// The index of its interface.
+    pub ifindex: u32,
+    pub number: OfPort,
+    pub datapath: DpPort,
+}
+
+/// What exporters ask of the bridge that they export.
+pub trait ExportedBridge {
+    fn datapath_id(&self) -> u64;
+    /// The index of a port's interface as translation knows it. Asks no device.
+    fn ifindex(&self, port: DpPort) -> Option<u32>;
+    /// The ports whose interfaces have an index.
+    fn ports(&self) -> Vec<ExportedPort>;
+    fn port(&self, port: DpPort) -> Option<Arc<PortInfo>>;
+    /// None of a device that has just gone.
+    fn port_stats(&self, port: DpPort) -> Option<PortStats>;
+    fn datapath_stats(&self) -> DpStats;
+    /// What the process uses, if it is this bridge that tells of the whole switch.
+    fn resources(&self) -> Option<AppResources>;
+}
+
+/// One export of one bridge.
+pub trait Exporter: fmt::Debug {
+    /// Takes a sampled packet, if it was sampled for this export. Returns a datagram that became full by it.
+    fn sample(&mut self, sampled: &SampledPacket<'_>, bridge: &dyn ExportedBridge) -> Option<Vec<u8>>;
+    /// A second has passed. Returns the datagrams that are to go now.
+    fn tick(&mut self, now: Timestamp, bridge: &dyn ExportedBridge) -> Vec<Vec<u8>>;
+}
