@@ -2,8 +2,10 @@
 
 use base::MacAddr;
 
-use crate::bytes::{be16, be32, be48, byte, put, put16, put32};
+use crate::bytes::{be16, be32, be48, byte};
+use crate::cursor::{Reader, Writer};
 use crate::ethernet;
+use crate::form::{TypedForm, array, setters};
 
 /// Bytes of a packet for IPv4 over Ethernet.
 pub const LEN: usize = 28;
@@ -53,16 +55,90 @@ impl<'a> Arp<'a> {
     }
 }
 
+/// An ARP packet of any types, whose fields can be set in place as if it were for IPv4 over Ethernet.
+#[derive(Debug)]
+pub struct ArpMut<'a>(&'a mut [u8; LEN]);
+
+impl<'a> ArpMut<'a> {
+    /// The packet, if there are enough bytes for one.
+    pub fn parse(bytes: &'a mut [u8]) -> Option<ArpMut<'a>> {
+        bytes.first_chunk_mut().map(ArpMut)
+    }
+
+    /// The same for reading.
+    pub fn view(&self) -> Arp<'_> {
+        Arp(self.0)
+    }
+
+    setters! {
+        /// Sets the operation.
+        set_op: put16(u16) = 6;
+        /// Sets the hardware address of the sender.
+        set_sender_mac: put_mac(MacAddr) = 8;
+        /// Sets the IPv4 address of the sender.
+        set_sender_ip: put32(u32) = 14;
+        /// Sets the hardware address that is wanted.
+        set_target_mac: put_mac(MacAddr) = 18;
+        /// Sets the IPv4 address whose hardware address is wanted.
+        set_target_ip: put32(u32) = 24;
+    }
+}
+
+/// An ARP packet for IPv4 over Ethernet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Packet {
+    /// The operation.
+    pub op: u16,
+    /// The hardware address of the sender.
+    pub sender_mac: MacAddr,
+    /// The IPv4 address of the sender.
+    pub sender_ip: u32,
+    /// The hardware address that is wanted; zero in a request.
+    pub target_mac: MacAddr,
+    /// The IPv4 address whose hardware address is wanted.
+    pub target_ip: u32,
+}
+
+/// Ethernet, IPv4, and the lengths of their addresses.
+const TYPES: [u8; 6] = [0, 1, 8, 0, 6, 4];
+
+impl TypedForm for Packet {
+    /// `None` also for other hardware or protocol types.
+    fn parse(bytes: &[u8]) -> Option<Packet> {
+        let mut input = Reader::new(bytes);
+        if input.take(TYPES.len())? != TYPES {
+            return None;
+        }
+        Some(Packet {
+            op: input.u16()?,
+            sender_mac: input.mac()?,
+            sender_ip: input.u32()?,
+            target_mac: input.mac()?,
+            target_ip: input.u32()?,
+        })
+    }
+
+    fn header_len(&self) -> usize {
+        LEN
+    }
+
+    fn write(&self, out: &mut Writer<'_>) {
+        out.bytes(&TYPES);
+        out.u16(self.op);
+        out.mac(self.sender_mac);
+        out.u32(self.sender_ip);
+        out.mac(self.target_mac);
+        out.u32(self.target_ip);
+    }
+}
+
 /// An ARP packet without its Ethernet header.
 pub fn build(op: u16, sender: (MacAddr, u32), target: (MacAddr, u32)) -> [u8; LEN] {
-    let mut out = [0; LEN];
-    put16(&mut out, 0, 1);
-    put16(&mut out, 2, ethernet::TYPE_IPV4);
-    put(&mut out, 4, [6, 4]);
-    put16(&mut out, 6, op);
-    put(&mut out, 8, sender.0.0);
-    put32(&mut out, 14, sender.1);
-    put(&mut out, 18, target.0.0);
-    put32(&mut out, 24, target.1);
-    out
+    array(&Packet {
+        op,
+        sender_mac: sender.0,
+        sender_ip: sender.1,
+        target_mac: target.0,
+        target_ip: target.1,
+    })
 }

@@ -59,6 +59,18 @@ pub fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {
     }
 }
 
+/// Writes a byte as [`put`] does.
+#[inline]
+pub fn put8(bytes: &mut [u8], at: usize, value: u8) {
+    put(bytes, at, [value]);
+}
+
+/// Writes an Ethernet address as [`put`] does.
+#[inline]
+pub fn put_mac(bytes: &mut [u8], at: usize, value: base::MacAddr) {
+    put(bytes, at, value.0);
+}
+
 /// Writes a big-endian number as [`put`] does.
 #[inline]
 pub fn put16(bytes: &mut [u8], at: usize, value: u16) {

@@ -106,14 +106,28 @@ pub const fn pseudo_ipv6(src: u128, dst: u128, protocol: u8, length: usize) -> C
     Checksum::new().address(src).address(dst).word(protocol as u16).dword(length as u32)
 }
 
-/// CRC-32C (Castagnoli) as SCTP uses it, bit by bit from a small table.
+/// CRC-32C (Castagnoli) as SCTP uses it, byte by byte from a small table.
 pub fn crc32c(bytes: &[u8]) -> u32 {
-    const TABLE: [u32; 256] = crc32c_table();
-    let mut crc = !0u32;
-    for &b in bytes {
-        crc = crc >> 8 ^ TABLE[usize::from(crc as u8 ^ b)];
+    Crc32c::new().bytes(bytes).finish()
+}
+
+/// A CRC-32C in progress.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crc32c(u32);
+
+impl Crc32c {
+    pub(crate) const fn new() -> Crc32c {
+        Crc32c(!0)
     }
-    !crc
+
+    pub(crate) fn bytes(self, bytes: &[u8]) -> Crc32c {
+        const TABLE: [u32; 256] = crc32c_table();
+        Crc32c(bytes.iter().fold(self.0, |crc, &b| crc >> 8 ^ TABLE[usize::from(crc as u8 ^ b)]))
+    }
+
+    pub(crate) const fn finish(self) -> u32 {
+        !self.0
+    }
 }
 
 const fn crc32c_table() -> [u32; 256] {

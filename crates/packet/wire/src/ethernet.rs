@@ -2,7 +2,9 @@
 
 use base::MacAddr;
 
-use crate::bytes::{be16, be48, put};
+use crate::bytes::{be16, be48, put16};
+use crate::cursor::{Reader, Writer};
+use crate::form::{TypedForm, array, setters};
 
 /// Bytes of the header without tags.
 pub const HEADER_LEN: usize = 14;
@@ -81,16 +83,164 @@ impl<'a> Ethernet<'a> {
     }
 }
 
+/// An Ethernet header without tags, whose fields can be set in place.
+#[derive(Debug)]
+pub struct EthernetMut<'a>(&'a mut [u8; HEADER_LEN]);
+
+impl<'a> EthernetMut<'a> {
+    /// The header, if there are enough bytes for it.
+    #[inline]
+    pub fn parse(bytes: &'a mut [u8]) -> Option<EthernetMut<'a>> {
+        bytes.first_chunk_mut().map(EthernetMut)
+    }
+
+    /// The same for reading.
+    #[inline]
+    pub fn view(&self) -> Ethernet<'_> {
+        Ethernet(self.0)
+    }
+
+    setters! {
+        /// Sets the destination address.
+        set_dst: put_mac(MacAddr) = 0;
+        /// Sets the source address.
+        set_src: put_mac(MacAddr) = 6;
+        /// Sets the type.
+        set_ether_type: put16(u16) = 12;
+    }
+}
+
+/// An Ethernet header without tags.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Header {
+    /// The destination address.
+    pub dst: MacAddr,
+    /// The source address.
+    pub src: MacAddr,
+    /// The type or, below [`TYPE_MIN`], the length.
+    pub ether_type: u16,
+}
+
+impl TypedForm for Header {
+    #[inline]
+    fn parse(bytes: &[u8]) -> Option<Header> {
+        let mut input = Reader::new(bytes);
+        Some(Header { dst: input.mac()?, src: input.mac()?, ether_type: input.u16()? })
+    }
+
+    #[inline]
+    fn header_len(&self) -> usize {
+        HEADER_LEN
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Writer<'_>) {
+        out.mac(self.dst);
+        out.mac(self.src);
+        out.u16(self.ether_type);
+    }
+}
+
 /// An Ethernet header as bytes.
 pub fn header(dst: MacAddr, src: MacAddr, ether_type: u16) -> [u8; HEADER_LEN] {
-    let mut out = [0; HEADER_LEN];
-    put(&mut out, 0, dst.0);
-    put(&mut out, 6, src.0);
-    put(&mut out, 12, ether_type.to_be_bytes());
-    out
+    array(&Header { dst, src, ether_type })
+}
+
+/// Where the first tag of a frame stands, or would: behind the addresses.
+pub const TAG_OFFSET: usize = 12;
+
+/// A VLAN tag (IEEE 802.1Q), which stands before the type of what it tags.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tag {
+    /// The type that says that this is a tag: [`TYPE_VLAN`] or [`TYPE_VLAN_AD`].
+    pub tpid: u16,
+    /// Priority (3 bits), drop eligibility (1 bit) and VLAN (12 bits).
+    pub tci: u16,
+}
+
+impl Tag {
+    /// The number of the VLAN, 12 bits.
+    pub const fn vlan(&self) -> u16 {
+        self.tci & 0xfff
+    }
+
+    /// The priority, 3 bits.
+    pub const fn priority(&self) -> u8 {
+        (self.tci >> 13) as u8
+    }
+}
+
+impl TypedForm for Tag {
+    /// `None` also when the type is none of a tag.
+    #[inline]
+    fn parse(bytes: &[u8]) -> Option<Tag> {
+        let mut input = Reader::new(bytes);
+        let tag = Tag { tpid: input.u16()?, tci: input.u16()? };
+        is_vlan(tag.tpid).then_some(tag)
+    }
+
+    #[inline]
+    fn header_len(&self) -> usize {
+        VLAN_HEADER_LEN
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Writer<'_>) {
+        out.u16(self.tpid);
+        out.u16(self.tci);
+    }
+}
+
+/// Where the type behind all tags of a frame stands, and the type; `None` when the header is cut off. A tag behind
+/// which no type is left counts as the type.
+#[inline]
+pub fn type_behind_tags(frame: &[u8]) -> Option<(usize, u16)> {
+    if frame.len() < HEADER_LEN {
+        return None;
+    }
+    let mut at = TAG_OFFSET;
+    let mut ether_type = be16(frame, at);
+    while is_vlan(ether_type) && frame.len() >= at + VLAN_HEADER_LEN + 2 {
+        at += VLAN_HEADER_LEN;
+        ether_type = be16(frame, at);
+    }
+    Some((at, ether_type))
+}
+
+/// Sets the type behind all tags of a frame.
+pub fn set_type_behind_tags(frame: &mut [u8], ether_type: u16) {
+    if let Some((at, _)) = type_behind_tags(frame) {
+        put16(frame, at, ether_type);
+    }
+}
+
+/// LLC and SNAP with organisation 0, behind a length: they give a type after all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Snap {
+    /// The type.
+    pub ether_type: u16,
+}
+
+/// LLC for SNAP (aa aa 03), and organisation 0.
+const SNAP: [u8; 6] = [0xaa, 0xaa, 0x03, 0, 0, 0];
+
+impl TypedForm for Snap {
+    fn parse(bytes: &[u8]) -> Option<Snap> {
+        let mut input = Reader::new(bytes);
+        (input.take(SNAP.len())? == SNAP).then_some(Snap { ether_type: input.u16()? })
+    }
+
+    fn header_len(&self) -> usize {
+        LLC_SNAP_LEN
+    }
+
+    fn write(&self, out: &mut Writer<'_>) {
+        out.bytes(&SNAP);
+        out.u16(self.ether_type);
+    }
 }
 
 /// The type in a SNAP header that stands behind a length, when it is one.
 pub fn snap_type(bytes: &[u8]) -> Option<u16> {
-    (bytes.len() >= LLC_SNAP_LEN && bytes[..6] == [0xaa, 0xaa, 0x03, 0, 0, 0]).then(|| be16(bytes, 6))
+    Snap::parse(bytes).map(|snap| snap.ether_type)
 }

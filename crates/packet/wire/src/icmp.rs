@@ -3,9 +3,13 @@
 use base::MacAddr;
 
 use crate::bytes::{be16, be32, be48, be128, byte};
+use crate::cursor::{Reader, Writer};
+use crate::form::{TypedForm, setters};
 
 /// Bytes that ICMP messages of both versions begin with.
 pub const LEN: usize = 8;
+/// Where the checksum stands.
+pub const CHECK_OFFSET: usize = 2;
 /// Bytes of an IGMP message.
 pub const IGMP_LEN: usize = 8;
 
@@ -116,5 +120,64 @@ impl NeighborDiscovery {
             options = options.get(len..).unwrap_or(&[]);
         }
         nd
+    }
+}
+
+/// The eight bytes with which ICMP, ICMPv6 and IGMP messages begin, whose fields can be set in place; the checksum is
+/// the caller's.
+#[derive(Debug)]
+pub struct IcmpMut<'a>(&'a mut [u8; LEN]);
+
+impl<'a> IcmpMut<'a> {
+    /// The header, if there are enough bytes for it.
+    pub fn parse(bytes: &'a mut [u8]) -> Option<IcmpMut<'a>> {
+        bytes.first_chunk_mut().map(IcmpMut)
+    }
+
+    /// The same for reading; its payload is not seen.
+    pub fn view(&self) -> Icmp<'_> {
+        Icmp(self.0)
+    }
+
+    setters! {
+        /// Sets the type.
+        set_kind: put8(u8) = 0;
+        /// Sets the code.
+        set_code: put8(u8) = 1;
+        /// Sets the checksum.
+        set_check: put16(u16) = CHECK_OFFSET;
+        /// Sets the four bytes behind the checksum.
+        set_rest: put32(u32) = 4;
+    }
+}
+
+/// The eight bytes with which ICMP, ICMPv6 and IGMP messages begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Header {
+    /// The type.
+    pub kind: u8,
+    /// The code, which refines the type; of IGMP the greatest time to respond.
+    pub code: u8,
+    /// The checksum.
+    pub check: u16,
+    /// Identifier and sequence, flags of neighbour discovery, or the group of IGMP.
+    pub rest: u32,
+}
+
+impl TypedForm for Header {
+    fn parse(bytes: &[u8]) -> Option<Header> {
+        let mut input = Reader::new(bytes);
+        Some(Header { kind: input.u8()?, code: input.u8()?, check: input.u16()?, rest: input.u32()? })
+    }
+
+    fn header_len(&self) -> usize {
+        LEN
+    }
+
+    fn write(&self, out: &mut Writer<'_>) {
+        out.u8(self.kind);
+        out.u8(self.code);
+        out.u16(self.check);
+        out.u32(self.rest);
     }
 }

@@ -1,6 +1,8 @@
 //! IPv6 and its extension headers (RFC 8200).
 
-use crate::bytes::{be16, be32, be128, byte, put, put16, put32, put128};
+use crate::bytes::{be16, be32, be128, byte, put32};
+use crate::cursor::{Reader, Writer};
+use crate::form::{TypedForm, array, setters};
 use crate::protocol;
 
 /// Bytes of the fixed header.
@@ -65,6 +67,58 @@ impl<'a> Ipv6<'a> {
     /// What follows the fixed header, without padding of the frame.
     pub fn payload(&self) -> &'a [u8] {
         self.0.get(LEN..LEN + self.payload_len()).unwrap_or(&[])
+    }
+}
+
+/// An IPv6 header whose fields can be set in place.
+#[derive(Debug)]
+pub struct Ipv6Mut<'a>(&'a mut [u8; LEN]);
+
+impl<'a> Ipv6Mut<'a> {
+    /// The header, if its stated payload fits `bytes`, as for [`Ipv6::parse`].
+    #[inline]
+    pub fn parse(bytes: &'a mut [u8]) -> Option<Ipv6Mut<'a>> {
+        Ipv6::parse(bytes)?;
+        Ipv6Mut::parse_header(bytes)
+    }
+
+    /// The header alone, whatever length it states.
+    #[inline]
+    pub fn parse_header(bytes: &'a mut [u8]) -> Option<Ipv6Mut<'a>> {
+        bytes.first_chunk_mut().map(Ipv6Mut)
+    }
+
+    /// The same for reading; its payload is not seen.
+    #[inline]
+    pub fn view(&self) -> Ipv6<'_> {
+        Ipv6(self.0)
+    }
+
+    /// Sets DSCP and ECN.
+    #[inline]
+    pub fn set_traffic_class(&mut self, class: u8) {
+        let word = be32(self.0, 0) & !(0xff << 20) | u32::from(class) << 20;
+        put32(self.0, 0, word);
+    }
+
+    /// Sets the flow label; bits beyond its 20 are dropped.
+    #[inline]
+    pub fn set_label(&mut self, label: u32) {
+        let word = be32(self.0, 0) & !LABEL_MASK | label & LABEL_MASK;
+        put32(self.0, 0, word);
+    }
+
+    setters! {
+        /// Sets the bytes behind the fixed header.
+        set_payload_len: put16(u16) = 4;
+        /// Sets what follows the fixed header.
+        set_next_header: put8(u8) = 6;
+        /// Sets the hops that the packet may still take.
+        set_hop_limit: put8(u8) = 7;
+        /// Sets the source address.
+        set_src: put128(u128) = 8;
+        /// Sets the destination address.
+        set_dst: put128(u128) = 24;
     }
 }
 
@@ -136,6 +190,56 @@ pub fn upper(next_header: u8, payload: &[u8]) -> Option<Upper<'_>> {
     }
 }
 
+/// An IPv6 header without extension headers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Header {
+    /// DSCP in the upper six bits, ECN in the lower two.
+    pub traffic_class: u8,
+    /// The flow label, 20 bits.
+    pub label: u32,
+    /// Bytes behind this header, extension headers included.
+    pub payload_len: u16,
+    /// What follows: an extension header or a protocol (see [`crate::protocol`]).
+    pub next_header: u8,
+    /// Hops that the packet may still take.
+    pub hop_limit: u8,
+    /// The source address.
+    pub src: u128,
+    /// The destination address.
+    pub dst: u128,
+}
+
+impl TypedForm for Header {
+    /// `None` also for another version. The packet may be cut off behind the header.
+    fn parse(bytes: &[u8]) -> Option<Header> {
+        let mut input = Reader::new(bytes);
+        let first = input.u32()?;
+        (first >> 28 == 6).then_some(Header {
+            traffic_class: (first >> 20) as u8,
+            label: first & LABEL_MASK,
+            payload_len: input.u16()?,
+            next_header: input.u8()?,
+            hop_limit: input.u8()?,
+            src: input.u128()?,
+            dst: input.u128()?,
+        })
+    }
+
+    #[inline]
+    fn header_len(&self) -> usize {
+        LEN
+    }
+
+    fn write(&self, out: &mut Writer<'_>) {
+        out.u32(6 << 28 | u32::from(self.traffic_class) << 20 | self.label & LABEL_MASK);
+        out.u16(self.payload_len);
+        out.u8(self.next_header);
+        out.u8(self.hop_limit);
+        out.u128(self.src);
+        out.u128(self.dst);
+    }
+}
+
 /// A header for `payload_len` bytes.
 pub fn header(
     src: u128,
@@ -146,11 +250,6 @@ pub fn header(
     hop_limit: u8,
     payload_len: usize,
 ) -> [u8; LEN] {
-    let mut out = [0; LEN];
-    put32(&mut out, 0, 6 << 28 | u32::from(traffic_class) << 20 | label & LABEL_MASK);
-    put16(&mut out, 4, u16::try_from(payload_len).unwrap_or(u16::MAX));
-    put(&mut out, 6, [next_header, hop_limit]);
-    put128(&mut out, 8, src);
-    put128(&mut out, 24, dst);
-    out
+    let payload_len = u16::try_from(payload_len).unwrap_or(u16::MAX);
+    array(&Header { traffic_class, label, payload_len, next_header, hop_limit, src, dst })
 }

@@ -3,10 +3,17 @@
 //! Enters: bytes of any length and content. Leaves: values of header fields,
 //! or headers written. Used by whoever reads or rewrites packets.
 //!
-//! The contract: a view is made by a checked constructor (`parse`), which
-//! returns `None` when the bytes are too few or the lengths they state do not
-//! fit; after it no accessor can fail. Nothing here panics on any bytes.
-//! Numbers are host-endian.
+//! Each header has up to three types:
+//!
+//! - a view (`Ipv4`), which reads single fields where they are. It is made by a checked constructor (`parse`), which
+//!   returns `None` when the bytes are too few or the lengths they state do not fit; after it no accessor can fail;
+//! - a view that sets single fields where they are (`Ipv4Mut`), made alike; its setters cannot fail either, and those
+//!   of headers with a checksum of their own correct it;
+//! - the typed form (`ipv4::Header`), an owned value that can be parsed and emitted ([`TypedForm`]), whose length is
+//!   known before.
+//!
+//! Nothing here panics on any bytes. Numbers are host-endian. Bareudp has no header of its own: UDP is followed by
+//! MPLS or IP.
 //!
 //! Not here: sockets, the flow key (`flow`), what to do with a packet (`dp`).
 
@@ -15,17 +22,28 @@
 pub mod arp;
 pub mod bytes;
 pub mod checksum;
+pub mod cursor;
+pub mod erspan;
 pub mod ethernet;
+pub mod extension;
+mod form;
+pub mod geneve;
+pub mod gre;
+pub mod gtpu;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod mpls;
+pub mod nd;
 pub mod nsh;
 pub mod sctp;
 pub mod tcp;
+pub mod transport;
 pub mod udp;
+pub mod vxlan;
 
 pub use checksum::{Checksum, checksum};
+pub use form::{TooShort, TypedForm};
 
 /// IP protocol numbers.
 pub mod protocol {
@@ -61,3 +79,5 @@ pub mod protocol {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod typed_tests;

@@ -204,9 +204,8 @@ fn neighbour_discovery_reads_addresses_as_far_as_they_are_sound() {
 #[test]
 fn nsh_lengths_must_fit_the_metadata() {
     let header = |md_type: u8, len: usize| {
-        let mut header = bytes(32, &[(2, md_type), (3, nsh::NEXT_ETHERNET), (7, 255), (11, 9)]);
-        bytes::put16(&mut header, 0, nsh::first_word(0, 63, len));
-        header
+        let first = [0x0f, 0xc0 | (len / 4) as u8];
+        bytes(32, &[(0, first[0]), (1, first[1]), (2, md_type), (3, nsh::NEXT_ETHERNET), (7, 255), (11, 9)])
     };
     let one = header(nsh::MD_TYPE_1, nsh::MD1_LEN);
     let view = nsh::Nsh::parse(&one).expect("a header");
