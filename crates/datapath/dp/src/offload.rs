@@ -1,8 +1,12 @@
 //! Doing in software what was left to the device: checksums, and cutting trains of segments.
 
-use wire::bytes::{be16, be32, byte, put, put16, put32};
+use wire::bytes::put16;
 use wire::checksum::{pseudo_ipv4, pseudo_ipv6};
-use wire::{Checksum, ethernet, ipv4, ipv6, protocol, tcp, udp};
+use wire::ipv4::{Ipv4, Ipv4Mut};
+use wire::ipv6::{Ipv6, Ipv6Mut};
+use wire::tcp::TcpMut;
+use wire::udp::UdpMut;
+use wire::{Checksum, ethernet, ipv4, ipv6, protocol, tcp, transport, udp};
 
 use crate::{Offload, Packet, Segmentation};
 
@@ -58,25 +62,22 @@ struct Train {
 impl Train {
     fn parse(packet: &Packet, seg: Segmentation) -> Option<Train> {
         let bytes = packet.bytes();
-        let mut at = 12;
-        while ethernet::is_vlan(be16(bytes, at)) {
-            at += 4;
-        }
-        let ether_type = if packet.metadata.packet_type == 0 {
-            be16(bytes, at)
+        let (l3, ether_type) = if packet.metadata.packet_type == 0 {
+            let (at, ether_type) = ethernet::type_behind_tags(bytes)?;
+            (at + 2, ether_type)
         } else {
-            packet.metadata.packet_type as u16
+            (0, packet.metadata.packet_type as u16)
         };
-        let l3 = if packet.metadata.packet_type == 0 { at + 2 } else { 0 };
         let rest = bytes.get(l3..)?;
         let (l4, proto, is_v6) = match ether_type {
             ethernet::TYPE_IPV4 => {
                 // The stated length of a train may be wrong or zero: only the header's own length counts.
-                let header = usize::from(byte(rest, 0) & 0xf) * 4;
-                (header >= ipv4::MIN_LEN).then_some((l3 + header, byte(rest, 9), false))?
+                let ip = Ipv4::parse_header(rest)?;
+                (ip.header_len() >= ipv4::MIN_LEN).then_some((l3 + ip.header_len(), ip.protocol(), false))?
             }
             ethernet::TYPE_IPV6 => {
-                let upper = ipv6::upper(byte(rest, 6), rest.get(ipv6::LEN..)?)?;
+                let next = Ipv6::parse_header(rest)?.next_header();
+                let upper = ipv6::upper(next, rest.get(ipv6::LEN..)?)?;
                 (bytes.len() - upper.payload.len(), upper.protocol, true)
             }
             _ => return None,
@@ -102,39 +103,39 @@ impl Train {
         let total = bytes.len();
         let l4_len = total - self.l4;
         let proto = if self.is_tcp { protocol::TCP } else { protocol::UDP };
+        let l3 = bytes.get_mut(self.l3..self.l4).unwrap_or(&mut []);
         let pseudo = if self.is_v6 {
-            put16(bytes, self.l3 + 4, (total - self.l3 - ipv6::LEN) as u16);
-            let src = wire::bytes::be128(bytes, self.l3 + 8);
-            let dst = wire::bytes::be128(bytes, self.l3 + 24);
-            pseudo_ipv6(src, dst, proto, l4_len)
+            let Some(mut ip) = Ipv6Mut::parse_header(l3) else { return };
+            ip.set_payload_len((total - self.l3 - ipv6::LEN) as u16);
+            pseudo_ipv6(ip.view().src(), ip.view().dst(), proto, l4_len)
         } else {
-            put16(bytes, self.l3 + 2, (total - self.l3) as u16);
-            let id = be16(bytes, self.l3 + 4).wrapping_add(index as u16);
-            put16(bytes, self.l3 + 4, id);
-            put16(bytes, self.l3 + 10, 0);
-            let check = wire::checksum(bytes.get(self.l3..self.l4).unwrap_or(&[]));
-            put16(bytes, self.l3 + 10, check);
-            pseudo_ipv4(be32(bytes, self.l3 + 12), be32(bytes, self.l3 + 16), proto, l4_len)
+            let Some(mut ip) = Ipv4Mut::parse_header(l3) else { return };
+            let id = ip.view().id().wrapping_add(index as u16);
+            ip.set_total_len((total - self.l3) as u16);
+            ip.set_id(id);
+            let pseudo = pseudo_ipv4(ip.view().src(), ip.view().dst(), proto, l4_len);
+            // The checksum of the train need not have been right.
+            ipv4::write_checksum(l3);
+            pseudo
         };
-        let check_at = if self.is_tcp {
-            let sequence = be32(bytes, self.l4 + 4).wrapping_add((index * size) as u32);
-            put32(bytes, self.l4 + 4, sequence);
-            let mut flags = byte(bytes, self.l4 + 13);
+        let l4 = bytes.get_mut(self.l4..).unwrap_or(&mut []);
+        if self.is_tcp {
+            let Some(mut tcp) = TcpMut::parse(l4) else { return };
+            let sequence = tcp.view().sequence().wrapping_add((index * size) as u32);
+            let mut flags = tcp.view().flags();
             if !is_last {
-                flags &= !(tcp::FIN | tcp::PSH) as u8;
+                flags &= !(tcp::FIN | tcp::PSH);
             }
             if index > 0 {
-                flags &= !tcp::CWR as u8;
+                flags &= !tcp::CWR;
             }
-            put(bytes, self.l4 + 13, [flags]);
-            self.l4 + tcp::CHECK_OFFSET
+            tcp.set_sequence(sequence);
+            tcp.set_flags(flags);
         } else {
-            put16(bytes, self.l4 + 4, l4_len as u16);
-            self.l4 + udp::CHECK_OFFSET
-        };
-        put16(bytes, check_at, 0);
-        let sum = pseudo.bytes(bytes.get(self.l4..).unwrap_or(&[])).finish();
-        put16(bytes, check_at, if sum == 0 && !self.is_tcp { 0xffff } else { sum });
+            let Some(mut udp) = UdpMut::parse(l4) else { return };
+            udp.set_len(l4_len as u16);
+        }
+        transport::write_checksum(proto, l4, pseudo);
     }
 }
 
@@ -142,6 +143,7 @@ impl Train {
 mod tests {
     use base::MacAddr;
     use proptest::prelude::*;
+    use wire::bytes::be32;
 
     use super::*;
 

@@ -1,6 +1,7 @@
 //! A packet: bytes with room before and behind them, metadata, and what is still to be done by whoever sends it.
 
 use flow::{FlowKey, Metadata};
+use wire::TypedForm;
 
 /// Room that a fresh packet has before its first byte, for tags and tunnel headers.
 pub const HEADROOM: usize = 256;
@@ -163,6 +164,21 @@ impl Packet {
             gap.fill(0);
         }
         self.shift_checksum(count as i32);
+    }
+
+    /// Puts `header` before the byte at offset `at`.
+    #[inline]
+    pub fn insert_header(&mut self, at: usize, header: &impl TypedForm) {
+        self.insert(at, header.header_len());
+        self.replace_header(at, header);
+    }
+
+    /// Writes `header` over the bytes from offset `at` on, which are a header of this length.
+    #[inline]
+    pub fn replace_header(&mut self, at: usize, header: &impl TypedForm) {
+        if let Err(e) = header.emit(self.bytes_mut().get_mut(at..).unwrap_or(&mut [])) {
+            base::broken!("a header was to be written over the end of a packet: {e}");
+        }
     }
 
     /// Takes away `count` bytes at offset `at`, by moving what is before them.

@@ -5,9 +5,13 @@
 //! reference: 64 bytes 0, 1, 2, … behind UDP, echo messages and TCP segments
 //! that carry data.
 
-use wire::bytes::put16;
 use wire::checksum::{pseudo_ipv4, pseudo_ipv6};
-use wire::{Checksum, ethernet, icmp, ipv4, ipv6, mpls, nsh, protocol, tcp, udp};
+use wire::ethernet::EthernetMut;
+use wire::ipv4::Ipv4Mut;
+use wire::ipv6::Ipv6Mut;
+use wire::transport::write_checksum;
+use wire::udp::UdpMut;
+use wire::{Checksum, TypedForm, arp, ethernet, icmp, ipv4, ipv6, mpls, nd, nsh, protocol, sctp, tcp, udp};
 
 use crate::{DL_TYPE_NONE, FlowKey, MAX_MPLS, MAX_VLANS, Slot, VLAN_CFI, frag, slot};
 
@@ -37,66 +41,40 @@ pub fn compose_sized(key: &FlowKey, size: usize) -> Option<Vec<u8>> {
 /// All headers with their values; lengths and checksums are still zero.
 fn frame(key: &FlowKey, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(128 + payload.len());
-    out.extend(key.dl_dst().0);
-    out.extend(key.dl_src().0);
+    let mut header = ethernet::Header { dst: key.dl_dst(), src: key.dl_src(), ether_type: key.dl_type() };
     if key.dl_type() == DL_TYPE_NONE {
-        out.extend([0, 0]);
+        header.ether_type = 0;
+        header.append(&mut out);
         return out;
     }
-    for index in 0..MAX_VLANS {
-        if key.vlan_tci(index) & VLAN_CFI != 0 {
-            out.extend(key.vlan_tpid(index).to_be_bytes());
-            out.extend((key.vlan_tci(index) & !VLAN_CFI).to_be_bytes());
-        }
+    header.append(&mut out);
+    for index in (0..MAX_VLANS).rev().filter(|&index| key.vlan_tci(index) & VLAN_CFI != 0) {
+        let tag = ethernet::Tag { tpid: key.vlan_tpid(index), tci: key.vlan_tci(index) & !VLAN_CFI };
+        out.splice(ethernet::TAG_OFFSET..ethernet::TAG_OFFSET, tag.to_bytes());
     }
-    out.extend(key.dl_type().to_be_bytes());
     match key.dl_type() {
         ethernet::TYPE_IPV4 => {
-            let mut fragment = 0;
-            if key.nw_frag() & frag::ANY != 0 {
-                fragment |= ipv4::MORE_FRAGMENTS;
-            }
-            if key.nw_frag() & frag::LATER != 0 {
-                fragment |= 100;
-            }
-            out.extend(ipv4::header(
-                key.nw_src(),
-                key.nw_dst(),
-                key.nw_proto(),
-                key.nw_tos(),
-                key.nw_ttl(),
-                fragment,
-                0,
-            ));
+            ipv4_header(key).append(&mut out);
             transport(key, payload, &mut out);
         }
         ethernet::TYPE_IPV6 => {
-            let header = (key.ipv6_src(), key.ipv6_dst());
-            out.extend(ipv6::header(
-                header.0,
-                header.1,
-                key.nw_proto(),
-                key.nw_tos(),
-                key.ipv6_label(),
-                key.nw_ttl(),
-                0,
-            ));
+            ipv6_header(key).append(&mut out);
             transport(key, payload, &mut out);
         }
         ethernet::TYPE_ARP | ethernet::TYPE_RARP => {
-            let (mut sender, mut target) = Default::default();
-            if matches!(key.nw_proto(), 1 | 2) {
-                sender = (key.arp_sha(), key.nw_src());
-                target = (key.arp_tha(), key.nw_dst());
+            let mut packet = arp::Packet { op: key.nw_proto().into(), ..arp::Packet::default() };
+            if matches!(packet.op, arp::OP_REQUEST | arp::OP_REPLY) {
+                (packet.sender_mac, packet.sender_ip) = (key.arp_sha(), key.nw_src());
+                (packet.target_mac, packet.target_ip) = (key.arp_tha(), key.nw_dst());
             }
-            out.extend(wire::arp::build(key.nw_proto().into(), sender, target));
+            packet.append(&mut out);
         }
-        ethernet::TYPE_NSH => service_header(key, &mut out),
+        ethernet::TYPE_NSH => service_header(key).append(&mut out),
         dl_type if ethernet::is_mpls(dl_type) => {
             for index in 0..MAX_MPLS {
-                let entry = key.read(Slot::mpls(index)) as u32;
-                out.extend(entry.to_be_bytes());
-                if mpls::is_bottom(entry) {
+                let entry = mpls::Entry::from(key.read(Slot::mpls(index)) as u32);
+                entry.append(&mut out);
+                if entry.is_bottom {
                     break;
                 }
             }
@@ -106,72 +84,108 @@ fn frame(key: &FlowKey, payload: &[u8]) -> Vec<u8> {
     out
 }
 
+fn ipv4_header(key: &FlowKey) -> ipv4::Header {
+    let mut fragment_word = 0;
+    if key.nw_frag() & frag::ANY != 0 {
+        fragment_word |= ipv4::MORE_FRAGMENTS;
+    }
+    if key.nw_frag() & frag::LATER != 0 {
+        fragment_word |= 100;
+    }
+    ipv4::Header {
+        tos: key.nw_tos(),
+        fragment_word,
+        ttl: key.nw_ttl(),
+        protocol: key.nw_proto(),
+        src: key.nw_src(),
+        dst: key.nw_dst(),
+        ..ipv4::Header::default()
+    }
+}
+
+fn ipv6_header(key: &FlowKey) -> ipv6::Header {
+    ipv6::Header {
+        traffic_class: key.nw_tos(),
+        label: key.ipv6_label(),
+        payload_len: 0,
+        next_header: key.nw_proto(),
+        hop_limit: key.nw_ttl(),
+        src: key.ipv6_src(),
+        dst: key.ipv6_dst(),
+    }
+}
+
 fn transport(key: &FlowKey, payload: &[u8], out: &mut Vec<u8>) {
     if key.nw_frag() & frag::LATER != 0 {
         return;
     }
-    let mut ports = [0; 4];
-    put16(&mut ports, 0, key.tp_src());
-    put16(&mut ports, 2, key.tp_dst());
-    let (kind, code) = (key.tp_src() as u8, key.tp_dst() as u8);
+    let (src, dst) = (key.tp_src(), key.tp_dst());
+    let mut message = icmp::Header { kind: src as u8, code: dst as u8, ..icmp::Header::default() };
     match key.nw_proto() {
         protocol::TCP => {
-            out.extend(ports);
-            out.extend([0; 8]);
-            out.extend((5 << 12 | key.tcp_flags() & 0xfff).to_be_bytes());
-            out.extend([0; 6]);
-            if key.tcp_flags() & (tcp::SYN | tcp::FIN | tcp::RST) == 0 {
+            let flags = key.tcp_flags() & 0xfff;
+            tcp::Header { src, dst, flags, ..tcp::Header::default() }.append(out);
+            if flags & (tcp::SYN | tcp::FIN | tcp::RST) == 0 {
                 out.extend(payload);
             }
         }
         protocol::UDP => {
-            out.extend(ports);
-            out.extend([0; 4]);
+            udp::Header { src, dst, ..udp::Header::default() }.append(out);
             out.extend(payload);
         }
-        protocol::SCTP => {
-            out.extend(ports);
-            out.extend([0; 8]);
-        }
+        protocol::SCTP => sctp::Header { src, dst, ..sctp::Header::default() }.append(out),
         protocol::ICMP => {
-            out.extend([kind, code, 0, 0, 0, 0, 0, 0]);
-            if matches!(kind, icmp::ECHO_REQUEST | icmp::ECHO_REPLY) && code == 0 {
+            message.append(out);
+            if matches!(message.kind, icmp::ECHO_REQUEST | icmp::ECHO_REPLY) && message.code == 0 {
                 out.extend(payload);
             }
         }
         protocol::IGMP => {
-            out.extend([kind, code, 0, 0]);
-            out.extend(key.igmp_group().to_be_bytes());
+            message.rest = key.igmp_group();
+            message.append(out);
         }
         protocol::ICMPV6 => {
-            out.extend([kind, code, 0, 0]);
-            out.extend(key.nd_reserved().to_be_bytes());
-            if code == 0 && matches!(kind, icmp::V6_NEIGHBOR_SOLICITATION | icmp::V6_NEIGHBOR_ADVERTISEMENT) {
-                out.extend(key.nd_target().to_be_bytes());
-                for (option, mac) in [(1, key.arp_sha()), (2, key.arp_tha())] {
-                    if !mac.is_zero() {
-                        out.extend([option, 1]);
-                        out.extend(mac.0);
-                    }
+            message.rest = key.nd_reserved();
+            match (message.kind, message.code) {
+                (icmp::V6_NEIGHBOR_SOLICITATION | icmp::V6_NEIGHBOR_ADVERTISEMENT, 0) => {
+                    neighbor_discovery(key, message).append(out);
                 }
-            } else if code == 0 && matches!(kind, icmp::V6_ECHO_REQUEST | icmp::V6_ECHO_REPLY) {
-                out.extend(payload);
+                (icmp::V6_ECHO_REQUEST | icmp::V6_ECHO_REPLY, 0) => {
+                    message.append(out);
+                    out.extend(payload);
+                }
+                _ => message.append(out),
             }
         }
         _ => {}
     }
 }
 
-fn service_header(key: &FlowKey, out: &mut Vec<u8>) {
-    let is_type_1 = key.nsh_mdtype() == nsh::MD_TYPE_1;
-    let len = if is_type_1 { nsh::MD1_LEN } else { nsh::BASE_LEN };
-    out.extend(nsh::first_word(key.nsh_flags(), key.nsh_ttl(), len).to_be_bytes());
-    out.extend([key.nsh_mdtype(), key.nsh_np()]);
-    out.extend((key.nsh_spi() << 8 | u32::from(key.nsh_si())).to_be_bytes());
-    if is_type_1 {
-        for word in [slot::NSH_C1, slot::NSH_C2, slot::NSH_C3, slot::NSH_C4] {
-            out.extend((key.read(word) as u32).to_be_bytes());
-        }
+fn neighbor_discovery(key: &FlowKey, header: icmp::Header) -> nd::Message {
+    let addresses = [(nd::SOURCE_ADDRESS, key.arp_sha()), (nd::TARGET_ADDRESS, key.arp_tha())];
+    let given = addresses.into_iter().filter(|(_, mac)| !mac.is_zero());
+    nd::Message {
+        kind: header.kind,
+        code: header.code,
+        check: 0,
+        flags: header.rest,
+        target: key.nd_target(),
+        options: given.map(|(kind, mac)| nd::NdOption::address(kind, mac)).collect(),
+    }
+}
+
+fn service_header(key: &FlowKey) -> nsh::Header {
+    let context = [slot::NSH_C1, slot::NSH_C2, slot::NSH_C3, slot::NSH_C4];
+    nsh::Header {
+        flags: key.nsh_flags(),
+        ttl: key.nsh_ttl(),
+        next: key.nsh_np(),
+        service_path: key.nsh_spi(),
+        service_index: key.nsh_si(),
+        metadata: match key.nsh_mdtype() {
+            nsh::MD_TYPE_1 => nsh::Metadata::Context(context.map(|word| key.read(word) as u32)),
+            other => nsh::Metadata::Other(other, Vec::new()),
+        },
     }
 }
 
@@ -179,56 +193,55 @@ fn service_header(key: &FlowKey, out: &mut Vec<u8>) {
 fn fill_in(key: &FlowKey, frame: &mut [u8]) {
     let total = frame.len();
     if key.dl_type() == DL_TYPE_NONE {
-        put16(frame, 12, total as u16);
+        if let Some(mut header) = EthernetMut::parse(frame) {
+            header.set_ether_type(total as u16);
+        }
         return;
     }
     let l3 = ethernet::HEADER_LEN + ethernet::VLAN_HEADER_LEN * key.vlan_count();
-    let (l4, pseudo) = match key.dl_type() {
+    let Some(packet) = frame.get_mut(l3..) else { return };
+    let total = packet.len();
+    let l4 = match key.dl_type() {
         ethernet::TYPE_IPV4 => {
-            let l4 = l3 + ipv4::MIN_LEN;
-            put16(frame, l3 + 2, (total - l3) as u16);
-            put16(frame, l3 + 10, 0);
-            let check = wire::checksum(frame.get(l3..l4).unwrap_or(&[]));
-            put16(frame, l3 + 10, check);
-            (l4, pseudo_ipv4(key.nw_src(), key.nw_dst(), key.nw_proto(), total - l4))
+            let Some(mut ip) = Ipv4Mut::parse_header(packet) else { return };
+            ip.set_total_len(total as u16);
+            ipv4::MIN_LEN
         }
         ethernet::TYPE_IPV6 => {
-            let l4 = l3 + ipv6::LEN;
-            put16(frame, l3 + 4, (total - l4) as u16);
-            (l4, pseudo_ipv6(key.ipv6_src(), key.ipv6_dst(), key.nw_proto(), total - l4))
+            let Some(mut ip) = Ipv6Mut::parse_header(packet) else { return };
+            ip.set_payload_len((total - ipv6::LEN) as u16);
+            ipv6::LEN
         }
         _ => return,
     };
+    let Some(segment) = packet.get_mut(l4..) else { return };
+    let proto = key.nw_proto();
     if key.nw_frag() & frag::LATER != 0 {
         return;
     }
-    let (at, sum) = match key.nw_proto() {
-        protocol::TCP => (tcp::CHECK_OFFSET, pseudo),
-        protocol::UDP => {
-            put16(frame, l4 + 4, (total - l4) as u16);
-            (udp::CHECK_OFFSET, pseudo)
-        }
-        protocol::ICMP | protocol::IGMP => (2, Checksum::new()),
-        protocol::ICMPV6 => (2, pseudo),
-        _ => return,
+    if proto == protocol::UDP
+        && let Some(mut udp) = UdpMut::parse(segment)
+    {
+        udp.set_len((total - l4) as u16);
+    }
+    let pseudo = match (proto, key.dl_type()) {
+        (protocol::ICMP | protocol::IGMP, _) => Checksum::new(),
+        (_, ethernet::TYPE_IPV4) => pseudo_ipv4(key.nw_src(), key.nw_dst(), proto, total - l4),
+        _ => pseudo_ipv6(key.ipv6_src(), key.ipv6_dst(), proto, total - l4),
     };
-    let check = sum.bytes(frame.get(l4..).unwrap_or(&[])).finish();
-    let check = if key.nw_proto() == protocol::UDP && check == 0 { 0xffff } else { check };
-    put16(frame, l4 + at, check);
+    write_checksum(proto, segment, pseudo);
 }
 
 /// The answer to an ARP request for `ip` at `mac`, if `frame` is one.
 pub fn arp_reply(frame: &[u8], mac: base::MacAddr, ip: u32) -> Option<Vec<u8>> {
     let eth = ethernet::Ethernet::parse(frame)?;
-    let request = wire::arp::Arp::parse(eth.payload())?;
-    if eth.ether_type() != ethernet::TYPE_ARP
-        || request.op() != wire::arp::OP_REQUEST
-        || request.target_ip() != ip
+    let request = arp::Arp::parse(eth.payload())?;
+    if eth.ether_type() != ethernet::TYPE_ARP || request.op() != arp::OP_REQUEST || request.target_ip() != ip
     {
         return None;
     }
     let mut reply = ethernet::header(eth.src(), mac, ethernet::TYPE_ARP).to_vec();
-    reply.extend(wire::arp::build(wire::arp::OP_REPLY, (mac, ip), (eth.src(), request.sender_ip())));
+    reply.extend(arp::build(arp::OP_REPLY, (mac, ip), (eth.src(), request.sender_ip())));
     Some(reply)
 }
 
@@ -249,7 +262,7 @@ mod tests {
             is_tagged: bool, is_first: bool,
         ) {
             let mut key = FlowKey::new();
-            for (word, value) in (31..51).zip(words) {
+            for (word, value) in (39..59).zip(words) {
                 key.words_mut()[word] = value;
             }
             key.set_dl_type(dl_type);

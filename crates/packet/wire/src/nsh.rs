@@ -107,7 +107,7 @@ impl<'a> Nsh<'a> {
 }
 
 /// The first two bytes: version 0, flags, TTL and length.
-pub const fn first_word(flags: u8, ttl: u8, header_len: usize) -> u16 {
+const fn first_word(flags: u8, ttl: u8, header_len: usize) -> u16 {
     (flags as u16 & 3) << 12 | (ttl as u16 & 0x3f) << 6 | (header_len / 4) as u16 & 0x3f
 }
 

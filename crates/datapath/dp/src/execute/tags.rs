@@ -2,8 +2,7 @@
 
 use base::MacAddr;
 use flow::{SparseKey, VLAN_CFI, slot};
-use wire::bytes::{be16, be32, put, put16, put32};
-use wire::{ethernet, mpls, nsh};
+use wire::{TypedForm, ethernet, mpls, nsh};
 
 use crate::{Offload, Packet};
 
@@ -11,34 +10,39 @@ use crate::{Offload, Packet};
 const NAMESPACE_ETHERTYPE: u32 = 1 << 16;
 
 pub(super) fn push_vlan(packet: &mut Packet, tpid: u16, tci: u16) {
-    if packet.len() < 12 {
-        return;
+    if packet.len() >= ethernet::TAG_OFFSET {
+        packet.insert_header(ethernet::TAG_OFFSET, &ethernet::Tag { tpid, tci: tci & !VLAN_CFI });
     }
-    packet.insert(12, ethernet::VLAN_HEADER_LEN);
-    let bytes = packet.bytes_mut();
-    put16(bytes, 12, tpid);
-    put16(bytes, 14, tci & !VLAN_CFI);
 }
 
 pub(super) fn pop_vlan(packet: &mut Packet) {
-    if packet.len() >= ethernet::HEADER_LEN + ethernet::VLAN_HEADER_LEN
-        && ethernet::is_vlan(be16(packet.bytes(), 12))
+    if packet.len() >= ethernet::HEADER_LEN + ethernet::VLAN_HEADER_LEN && outer_tag(packet).is_some() {
+        packet.remove(ethernet::TAG_OFFSET, ethernet::VLAN_HEADER_LEN);
+    }
+}
+
+/// The outermost tag of what stands where an Ethernet frame has its tags.
+fn outer_tag(packet: &Packet) -> Option<ethernet::Tag> {
+    ethernet::Tag::parse(packet.bytes().get(ethernet::TAG_OFFSET..)?)
+}
+
+/// Gives the outermost tag of a frame the control information that `change` makes of its own.
+pub(super) fn change_tci(packet: &mut Packet, change: impl FnOnce(u16) -> u16) {
+    if packet.metadata.packet_type == 0
+        && let Some(tag) = outer_tag(packet)
     {
-        packet.remove(12, ethernet::VLAN_HEADER_LEN);
+        let tci = change(tag.tci) & !VLAN_CFI;
+        packet.replace_header(ethernet::TAG_OFFSET, &ethernet::Tag { tci, ..tag });
     }
 }
 
 /// Offset of the EtherType behind all tags, and the type; `None` without Ethernet.
+#[inline]
 fn ether_type_at(packet: &Packet) -> Option<(usize, u16)> {
-    let bytes = packet.bytes();
-    if packet.metadata.packet_type != 0 || bytes.len() < ethernet::HEADER_LEN {
+    if packet.metadata.packet_type != 0 {
         return None;
     }
-    let mut at = 12;
-    while ethernet::is_vlan(be16(bytes, at)) && bytes.len() >= at + 6 {
-        at += ethernet::VLAN_HEADER_LEN;
-    }
-    Some((at, be16(bytes, at)))
+    ethernet::type_behind_tags(packet.bytes())
 }
 
 /// The EtherType of what follows L2, whatever L2 is.
@@ -47,9 +51,10 @@ fn ether_type(packet: &Packet) -> u16 {
 }
 
 fn set_ether_type(packet: &mut Packet, ether_type: u16) {
-    match ether_type_at(packet) {
-        Some((at, _)) => put16(packet.bytes_mut(), at, ether_type),
-        None => packet.metadata.packet_type = NAMESPACE_ETHERTYPE | u32::from(ether_type),
+    if ether_type_at(packet).is_some() {
+        ethernet::set_type_behind_tags(packet.bytes_mut(), ether_type);
+    } else {
+        packet.metadata.packet_type = NAMESPACE_ETHERTYPE | u32::from(ether_type);
     }
 }
 
@@ -64,8 +69,7 @@ pub(super) fn push_mpls(packet: &mut Packet, entry: u32, ether_type: u16) {
     }
     let at = l2_len(packet);
     set_ether_type(packet, ether_type);
-    packet.insert(at, mpls::LEN);
-    put32(packet.bytes_mut(), at, entry);
+    packet.insert_header(at, &mpls::Entry::from(entry));
     packet.metadata.ct = None;
 }
 
@@ -73,8 +77,7 @@ pub(super) fn add_mpls(packet: &mut Packet, entry: u32, ether_type: u16, is_l3: 
     if is_l3 {
         push_mpls(packet, entry, ether_type);
     } else if ethernet::is_mpls(ether_type) {
-        packet.insert(0, mpls::LEN);
-        put32(packet.bytes_mut(), 0, entry);
+        packet.insert_header(0, &mpls::Entry::from(entry));
         packet.metadata.packet_type = NAMESPACE_ETHERTYPE | u32::from(ether_type);
         packet.metadata.ct = None;
     }
@@ -96,9 +99,8 @@ pub(super) fn push_eth(packet: &mut Packet, src: MacAddr, dst: MacAddr) {
     if packet.metadata.packet_type == 0 {
         return;
     }
-    let header = ethernet::header(dst, src, packet.metadata.packet_type as u16);
-    packet.insert(0, header.len());
-    put(packet.bytes_mut(), 0, header);
+    let ether_type = packet.metadata.packet_type as u16;
+    packet.insert_header(0, &ethernet::Header { dst, src, ether_type });
     packet.metadata.packet_type = 0;
 }
 
@@ -117,28 +119,24 @@ pub(super) fn push_nsh(packet: &mut Packet, key: &SparseKey, metadata: &[u8]) {
         0x1_894f => nsh::NEXT_NSH,
         _ => return,
     };
-    let md_type = key.read(slot::NSH_MDTYPE) as u8;
-    let len = if md_type == nsh::MD_TYPE_1 {
-        nsh::MD1_LEN
-    } else {
-        nsh::BASE_LEN + metadata.len().next_multiple_of(4)
-    };
-    if len > nsh::MAX_LEN {
+    if metadata.len() > nsh::MAX_METADATA_LEN {
         return;
     }
-    packet.insert(0, len);
-    let bytes = packet.bytes_mut();
-    put16(bytes, 0, nsh::first_word(key.read(slot::NSH_FLAGS) as u8, key.read(slot::NSH_TTL) as u8, len));
-    put(bytes, 2, [md_type, next]);
-    put32(bytes, 4, (key.read(slot::NSH_SPI) as u32) << 8 | key.read(slot::NSH_SI) as u32);
-    if md_type == nsh::MD_TYPE_1 {
-        for (index, word) in [slot::NSH_C1, slot::NSH_C2, slot::NSH_C3, slot::NSH_C4].into_iter().enumerate()
-        {
-            put32(bytes, nsh::BASE_LEN + index * 4, key.read(word) as u32);
-        }
-    } else if let Some(place) = bytes.get_mut(nsh::BASE_LEN..nsh::BASE_LEN + metadata.len()) {
-        place.copy_from_slice(metadata);
-    }
+    let context = [slot::NSH_C1, slot::NSH_C2, slot::NSH_C3, slot::NSH_C4];
+    let metadata = match key.read(slot::NSH_MDTYPE) as u8 {
+        nsh::MD_TYPE_1 => nsh::Metadata::Context(context.map(|word| key.read(word) as u32)),
+        nsh::MD_TYPE_2 => nsh::Metadata::Variable(metadata.to_vec()),
+        other => nsh::Metadata::Other(other, metadata.to_vec()),
+    };
+    let header = nsh::Header {
+        flags: key.read(slot::NSH_FLAGS) as u8,
+        ttl: key.read(slot::NSH_TTL) as u8,
+        next,
+        service_path: key.read(slot::NSH_SPI) as u32,
+        service_index: key.read(slot::NSH_SI) as u8,
+        metadata,
+    };
+    packet.insert_header(0, &header);
     packet.offload = Offload::default();
     packet.metadata.packet_type = NAMESPACE_ETHERTYPE | u32::from(ethernet::TYPE_NSH);
 }
@@ -166,18 +164,23 @@ pub(super) fn pop_nsh(packet: &mut Packet) -> bool {
     true
 }
 
-/// The first label, for rewriting.
-pub(super) fn first_label(packet: &Packet) -> Option<(usize, u32)> {
+/// Gives the outermost label stack entry the value that `change` makes of its own.
+pub(super) fn change_label(packet: &mut Packet, change: impl FnOnce(u32) -> u32) {
     let at = l2_len(packet);
-    (ethernet::is_mpls(ether_type(packet)) && packet.len() >= at + mpls::LEN)
-        .then(|| (at, be32(packet.bytes(), at)))
+    if ethernet::is_mpls(ether_type(packet))
+        && let Some(entry) = packet.bytes().get(at..).and_then(mpls::Entry::parse)
+    {
+        packet.replace_header(at, &mpls::Entry::from(change(entry.into())));
+    }
 }
 
-/// The offset of the NSH header.
-pub(super) fn nsh_at(packet: &Packet) -> Option<usize> {
+/// The NSH header, for rewriting.
+pub(super) fn nsh(packet: &mut Packet) -> Option<nsh::NshMut<'_>> {
     let at = l2_len(packet);
-    let is_nsh = ether_type(packet) == ethernet::TYPE_NSH;
-    (is_nsh && nsh::Nsh::parse(packet.bytes().get(at..)?).is_some()).then_some(at)
+    if ether_type(packet) != ethernet::TYPE_NSH {
+        return None;
+    }
+    nsh::NshMut::parse(packet.bytes_mut().get_mut(at..)?)
 }
 
 /// The EtherType and where L3 begins, for rewriting.

@@ -1,9 +1,9 @@
 //! The tunnel part of a key, and prepared tunnel headers, from text.
 
-use base::DpPort;
+use base::{DpPort, MacAddr};
 use flow::{FlowKey, FlowMask, Slot, slot, tunnel_flags};
-use wire::bytes::{put, put16, put32, put128};
-use wire::{ethernet, ipv4, ipv6, udp};
+use wire::ipv6::Ipv6Mut;
+use wire::{TypedForm, erspan, ethernet, extension, geneve, gre, gtpu, ipv4, ipv6, udp, vxlan};
 
 use super::key_parse::{Kind, value};
 use super::scan::{Result, Scan};
@@ -122,11 +122,8 @@ fn l2(scan: &mut Scan<'_>, out: &mut Vec<u8>) -> Result<()> {
     scan.expect(",dl_type=")?;
     let dl_type = scan.hex(0xffff)? as u16;
     scan.expect("),")?;
-    out.extend(ethernet::header(
-        base::MacAddr::from_u64(dst as u64),
-        base::MacAddr::from_u64(src as u64),
-        dl_type,
-    ));
+    let (dst, src) = (MacAddr::from_u64(dst as u64), MacAddr::from_u64(src as u64));
+    ethernet::Header { dst, src, ether_type: dl_type }.append(out);
     Ok(())
 }
 
@@ -136,21 +133,16 @@ fn l3(scan: &mut Scan<'_>, out: &mut Vec<u8>) -> Result<bool> {
         scan.expect(",dst=")?;
         let dst = scan.ip4()? as u32;
         scan.expect(",proto=")?;
-        let proto = scan.u8()?;
+        let protocol = scan.u8()?;
         scan.expect(",tos=")?;
         let tos = scan.u8()?;
         scan.expect(",ttl=")?;
         let ttl = scan.u8()?;
         scan.expect(",frag=")?;
-        let frag = scan.hex(0xffff)? as u16;
+        let fragment_word = scan.hex(0xffff)? as u16;
         scan.expect("),")?;
-        let mut header = ipv4::header(src, dst, proto, tos, ttl, frag, 0);
-        // Length and, with it, the checksum are filled in per packet.
-        put16(&mut header, 2, 0);
-        put16(&mut header, 10, 0);
-        let check = wire::checksum(&header);
-        put16(&mut header, 10, check);
-        out.extend(header);
+        // The length is filled in per packet, and the checksum with it.
+        ipv4::Header { tos, fragment_word, ttl, protocol, src, dst, ..ipv4::Header::default() }.append(out);
         return Ok(true);
     }
     scan.expect("ipv6(src=")?;
@@ -160,13 +152,13 @@ fn l3(scan: &mut Scan<'_>, out: &mut Vec<u8>) -> Result<bool> {
     scan.expect(",label=")?;
     let label = scan.number(ipv6::LABEL_MASK.into())? as u32;
     scan.expect(",proto=")?;
-    let proto = scan.u8()?;
+    let next_header = scan.u8()?;
     scan.expect(",tclass=")?;
-    let class = scan.hex(0xff)? as u8;
+    let traffic_class = scan.hex(0xff)? as u8;
     scan.expect(",hlimit=")?;
-    let hops = scan.u8()?;
+    let hop_limit = scan.u8()?;
     scan.expect("),")?;
-    out.extend(ipv6::header(src, dst, proto, class, label, hops, 0));
+    ipv6::Header { traffic_class, label, payload_len: 0, next_header, hop_limit, src, dst }.append(out);
     Ok(false)
 }
 
@@ -179,10 +171,7 @@ fn l4(scan: &mut Scan<'_>, out: &mut Vec<u8>, is_v4: bool) -> Result<u32> {
         scan.expect(",csum=")?;
         let check = scan.hex(0xffff)? as u16;
         scan.expect("),")?;
-        let mut header = udp::header(src, dst, 0);
-        put16(&mut header, 4, 0);
-        put16(&mut header, udp::CHECK_OFFSET, check);
-        out.extend(header);
+        udp::Header { src, dst, len: 0, check }.append(out);
         return over_udp(scan, out);
     }
     if scan.take("gre((flags=") {
@@ -198,69 +187,61 @@ fn l4(scan: &mut Scan<'_>, out: &mut Vec<u8>, is_v4: bool) -> Result<u32> {
 }
 
 fn over_udp(scan: &mut Scan<'_>, out: &mut Vec<u8>) -> Result<u32> {
-    let mut header = [0; 8];
     if scan.take("vxlan(flags=") {
-        put32(&mut header, 0, scan.hex(u32::MAX.into())? as u32);
+        let flags = scan.hex(u32::MAX.into())? as u32;
         scan.expect(",vni=")?;
-        put32(&mut header, 4, (scan.hex(0xff_ffff)? as u32) << 8);
+        let vni = scan.hex(0xff_ffff)? as u32;
         scan.expect("))")?;
-        out.extend(header);
+        vxlan::Header { flags, vni }.append(out);
         return Ok(4);
     }
     if scan.take("gtpu(flags=") {
-        put(&mut header, 0, [scan.u8()?]);
+        let flags = scan.u8()?;
         scan.expect(",msgtype=")?;
-        put(&mut header, 1, [scan.u8()?]);
+        let message = scan.u8()?;
         scan.expect(",teid=")?;
-        put32(&mut header, 4, scan.hex(u32::MAX.into())? as u32);
+        let endpoint = scan.hex(u32::MAX.into())? as u32;
         scan.expect("))")?;
-        out.extend(header);
+        gtpu::Base { flags, message, len: 0, endpoint }.append(out);
         return Ok(110);
     }
     scan.expect("geneve(")?;
-    let mut flags = 0;
-    if scan.take("oam,") {
-        flags |= 0x80;
-    }
-    if scan.take("crit,") {
-        flags |= 0x40;
-    }
+    let is_oam = scan.take("oam,");
+    let has_critical = scan.take("crit,");
     scan.expect("vni=")?;
-    put(&mut header, 1, [flags]);
-    put16(&mut header, 2, ethernet::TYPE_TEB);
-    put32(&mut header, 4, (scan.number(0xff_ffff)? as u32) << 8);
+    let vni = scan.number(0xff_ffff)? as u32;
     let mut options = Vec::new();
     if scan.take(",options(") {
-        geneve_options(scan, &mut options)?;
+        options = geneve_options(scan)?;
         scan.expect(")")?;
     }
     scan.expect("))")?;
-    put(&mut header, 0, [(options.len() / 4) as u8 & 0x3f]);
-    out.extend(header);
-    out.extend(options);
+    geneve::Header { is_oam, has_critical, protocol: ethernet::TYPE_TEB, vni, options }.append(out);
     Ok(5)
 }
 
-fn geneve_options(scan: &mut Scan<'_>, out: &mut Vec<u8>) -> Result<()> {
+fn geneve_options(scan: &mut Scan<'_>) -> Result<Vec<geneve::GeneveOption>> {
+    let mut options = Vec::new();
+    let mut room = geneve::MAX_OPTIONS_LEN;
     while scan.take("{class=") {
         let class = scan.u16()?;
         scan.expect(",type=")?;
         let kind = scan.u8()?;
         scan.expect(",len=")?;
-        let len = scan.number(124)? as usize;
-        if !len.is_multiple_of(4) || out.len() + 4 + len > 252 {
+        let len = scan.number(geneve::MAX_OPTION_DATA_LEN as u128)? as usize;
+        let Some(left) = room.checked_sub(geneve::OPTION_HEADER_LEN + len) else { return scan.error() };
+        if !len.is_multiple_of(4) {
             return scan.error();
         }
-        out.extend(class.to_be_bytes());
-        out.extend([kind, (len / 4) as u8]);
+        room = left;
         let mut data = vec![0; len];
         if scan.take(",") {
             number_as_bytes(scan, &mut data)?;
         }
-        out.extend(data);
         scan.expect("}")?;
+        options.push(geneve::GeneveOption { class, kind, data });
     }
-    Ok(())
+    Ok(options)
 }
 
 /// A hexadecimal number of any length, right-aligned in `out`.
@@ -281,69 +262,67 @@ pub(super) fn number_as_bytes(scan: &mut Scan<'_>, out: &mut [u8]) -> Result<()>
 fn gre(scan: &mut Scan<'_>, out: &mut Vec<u8>, is_v4: bool) -> Result<u32> {
     let flags = scan.hex(0xffff)? as u16;
     scan.expect(",proto=")?;
-    let proto = scan.hex(0xffff)? as u16;
+    let mut header = gre::Header { protocol: scan.hex(0xffff)? as u16, ..gre::Header::default() };
     scan.expect(")")?;
-    out.extend(flags.to_be_bytes());
-    out.extend(proto.to_be_bytes());
-    if flags & 0x8000 != 0 {
+    if flags & gre::FLAG_CHECKSUM != 0 {
         scan.expect(",csum=")?;
-        out.extend((scan.hex(0xffff)? as u16).to_be_bytes());
-        out.extend([0, 0]);
+        header.checksum = Some(scan.hex(0xffff)? as u16);
     }
-    if flags & 0x2000 != 0 {
+    if flags & gre::FLAG_KEY != 0 {
         scan.expect(",key=")?;
-        out.extend((scan.hex(u32::MAX.into())? as u32).to_be_bytes());
+        header.key = Some(scan.hex(u32::MAX.into())? as u32);
     }
-    if flags & 0x1000 != 0 {
+    if flags & gre::FLAG_SEQUENCE != 0 {
         scan.expect(",seq=")?;
-        out.extend((scan.hex(u32::MAX.into())? as u32).to_be_bytes());
+        header.sequence = Some(scan.hex(u32::MAX.into())? as u32);
+    }
+    // Nothing else may be set (RFC 2890 §2).
+    if header.flags() != flags {
+        return scan.error();
     }
     scan.expect("))")?;
+    header.append(out);
     Ok(if is_v4 { 3 } else { 109 })
 }
 
 fn srv6(scan: &mut Scan<'_>, out: &mut Vec<u8>) -> Result<u32> {
-    let left = scan.number(9)? as usize;
+    let left = scan.number(9)? as u8;
     scan.expect(",segs(")?;
     let mut segments = Vec::new();
     while !scan.take(")))") {
         segments.push(scan.ip6()?);
         let _ = scan.take(",");
     }
-    if segments.len() != left + 1 {
+    if segments.len() != usize::from(left) + 1 {
         return scan.error();
     }
-    // The IPv6 header's next header is the routing header.
-    put(out, ethernet::HEADER_LEN + 6, [wire::protocol::ROUTING]);
-    let at = out.len();
-    out.resize(at + 8 + 16 * segments.len(), 0);
-    put(out, at, [0, (2 * segments.len()) as u8, 4, left as u8, left as u8]);
-    for (index, segment) in segments.iter().rev().enumerate() {
-        put128(out, at + 8 + 16 * index, *segment);
+    segments.reverse();
+    if let Some(mut ip) = out.get_mut(ethernet::HEADER_LEN..).and_then(Ipv6Mut::parse_header) {
+        ip.set_next_header(wire::protocol::ROUTING);
     }
+    extension::SegmentRouting { segments_left: left, segments, ..Default::default() }.append(out);
     Ok(112)
 }
 
 fn erspan(scan: &mut Scan<'_>, out: &mut Vec<u8>, is_v4: bool) -> Result<u32> {
-    let version = scan.number(2)? as u16;
+    let version = scan.number(2)?;
     scan.expect(",sid=")?;
-    let sid = scan.hex(0x3ff)? as u16;
-    out.extend(0x1000u16.to_be_bytes());
-    out.extend(if version == 1 { 0x88beu16 } else { 0x22eb }.to_be_bytes());
-    out.extend([0; 4]);
-    out.extend((version << 12).to_be_bytes());
-    out.extend(sid.to_be_bytes());
-    if version == 1 {
+    let session = scan.hex(0x3ff)? as u16;
+    let kind = if version == 1 {
         scan.expect(",idx=")?;
-        out.extend((scan.hex(u32::MAX.into())? as u32).to_be_bytes());
-    } else {
+        erspan::Kind::Ii { index: scan.hex(u32::MAX.into())? as u32 }
+    } else if version == 2 {
         scan.expect(",dir=")?;
-        let dir = scan.number(1)? as u16;
+        let is_egress = scan.number(1)? == 1;
         scan.expect(",hwid=")?;
-        let hwid = scan.hex(0x3f)? as u16;
-        out.extend([0; 6]);
-        out.extend((dir << 3 | hwid << 4).to_be_bytes());
-    }
+        let hardware = scan.hex(0x3f)? as u8;
+        erspan::Kind::Iii(erspan::TypeIii { is_egress, hardware, ..Default::default() })
+    } else {
+        return scan.error();
+    };
     scan.expect("))")?;
+    let header = erspan::Header { session, kind, ..erspan::Header::default() };
+    gre::Header { protocol: header.protocol(), sequence: Some(0), ..gre::Header::default() }.append(out);
+    header.append(out);
     Ok(if is_v4 { 107 } else { 108 })
 }
