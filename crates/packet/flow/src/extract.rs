@@ -11,7 +11,8 @@
 use wire::bytes::{be16, be32, be48, be64, byte};
 use wire::{ethernet, icmp, ipv4, ipv6, mpls, nsh, protocol, sctp, tcp, udp};
 
-use crate::{DL_TYPE_NONE, FlowKey, Metadata, VLAN_CFI, WORDS, frag, slot};
+use crate::metadata::TUNNEL_WORDS;
+use crate::{DL_TYPE_NONE, FlowKey, Metadata, Slot, VLAN_CFI, WORDS, frag, slot};
 
 /// Where a packet's layers begin, as far as it has them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -115,7 +116,7 @@ impl PacketKey {
         self.put(slot::PKT_MARK.word, u64::from(md.pkt_mark) << 32 | u64::from(md.packet_type));
         if let Some(tunnel) = &md.tunnel {
             tunnel.write_to(&mut self.key);
-            self.map_words(12..21);
+            self.map_words(TUNNEL_WORDS);
         }
         if let Some(ct) = &md.ct {
             self.conntrack(ct);
@@ -129,12 +130,20 @@ impl PacketKey {
         self.key.set_ct_zone(ct.ct_zone());
         self.key.set_ct_mark(ct.ct_mark());
         self.key.set_ct_label(ct.ct_label());
-        self.map_words(21..24);
+        self.map_slots(&[slot::CT_STATE, slot::CT_LABEL]);
     }
 
     fn map_words(&mut self, range: std::ops::Range<usize>) {
         for index in range {
             self.map |= u64::from(self.key.words()[index] != 0) << index;
+        }
+    }
+
+    /// Notes which words of these slots are not zero.
+    fn map_slots(&mut self, slots: &[Slot]) {
+        for place in slots {
+            let first = usize::from(place.word);
+            self.map_words(first..first + if place.bits == 128 { 2 } else { 1 });
         }
     }
 
@@ -207,7 +216,7 @@ impl PacketKey {
             self.key.set_ct_nw_proto(ct.ct_nw_proto());
             self.key.set_ct_nw_src(ct.ct_nw_src());
             self.key.set_ct_nw_dst(ct.ct_nw_dst());
-            self.map_words(21..25);
+            self.map_slots(&[slot::CT_NW_PROTO, slot::CT_NW_SRC]);
         }
         self.network(0, nw_frag, ip.tos(), ip.ttl(), ip.protocol());
         self.layers.l4 = self.layers.l3 + ip.header_len() as u16;
@@ -227,7 +236,7 @@ impl PacketKey {
             self.key.set_ct_nw_proto(ct.ct_nw_proto());
             self.key.set_ct_ipv6_src(ct.ct_ipv6_src());
             self.key.set_ct_ipv6_dst(ct.ct_ipv6_dst());
-            self.map_words(21..29);
+            self.map_slots(&[slot::CT_NW_PROTO, slot::CT_IPV6_SRC, slot::CT_IPV6_DST]);
         }
         let Some(upper) = ipv6::upper(ip.next_header(), ip.payload()) else { return };
         let nw_frag = if upper.is_later_fragment {
@@ -300,7 +309,7 @@ impl PacketKey {
         if ct.ct_nw_proto() != 0 {
             self.key.set_ct_tp_src(ct.ct_tp_src());
             self.key.set_ct_tp_dst(ct.ct_tp_dst());
-            self.map_words(29..30);
+            self.map_slots(&[slot::CT_TP_SRC]);
         }
     }
 

@@ -4,7 +4,7 @@ use base::DpPort;
 
 use crate::{FlowKey, ct_state, slot};
 
-const TUNNEL_WORDS: std::ops::Range<usize> = 20..29;
+pub(crate) const TUNNEL_WORDS: std::ops::Range<usize> = 20..29;
 const CT_WORDS: std::ops::Range<usize> = 29..38;
 
 /// The tunnel part of a key: from which tunnel a packet came, or into which it shall go.

@@ -126,6 +126,27 @@ proptest! {
 }
 
 #[test]
+fn a_packet_after_one_of_a_tunnel_and_a_connection_has_nothing_of_them() {
+    let mut of = FlowKey::new();
+    of.set_tun_dst(1);
+    of.set_tun_erspan_idx(2);
+    of.set_ct_label(3);
+    of.set_ct_nw_proto(17);
+    of.set_ct_nw_src(4);
+    of.set_ct_tp_src(5);
+    let mut reused = PacketKey::new();
+    reused.refill(&Metadata::from_key(&of), &udp_frame(None), 1);
+    let key = reused.key();
+    assert_eq!((key.tun_erspan_idx(), key.ct_label(), key.ct_nw_src(), key.ct_tp_src()), (2, 3, 4, 5));
+    let plain = Metadata::new(DpPort(7));
+    reused.refill(&plain, &udp_frame(None), 1);
+    assert_eq!(reused.key(), &extract(&plain, &udp_frame(None), 1));
+    let mut fresh = PacketKey::new();
+    fresh.refill(&plain, &udp_frame(None), 1);
+    assert_eq!((reused.map(), reused.hash()), (fresh.map(), fresh.hash()));
+}
+
+#[test]
 fn limiting_the_tags_of_a_key_is_reading_fewer() {
     let mut bytes = ethernet::header(MacAddr([2; 6]), MacAddr([4; 6]), 0x88a8).to_vec();
     bytes.extend([0, 16, 0x81, 0, 0, 17, 0x08, 0]);
