@@ -7,7 +7,7 @@ use flow::{FlowKey, FlowMask, Slot, slot};
 use libfuzzer_sys::fuzz_target;
 
 const SLOTS: [Slot; 6] =
-    [slot::IN_PORT, slot::DL_DST, slot::VLAN0_TCI, slot::NW_SRC, slot::NW_DST, slot::TP_DST];
+    [slot::IN_PORT, Slot::tun_option(5), slot::VLAN0_TCI, slot::NW_SRC, slot::NW_DST, slot::TP_DST];
 
 /// Two bytes for each slot, so that values collide and prefixes matter.
 fn key(bytes: &[u8]) -> FlowKey {

@@ -36,8 +36,8 @@ impl Entry {
         Flow {
             ufid: self.ufid,
             worker,
-            key: Arc::new(FlowKey::from_words(self.key.to_dense())),
-            mask: Arc::new(FlowMask::from_words(self.mask.to_dense())),
+            key: Arc::new(FlowKey::from(&self.key)),
+            mask: Arc::new(FlowMask::from(&self.mask)),
             actions: self.actions.clone(),
             stats: self.stats,
             version: self.version,

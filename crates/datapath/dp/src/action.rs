@@ -114,6 +114,10 @@ impl Set {
             bits.set_bits(slot, m);
             values.write(slot, key.read(slot) & m);
         }
+        if attr == Attr::Tunnel && key.has_tun_options() {
+            values.copy_tun_options(key);
+            bits.add_tun_options();
+        }
         Set { attr, key: SparseKey::from(&values), mask: SparseKey::from(&bits) }
     }
 

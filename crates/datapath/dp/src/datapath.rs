@@ -63,11 +63,9 @@ impl Ufid {
     /// The id of the megaflow that a packet with `key` makes.
     pub fn of(key: &FlowKey) -> Ufid {
         let (mut a, mut b) = (0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344);
-        for (index, &word) in key.words().iter().enumerate() {
-            if word != 0 {
-                a = flow::extract::mix(a, word.wrapping_add(index as u64));
-                b = flow::extract::mix(b, word ^ (index as u64) << 56);
-            }
+        for (index, word) in key.present() {
+            a = flow::extract::mix(a, word.wrapping_add(index as u64));
+            b = flow::extract::mix(b, word ^ (index as u64) << 56);
         }
         Ufid(u128::from(a) << 64 | u128::from(b))
     }

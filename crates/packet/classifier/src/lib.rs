@@ -247,8 +247,7 @@ impl<T> Classifier<T> {
         let tables = self.order.iter().filter_map(|&id| self.subtables.get(id as usize));
         tables.filter(|table| table.has_priority(priority)).flat_map(Subtable::rules).find(|rule| {
             rule.priority == priority
-                && (0..flow::WORDS)
-                    .all(|i| (rule.word(i) ^ key.words()[i]) & rule.mask.word(i) & mask.words()[i] == 0)
+                && rule.parts().all(|(i, bits, word)| (word ^ key.word(i)) & bits & mask.word(i) == 0)
         })
     }
 
@@ -265,11 +264,9 @@ impl<T> Classifier<T> {
     ) -> impl Iterator<Item = &'a Rule<T>> {
         let tables = self.order.iter().filter_map(|&id| self.subtables.get(id as usize));
         tables
-            .filter(|table| (0..flow::WORDS).all(|i| mask.words()[i] & !table.mask().word(i) == 0))
+            .filter(|table| mask.present().all(|(i, bits)| bits & !table.mask().word(i) == 0))
             .flat_map(Subtable::rules)
-            .filter(move |rule| {
-                (0..flow::WORDS).all(|i| (rule.word(i) ^ key.words()[i]) & mask.words()[i] == 0)
-            })
+            .filter(move |rule| mask.present().all(|(i, bits)| (rule.word(i) ^ key.word(i)) & bits == 0))
     }
 
     /// Removes all rules.

@@ -27,10 +27,9 @@ pub struct Megaflow<T> {
 impl<T> Megaflow<T> {
     #[inline]
     fn is_match(&self, key: &FlowKey) -> bool {
-        let words = key.words();
         let mut difference = 0;
         for (&(word, mask), &index) in self.parts.iter().zip(&self.indices) {
-            difference |= (words[usize::from(index) % flow::WORDS] & mask) ^ word;
+            difference |= (key.word(usize::from(index)) & mask) ^ word;
         }
         difference == 0
     }
@@ -48,10 +47,7 @@ struct Subtable {
 impl Subtable {
     #[inline]
     fn hash(&self, key: &FlowKey) -> u64 {
-        let words = key.words();
-        self.parts
-            .iter()
-            .fold(0, |hash, &(index, mask)| mix(hash, words[usize::from(index) % flow::WORDS] & mask))
+        self.parts.iter().fold(0, |hash, &(index, mask)| mix(hash, key.word(usize::from(index)) & mask))
     }
 }
 
@@ -162,7 +158,7 @@ impl<T> Megaflows<T> {
                 id
             }
         };
-        let parts = sparse.iter().map(|(index, mask)| (key.words()[index] & mask, mask)).collect();
+        let parts = sparse.iter().map(|(index, mask)| (key.word(index) & mask, mask)).collect();
         let indices = sparse.iter().map(|(index, _)| index as u8).collect();
         let Some(table) = self.subtables.get_mut(id as usize) else { return u32::MAX };
         let hash = table.hash(key);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flow::extract::mix;
-use flow::{FlowKey, FlowMask, STAGES, Slot, SparseKey, WORDS, slot};
+use flow::{FlowKey, FlowMask, STAGES, Slot, SparseKey, slot, stage_word};
 use hashbrown::{HashMap, HashTable};
 use smallvec::SmallVec;
 
@@ -26,26 +26,26 @@ pub struct Rule<T> {
 impl<T> Rule<T> {
     /// Word `index` of the rule's key, bits outside the mask being zero.
     pub(crate) fn word(&self, index: usize) -> u64 {
-        let bit = 1u64 << index;
-        if self.mask.map() & bit == 0 {
-            return 0;
-        }
-        let rank = (self.mask.map() & (bit - 1)).count_ones() as usize;
-        self.words.get(rank).copied().unwrap_or(0)
+        self.mask.place(index).and_then(|place| self.words.get(place)).copied().unwrap_or(0)
+    }
+
+    /// The numbers of the mask's words, with the bits of the mask and those of the key.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (usize, u64, u64)> + '_ {
+        self.mask.iter().zip(&self.words).map(|((index, bits), &word)| (index, bits, word))
     }
 
     /// The rule's key, bits outside the mask being zero.
     pub fn key(&self) -> FlowKey {
-        let mut words = [0; WORDS];
-        for ((index, _), &word) in self.mask.iter().zip(&self.words) {
-            words[index] = word;
+        let mut key = FlowKey::new();
+        for (index, _, word) in self.parts() {
+            key.set_word(index, word);
         }
-        FlowKey::from_words(words)
+        key
     }
 
     /// The rule's mask, dense.
     pub fn mask(&self) -> FlowMask {
-        FlowMask::from_words(self.mask.to_dense())
+        FlowMask::from(&*self.mask)
     }
 }
 
@@ -87,7 +87,7 @@ impl Ports {
     }
 
     fn value(&self, key: &FlowKey) -> u128 {
-        u128::from((key.words()[Ports::WORD] >> 32) as u32 & self.mask)
+        u128::from((key.core()[Ports::WORD] >> 32) as u32 & self.mask)
     }
 }
 
@@ -127,7 +127,8 @@ impl<T> Subtable<T> {
         let parts: Box<[(u8, u64)]> = mask.iter().map(|(index, word)| (index as u8, word)).collect();
         let mut stage_ends = SmallVec::new();
         for &end in &STAGES[1..STAGES.len() - 1] {
-            let count = parts.iter().take_while(|(index, _)| usize::from(*index) < end).count() as u8;
+            let count =
+                parts.iter().take_while(|(index, _)| stage_word(usize::from(*index)) < end).count() as u8;
             if count > 0 && usize::from(count) < parts.len() && stage_ends.last() != Some(&count) {
                 stage_ends.push(count);
             }
@@ -184,9 +185,8 @@ impl<T> Subtable<T> {
 
     /// The masked words of `key`, their hash, and the hashes up to each stage.
     fn masked(&self, key: &FlowKey) -> (Box<[u64]>, u64, SmallVec<[u64; 3]>) {
-        let words = key.words();
         let masked: Box<[u64]> =
-            self.parts.iter().map(|&(index, mask)| words[usize::from(index)] & mask).collect();
+            self.parts.iter().map(|&(index, mask)| key.word(usize::from(index)) & mask).collect();
         let mut hash = 0;
         let mut stages = SmallVec::new();
         for (count, &word) in masked.iter().enumerate() {
@@ -271,7 +271,6 @@ impl<T> Subtable<T> {
         asked: &mut Asked<'_>,
         mut depends: Option<&mut FlowMask>,
     ) -> &[Rule<T>] {
-        let words = key.words();
         let mut hash = 0;
         let mut from = 0;
         for stage in 0..=self.stages.len() {
@@ -287,7 +286,7 @@ impl<T> Subtable<T> {
                 }
             }
             for &(index, mask) in self.parts.get(from..end).unwrap_or(&[]) {
-                hash = mix(hash, words[usize::from(index)] & mask);
+                hash = mix(hash, key.word(usize::from(index)) & mask);
             }
             let Some(known) = self.stages.get(stage) else { break };
             if !known.contains_key(&hash) {
@@ -300,7 +299,7 @@ impl<T> Subtable<T> {
             *h == hash
                 && bucket.first().is_some_and(|rule| {
                     let mut parts = rule.words.iter().zip(&self.parts);
-                    parts.all(|(&word, &(index, mask))| words[usize::from(index)] & mask == word)
+                    parts.all(|(&word, &(index, mask))| key.word(usize::from(index)) & mask == word)
                 })
         });
         if found.is_none()
@@ -316,7 +315,7 @@ impl<T> Subtable<T> {
                     Ports::WORD => mask & u64::from(u32::MAX) | u64::from(bits) << 32,
                     _ => mask,
                 };
-                depends.words_mut()[usize::from(index)] |= mask;
+                depends.add_word(usize::from(index), mask);
             }
             return &[];
         }
@@ -327,7 +326,7 @@ impl<T> Subtable<T> {
     fn looked_at(&self, count: usize, depends: Option<&mut FlowMask>) {
         if let Some(depends) = depends {
             for &(index, mask) in self.parts.iter().take(count) {
-                depends.words_mut()[usize::from(index)] |= mask;
+                depends.add_word(usize::from(index), mask);
             }
         }
     }

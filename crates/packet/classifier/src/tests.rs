@@ -1,11 +1,19 @@
 use base::DpPort;
-use flow::{Metadata, PacketKey, Slot, WORDS, slot};
+use flow::{EXTENSION_WORDS, Metadata, PacketKey, Slot, WORDS, slot};
 use proptest::prelude::*;
 
 use super::*;
 
 /// A few slots of every stage with few values, so that keys collide.
-const SLOTS: [Slot; 5] = [slot::IN_PORT, slot::DL_DST, slot::VLAN0_TCI, slot::NW_SRC, slot::TP_DST];
+const SLOTS: [Slot; 7] = [
+    slot::IN_PORT,
+    Slot::tun_metadata(3),
+    Slot::tun_option(62),
+    slot::DL_DST,
+    slot::VLAN0_TCI,
+    slot::NW_SRC,
+    slot::TP_DST,
+];
 
 fn small_key() -> impl Strategy<Value = FlowKey> {
     prop::collection::vec(0u128..4, SLOTS.len()).prop_map(|values| {
@@ -33,11 +41,13 @@ fn prefix_rule() -> impl Strategy<Value = (FlowKey, FlowMask)> {
             key.set_nw_src(src & 0xc0c0_0003);
             key.set_nw_dst(dst & 0x8000_00c1);
             key.set_tp_dst(port & 0x8081);
+            key.write(Slot::tun_option(0), u128::from(port & 1));
             let prefix = |len: u32| u128::from(u32::MAX.checked_shl(32 - len).unwrap_or(0));
             let mut mask = FlowMask::new();
             mask.set_bits(slot::NW_SRC, prefix(src_len));
             mask.set_bits(slot::NW_DST, prefix(dst_len));
             mask.set_bits(slot::TP_DST, port_mask);
+            mask.set_bits(Slot::tun_option(0), port_mask & 1);
             (key, mask)
         })
 }
@@ -112,7 +122,7 @@ proptest! {
         rules in prop::collection::vec((prefix_rule(), 0i32..4), 0..25),
         removals in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
         keys in prop::collection::vec(prefix_rule(), 20),
-        noise in prop::collection::vec(any::<u64>(), WORDS),
+        noise in prop::collection::vec(any::<u64>(), WORDS + EXTENSION_WORDS),
     ) {
         let mut table = Classifier::new();
         let mut linear: Vec<Spec> = Vec::new();
@@ -126,17 +136,20 @@ proptest! {
             let (key, mask, priority) = linear.remove(index.index(linear.len()));
             prop_assert!(table.remove(&key, &mask, priority).is_some());
         }
-        let noise = FlowKey::from_words(noise.try_into().unwrap());
+        let mut noisy = FlowKey::new();
+        for (index, word) in noise.into_iter().enumerate() {
+            noisy.set_word(index, word);
+        }
         for (key, _) in &keys {
             let mut depends = FlowMask::new();
             let found = table.lookup(key, Some(&mut depends)).map(|rule| rule.priority);
             prop_assert_eq!(found, best(&linear, key).map(|(_, _, priority)| *priority));
             prop_assert_eq!(found, table.lookup(key, None).map(|rule| rule.priority));
             // Whatever else the key has, and whatever other keys have there.
-            for other in keys.iter().map(|(key, _)| key).chain([&noise]) {
+            for other in keys.iter().map(|(key, _)| key).chain([&noisy]) {
                 let mut mixed = other.clone();
-                for ((word, from), bits) in mixed.words_mut().iter_mut().zip(key.words()).zip(depends.words()) {
-                    *word = *word & !bits | from & bits;
+                for (index, bits) in depends.present() {
+                    mixed.set_word(index, mixed.word(index) & !bits | key.word(index) & bits);
                 }
                 prop_assert_eq!(found, best(&linear, &mixed).map(|(_, _, priority)| *priority));
             }
@@ -161,7 +174,10 @@ proptest! {
         for round in 0..2 {
             for key in &keys {
                 let mut packet = PacketKey::new();
-                packet.refill(&Metadata::from_key(key), &[], 1);
+                // Tunnel options come with a tunnel's addresses alone.
+                let mut in_tunnel = key.clone();
+                in_tunnel.set_tun_dst(1);
+                packet.refill(&Metadata::from_key(&in_tunnel), &[], 1);
                 // Only metadata survives without bytes: compare on what the packet has.
                 let key = packet.key().clone();
                 for _ in 0..2 {

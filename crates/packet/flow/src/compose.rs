@@ -263,7 +263,7 @@ mod tests {
         ) {
             let mut key = FlowKey::new();
             for (word, value) in (39..59).zip(words) {
-                key.words_mut()[word] = value;
+                key.core_mut()[word] = value;
             }
             key.set_dl_type(dl_type);
             key.set_nw_proto(proto);

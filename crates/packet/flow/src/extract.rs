@@ -11,7 +11,7 @@
 use wire::bytes::{be16, be32, be48, be64, byte};
 use wire::{ethernet, icmp, ipv4, ipv6, mpls, nsh, protocol, sctp, tcp, udp};
 
-use crate::metadata::TUNNEL_WORDS;
+use crate::metadata::TUNNEL_RANGE;
 use crate::{DL_TYPE_NONE, FlowKey, Metadata, Slot, VLAN_CFI, WORDS, frag, slot};
 
 /// Where a packet's layers begin, as far as it has them.
@@ -33,6 +33,8 @@ pub fn extract(metadata: &Metadata, bytes: &[u8], max_vlans: usize) -> FlowKey {
 }
 
 /// A key that knows which of its words are not zero, to be filled again and again.
+///
+/// The words of the extension are known by being there.
 #[derive(Clone, Debug)]
 pub struct PacketKey {
     key: FlowKey,
@@ -57,7 +59,7 @@ impl PacketKey {
         &self.key
     }
 
-    /// Bit `i` is set when word `i` is not zero.
+    /// Bit `i` is set when word `i` is not zero, for the words that every key has.
     #[inline]
     pub fn map(&self) -> u64 {
         self.map
@@ -71,7 +73,7 @@ impl PacketKey {
     /// A hash of the whole key.
     #[inline]
     pub fn hash(&self) -> u64 {
-        let words = self.key.words();
+        let words = self.key.core();
         let mut map = self.map;
         let mut hash = map;
         while map != 0 {
@@ -79,13 +81,24 @@ impl PacketKey {
             hash = mix(hash, word);
             map &= map - 1;
         }
+        if self.key.has_extension() {
+            hash = self.far_hash(hash);
+        }
         hash ^ hash >> 32
+    }
+
+    /// Adds the words of the extension to a hash.
+    #[cold]
+    fn far_hash(&self, hash: u64) -> u64 {
+        let far = self.key.present().take_while(|&(index, _)| index >= WORDS);
+        far.fold(hash, |hash, (index, word)| mix(mix(hash, index as u64), word))
     }
 
     /// Replaces the key by that of another packet.
     #[inline]
     pub fn refill(&mut self, metadata: &Metadata, bytes: &[u8], max_vlans: usize) {
-        let words = self.key.words_mut();
+        self.key.words.clear_extension();
+        let words = self.key.core_mut();
         let mut old = self.map;
         while old != 0 {
             words[old.trailing_zeros() as usize % WORDS] = 0;
@@ -105,7 +118,7 @@ impl PacketKey {
     #[inline]
     fn put(&mut self, word: u8, value: u64) {
         let index = usize::from(word) % WORDS;
-        self.key.words_mut()[index] = value;
+        self.key.core_mut()[index] = value;
         self.map |= u64::from(value != 0) << index;
     }
 
@@ -116,7 +129,7 @@ impl PacketKey {
         self.put(slot::PKT_MARK.word, u64::from(md.pkt_mark) << 32 | u64::from(md.packet_type));
         if let Some(tunnel) = &md.tunnel {
             tunnel.write_to(&mut self.key);
-            self.map_words(TUNNEL_WORDS);
+            self.map_words(TUNNEL_RANGE);
         }
         if let Some(ct) = &md.ct {
             self.conntrack(ct);
@@ -135,7 +148,7 @@ impl PacketKey {
 
     fn map_words(&mut self, range: std::ops::Range<usize>) {
         for index in range {
-            self.map |= u64::from(self.key.words()[index] != 0) << index;
+            self.map |= u64::from(self.key.core()[index] != 0) << index;
         }
     }
 
@@ -185,7 +198,7 @@ impl PacketKey {
 
     #[inline]
     fn after_l2(&mut self, bytes: &[u8], at: usize, dl_type: u16, md: &Metadata) {
-        let word = self.key.words()[usize::from(slot::DL_TYPE.word)] | u64::from(dl_type);
+        let word = self.key.core()[usize::from(slot::DL_TYPE.word)] | u64::from(dl_type);
         self.put(slot::DL_TYPE.word, word);
         self.layers = Layers { l2_5: at as u16, l3: at as u16, l4: 0 };
         let rest = bytes.get(at..).unwrap_or(&[]);

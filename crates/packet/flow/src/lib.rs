@@ -15,6 +15,8 @@
 //! word 39 ─ 43   L2: addresses, type, VLANs, MPLS
 //! word 44 ─ 56   L3: addresses, protocol, ARP/ND, NSH
 //! word 57 ─ 58   L4: ports, TCP flags, IGMP
+//! word 59 ─ 63   not in use
+//! word 64 ─ 96   the extension: options of the tunnel (metadata), in a box that only keys with options have
 //! ```
 //! The layers begin at known words, so that masking, hashing and staged
 //! lookup work on words and never on names.
@@ -30,6 +32,7 @@ mod mask;
 mod metadata;
 mod slots;
 mod sparse;
+mod tunnel_options;
 mod words;
 
 pub use compose::{compose, compose_sized};
@@ -39,14 +42,22 @@ pub use mask::FlowMask;
 pub use metadata::{CtKey, Metadata, TunnelKey};
 pub use slots::{Slot, slot};
 pub use sparse::SparseKey;
-pub use words::WORDS;
+pub use tunnel_options::{MAX_OPTION_WORDS, OPTION_WORDS, OptionPlace, TUN_METADATA_FIELDS};
+pub use words::{EXTENSION_WORDS, WORDS};
 
 /// First word of each stage of a staged lookup, and the end: metadata, L2, L3, L4.
 ///
 /// What only neighbour discovery, ARP and NSH have counts as L4: a packet that
 /// is none of these is told apart by L3 already, and its answer then does not
 /// depend on fields that it does not have.
+///
+/// Words of the extension count as metadata; see [`stage_word`].
 pub const STAGES: [usize; 5] = [0, 39, 44, 50, WORDS];
+
+/// The word in whose stage word `index` is looked at: itself, or for one of the extension the first.
+pub const fn stage_word(index: usize) -> usize {
+    if index < WORDS { index } else { STAGES[0] }
+}
 
 /// `dl_type` of frames that carry a length instead of a type (`OFP_DL_TYPE_NOT_ETH_TYPE`).
 pub const DL_TYPE_NONE: u16 = 0x05ff;

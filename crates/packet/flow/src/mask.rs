@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::words::WORDS;
+use crate::words::Words;
 use crate::{FlowKey, Slot, slot};
 
 /// A set of key bits: one bit set for each bit of the key that matters.
@@ -11,7 +11,7 @@ use crate::{FlowKey, Slot, slot};
 /// growing record of what the outcome depended on.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct FlowMask {
-    words: [u64; WORDS],
+    pub(crate) words: Words,
 }
 
 crate::words::holds_words!(FlowMask);
@@ -24,54 +24,57 @@ impl FlowMask {
 
     /// Every bit matters.
     pub fn exact() -> FlowMask {
-        FlowMask { words: [u64::MAX; WORDS] }
+        FlowMask { words: Words::ones() }
     }
 
     /// The bits of `slot` that matter.
     #[inline]
     pub fn bits(&self, slot: Slot) -> u128 {
-        slot.read(&self.words)
+        self.words.read(slot)
     }
 
     /// Replaces the bits of `slot`.
     #[inline]
     pub fn set_bits(&mut self, slot: Slot, bits: u128) {
-        slot.write(&mut self.words, bits);
+        self.words.write(slot, bits);
     }
 
     /// Adds `bits` of `slot`.
     #[inline]
     pub fn add(&mut self, slot: Slot, bits: u128) {
-        let bits = self.bits(slot) | bits;
-        slot.write(&mut self.words, bits);
+        self.words.add_to(slot, bits);
+    }
+
+    /// Adds `bits` of word `index`, of the extension too.
+    #[inline]
+    pub fn add_word(&mut self, index: usize, bits: u64) {
+        self.words.add(index, bits);
     }
 
     /// Adds the whole of `slot`.
     #[inline]
     pub fn add_all(&mut self, slot: Slot) {
-        slot.write(&mut self.words, slot.ones());
+        self.words.add_to(slot, slot.ones());
     }
 
     /// Adds all that `other` names.
     pub fn unite(&mut self, other: &FlowMask) {
-        for (word, m) in self.words.iter_mut().zip(&other.words) {
-            *word |= m;
-        }
+        self.words.combine(&other.words, |word, m| word | m);
     }
 
     /// Whether all bits of `other` are in this mask.
     pub fn covers(&self, other: &FlowMask) -> bool {
-        self.words.iter().zip(&other.words).all(|(a, b)| b & !a == 0)
+        self.words.all(&other.words, &other.words, |ours, theirs, _| theirs & !ours == 0)
     }
 
     /// Whether it names no bit: every key agrees under it.
     pub fn is_empty(&self) -> bool {
-        self.words.iter().all(|&w| w == 0)
+        self.words == Words::default()
     }
 
     /// The same bits as a key, for code that prints or parses values and masks alike.
     pub fn as_key(&self) -> FlowKey {
-        FlowKey::from_words(self.words)
+        FlowKey { words: self.words.clone() }
     }
 }
 
@@ -80,21 +83,19 @@ impl FlowKey {
     #[must_use]
     pub fn masked(&self, mask: &FlowMask) -> FlowKey {
         let mut out = self.clone();
-        for (word, m) in out.words_mut().iter_mut().zip(mask.words()) {
-            *word &= m;
-        }
+        out.words.combine(&mask.words, |word, m| word & m);
         out
     }
 
     /// Whether both keys agree in every bit that `mask` names.
     pub fn equal_under(&self, other: &FlowKey, mask: &FlowMask) -> bool {
-        self.words().iter().zip(other.words()).zip(mask.words()).all(|((a, b), m)| (a ^ b) & m == 0)
+        mask.words.all(&self.words, &other.words, |m, a, b| (a ^ b) & m == 0)
     }
 }
 
 impl From<FlowKey> for FlowMask {
     fn from(key: FlowKey) -> FlowMask {
-        FlowMask { words: *key.words() }
+        FlowMask { words: key.words }
     }
 }
 

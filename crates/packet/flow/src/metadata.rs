@@ -2,15 +2,23 @@
 
 use base::DpPort;
 
-use crate::{FlowKey, ct_state, slot};
+use crate::slot::{CONJ_ID, CT_STATE, TUN_ERSPAN_IDX, TUN_ID, TUN_METADATA_PRESENT};
+use crate::{FlowKey, OPTION_WORDS, ct_state};
 
-pub(crate) const TUNNEL_WORDS: std::ops::Range<usize> = 20..29;
-const CT_WORDS: std::ops::Range<usize> = 29..38;
+/// Words of the tunnel part of a key.
+pub(crate) const TUNNEL_RANGE: std::ops::Range<usize> =
+    TUN_ID.word as usize..TUN_ERSPAN_IDX.word as usize + 1;
+/// Words of the connection-tracking part of a key; the last one holds [`CONJ_ID`] as well, which is no part of it.
+pub(crate) const CT_RANGE: std::ops::Range<usize> = CT_STATE.word as usize..CONJ_ID.word as usize + 1;
+/// Words of the tunnel's options: which there are, and their data.
+pub(crate) const OPTION_RANGE: std::ops::Range<usize> =
+    TUN_METADATA_PRESENT.word as usize..TUN_METADATA_PRESENT.word as usize + 1 + OPTION_WORDS.div_ceil(2);
 
 /// The tunnel part of a key: from which tunnel a packet came, or into which it shall go.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct TunnelKey {
-    words: [u64; 9],
+    words: [u64; TUNNEL_RANGE.end - TUNNEL_RANGE.start],
+    options: Option<Box<[u64; OPTION_RANGE.end - OPTION_RANGE.start]>>,
 }
 
 impl TunnelKey {
@@ -18,16 +26,26 @@ impl TunnelKey {
     pub fn from_key(key: &FlowKey) -> Option<TunnelKey> {
         let is_set =
             key.tun_dst() != 0 || key.tun_src() != 0 || key.tun_ipv6_dst() != 0 || key.tun_ipv6_src() != 0;
-        is_set.then(|| {
-            let mut words = [0; 9];
-            words.copy_from_slice(&key.words()[TUNNEL_WORDS]);
-            TunnelKey { words }
+        is_set.then(|| TunnelKey {
+            words: std::array::from_fn(|index| key.word(TUNNEL_RANGE.start + index)),
+            options: key
+                .has_tun_options()
+                .then(|| Box::new(std::array::from_fn(|index| key.word(OPTION_RANGE.start + index)))),
         })
     }
 
     /// Copies this part into `key`.
     pub fn write_to(&self, key: &mut FlowKey) {
-        key.words_mut()[TUNNEL_WORDS].copy_from_slice(&self.words);
+        key.core_mut()[TUNNEL_RANGE].copy_from_slice(&self.words);
+        match &self.options {
+            Some(options) => {
+                for (index, &word) in OPTION_RANGE.zip(&**options) {
+                    key.set_word(index, word);
+                }
+            }
+            None if key.has_extension() => OPTION_RANGE.for_each(|index| key.set_word(index, 0)),
+            None => {}
+        }
     }
 
     /// A key of which only the tunnel part is set, for its accessors.
@@ -41,22 +59,22 @@ impl TunnelKey {
 /// The connection-tracking part of a key.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct CtKey {
-    words: [u64; 9],
+    words: [u64; CT_RANGE.end - CT_RANGE.start],
 }
 
 impl CtKey {
     /// The connection-tracking part of `key`, or `None` when the packet was not tracked.
     pub fn from_key(key: &FlowKey) -> Option<CtKey> {
-        let mut words = [0; 9];
-        words.copy_from_slice(&key.words()[CT_WORDS]);
-        words[8] &= !(slot::CONJ_ID.ones() as u64);
+        let mut key = key.clone();
+        key.set_conj_id(0);
+        let words = std::array::from_fn(|index| key.word(CT_RANGE.start + index));
         words.iter().any(|&w| w != 0).then_some(CtKey { words })
     }
 
     /// Writes all but what depends on the packet's headers; see [`crate::extract`].
     pub fn write_to(&self, key: &mut FlowKey) {
         let conj_id = key.conj_id();
-        key.words_mut()[CT_WORDS].copy_from_slice(&self.words);
+        key.core_mut()[CT_RANGE].copy_from_slice(&self.words);
         key.set_conj_id(conj_id);
     }
 

@@ -28,27 +28,14 @@ impl Slot {
         if self.bits == 128 { u128::MAX } else { (1 << self.bits) - 1 }
     }
 
-    /// The value in `words`.
+    /// The value, `word` giving the words of a key by number.
     #[inline]
-    pub(crate) fn read(self, words: &[u64]) -> u128 {
-        let word = usize::from(self.word);
+    pub(crate) fn value(self, word: impl Fn(usize) -> u64) -> u128 {
+        let first = usize::from(self.word);
         if self.bits == 128 {
-            u128::from(words[word]) << 64 | u128::from(words[word + 1])
+            u128::from(word(first)) << 64 | u128::from(word(first + 1))
         } else {
-            u128::from(words[word] >> self.shift) & self.ones()
-        }
-    }
-
-    /// Replaces the value in `words`; bits beyond the slot's width are dropped.
-    #[inline]
-    pub(crate) fn write(self, words: &mut [u64], value: u128) {
-        let word = usize::from(self.word);
-        if self.bits == 128 {
-            words[word] = (value >> 64) as u64;
-            words[word + 1] = value as u64;
-        } else {
-            let ones = self.ones() as u64;
-            words[word] = words[word] & !(ones << self.shift) | (value as u64 & ones) << self.shift;
+            u128::from(word(first) >> self.shift) & self.ones()
         }
     }
 }
@@ -236,9 +223,26 @@ layout! {
     TCP_FLAGS tcp_flags set_tcp_flags: u16 = 57, 16, 16;
     ND_RESERVED nd_reserved set_nd_reserved: u32 = 58, 32, 32;
     IGMP_GROUP igmp_group set_igmp_group: u32 = 58, 0, 32;
+
+    /// Which fields `tun_metadata0` to `tun_metadata63` the packet has, a bit each; their data follows in the next
+    /// words (see [`crate::OptionPlace`]).
+    TUN_METADATA_PRESENT tun_metadata_present set_tun_metadata_present: u64 = 64, 0, 64;
 }
 
 impl Slot {
+    /// The bit of [`slot::TUN_METADATA_PRESENT`] for field `tun_metadata<index>`; only the low six bits count.
+    pub const fn tun_metadata(index: usize) -> Slot {
+        Slot { word: slot::TUN_METADATA_PRESENT.word, shift: (index & 63) as u8, bits: 1 }
+    }
+
+    /// Four bytes of the data of tunnel options, `index` counting from 0 to [`crate::OPTION_WORDS`] - 1; for a larger
+    /// one the last.
+    pub const fn tun_option(index: usize) -> Slot {
+        let index = if index < crate::OPTION_WORDS { index } else { crate::OPTION_WORDS - 1 };
+        let word = slot::TUN_METADATA_PRESENT.word + 1 + (index / 2) as u8;
+        Slot { word, shift: if index & 1 == 0 { 32 } else { 0 }, bits: 32 }
+    }
+
     /// The slot of register `index`; only its low five bits count.
     pub const fn register(index: usize) -> Slot {
         let index = index & 31;

@@ -1,34 +1,45 @@
-//! The sparse form: a bitmap and the words that are not zero.
+//! The sparse form: bitmaps and the words that are not zero.
 
-use crate::{FlowKey, FlowMask, Slot, WORDS};
+use crate::words::{EXTENSION_WORDS, WORDS, Words};
+use crate::{FlowKey, FlowMask, Slot};
 
 /// A key or mask with its zero words left out. Small enough to keep one per
-/// rule: a rule on a 5-tuple takes four words instead of 51.
+/// rule: a rule on a 5-tuple takes four words instead of 64.
+///
+/// The words of the extension come first, because they count as metadata: the
+/// order is that of a staged lookup.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
 pub struct SparseKey {
+    /// Bit `i` is set when word `i` is present.
     map: u64,
+    /// Bit `i` is set when word `i` of the extension is present.
+    extension: u64,
     words: Box<[u64]>,
 }
 
+/// Bit `i` is set when word `i` of `words` is not zero.
+#[inline]
+fn map_of(words: &[u64]) -> u64 {
+    words.iter().enumerate().fold(0, |map, (index, &word)| map | u64::from(word != 0) << index)
+}
+
 impl SparseKey {
-    /// The words of `dense` that are not zero.
-    pub fn from_dense(dense: &[u64; WORDS]) -> SparseKey {
-        let mut map = 0;
-        for (index, &word) in dense.iter().enumerate() {
-            map |= u64::from(word != 0) << index;
+    fn of(dense: &Words) -> SparseKey {
+        let map = map_of(&dense.core);
+        let extension = if dense.has_extension() { map_of(dense.extension()) } else { 0 };
+        let mut words = Vec::with_capacity((extension.count_ones() + map.count_ones()) as usize);
+        for (mut map, from) in [(extension, &dense.extension()[..]), (map, &dense.core[..])] {
+            while map != 0 {
+                words.extend(from.get(map.trailing_zeros() as usize));
+                map &= map - 1;
+            }
         }
-        let mut words = Vec::with_capacity(map.count_ones() as usize);
-        let mut rest = map;
-        while rest != 0 {
-            words.push(dense[rest.trailing_zeros() as usize]);
-            rest &= rest - 1;
-        }
-        SparseKey { map, words: words.into_boxed_slice() }
+        SparseKey { map, extension, words: words.into_boxed_slice() }
     }
 
-    /// Bit `i` is set when word `i` is present.
-    pub fn map(&self) -> u64 {
-        self.map
+    /// Whether a word of the extension is present.
+    pub fn has_extension(&self) -> bool {
+        self.extension != 0
     }
 
     /// The present words, in order.
@@ -36,63 +47,61 @@ impl SparseKey {
         &self.words
     }
 
-    /// The present words with their index.
+    /// The present words with their numbers, in order.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        let mut map = self.map;
+        let (mut extension, mut map) = (self.extension, self.map);
         self.words.iter().map(move |&word| {
+            if extension != 0 {
+                let index = WORDS + extension.trailing_zeros() as usize;
+                extension &= extension - 1;
+                return (index, word);
+            }
             let index = map.trailing_zeros() as usize;
             map &= map - 1;
             (index, word)
         })
     }
 
-    /// The dense words.
-    pub fn to_dense(&self) -> [u64; WORDS] {
-        let mut dense = [0; WORDS];
-        for (index, word) in self.iter() {
-            dense[index] = word;
-        }
-        dense
+    /// Where in [`SparseKey::words`] word `index` stands.
+    #[inline]
+    pub fn place(&self, index: usize) -> Option<usize> {
+        let (map, bit, before) = match index.checked_sub(WORDS) {
+            None => (self.map, index, self.extension.count_ones()),
+            Some(far) => (self.extension, far.min(EXTENSION_WORDS), 0),
+        };
+        let bit = 1u64 << bit;
+        (map & bit != 0).then(|| (before + (map & (bit - 1)).count_ones()) as usize)
     }
 
     /// Word `index`, zero when it is not present.
     #[inline]
     pub fn word(&self, index: usize) -> u64 {
-        let bit = 1u64 << index;
-        if self.map & bit == 0 {
-            return 0;
-        }
-        self.words[(self.map & (bit - 1)).count_ones() as usize]
+        self.place(index).and_then(|place| self.words.get(place)).copied().unwrap_or(0)
     }
 
     /// The value in `slot`.
     #[inline]
     pub fn read(&self, slot: Slot) -> u128 {
-        let word = usize::from(slot.word);
-        if slot.bits == 128 {
-            u128::from(self.word(word)) << 64 | u128::from(self.word(word + 1))
-        } else {
-            u128::from(self.word(word) >> slot.shift) & slot.ones()
-        }
+        slot.value(|index| self.word(index))
     }
 
     /// With `self` as a mask: whether both dense keys agree in its bits.
     #[inline]
     pub fn agree(&self, a: &FlowKey, b: &FlowKey) -> bool {
-        let (a, b) = (a.words(), b.words());
-        self.iter().all(|(index, mask)| (a[index] ^ b[index]) & mask == 0)
+        self.iter().all(|(index, mask)| (a.word(index) ^ b.word(index)) & mask == 0)
     }
 }
 
 impl From<&FlowKey> for SparseKey {
     fn from(key: &FlowKey) -> SparseKey {
-        SparseKey::from_dense(key.words())
+        SparseKey::of(&key.words)
     }
 }
 
 impl From<&FlowMask> for SparseKey {
     fn from(mask: &FlowMask) -> SparseKey {
-        SparseKey::from_dense(mask.words())
+        SparseKey::of(&mask.words)
     }
 }
 
@@ -101,50 +110,142 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::slot;
+    use crate::{OptionPlace, slot};
 
-    /// Words of which about half are zero.
-    fn words() -> impl Strategy<Value = [u64; WORDS]> {
-        prop::collection::vec(prop_oneof![Just(0), any::<u64>()], WORDS)
-            .prop_map(|v| v.try_into().expect("as many words as asked for"))
+    /// Keys of whose words about half are zero, those of the extension in one of two.
+    fn any_key() -> impl Strategy<Value = FlowKey> {
+        let word = prop_oneof![Just(0), any::<u64>()];
+        (prop::collection::vec(word, WORDS + EXTENSION_WORDS), any::<bool>()).prop_map(|(words, is_far)| {
+            let mut key = FlowKey::new();
+            let count = if is_far { words.len() } else { WORDS };
+            for (index, word) in words.into_iter().take(count).enumerate() {
+                key.set_word(index, word);
+            }
+            key
+        })
+    }
+
+    /// Every slot, and those that have no name of their own.
+    fn slots() -> Vec<(String, Slot)> {
+        let named = slot::ALL.iter().map(|&(name, place)| (name.to_owned(), place));
+        let options = (0..crate::OPTION_WORDS).map(|i| (format!("tun_option{i}"), Slot::tun_option(i)));
+        named.chain(options).collect()
     }
 
     proptest! {
         #[test]
-        fn sparse_and_dense_are_the_same_key(dense in words()) {
-            let sparse = SparseKey::from_dense(&dense);
-            prop_assert_eq!(sparse.to_dense(), dense);
-            prop_assert_eq!(sparse.words().len(), sparse.map().count_ones() as usize);
-            let key = FlowKey::from_words(dense);
-            for (_, place) in slot::ALL {
-                prop_assert_eq!(sparse.read(*place), key.read(*place));
+        fn sparse_and_dense_are_the_same_key(key in any_key()) {
+            let sparse = SparseKey::from(&key);
+            prop_assert_eq!(&FlowKey::from(&sparse), &key);
+            prop_assert_eq!(sparse.words().len(), sparse.iter().count());
+            prop_assert!(sparse.iter().eq(key.present()));
+            for index in 0..WORDS + EXTENSION_WORDS + 30 {
+                prop_assert_eq!(sparse.word(index), key.word(index), "word {}", index);
+            }
+            for (_, place) in slots() {
+                prop_assert_eq!(sparse.read(place), key.read(place));
             }
         }
 
         #[test]
-        fn a_slot_holds_its_value_and_touches_no_other(dense in words(), value: u128, pick in 0..slot::ALL.len()) {
-            let before = FlowKey::from_words(dense);
+        fn a_slot_holds_its_value_and_touches_no_other(before in any_key(), value: u128, pick: prop::sample::Index) {
             let mut after = before.clone();
-            let place = slot::ALL[pick].1;
+            let pick = pick.index(slots().len());
+            let place = slots()[pick].1;
             after.write(place, value);
             prop_assert_eq!(after.read(place), value & place.ones());
-            for (index, (_, other)) in slot::ALL.iter().enumerate() {
+            for (index, (name, other)) in slots().into_iter().enumerate() {
                 if index != pick {
-                    prop_assert_eq!(after.read(*other), before.read(*other));
+                    prop_assert_eq!(after.read(other), before.read(other), "{}", name);
                 }
             }
+        }
+
+        /// The extension is there only as long as it holds something: equal values are equal keys.
+        #[test]
+        fn a_key_whose_extension_is_cleared_equals_one_that_never_had_it(key in any_key(), far in any_key()) {
+            let mut cleared = far;
+            for index in 0..WORDS + EXTENSION_WORDS {
+                cleared.set_word(index, 0);
+            }
+            prop_assert!(!cleared.has_extension());
+            prop_assert_eq!(&cleared, &FlowKey::new());
+            for (index, word) in key.present() {
+                cleared.set_word(index, word);
+            }
+            prop_assert_eq!(cleared, key);
+        }
+
+        /// Masks do on every word what they do on one, whoever has an extension.
+        #[test]
+        fn masks_work_word_by_word(a in any_key(), b in any_key(), mask in any_key()) {
+            let mask = FlowMask::from(mask);
+            let all = || 0..WORDS + EXTENSION_WORDS;
+            let masked = a.masked(&mask);
+            prop_assert!(all().all(|i| masked.word(i) == a.word(i) & mask.word(i)));
+            prop_assert_eq!(masked.has_extension(), all().skip(WORDS).any(|i| masked.word(i) != 0));
+            let agree = all().all(|i| (a.word(i) ^ b.word(i)) & mask.word(i) == 0);
+            prop_assert_eq!(a.equal_under(&b, &mask), agree);
+            prop_assert_eq!(SparseKey::from(&mask).agree(&a, &b), agree);
+            prop_assert!(a.equal_under(&masked, &mask) && masked.equal_under(&a, &mask));
+            let mut united = FlowMask::from(a.clone());
+            united.unite(&mask);
+            prop_assert!(all().all(|i| united.word(i) == a.word(i) | mask.word(i)));
+            prop_assert!(united.covers(&mask) && FlowMask::exact().covers(&united));
+            prop_assert_eq!(mask.covers(&united), all().all(|i| a.word(i) & !mask.word(i) == 0));
+            prop_assert_eq!(mask.is_empty(), all().all(|i| mask.word(i) == 0));
+        }
+
+        /// A field of tunnel options holds its bytes and touches no other.
+        #[test]
+        fn tunnel_options_hold_their_bytes(before in any_key(), field in 0usize..64, first in 0u8..80, words in 0u8..40, data in prop::collection::vec(any::<u8>(), 160)) {
+            let Some(place) = OptionPlace::new(first, words) else {
+                prop_assert!(words == 0 || words > 31 || first + words > 63);
+                return Ok(());
+            };
+            let mut key = before.clone();
+            let data = &data[..place.len()];
+            key.set_tun_metadata(field, &[place], data);
+            prop_assert_eq!(key.tun_metadata(field, &[place]), Some(data.to_vec()));
+            prop_assert_eq!(key.tun_metadata_present() & !(1 << field), before.tun_metadata_present() & !(1 << field));
+            for index in (0..crate::OPTION_WORDS).filter(|i| !(first..first + words).contains(&(*i as u8))) {
+                prop_assert_eq!(key.read(Slot::tun_option(index)), before.read(Slot::tun_option(index)));
+            }
+            let mut mask = FlowMask::new();
+            mask.add_tun_metadata(field, &[place]);
+            let mut other = before.clone();
+            prop_assert_eq!(other.equal_under(&key, &mask), before.tun_metadata(field, &[place]).as_deref() == Some(data));
+            other.set_tun_metadata(field, &[place], data);
+            prop_assert!(other.equal_under(&key, &mask));
+            key.clear_tun_metadata(field, &[place]);
+            prop_assert_eq!(key.tun_metadata(field, &[place]), None);
+            prop_assert!(key.masked(&mask) == FlowKey::new());
         }
     }
 
     #[test]
+    fn an_option_in_pieces_is_one() {
+        let places = [OptionPlace::new(0, 1).expect("fits"), OptionPlace::new(61, 2).expect("fits")];
+        let mut key = FlowKey::new();
+        let data: Vec<u8> = (1..=12).collect();
+        key.set_tun_metadata(63, &places, &data);
+        assert_eq!(key.tun_metadata(63, &places), Some(data));
+        assert_eq!(key.tun_metadata(62, &places), None, "not present");
+        assert_eq!(key.read(Slot::tun_option(0)), 0x0102_0304);
+        assert_eq!(key.read(Slot::tun_option(62)), 0x090a_0b0c);
+        assert_eq!(key.read(Slot::tun_metadata(63)), 1);
+    }
+
+    #[test]
     fn slots_do_not_overlap_and_lie_inside_the_key() {
-        let mut taken = [0u64; WORDS];
-        for (name, place) in slot::ALL {
-            let mut words = [0u64; WORDS];
-            Slot::write(*place, &mut words, u128::MAX);
-            for (have, new) in taken.iter_mut().zip(words) {
-                assert_eq!(*have & new, 0, "{name} overlaps");
-                *have |= new;
+        let mut taken = FlowMask::new();
+        for (name, place) in slots() {
+            let mut new = FlowMask::new();
+            new.add_all(place);
+            assert_eq!(new.present().map(|(_, bits)| bits.count_ones()).sum::<u32>(), u32::from(place.bits));
+            for (index, bits) in new.present() {
+                assert_eq!(taken.word(index) & bits, 0, "{name} overlaps");
+                taken.add_word(index, bits);
             }
         }
     }

@@ -207,11 +207,12 @@ pub fn type_behind_tags(frame: &[u8]) -> Option<(usize, u16)> {
     Some((at, ether_type))
 }
 
-/// Sets the type behind all tags of a frame.
-pub fn set_type_behind_tags(frame: &mut [u8], ether_type: u16) {
-    if let Some((at, _)) = type_behind_tags(frame) {
-        put16(frame, at, ether_type);
-    }
+/// Sets the type behind all tags of a frame; false when its header is cut off.
+#[inline]
+pub fn set_type_behind_tags(frame: &mut [u8], ether_type: u16) -> bool {
+    let Some((at, _)) = type_behind_tags(frame) else { return false };
+    put16(frame, at, ether_type);
+    true
 }
 
 /// LLC and SNAP with organisation 0, behind a length: they give a type after all.

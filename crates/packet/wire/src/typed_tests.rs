@@ -607,7 +607,8 @@ fn the_type_behind_tags_is_found_and_set() {
     assert_eq!(ethernet::type_behind_tags(&tagged), Some((16, 0x800)));
     assert_eq!(ethernet::type_behind_tags(&tagged[..16]), Some((12, 0x8100)));
     assert_eq!(ethernet::type_behind_tags(&tagged[..13]), None);
-    ethernet::set_type_behind_tags(&mut tagged, 0x86dd);
+    assert!(ethernet::set_type_behind_tags(&mut tagged, 0x86dd));
+    assert!(!ethernet::set_type_behind_tags(&mut tagged[..13], 0x800));
     assert_eq!(
         (ethernet::type_behind_tags(&tagged), ethernet::Tag::parse(&tagged[12..])),
         (Some((16, 0x86dd)), Some(tag))

@@ -53,7 +53,7 @@ impl Manager {
         let frozen = Frozen {
             bridge,
             table: TableId(0),
-            metadata: SparseKey::from_dense(metadata.words()),
+            metadata: SparseKey::from(metadata),
             stack: pack_stack(&state.stack),
             action_set: state.action_set.clone(),
             frames: frames.collect(),

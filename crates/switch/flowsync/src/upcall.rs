@@ -250,7 +250,7 @@ impl FlowSync {
 /// What a packet has with it now, and what only rules know of it.
 fn metadata_for_controller(key: &FlowKey, frozen: &pipeline::Frozen) -> FlowKey {
     let mut metadata = key.clone();
-    for word in &mut metadata.words_mut()[flow::STAGES[1]..] {
+    for word in &mut metadata.core_mut()[flow::STAGES[1]..] {
         *word = 0;
     }
     metadata.set_recirc_id(0);

@@ -193,12 +193,16 @@ impl Context<'_> {
         // A packet of a tunnel keeps its tunnel's values, so they must be those of this packet.
         if TUNNEL.iter().any(|&place| self.request.key.read(place) != 0) {
             TUNNEL.iter().for_each(|&place| self.out.mask.add_all(place));
+            if self.packet.key.has_tun_options() {
+                self.out.mask.add_tun_options();
+            }
         }
         let mut kept = FlowKey::new();
         for place in frozen_slots() {
             kept.write(place, self.packet.key.read(place));
         }
-        flow::SparseKey::from_dense(kept.words())
+        kept.copy_tun_options(&self.packet.key);
+        flow::SparseKey::from(&kept)
     }
 }
 
@@ -206,6 +210,9 @@ impl Context<'_> {
 pub fn restore_metadata(key: &mut FlowKey, metadata: &flow::SparseKey) {
     for place in frozen_slots() {
         key.write(place, metadata.read(place));
+    }
+    if key.has_extension() || metadata.has_extension() {
+        key.copy_tun_options(&FlowKey::from(metadata));
     }
 }
 

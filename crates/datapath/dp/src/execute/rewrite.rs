@@ -31,7 +31,7 @@ pub(super) fn set(packet: &mut Packet, set: &Set) {
             packet.metadata.recirc_id = merge32(set, slot::RECIRC_ID, packet.metadata.recirc_id)
         }
         Attr::Tunnel => {
-            let key = FlowKey::from_words(set.key.to_dense());
+            let key = FlowKey::from(&set.key);
             packet.metadata.tunnel = TunnelKey::from_key(&key).map(Box::new);
         }
         Attr::CtState | Attr::CtZone | Attr::CtMark | Attr::CtLabel => set_ct(packet, set),

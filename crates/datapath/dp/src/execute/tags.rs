@@ -51,9 +51,8 @@ fn ether_type(packet: &Packet) -> u16 {
 }
 
 fn set_ether_type(packet: &mut Packet, ether_type: u16) {
-    if ether_type_at(packet).is_some() {
-        ethernet::set_type_behind_tags(packet.bytes_mut(), ether_type);
-    } else {
+    let is_ethernet = packet.metadata.packet_type == 0;
+    if !is_ethernet || !ethernet::set_type_behind_tags(packet.bytes_mut(), ether_type) {
         packet.metadata.packet_type = NAMESPACE_ETHERTYPE | u32::from(ether_type);
     }
 }

@@ -75,7 +75,7 @@ fn action(out: &mut String, action: &Action, ports: Option<&PortNames>) {
         Action::PushEth { src, dst } => write!(out, "push_eth(src={src},dst={dst})"),
         Action::PopEth => write!(out, "pop_eth"),
         Action::PushNsh { key, metadata } => {
-            push_nsh(out, &FlowKey::from_words(key.to_dense()), metadata);
+            push_nsh(out, &FlowKey::from(&**key), metadata);
             Ok(())
         }
         Action::PopNsh => write!(out, "pop_nsh()"),
@@ -135,8 +135,8 @@ fn action(out: &mut String, action: &Action, ports: Option<&PortNames>) {
 }
 
 fn set_text(out: &mut String, set: &Set) {
-    let key = FlowKey::from_words(set.key.to_dense());
-    let mask = FlowMask::from_words(set.mask.to_dense());
+    let key = FlowKey::from(&set.key);
+    let mask = FlowMask::from(&set.mask);
     let is_whole = set.is_whole();
     out.push_str("set(");
     if set.attr == Attr::Nsh {

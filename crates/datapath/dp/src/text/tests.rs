@@ -1,4 +1,4 @@
-use flow::{FlowKey, FlowMask, slot};
+use flow::{FlowKey, FlowMask, Slot, slot};
 use proptest::prelude::*;
 
 use super::*;
@@ -104,7 +104,7 @@ proptest! {
     /// Any key and mask can be written, and what was written can be read.
     #[test]
     fn any_key_can_be_written(words in prop::collection::vec(any::<u64>(), flow::WORDS), bits in prop::collection::vec(any::<u64>(), flow::WORDS),
-                              dl_type in prop::sample::select(vec![0x800u16, 0x86dd, 0x806, 0x8847, 0x894f, 0x600, 0x5ff]), proto in prop::sample::select(vec![1u8, 6, 17, 58, 132])) {
+                              dl_type in prop::sample::select(vec![0x800u16, 0x86dd, 0x806, 0x8847, 0x894f, 0x600, 0x5ff]), proto in prop::sample::select(vec![1u8, 6, 17, 58, 132]), is_far: bool) {
         let mut key = FlowKey::from_words(words.try_into().unwrap());
         key.set_dl_type(dl_type);
         key.set_nw_proto(proto);
@@ -117,6 +117,11 @@ proptest! {
         mask.add_all(slot::PACKET_TYPE);
         mask.add_all(slot::DL_TYPE);
         mask.set_bits(slot::IPV6_LABEL, mask.bits(slot::IPV6_LABEL) & 0xfffff);
+        if is_far {
+            key.set_tun_metadata_present(u64::from(proto));
+            mask.add_all(slot::TUN_METADATA_PRESENT);
+            mask.add_all(Slot::tun_option(0));
+        }
         for verbose in [false, true] {
             let text = format_key(&key, Some(&mask), verbose, None);
             let parsed = parse_key(&text, None);

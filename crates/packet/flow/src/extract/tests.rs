@@ -78,10 +78,27 @@ fn metadata_survives_the_way_through_a_key() {
     key.set_pkt_mark(9);
     key.set_tun_dst(0x01020304);
     key.set_tun_id(77);
+    key.set_tun_metadata(5, &[crate::OptionPlace::new(3, 2).expect("it fits")], &[1, 2, 3, 4, 5, 6, 7, 8]);
     key.set_ct_state(crate::ct_state::TRACKED | crate::ct_state::NEW);
     key.set_ct_zone(4);
     let md = Metadata::from_key(&key);
     assert_eq!(extract(&md, &[], 1), key);
+}
+
+/// Metadata of any kind, with a tunnel, options and a connection, or without.
+fn any_metadata() -> impl Strategy<Value = Metadata> {
+    let word = prop_oneof![Just(0), any::<u64>()];
+    (prop::collection::vec(word, WORDS + crate::EXTENSION_WORDS), any::<u8>()).prop_map(|(words, kinds)| {
+        let mut key = FlowKey::new();
+        for (index, word) in words.into_iter().enumerate() {
+            key.set_word(index, word);
+        }
+        key.set_packet_type(0);
+        let mut md = Metadata::from_key(&key);
+        md.tunnel = md.tunnel.filter(|_| kinds & 1 != 0);
+        md.ct = md.ct.filter(|_| kinds & 2 != 0);
+        md
+    })
 }
 
 proptest! {
@@ -92,17 +109,18 @@ proptest! {
         b in prop::collection::vec(any::<u8>(), 0..120),
         kind in prop::sample::select(vec![0x0800u16, 0x86dd, 0x0806, 0x8100, 0x8847, 0x894f, 5]),
         first in any::<u8>(),
+        mds in [any_metadata(), any_metadata()],
     ) {
         let mut reused = PacketKey::new();
-        for mut bytes in [a, b] {
+        for (mut bytes, md) in [a, b].into_iter().zip(mds) {
             if bytes.len() > 16 {
                 bytes[12..14].copy_from_slice(&kind.to_be_bytes());
                 bytes[14] = first;
             }
-            let md = Metadata::new(DpPort(1));
             reused.refill(&md, &bytes, 2);
             prop_assert_eq!(reused.key(), &extract(&md, &bytes, 2));
-            for (index, &word) in reused.key().words().iter().enumerate() {
+            prop_assert!(md.tunnel.is_none() || Metadata::from_key(reused.key()).tunnel == md.tunnel);
+            for (index, &word) in reused.key().core().iter().enumerate() {
                 prop_assert_eq!(reused.map() >> index & 1 == 1, word != 0, "word {}", index);
             }
         }

@@ -134,7 +134,7 @@ impl PacketState {
 
     /// Under a label, nothing of the network layer is seen any more.
     fn forget_payload(&mut self) {
-        for word in &mut self.key.words_mut()[flow::STAGES[2]..] {
+        for word in &mut self.key.core_mut()[flow::STAGES[2]..] {
             *word = 0;
         }
         self.key.set_dp_hash(0);
