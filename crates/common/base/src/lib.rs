@@ -14,11 +14,13 @@ pub mod invariant;
 pub mod json;
 pub mod link_feature;
 pub mod mac;
+mod port_stats;
 pub mod text;
 pub mod time;
 pub mod vlog;
 
 pub use id::{DpPort, OfPort, TableId};
 pub use mac::MacAddr;
+pub use port_stats::{PortStats, UNCOUNTED};
 pub use text::error_text;
 pub use time::{Clock, Timestamp};

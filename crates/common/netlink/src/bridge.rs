@@ -20,7 +20,7 @@ fn short(name: &str) -> io::Result<CString> {
 
 fn named(request: libc::c_ulong, name: &str) -> io::Result<()> {
     // Every kind of socket answers this request.
-    let socket = Socket::open(0, false)?;
+    let socket = Socket::for_asking(libc::NETLINK_ROUTE)?;
     let mut buffer = [0u8; libc::IFNAMSIZ];
     let name = short(name)?;
     buffer[..name.as_bytes().len()].copy_from_slice(name.as_bytes());
@@ -30,7 +30,7 @@ fn named(request: libc::c_ulong, name: &str) -> io::Result<()> {
 }
 
 fn member(request: libc::c_ulong, bridge: &str, index: u32) -> io::Result<()> {
-    let socket = Socket::open(0, false)?;
+    let socket = Socket::for_asking(libc::NETLINK_ROUTE)?;
     // SAFETY: all-zero bytes are a valid ifreq.
     let mut body: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in body.ifr_name.iter_mut().zip(short(bridge)?.as_bytes()) {

@@ -24,8 +24,11 @@ struct Info {
 /// What a link's driver says of itself; empty where it says nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Driver {
+    /// "veth", "virtio_net".
     pub name: String,
+    /// The driver's; most have the kernel's.
     pub version: String,
+    /// The firmware's version.
     pub firmware: String,
 }
 

@@ -37,7 +37,7 @@ pub struct EgressMonitor {
 impl EgressMonitor {
     /// Starts to listen in this thread's network namespace.
     pub fn open() -> io::Result<EgressMonitor> {
-        let socket = Socket::open((libc::RTMGRP_LINK | libc::RTMGRP_TC) as u32, true)?;
+        let socket = Socket::for_listening((libc::RTMGRP_LINK | libc::RTMGRP_TC) as u32)?;
         Ok(EgressMonitor { socket, buffer: vec![0; 64 * 1024] })
     }
 
@@ -45,7 +45,7 @@ impl EgressMonitor {
     pub fn changes(&mut self, mut visit: impl FnMut(Option<u32>)) {
         self.socket.drain(&mut self.buffer, |message| {
             // Both kinds of message name the link at the same place.
-            let ifindex = message.map(|(_, payload)| u32_at(payload, 4));
+            let ifindex = message.map(|message| u32_at(message.payload, 4));
             visit(ifindex.filter(|&ifindex| ifindex != SHARED_BLOCK));
         });
     }

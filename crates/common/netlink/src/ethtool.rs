@@ -19,7 +19,7 @@ pub(crate) fn ask<T: Request>(name: &str, asked: &mut T) -> bool {
         return false;
     }
     // Every kind of socket answers this request.
-    let Ok(socket) = Socket::open(0, false) else { return false };
+    let Ok(socket) = Socket::for_asking(libc::NETLINK_ROUTE) else { return false };
     // SAFETY: all-zero bytes are a valid ifreq.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {

@@ -8,25 +8,20 @@
 //! load one, as in a user namespace, `matchall` with the action `stolen`. Both
 //! outlive the process: [`IngressGuard::close`] takes over what a killed one left.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::AsRawFd;
 
-use crate::bpf;
-use crate::link::ask;
-use crate::message::Builder;
-use crate::tc::{EGRESS, INGRESS, has_filters, message};
+use netlink_bindings::tc::{OpNewtfilterDo, PushActAttrs, Request, TcGact};
+use netlink_bindings::utils::{Pusher, finalize_nested_header, push_nested_header};
 
-const TCA_KIND: u16 = 1;
-const TCA_OPTIONS: u16 = 2;
-const TCA_BPF_FD: u16 = 6;
-const TCA_BPF_NAME: u16 = 7;
-const TCA_BPF_FLAGS: u16 = 8;
+use crate::ask::change;
+use crate::bpf;
+use crate::tc::{EGRESS, INGRESS, has_filters, header};
+
 /// The program's result is what becomes of the frame.
 const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
 const TCA_MATCHALL_ACT: u16 = 2;
-const TCA_ACT_KIND: u16 = 1;
-const TCA_ACT_OPTIONS: u16 = 2;
-const TCA_GACT_PARMS: u16 = 2;
 /// Ends the frame's way without counting it as dropped.
 const TC_ACT_STOLEN: u32 = 4;
 
@@ -37,7 +32,7 @@ const CLSACT_HANDLE: u32 = 0xffff_0000;
 /// The last of all priorities: filters of operators, such as mirroring, come first.
 const PRIORITY: u32 = 0xffff;
 /// What `tc filter show` calls the filter.
-const NAME: &[u8] = b"ironbridge\0";
+const NAME: &CStr = c"ironbridge";
 
 /// A link's ingress hook while it is closed; dropping this opens it.
 #[derive(Debug)]
@@ -50,12 +45,12 @@ pub struct IngressGuard {
 
 impl IngressGuard {
     /// Takes away what the link receives before the host's stack sees it. `handle` names this guard's filter among those of
-    /// this process, so that one guard may replace another on the same link; it must not be 0.
+    /// this process, so that one guard may replace another on the same link; it must not be 0. Errors are the kernel's.
     pub fn close(ifindex: u32, handle: u32) -> io::Result<IngressGuard> {
-        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
-        let discipline = message(libc::RTM_NEWQDISC, flags, ifindex, CLSACT_HANDLE, CLSACT_PARENT, 0)
-            .attribute(TCA_KIND, b"clsact\0");
-        let is_new = match ask(discipline.finish(), false, |_, _| {}) {
+        let header = header(ifindex, CLSACT_HANDLE, CLSACT_PARENT, 0);
+        let mut discipline = Request::new().set_create().set_excl().op_newqdisc_do(&header);
+        discipline.encode().push_kind(c"clsact");
+        let is_new = match change(&discipline) {
             Ok(()) => true,
             // This one or the older `ingress`: both have the hook.
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => false,
@@ -76,9 +71,8 @@ impl Drop for IngressGuard {
         if self.owns_discipline
             && [INGRESS, EGRESS].into_iter().all(|hook| matches!(has_filters(self.ifindex, hook), Ok(false)))
         {
-            let request =
-                message(libc::RTM_DELQDISC, 0, self.ifindex, CLSACT_HANDLE, CLSACT_PARENT, 0).finish();
-            let _ = ask(request, false, |_, _| {});
+            let header = header(self.ifindex, CLSACT_HANDLE, CLSACT_PARENT, 0);
+            let _ = change(&Request::new().op_delqdisc_do(&header));
         }
     }
 }
@@ -88,37 +82,41 @@ fn rank() -> u32 {
     PRIORITY << 16 | u32::from((libc::ETH_P_ALL as u16).to_be())
 }
 
-fn add_filter(ifindex: u32, handle: u32, kind: &[u8], options: &[u8]) -> io::Result<()> {
-    let request = message(libc::RTM_NEWTFILTER, libc::NLM_F_CREATE, ifindex, handle, INGRESS, rank())
-        .attribute(TCA_KIND, kind)
-        .attribute(TCA_OPTIONS, options);
-    ask(request.finish(), false, |_, _| {})
-}
-
 /// Takes this guard's filter away; with `handle` 0, those of all guards.
 fn delete_filter(ifindex: u32, handle: u32) -> io::Result<()> {
-    ask(message(libc::RTM_DELTFILTER, 0, ifindex, handle, INGRESS, rank()).finish(), false, |_, _| {})
+    change(&Request::new().op_deltfilter_do(&header(ifindex, handle, INGRESS, rank())))
 }
 
 fn add_program(ifindex: u32, handle: u32) -> io::Result<()> {
     let program = bpf::load_classifier(TC_ACT_STOLEN)?;
-    let options = Builder::nested()
-        .attribute(TCA_BPF_FD, &program.as_raw_fd().to_ne_bytes())
-        .attribute(TCA_BPF_NAME, NAME)
-        .attribute(TCA_BPF_FLAGS, &TCA_BPF_FLAG_ACT_DIRECT.to_ne_bytes());
-    add_filter(ifindex, handle, b"bpf\0", options.bytes())
+    let mut request = Request::new().set_create().op_newtfilter_do(&header(ifindex, handle, INGRESS, rank()));
+    request
+        .encode()
+        .nested_options_bpf()
+        .push_fd(program.as_raw_fd().cast_unsigned())
+        .push_name(NAME)
+        .push_flags(TCA_BPF_FLAG_ACT_DIRECT)
+        .end_nested();
+    change(&request)
 }
 
 fn add_matchall(ifindex: u32, handle: u32) -> io::Result<()> {
-    // struct tc_gact: index, capabilities, action, two reference counts.
-    let mut parameters = [0; 20];
-    parameters[8..12].copy_from_slice(&TC_ACT_STOLEN.to_ne_bytes());
-    let options = Builder::nested().attribute(TCA_GACT_PARMS, &parameters);
-    let action =
-        Builder::nested().attribute(TCA_ACT_KIND, b"gact\0").attribute(TCA_ACT_OPTIONS, options.bytes());
-    let actions = Builder::nested().attribute(1, action.bytes());
-    let options = Builder::nested().attribute(TCA_MATCHALL_ACT, actions.bytes());
-    add_filter(ifindex, handle, b"matchall\0", options.bytes())
+    change(&matchall(ifindex, handle))
+}
+
+fn matchall(ifindex: u32, handle: u32) -> OpNewtfilterDo<'static> {
+    let action = TcGact { action: TC_ACT_STOLEN.cast_signed(), ..TcGact::default() };
+    let mut request = Request::new().set_create().op_newtfilter_do(&header(ifindex, handle, INGRESS, rank()));
+    let mut options = request.encode().nested_options_matchall();
+    let bytes = options.as_vec_mut();
+    // The library numbers the actions of a list from 0, where the kernel, which begins at 1, does not see the first one.
+    let list = push_nested_header(bytes, TCA_MATCHALL_ACT);
+    let first = push_nested_header(bytes, 1);
+    PushActAttrs::new(&mut *bytes).nested_options_gact().push_parms(action).end_nested();
+    finalize_nested_header(bytes, first);
+    finalize_nested_header(bytes, list);
+    drop(options);
+    request
 }
 
 #[cfg(test)]
@@ -131,5 +129,95 @@ mod tests {
         let errno = error.raw_os_error();
         // An unprivileged user hears of that first.
         assert!([Some(libc::ENODEV), Some(libc::EPERM)].contains(&errno), "{error}");
+    }
+
+    /// The filters at the link's ingress hook, and its disciplines, as tc(8) shows them.
+    fn shown(words: &str) -> String {
+        let output = std::process::Command::new("tc").args(words.split(' ')).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn each_kind_of_filter_takes_every_frame_away_until_it_is_removed() {
+        use crate::testing::{in_own_namespace, ip, run};
+        if !in_own_namespace() {
+            return;
+        }
+        ip("link add one type veth peer name two");
+        run("tc", "qdisc add dev one clsact");
+        let index = crate::link("one").unwrap().unwrap().index;
+        let filters = || shown("filter show dev one ingress");
+        match add_matchall(index, 7) {
+            Ok(()) => {
+                let matchall = filters();
+                assert!(
+                    matchall.contains("protocol all pref 65535 matchall chain 0 handle 0x7"),
+                    "{matchall}"
+                );
+                assert!(matchall.contains("gact action stolen"), "{matchall}");
+                assert!(has_filters(index, INGRESS).unwrap() && !has_filters(index, EGRESS).unwrap());
+                delete_filter(index, 7).unwrap();
+                assert_eq!(filters(), "");
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
+                eprintln!("the kernel has no matchall")
+            }
+            Err(error) => panic!("{error}"),
+        }
+        if let Err(error) = add_program(index, 7) {
+            return eprintln!("skipped: no right to load programs ({error})");
+        }
+        let program = filters();
+        assert!(program.contains("pref 65535 bpf chain 0 handle 0x7 ironbridge direct-action"), "{program}");
+        delete_filter(index, 0).unwrap();
+        assert!(!has_filters(index, INGRESS).unwrap());
+    }
+
+    /// Kernels that lack it cannot say whether the request is in order.
+    #[test]
+    fn a_request_for_matchall_has_an_action_that_steals() {
+        use netlink_bindings::traits::NetlinkRequest;
+        let request = matchall(7, 1);
+        let mut words =
+            request.payload().chunks_exact(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
+        let header: Vec<u32> = words.by_ref().take(5).collect();
+        assert_eq!(header, [0, 7, 1, INGRESS, rank()]);
+        let attributes = request.payload().get(20..).unwrap();
+        let attribute = |kind: u16, value: &[u8]| {
+            let len = 4 + value.len();
+            let mut bytes = [&(len as u16).to_ne_bytes(), &kind.to_ne_bytes(), value].concat();
+            bytes.resize(len.next_multiple_of(4), 0);
+            bytes
+        };
+        const NESTED: u16 = 0x8000;
+        let mut parameters = [0; 20];
+        parameters[8..12].copy_from_slice(&TC_ACT_STOLEN.to_ne_bytes());
+        let action = [attribute(1, b"gact\0"), attribute(2 | NESTED, &attribute(2, &parameters))].concat();
+        let options = attribute(2 | NESTED, &attribute(1 | NESTED, &action));
+        let expected = [attribute(1, b"matchall\0"), attribute(2 | NESTED, &options)].concat();
+        assert_eq!(attributes, expected);
+    }
+
+    #[test]
+    fn a_guard_leaves_the_link_as_it_was() {
+        use crate::testing::{in_own_namespace, ip, run};
+        if !in_own_namespace() {
+            return;
+        }
+        ip("link add one type veth peer name two");
+        let index = crate::link("one").unwrap().unwrap().index;
+        let disciplines = || shown("qdisc show dev one");
+        let guard = IngressGuard::close(index, 1).unwrap();
+        assert!(disciplines().contains("clsact"));
+        // One guard takes over from another one.
+        let next = IngressGuard::close(index, 2).unwrap();
+        drop(guard);
+        assert!(has_filters(index, INGRESS).unwrap());
+        drop(next);
+        assert!(!disciplines().contains("clsact"), "{}", disciplines());
+        // What was there before stays.
+        run("tc", "qdisc add dev one clsact");
+        drop(IngressGuard::close(index, 1).unwrap());
+        assert!(disciplines().contains("clsact") && !has_filters(index, INGRESS).unwrap());
     }
 }

@@ -7,9 +7,18 @@
 //! [`IngressGuard`] keeps what a link receives from the host's own stack. `egress`
 //! finds out what the kernel does to frames that a link sends.
 //!
-//! Not here: routes, neighbours and queueing disciplines, until somebody needs them.
+//! Messages are encoded and decoded by `netlink-bindings`, which is made from the kernel's own specifications: links,
+//! addresses, traffic control, nftables. Of the library only the families in use are compiled. The sockets are our own.
+//! What the library does not cover, because it is no netlink: bridges as bridge-utils makes them, and what ethtool(8) asks
+//! by ioctl(2) (`ETHTOOL_GSET`, `ETHTOOL_GDRVINFO`, `ETHTOOL_GGRO`). The ethtool family of netlink has no driver's name
+//! and version, and other words for modes than the reference shows. Programs are loaded by bpf(2).
+//!
+//! Not here: routes and neighbours, until somebody needs them.
+
+#![warn(missing_docs)]
 
 mod address;
+mod ask;
 mod bpf;
 mod bridge;
 mod driver;
@@ -23,12 +32,14 @@ mod mode;
 mod nftables;
 mod socket;
 mod tc;
+#[cfg(test)]
+mod testing;
 
 pub use address::addresses;
 pub use bridge::{add_bridge, add_to_bridge, delete_bridge, remove_from_bridge};
 pub use driver::{Driver, driver};
 pub use egress::{EgressMonitor, has_egress_chains, has_egress_programs, is_queued_or_filtered};
 pub use ingress::IngressGuard;
-pub use link::{Link, LinkChange, LinkCounters, Monitor, link, link_by_index, links, set_link};
+pub use link::{Link, LinkChange, Monitor, link, link_by_index, links, set_link};
 pub use merging::{is_merging, set_merging};
 pub use mode::{LinkMode, link_mode};

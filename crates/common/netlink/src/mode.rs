@@ -61,10 +61,13 @@ fn features(ethtool: u32) -> u32 {
 pub struct LinkMode {
     /// 0 when the link does not know.
     pub speed_mbps: u32,
+    /// Whether it sends and receives at once; false also when the link does not know.
     pub is_full_duplex: bool,
-    /// [`base::link_feature`] bits.
+    /// [`base::link_feature`] bits: how it runs now.
     pub current: u32,
+    /// What it offers its peer.
     pub advertised: u32,
+    /// How it could run.
     pub supported: u32,
 }
 

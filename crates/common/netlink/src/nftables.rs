@@ -2,15 +2,12 @@
 
 use std::io;
 
-use crate::link::ask_at;
-use crate::message::{Builder, attributes};
-use crate::socket::Socket;
+use netlink_bindings::nftables::{Nfgenmsg, Request};
 
-const SUBSYSTEM: u16 = 10;
-const NEW_CHAIN: u16 = SUBSYSTEM << 8 | 3;
-const GET_CHAIN: u16 = SUBSYSTEM << 8 | 4;
-const CHAIN_HOOK: u16 = 4;
-const HOOK_NUMBER: u16 = 1;
+use crate::ask::ask;
+
+/// `NFT_MSG_NEWCHAIN` of `NFNL_SUBSYS_NFTABLES`.
+const NEW_CHAIN: u16 = 10 << 8 | 3;
 /// Chains of single links.
 const FAMILY_NETDEV: u8 = 5;
 const HOOK_EGRESS: u32 = 1;
@@ -30,19 +27,24 @@ pub(crate) fn has_egress_chains() -> io::Result<bool> {
 }
 
 fn look() -> io::Result<bool> {
-    let socket = Socket::of_family(libc::NETLINK_NETFILTER, 0, false)?;
-    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
-    let request = Builder::new(GET_CHAIN, flags).raw(&[FAMILY_NETDEV, 0, 0, 0]).finish();
-    let mut found = false;
-    ask_at(&socket, request, true, |kind, payload| {
-        found |= kind == NEW_CHAIN && is_egress(payload.get(4..).unwrap_or(&[]));
+    let header = Nfgenmsg { nfgen_family: FAMILY_NETDEV, ..Nfgenmsg::default() };
+    let request = Request::new().op_getchain_dump(&header);
+    let hooks = ask(&request, |kind, (_, chain)| {
+        let hook = (kind == NEW_CHAIN).then(|| chain.get_hook().ok()?.get_num().ok());
+        hook.flatten()
     })?;
-    Ok(found)
+    Ok(hooks.contains(&HOOK_EGRESS))
 }
 
-fn is_egress(chain: &[u8]) -> bool {
-    let hooks = attributes(chain).filter(|(kind, _)| *kind == CHAIN_HOOK);
-    hooks
-        .flat_map(|(_, hook)| attributes(hook))
-        .any(|(kind, value)| kind == HOOK_NUMBER && value == HOOK_EGRESS.to_be_bytes())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::in_own_namespace;
+
+    #[test]
+    fn a_namespace_begins_without_chains() {
+        if in_own_namespace() {
+            assert!(!has_egress_chains().unwrap());
+        }
+    }
 }

@@ -3,7 +3,11 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use crate::message::messages;
+use crate::message::{Message, messages};
+
+/// How long the kernel may take for one datagram of its answers. It makes them at once; this bounds the wait for one that
+/// was lost.
+const PATIENCE: libc::timeval = libc::timeval { tv_sec: 5, tv_usec: 0 };
 
 /// A netlink socket.
 #[derive(Debug)]
@@ -12,16 +16,22 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// One of the route family; `groups` is a bit set of `RTMGRP_*`.
-    pub(crate) fn open(groups: u32, is_nonblocking: bool) -> io::Result<Socket> {
-        Socket::of_family(libc::NETLINK_ROUTE, groups, is_nonblocking)
+    /// One to send requests on, of this family (`NETLINK_*`). Who waits on it for an answer too long gets an error.
+    pub(crate) fn for_asking(family: i32) -> io::Result<Socket> {
+        let socket = Socket::open(family, 0, 0)?;
+        socket.set(libc::SOL_SOCKET, libc::SO_RCVTIMEO, PATIENCE)?;
+        Ok(socket)
     }
 
-    pub(crate) fn of_family(family: i32, groups: u32, is_nonblocking: bool) -> io::Result<Socket> {
-        let flags =
-            libc::SOCK_RAW | libc::SOCK_CLOEXEC | if is_nonblocking { libc::SOCK_NONBLOCK } else { 0 };
+    /// One that hears what changes, and does not block; `groups` is a bit set of `RTMGRP_*`.
+    pub(crate) fn for_listening(groups: u32) -> io::Result<Socket> {
+        Socket::open(libc::NETLINK_ROUTE, libc::SOCK_NONBLOCK, groups)
+    }
+
+    fn open(family: i32, flags: i32, groups: u32) -> io::Result<Socket> {
         // SAFETY: socket(2) takes no pointers; the descriptor is checked and then owned.
-        let fd = unsafe { libc::socket(libc::AF_NETLINK, flags, family) };
+        let fd =
+            unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC | flags, family) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -42,6 +52,27 @@ impl Socket {
         if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(Socket { fd }) }
     }
 
+    /// From here on the kernel filters a dump by all that the request says.
+    /// Kernels before 4.20 ignore some of it, and the answer has more.
+    pub(crate) fn narrow(&self) {
+        let _ = self.set(libc::SOL_NETLINK, libc::NETLINK_GET_STRICT_CHK, 1i32);
+    }
+
+    fn set<T: Copy>(&self, level: i32, name: i32, value: T) -> io::Result<()> {
+        // SAFETY: pointer and length describe `value`, which lives until the call returns; the kernel only reads it, and
+        // neither option has addresses in it.
+        let rc = unsafe {
+            libc::setsockopt(
+                self.fd.as_raw_fd(),
+                level,
+                name,
+                std::ptr::from_ref(&value).cast(),
+                std::mem::size_of::<T>() as libc::socklen_t,
+            )
+        };
+        if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
     pub(crate) fn fd(&self) -> &OwnedFd {
         &self.fd
     }
@@ -59,14 +90,14 @@ impl Socket {
         if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(rc as usize) }
     }
 
-    /// Gives all messages that wait to `visit`, by type and payload; `None` where the kernel could not keep them all. Of a
-    /// socket that does not block.
-    pub(crate) fn drain(&self, buffer: &mut [u8], mut visit: impl FnMut(Option<(u16, &[u8])>)) {
+    /// Gives all messages that wait to `visit`; `None` where the kernel could not keep them all. Of a socket that does not
+    /// block.
+    pub(crate) fn drain(&self, buffer: &mut [u8], mut visit: impl FnMut(Option<Message<'_>>)) {
         loop {
             match self.receive(buffer) {
                 Ok(0) => return,
                 Ok(len) => {
-                    messages(buffer.get(..len).unwrap_or(&[])).for_each(|message| visit(Some(message)))
+                    messages(buffer.get(..len).unwrap_or(&[])).for_each(|message| visit(Some(message)));
                 }
                 Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => visit(None),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use base::{DpPort, MacAddr, Timestamp};
+use base::{DpPort, MacAddr, PortStats, Timestamp};
 use flow::{FlowKey, FlowMask};
 
 use crate::{Action, Packet, Upcall};
@@ -133,50 +133,11 @@ pub struct PortInfo {
     pub config: BTreeMap<String, String>,
 }
 
-/// What [`PortStats`] say of a counter that the device does not keep.
-pub const UNCOUNTED: u64 = u64::MAX;
-
-/// A port's counters; [`UNCOUNTED`] where the device has no such counter.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct PortStats {
-    pub rx_packets: u64,
-    pub tx_packets: u64,
-    pub rx_bytes: u64,
-    pub tx_bytes: u64,
-    pub rx_dropped: u64,
-    pub tx_dropped: u64,
-    pub rx_errors: u64,
-    pub tx_errors: u64,
-    pub multicast: u64,
-    pub collisions: u64,
-    pub rx_length_errors: u64,
-    pub rx_over_errors: u64,
-    pub rx_crc_errors: u64,
-    pub rx_frame_errors: u64,
-    pub rx_fifo_errors: u64,
-    pub rx_missed_errors: u64,
-}
-
-impl PortStats {
-    /// Of a device that counts nothing.
-    pub const UNCOUNTED: PortStats = PortStats {
-        rx_packets: UNCOUNTED,
-        tx_packets: UNCOUNTED,
-        rx_bytes: UNCOUNTED,
-        tx_bytes: UNCOUNTED,
-        rx_dropped: UNCOUNTED,
-        tx_dropped: UNCOUNTED,
-        rx_errors: UNCOUNTED,
-        tx_errors: UNCOUNTED,
-        multicast: UNCOUNTED,
-        collisions: UNCOUNTED,
-        rx_length_errors: UNCOUNTED,
-        rx_over_errors: UNCOUNTED,
-        rx_crc_errors: UNCOUNTED,
-        rx_frame_errors: UNCOUNTED,
-        rx_fifo_errors: UNCOUNTED,
-        rx_missed_errors: UNCOUNTED,
-    };
+impl PortInfo {
+    /// Whether packets can pass: a device that is down has no carrier, whatever it says.
+    pub fn is_running(&self) -> bool {
+        self.is_up && self.has_link
+    }
 }
 
 /// A flow's counters.

@@ -27,6 +27,8 @@ mod packet;
 pub mod text;
 mod upcall;
 
+pub use base::{PortStats, UNCOUNTED};
+
 pub use action::{
     Action, Conntrack, Cookie, HashAlgorithm, Nat, NatKind, NatRange, PushTunnel, SampleDirection, Set,
     SlowPath, Userspace,
@@ -34,7 +36,7 @@ pub use action::{
 pub use attr::Attr;
 pub use datapath::{
     Datapath, DpError, DpStats, Execute, Flow, FlowPut, FlowStats, Meter, MeterBand, MeterStats, NO_VERSION,
-    PortInfo, PortSpec, PortStats, PortWatcher, PutMode, UNCOUNTED, Ufid, UfidError, WorkerId,
+    PortInfo, PortSpec, PortWatcher, PutMode, Ufid, UfidError, WorkerId,
 };
 pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, execute};

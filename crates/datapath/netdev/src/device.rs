@@ -226,30 +226,20 @@ impl Device {
                 device.count_overflow();
                 let rx_dropped = counters.rx_dropped + device.losses().received();
                 let tx_dropped = device.losses().get().total(self.dropped_before, counters.tx_dropped);
-                PortStats { rx_dropped, tx_dropped, ..port_stats(&counters) }
+                PortStats { rx_dropped, tx_dropped, ..counters }
             }
             DeviceKind::Tap(tap) => {
                 // The host sends what the switch receives.
-                let c = self.link().map(|link| link.counters).unwrap_or_default();
-                PortStats {
-                    rx_packets: c.tx_packets,
-                    rx_bytes: c.tx_bytes,
-                    rx_dropped: c.tx_dropped + tap.losses().received(),
-                    rx_errors: c.tx_errors,
-                    tx_packets: c.rx_packets,
-                    tx_bytes: c.rx_bytes,
-                    tx_dropped: tap.losses().get().total(self.dropped_before, c.rx_dropped),
-                    tx_errors: c.rx_errors,
-                    multicast: c.multicast,
-                    collisions: c.collisions,
-                    ..PortStats::default()
-                }
+                let counters = self.link().map(|link| link.counters).unwrap_or_default().of_other_end();
+                let rx_dropped = counters.rx_dropped + tap.losses().received();
+                let tx_dropped = tap.losses().get().total(self.dropped_before, counters.tx_dropped);
+                PortStats { rx_dropped, tx_dropped, ..counters }
             }
         }
     }
 
     /// Frames for the device that the kernel says it has dropped.
-    fn dropped_by_kernel(&self, counters: &netlink::LinkCounters) -> u64 {
+    fn dropped_by_kernel(&self, counters: &PortStats) -> u64 {
         match &self.kind {
             DeviceKind::Tap(_) => counters.rx_dropped,
             _ => counters.tx_dropped,
@@ -321,25 +311,4 @@ fn open_packet(spec: &PortSpec, sequence: u32) -> Result<PacketDevice, DpError> 
     let Some(link) = link else { return Err(refused(spec, &io::Error::from_raw_os_error(libc::ENODEV))) };
     PacketDevice::open(&spec.name, link.index, crate::packet::slots_for(sequence), sequence)
         .map_err(|e| refused(spec, &e))
-}
-
-fn port_stats(c: &netlink::LinkCounters) -> PortStats {
-    PortStats {
-        rx_packets: c.rx_packets,
-        tx_packets: c.tx_packets,
-        rx_bytes: c.rx_bytes,
-        tx_bytes: c.tx_bytes,
-        rx_dropped: c.rx_dropped,
-        tx_dropped: c.tx_dropped,
-        rx_errors: c.rx_errors,
-        tx_errors: c.tx_errors,
-        multicast: c.multicast,
-        collisions: c.collisions,
-        rx_length_errors: c.rx_length_errors,
-        rx_over_errors: c.rx_over_errors,
-        rx_crc_errors: c.rx_crc_errors,
-        rx_frame_errors: c.rx_frame_errors,
-        rx_fifo_errors: c.rx_fifo_errors,
-        rx_missed_errors: c.rx_missed_errors,
-    }
 }
