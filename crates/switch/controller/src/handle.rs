@@ -312,12 +312,9 @@ impl Manager {
         number: OfPort,
         port: base::DpPort,
     ) -> Option<ofproto::PortNews> {
-        use ofp::port_state::{LINK_DOWN, LIVE};
         let info = self.datapath.port(port)?;
-        // A device that is down has no carrier, whatever it says.
-        let state = if info.has_link && info.is_up { LIVE } else { LINK_DOWN };
         self.switch.write().get_mut(bridge)?.update_port(number, |entry| {
-            entry.desc.state = entry.desc.state & !(LINK_DOWN | LIVE) | state;
+            entry.desc.state = ofp::port_state::with_link(entry.desc.state, info.is_running());
         })
     }
 }

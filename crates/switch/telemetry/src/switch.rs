@@ -227,7 +227,7 @@ pub(crate) fn port_records(
         (_, true) => 1,
         (_, false) => 2,
     };
-    let status = if info.is_up { 1 | u32::from(info.has_link) << 1 } else { 0 };
+    let status = u32::from(info.is_up) | u32::from(info.is_running()) << 1;
     let mut ethernet = [UNKNOWN; 13];
     ethernet[0] = stats.rx_frame_errors as u32;
     ethernet[1] = stats.rx_crc_errors as u32;

@@ -23,6 +23,11 @@ pub mod port_state {
     pub const STP_FORWARD: u32 = 2 << 8;
     pub const STP_BLOCK: u32 = 3 << 8;
     pub const STP_MASK: u32 = 3 << 8;
+
+    /// `state` of a port through which packets can pass from now on, or cannot.
+    pub fn with_link(state: u32, is_running: bool) -> u32 {
+        state & !(LINK_DOWN | LIVE) | if is_running { LIVE } else { LINK_DOWN }
+    }
 }
 
 /// A port.

@@ -254,11 +254,11 @@ fn check_patch(config: &DesiredInterface) -> Result<(), String> {
 /// Fills in what a device says of itself.
 pub(super) fn describe(desc: &mut ofp::PortDesc, info: &dp::PortInfo) {
     desc.hw_addr = info.mac;
-    let set = |bits: &mut u32, bit: u32, on: bool| *bits = if on { *bits | bit } else { *bits & !bit };
-    set(&mut desc.config, port_config::PORT_DOWN, !info.is_up);
-    // A device that is down has no carrier, whatever it says.
-    set(&mut desc.state, port_state::LINK_DOWN, !(info.has_link && info.is_up));
-    set(&mut desc.state, port_state::LIVE, info.is_up && info.has_link);
+    desc.config &= !port_config::PORT_DOWN;
+    if !info.is_up {
+        desc.config |= port_config::PORT_DOWN;
+    }
+    desc.state = port_state::with_link(desc.state, info.is_running());
     desc.current = info.current_features;
     desc.advertised = info.advertised_features;
     desc.supported = info.supported_features;
