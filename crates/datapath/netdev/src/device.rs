@@ -15,6 +15,7 @@ use crate::tap::Tap;
 /// An open device.
 #[derive(Debug)]
 pub struct Device {
+    /// What it is, with what belongs to its kind.
     pub kind: DeviceKind,
     spec: PortSpec,
     /// 0: the kernel has no such link.
@@ -23,10 +24,14 @@ pub struct Device {
     dropped_before: u64,
 }
 
+/// The kinds of devices.
 #[derive(Debug)]
 pub enum DeviceKind {
+    /// A network device of the machine.
     Packet(PacketDevice),
+    /// A device that the switch makes itself.
     Tap(Tap),
+    /// A port for tests.
     Dummy(Dummy),
     /// A tunnel port: packets come out of and go into it by actions alone.
     Tunnel,
@@ -54,10 +59,12 @@ impl Device {
         Ok(device)
     }
 
+    /// What it was opened as.
     pub fn spec(&self) -> &PortSpec {
         &self.spec
     }
 
+    /// Its name, also the port's.
     pub fn name(&self) -> &str {
         &self.spec.name
     }
@@ -71,7 +78,7 @@ impl Device {
     pub fn as_tap(&self) -> Option<&Tap> {
         match &self.kind {
             DeviceKind::Tap(tap) => Some(tap),
-            _ => None,
+            DeviceKind::Packet(_) | DeviceKind::Dummy(_) | DeviceKind::Tunnel => None,
         }
     }
 
@@ -79,7 +86,7 @@ impl Device {
     pub fn as_packet(&self) -> Option<&PacketDevice> {
         match &self.kind {
             DeviceKind::Packet(device) => Some(device),
-            _ => None,
+            DeviceKind::Tap(_) | DeviceKind::Dummy(_) | DeviceKind::Tunnel => None,
         }
     }
 
@@ -92,10 +99,11 @@ impl Device {
         }
     }
 
+    /// The port for tests, if it is one.
     pub fn as_dummy(&self) -> Option<&Dummy> {
         match &self.kind {
             DeviceKind::Dummy(dummy) => Some(dummy),
-            _ => None,
+            DeviceKind::Packet(_) | DeviceKind::Tap(_) | DeviceKind::Tunnel => None,
         }
     }
 
@@ -135,13 +143,16 @@ impl Device {
                 device.clear_error();
                 true
             }
-            _ => false,
+            DeviceKind::Tap(_) | DeviceKind::Dummy(_) | DeviceKind::Tunnel => false,
         }
     }
 
     /// Whether its state changes only when the kernel says so (`netlink::Monitor`), or by [`Device::configure`].
     pub fn is_watched_by_kernel(&self) -> bool {
-        matches!(self.kind, DeviceKind::Packet(_) | DeviceKind::Tap(_))
+        match &self.kind {
+            DeviceKind::Packet(_) | DeviceKind::Tap(_) => true,
+            DeviceKind::Dummy(_) | DeviceKind::Tunnel => false,
+        }
     }
 
     /// Its state now.
@@ -242,7 +253,7 @@ impl Device {
     fn dropped_by_kernel(&self, counters: &PortStats) -> u64 {
         match &self.kind {
             DeviceKind::Tap(_) => counters.rx_dropped,
-            _ => counters.tx_dropped,
+            DeviceKind::Packet(_) | DeviceKind::Dummy(_) | DeviceKind::Tunnel => counters.tx_dropped,
         }
     }
 
@@ -311,4 +322,103 @@ fn open_packet(spec: &PortSpec, sequence: u32) -> Result<PacketDevice, DpError> 
     let Some(link) = link else { return Err(refused(spec, &io::Error::from_raw_os_error(libc::ENODEV))) };
     PacketDevice::open(&spec.name, link.index, crate::packet::slots_for(sequence), sequence)
         .map_err(|e| refused(spec, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Wire, frame, has_pair, in_own_namespace, ip, receive_all};
+
+    fn open(name: &str, kind: &str) -> Result<Device, DpError> {
+        Device::open(&PortSpec::new(name, kind), 0, false)
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_refused_with_a_reason() {
+        if !in_own_namespace() {
+            return;
+        }
+        let error = open("no-such-link", "").unwrap_err();
+        assert_eq!(error.errno(), libc::ENODEV);
+        assert_eq!(error.to_string(), "could not open network device no-such-link (No such device)");
+        assert_eq!(open("x", "no-such-kind").unwrap_err().to_string(), "unknown port type no-such-kind");
+    }
+
+    #[test]
+    fn in_a_datapath_for_tests_devices_of_the_system_are_dummies() {
+        for kind in ["", "system", "internal", "tap", "dummy"] {
+            let device = Device::open(&PortSpec::new("d0", kind), 0, true).unwrap();
+            assert!(device.as_dummy().is_some() && device.fd().is_none(), "{kind}");
+            assert_eq!((device.ifindex(), device.is_watched_by_kernel()), (0, false));
+        }
+    }
+
+    #[test]
+    fn a_device_says_what_the_kernel_knows_of_it() {
+        if !has_pair("p", "w") {
+            return;
+        }
+        let device = open("p", "").unwrap();
+        let info = device.info(DpPort(3));
+        assert_eq!((info.number, info.name.as_str(), info.kind.as_str()), (DpPort(3), "p", "system"));
+        assert!(info.is_present && info.is_running());
+        assert_eq!((info.mtu, info.link_kind.as_str(), info.ifindex), (1500, "veth", device.ifindex()));
+        assert_eq!(info.status.get("driver_name").map(String::as_str), Some("veth"));
+        let peer = netlink::link("w").unwrap().unwrap().index.to_string();
+        assert_eq!(info.status.get("peer_ifindex"), Some(&peer));
+        ip("link set w down");
+        assert!(device.info(DpPort(3)).is_up && !device.info(DpPort(3)).is_running());
+        ip("link del p");
+        assert!(!device.info(DpPort(3)).is_present);
+    }
+
+    #[test]
+    fn a_device_is_set_up() {
+        if !has_pair("p", "w") {
+            return;
+        }
+        let device = open("p", "system").unwrap();
+        let mac = MacAddr([2, 0, 0, 0, 0, 9]);
+        device.configure(Some(1400), Some(mac), Some(false)).unwrap();
+        let info = device.info(DpPort(1));
+        assert_eq!((info.mtu, info.mac, info.is_up), (1400, mac, false));
+        device.configure(None, None, Some(true)).unwrap();
+        assert!(device.info(DpPort(1)).is_up);
+        assert_eq!(device.configure(Some(1), None, None).unwrap_err().errno(), libc::EINVAL);
+        ip("link del p");
+        assert_eq!(device.configure(Some(1400), None, None), Err(DpError::NoPortName("p".into())));
+    }
+
+    #[test]
+    fn counters_are_those_of_the_switch_whichever_end_counts() {
+        if !has_pair("p", "w") {
+            return;
+        }
+        let pass = |device: &Device, wire: &Wire| {
+            device.send(&mut vec![Packet::from_bytes(&frame(60)); 3], &mut Pool::new());
+            (0..3).for_each(|_| assert_eq!(wire.receive(), frame(60)));
+            (0..2).for_each(|_| wire.send(&frame(100)));
+            receive_all(2, |pool, out| device.receive(pool, out, crate::BATCH));
+            let stats = device.stats();
+            (stats.tx_packets, stats.tx_bytes, stats.rx_packets, stats.rx_bytes)
+        };
+        let packet = open("p", "").unwrap();
+        assert_eq!(pass(&packet, &Wire::open("w")), (3, 180, 2, 200));
+        let tap = open("t", "internal").unwrap();
+        std::fs::write("/proc/sys/net/ipv6/conf/t/disable_ipv6", "1").ok();
+        tap.configure(None, None, Some(true)).unwrap();
+        assert_eq!(pass(&tap, &Wire::open("t")), (3, 180, 2, 200));
+        assert!(tap.as_tap().is_some() && packet.as_packet().is_some() && packet.as_dummy().is_none());
+    }
+
+    #[test]
+    fn what_is_sent_into_a_tunnel_port_is_dropped() {
+        let tunnel = open("vx", "vxlan").unwrap();
+        let before = DropReason::InvalidPort.total();
+        let mut packets = vec![Packet::from_bytes(&frame(60))];
+        tunnel.send(&mut packets, &mut Pool::new());
+        assert!(packets.is_empty() && DropReason::InvalidPort.total() > before);
+        assert_eq!(tunnel.receive(&mut Pool::new(), &mut packets, 32).unwrap(), 0);
+        assert!(tunnel.info(DpPort(1)).is_running());
+    }
 }

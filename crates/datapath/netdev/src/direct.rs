@@ -9,7 +9,6 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use dp::{DropReason, Packet};
 
@@ -17,6 +16,8 @@ use crate::BATCH;
 use crate::losses::Losses;
 use crate::mapping::Mapping;
 use crate::socket;
+use crate::sync::AtomicU32;
+use crate::turns::Indices;
 
 /// Room for one frame: the least that the kernel takes as a chunk.
 const ROOM: usize = 2048;
@@ -50,15 +51,18 @@ impl DirectSender {
             chunk_size: ROOM as u32,
             headroom: 0,
         };
-        socket::set_option(&fd, libc::SOL_XDP, libc::XDP_UMEM_REG, memory)?;
+        // SAFETY: nobody else has the pages of `frames`, which the kernel holds by itself until the socket is closed.
+        unsafe { socket::set_option_with_addresses(&fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &memory) }?;
         // A ring for receiving is asked for whether it is used or not.
         socket::set_option(&fd, libc::SOL_XDP, libc::XDP_UMEM_FILL_RING, 1u32)?;
         for ring in [libc::XDP_UMEM_COMPLETION_RING, libc::XDP_TX_RING] {
             socket::set_option(&fd, libc::SOL_XDP, ring, FRAMES as u32)?;
         }
         let offsets = ring_offsets(&fd)?;
-        let sending = Ring::map(&fd, libc::XDP_PGOFF_TX_RING, &offsets.tx)?;
-        let done = Ring::map(&fd, libc::XDP_UMEM_PGOFF_COMPLETION_RING as i64, &offsets.cr)?;
+        // SAFETY: the ring for sending has `FRAMES` entries, which are descriptions of frames: plain numbers.
+        let sending = unsafe { Ring::map(&fd, libc::XDP_PGOFF_TX_RING, &offsets.tx) }?;
+        // SAFETY: the ring of frames that were sent has `FRAMES` entries, which are places of frames: plain numbers.
+        let done = unsafe { Ring::map(&fd, libc::XDP_UMEM_PGOFF_COMPLETION_RING as i64, &offsets.cr) }?;
         let address = libc::sockaddr_xdp {
             sxdp_family: libc::AF_XDP as u16,
             sxdp_flags: libc::XDP_COPY,
@@ -170,7 +174,10 @@ struct Ring<T> {
 }
 
 impl<T: Copy> Ring<T> {
-    fn map(fd: &OwnedFd, which: i64, offsets: &libc::xdp_ring_offset) -> io::Result<Ring<T>> {
+    /// # Safety
+    ///
+    /// The ring has `FRAMES` entries of the type `T`, of which any bytes are a valid value.
+    unsafe fn map(fd: &OwnedFd, which: i64, offsets: &libc::xdp_ring_offset) -> io::Result<Ring<T>> {
         let entries = offsets.desc as usize;
         let memory = Mapping::shared(fd, entries + FRAMES * std::mem::size_of::<T>(), which)?;
         Ok(Ring {
@@ -183,9 +190,12 @@ impl<T: Copy> Ring<T> {
         })
     }
 
-    fn index(&self, offset: usize) -> Option<&AtomicU32> {
-        // SAFETY: the place lies within the mapping and is aligned; both sides use it by atomic accesses only.
-        self.memory.at::<AtomicU32>(offset).map(|place| unsafe { &*place })
+    fn indices(&self) -> Option<Indices<'_>> {
+        let index = |offset: usize| {
+            // SAFETY: the place lies within the mapping and is aligned; both sides use it by atomic accesses only.
+            self.memory.at::<AtomicU32>(offset).map(|place| unsafe { &*place })
+        };
+        Some(Indices { producer: index(self.producer)?, consumer: index(self.consumer)? })
     }
 
     fn place(&self) -> Option<*mut T> {
@@ -205,26 +215,89 @@ impl<T: Copy> Ring<T> {
     }
 
     fn publish(&self) {
-        if let Some(producer) = self.index(self.producer) {
-            producer.store(self.position, Ordering::Release);
+        if let Some(indices) = self.indices() {
+            indices.publish(self.position);
         }
     }
 
     /// How many entries the kernel has not taken.
     fn waiting(&self) -> u32 {
-        let taken = self.index(self.consumer).map_or(self.position, |index| index.load(Ordering::Acquire));
-        self.position.wrapping_sub(taken)
+        self.indices().map_or(0, |indices| indices.waiting(self.position))
     }
 
     /// The next entry that the kernel has written.
     fn take(&mut self) -> Option<T> {
-        if self.index(self.producer)?.load(Ordering::Acquire) == self.position {
+        if !self.indices()?.is_written(self.position) {
             return None;
         }
         // SAFETY: the place lies within the mapping, and the kernel has written it before it moved the producer's index.
         let entry = unsafe { self.place()?.read() };
         self.position = self.position.wrapping_add(1);
-        self.index(self.consumer)?.store(self.position, Ordering::Release);
+        self.indices()?.release(self.position);
         Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Wire, frame, has_pair, ip};
+
+    #[test]
+    fn only_frames_that_are_ready_and_fit_are_taken() {
+        assert!(takes(&Packet::from_bytes(&frame(ROOM))));
+        assert!(!takes(&Packet::from_bytes(&frame(ROOM + 1))));
+        let mut packet = Packet::from_bytes(&frame(60));
+        packet.offload.checksum = Some((34, 16));
+        assert!(!takes(&packet));
+    }
+
+    #[test]
+    fn frames_go_out_in_their_order_however_many() {
+        if !has_pair("p", "w") {
+            return;
+        }
+        let index = netlink::link("p").unwrap().unwrap().index;
+        let wire = Wire::open("w");
+        let mut sender = DirectSender::open(index).unwrap();
+        let losses = Losses::default();
+        // More than there are places for, so that each is used again.
+        for round in 0..5 {
+            let packets: Vec<Packet> =
+                (0..BATCH).map(|n| Packet::from_bytes(&frame(60 + round + n))).collect();
+            assert_eq!(sender.send(&packets, &losses).unwrap(), BATCH);
+            for n in 0..BATCH {
+                assert_eq!(wire.receive(), frame(60 + round + n));
+            }
+        }
+        assert_eq!(losses.counters(), []);
+    }
+
+    #[test]
+    fn it_stops_at_the_first_packet_that_it_cannot_send() {
+        if !has_pair("p", "w") {
+            return;
+        }
+        let index = netlink::link("p").unwrap().unwrap().index;
+        let mut sender = DirectSender::open(index).unwrap();
+        let mut packets = vec![Packet::from_bytes(&frame(60)); 3];
+        packets[1].offload.checksum = Some((34, 16));
+        assert_eq!(sender.send(&packets, &Losses::default()).unwrap(), 1);
+        assert_eq!(sender.send(&packets[1..], &Losses::default()).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_lost_with_its_device_is_counted() {
+        if !has_pair("p", "w") {
+            return;
+        }
+        let index = netlink::link("p").unwrap().unwrap().index;
+        let mut sender = DirectSender::open(index).unwrap();
+        ip("link set p down");
+        let losses = Losses::default();
+        let packets = vec![Packet::from_bytes(&frame(60)); 3];
+        let (done, _) = sender.send(&packets, &losses).unwrap_err();
+        assert_eq!(done, 3);
+        assert_eq!(losses.counters(), [("ovs_tx_failure_drops".to_owned(), 3)]);
     }
 }

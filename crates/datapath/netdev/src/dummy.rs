@@ -113,22 +113,27 @@ impl Dummy {
         self.io.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// Its address.
     pub fn mac(&self) -> MacAddr {
         *self.mac.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Changes its address.
     pub fn set_mac(&self, mac: MacAddr) {
         *self.mac.lock().unwrap_or_else(PoisonError::into_inner) = mac;
     }
 
+    /// Its MTU, in bytes.
     pub fn mtu(&self) -> u32 {
         self.mtu.load(Ordering::Relaxed)
     }
 
+    /// Changes its MTU, in bytes; longer frames are dropped.
     pub fn set_mtu(&self, mtu: u32) {
         self.mtu.store(mtu, Ordering::Relaxed);
     }
@@ -138,14 +143,17 @@ impl Dummy {
         self.ifindex.load(Ordering::Relaxed)
     }
 
+    /// Whether it is administratively up.
     pub fn is_up(&self) -> bool {
         self.is_up.load(Ordering::Relaxed)
     }
 
+    /// Changes whether it is administratively up.
     pub fn set_up(&self, is_up: bool) {
         self.is_up.store(is_up, Ordering::Relaxed);
     }
 
+    /// Whether it has a carrier.
     pub fn has_link(&self) -> bool {
         self.has_link.load(Ordering::Relaxed)
     }
@@ -155,6 +163,7 @@ impl Dummy {
         self.has_link.store(has_link, Ordering::Relaxed);
     }
 
+    /// Its counters: packets and bytes; it keeps no others.
     pub fn stats(&self) -> PortStats {
         PortStats {
             rx_packets: self.counters.rx_packets.load(Ordering::Relaxed),
@@ -285,4 +294,128 @@ impl Stream {
 /// Capture files carry the time of day.
 fn now() -> std::time::Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{frame, until};
+
+    fn open(options: &[(&str, &str)]) -> Dummy {
+        let mut spec = PortSpec::new("d0", "dummy");
+        spec.options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Dummy::open(&spec, 5)
+    }
+
+    #[test]
+    fn options_give_address_and_index() {
+        let plain = open(&[]);
+        assert_eq!((plain.mac(), plain.ifindex()), (MacAddr([0xaa, 0x55, 0xaa, 0x55, 0, 5]), 0));
+        let set = open(&[("hwaddr", "02:00:00:00:00:07"), ("ifindex", "12")]);
+        assert_eq!((set.mac(), set.ifindex()), (MacAddr([2, 0, 0, 0, 0, 7]), 12));
+        set.configure(&PortSpec::new("d0", "dummy"));
+        assert_eq!(set.ifindex(), 0, "the option is gone");
+    }
+
+    #[test]
+    fn a_frame_that_is_too_short_is_counted_and_dropped() {
+        let dummy = open(&[]);
+        assert!(dummy.accept(&Packet::from_bytes(&frame(60))));
+        assert!(!dummy.accept(&Packet::from_bytes(&[0; 13])));
+        let stats = dummy.stats();
+        assert_eq!((stats.rx_packets, stats.rx_bytes, stats.rx_dropped), (2, 73, dp::UNCOUNTED));
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_is_not_sent_but_a_tag_is_allowed() {
+        let dummy = open(&[]);
+        dummy.set_mtu(100);
+        let mut tagged = frame(118);
+        tagged[12..14].copy_from_slice(&[0x81, 0]);
+        let mut packets = [frame(114), frame(115), tagged].map(|bytes| Packet::from_bytes(&bytes)).to_vec();
+        dummy.send(&mut packets, &mut Pool::new());
+        assert_eq!((dummy.stats().tx_packets, dummy.stats().tx_bytes), (2, 232));
+        let counters = dummy.custom_stats();
+        assert!(counters.contains(&("ovs_tx_mtu_exceeded_drops".to_owned(), 1)), "{counters:?}");
+    }
+
+    #[test]
+    fn peers_exchange_frames() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("peer").to_str().unwrap().to_owned();
+        let passive = open(&[("pstream", &format!("punix:{path}"))]);
+        let active = open(&[("stream", &format!("unix:{path}"))]);
+        let pass = |from: &Dummy, to: &Dummy, len: usize| {
+            from.send(&mut vec![Packet::from_bytes(&frame(len))], &mut Pool::new());
+            let mut received = Vec::new();
+            until("the frame arrives", || to.receive(&mut received) > 0);
+            assert_eq!(received[0].bytes(), frame(len));
+        };
+        pass(&active, &passive, 60);
+        pass(&passive, &active, 1514);
+    }
+
+    #[test]
+    fn a_frame_may_arrive_in_pieces_and_several_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("peer");
+        let dummy = open(&[("pstream", &format!("punix:{}", path.display()))]);
+        let mut peer = UnixStream::connect(&path).unwrap();
+        let mut bytes = Vec::new();
+        for len in [60u16, 64] {
+            bytes.extend(len.to_be_bytes());
+            bytes.extend(frame(len.into()));
+        }
+        let mut received = Vec::new();
+        peer.write_all(&bytes[..30]).unwrap();
+        assert_eq!(dummy.receive(&mut received), 0);
+        peer.write_all(&bytes[30..]).unwrap();
+        until("both arrive", || {
+            dummy.receive(&mut received);
+            received.len() == 2
+        });
+        assert_eq!(received.iter().map(Packet::len).collect::<Vec<_>>(), [60, 64]);
+        // A peer that is gone is forgotten.
+        drop(peer);
+        until("it is gone", || {
+            dummy.receive(&mut received);
+            dummy.io().streams.is_empty()
+        });
+    }
+
+    #[test]
+    fn it_answers_for_its_addresses() {
+        let dummy = open(&[]);
+        dummy.add_address(0x0a00_0001);
+        let ask = |target: [u8; 4]| {
+            let mut bytes = vec![0xff; 6];
+            bytes.extend([2, 0, 0, 0, 0, 9, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 9, 10, 0, 0, 9]);
+            bytes.extend([0; 6]);
+            bytes.extend(target);
+            dummy.send(&mut vec![Packet::from_bytes(&bytes)], &mut Pool::new());
+            let mut answers = Vec::new();
+            dummy.receive(&mut answers);
+            answers
+        };
+        assert_eq!(ask([10, 0, 0, 2]).len(), 0);
+        let answers = ask([10, 0, 0, 1]);
+        assert_eq!(answers[0].bytes()[..12], [&[2, 0, 0, 0, 0, 9], &dummy.mac().0[..]].concat());
+        assert_eq!(answers[0].bytes()[20..22], [0, 2], "a reply");
+    }
+
+    #[test]
+    fn captures_hold_what_is_received_and_what_is_sent() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        let (received, sent, both) = (path("r"), path("s"), path("b"));
+        let pass = |options: &[(&str, &str)]| {
+            let dummy = open(options);
+            dummy.accept(&Packet::from_bytes(&frame(60)));
+            dummy.send(&mut vec![Packet::from_bytes(&frame(64))], &mut Pool::new());
+        };
+        pass(&[("rxq_pcap", &received), ("tx_pcap", &sent)]);
+        pass(&[("pcap", &both)]);
+        let length = |path: &str| std::fs::metadata(path).unwrap().len();
+        assert_eq!((length(&received), length(&sent), length(&both)), (24 + 76, 24 + 80, 24 + 76 + 80));
+    }
 }

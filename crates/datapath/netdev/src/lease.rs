@@ -26,7 +26,9 @@ const LITTLE: u32 = 64;
 pub enum LeaseState {
     /// It sends little, or has not asked yet.
     Quiet,
+    /// It sends much, and waits for a decision.
     Asking,
+    /// Its frames go directly.
     Granted,
     /// It asked, and may ask again when it is called [`LeaseState::Quiet`].
     Refused,
@@ -54,6 +56,7 @@ impl Lease {
         }
     }
 
+    /// Where the device stands now.
     pub fn state(&self) -> LeaseState {
         match self.state.load(Ordering::Acquire) {
             1 => LeaseState::Asking,
@@ -90,6 +93,7 @@ impl Lease {
         Ok(())
     }
 
+    /// Refuses a device that asks.
     pub fn refuse(&self) {
         self.change(LeaseState::Asking, LeaseState::Refused);
     }
@@ -175,5 +179,27 @@ mod tests {
         assert!(lease.grant().is_err());
         lease.end();
         assert_eq!(lease.state(), LeaseState::Barred);
+    }
+
+    #[test]
+    fn a_device_with_a_lease_sends_directly_until_it_fails() {
+        use crate::testing::{Wire, frame, has_pair, ip};
+        if !has_pair("p", "w") {
+            return;
+        }
+        let lease = Lease::new(netlink::link("p").unwrap().unwrap().index);
+        let (wire, losses) = (Wire::open("w"), Losses::default());
+        let packets = vec![Packet::from_bytes(&frame(60)); 2];
+        assert_eq!(lease.send(&packets, &losses), 0, "it has no lease");
+        lease.grant().unwrap();
+        assert!(lease.is_granted());
+        assert_eq!(lease.send(&packets, &losses), 2);
+        assert_eq!((wire.receive(), wire.receive()), (frame(60), frame(60)));
+        ip("link set p down");
+        assert_eq!(lease.send(&packets, &losses), 2, "they are lost, and nobody shall send them again");
+        assert_eq!(lease.state(), LeaseState::Refused);
+        assert_eq!(lease.send(&packets, &losses), 0);
+        lease.end();
+        assert_eq!(lease.state(), LeaseState::Quiet);
     }
 }

@@ -14,6 +14,10 @@
 //! Not here: patch ports (the pipeline joins their bridges), tunnels (headers
 //! are put on by actions), who polls which port (`dp-user`).
 
+// An enum that grows is to be answered for in every place that looks at it.
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+#![warn(missing_docs)]
+
 pub mod device;
 mod direct;
 pub mod dummy;
@@ -27,7 +31,11 @@ pub mod pcap;
 pub mod pool;
 pub mod rights;
 mod socket;
+mod sync;
 pub mod tap;
+#[cfg(test)]
+mod testing;
+mod turns;
 pub mod vnet;
 
 pub use device::{Device, DeviceKind};

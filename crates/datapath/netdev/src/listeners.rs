@@ -82,4 +82,21 @@ mod tests {
     fn the_kernels_list_can_be_read() {
         Listeners::read(&HashSet::new()).unwrap();
     }
+
+    #[test]
+    fn a_socket_that_captures_is_heard_unless_it_is_ones_own() {
+        use crate::{socket, testing};
+        if !testing::in_own_namespace() {
+            return;
+        }
+        let socket = socket::packet_socket().unwrap();
+        assert!(!Listeners::read(&HashSet::new()).unwrap().hear(1), "it captures nothing yet");
+        socket::bind(&socket, 1, libc::ETH_P_ALL as u16).unwrap();
+        let own = HashSet::from([socket::inode(&socket).unwrap()]);
+        let others = Listeners::read(&HashSet::new()).unwrap();
+        assert!(others.hear(1) && !others.hear(2));
+        assert!(!Listeners::read(&own).unwrap().hear(1));
+        socket::bind(&socket, 0, libc::ETH_P_ALL as u16).unwrap();
+        assert!(Listeners::read(&HashSet::new()).unwrap().hear(2), "it captures on all links");
+    }
 }

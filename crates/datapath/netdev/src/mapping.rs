@@ -58,3 +58,52 @@ impl Drop for Mapping {
         unsafe { libc::munmap(self.memory.as_ptr().cast(), self.len) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::FromRawFd;
+
+    use super::*;
+
+    fn read(mapping: &Mapping, offset: usize) -> u8 {
+        // SAFETY: the place lies in the mapping, which nobody else uses.
+        unsafe { mapping.at::<u8>(offset).unwrap().read() }
+    }
+
+    #[test]
+    fn private_memory_begins_as_zeros() {
+        let mapping = Mapping::private(8192).unwrap();
+        assert_eq!((read(&mapping, 0), read(&mapping, 8191)), (0, 0));
+        assert_eq!(mapping.at::<u8>(0), Some(mapping.start()));
+    }
+
+    #[test]
+    fn a_place_lies_inside_and_is_aligned() {
+        let mapping = Mapping::private(4096).unwrap();
+        assert!(mapping.at::<u64>(4088).is_some());
+        assert!(mapping.at::<u64>(4096).is_none(), "behind the end");
+        assert!(mapping.at::<u32>(4094).is_none(), "half of it behind the end");
+        assert!(mapping.at::<u64>(4).is_none(), "not aligned");
+        assert!(mapping.at::<u64>(usize::MAX - 3).is_none(), "the end overflows");
+    }
+
+    #[test]
+    fn who_maps_the_same_file_sees_the_same_bytes() {
+        // SAFETY: the name is a string with its end, which is only read.
+        let fd = unsafe { libc::memfd_create(c"mapping".as_ptr(), libc::MFD_CLOEXEC) };
+        assert!(fd >= 0);
+        // SAFETY: a fresh descriptor that nobody else owns.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        std::fs::File::from(fd.try_clone().unwrap()).set_len(8192).unwrap();
+        let whole = Mapping::shared(&fd, 8192, 0).unwrap();
+        let second_page = Mapping::shared(&fd, 4096, 4096).unwrap();
+        // SAFETY: the place lies in the mapping; nobody else uses it meanwhile.
+        unsafe { whole.at::<u8>(4100).unwrap().write(7) };
+        assert_eq!(read(&second_page, 4), 7);
+    }
+
+    #[test]
+    fn nothing_cannot_be_mapped() {
+        assert_eq!(Mapping::private(0).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    }
+}

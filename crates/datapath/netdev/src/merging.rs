@@ -50,10 +50,12 @@ impl Merging {
             && self.state.compare_exchange(OFF, ASKING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// Whether the device receives many segments, and waits for a decision.
     pub fn is_asking(&self) -> bool {
         self.state.load(Ordering::Acquire) == ASKING
     }
 
+    /// Whether it merges for our sake.
     pub fn is_on(&self) -> bool {
         self.state.load(Ordering::Acquire) == ON
     }
@@ -149,5 +151,51 @@ mod tests {
         }
         merging.end("no-such-link");
         assert!(!merging.is_on());
+    }
+
+    #[test]
+    fn a_pair_merges_while_it_is_asked_to() {
+        use crate::testing::has_pair;
+        if !has_pair("p", "w") {
+            return;
+        }
+        let is_merging = || netlink::is_merging("p").unwrap();
+        let merging = Merging::default();
+        (0..WORTH).for_each(|_| merging.received(&segment()));
+        assert!(merging.begins_to_ask() && !is_merging());
+        assert!(merging.begin("p") && merging.is_on() && is_merging());
+        merging.end("p");
+        assert!(!merging.is_on() && !is_merging());
+        // It merges already, and not for our sake: it is left alone.
+        assert!(netlink::set_merging("p", true));
+        assert!(!merging.begin("p") && is_merging());
+    }
+
+    #[test]
+    fn merging_that_is_of_no_use_is_not_asked_for_again() {
+        let merging = Merging::default();
+        merging.restart(ON);
+        (0..WORTH).for_each(|_| merging.received(&segment()));
+        merging.end("no-such-link");
+        (0..WORTH).for_each(|_| merging.received(&segment()));
+        assert!(!merging.begins_to_ask());
+    }
+
+    #[test]
+    fn only_long_tcp_segments_count() {
+        let merging = Merging::default();
+        let mut other = segment();
+        other.bytes_mut()[23] = 17;
+        for packet in
+            [other, Packet::from_bytes(&segment().bytes()[..LONG - 1]), Packet::from_bytes(&[0; 10])]
+        {
+            (0..WORTH).for_each(|_| merging.received(&packet));
+        }
+        assert!(!merging.begins_to_ask());
+        let mut ipv6 = segment();
+        ipv6.bytes_mut()[12..14].copy_from_slice(&[0x86, 0xdd]);
+        ipv6.bytes_mut()[20] = 6;
+        (0..WORTH).for_each(|_| merging.received(&ipv6));
+        assert!(merging.begins_to_ask());
     }
 }

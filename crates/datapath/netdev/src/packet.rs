@@ -15,7 +15,6 @@
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use dp::{DropReason, Packet};
@@ -26,6 +25,8 @@ use crate::lease::Lease;
 use crate::losses::Losses;
 use crate::mapping::Mapping;
 use crate::merging::Merging;
+use crate::sync::AtomicU32;
+use crate::turns::Slot;
 use crate::{BATCH, Pool, direct, socket, vnet};
 
 const SLOT: usize = 2048;
@@ -49,8 +50,6 @@ const PACKET_VNET_HDR: i32 = 15;
 const PACKET_IGNORE_OUTGOING: i32 = 23;
 const TPACKET_V2: i32 = 1;
 
-const STATUS_KERNEL: u32 = 0;
-const STATUS_USER: u32 = 1;
 const STATUS_COPY: u32 = 2;
 /// Frames were dropped since the socket's statistics were last read.
 const STATUS_LOSING: u32 = 1 << 2;
@@ -70,6 +69,7 @@ pub struct PacketDevice {
     ring: Mutex<Ring>,
     /// The way past the queueing layer.
     pub lease: Lease,
+    /// Whether it merges what it receives.
     pub merging: Merging,
     losses: Losses,
     _ingress: Option<IngressGuard>,
@@ -113,10 +113,12 @@ impl PacketDevice {
         })
     }
 
+    /// Its name when it was opened.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// Its number to the kernel.
     pub fn ifindex(&self) -> u32 {
         self.ifindex
     }
@@ -138,18 +140,8 @@ impl PacketDevice {
 
     /// Reads the socket's error away, without which it would count as ready for ever.
     pub fn clear_error(&self) {
-        let mut error = 0i32;
-        let mut len = std::mem::size_of::<i32>() as libc::socklen_t;
-        // SAFETY: pointers and length describe `error` and `len`, which live until the call returns.
-        unsafe {
-            libc::getsockopt(
-                self.receive.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_ERROR,
-                (&raw mut error).cast(),
-                &raw mut len,
-            )
-        };
+        // Reading it is what clears it.
+        let _ = socket::option::<i32>(&self.receive, libc::SOL_SOCKET, libc::SO_ERROR);
     }
 
     /// Takes up to `limit` frames; how many.
@@ -183,6 +175,8 @@ impl PacketDevice {
             packets: u32,
             drops: u32,
         }
+        // SAFETY: two numbers.
+        unsafe impl socket::Plain for Statistics {}
         if let Ok(statistics) =
             socket::option::<Statistics>(&self.receive, libc::SOL_PACKET, PACKET_STATISTICS)
         {
@@ -344,6 +338,8 @@ impl Ring {
             frame_size: u32,
             frame_count: u32,
         }
+        // SAFETY: four numbers.
+        unsafe impl socket::Plain for Request {}
         let request = Request {
             block_size: BLOCK as u32,
             block_count: (SLOT * slots / BLOCK) as u32,
@@ -356,72 +352,73 @@ impl Ring {
     }
 
     /// The status word of the next slot.
-    fn status(&self) -> &AtomicU32 {
+    fn status(&self) -> Slot<'_> {
         // SAFETY: `next` is below `slots`, so the slot lies in the mapping; its first word is aligned and is shared with
         // the kernel by atomic accesses only.
-        unsafe { &*self.memory.start().add(self.next * SLOT).cast::<AtomicU32>() }
+        Slot(unsafe { &*self.memory.start().add(self.next * SLOT).cast::<AtomicU32>() })
     }
 
-    /// The next slot's bytes; only while its status says that it is ours.
-    fn slot(&self) -> &[u8] {
-        // SAFETY: the slot lies in the mapping, and the kernel does not write to it while its status is STATUS_USER,
-        // which the caller has seen with acquire ordering.
+    /// The next slot's bytes.
+    ///
+    /// # Safety
+    ///
+    /// The slot is this side's, by [`Slot::filled`], and is not given back while the bytes are in use.
+    unsafe fn slot(&self) -> &[u8] {
+        // SAFETY: the slot lies in the mapping, and the kernel does not write to it while it is this side's, which the
+        // caller promises.
         unsafe { std::slice::from_raw_parts(self.memory.start().add(self.next * SLOT), SLOT) }
     }
 
     fn next(&mut self, fd: &OwnedFd, pool: &mut Pool) -> io::Result<Frame> {
-        let status = self.status().load(Ordering::Acquire);
-        if status & STATUS_USER == 0 {
-            return Ok(Frame::None);
-        }
+        let Some(status) = self.status().filled() else { return Ok(Frame::None) };
         self.is_losing |= status & STATUS_LOSING != 0;
-        let frame = self.take(status, fd, pool);
-        self.status().store(STATUS_KERNEL, Ordering::Release);
+        // SAFETY: the slot is filled, and is given back only after this.
+        let frame = take(unsafe { self.slot() }, status, fd, pool);
+        self.status().give_back();
         self.next = (self.next + 1) % self.slots;
         frame
     }
+}
 
-    fn take(&self, status: u32, fd: &OwnedFd, pool: &mut Pool) -> io::Result<Frame> {
-        let slot = self.slot();
-        let word = |at: usize| {
-            slot.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u32::from_ne_bytes(*b)) as usize
-        };
-        let half =
-            |at: usize| slot.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u16::from_ne_bytes(*b));
-        // struct tpacket2_hdr: status, len, snaplen, mac, net, sec, nsec, vlan_tci, vlan_tpid.
-        let (len, captured, mac) = (word(4), word(8), usize::from(half(12)));
-        let mut packet;
-        if status & STATUS_COPY != 0 {
-            packet = pool.large();
-            if !socket::read_frame(fd, &mut packet)? {
-                pool.give_back(packet);
-                return Ok(Frame::Lost(DropReason::RxQueueFull));
-            }
-        } else {
-            let header = slot.get(mac.wrapping_sub(vnet::LEN)..mac);
-            let bytes = slot.get(mac..mac + captured);
-            let (Some(header), Some(bytes)) = (header, bytes) else {
-                base::broken!("the kernel has put a frame beside its slot");
-                return Ok(Frame::Lost(DropReason::Internal));
-            };
-            if captured < len {
-                // There was no room for the whole of it.
-                return Ok(Frame::Lost(DropReason::RxQueueFull));
-            }
-            packet = pool.small();
-            packet.append(bytes);
-            packet.offload = vnet::parse(header);
-        }
-        if packet.len() < ethernet::HEADER_LEN {
+/// The frame in a slot that the kernel has filled.
+fn take(slot: &[u8], status: u32, fd: &OwnedFd, pool: &mut Pool) -> io::Result<Frame> {
+    let word = |at: usize| {
+        slot.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u32::from_ne_bytes(*b)) as usize
+    };
+    let half = |at: usize| slot.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u16::from_ne_bytes(*b));
+    // struct tpacket2_hdr: status, len, snaplen, mac, net, sec, nsec, vlan_tci, vlan_tpid.
+    let (len, captured, mac) = (word(4), word(8), usize::from(half(12)));
+    let mut packet;
+    if status & STATUS_COPY != 0 {
+        packet = pool.large();
+        if !socket::read_frame(fd, &mut packet)? {
             pool.give_back(packet);
-            return Ok(Frame::Lost(DropReason::RxInvalid));
+            return Ok(Frame::Lost(DropReason::RxQueueFull));
         }
-        if status & STATUS_VLAN_VALID != 0 {
-            let tpid = if status & STATUS_VLAN_TPID_VALID != 0 { half(26) } else { 0x8100 };
-            insert_tag(&mut packet, tpid, half(24));
+    } else {
+        let header = slot.get(mac.wrapping_sub(vnet::LEN)..mac);
+        let bytes = slot.get(mac..mac + captured);
+        let (Some(header), Some(bytes)) = (header, bytes) else {
+            base::broken!("the kernel has put a frame beside its slot");
+            return Ok(Frame::Lost(DropReason::Internal));
+        };
+        if captured < len {
+            // There was no room for the whole of it.
+            return Ok(Frame::Lost(DropReason::RxQueueFull));
         }
-        Ok(Frame::Packet(packet))
+        packet = pool.small();
+        packet.append(bytes);
+        packet.offload = vnet::parse(header);
     }
+    if packet.len() < ethernet::HEADER_LEN {
+        pool.give_back(packet);
+        return Ok(Frame::Lost(DropReason::RxInvalid));
+    }
+    if status & STATUS_VLAN_VALID != 0 {
+        let tpid = if status & STATUS_VLAN_TPID_VALID != 0 { half(26) } else { 0x8100 };
+        insert_tag(&mut packet, tpid, half(24));
+    }
+    Ok(Frame::Packet(packet))
 }
 
 /// Puts a tag that the kernel keeps beside the frame back into it, which has an Ethernet header.
@@ -430,5 +427,138 @@ fn insert_tag(packet: &mut Packet, tpid: u16, tci: u16) {
     if let Some(place) = packet.bytes_mut().get_mut(12..16) {
         place[..2].copy_from_slice(&tpid.to_be_bytes());
         place[2..].copy_from_slice(&tci.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Wire, frame, has_pair, ip, receive_all, until};
+
+    /// Port `p`, of which `w` is the other end.
+    fn pair(slots: usize) -> Option<(PacketDevice, Wire)> {
+        if !has_pair("p", "w") {
+            return None;
+        }
+        let index = netlink::link("p").unwrap().unwrap().index;
+        Some((PacketDevice::open("p", index, slots, 0).unwrap(), Wire::open("w")))
+    }
+
+    fn tagged(len: usize) -> Vec<u8> {
+        let mut bytes = frame(len);
+        bytes.splice(12..12, [0x81, 0, 0x60, 7]);
+        bytes
+    }
+
+    #[test]
+    fn rings_are_deep_for_the_first_devices() {
+        assert_eq!([0, 15, 16, 63, 64, 1000].map(slots_for), [2048, 2048, 512, 512, 256, 256]);
+    }
+
+    #[test]
+    fn frames_pass_in_both_directions() {
+        let Some((device, wire)) = pair(256) else { return };
+        let mut packets: Vec<Packet> = (0..40).map(|n| Packet::from_bytes(&frame(60 + n))).collect();
+        device.send(&mut packets, &mut Pool::new());
+        assert!(packets.is_empty());
+        for n in 0..40 {
+            assert_eq!(wire.receive(), frame(60 + n));
+        }
+        (0..40).for_each(|n| wire.send(&frame(100 + n)));
+        let received = receive_all(40, |pool, out| device.receive(pool, out, BATCH));
+        for (n, packet) in received.iter().enumerate() {
+            assert_eq!(packet.bytes(), frame(100 + n));
+        }
+    }
+
+    #[test]
+    fn tags_stand_in_the_frame() {
+        let Some((device, wire)) = pair(256) else { return };
+        wire.send(&tagged(60));
+        let received = receive_all(1, |pool, out| device.receive(pool, out, BATCH));
+        assert_eq!(received[0].bytes(), tagged(60));
+        device.send(&mut vec![Packet::from_bytes(&tagged(64))], &mut Pool::new());
+        let sent = wire.receive();
+        // The kernel may keep the tag beside the frame, where this end does not look.
+        assert!(sent == tagged(64) || sent == frame(64), "{sent:x?}");
+    }
+
+    #[test]
+    fn a_frame_that_is_longer_than_a_slot_is_whole() {
+        let Some((device, wire)) = pair(256) else { return };
+        ip("link set p mtu 9000");
+        ip("link set w mtu 9000");
+        wire.send(&frame(9000));
+        let received = receive_all(1, |pool, out| device.receive(pool, out, BATCH));
+        assert_eq!(received[0].bytes(), frame(9000));
+    }
+
+    #[test]
+    fn the_ring_goes_round_and_what_it_has_no_room_for_is_counted() {
+        let Some((device, wire)) = pair(32) else { return };
+        for _ in 0..3 {
+            (0..20).for_each(|n| wire.send(&frame(60 + n)));
+            receive_all(20, |pool, out| device.receive(pool, out, BATCH));
+        }
+        assert_eq!(device.losses().received(), 0);
+        (0..50).for_each(|_| wire.send(&frame(60)));
+        device.count_overflow();
+        until("the overflow is counted", || {
+            device.count_overflow();
+            device.losses().received() >= 18
+        });
+        receive_all(32, |pool, out| device.receive(pool, out, BATCH));
+    }
+
+    #[test]
+    fn a_device_that_is_down_takes_nothing_and_serves_again() {
+        let Some((device, wire)) = pair(256) else { return };
+        ip("link set p down");
+        device.send(&mut vec![Packet::from_bytes(&frame(60)); 3], &mut Pool::new());
+        assert_eq!(device.losses().counters(), [("ovs_tx_failure_drops".to_owned(), 3)]);
+        // The socket reports once that the device went down.
+        device.clear_error();
+        ip("link set p up");
+        device.send(&mut vec![Packet::from_bytes(&frame(60))], &mut Pool::new());
+        assert_eq!(wire.receive(), frame(60));
+    }
+
+    #[test]
+    fn the_hosts_stack_is_kept_out_while_the_device_is_open() {
+        let Some((device, _)) = pair(256) else { return };
+        let filters = || {
+            let shown =
+                std::process::Command::new("tc").args(["filter", "show", "dev", "p", "ingress"]).output();
+            String::from_utf8(shown.unwrap().stdout).unwrap()
+        };
+        assert!(!filters().is_empty());
+        drop(device);
+        assert!(filters().is_empty());
+    }
+
+    #[test]
+    fn two_sockets_have_different_numbers() {
+        let Some((device, _)) = pair(256) else { return };
+        let number = device.receiving_socket().unwrap();
+        assert!(
+            std::fs::read_to_string("/proc/thread-self/net/packet").unwrap().contains(&format!(" {number}"))
+        );
+    }
+
+    #[test]
+    fn a_frame_beside_its_slot_is_not_read() {
+        let fd = socket::packet_socket();
+        let Ok(fd) = fd else { return eprintln!("skipped: no right to open packet sockets") };
+        let slot = |len: u32, captured: u32, mac: u16| {
+            let mut slot = vec![0; SLOT];
+            slot[4..8].copy_from_slice(&len.to_ne_bytes());
+            slot[8..12].copy_from_slice(&captured.to_ne_bytes());
+            slot[12..14].copy_from_slice(&mac.to_ne_bytes());
+            slot
+        };
+        let taken = |slot: &[u8]| take(slot, 1, &fd, &mut Pool::new()).unwrap();
+        assert!(matches!(taken(&slot(60, 60, 80)), Frame::Packet(packet) if packet.len() == 60));
+        assert!(matches!(taken(&slot(100, 60, 80)), Frame::Lost(DropReason::RxQueueFull)));
+        assert!(matches!(taken(&slot(10, 10, 80)), Frame::Lost(DropReason::RxInvalid)));
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 pub struct PcapWriter(BufWriter<File>);
 
 impl PcapWriter {
+    /// Makes the file, or empties it. Errors are the system's.
     pub fn create(path: &Path) -> io::Result<PcapWriter> {
         let mut file = BufWriter::new(File::create(path)?);
         file.write_all(&0xa1b2_c3d4u32.to_ne_bytes())?;
@@ -30,5 +31,31 @@ impl PcapWriter {
         self.0.write_all(&(frame.len() as u32).to_ne_bytes())?;
         self.0.write_all(frame)?;
         self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_its_header_and_each_frame_when_it_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("frames.pcap");
+        let mut writer = PcapWriter::create(&path).unwrap();
+        let words = |bytes: &[u8]| -> Vec<u32> {
+            bytes.chunks_exact(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap())).collect()
+        };
+        let header = std::fs::read(&path).unwrap();
+        assert_eq!(header.len(), 24);
+        assert_eq!(words(&header)[0], 0xa1b2_c3d4, "in the machine's order, microseconds");
+        assert_eq!(words(&header)[4..], [1518, 1], "length of frames, Ethernet");
+        writer.write(Duration::new(5, 6_007_000), &[0xaa; 60]).unwrap();
+        writer.write(Duration::new(6, 0), &[0xbb; 4]).unwrap();
+        let file = std::fs::read(&path).unwrap();
+        assert_eq!(words(&file[24..40]), [5, 6007, 60, 60]);
+        assert_eq!(file[40..100], [0xaa; 60]);
+        assert_eq!(words(&file[100..116]), [6, 0, 4, 4]);
+        assert_eq!(file[116..], [0xbb; 4]);
     }
 }

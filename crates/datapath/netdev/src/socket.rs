@@ -21,15 +21,45 @@ pub(crate) fn packet_socket() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// A value of a socket option.
+///
+/// # Safety
+///
+/// The type consists of plain numbers: any bytes are a valid value, and the kernel takes none of them for an address.
+pub(crate) unsafe trait Plain: Copy {}
+
+// SAFETY: a number.
+unsafe impl Plain for i32 {}
+// SAFETY: a number.
+unsafe impl Plain for u32 {}
+// SAFETY: numbers and an array of bytes, the address of a link and not of memory.
+unsafe impl Plain for libc::packet_mreq {}
+
 /// Sets a socket option to a plain value.
-pub(crate) fn set_option<T: Copy>(fd: &OwnedFd, level: i32, name: i32, value: T) -> io::Result<()> {
-    // SAFETY: pointer and length describe `value`, plain data that lives until the call returns.
+pub(crate) fn set_option<T: Plain>(fd: &OwnedFd, level: i32, name: i32, value: T) -> io::Result<()> {
+    // SAFETY: a plain value has no addresses.
+    unsafe { set_option_with_addresses(fd, level, name, &value) }
+}
+
+/// Sets a socket option to a value that may contain addresses of memory.
+///
+/// # Safety
+///
+/// The memory at these addresses is good for what the kernel does with it, for as long as the option says.
+pub(crate) unsafe fn set_option_with_addresses<T>(
+    fd: &OwnedFd,
+    level: i32,
+    name: i32,
+    value: &T,
+) -> io::Result<()> {
+    // SAFETY: pointer and length describe `value`, which lives until the call returns and is only read; the caller promises
+    // the rest.
     let rc = unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),
             level,
             name,
-            std::ptr::from_ref(&value).cast(),
+            std::ptr::from_ref(value).cast(),
             std::mem::size_of::<T>() as libc::socklen_t,
         )
     };
@@ -37,10 +67,11 @@ pub(crate) fn set_option<T: Copy>(fd: &OwnedFd, level: i32, name: i32, value: T)
 }
 
 /// Reads a socket option that is a plain value.
-pub(crate) fn option<T: Copy + Default>(fd: &OwnedFd, level: i32, name: i32) -> io::Result<T> {
+pub(crate) fn option<T: Plain + Default>(fd: &OwnedFd, level: i32, name: i32) -> io::Result<T> {
     let mut value = T::default();
     let mut len = std::mem::size_of::<T>() as libc::socklen_t;
-    // SAFETY: pointer and length describe `value`; the kernel writes no more, and what it leaves out stays initialised.
+    // SAFETY: pointer and length describe `value`, of which any bytes are valid; the kernel writes no more, and what it leaves
+    // out stays initialised.
     let rc = unsafe {
         libc::getsockopt(fd.as_raw_fd(), level, name, std::ptr::from_mut(&mut value).cast(), &raw mut len)
     };
@@ -87,10 +118,8 @@ pub(crate) fn read_frame(fd: &OwnedFd, packet: &mut Packet) -> io::Result<bool> 
     let len = unsafe { libc::readv(fd.as_raw_fd(), parts.as_ptr(), parts.len() as i32) };
     if len < 0 {
         let error = io::Error::last_os_error();
-        return match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(false),
-            _ => Err(error),
-        };
+        let is_none = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
+        return if is_none { Ok(false) } else { Err(error) };
     }
     packet.set_len((len as usize).saturating_sub(vnet::LEN));
     packet.offload = vnet::parse(&header);

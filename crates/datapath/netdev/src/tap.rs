@@ -63,6 +63,7 @@ impl Tap {
         Ok(Tap { name: name.to_owned(), fd, losses: Losses::default() })
     }
 
+    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -135,5 +136,80 @@ impl AsFd for Tap {
     /// Readable when there are frames.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Wire, frame, in_own_namespace, ip, receive_all};
+
+    fn open(name: &str) -> Option<Tap> {
+        in_own_namespace().then(|| Tap::open(name).unwrap())
+    }
+
+    #[test]
+    fn frames_pass_between_the_switch_and_the_host() {
+        let Some(tap) = open("t0") else { return };
+        ip("link set t0 up");
+        let host = Wire::open("t0");
+        let mut packets = vec![Packet::from_bytes(&frame(60)), Packet::from_bytes(&frame(1514))];
+        tap.send(&mut packets, &mut Pool::new());
+        assert!(packets.is_empty());
+        assert_eq!(host.receive(), frame(60));
+        assert_eq!(host.receive(), frame(1514));
+        host.send(&frame(100));
+        let received = receive_all(1, |pool, out| tap.receive(pool, out, 32));
+        assert_eq!(received[0].bytes(), frame(100));
+    }
+
+    #[test]
+    fn no_more_frames_are_taken_than_there_is_room_for() {
+        let Some(tap) = open("t0") else { return };
+        ip("link set t0 up");
+        let host = Wire::open("t0");
+        (0..3).for_each(|_| host.send(&frame(60)));
+        receive_all(3, |pool, out| {
+            let count = tap.receive(pool, out, 1)?;
+            assert!(count <= 1);
+            Ok(count)
+        });
+    }
+
+    #[test]
+    fn a_frame_that_the_host_does_not_take_is_lost_with_a_reason() {
+        let Some(tap) = open("t0") else { return };
+        // The device is down.
+        tap.send(&mut vec![Packet::from_bytes(&frame(60))], &mut Pool::new());
+        assert_eq!(tap.losses().counters(), [("ovs_tx_failure_drops".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn a_device_goes_with_its_owner_unless_it_is_to_stay() {
+        let is_there = || netlink::link("t0").unwrap().is_some();
+        let Some(tap) = open("t0") else { return };
+        assert!(is_there() && !tap.is_persistent().unwrap());
+        drop(tap);
+        assert!(!is_there());
+        let tap = Tap::open("t0").unwrap();
+        tap.set_persistent(true).unwrap();
+        assert!(tap.is_persistent().unwrap());
+        drop(tap);
+        assert!(is_there());
+        let tap = Tap::open("t0").unwrap();
+        assert!(tap.is_persistent().unwrap());
+        tap.set_persistent(false).unwrap();
+        drop(tap);
+        assert!(!is_there());
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_one_is_refused() {
+        if !in_own_namespace() {
+            return;
+        }
+        for name in ["", "a-name-that-is-too-long"] {
+            assert_eq!(Tap::open(name).unwrap_err().raw_os_error(), Some(libc::EINVAL), "{name}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use dp::{Offload, Packet, Segmentation};
 
+/// Length of the header, in bytes.
 pub const LEN: usize = 10;
 
 const NEEDS_CHECKSUM: u8 = 1;
@@ -58,4 +59,42 @@ pub fn build(packet: &Packet) -> Header {
         header[0] = NEEDS_CHECKSUM;
     }
     header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(offload: Offload) -> Packet {
+        let mut packet = Packet::from_bytes(&[0; 60]);
+        packet.offload = offload;
+        packet
+    }
+
+    #[test]
+    fn what_is_built_is_parsed_again() {
+        let train = Segmentation { kind: 1, header_len: 54, size: 1460 };
+        for offload in [
+            Offload::default(),
+            Offload { checksum: Some((34, 16)), ..Offload::default() },
+            Offload { checksum: Some((34, 16)), segmentation: Some(train), ..Offload::default() },
+            Offload { segmentation: Some(Segmentation { kind: 4 | 0x80, ..train }), ..Offload::default() },
+        ] {
+            assert_eq!(parse(&build(&packet(offload))), offload);
+        }
+    }
+
+    #[test]
+    fn a_checksum_that_the_kernel_found_good_is_not_passed_on() {
+        let offload = parse(&[DATA_VALID, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(offload, Offload { is_checksum_good: true, ..Offload::default() });
+        assert_eq!(build(&packet(offload)), [0; LEN]);
+    }
+
+    #[test]
+    fn a_header_that_is_too_short_says_nothing_of_what_it_lacks() {
+        assert_eq!(parse(&[]), Offload::default());
+        assert_eq!(parse(&[NEEDS_CHECKSUM]).checksum, Some((0, 0)));
+        assert_eq!(parse(&[0, 1, 54]).segmentation, Some(Segmentation { kind: 1, header_len: 0, size: 0 }));
+    }
 }
