@@ -1,16 +1,16 @@
 //! Ports on their way out.
 //!
 //! A port that was taken out of the datapath is still held by workers, until
-//! they have done the batch at hand, and the kernel makes whoever closes its
-//! sockets wait until no processor looks at them any more: some ten
-//! milliseconds each. A thread of its own waits for both, for all ports that
-//! are closing together, so that neither the control thread nor a worker does.
+//! they have done the batch at hand, and closing its sockets makes one wait
+//! ([`together`]). A thread of its own waits for both, for all ports that are
+//! closing together, so that neither the control thread nor a worker does.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::ports::Port;
+use crate::together;
 
 /// How often it is asked whether workers have let go of a port.
 const RELEASE_STEP: Duration = Duration::from_micros(500);
@@ -18,8 +18,6 @@ const RELEASE_STEP: Duration = Duration::from_micros(500);
 const RELEASE_STEPS: u32 = 2000;
 /// How long a caller waits for a name at most.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How many devices are closed at once.
-const THREADS: usize = 64;
 
 /// The thread that closes ports. It closes those that it has before it ends.
 pub(crate) struct Closing {
@@ -120,7 +118,7 @@ fn run(queue: &Queue) {
         }
         drop(state);
         let names: Vec<String> = free.iter().map(|port| port.device.name().to_owned()).collect();
-        close_all(free);
+        together::for_each(free, drop);
         let mut state = queue.lock();
         for name in names {
             if let Some(at) = state.names.iter().position(|other| *other == name) {
@@ -134,19 +132,6 @@ fn run(queue: &Queue) {
             (queue.on_settled)();
         }
     }
-}
-
-/// Closes devices, so that their waits for the kernel are one.
-fn close_all(mut closing: Vec<Arc<Port>>) {
-    let per_thread = closing.len().div_ceil(THREADS).max(1);
-    std::thread::scope(|scope| {
-        while closing.len() > per_thread {
-            let share = closing.split_off(closing.len() - per_thread);
-            // Where no thread can be made, they are closed one after the other.
-            let _ = std::thread::Builder::new().spawn_scoped(scope, move || drop(share));
-        }
-        drop(closing);
-    });
 }
 
 #[cfg(test)]

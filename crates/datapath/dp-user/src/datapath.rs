@@ -11,19 +11,16 @@ use dp::{
     Datapath, DpError, DpStats, Execute, Flow, FlowPut, FlowStats, Meter, MeterStats, Packet, PortInfo,
     PortSpec, PortStats, PortWatcher, PutMode, Ufid, Upcall, WorkerId,
 };
+use netdev::Device;
 
 use crate::closing::Closing;
 use crate::context::Context;
 use crate::meters::Meters;
-use crate::opening::open_all;
 use crate::ports::{Port, PortChanges, Ports};
-use crate::process::{Run, putable};
+use crate::process::Run;
 use crate::shared::{Config, Part, Shared, Tracker, TrackerDoor, UpcallDoor};
-use crate::tuning;
 use crate::worker::{self, Waker};
-
-/// Flows copied under one hold of a table's lock.
-const DUMP_CHUNK: u32 = 256;
+use crate::{together, tuning};
 
 /// A userspace datapath and its worker threads, which end with it.
 pub struct DpUser {
@@ -184,26 +181,25 @@ impl DpUser {
         self.shared.ports.store(Arc::new(ports));
         self.shared.changes.note();
         for worker in &self.shared.workers {
-            worker.rx_epoch.fetch_add(1, Ordering::AcqRel);
+            worker.receiving.note();
             worker.waker.wake();
         }
         Ok(result)
     }
 
-    fn find_port(&self, number: DpPort) -> Result<Arc<Port>, DpError> {
-        self.shared.ports.load().get(number).cloned().ok_or(DpError::NoPort(number))
+    /// Refuses what is taken, by a port or by a spec before it.
+    fn check(&self, specs: &[PortSpec]) -> Vec<Result<(), DpError>> {
+        let ports = self.shared.ports.load();
+        let mut names = HashSet::new();
+        let check = |spec: &PortSpec| {
+            ports.check(spec)?;
+            if names.insert(spec.name.clone()) { Ok(()) } else { Err(DpError::PortExists(spec.name.clone())) }
+        };
+        specs.iter().map(check).collect()
     }
 
-    fn put_into(part: &Part, ufid: Ufid, put: &FlowPut, may_create: bool) -> Result<(), DpError> {
-        let mut table = part.table();
-        if put.mode != PutMode::Create && table.modify(ufid, put.actions.clone(), put.version, put.zero_stats)
-        {
-            return Ok(());
-        }
-        if put.mode == PutMode::Modify || !may_create {
-            return Err(DpError::NoFlow);
-        }
-        table.insert(ufid, &put.key, &putable(&put.mask), put.actions.clone(), put.version).map(|_| ())
+    fn find_port(&self, number: DpPort) -> Result<Arc<Port>, DpError> {
+        self.shared.ports.load().get(number).cloned().ok_or(DpError::NoPort(number))
     }
 
     fn log_put(&self, ufid: Ufid, put: &FlowPut) {
@@ -262,30 +258,20 @@ impl Datapath for DpUser {
 
     fn add_ports(&self, specs: &[PortSpec]) -> Vec<Result<DpPort, DpError>> {
         base::held::about_to_wait("opening devices");
-        let is_taken = {
-            let ports = self.shared.ports.load();
-            let mut names = HashSet::new();
-            move |spec: &PortSpec| {
-                if ports.by_name(&spec.name).is_some() || !names.insert(spec.name.clone()) {
-                    return Some(DpError::PortExists(spec.name.clone()));
-                }
-                spec.number.filter(|number| ports.get(*number).is_some()).map(DpError::NumberTaken)
-            }
-        };
-        let taken: Vec<Option<DpError>> = specs.iter().map(is_taken).collect();
-        let coming: Vec<&PortSpec> =
-            specs.iter().zip(&taken).filter(|(_, taken)| taken.is_none()).map(|(spec, _)| spec).collect();
-        self.shared.closing.wait_for(|name| coming.iter().any(|spec| spec.name == name));
-        let count = coming.len() as u32;
-        let first = self.shared.devices_made.fetch_add(count, Ordering::Relaxed);
-        let numbered: Vec<_> = coming.into_iter().zip(first..).collect();
-        let mut opened = open_all(&numbered, self.shared.config.is_dummy).into_iter();
+        let checked = self.check(specs);
+        let free = || specs.iter().zip(&checked).filter(|(_, checked)| checked.is_ok()).map(|(spec, _)| spec);
+        self.shared.closing.wait_for(|name| free().any(|spec| spec.name == name));
+        let first = self.shared.devices_made.fetch_add(free().count() as u32, Ordering::Relaxed);
+        let is_dummy = self.shared.config.is_dummy;
+        let numbered: Vec<_> = free().zip(first..).collect();
+        let mut opened =
+            together::for_each(numbered, |(spec, sequence)| Device::open(spec, sequence, is_dummy))
+                .into_iter();
         self.change_ports(|ports| {
-            let added = specs.iter().zip(taken).map(|(spec, taken)| {
-                let device = match taken {
-                    Some(error) => return Err(error),
-                    None => opened.next().unwrap_or_else(|| Err(DpError::NoPortName(spec.name.clone())))?,
-                };
+            let added = specs.iter().zip(checked).map(|(spec, checked)| {
+                checked?;
+                // Whoever panicked has written why to the log.
+                let device = opened.next().flatten().unwrap_or_else(|| Err(internal_error(spec)))?;
                 ports.add(spec, device)
             });
             Ok(added.collect())
@@ -377,14 +363,14 @@ impl Datapath for DpUser {
         let ufid = put.ufid.unwrap_or_else(|| Ufid::of(&put.key));
         self.log_put(ufid, put);
         let parts = self.selected(put.worker);
-        let is_known = parts.iter().any(|part| part.table().get(ufid, part.id).is_some());
+        let is_known = parts.iter().any(|part| part.flows.get(ufid).is_some());
         if put.mode == PutMode::Create && is_known {
             return Err(DpError::FlowExists);
         }
         let mut result = Err(DpError::NoFlow);
         for part in parts {
             // What exists somewhere is changed where it is.
-            let done = DpUser::put_into(part, ufid, put, !is_known);
+            let done = part.flows.put(ufid, put, !is_known);
             match done {
                 Ok(()) => result = Ok(()),
                 Err(DpError::NoFlow) => {}
@@ -396,14 +382,14 @@ impl Datapath for DpUser {
 
     fn flow_confirm(&self, flow: &Flow, version: u64) {
         if let Some(part) = self.shared.part(flow.worker) {
-            part.table().confirm(flow, version);
+            part.flows.confirm(flow, version);
         }
     }
 
     fn flow_del(&self, ufid: Ufid, worker: Option<WorkerId>) -> Result<FlowStats, DpError> {
         let mut sum: Option<FlowStats> = None;
         for part in self.selected(worker) {
-            if let Some(stats) = part.table().remove(ufid) {
+            if let Some(stats) = part.flows.remove(ufid) {
                 let sum = sum.get_or_insert_default();
                 sum.packets += stats.packets;
                 sum.bytes += stats.bytes;
@@ -415,23 +401,18 @@ impl Datapath for DpUser {
     }
 
     fn flow_get(&self, ufid: Ufid, worker: Option<WorkerId>) -> Option<Flow> {
-        self.selected(worker).into_iter().find_map(|part| part.table().get(ufid, part.id))
+        self.selected(worker).into_iter().find_map(|part| part.flows.get(ufid))
     }
 
     fn flow_dump(&self, visit: &mut dyn FnMut(Flow)) {
-        let mut flows = Vec::new();
         for part in self.shared.parts() {
-            let mut at = Some(0);
-            while let Some(place) = at {
-                at = part.table().chunk(place, DUMP_CHUNK, part.id, &mut flows);
-                flows.drain(..).for_each(&mut *visit);
-            }
+            part.flows.dump(visit);
         }
     }
 
     fn flow_flush(&self) {
         for part in self.shared.parts() {
-            part.table().clear();
+            part.flows.lock().clear();
         }
     }
 
@@ -463,7 +444,7 @@ impl Datapath for DpUser {
     }
 
     fn worker_stats(&self) -> Vec<(WorkerId, DpStats)> {
-        self.shared.parts().map(|part| (part.id, part.counters.stats(&part.table()))).collect()
+        self.shared.parts().map(|part| (part.id, part.counters.stats(&part.flows.lock()))).collect()
     }
 
     fn set_meter(&self, meter: u32, config: Option<Meter>) -> Result<(), DpError> {
@@ -498,3 +479,10 @@ impl Datapath for DpUser {
         Ok(())
     }
 }
+
+/// A device whose opening did not come to its end.
+fn internal_error(spec: &PortSpec) -> DpError {
+    DpError::Open { name: spec.name.clone(), reason: "internal error".to_owned(), errno: EIO }
+}
+
+const EIO: i32 = 5;

@@ -25,17 +25,25 @@
 //! Not here: what to do with a packet (`flowsync` behind [`dp::Upcall`]),
 //! connection tracking (behind [`Tracker`]).
 
+// An enum that grows is to be answered for in every place that looks at it.
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+#![warn(missing_docs)]
+
 mod capabilities;
 mod closing;
 mod context;
+mod counters;
 mod datapath;
+mod flows;
+mod known;
 mod meters;
-mod opening;
 mod ports;
 mod process;
 mod share;
 mod shared;
+mod sync;
 mod table;
+mod together;
 mod tuning;
 mod tunnel;
 mod worker;

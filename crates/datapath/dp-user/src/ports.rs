@@ -1,62 +1,54 @@
 //! The ports of a datapath.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use base::DpPort;
 use dp::{DpError, PortInfo, PortSpec, PortWatcher};
 use netdev::Device;
+
+use crate::known::{Known, Moves};
 
 /// A port.
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) number: DpPort,
     pub(crate) device: Arc<Device>,
-    /// How often its device has changed.
-    changes: AtomicU64,
-    known: Mutex<Option<(u64, Arc<PortInfo>)>>,
+    info: Known<PortInfo>,
 }
 
 impl Port {
     pub(crate) fn new(number: DpPort, device: Arc<Device>) -> Port {
-        Port { number, device, changes: AtomicU64::new(0), known: Mutex::new(None) }
+        Port { number, device, info: Known::default() }
     }
 
     /// Takes note that the device may say something else of itself now.
     pub(crate) fn changed(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.info.changed();
     }
 
     /// What the device says of itself; it is asked again only when it has changed.
     pub(crate) fn info(&self) -> Arc<PortInfo> {
-        if !self.device.is_watched_by_kernel() {
-            return Arc::new(self.device.info(self.number));
-        }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes = self.changes.load(Ordering::Acquire);
-        match &*known {
-            Some((at, info)) if *at == changes => Arc::clone(info),
-            _ => Arc::clone(&known.insert((changes, Arc::new(self.device.info(self.number)))).1),
-        }
+        let ask = || self.device.info(self.number);
+        if self.device.is_watched_by_kernel() { self.info.get(ask) } else { Arc::new(ask()) }
     }
 }
 
 /// That ports came, went or changed, for whoever wants to know.
 #[derive(Default)]
 pub(crate) struct PortChanges {
-    epoch: AtomicU64,
+    changes: Moves,
     watcher: OnceLock<PortWatcher>,
 }
 
 impl PortChanges {
     /// How many there were.
     pub(crate) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
+        self.changes.count()
     }
 
     pub(crate) fn note(&self) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.changes.note();
         if let Some(watcher) = self.watcher.get() {
             watcher();
         }
@@ -64,9 +56,9 @@ impl PortChanges {
 
     /// The first one to ask is called after every change.
     pub(crate) fn watch(&self, watcher: PortWatcher) {
-        // A second one would be a mistake of the program, which is seen in tests.
-        let is_first = self.watcher.set(watcher).is_ok();
-        debug_assert!(is_first, "ports are watched already");
+        if self.watcher.set(watcher).is_err() {
+            base::broken!("ports are watched already");
+        }
     }
 }
 
@@ -110,13 +102,21 @@ impl Ports {
         if is_free { DpPort(number) } else { self.free_number() }
     }
 
-    /// Gives the device the number that `spec` wishes for, or a free one.
-    pub(crate) fn add(&mut self, spec: &PortSpec, device: Device) -> Result<DpPort, DpError> {
+    /// Refuses a name or a number that a port has.
+    pub(crate) fn check(&self, spec: &PortSpec) -> Result<(), DpError> {
         if self.by_name(&spec.name).is_some() {
             return Err(DpError::PortExists(spec.name.clone()));
         }
+        match spec.number {
+            Some(number) if self.get(number).is_some() => Err(DpError::NumberTaken(number)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Gives the device the number that `spec` wishes for, or a free one.
+    pub(crate) fn add(&mut self, spec: &PortSpec, device: Device) -> Result<DpPort, DpError> {
+        self.check(spec)?;
         let number = match spec.number {
-            Some(number) if self.get(number).is_some() => return Err(DpError::NumberTaken(number)),
             Some(number) if number.0 < 1 << 16 => number,
             _ if spec.kind.starts_with("dummy") => self.named_number(&spec.name),
             _ => {

@@ -5,17 +5,14 @@ use std::sync::atomic::Ordering;
 
 use base::{DpPort, Timestamp};
 use classifier::Found;
-use dp::{
-    Action, Conntrack, DpError, DropReason, Executor, Flow, Packet, PushTunnel, Ufid, UpcallOutcome,
-    UpcallPacket, Userspace,
-};
-use flow::{FlowKey, FlowMask, slot};
+use dp::{Action, Conntrack, DropReason, Executor, Packet, PushTunnel, Ufid, UpcallPacket, Userspace};
 use netdev::BATCH;
 use smallvec::SmallVec;
 
 use crate::context::Context;
+use crate::flows::{Served, tcp_flags};
 use crate::ports::Ports;
-use crate::shared::{Counters, Part, Shared};
+use crate::shared::{Part, Shared};
 use crate::tunnel;
 
 /// What every packet that comes from a wire begins with.
@@ -35,14 +32,6 @@ pub(crate) struct Run<'a> {
 
 /// The flows that the packets of a batch matched: the place of each, and its actions.
 type Groups = SmallVec<[(u32, Arc<[Action]>); BATCH]>;
-
-/// What a packet that was not in the first pass over its batch finds in the table.
-enum Again {
-    Unknown,
-    /// A flow older than the fence.
-    Stale(Box<Flow>),
-    Valid(Arc<[Action]>),
-}
 
 /// No flow: the group of a packet that missed.
 const MISS: u8 = u8::MAX;
@@ -77,7 +66,7 @@ impl<'a> Run<'a> {
             if packets.is_empty() {
                 break;
             }
-            Counters::add(&self.part.counters.recirculated, packets.len() as u64);
+            self.part.counters.recirculated.add(packets.len() as u64);
         }
     }
 
@@ -139,7 +128,7 @@ impl<'a> Run<'a> {
         }
         let (mut cache_hits, mut table_hits, mut subtables) = (0, 0, 0);
         let fence = self.fence();
-        let mut table = self.part.table();
+        let mut table = self.part.flows.lock();
         let lookups = packets.iter().zip(&self.context.keys).zip(hashes).zip(group_of.iter_mut());
         for (((packet, key), hash), group) in lookups {
             let Some((place, found)) = table.lookup(key, hash) else { continue };
@@ -167,96 +156,38 @@ impl<'a> Run<'a> {
             *group = at as u8;
         }
         drop(table);
-        Counters::add(&self.part.counters.cache_hits, cache_hits);
-        Counters::add(&self.part.counters.table_hits, table_hits);
-        Counters::add(&self.part.counters.subtables, subtables);
+        let counters = &self.part.counters;
+        counters.cache_hits.add(cache_hits);
+        counters.table_hits.add(table_hits);
+        counters.subtables.add(subtables);
     }
 
     /// A packet that no flow matched: asked for, then acted upon.
     fn miss(&mut self, mut packet: Packet, key: &flow::PacketKey) {
-        // A packet before it in the batch may have installed what it needs.
-        let mut found = self.look_again(&packet, key);
         let door = self.shared.upcall.load_full();
-        if let (Again::Stale(flow), Some(door)) = (&found, &door) {
-            door.0.check(flow);
-            found = self.look_again(&packet, key);
+        let door: Option<&dyn dp::Upcall> = door.as_deref().map(|door| &*door.0);
+        let counters = &self.part.counters;
+        match self.part.flows.serve(door, &mut packet, key, self.now) {
+            Served::Cached(actions) => {
+                counters.cache_hits.add(1);
+                dp::execute(self, packet, &actions);
+            }
+            Served::Translated(actions) => {
+                counters.missed.add(1);
+                dp::execute(self, packet, &actions);
+            }
+            Served::Unserved => {
+                counters.missed.add(1);
+                counters.lost.add(1);
+                self.dropped(packet, DropReason::Upcall);
+            }
         }
-        if let Again::Valid(actions) = found {
-            Counters::add(&self.part.counters.cache_hits, 1);
-            dp::execute(self, packet, &actions);
-            return;
-        }
-        Counters::add(&self.part.counters.missed, 1);
-        let Some(door) = door else {
-            Counters::add(&self.part.counters.lost, 1);
-            self.dropped(packet, DropReason::Upcall);
-            return;
-        };
-        let ufid = Ufid::of(key.key());
-        let worker = self.part.id;
-        let mut upcall = UpcallPacket { packet: &mut packet, key: key.key(), ufid, worker, now: self.now };
-        let outcome = door.0.miss(&mut upcall);
-        if outcome.install {
-            self.install(ufid, key.key(), &outcome);
-        }
-        dp::execute(self, packet, &outcome.actions);
     }
 
     /// The version that flows must have at least ([`dp::Upcall::fence`]).
     fn fence(&self) -> u64 {
         self.shared.upcall.load().as_ref().map_or(0, |door| door.0.fence())
     }
-
-    /// Looks one packet up, and counts it where the flow may be used.
-    fn look_again(&self, packet: &Packet, key: &flow::PacketKey) -> Again {
-        let fence = self.fence();
-        let mut table = self.part.table();
-        let Some((place, _)) = table.lookup(key, key.hash()) else { return Again::Unknown };
-        let Some(entry) = table.entry_mut(place) else {
-            base::broken!("a lookup found a place without a flow");
-            return Again::Unknown;
-        };
-        if entry.version < fence {
-            return Again::Stale(Box::new(entry.to_flow(self.part.id)));
-        }
-        entry.count(packet.len(), tcp_flags(key.key()), self.now);
-        Again::Valid(entry.actions.clone())
-    }
-
-    /// Installs the megaflow. Its counters begin at zero: the packet that made it is counted by whoever translated.
-    fn install(&mut self, ufid: Ufid, key: &FlowKey, outcome: &UpcallOutcome) {
-        let mask = installable(&outcome.mask);
-        let actions = outcome.install_actions.as_ref().unwrap_or(&outcome.actions).clone();
-        match self.part.table().insert(ufid, key, &mask, actions, outcome.version) {
-            Ok(_) | Err(DpError::FlowExists) => {}
-            Err(error) => log::debug!(target: "dpif_netdev", "failed to install a flow: {error}"),
-        }
-    }
-}
-
-/// The mask of a flow that a packet made, as the text and netlink forms can express it.
-fn installable(mask: &FlowMask) -> FlowMask {
-    let mut mask = putable(mask);
-    mask.add_all(slot::PACKET_TYPE);
-    mask
-}
-
-/// The same for a flow that somebody put, who may leave the packet's type open.
-pub(crate) fn putable(mask: &FlowMask) -> FlowMask {
-    let mut mask = mask.clone();
-    for place in [slot::RECIRC_ID, slot::IN_PORT, slot::DL_TYPE] {
-        mask.add_all(place);
-    }
-    // That there is no tag cannot be left open.
-    if mask.bits(slot::VLAN0_TCI) == 0 {
-        mask.add_all(slot::VLAN0_TCI);
-    }
-    mask
-}
-
-#[inline]
-fn tcp_flags(key: &FlowKey) -> u16 {
-    if key.nw_proto() == 6 && key.is_ip() { key.tcp_flags() } else { 0 }
 }
 
 impl Executor for Run<'_> {

@@ -1,8 +1,8 @@
 //! What all threads of a datapath share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base::{Clock, DpPort, Timestamp};
@@ -11,6 +11,9 @@ use netlink::LinkChange;
 
 use crate::closing::Closing;
 use crate::context::Context;
+use crate::counters::Tally;
+use crate::flows::Flows;
+use crate::known::Moves;
 use crate::meters::Meters;
 use crate::ports::{Port, PortChanges, Ports};
 use crate::table::Table;
@@ -99,52 +102,40 @@ impl Shared {
 /// What belongs to one thread that forwards, and may be looked at by others.
 pub(crate) struct Part {
     pub(crate) id: WorkerId,
-    table: Mutex<Table>,
+    pub(crate) flows: Flows,
     pub(crate) counters: Counters,
     pub(crate) waker: Waker,
-    /// Moves when the ports to receive on changed.
-    pub(crate) rx_epoch: AtomicU64,
+    /// The ports to receive on changed.
+    pub(crate) receiving: Moves,
 }
 
 impl Part {
     pub(crate) fn new(id: WorkerId) -> std::io::Result<Part> {
         Ok(Part {
             id,
-            table: Mutex::new(Table::new()),
+            flows: Flows::new(id),
             counters: Counters::default(),
             waker: Waker::new()?,
-            rx_epoch: AtomicU64::new(0),
+            receiving: Moves::default(),
         })
-    }
-
-    pub(crate) fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Counters of one thread, written by it alone.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) cache_hits: AtomicU64,
-    pub(crate) table_hits: AtomicU64,
-    pub(crate) subtables: AtomicU64,
-    pub(crate) missed: AtomicU64,
-    pub(crate) lost: AtomicU64,
-    pub(crate) recirculated: AtomicU64,
+    pub(crate) cache_hits: Tally,
+    pub(crate) table_hits: Tally,
+    pub(crate) subtables: Tally,
+    pub(crate) missed: Tally,
+    pub(crate) lost: Tally,
+    pub(crate) recirculated: Tally,
 }
 
 impl Counters {
-    /// Adds without locking the bus: there is one writer.
-    pub(crate) fn add(counter: &AtomicU64, count: u64) {
-        if count != 0 {
-            counter.store(counter.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
-        }
-    }
-
     pub(crate) fn stats(&self, table: &Table) -> DpStats {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (cache, megaflow) = (load(&self.cache_hits), load(&self.table_hits));
-        let (missed, lost) = (load(&self.missed), load(&self.lost));
+        let (cache, megaflow) = (self.cache_hits.get(), self.table_hits.get());
+        let (missed, lost) = (self.missed.get(), self.lost.get());
         DpStats {
             hits: cache + megaflow,
             missed,
@@ -154,8 +145,8 @@ impl Counters {
             exact_hits: 0,
             signature_hits: cache,
             megaflow_hits: megaflow,
-            subtable_lookups: load(&self.subtables),
-            recirculated: load(&self.recirculated),
+            subtable_lookups: self.subtables.get(),
+            recirculated: self.recirculated.get(),
             lost_upcalls: lost,
             successful_upcalls: missed.saturating_sub(lost),
         }

@@ -141,7 +141,7 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn turn(&mut self) {
-        let epoch = self.part.rx_epoch.load(Ordering::Acquire);
+        let epoch = self.part.receiving.count();
         if self.epoch != epoch {
             self.epoch = epoch;
             if let Err(error) = self.take_ports() {

@@ -1,0 +1,171 @@
+//! The flow table of one thread, as others use it too: its thread looks packets up, those who keep flows true (behind
+//! [`Upcall`]) change them, the control thread installs, shows and removes them.
+//!
+//! The lock is held for single steps, never during an upcall. So a flow may be changed or removed between any two of
+//! them; what has to hold all the same is written at [`Flows::serve`].
+
+use std::sync::Arc;
+
+use base::Timestamp;
+use dp::{
+    Action, DpError, Flow, FlowPut, FlowStats, Packet, PutMode, Ufid, Upcall, UpcallOutcome, UpcallPacket,
+    WorkerId,
+};
+use flow::{FlowKey, FlowMask, PacketKey, slot};
+
+use super::table::Table;
+use crate::sync::{Mutex, MutexGuard};
+
+/// Flows copied under one hold of the lock.
+const DUMP_CHUNK: u32 = 256;
+
+/// The flows of one thread.
+pub(crate) struct Flows {
+    worker: WorkerId,
+    table: Mutex<Table>,
+}
+
+/// What a packet is to do.
+pub(crate) enum Served {
+    /// A flow says it.
+    Cached(Arc<[Action]>),
+    /// It was asked for.
+    Translated(Arc<[Action]>),
+    /// Nobody is there to be asked.
+    Unserved,
+}
+
+/// What a packet finds in the table.
+enum Found {
+    Unknown,
+    /// A flow older than the fence.
+    Stale(Box<Flow>),
+    Valid(Arc<[Action]>),
+}
+
+impl Flows {
+    pub(crate) fn new(worker: WorkerId) -> Flows {
+        Flows { worker, table: Mutex::new(Table::new()) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Serves a packet that no valid flow matched when its batch was looked up.
+    ///
+    /// Its actions follow from rules at least as new as the fence was when this was called: a flow that is older is
+    /// checked first. A flow is installed with the version that its translation began with, so that whoever looks for
+    /// stale flows finds it where the rules have changed meanwhile.
+    pub(crate) fn serve(
+        &self,
+        door: Option<&dyn Upcall>,
+        packet: &mut Packet,
+        key: &PacketKey,
+        now: Timestamp,
+    ) -> Served {
+        let find = |packet: &Packet| self.find(packet, key, door.map_or(0, |door| door.fence()), now);
+        // A packet before it in the batch may have installed what it needs.
+        let mut found = find(packet);
+        if let (Found::Stale(flow), Some(door)) = (&found, door) {
+            door.check(flow);
+            found = find(packet);
+        }
+        if let Found::Valid(actions) = found {
+            return Served::Cached(actions);
+        }
+        let Some(door) = door else { return Served::Unserved };
+        let ufid = Ufid::of(key.key());
+        let mut upcall = UpcallPacket { packet, key: key.key(), ufid, worker: self.worker, now };
+        let outcome = door.miss(&mut upcall);
+        if outcome.install {
+            self.install(ufid, key.key(), &outcome);
+        }
+        Served::Translated(outcome.actions)
+    }
+
+    /// Looks one packet up, and counts it where the flow may be used.
+    fn find(&self, packet: &Packet, key: &PacketKey, fence: u64, now: Timestamp) -> Found {
+        let mut table = self.lock();
+        let Some((place, _)) = table.lookup(key, key.hash()) else { return Found::Unknown };
+        let Some(entry) = table.entry_mut(place) else {
+            base::broken!("a lookup found a place without a flow");
+            return Found::Unknown;
+        };
+        if entry.version < fence {
+            return Found::Stale(Box::new(entry.to_flow(self.worker)));
+        }
+        entry.count(packet.len(), tcp_flags(key.key()), now);
+        Found::Valid(entry.actions.clone())
+    }
+
+    /// Installs the megaflow. Its counters begin at zero: the packet that made it is counted by whoever translated.
+    fn install(&self, ufid: Ufid, key: &FlowKey, outcome: &UpcallOutcome) {
+        let mask = installable(&outcome.mask);
+        let actions = outcome.install_actions.as_ref().unwrap_or(&outcome.actions).clone();
+        match self.lock().insert(ufid, key, &mask, actions, outcome.version) {
+            Ok(_) | Err(DpError::FlowExists) => {}
+            Err(error) => log::debug!(target: "dpif_netdev", "failed to install a flow: {error}"),
+        }
+    }
+
+    pub(crate) fn put(&self, ufid: Ufid, put: &FlowPut, may_create: bool) -> Result<(), DpError> {
+        let mut table = self.lock();
+        if put.mode != PutMode::Create && table.modify(ufid, put.actions.clone(), put.version, put.zero_stats)
+        {
+            return Ok(());
+        }
+        if put.mode == PutMode::Modify || !may_create {
+            return Err(DpError::NoFlow);
+        }
+        table.insert(ufid, &put.key, &putable(&put.mask), put.actions.clone(), put.version).map(|_| ())
+    }
+
+    pub(crate) fn confirm(&self, flow: &Flow, version: u64) {
+        self.lock().confirm(flow, version);
+    }
+
+    pub(crate) fn remove(&self, ufid: Ufid) -> Option<FlowStats> {
+        self.lock().remove(ufid)
+    }
+
+    pub(crate) fn get(&self, ufid: Ufid) -> Option<Flow> {
+        self.lock().get(ufid, self.worker)
+    }
+
+    /// Calls `visit` with every flow; the lock is not held during the call.
+    pub(crate) fn dump(&self, visit: &mut dyn FnMut(Flow)) {
+        let mut flows = Vec::new();
+        let mut at = Some(0);
+        while let Some(place) = at {
+            at = self.lock().chunk(place, DUMP_CHUNK, self.worker, &mut flows);
+            flows.drain(..).for_each(&mut *visit);
+        }
+    }
+}
+
+/// The mask of a flow that a packet made, as the text and netlink forms can express it.
+fn installable(mask: &FlowMask) -> FlowMask {
+    let mut mask = putable(mask);
+    mask.add_all(slot::PACKET_TYPE);
+    mask
+}
+
+/// The same for a flow that somebody put, who may leave the packet's type open.
+fn putable(mask: &FlowMask) -> FlowMask {
+    let mut mask = mask.clone();
+    for place in [slot::RECIRC_ID, slot::IN_PORT, slot::DL_TYPE] {
+        mask.add_all(place);
+    }
+    // That there is no tag cannot be left open.
+    if mask.bits(slot::VLAN0_TCI) == 0 {
+        mask.add_all(slot::VLAN0_TCI);
+    }
+    mask
+}
+
+/// The TCP flags that a packet of this key adds to those of its flow.
+#[inline]
+pub(crate) fn tcp_flags(key: &FlowKey) -> u16 {
+    if key.nw_proto() == 6 && key.is_ip() { key.tcp_flags() } else { 0 }
+}
