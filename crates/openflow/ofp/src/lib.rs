@@ -10,6 +10,8 @@
 //!
 //! house: circle codec::decode <-> codec::notice because a message that reports another one holds it whole
 
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
 mod action;
 mod codec;
 mod error;

@@ -187,7 +187,13 @@ fn reason_for(peer: &Peer, reason: PacketInReason) -> PacketInReason {
         {
             PacketInReason::Action
         }
-        other => other,
+        other @ (PacketInReason::NoMatch
+        | PacketInReason::Action
+        | PacketInReason::InvalidTtl
+        | PacketInReason::ActionSet
+        | PacketInReason::Group
+        | PacketInReason::PacketOut
+        | PacketInReason::Other(_)) => other,
     }
 }
 

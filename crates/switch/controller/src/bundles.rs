@@ -110,6 +110,10 @@ impl Bundles {
     }
 
     /// Keeps a message for its bundle, which is opened if need be.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all others are refused, with an error for their sender"
+    )]
     pub(crate) fn add(&mut self, add: ofp::BundleAdd, head: Vec<u8>, now: Timestamp) -> Result<(), OfError> {
         let part = match *add.message {
             Message::FlowMod(request) => {

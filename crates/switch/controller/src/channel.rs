@@ -429,6 +429,7 @@ pub(crate) fn initial_protocol(version: Version) -> Protocols {
 }
 
 /// The protocol after `message`, with which controllers of OpenFlow 1.0 choose extensions.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all others leave it")]
 pub(crate) fn protocol_after(protocol: Protocols, message: &Message) -> Protocols {
     match message {
         Message::SetFlowFormat { nxm: true } => protocol.set_base(Protocols::OF10_NXM),

@@ -41,7 +41,11 @@ impl GroupForms {
                 told.kind = self.kind.unwrap_or(told.kind);
                 told.buckets = self.buckets.clone().unwrap_or_default();
             }
-            _ => {}
+            GroupCommand::Add
+            | GroupCommand::Modify
+            | GroupCommand::Delete
+            | GroupCommand::InsertBucket
+            | GroupCommand::RemoveBucket => {}
         }
         Message::GroupMod(told)
     }

@@ -46,6 +46,10 @@ impl Manager {
     }
 
     // house: long because it is the one list of requests; each arm is a call or a line.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all others are refused, with an error for their sender"
+    )]
     fn answer(&mut self, id: PeerId, xid: u32, message: Message, head: &[u8]) -> Answer {
         let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
         let (bridge, version) = (peer.bridge, peer.version);
@@ -118,6 +122,10 @@ impl Manager {
     }
 
     /// Answers requests for statistics. Where the answer may be long it is only begun here.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all others are refused, with an error for their sender"
+    )]
     fn answer_statistics(&mut self, id: PeerId, xid: u32, message: Message) -> Answer {
         let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
         let (bridge, version) = (peer.bridge, peer.version);

@@ -18,6 +18,8 @@
 //!
 //! Not here: what messages look like (`ofp`), what a rule is (`ofproto`).
 
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
 mod asynchronous;
 mod bundles;
 mod channel;

@@ -109,7 +109,9 @@ impl Peer {
         }
         let masks = match self.role {
             ControllerRole::Secondary => self.async_config.secondary,
-            _ => self.async_config.primary,
+            ControllerRole::NoChange | ControllerRole::Equal | ControllerRole::Primary => {
+                self.async_config.primary
+            }
         };
         reason < 32 && masks[kind as usize] >> reason & 1 != 0
     }
@@ -240,6 +242,6 @@ fn flow_removed_reasons(version: Version) -> u32 {
     match version {
         Version::Of10 | Version::Of11 | Version::Of12 => 0b111,
         Version::Of13 => 0b1111,
-        _ => 0b11_1111,
+        Version::Of14 | Version::Of15 => 0b11_1111,
     }
 }

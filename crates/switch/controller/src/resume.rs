@@ -66,7 +66,7 @@ impl Manager {
         let bytes = dp::Packet::from_bytes(&packet.packet);
         self.flows.resume(bridge, bytes, metadata, port, &frozen).map_err(|error| match error {
             InjectError::Translation(pipeline::Error::BridgeNotFound) => OfError::NxrStale,
-            other => not_sent(&other),
+            other @ (InjectError::Translation(_) | InjectError::Datapath(_)) => not_sent(&other),
         })
     }
 }

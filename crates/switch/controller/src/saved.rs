@@ -152,7 +152,12 @@ impl Manager {
                 self.set_meters(&change);
                 return Ok(());
             }
-            _ => {}
+            Item::Fragments(_)
+            | Item::Table(_)
+            | Item::TableName(..)
+            | Item::Group(_)
+            | Item::Rule { .. }
+            | Item::Address { .. } => {}
         }
         let mut switch = self.switch.write();
         let Some(state) = switch.get_mut(bridge) else { return Ok(()) };

@@ -73,6 +73,7 @@ impl Bridge {
     }
 
     /// Whether all that `actions` name exists, and translation knows how to do them.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "of all others, what they nest is looked at")]
     pub fn check_references(&self, actions: &[Action]) -> Result<(), OfError> {
         self.check_supported(actions)?;
         for action in actions {

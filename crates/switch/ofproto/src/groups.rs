@@ -157,6 +157,7 @@ pub fn group_features() -> GroupFeatures {
 }
 
 /// Counts in `references` each group that `actions` name.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of all others, what they nest is looked at")]
 pub fn count_groups(actions: &[Action], references: &mut HashMap<u32, u32>) {
     for action in actions {
         match action {

@@ -109,6 +109,7 @@ impl Bridge {
 }
 
 /// What a rule teaches that shall go with it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of all others, what they nest is looked at")]
 fn lessons(actions: &[Action]) -> Vec<Lesson> {
     let mut found = Vec::new();
     for action in actions {

@@ -13,6 +13,8 @@
 //! Not here: how packets are translated (`pipeline`), keeping the flow cache
 //! true (`flowsync`), OpenFlow connections (`controller`).
 
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
 mod bridge;
 mod conjunction;
 mod epoch;

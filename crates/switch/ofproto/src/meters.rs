@@ -124,6 +124,7 @@ pub fn count_meters(actions: &[Action], references: &mut HashMap<u32, u32>) {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "of all others, what they nest is looked at")]
 fn collect_meters(actions: &[Action], named: &mut BTreeSet<u32>) {
     for action in actions {
         match action {
@@ -161,6 +162,7 @@ fn check_config(config: &MeterConfig) -> Result<(), OfError> {
     Ok(())
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "of all others, what they nest is looked at")]
 fn uses_meter(actions: &[Action], is_meant: &impl Fn(u32) -> bool) -> bool {
     actions.iter().any(|action| match action {
         Action::Meter(meter) => is_meant(*meter),

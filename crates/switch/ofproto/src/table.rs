@@ -81,6 +81,7 @@ impl Entry {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "of all others, what they nest is looked at")]
 fn outputs_to(actions: &[Action], port: OfPort) -> bool {
     actions.iter().any(|action| match action {
         Action::Output(output) => output.port == port,

@@ -217,7 +217,12 @@ impl Instruction {
         match action.kind().instruction() {
             // An action since then.
             Instruction::Meter if version >= Version::Of15 => Instruction::Apply,
-            instruction => instruction,
+            instruction @ (Instruction::Meter
+            | Instruction::Apply
+            | Instruction::Clear
+            | Instruction::Write
+            | Instruction::WriteMetadata
+            | Instruction::GotoTable) => instruction,
         }
     }
 
@@ -228,6 +233,7 @@ impl Instruction {
 }
 
 /// The field that the action writes.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all others write no field by name")]
 fn destination_field(action: &Action) -> Option<Field> {
     match action {
         Action::SetField(a) => Some(a.field),

@@ -69,7 +69,9 @@ impl SetVlanVid {
         match version {
             Version::Of10 => raw::put_number(out, Raw::SetVlanVid10, u128::from(self.vid), 2),
             Version::Of11 => raw::put_number(out, Raw::SetVlanVid11, u128::from(self.vid), 2),
-            _ => put_set_field(out, version, Field::VlanVid, u128::from(self.vid | VLAN_CFI)),
+            Version::Of12 | Version::Of13 | Version::Of14 | Version::Of15 => {
+                put_set_field(out, version, Field::VlanVid, u128::from(self.vid | VLAN_CFI))
+            }
         }
     }
 
@@ -97,7 +99,9 @@ impl SetVlanPcp {
         match version {
             Version::Of10 => raw::put_number(out, Raw::SetVlanPcp10, u128::from(self.pcp), 1),
             Version::Of11 => raw::put_number(out, Raw::SetVlanPcp11, u128::from(self.pcp), 1),
-            _ => put_set_field(out, version, Field::VlanPcp, u128::from(self.pcp)),
+            Version::Of12 | Version::Of13 | Version::Of14 | Version::Of15 => {
+                put_set_field(out, version, Field::VlanPcp, u128::from(self.pcp))
+            }
         }
     }
 
@@ -203,14 +207,18 @@ pub(super) fn encode_ecn(ecn: u8, version: Version, out: &mut Vec<u8>) {
             put_reg_load(out, &Subfield { field: Field::IpEcn, start: 0, n_bits: 2 }, u64::from(ecn))
         }
         Version::Of11 => raw::put_number(out, Raw::SetNwEcn, u128::from(ecn), 1),
-        _ => put_set_field(out, version, Field::IpEcn, u128::from(ecn)),
+        Version::Of12 | Version::Of13 | Version::Of14 | Version::Of15 => {
+            put_set_field(out, version, Field::IpEcn, u128::from(ecn))
+        }
     }
 }
 
 pub(super) fn encode_ttl(ttl: u8, version: Version, out: &mut Vec<u8>) {
     match version {
         Version::Of10 => put_reg_load(out, &Subfield::whole(Field::IpTtl), u64::from(ttl)),
-        _ => raw::put_number(out, Raw::SetNwTtl, u128::from(ttl), 1),
+        Version::Of11 | Version::Of12 | Version::Of13 | Version::Of14 | Version::Of15 => {
+            raw::put_number(out, Raw::SetNwTtl, u128::from(ttl), 1)
+        }
     }
 }
 

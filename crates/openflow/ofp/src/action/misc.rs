@@ -268,6 +268,10 @@ impl CheckPktLarger {
 }
 
 impl Sample {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "called for the forms that it reads, by a list of all"
+    )]
     pub(super) fn decode(raw: Raw, body: &[u8]) -> Result<Action, OfError> {
         let mut r = Reader::new(&body[10..]);
         let (probability, collector_set_id) = (r.u16()?, r.u32()?);

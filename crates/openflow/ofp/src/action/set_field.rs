@@ -183,6 +183,7 @@ impl SetField {
     }
 
     /// OpenFlow 1.0 and 1.1 have an action per field.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others have no action of their own")]
     fn encode_legacy(&self, version: Version, out: &mut Vec<u8>) {
         let v = self.value;
         let of10 = version == Version::Of10;
@@ -287,6 +288,10 @@ impl SetField {
 }
 
 impl RegMove {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "called for the forms that it reads, by a list of all"
+    )]
     pub(super) fn decode(raw: Raw, body: &[u8]) -> Result<Action, OfError> {
         let head = match raw {
             Raw::CopyField15 => 4,

@@ -384,6 +384,7 @@ impl Action {
 }
 
 /// Whether the list sends to `port`, nested actions included.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of all others, what they nest is looked at")]
 pub fn outputs_to_port(actions: &[Action], port: OfPort) -> bool {
     actions.iter().any(|action| match action {
         Action::Output(a) => a.port == port,
@@ -394,6 +395,7 @@ pub fn outputs_to_port(actions: &[Action], port: OfPort) -> bool {
 }
 
 /// Whether the list sends to `group`, nested actions included.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of all others, what they nest is looked at")]
 pub fn outputs_to_group(actions: &[Action], group: u32) -> bool {
     actions.iter().any(|action| match action {
         Action::Group(id) => *id == group,

@@ -171,7 +171,9 @@ impl Message {
                         out.put_u32(0);
                     })
                 }
-                _ => empty(Raw::Ofpst11GroupDescRequest, e, out),
+                Version::Of11 | Version::Of12 | Version::Of13 | Version::Of14 => {
+                    empty(Raw::Ofpst11GroupDescRequest, e, out)
+                }
             },
             Message::GroupDescReply(groups) => group::encode_descs(groups, e, out),
             Message::GroupFeaturesRequest => {

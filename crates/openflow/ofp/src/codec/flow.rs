@@ -48,6 +48,7 @@ pub(super) fn encode_flags(flags: FlowFlags, version: Version) -> u16 {
 }
 
 /// Reads a flow-mod and checks its actions against its match.
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn decode_flow_mod(
     raw: Raw,
     r: &mut Reader<'_>,

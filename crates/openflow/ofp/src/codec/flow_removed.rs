@@ -8,6 +8,7 @@ use crate::oxm::{self, Rules};
 use crate::wire::{Put, Reader};
 use crate::*;
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn decode_removed(
     raw: Raw,
     r: &mut Reader<'_>,
@@ -65,13 +66,14 @@ pub(super) fn decode_removed(
     Ok(f)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn encode_removed(f: &FlowRemoved, e: &Encoder, out: &mut Vec<u8>) {
     let version = e.version;
     let raw = match version {
         Version::Of10 if e.protocol.is_nxm10() => Raw::NxtFlowRemoved,
         Version::Of10 => Raw::Ofpt10FlowRemoved,
         Version::Of15 => Raw::Ofpt15FlowRemoved,
-        _ => Raw::Ofpt11FlowRemoved,
+        Version::Of11 | Version::Of12 | Version::Of13 | Version::Of14 => Raw::Ofpt11FlowRemoved,
     };
     let start = raw::start(out, raw, version.byte(), e.xid);
     // Eviction is of OpenFlow 1.4; before, it is told as a deletion.

@@ -10,6 +10,7 @@ use crate::wire::{Put, Reader, round8};
 use crate::*;
 use base::OfPort;
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn decode_stats_request(raw: Raw, r: &mut Reader<'_>) -> Result<FlowStatsRequest, OfError> {
     let mut out = FlowStatsRequest::default();
     match raw {
@@ -180,6 +181,7 @@ pub(super) fn decode_stats_reply(
     Ok(flows)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 fn decode_flow(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context) -> Result<FlowStats, OfError> {
     let mut f = FlowStats {
         m: Default::default(),
@@ -282,6 +284,7 @@ pub(super) fn known(count: u64) -> u64 {
     if count == u64::MAX { 0 } else { count }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 fn encode_flow(raw: Raw, f: &FlowStats, version: Version, out: &mut Vec<u8>) {
     out.put_u16(0);
     let timing = |out: &mut Vec<u8>| {
@@ -370,7 +373,9 @@ pub(super) fn encode_aggregate(stats: &AggregateStats, e: &Encoder, out: &mut Ve
     let raw = match e.version {
         Version::Of15 => Raw::Ofpst15AggregateReply,
         Version::Of10 if e.protocol.is_nxm10() => Raw::NxstAggregateReply,
-        _ => Raw::OfpstAggregateReply,
+        Version::Of10 | Version::Of11 | Version::Of12 | Version::Of13 | Version::Of14 => {
+            Raw::OfpstAggregateReply
+        }
     };
     let start = raw::start(out, raw, e.version.byte(), e.xid);
     if e.version == Version::Of15 {

@@ -278,7 +278,7 @@ pub(super) fn encode_mod(m: &GroupMod, e: &Encoder, out: &mut Vec<u8>) {
     let raw = match version {
         Version::Of10 => Raw::NxtGroupMod,
         Version::Of15 => Raw::Ofpt15GroupMod,
-        _ => Raw::Ofpt11GroupMod,
+        Version::Of11 | Version::Of12 | Version::Of13 | Version::Of14 => Raw::Ofpt11GroupMod,
     };
     let start = raw::start(out, raw, version.byte(), e.xid);
     out.put_u16(m.command as u16);
@@ -404,7 +404,7 @@ pub(super) fn encode_stats(groups: &[GroupStats], e: &Encoder, out: &mut Vec<u8>
     let raw = match e.version {
         Version::Of10 => Raw::NxstGroupReply,
         Version::Of11 | Version::Of12 => Raw::Ofpst11GroupReply,
-        _ => Raw::Ofpst13GroupReply,
+        Version::Of13 | Version::Of14 | Version::Of15 => Raw::Ofpst13GroupReply,
     };
     let mut parts = Multipart::new(out, raw, e.version.byte(), e.xid);
     for g in groups {

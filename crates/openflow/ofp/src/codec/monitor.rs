@@ -58,7 +58,7 @@ pub(super) fn encode_requests(requests: &[FlowMonitorRequest], e: &Encoder, out:
     let raw = match e.version {
         Version::Of14 | Version::Of15 => Raw::Ofpst14FlowMonitorRequest,
         Version::Of13 => Raw::Onfst13FlowMonitorRequest,
-        _ => Raw::NxstFlowMonitorRequest,
+        Version::Of10 | Version::Of11 | Version::Of12 => Raw::NxstFlowMonitorRequest,
     };
     let mut parts = Multipart::new(out, raw, e.version.byte(), e.xid);
     for q in requests {
@@ -97,6 +97,7 @@ pub(super) fn encode_requests(requests: &[FlowMonitorRequest], e: &Encoder, out:
     parts.end();
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn decode_updates(
     raw: Raw,
     r: &mut Reader<'_>,
@@ -169,11 +170,12 @@ pub(super) fn decode_updates(
     Ok(all)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn encode_updates(updates: &[FlowUpdate], e: &Encoder, out: &mut Vec<u8>) {
     let raw = match e.version {
         Version::Of14 | Version::Of15 => Raw::Ofpst14FlowMonitorReply,
         Version::Of13 => Raw::Onfst13FlowMonitorReply,
-        _ => Raw::NxstFlowMonitorReply,
+        Version::Of10 | Version::Of11 | Version::Of12 => Raw::NxstFlowMonitorReply,
     };
     let of14 = raw == Raw::Ofpst14FlowMonitorReply;
     let mut parts = Multipart::new(out, raw, e.version.byte(), e.xid);

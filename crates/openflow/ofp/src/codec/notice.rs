@@ -20,7 +20,7 @@ pub(super) fn encode_forward(inner: &Decoded, e: &Encoder, out: &mut Vec<u8>) {
     let raw = match e.version {
         Version::Of10 | Version::Of11 | Version::Of12 => Raw::NxtRequestforward,
         Version::Of13 => Raw::Onft13Requestforward,
-        _ => Raw::Ofpt14Requestforward,
+        Version::Of14 | Version::Of15 => Raw::Ofpt14Requestforward,
     };
     let start = raw::start(out, raw, e.version.byte(), e.xid);
     inner.message.write(&Encoder { xid: inner.xid, ..*e }, out);

@@ -59,6 +59,7 @@ fn empty() -> PacketIn {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn decode_in(raw: Raw, r: &mut Reader<'_>, version: Version) -> Result<PacketIn, OfError> {
     let mut p = empty();
     match raw {
@@ -230,10 +231,11 @@ fn encode_reason(reason: PacketInReason, version: Version) -> u8 {
         ActionSet | Group | PacketOut if version < Version::Of14 => Action.number(),
         ExplicitMiss if version < Version::Of13 => Action.number(),
         ExplicitMiss | ImplicitMiss => NoMatch.number(),
-        other => other.number(),
+        other @ (NoMatch | Action | InvalidTtl | ActionSet | Group | PacketOut | Other(_)) => other.number(),
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn encode_in(p: &PacketIn, resume: bool, e: &Encoder, out: &mut Vec<u8>) {
     let version = e.version;
     let reason = encode_reason(p.reason, version);
@@ -317,6 +319,7 @@ fn encode_in2(p: &PacketIn, reason: u8, total_len: usize, version: Version, out:
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn decode_out(raw: Raw, r: &mut Reader<'_>, version: Version) -> Result<PacketOut, OfError> {
     let buffer_id = r.u32()?;
     let (metadata, actions_len) = match raw {
@@ -354,12 +357,13 @@ pub(super) fn decode_out(raw: Raw, r: &mut Reader<'_>, version: Version) -> Resu
     Ok(PacketOut { packet, buffer_id, metadata, actions })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn encode_out(p: &PacketOut, e: &Encoder, out: &mut Vec<u8>) {
     let version = e.version;
     let raw = match version {
         Version::Of10 => Raw::Ofpt10PacketOut,
         Version::Of15 => Raw::Ofpt15PacketOut,
-        _ => Raw::Ofpt11PacketOut,
+        Version::Of11 | Version::Of12 | Version::Of13 | Version::Of14 => Raw::Ofpt11PacketOut,
     };
     let start = raw::start(out, raw, version.byte(), e.xid);
     out.put_u32(p.buffer_id);

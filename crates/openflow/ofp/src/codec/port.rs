@@ -62,7 +62,7 @@ pub(super) fn pull_desc(r: &mut Reader<'_>, version: Version) -> Result<PortDesc
             (p.current, p.advertised, p.supported, p.peer) = (r.u32()?, r.u32()?, r.u32()?, r.u32()?);
             (p.current_speed, p.max_speed) = (r.u32()?, r.u32()?);
         }
-        _ => {
+        Version::Of14 | Version::Of15 => {
             let mut head = Reader::new(r.rest());
             head.skip(4)?;
             let len = usize::from(head.u16()?);
@@ -102,7 +102,7 @@ pub(super) fn put_desc(p: &PortDesc, version: Version, out: &mut Vec<u8>) {
                 out.put_u32(features_to10(f));
             }
         }
-        _ => {
+        Version::Of11 | Version::Of12 | Version::Of13 | Version::Of14 | Version::Of15 => {
             let start = out.len();
             let new = version >= Version::Of14;
             out.put_u32(p.port.0);
@@ -143,7 +143,7 @@ pub(super) fn encode_descs(ports: &[PortDesc], e: &Encoder, out: &mut Vec<u8>) {
     let raw = match e.version {
         Version::Of10 => Raw::Ofpst10PortDescReply,
         Version::Of14 | Version::Of15 => Raw::Ofpst14PortDescReply,
-        _ => Raw::Ofpst11PortDescReply,
+        Version::Of11 | Version::Of12 | Version::Of13 => Raw::Ofpst11PortDescReply,
     };
     let mut parts = Multipart::new(out, raw, e.version.byte(), e.xid);
     for port in ports {
@@ -167,7 +167,7 @@ pub(super) fn encode_status(s: &PortStatus, e: &Encoder, out: &mut Vec<u8>) {
     let raw = match e.version {
         Version::Of10 => Raw::Ofpt10PortStatus,
         Version::Of14 | Version::Of15 => Raw::Ofpt14PortStatus,
-        _ => Raw::Ofpt11PortStatus,
+        Version::Of11 | Version::Of12 | Version::Of13 => Raw::Ofpt11PortStatus,
     };
     let start = raw::start(out, raw, e.version.byte(), e.xid);
     out.put_u8(s.reason as u8);
@@ -176,6 +176,7 @@ pub(super) fn encode_status(s: &PortStatus, e: &Encoder, out: &mut Vec<u8>) {
     raw::finish(out, start);
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn decode_mod(raw: Raw, r: &mut Reader<'_>) -> Result<PortMod, OfError> {
     let of10 = raw == Raw::Ofpt10PortMod;
     let port = if of10 { OfPort::from_u16(r.u16()?) } else { port_from_of11(r.u32()?)? };
@@ -201,11 +202,12 @@ pub(super) fn decode_mod(raw: Raw, r: &mut Reader<'_>) -> Result<PortMod, OfErro
     Ok(PortMod { port, hw_addr, config: config & mask, mask, advertise })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn encode_mod(m: &PortMod, e: &Encoder, out: &mut Vec<u8>) {
     let raw = match e.version {
         Version::Of10 => Raw::Ofpt10PortMod,
         Version::Of14 | Version::Of15 => Raw::Ofpt14PortMod,
-        _ => Raw::Ofpt11PortMod,
+        Version::Of11 | Version::Of12 | Version::Of13 => Raw::Ofpt11PortMod,
     };
     let of10 = raw == Raw::Ofpt10PortMod;
     let start = raw::start(out, raw, e.version.byte(), e.xid);
@@ -312,7 +314,7 @@ pub(super) fn encode_stats(stats: &[PortStats], e: &Encoder, out: &mut Vec<u8>) 
         Version::Of10 => Raw::Ofpst10PortReply,
         Version::Of11 | Version::Of12 => Raw::Ofpst11PortReply,
         Version::Of13 => Raw::Ofpst13PortReply,
-        _ => Raw::Ofpst14PortReply,
+        Version::Of14 | Version::Of15 => Raw::Ofpst14PortReply,
     };
     let mut parts = Multipart::new(out, raw, e.version.byte(), e.xid);
     for s in stats {
@@ -440,7 +442,7 @@ pub(super) fn encode_queues(queues: &[QueueStats], e: &Encoder, out: &mut Vec<u8
         Version::Of10 => Raw::Ofpst10QueueReply,
         Version::Of11 | Version::Of12 => Raw::Ofpst11QueueReply,
         Version::Of13 => Raw::Ofpst13QueueReply,
-        _ => Raw::Ofpst14QueueReply,
+        Version::Of14 | Version::Of15 => Raw::Ofpst14QueueReply,
     };
     let mut parts = Multipart::new(out, raw, e.version.byte(), e.xid);
     for q in queues {

@@ -18,6 +18,7 @@ const UNSAID: u16 = u16::MAX;
 /// The length of a rate before OpenFlow 1.4.
 const OLD_RATE_LEN: u16 = 16;
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn decode_request(raw: Raw, r: &mut Reader<'_>) -> Result<Message, OfError> {
     let (port, queue) = match raw {
         Raw::Ofpt10QueueGetConfigRequest => (OfPort::from_u16(r.u16()?), QUEUE_ALL),
@@ -35,7 +36,7 @@ pub(super) fn encode_request(port: OfPort, queue: u32, e: &Encoder, out: &mut Ve
     let raw = match e.version {
         Version::Of10 => Raw::Ofpt10QueueGetConfigRequest,
         Version::Of11 | Version::Of12 | Version::Of13 => Raw::Ofpt11QueueGetConfigRequest,
-        _ => Raw::Ofpst14QueueDescRequest,
+        Version::Of14 | Version::Of15 => Raw::Ofpst14QueueDescRequest,
     };
     let start = raw::start(out, raw, e.version.byte(), e.xid);
     if raw == Raw::Ofpt10QueueGetConfigRequest {
@@ -48,6 +49,7 @@ pub(super) fn encode_request(port: OfPort, queue: u32, e: &Encoder, out: &mut Ve
     raw::finish(out, start);
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn decode_reply(raw: Raw, r: &mut Reader<'_>, version: Version) -> Result<Message, OfError> {
     let port = match raw {
         Raw::Ofpt10QueueGetConfigReply => {

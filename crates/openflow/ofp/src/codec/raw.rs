@@ -328,7 +328,7 @@ fn lookup(bytes: &[u8], header: &Header) -> Result<(&'static Row, bool, usize), 
     let number = match place {
         Place::Ofpt => u32::from(header.kind),
         Place::Ofpst => u32::from(stat),
-        _ => subtype,
+        Place::Nxt | Place::Onft | Place::Nxst | Place::Onfst => subtype,
     };
     let found = ROWS.iter().find(|row| {
         let any_version = row.place == Place::Ofpt && row.number < 4;
@@ -371,7 +371,7 @@ pub(crate) fn start(out: &mut Vec<u8>, raw: Raw, version: u8, xid: u32) -> usize
     let kind = match row.place {
         Place::Ofpt => row.number as u8,
         Place::Nxt | Place::Onft => 4,
-        _ => stats_kind,
+        Place::Ofpst | Place::Nxst | Place::Onfst => stats_kind,
     };
     out.put_u8(version);
     out.put_u8(kind);
@@ -439,6 +439,7 @@ impl<'a> Multipart<'a> {
     }
 
     /// Appends an entry, in a new message when it does not fit.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only entries of flows are named otherwise")]
     pub(crate) fn entry(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let entry = self.out.len();
         write(self.out);

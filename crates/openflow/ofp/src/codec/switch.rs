@@ -18,7 +18,9 @@ fn capability_mask(version: Version) -> u32 {
         Version::Of10 => COMMON | capability::STP | capability::ARP_MATCH_IP,
         Version::Of11 => COMMON | capability::ARP_MATCH_IP,
         Version::Of12 | Version::Of13 => COMMON | capability::PORT_BLOCKED,
-        _ => COMMON | capability::PORT_BLOCKED | capability::BUNDLES | capability::FLOW_MONITORING,
+        Version::Of14 | Version::Of15 => {
+            COMMON | capability::PORT_BLOCKED | capability::BUNDLES | capability::FLOW_MONITORING
+        }
     }
 }
 
@@ -45,7 +47,7 @@ pub(super) fn encode_features(f: &SwitchFeatures, e: &Encoder, out: &mut Vec<u8>
     let raw = match version {
         Version::Of10 => Raw::Ofpt10FeaturesReply,
         Version::Of11 | Version::Of12 => Raw::Ofpt11FeaturesReply,
-        _ => Raw::Ofpt13FeaturesReply,
+        Version::Of13 | Version::Of14 | Version::Of15 => Raw::Ofpt13FeaturesReply,
     };
     let start = raw::start(out, raw, version.byte(), e.xid);
     out.put_u64(f.datapath_id);
@@ -244,6 +246,7 @@ fn async_known(kind: usize) -> u32 {
     [0x3f, 0x07, 0x3f, 0x07, 0x18, 0x03][kind.min(5)]
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other errors stay")]
 pub(super) fn decode_async(raw: Raw, r: &mut Reader<'_>) -> Result<AsyncUpdate, OfError> {
     let mut update = AsyncUpdate::default();
     if matches!(raw, Raw::Ofpt13GetAsyncReply | Raw::Ofpt13SetAsync | Raw::NxtSetAsyncConfig) {

@@ -27,7 +27,7 @@ pub(super) fn encode_stats(tables: &[TableStats], e: &Encoder, out: &mut Vec<u8>
         Version::Of10 => Raw::Ofpst10TableReply,
         Version::Of11 => Raw::Ofpst11TableReply,
         Version::Of12 => Raw::Ofpst12TableReply,
-        _ => Raw::Ofpst13TableReply,
+        Version::Of13 | Version::Of14 | Version::Of15 => Raw::Ofpst13TableReply,
     };
     let mut parts = Multipart::new(out, raw, e.version.byte(), e.xid);
     let none = TableFeatures::unknown(0);

@@ -368,6 +368,7 @@ fn basic_from_bits(bits: u64) -> FieldSet {
 
 /// What an entry of table counters says between the table's number and the
 /// counters, in OpenFlow 1.0 to 1.2.
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn decode_described(raw: Raw, r: &mut Reader<'_>, table: u8) -> Result<TableFeatures, OfError> {
     let mut f = TableFeatures::unknown(table);
     r.skip(if raw == Raw::Ofpst10TableReply { 3 } else { 7 })?;
@@ -405,6 +406,7 @@ pub(super) fn decode_described(raw: Raw, r: &mut Reader<'_>, table: u8) -> Resul
 }
 
 /// The counterpart of [`decode_described`].
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the kinds that it reads, by a list of all")]
 pub(super) fn put_described(f: &TableFeatures, raw: Raw, out: &mut Vec<u8>) {
     out.put_zeros(if raw == Raw::Ofpst10TableReply { 3 } else { 7 });
     out.put_text(&f.name, 32);

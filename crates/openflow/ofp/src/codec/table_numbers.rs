@@ -60,7 +60,7 @@ fn numbers(version: Version) -> &'static [(K, u8)] {
     match version {
         Version::Of10 => OF10,
         Version::Of11 => OF11,
-        _ => OF12,
+        Version::Of12 | Version::Of13 | Version::Of14 | Version::Of15 => OF12,
     }
 }
 

@@ -64,7 +64,20 @@ fn missing_fields(prereq: Prereq, m: &Match) -> Vec<&'static str> {
         Prereq::CtValid => missing.push("ct_state"),
         Prereq::VlanVid => missing.push("vlan_tci"),
         Prereq::None | Prereq::Ethernet => {}
-        _ => {
+        Prereq::Arp
+        | Prereq::Ipv4
+        | Prereq::Ipv6
+        | Prereq::IpAny
+        | Prereq::Nsh
+        | Prereq::Mpls
+        | Prereq::Tcp
+        | Prereq::Udp
+        | Prereq::Sctp
+        | Prereq::Icmpv4
+        | Prereq::Icmpv6
+        | Prereq::Nd
+        | Prereq::NdSolicit
+        | Prereq::NdAdvert => {
             let depth = depth(prereq);
             missing.extend(open(slot::DL_TYPE).then_some("dl_type"));
             missing.extend((depth >= 2 && open(slot::NW_PROTO)).then_some("nw_proto"));

@@ -137,7 +137,12 @@ impl std::fmt::Display for PacketInReason {
         match self {
             PacketInReason::ExplicitMiss | PacketInReason::ImplicitMiss => Ok(()),
             PacketInReason::Other(number) => write!(f, "{number}"),
-            known => f.write_str(PacketInReason::NAMES[usize::from(known.number())]),
+            known @ (PacketInReason::NoMatch
+            | PacketInReason::Action
+            | PacketInReason::InvalidTtl
+            | PacketInReason::ActionSet
+            | PacketInReason::Group
+            | PacketInReason::PacketOut) => f.write_str(PacketInReason::NAMES[usize::from(known.number())]),
         }
     }
 }

@@ -75,6 +75,7 @@ fn put_tlv_maps(out: &mut String, maps: &[TlvMap]) {
 }
 
 impl Printer<'_> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "called by a list of all; another one is reported")]
     pub(super) fn connection(&self, out: &mut String, message: &Message) {
         match message {
             Message::RoleRequest(role) | Message::RoleReply(role) => {

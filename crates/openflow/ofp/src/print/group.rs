@@ -219,6 +219,7 @@ impl Printer<'_> {
         self.group(out, change.group, kind, &change.buckets, &change.properties, select);
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "called by a list of all; another one is reported")]
     pub(super) fn group_or_meter(&self, out: &mut String, message: &Message) {
         match message {
             Message::GroupMod(change) => self.group_mod(out, change),

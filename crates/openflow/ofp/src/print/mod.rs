@@ -338,6 +338,7 @@ impl Printer<'_> {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "called by a list of all; another one is reported")]
     fn message_of_switch(&self, out: &mut String, message: &Message) {
         match message {
             Message::FeaturesReply(features) => self.features(out, features),

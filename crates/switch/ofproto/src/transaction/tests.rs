@@ -219,7 +219,7 @@ fn a_packet_meets_the_rules_groups_and_ports_as_they_are_by_then() {
     );
     let sent = done.unwrap().into_iter().filter_map(|one| match one {
         Done::Packet(text, _) => Some(*text),
-        _ => None,
+        Done::Rules(_) | Done::Group(_) | Done::Port(_) => None,
     });
     assert_eq!(sent.collect::<Vec<_>>(), ["drop", "13", "14", "drop", "13", "12"]);
 }
