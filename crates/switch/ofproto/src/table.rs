@@ -8,7 +8,7 @@ use base::{OfPort, TableId, Timestamp};
 use classifier::Classifier;
 use fields::Match;
 use flow::{FlowKey, FlowMask};
-use ofp::{Action, FlowFlags, FlowRemovedReason};
+use ofp::{FlowFlags, FlowRemovedReason};
 use pipeline::{Miss, Rule, TableTraffic};
 
 use crate::conjunction;
@@ -77,19 +77,8 @@ impl Entry {
 
     /// Whether it sends packets to `port`, whatever the way.
     pub fn outputs_to(&self, port: OfPort) -> bool {
-        port == OfPort::ANY || outputs_to(&self.rule.actions, port)
+        port == OfPort::ANY || ofp::outputs_to_port(&self.rule.actions, port)
     }
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "of all others, what they nest is looked at")]
-fn outputs_to(actions: &[Action], port: OfPort) -> bool {
-    actions.iter().any(|action| match action {
-        Action::Output(output) => output.port == port,
-        Action::OutputTrunc(output) => output.port == port,
-        Action::Enqueue(enqueue) => enqueue.port == port,
-        Action::Controller(_) => port == OfPort::CONTROLLER,
-        other => outputs_to(other.nested(), port),
-    })
 }
 
 /// Which rules a request is about.

@@ -43,6 +43,8 @@ pub struct DecTtl {
 
 // ---- bytes and text ----
 
+use base::MacAddr;
+use fields::text::{parse_ipv4, parse_mac};
 use fields::{Field, Subfield, TextError, refuse};
 use flow::VLAN_CFI;
 
@@ -50,7 +52,7 @@ use super::raw::{self, Raw};
 use super::set_field::{put_reg_load, put_set_field};
 use super::{Action, Check, Parser, subfield_source};
 use crate::oxm;
-use crate::text::{u8_of, u16_of};
+use crate::text::{u8_of, u16_of, u32_of};
 use crate::wire::{Put, Reader, all_zeros};
 use crate::{OfError, Version};
 
@@ -307,4 +309,38 @@ pub(super) fn parse_stack(arg: &str) -> Result<Subfield, TextError> {
 
 pub(super) fn check_stack_source(subfield: &Subfield, check: &Check<'_>) -> Result<(), OfError> {
     subfield_source(subfield, Some(check.m))
+}
+
+pub(super) fn parse_set_mpls(name: &str, value: &str) -> Result<Action, TextError> {
+    if value.is_empty() {
+        return refuse!("{name}: expected {}.", &name["set_mpls_".len()..]);
+    }
+    Ok(match name {
+        "set_mpls_label" => match u32_of(value)? {
+            label if label <= 0xf_ffff => Action::SetMplsLabel(label),
+            _ => return refuse!("{value}: not a valid MPLS label"),
+        },
+        "set_mpls_tc" => match u8_of(value, "MPLS TC")? {
+            tc if tc <= 7 => Action::SetMplsTc(tc),
+            _ => return refuse!("{value}: not a valid MPLS TC"),
+        },
+        _ => match u32_of(value).map(u8::try_from) {
+            Ok(Ok(ttl)) => Action::SetMplsTtl(ttl),
+            _ => return refuse!("invalid MPLS TTL \"{value}\""),
+        },
+    })
+}
+
+pub(super) fn mac(text: &str) -> Result<MacAddr, TextError> {
+    match parse_mac(text) {
+        Some(mac) => Ok(MacAddr::from_u64(mac)),
+        None => refuse!("invalid mac address {text}"),
+    }
+}
+
+pub(super) fn ipv4(text: &str) -> Result<u32, TextError> {
+    match parse_ipv4(text) {
+        Some(ip) => Ok(ip),
+        None => refuse!("{text}: could not convert to IP address"),
+    }
 }
