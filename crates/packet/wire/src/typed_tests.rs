@@ -1,4 +1,6 @@
 //! Every header's typed form keeps the contract of [`TypedForm`], and no setter fails.
+//!
+//! house: long because each header has its values, its bytes and its setters here once.
 
 use std::fmt::Debug;
 
@@ -390,6 +392,7 @@ proptest! {
     }
 }
 
+// house: long because it is a list, a line for each setter.
 fn set_all(mut bytes: Vec<u8>, number: u128, index: usize) {
     let (mac, half, byte) = (MacAddr::from_u64(number as u64 >> 16), number as u16, number as u8);
     let before = bytes.len();
@@ -483,6 +486,7 @@ fn set_all(mut bytes: Vec<u8>, number: u128, index: usize) {
 }
 
 /// The bytes of headers as their specifications draw them.
+// house: long because it is a list, an entry for each header.
 #[test]
 fn tunnel_headers_are_as_specified() {
     let policy = vxlan::GroupPolicy { group: 0x1234, is_not_learned: true, is_applied: true };
