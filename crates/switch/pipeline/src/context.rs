@@ -9,11 +9,12 @@ use flow::{FlowKey, FlowMask};
 use ofp::{Action, PacketInReason};
 
 use crate::effects::{Effect, Output};
-use crate::export::Export;
-use crate::freeze::{Freeze, FrozenId};
+use crate::exports::Export;
+use crate::frozen::{Freeze, FrozenId};
 use crate::request::{Error, Purpose, Request, Trace};
-use crate::state::{BridgeView, Rule, View};
+use crate::state::Rule;
 use crate::trace::{Kind, Recorder};
+use crate::view::{BridgeView, View};
 
 /// So many faults of one packet are reported.
 const MAX_FAULTS: usize = 4;

@@ -6,65 +6,16 @@
 //! [`Frozen`] state under a number, and the datapath is told to look the packet
 //! up again with that number in its key.
 
-use base::{OfPort, TableId};
-use dp::HashAlgorithm;
+use base::OfPort;
 use fields::Field;
 use flow::{FlowKey, FlowMask, Slot, slot};
-use ofp::{Action, Controller, Resubmit, SetField};
+use ofp::{Action, Resubmit, SetField};
 
 use crate::commit::commit;
 use crate::context::{Context, Course};
+use crate::frozen::{Frame, Freeze, Frozen};
 use crate::request::Error;
-use crate::state::BridgeId;
-use crate::trace::Kind;
-use crate::translate::action_text;
-
-/// An interrupted translation, and all that it needs to go on.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Frozen {
-    pub bridge: BridgeId,
-    /// The table that was at work.
-    pub table: TableId,
-    /// The values that headers do not hold: registers, metadata, tunnel, the OpenFlow `in_port`.
-    pub metadata: flow::SparseKey,
-    /// Values, each followed by its width in bytes.
-    pub stack: Vec<u8>,
-    pub action_set: Vec<Action>,
-    /// What is left to do, innermost first.
-    pub frames: Vec<Frame>,
-    pub conntracked: bool,
-    /// Whether the datapath had computed a hash of the packet, or was told to.
-    pub has_hash: bool,
-    /// The mirrors that have had the packet.
-    pub mirrors: u32,
-    /// Opaque bytes for the controller.
-    pub userdata: Vec<u8>,
-}
-
-/// The rest of one list of actions.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Frame {
-    pub table: TableId,
-    pub cookie: u64,
-    pub actions: Vec<Action>,
-}
-
-/// A frozen state with its number.
-#[derive(Debug)]
-pub struct FrozenId {
-    pub id: u32,
-    pub frozen: Frozen,
-}
-
-/// A freeze under way: lists are being left.
-#[derive(Debug, Default)]
-pub(crate) struct Freeze {
-    pub frames: Vec<Frame>,
-    /// The hash that the datapath is to compute.
-    pub hash: Option<(HashAlgorithm, u32)>,
-    /// The controller that the packet waits for.
-    pub pause: Option<Controller>,
-}
+use crate::trace::{Kind, action_text};
 
 /// An action as it is kept. Instructions become the actions that do the same,
 /// as they could not stand anywhere in a list that a controller is shown; what

@@ -1,7 +1,7 @@
 //! Translation: what happens to a packet, and why.
 //!
 //! Enters: the packet's key and a read-only view of the bridges
-//! ([`state::View`], which `ofproto` implements). Leaves: the datapath
+//! ([`View`], which `ofproto` implements). Leaves: the datapath
 //! actions, the mask of what the outcome depended on, the effects to apply
 //! and, when asked for, the trace. `flowsync` calls it for packets that no
 //! megaflow matches and to check the megaflows that it has; `ofproto/trace`
@@ -26,11 +26,13 @@ mod actions;
 mod commit;
 mod context;
 pub mod effects;
-mod export;
+mod exports;
 mod freeze;
+mod frozen;
 mod group;
 mod hash;
 mod mirror;
+mod mirroring;
 mod normal;
 mod output;
 mod report;
@@ -38,19 +40,22 @@ mod request;
 pub mod state;
 pub mod trace;
 mod translate;
+mod view;
 pub mod vlan;
 
 pub use actions::{supported_kinds, unsupported};
 pub use effects::{Effect, Output};
-pub use export::{Exports, SflowSampling};
-pub use freeze::{Frame, Frozen, FrozenId, restore_metadata};
+pub use exports::{Exports, SflowSampling};
+pub use freeze::restore_metadata;
+pub use frozen::{Frame, Frozen, FrozenId};
 pub use group::{Bucket as GroupBucket, Group, GroupBuckets, Selection};
 pub use mirror::{MAX_MIRRORS, Mirror, MirrorOutput, settle_duplicates};
 pub use report::{describe, report};
 pub use request::{Error, Purpose, Request, Start, Trace, Translation};
 pub use state::{
-    BridgeId, BridgeView, Bundle, BundleId, Counters, Credit, Fragments, Miss, MissRules, Network, Port,
-    PortFlags, PortTraffic, Rule, SharedNetwork, TableTraffic, View,
+    BridgeId, Bundle, BundleId, Counters, Credit, Fragments, Miss, MissRules, Port, PortFlags, PortTraffic,
+    Rule, TableTraffic,
 };
 pub use translate::{installable, translate};
+pub use view::{BridgeView, Network, SharedNetwork, View};
 pub use vlan::{PriorityTags, VlanConfig, VlanMode, VlanSet};

@@ -7,7 +7,7 @@ use flow::{FlowKey, FlowMask};
 use ofp::Action;
 
 use crate::effects::{Effect, Output};
-use crate::freeze::{Frozen, FrozenId};
+use crate::frozen::{Frozen, FrozenId};
 use crate::state::BridgeId;
 use crate::trace::Node;
 

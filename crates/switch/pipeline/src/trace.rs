@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use ofp::Action;
+
 /// What a line of the record is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -88,6 +90,13 @@ pub fn format(nodes: &[Node]) -> String {
     let mut out = String::new();
     format_level(&mut out, nodes, 0);
     out
+}
+
+/// Actions as the trace shows them.
+pub(crate) fn action_text(actions: &[Action]) -> String {
+    let mut text = String::new();
+    ofp::format_actions(actions, &mut text, ofp::Names::default());
+    text
 }
 
 /// A node that stays the only one of its list does not indent what is below

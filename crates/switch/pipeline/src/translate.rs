@@ -5,14 +5,15 @@ use std::sync::Arc;
 use base::{OfPort, TableId};
 use dp::{DropReason, SlowPath};
 use flow::{FlowKey, FlowMask, slot};
-use ofp::Action;
 
 use crate::context::{Context, Course};
 use crate::effects::Effect;
-use crate::freeze::{Frozen, FrozenId, drop_internal};
+use crate::freeze::drop_internal;
+use crate::frozen::{Frozen, FrozenId};
 use crate::request::{Error, Request, Start, Trace, Translation};
-use crate::state::{Fragments, Miss, Port, Rule, View};
+use crate::state::{Fragments, Miss, Port, Rule};
 use crate::trace::Kind;
+use crate::view::View;
 
 /// How deep resubmits to the same or an earlier table may nest.
 const MAX_DEPTH: u32 = 64;
@@ -105,7 +106,7 @@ impl Context<'_> {
             });
         }
         if thawed.is_none() {
-            self.begin_exports();
+            self.out.export.begin(bridge.exports(), &mut self.out.actions);
         }
         if in_port.is_none_or(|port| self.may_receive(port)) {
             match (&thawed, start) {
@@ -123,7 +124,8 @@ impl Context<'_> {
         } else {
             self.lost(DropReason::PortNoReceive);
         }
-        self.finish_exports();
+        let vlan_tci = self.out.base.vlan_tci(0);
+        self.out.export.finish(self.walk.bridge.exports(), vlan_tci, &mut self.out.actions);
     }
 
     /// The bits that every translation depends on.
@@ -337,13 +339,6 @@ impl Context<'_> {
         }
         names
     }
-}
-
-/// Actions as the trace shows them.
-pub(crate) fn action_text(actions: &[Action]) -> String {
-    let mut text = String::new();
-    ofp::format_actions(actions, &mut text, ofp::Names::default());
-    text
 }
 
 /// A rule as the trace shows it.

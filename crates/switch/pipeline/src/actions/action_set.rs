@@ -4,8 +4,7 @@ use base::OfPort;
 use ofp::{Action, SetPlace};
 
 use crate::context::{Context, Course, List, PacketState};
-use crate::trace::Kind;
-use crate::translate::action_text;
+use crate::trace::{Kind, action_text};
 
 impl Context<'_> {
     pub(super) fn write_actions(&mut self, list: &[Action]) {

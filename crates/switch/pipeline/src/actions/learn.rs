@@ -16,7 +16,7 @@ use ofp::{
 
 use crate::context::Context;
 use crate::effects::Effect;
-use crate::translate::action_text;
+use crate::trace::action_text;
 
 impl Context<'_> {
     pub(super) fn learn(&mut self, learn: &Learn) {

@@ -20,8 +20,8 @@ use ofp::{Action, ActionKind};
 
 use crate::commit::commit;
 use crate::context::{Context, Course};
-use crate::trace::Kind;
-use crate::translate::{Lookup, OnMiss, action_text};
+use crate::trace::{Kind, action_text};
+use crate::translate::{Lookup, OnMiss};
 
 /// Whether the next action of a list is still to be run.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -8,9 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use base::DpPort;
-use dp::Cookie;
-
-use crate::context::Context;
+use dp::{Action, Cookie, Userspace};
 
 /// What samples the packets of a bridge.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -48,6 +46,30 @@ impl Export {
         self.last = Some(port);
     }
 
+    /// Puts the samplings before everything else.
+    pub(crate) fn begin(&mut self, exports: &Exports, actions: &mut Vec<Action>) {
+        let Some(sampling) = &exports.sflow else { return };
+        let mut userspace = Userspace::new(Cookie::Sflow { vlan_tci: 0, output: 0 });
+        userspace.include_actions = true;
+        self.sflow = Some(actions.len());
+        actions.push(sampled(sampling.probability, Action::Userspace(Box::new(userspace))));
+    }
+
+    /// Fills in where the sampled packet went, which is known only now; it left with the tag `vlan_tci`.
+    pub(crate) fn finish(&self, exports: &Exports, vlan_tci: u16, actions: &mut [Action]) {
+        let (Some(position), Some(sampling)) = (self.sflow, &exports.sflow) else { return };
+        let cookie = Cookie::Sflow { vlan_tci, output: self.sflow_output(sampling) };
+        match actions.get_mut(position) {
+            Some(Action::Sample { actions, .. }) => {
+                let mut inner = actions.to_vec();
+                inner.iter_mut().for_each(|action| set_cookie(action, &cookie));
+                *actions = inner.into();
+            }
+            Some(action) => set_cookie(action, &cookie),
+            None => base::broken!("a sampling is gone from the actions"),
+        }
+    }
+
     /// The way of the packet as sFlow writes it.
     fn sflow_output(&self, sampling: &SflowSampling) -> u32 {
         match self.outputs {
@@ -61,44 +83,16 @@ impl Export {
     }
 }
 
-impl Context<'_> {
-    /// Puts the samplings of the bridge before everything else.
-    pub(crate) fn begin_exports(&mut self) {
-        let Some(sampling) = &self.walk.bridge.exports().sflow else { return };
-        let mut userspace = dp::Userspace::new(Cookie::Sflow { vlan_tci: 0, output: 0 });
-        userspace.include_actions = true;
-        self.out.export.sflow = Some(self.out.actions.len());
-        self.out.actions.push(sampled(sampling.probability, dp::Action::Userspace(Box::new(userspace))));
-    }
-
-    /// Fills in where the sampled packet went, which is known only now.
-    pub(crate) fn finish_exports(&mut self) {
-        let Some(position) = self.out.export.sflow else { return };
-        let Some(sampling) = &self.walk.bridge.exports().sflow else { return };
-        let output = self.out.export.sflow_output(sampling);
-        let cookie = Cookie::Sflow { vlan_tci: self.out.base.vlan_tci(0), output };
-        match self.out.actions.get_mut(position) {
-            Some(dp::Action::Sample { actions, .. }) => {
-                let mut inner = actions.to_vec();
-                inner.iter_mut().for_each(|action| set_cookie(action, &cookie));
-                *actions = inner.into();
-            }
-            Some(action) => set_cookie(action, &cookie),
-            None => base::broken!("a sampling is gone from the actions"),
-        }
-    }
-}
-
 /// `action` with a probability of 2^32.
-fn sampled(probability: u32, action: dp::Action) -> dp::Action {
+fn sampled(probability: u32, action: Action) -> Action {
     if probability == u32::MAX {
         return action;
     }
-    dp::Action::Sample { probability, actions: Arc::new([action]) }
+    Action::Sample { probability, actions: Arc::new([action]) }
 }
 
-fn set_cookie(action: &mut dp::Action, cookie: &Cookie) {
-    let dp::Action::Userspace(userspace) = action else {
+fn set_cookie(action: &mut Action, cookie: &Cookie) {
+    let Action::Userspace(userspace) = action else {
         return base::broken!("{action:?} stands in the place of a sampling");
     };
     userspace.cookie = cookie.clone();

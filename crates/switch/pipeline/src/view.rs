@@ -1,0 +1,91 @@
+//! The view of the switch that translation reads.
+//!
+//! Translation holds the switch's read lock through the view; it never
+//! changes anything but the counters behind an [`Arc`], and those only
+//! through the effects it returns.
+
+use std::sync::Arc;
+
+use base::{DpPort, MacAddr, OfPort, TableId};
+use flow::{FlowKey, FlowMask};
+
+use crate::effects::Effect;
+use crate::exports::Exports;
+use crate::frozen::{Frozen, FrozenId};
+use crate::group::Group;
+use crate::mirror::Mirror;
+use crate::state::{
+    BridgeId, Bundle, BundleId, Credit, Fragments, Miss, MissRules, Port, Rule, TableTraffic,
+};
+
+/// All bridges of a switch.
+pub trait View {
+    fn bridge(&self, id: BridgeId) -> Option<&dyn BridgeView>;
+    /// A number that stands for `frozen`: the same one for equal states, as long as somebody holds the returned handle.
+    fn freeze(&self, frozen: Frozen) -> Arc<FrozenId>;
+    /// What [`View::freeze`] was given for this number.
+    fn thaw(&self, id: u32) -> Option<Arc<FrozenId>>;
+}
+
+/// The bridges with what stands around a translation: where packets come in, and what becomes of effects.
+pub trait Network: View {
+    /// The bridge and OpenFlow port that a datapath port is.
+    fn ingress(&self, port: DpPort) -> Option<(BridgeId, OfPort)>;
+    /// Applies effects on behalf of the packets of `credit`.
+    fn apply(&self, effects: &[Effect], credit: Credit);
+}
+
+/// The bridges as threads share them.
+pub trait SharedNetwork: Send + Sync {
+    /// Calls `look` with the bridges as they are; they do not change
+    /// meanwhile. Afterwards rules that were learned are in force.
+    fn read(&self, look: &mut dyn FnMut(&dyn Network));
+    /// A number that moves whenever packets may be translated otherwise.
+    fn epoch(&self) -> u64;
+    /// The epoch of the last change that somebody made on purpose and may count on being in force: rules, groups, ports.
+    /// What packets taught, and what timed out, moves the epoch alone.
+    fn fence(&self) -> u64;
+}
+
+/// One bridge.
+pub trait BridgeView {
+    fn id(&self) -> BridgeId;
+    fn name(&self) -> &str;
+    fn group(&self, id: u32) -> Option<&Arc<Group>>;
+    /// The number by which the datapath knows a meter.
+    fn meter(&self, id: u32) -> Option<u32>;
+    /// The meter for packets to controllers, by the datapath's number.
+    fn controller_meter(&self) -> Option<u32>;
+    /// At most 32.
+    fn mirrors(&self) -> &[Mirror];
+    /// Whether a controller is connected.
+    fn has_controller(&self) -> bool;
+    /// Whether `rule` may be learned where at most `limit` rules of its table and cookie may be.
+    fn may_learn(&self, rule: &ofp::FlowMod, limit: u32) -> bool;
+    /// The best rule for `key` in `table`; adds to `mask` what the choice depended on.
+    fn lookup(&self, table: TableId, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Rule>>;
+    /// The rules that are the parts of the conjunction by which `key` has its rule, to explain it; often none.
+    fn conjunction(&self, table: TableId, key: &FlowKey) -> Vec<Arc<Rule>>;
+    fn miss(&self, table: TableId) -> Miss;
+    fn table_traffic(&self, table: TableId) -> Option<&Arc<TableTraffic>>;
+    /// The rules that account for packets without a rule: dropped, sent to the controllers.
+    fn miss_rules(&self) -> &MissRules;
+    fn fragments(&self) -> Fragments;
+    fn port(&self, number: OfPort) -> Option<&Port>;
+    /// In the order of their numbers.
+    fn ports(&self) -> Box<dyn Iterator<Item = &Port> + '_>;
+    fn bundle(&self, id: BundleId) -> Option<&Bundle>;
+    /// In the order in which flooding serves them.
+    fn bundles(&self) -> Box<dyn Iterator<Item = &Bundle> + '_>;
+    /// Where `mac` was learned in VLAN `vlan`.
+    fn learned(&self, vlan: u16, mac: MacAddr) -> Option<BundleId>;
+    /// Whether frames to 01:80:c2:00:00:0x are forwarded like others.
+    fn forwards_bpdus(&self) -> bool;
+    /// Whether NORMAL takes an address from one port only, until it is forgotten there: a flooded frame that comes back
+    /// another way is dropped, which keeps it from going round.
+    fn guards_loops(&self) -> bool {
+        false
+    }
+    /// What samples its packets.
+    fn exports(&self) -> &Exports;
+}
