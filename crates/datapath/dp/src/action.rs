@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base::{DpPort, MacAddr};
 use flow::{FlowKey, FlowMask, SparseKey};
 
+use crate::attr::Field;
 use crate::{Attr, DropReason};
 
 /// One step. A list of steps is executed in order; an empty list drops the packet.
@@ -109,7 +110,7 @@ impl Set {
     pub fn new(attr: Attr, key: &FlowKey, mask: &FlowMask) -> Set {
         let mut values = FlowKey::new();
         let mut bits = FlowMask::new();
-        for &(slot, ones) in attr.slots() {
+        for &Field { slot, ones, .. } in attr.fields() {
             let m = if attr == Attr::Tunnel { ones } else { mask.bits(slot) & ones };
             bits.set_bits(slot, m);
             values.write(slot, key.read(slot) & m);
@@ -124,7 +125,7 @@ impl Set {
     /// Whether every bit of the attribute is set.
     pub fn is_whole(&self) -> bool {
         self.attr == Attr::Tunnel
-            || self.attr.slots().iter().all(|&(slot, ones)| self.mask.read(slot) == ones)
+            || self.attr.fields().iter().all(|field| self.mask.read(field.slot) == field.ones)
     }
 }
 

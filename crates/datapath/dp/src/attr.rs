@@ -1,196 +1,260 @@
-//! The groups in which a datapath key is written and set.
+//! The groups in which a datapath key is written, read and set: the one table of them and of their fields.
 
 use flow::{FlowMask, Slot, slot};
 
-/// A group of key fields that datapath text shows together, as `name(…)`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Attr {
-    RecircId,
-    DpHash,
-    Priority,
-    Tunnel,
-    InPort,
-    SkbMark,
-    CtState,
-    CtZone,
-    CtMark,
-    CtLabel,
-    CtTuple4,
-    CtTuple6,
-    PacketType,
-    Ethernet,
-    Vlan,
-    EthType,
-    Ipv4,
-    Ipv6,
-    Arp,
-    Mpls,
-    Nsh,
-    Tcp,
-    TcpFlags,
-    Udp,
-    Sctp,
-    Icmp,
-    Icmpv6,
-    Nd,
-    NdExt,
+/// How the value of a field is written and read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Style {
+    /// A number, written in decimal.
+    Decimal,
+    /// A number, written as `%#x`: hexadecimal with 0x, but zero is `0`.
+    Hex,
+    /// A number, written in hexadecimal with 0x always.
+    Prefixed,
+    /// An IPv4 address.
+    Ip4,
+    /// An IPv6 address.
+    Ip6,
+    /// An Ethernet address.
+    Mac,
+    /// `no`, `first` or `later`.
+    Fragment,
+    /// The group has a form of its own.
+    Own,
 }
 
-const fn all(s: Slot) -> (Slot, u128) {
-    (s, s.ones())
+/// A field of a group.
+#[derive(Debug)]
+pub(crate) struct Field {
+    /// In text, `name=value`.
+    pub(crate) name: &'static str,
+    pub(crate) slot: Slot,
+    /// The bits of the slot that count.
+    pub(crate) ones: u128,
+    pub(crate) style: Style,
+}
+
+const fn field(name: &'static str, slot: Slot, style: Style) -> Field {
+    Field { name, slot, ones: slot.ones(), style }
+}
+
+/// A field of which only `ones` count.
+const fn narrow(name: &'static str, slot: Slot, ones: u128, style: Style) -> Field {
+    Field { name, slot, ones, style }
+}
+
+/// A value that is written in a form of the group's own.
+const fn own(slot: Slot) -> Field {
+    Field { name: "", slot, ones: slot.ones(), style: Style::Own }
+}
+
+macro_rules! attrs {
+    ($($(#[$doc:meta])* $attr:ident $name:literal [$($field:expr),* $(,)?];)*) => {
+        /// A group of key fields that datapath text shows together, as `name(…)`.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Attr {
+            $($(#[$doc])* $attr,)*
+        }
+
+        impl Attr {
+            /// Every group.
+            pub const ALL: &[Attr] = &[$(Attr::$attr),*];
+
+            /// The name of the group in text.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Attr::$attr => $name,)*
+                }
+            }
+
+            /// The fields of the group, in the order of the text.
+            pub(crate) const fn fields(self) -> &'static [Field] {
+                match self {
+                    $(Attr::$attr => const { &[$($field),*] },)*
+                }
+            }
+        }
+    };
+}
+
+attrs! {
+    /// Where translation goes on.
+    RecircId "recirc_id" [own(slot::RECIRC_ID)];
+    /// The hash that the datapath computed.
+    DpHash "dp_hash" [own(slot::DP_HASH)];
+    /// The queueing priority.
+    Priority "skb_priority" [own(slot::SKB_PRIORITY)];
+    /// The tunnel that the packet came out of, or goes into; its options come with it.
+    Tunnel "tunnel" [
+        own(slot::TUN_ID),
+        own(slot::TUN_SRC),
+        own(slot::TUN_DST),
+        own(slot::TUN_IPV6_SRC),
+        own(slot::TUN_IPV6_DST),
+        own(slot::TUN_FLAGS),
+        own(slot::TUN_TOS),
+        own(slot::TUN_TTL),
+        own(slot::TUN_TP_SRC),
+        own(slot::TUN_TP_DST),
+        own(slot::TUN_GBP_ID),
+        own(slot::TUN_GBP_FLAGS),
+        own(slot::TUN_ERSPAN_VER),
+        own(slot::TUN_ERSPAN_DIR),
+        own(slot::TUN_ERSPAN_HWID),
+        own(slot::TUN_ERSPAN_IDX),
+        own(slot::TUN_GTPU_FLAGS),
+        own(slot::TUN_GTPU_MSGTYPE),
+    ];
+    /// The datapath port of arrival.
+    InPort "in_port" [own(slot::IN_PORT)];
+    /// The packet mark.
+    SkbMark "skb_mark" [own(slot::PKT_MARK)];
+    /// The state of the connection.
+    CtState "ct_state" [own(slot::CT_STATE)];
+    /// The zone in which the connection is tracked.
+    CtZone "ct_zone" [own(slot::CT_ZONE)];
+    /// The mark of the connection.
+    CtMark "ct_mark" [own(slot::CT_MARK)];
+    /// The label of the connection.
+    CtLabel "ct_label" [own(slot::CT_LABEL)];
+    /// The addresses with which an IPv4 connection began.
+    CtTuple4 "ct_tuple4" [
+        field("src", slot::CT_NW_SRC, Style::Ip4),
+        field("dst", slot::CT_NW_DST, Style::Ip4),
+        field("proto", slot::CT_NW_PROTO, Style::Decimal),
+        field("tp_src", slot::CT_TP_SRC, Style::Decimal),
+        field("tp_dst", slot::CT_TP_DST, Style::Decimal),
+    ];
+    /// The addresses with which an IPv6 connection began.
+    CtTuple6 "ct_tuple6" [
+        field("src", slot::CT_IPV6_SRC, Style::Ip6),
+        field("dst", slot::CT_IPV6_DST, Style::Ip6),
+        field("proto", slot::CT_NW_PROTO, Style::Decimal),
+        field("src_port", slot::CT_TP_SRC, Style::Decimal),
+        field("dst_port", slot::CT_TP_DST, Style::Decimal),
+    ];
+    /// What the packet begins with, Ethernet or another.
+    PacketType "packet_type" [own(slot::PACKET_TYPE)];
+    /// The Ethernet addresses.
+    Ethernet "eth" [field("src", slot::DL_SRC, Style::Mac), field("dst", slot::DL_DST, Style::Mac)];
+    /// The outermost VLAN tag.
+    Vlan "vlan" [own(slot::VLAN0_TCI)];
+    /// The Ethernet type behind the tags.
+    EthType "eth_type" [own(slot::DL_TYPE)];
+    /// The IPv4 header.
+    Ipv4 "ipv4" [
+        field("src", slot::NW_SRC, Style::Ip4),
+        field("dst", slot::NW_DST, Style::Ip4),
+        field("proto", slot::NW_PROTO, Style::Decimal),
+        field("tos", slot::NW_TOS, Style::Hex),
+        field("ttl", slot::NW_TTL, Style::Decimal),
+        field("frag", slot::NW_FRAG, Style::Fragment),
+    ];
+    /// The IPv6 header.
+    Ipv6 "ipv6" [
+        field("src", slot::IPV6_SRC, Style::Ip6),
+        field("dst", slot::IPV6_DST, Style::Ip6),
+        narrow("label", slot::IPV6_LABEL, 0xfffff, Style::Hex),
+        field("proto", slot::NW_PROTO, Style::Decimal),
+        field("tclass", slot::NW_TOS, Style::Hex),
+        field("hlimit", slot::NW_TTL, Style::Decimal),
+        field("frag", slot::NW_FRAG, Style::Fragment),
+    ];
+    /// An ARP packet.
+    Arp "arp" [
+        field("sip", slot::NW_SRC, Style::Ip4),
+        field("tip", slot::NW_DST, Style::Ip4),
+        field("op", slot::NW_PROTO, Style::Decimal),
+        field("sha", slot::ARP_SHA, Style::Mac),
+        field("tha", slot::ARP_THA, Style::Mac),
+    ];
+    /// The MPLS label stack.
+    Mpls "mpls" [own(slot::MPLS0)];
+    /// The network service header. What is written in hexadecimal here has masks of eight digits.
+    Nsh "nsh" [
+        field("flags", slot::NSH_FLAGS, Style::Decimal),
+        field("ttl", slot::NSH_TTL, Style::Decimal),
+        field("mdtype", slot::NSH_MDTYPE, Style::Decimal),
+        field("np", slot::NSH_NP, Style::Decimal),
+        field("spi", slot::NSH_SPI, Style::Prefixed),
+        field("si", slot::NSH_SI, Style::Decimal),
+        field("c1", slot::NSH_C1, Style::Prefixed),
+        field("c2", slot::NSH_C2, Style::Prefixed),
+        field("c3", slot::NSH_C3, Style::Prefixed),
+        field("c4", slot::NSH_C4, Style::Prefixed),
+    ];
+    /// The ports of TCP.
+    Tcp "tcp" [field("src", slot::TP_SRC, Style::Decimal), field("dst", slot::TP_DST, Style::Decimal)];
+    /// The flags of TCP.
+    TcpFlags "tcp_flags" [narrow("", slot::TCP_FLAGS, 0xfff, Style::Own)];
+    /// The ports of UDP.
+    Udp "udp" [field("src", slot::TP_SRC, Style::Decimal), field("dst", slot::TP_DST, Style::Decimal)];
+    /// The ports of SCTP.
+    Sctp "sctp" [field("src", slot::TP_SRC, Style::Decimal), field("dst", slot::TP_DST, Style::Decimal)];
+    /// Type and code of ICMP.
+    Icmp "icmp" [
+        narrow("type", slot::TP_SRC, 0xff, Style::Decimal),
+        narrow("code", slot::TP_DST, 0xff, Style::Decimal),
+    ];
+    /// Type and code of ICMPv6.
+    Icmpv6 "icmpv6" [
+        narrow("type", slot::TP_SRC, 0xff, Style::Decimal),
+        narrow("code", slot::TP_DST, 0xff, Style::Decimal),
+    ];
+    /// Target and link-layer addresses of neighbour discovery.
+    Nd "nd" [
+        field("target", slot::ND_TARGET, Style::Ip6),
+        field("sll", slot::ARP_SHA, Style::Mac),
+        field("tll", slot::ARP_THA, Style::Mac),
+    ];
+    /// Flags and the type of the option of neighbour discovery.
+    NdExt "nd_ext" [
+        field("nd_reserved", slot::ND_RESERVED, Style::Hex),
+        field("nd_options_type", slot::ND_OPTIONS_TYPE, Style::Decimal),
+    ];
 }
 
 impl Attr {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Attr::RecircId => "recirc_id",
-            Attr::DpHash => "dp_hash",
-            Attr::Priority => "skb_priority",
-            Attr::Tunnel => "tunnel",
-            Attr::InPort => "in_port",
-            Attr::SkbMark => "skb_mark",
-            Attr::CtState => "ct_state",
-            Attr::CtZone => "ct_zone",
-            Attr::CtMark => "ct_mark",
-            Attr::CtLabel => "ct_label",
-            Attr::CtTuple4 => "ct_tuple4",
-            Attr::CtTuple6 => "ct_tuple6",
-            Attr::PacketType => "packet_type",
-            Attr::Ethernet => "eth",
-            Attr::Vlan => "vlan",
-            Attr::EthType => "eth_type",
-            Attr::Ipv4 => "ipv4",
-            Attr::Ipv6 => "ipv6",
-            Attr::Arp => "arp",
-            Attr::Mpls => "mpls",
-            Attr::Nsh => "nsh",
-            Attr::Tcp => "tcp",
-            Attr::TcpFlags => "tcp_flags",
-            Attr::Udp => "udp",
-            Attr::Sctp => "sctp",
-            Attr::Icmp => "icmp",
-            Attr::Icmpv6 => "icmpv6",
-            Attr::Nd => "nd",
-            Attr::NdExt => "nd_ext",
-        }
-    }
-
-    /// The slots of the group, each with the bits that count there.
-    pub fn slots(self) -> &'static [(Slot, u128)] {
-        const PORTS: &[(Slot, u128)] = &[all(slot::TP_SRC), all(slot::TP_DST)];
-        const KIND: &[(Slot, u128)] = &[(slot::TP_SRC, 0xff), (slot::TP_DST, 0xff)];
-        match self {
-            Attr::RecircId => const { &[all(slot::RECIRC_ID)] },
-            Attr::DpHash => const { &[all(slot::DP_HASH)] },
-            Attr::Priority => const { &[all(slot::SKB_PRIORITY)] },
-            Attr::Tunnel => TUNNEL,
-            Attr::InPort => const { &[all(slot::IN_PORT)] },
-            Attr::SkbMark => const { &[all(slot::PKT_MARK)] },
-            Attr::CtState => const { &[all(slot::CT_STATE)] },
-            Attr::CtZone => const { &[all(slot::CT_ZONE)] },
-            Attr::CtMark => const { &[all(slot::CT_MARK)] },
-            Attr::CtLabel => const { &[all(slot::CT_LABEL)] },
-            Attr::CtTuple4 => CT_TUPLE4,
-            Attr::CtTuple6 => CT_TUPLE6,
-            Attr::PacketType => const { &[all(slot::PACKET_TYPE)] },
-            Attr::Ethernet => const { &[all(slot::DL_SRC), all(slot::DL_DST)] },
-            Attr::Vlan => const { &[all(slot::VLAN0_TCI)] },
-            Attr::EthType => const { &[all(slot::DL_TYPE)] },
-            Attr::Ipv4 => IPV4,
-            Attr::Ipv6 => IPV6,
-            Attr::Arp => ARP,
-            Attr::Mpls => const { &[all(slot::MPLS0)] },
-            Attr::Nsh => NSH,
-            Attr::Tcp | Attr::Udp | Attr::Sctp => PORTS,
-            Attr::TcpFlags => const { &[(slot::TCP_FLAGS, 0xfff)] },
-            Attr::Icmp | Attr::Icmpv6 => KIND,
-            Attr::Nd => const { &[all(slot::ND_TARGET), all(slot::ARP_SHA), all(slot::ARP_THA)] },
-            Attr::NdExt => const { &[all(slot::ND_RESERVED), all(slot::ND_OPTIONS_TYPE)] },
-        }
+    /// The group with this name in text.
+    pub fn by_name(name: &str) -> Option<Attr> {
+        Attr::ALL.iter().copied().find(|attr| attr.name() == name)
     }
 
     /// Whether `mask` names every bit of the group.
     pub fn is_exact(self, mask: &FlowMask) -> bool {
-        self.slots().iter().all(|&(slot, ones)| match slot {
-            slot::NW_FRAG => mask.bits(slot) & 1 != 0,
-            _ => mask.bits(slot) & ones == ones,
+        self.fields().iter().all(|field| match field.style {
+            Style::Fragment => mask.bits(field.slot) & 1 != 0,
+            Style::Decimal
+            | Style::Hex
+            | Style::Prefixed
+            | Style::Ip4
+            | Style::Ip6
+            | Style::Mac
+            | Style::Own => mask.bits(field.slot) & field.ones == field.ones,
         })
     }
 
     /// Whether `mask` names no bit of the group.
     pub fn is_wild(self, mask: &FlowMask) -> bool {
-        self.slots().iter().all(|&(slot, ones)| mask.bits(slot) & ones == 0)
+        self.fields().iter().all(|field| mask.bits(field.slot) & field.ones == 0)
     }
 }
 
-const TUNNEL: &[(Slot, u128)] = &[
-    all(slot::TUN_ID),
-    all(slot::TUN_SRC),
-    all(slot::TUN_DST),
-    all(slot::TUN_IPV6_SRC),
-    all(slot::TUN_IPV6_DST),
-    all(slot::TUN_FLAGS),
-    all(slot::TUN_TOS),
-    all(slot::TUN_TTL),
-    all(slot::TUN_TP_SRC),
-    all(slot::TUN_TP_DST),
-    all(slot::TUN_GBP_ID),
-    all(slot::TUN_GBP_FLAGS),
-    all(slot::TUN_ERSPAN_VER),
-    all(slot::TUN_ERSPAN_DIR),
-    all(slot::TUN_ERSPAN_HWID),
-    all(slot::TUN_ERSPAN_IDX),
-    all(slot::TUN_GTPU_FLAGS),
-    all(slot::TUN_GTPU_MSGTYPE),
-];
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-const CT_TUPLE4: &[(Slot, u128)] = &[
-    all(slot::CT_NW_SRC),
-    all(slot::CT_NW_DST),
-    all(slot::CT_NW_PROTO),
-    all(slot::CT_TP_SRC),
-    all(slot::CT_TP_DST),
-];
-
-const CT_TUPLE6: &[(Slot, u128)] = &[
-    all(slot::CT_IPV6_SRC),
-    all(slot::CT_IPV6_DST),
-    all(slot::CT_NW_PROTO),
-    all(slot::CT_TP_SRC),
-    all(slot::CT_TP_DST),
-];
-
-const IPV4: &[(Slot, u128)] = &[
-    all(slot::NW_SRC),
-    all(slot::NW_DST),
-    all(slot::NW_PROTO),
-    all(slot::NW_TOS),
-    all(slot::NW_TTL),
-    all(slot::NW_FRAG),
-];
-
-const IPV6: &[(Slot, u128)] = &[
-    all(slot::IPV6_SRC),
-    all(slot::IPV6_DST),
-    (slot::IPV6_LABEL, 0xfffff),
-    all(slot::NW_PROTO),
-    all(slot::NW_TOS),
-    all(slot::NW_TTL),
-    all(slot::NW_FRAG),
-];
-
-const ARP: &[(Slot, u128)] =
-    &[all(slot::NW_SRC), all(slot::NW_DST), all(slot::NW_PROTO), all(slot::ARP_SHA), all(slot::ARP_THA)];
-
-const NSH: &[(Slot, u128)] = &[
-    all(slot::NSH_FLAGS),
-    all(slot::NSH_TTL),
-    all(slot::NSH_MDTYPE),
-    all(slot::NSH_NP),
-    all(slot::NSH_SPI),
-    all(slot::NSH_SI),
-    all(slot::NSH_C1),
-    all(slot::NSH_C2),
-    all(slot::NSH_C3),
-    all(slot::NSH_C4),
-];
+    #[test]
+    fn every_name_is_of_one_group_and_of_one_of_its_fields() {
+        for &attr in Attr::ALL {
+            assert_eq!(Attr::by_name(attr.name()), Some(attr));
+            for (index, field) in attr.fields().iter().enumerate() {
+                assert!(field.style == Style::Own || !field.name.is_empty(), "{attr:?}");
+                let others = attr.fields().iter().skip(index + 1);
+                assert!(others.into_iter().all(|other| other.name != field.name || field.name.is_empty()));
+                assert_eq!(field.ones & !field.slot.ones(), 0, "{attr:?}: {}", field.name);
+            }
+        }
+        assert_eq!(Attr::by_name("encap"), None);
+    }
+}

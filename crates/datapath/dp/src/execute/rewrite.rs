@@ -78,9 +78,9 @@ fn merge32(set: &Set, at: Slot, old: u32) -> u32 {
 
 fn set_ct(packet: &mut Packet, set: &Set) {
     let mut key = packet.metadata.ct.as_ref().map(|ct| ct.to_key()).unwrap_or_default();
-    for &(at, _) in set.attr.slots() {
-        let value = merge(set, at, key.read(at));
-        key.write(at, value);
+    for field in set.attr.fields() {
+        let value = merge(set, field.slot, key.read(field.slot));
+        key.write(field.slot, value);
     }
     packet.metadata.ct = CtKey::from_key(&key).map(Box::new);
 }

@@ -8,8 +8,9 @@ use wire::{ethernet, icmp, mpls, protocol};
 
 use super::PortNames;
 use super::tunnel_format::tunnel;
-use super::values::{CT_STATE, Style, TCP_FLAGS, chomp, field, flags, flags_masked, hex};
+use super::values::{CT_STATE, TCP_FLAGS, chomp, field, flags, flags_masked, hex};
 use crate::Attr;
+use crate::attr::{Field, Style};
 
 /// The text of a key.
 ///
@@ -252,8 +253,9 @@ impl Writer<'_> {
                 field(out, "id", Style::Hex, value & 0xffff, Some(mask & 0xffff), 0xffff, self.verbose);
             }
             Attr::NdExt => {
+                // The flags are shown whole, whatever the mask is.
                 let _ = write!(out, "nd_reserved={:#x},", self.key.nd_reserved());
-                self.fields(out, &[("nd_options_type", slot::ND_OPTIONS_TYPE, Style::Decimal)]);
+                self.fields(out, attr.fields().get(1..).unwrap_or(&[]));
             }
             Attr::CtTuple4
             | Attr::CtTuple6
@@ -266,28 +268,20 @@ impl Writer<'_> {
             | Attr::Sctp
             | Attr::Icmp
             | Attr::Icmpv6
-            | Attr::Nd => self.fields(out, table(attr)),
+            | Attr::Nd => self.fields(out, attr.fields()),
         }
         chomp(out);
         out.push(')');
     }
 
-    fn fields(&self, out: &mut String, fields: &[(&str, Slot, Style)]) {
-        for &(name, place, style) in fields {
-            if place == slot::NW_FRAG {
+    fn fields(&self, out: &mut String, fields: &[Field]) {
+        for &Field { name, slot, ones, style } in fields {
+            if style == Style::Fragment {
                 self.fragment(out);
                 continue;
             }
-            let (ones, narrow) = match style {
-                // ICMP type and code are bytes.
-                Style::Decimal if name == "type" || name == "code" => (0xff, 0xff),
-                Style::Hex if place == slot::IPV6_LABEL => (0xfffff, place.ones()),
-                Style::Decimal | Style::Hex | Style::Prefixed | Style::Ip4 | Style::Ip6 | Style::Mac => {
-                    (place.ones(), place.ones())
-                }
-            };
-            let mask = self.mask.map(|mask| mask.bits(place) & narrow);
-            field(out, name, style, self.key.read(place) & narrow, mask, ones, self.verbose);
+            let mask = self.mask.map(|mask| mask.bits(slot) & ones);
+            field(out, name, style, self.key.read(slot) & ones, mask, ones, self.verbose);
         }
     }
 
@@ -388,38 +382,13 @@ impl Writer<'_> {
 }
 
 fn is_wild(attr: Attr, mask: &FlowMask, count: usize) -> bool {
-    match attr {
-        Attr::Mpls => (0..count).all(|index| mask.bits(Slot::mpls(index)) == 0),
-        Attr::Ipv4 | Attr::Ipv6 => attr.slots().iter().all(|&(place, ones)| {
-            mask.bits(place) & if place == slot::NW_FRAG { u128::from(frag::ANY) } else { ones } == 0
-        }),
-        Attr::RecircId
-        | Attr::DpHash
-        | Attr::Priority
-        | Attr::Tunnel
-        | Attr::InPort
-        | Attr::SkbMark
-        | Attr::CtState
-        | Attr::CtZone
-        | Attr::CtMark
-        | Attr::CtLabel
-        | Attr::CtTuple4
-        | Attr::CtTuple6
-        | Attr::PacketType
-        | Attr::Ethernet
-        | Attr::Vlan
-        | Attr::EthType
-        | Attr::Arp
-        | Attr::Nsh
-        | Attr::Tcp
-        | Attr::TcpFlags
-        | Attr::Udp
-        | Attr::Sctp
-        | Attr::Icmp
-        | Attr::Icmpv6
-        | Attr::Nd
-        | Attr::NdExt => attr.is_wild(mask),
+    if attr == Attr::Mpls {
+        return (0..count).all(|index| mask.bits(Slot::mpls(index)) == 0);
     }
+    attr.fields().iter().all(|field| {
+        let ones = if field.style == Style::Fragment { u128::from(frag::ANY) } else { field.ones };
+        mask.bits(field.slot) & ones == 0
+    })
 }
 
 /// How many labels the key's packet has, as far as the key holds them.
@@ -431,79 +400,6 @@ fn mpls_count(key: &FlowKey) -> usize {
         }
     }
     (0..MAX_MPLS).rev().find(|&index| key.read(Slot::mpls(index)) != 0).map_or(0, |index| index + 1)
-}
-
-/// The plain fields of an attribute, in the order of the text.
-fn table(attr: Attr) -> &'static [(&'static str, Slot, Style)] {
-    use Style::{Decimal, Hex, Ip4, Ip6, Mac};
-    match attr {
-        Attr::CtTuple4 => &[
-            ("src", slot::CT_NW_SRC, Ip4),
-            ("dst", slot::CT_NW_DST, Ip4),
-            ("proto", slot::CT_NW_PROTO, Decimal),
-            ("tp_src", slot::CT_TP_SRC, Decimal),
-            ("tp_dst", slot::CT_TP_DST, Decimal),
-        ],
-        Attr::CtTuple6 => &[
-            ("src", slot::CT_IPV6_SRC, Ip6),
-            ("dst", slot::CT_IPV6_DST, Ip6),
-            ("proto", slot::CT_NW_PROTO, Decimal),
-            ("src_port", slot::CT_TP_SRC, Decimal),
-            ("dst_port", slot::CT_TP_DST, Decimal),
-        ],
-        Attr::Ethernet => &[("src", slot::DL_SRC, Mac), ("dst", slot::DL_DST, Mac)],
-        Attr::Ipv4 => &[
-            ("src", slot::NW_SRC, Ip4),
-            ("dst", slot::NW_DST, Ip4),
-            ("proto", slot::NW_PROTO, Decimal),
-            ("tos", slot::NW_TOS, Hex),
-            ("ttl", slot::NW_TTL, Decimal),
-            ("frag", slot::NW_FRAG, Decimal),
-        ],
-        Attr::Ipv6 => &[
-            ("src", slot::IPV6_SRC, Ip6),
-            ("dst", slot::IPV6_DST, Ip6),
-            ("label", slot::IPV6_LABEL, Hex),
-            ("proto", slot::NW_PROTO, Decimal),
-            ("tclass", slot::NW_TOS, Hex),
-            ("hlimit", slot::NW_TTL, Decimal),
-            ("frag", slot::NW_FRAG, Decimal),
-        ],
-        Attr::Tcp | Attr::Udp | Attr::Sctp => {
-            &[("src", slot::TP_SRC, Decimal), ("dst", slot::TP_DST, Decimal)]
-        }
-        Attr::Icmp | Attr::Icmpv6 => &[("type", slot::TP_SRC, Decimal), ("code", slot::TP_DST, Decimal)],
-        Attr::Arp => &[
-            ("sip", slot::NW_SRC, Ip4),
-            ("tip", slot::NW_DST, Ip4),
-            ("op", slot::NW_PROTO, Decimal),
-            ("sha", slot::ARP_SHA, Mac),
-            ("tha", slot::ARP_THA, Mac),
-        ],
-        Attr::Nd => {
-            &[("target", slot::ND_TARGET, Ip6), ("sll", slot::ARP_SHA, Mac), ("tll", slot::ARP_THA, Mac)]
-        }
-        Attr::RecircId
-        | Attr::DpHash
-        | Attr::Priority
-        | Attr::Tunnel
-        | Attr::InPort
-        | Attr::SkbMark
-        | Attr::CtState
-        | Attr::CtZone
-        | Attr::CtMark
-        | Attr::CtLabel
-        | Attr::PacketType
-        | Attr::Vlan
-        | Attr::EthType
-        | Attr::Mpls
-        | Attr::Nsh
-        | Attr::TcpFlags
-        | Attr::NdExt => {
-            base::broken!("{attr:?} is not written as a list of plain fields");
-            &[]
-        }
-    }
 }
 
 pub(super) fn port_name(out: &mut String, port: DpPort, ports: Option<&PortNames>) {
@@ -551,35 +447,22 @@ pub(super) fn label_entry(out: &mut String, entry: u32) {
 
 /// NSH fields; those of a mask are shown only where it names them.
 pub(super) fn nsh(out: &mut String, key: &FlowKey, mask: Option<&FlowMask>) {
-    let bytes = [
-        ("flags", slot::NSH_FLAGS),
-        ("ttl", slot::NSH_TTL),
-        ("mdtype", slot::NSH_MDTYPE),
-        ("np", slot::NSH_NP),
-        ("spi", slot::NSH_SPI),
-        ("si", slot::NSH_SI),
-    ];
-    let context = [("c1", slot::NSH_C1), ("c2", slot::NSH_C2), ("c3", slot::NSH_C3), ("c4", slot::NSH_C4)];
-    for (name, place) in bytes.into_iter().chain(context) {
-        let is_wide = place == slot::NSH_SPI || name.starts_with('c');
-        let value = key.read(place);
-        match mask.map(|mask| mask.bits(place)) {
+    for &Field { name, slot, ones, style } in Attr::Nsh.fields() {
+        let is_wide = style == Style::Prefixed;
+        let value = key.read(slot);
+        match mask.map(|mask| mask.bits(slot)) {
             None if name.starts_with('c') && key.nsh_mdtype() != 1 => {}
-            None if is_wide => {
-                let _ = write!(out, "{name}={value:#x},");
-            }
-            None => {
-                let _ = write!(out, "{name}={value},");
-            }
             Some(0) => {}
-            Some(bits) if bits == place.ones() => {
-                let _ =
-                    if is_wide { write!(out, "{name}={value:#x},") } else { write!(out, "{name}={value},") };
-            }
-            Some(bits) => {
+            Some(bits) if bits != ones => {
                 let width = if is_wide { 10 } else { 4 };
                 let shown = if is_wide { format!("{value:#x}") } else { format!("{value:#04x}") };
                 let _ = write!(out, "{name}={shown}/{bits:#0width$x},");
+            }
+            None | Some(_) if is_wide => {
+                let _ = write!(out, "{name}={value:#x},");
+            }
+            None | Some(_) => {
+                let _ = write!(out, "{name}={value},");
             }
         }
     }

@@ -8,17 +8,8 @@ use super::scan::{Result, Scan};
 use super::tunnel_parse;
 use super::values::{CT_STATE, TCP_FLAGS};
 use super::{ParseError, PortNames};
+use crate::attr::{Field, Style};
 use crate::{Attr, Ufid};
-
-/// How a value is read.
-#[derive(Clone, Copy)]
-pub(super) enum Kind {
-    Number,
-    Ip4,
-    Ip6,
-    Mac,
-    Fragment,
-}
 
 /// What a frame without `eth_type` is, by the header that it has; of several the first.
 const IMPLIED_TYPES: [(Attr, u16); 3] =
@@ -110,7 +101,7 @@ impl<'a> KeyParser<'a> {
         if name == "encap" {
             return self.encap(scan, depth);
         }
-        let attr = attr_by_name(name).map_or_else(|| before.error(), Ok)?;
+        let attr = Attr::by_name(name).map_or_else(|| before.error(), Ok)?;
         self.attr = Some(attr);
         self.implied_type = self
             .implied_type
@@ -149,7 +140,7 @@ impl<'a> KeyParser<'a> {
             | Attr::NdExt
             | Attr::Nsh => {
                 self.has_ethernet |= attr == Attr::Ethernet;
-                self.named(scan, table(attr))?;
+                self.named(scan, attr)?;
             }
         }
         scan.expect(")")
@@ -302,16 +293,13 @@ impl<'a> KeyParser<'a> {
     }
 
     /// `name=value[/mask],…` up to the closing parenthesis.
-    fn named(&mut self, scan: &mut Scan<'_>, fields: &[(&str, Slot, Kind)]) -> Result<()> {
+    fn named(&mut self, scan: &mut Scan<'_>, attr: Attr) -> Result<()> {
         while !scan.rest().starts_with(')') {
-            let field = fields
-                .iter()
-                .find(|(name, ..)| scan.rest().strip_prefix(name).is_some_and(|rest| rest.starts_with('=')));
-            let Some(&(name, place, kind)) = field else { return scan.error() };
+            let Some((name, field)) = named_field(attr, scan.rest()) else { return scan.error() };
             scan.expect(name)?;
             scan.expect("=")?;
-            let (value, mask) = value(scan, place, kind)?;
-            self.put(place, value, mask);
+            let (value, mask) = value(scan, field.slot, field.style)?;
+            self.put(field.slot, value, mask);
             if !scan.take(",") && !scan.rest().starts_with(')') {
                 return scan.error();
             }
@@ -321,17 +309,17 @@ impl<'a> KeyParser<'a> {
 }
 
 /// One value and its mask; all ones when the text gives none.
-pub(super) fn value(scan: &mut Scan<'_>, place: Slot, kind: Kind) -> Result<(u128, u128)> {
+pub(super) fn value(scan: &mut Scan<'_>, place: Slot, style: Style) -> Result<(u128, u128)> {
     let ones = match place {
         slot::IPV6_LABEL => 0xfffff,
         _ => place.ones(),
     };
-    let read = |scan: &mut Scan<'_>| match kind {
-        Kind::Number => scan.number(ones),
-        Kind::Ip4 => scan.ip4(),
-        Kind::Ip6 => scan.ip6(),
-        Kind::Mac => scan.mac(),
-        Kind::Fragment => match scan.span(|c| c.is_ascii_lowercase()) {
+    let read = |scan: &mut Scan<'_>| match style {
+        Style::Decimal | Style::Hex | Style::Prefixed | Style::Own => scan.number(ones),
+        Style::Ip4 => scan.ip4(),
+        Style::Ip6 => scan.ip6(),
+        Style::Mac => scan.mac(),
+        Style::Fragment => match scan.span(|c| c.is_ascii_lowercase()) {
             "no" => Ok(0),
             "first" => Ok(frag::ANY.into()),
             "later" => Ok((frag::ANY | frag::LATER).into()),
@@ -339,131 +327,21 @@ pub(super) fn value(scan: &mut Scan<'_>, place: Slot, kind: Kind) -> Result<(u12
         },
     };
     let value = read(scan)?;
-    let whole = match kind {
-        Kind::Fragment => u128::from(frag::ANY | frag::LATER),
-        Kind::Number | Kind::Ip4 | Kind::Ip6 | Kind::Mac => ones,
-    };
-    let mask = if !matches!(kind, Kind::Fragment) && scan.take("/") { read(scan)? } else { whole };
+    let is_fragment = style == Style::Fragment;
+    let whole = if is_fragment { u128::from(frag::ANY | frag::LATER) } else { ones };
+    let mask = if !is_fragment && scan.take("/") { read(scan)? } else { whole };
     Ok((value, mask))
 }
 
-fn attr_by_name(name: &str) -> Option<Attr> {
-    const ALL: [Attr; 29] = [
-        Attr::RecircId,
-        Attr::DpHash,
-        Attr::Priority,
-        Attr::Tunnel,
-        Attr::InPort,
-        Attr::SkbMark,
-        Attr::CtState,
-        Attr::CtZone,
-        Attr::CtMark,
-        Attr::CtLabel,
-        Attr::CtTuple4,
-        Attr::CtTuple6,
-        Attr::PacketType,
-        Attr::Ethernet,
-        Attr::Vlan,
-        Attr::EthType,
-        Attr::Ipv4,
-        Attr::Ipv6,
-        Attr::Arp,
-        Attr::Mpls,
-        Attr::Nsh,
-        Attr::Tcp,
-        Attr::TcpFlags,
-        Attr::Udp,
-        Attr::Sctp,
-        Attr::Icmp,
-        Attr::Icmpv6,
-        Attr::Nd,
-        Attr::NdExt,
-    ];
-    ALL.into_iter().find(|attr| attr.name() == name)
-}
-
-// house: long because it is a table, a line a field
-fn table(attr: Attr) -> &'static [(&'static str, Slot, Kind)] {
-    use Kind::{Fragment, Ip4, Ip6, Mac, Number};
-    match attr {
-        Attr::CtTuple4 => &[
-            ("src", slot::CT_NW_SRC, Ip4),
-            ("dst", slot::CT_NW_DST, Ip4),
-            ("proto", slot::CT_NW_PROTO, Number),
-            ("tp_src", slot::CT_TP_SRC, Number),
-            ("tp_dst", slot::CT_TP_DST, Number),
-        ],
-        Attr::CtTuple6 => &[
-            ("src", slot::CT_IPV6_SRC, Ip6),
-            ("dst", slot::CT_IPV6_DST, Ip6),
-            ("proto", slot::CT_NW_PROTO, Number),
-            ("tp_src", slot::CT_TP_SRC, Number),
-            ("tp_dst", slot::CT_TP_DST, Number),
-            ("src_port", slot::CT_TP_SRC, Number),
-            ("dst_port", slot::CT_TP_DST, Number),
-        ],
-        Attr::Ethernet => &[("src", slot::DL_SRC, Mac), ("dst", slot::DL_DST, Mac)],
-        Attr::Ipv4 => &[
-            ("src", slot::NW_SRC, Ip4),
-            ("dst", slot::NW_DST, Ip4),
-            ("proto", slot::NW_PROTO, Number),
-            ("tos", slot::NW_TOS, Number),
-            ("ttl", slot::NW_TTL, Number),
-            ("frag", slot::NW_FRAG, Fragment),
-        ],
-        Attr::Ipv6 => &[
-            ("src", slot::IPV6_SRC, Ip6),
-            ("dst", slot::IPV6_DST, Ip6),
-            ("label", slot::IPV6_LABEL, Number),
-            ("proto", slot::NW_PROTO, Number),
-            ("tclass", slot::NW_TOS, Number),
-            ("hlimit", slot::NW_TTL, Number),
-            ("frag", slot::NW_FRAG, Fragment),
-        ],
-        Attr::Tcp | Attr::Udp | Attr::Sctp => &[("src", slot::TP_SRC, Number), ("dst", slot::TP_DST, Number)],
-        Attr::Icmp | Attr::Icmpv6 => &[("type", slot::TP_SRC, Number), ("code", slot::TP_DST, Number)],
-        Attr::Arp => &[
-            ("sip", slot::NW_SRC, Ip4),
-            ("tip", slot::NW_DST, Ip4),
-            ("op", slot::NW_PROTO, Number),
-            ("sha", slot::ARP_SHA, Mac),
-            ("tha", slot::ARP_THA, Mac),
-        ],
-        Attr::Nd => {
-            &[("target", slot::ND_TARGET, Ip6), ("sll", slot::ARP_SHA, Mac), ("tll", slot::ARP_THA, Mac)]
-        }
-        Attr::NdExt => {
-            &[("nd_reserved", slot::ND_RESERVED, Number), ("nd_options_type", slot::ND_OPTIONS_TYPE, Number)]
-        }
-        Attr::Nsh => &[
-            ("flags", slot::NSH_FLAGS, Number),
-            ("ttl", slot::NSH_TTL, Number),
-            ("mdtype", slot::NSH_MDTYPE, Number),
-            ("np", slot::NSH_NP, Number),
-            ("spi", slot::NSH_SPI, Number),
-            ("si", slot::NSH_SI, Number),
-            ("c1", slot::NSH_C1, Number),
-            ("c2", slot::NSH_C2, Number),
-            ("c3", slot::NSH_C3, Number),
-            ("c4", slot::NSH_C4, Number),
-        ],
-        Attr::RecircId
-        | Attr::DpHash
-        | Attr::Priority
-        | Attr::Tunnel
-        | Attr::InPort
-        | Attr::SkbMark
-        | Attr::CtState
-        | Attr::CtZone
-        | Attr::CtMark
-        | Attr::CtLabel
-        | Attr::PacketType
-        | Attr::Vlan
-        | Attr::EthType
-        | Attr::Mpls
-        | Attr::TcpFlags => {
-            base::broken!("{attr:?} is not read as a list of plain fields");
-            &[]
-        }
-    }
+/// The field whose name, and an equals sign, `text` begins with; and the name.
+fn named_field(attr: Attr, text: &str) -> Option<(&'static str, &'static Field)> {
+    /// Names that are read and not written: the reference's documentation has these.
+    const ALIASES: [(&str, &str); 2] = [("tp_src", "src_port"), ("tp_dst", "dst_port")];
+    let is_at = |name: &str| text.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
+    let field = |name: &str| attr.fields().iter().find(|field| field.name == name);
+    let known = attr.fields().iter().find(|field| field.style != Style::Own && is_at(field.name));
+    known.map(|field| (field.name, field)).or_else(|| {
+        let (alias, name) = ALIASES.into_iter().find(|(alias, _)| is_at(alias))?;
+        field(name).map(|field| (alias, field))
+    })
 }

@@ -8,8 +8,9 @@ use wire::{ethernet, ipv4, ipv6, udp};
 
 use super::PortNames;
 use super::key_format::port_name;
-use super::values::{Style, TUNNEL_FLAGS, chomp, field, flags, flags_masked, hex, ip6};
+use super::values::{TUNNEL_FLAGS, chomp, field, flags, flags_masked, hex, ip6};
 use crate::PushTunnel;
+use crate::attr::Style;
 
 /// The inside of `tunnel(…)`.
 pub(super) fn tunnel(out: &mut String, key: &FlowKey, mask: Option<&FlowMask>, verbose: bool) {

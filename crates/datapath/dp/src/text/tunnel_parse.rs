@@ -5,21 +5,22 @@ use flow::{FlowKey, FlowMask, Slot, slot, tunnel_flags};
 use wire::ipv6::Ipv6Mut;
 use wire::{TypedForm, erspan, ethernet, extension, geneve, gre, gtpu, ipv4, ipv6, udp, vxlan};
 
-use super::key_parse::{Kind, value};
+use super::key_parse::value;
 use super::scan::{Result, Scan};
 use super::values::TUNNEL_FLAGS;
 use crate::PushTunnel;
+use crate::attr::Style;
 
-const FIELDS: [(&str, Slot, Kind); 9] = [
-    ("tun_id=", slot::TUN_ID, Kind::Number),
-    ("src=", slot::TUN_SRC, Kind::Ip4),
-    ("dst=", slot::TUN_DST, Kind::Ip4),
-    ("ipv6_src=", slot::TUN_IPV6_SRC, Kind::Ip6),
-    ("ipv6_dst=", slot::TUN_IPV6_DST, Kind::Ip6),
-    ("tos=", slot::TUN_TOS, Kind::Number),
-    ("ttl=", slot::TUN_TTL, Kind::Number),
-    ("tp_src=", slot::TUN_TP_SRC, Kind::Number),
-    ("tp_dst=", slot::TUN_TP_DST, Kind::Number),
+const FIELDS: [(&str, Slot, Style); 9] = [
+    ("tun_id=", slot::TUN_ID, Style::Decimal),
+    ("src=", slot::TUN_SRC, Style::Ip4),
+    ("dst=", slot::TUN_DST, Style::Ip4),
+    ("ipv6_src=", slot::TUN_IPV6_SRC, Style::Ip6),
+    ("ipv6_dst=", slot::TUN_IPV6_DST, Style::Ip6),
+    ("tos=", slot::TUN_TOS, Style::Decimal),
+    ("ttl=", slot::TUN_TTL, Style::Decimal),
+    ("tp_src=", slot::TUN_TP_SRC, Style::Decimal),
+    ("tp_dst=", slot::TUN_TP_DST, Style::Decimal),
 ];
 
 const OPTIONS: [(&str, &[(&str, Slot)]); 3] = [
@@ -76,7 +77,7 @@ fn option(scan: &mut Scan<'_>, key: &mut FlowKey, mask: &mut FlowMask) -> Result
         'inside: while !scan.rest().starts_with(')') {
             for &(field, place) in fields {
                 if scan.take(field) {
-                    let (v, m) = value(scan, place, Kind::Number)?;
+                    let (v, m) = value(scan, place, Style::Decimal)?;
                     key.write(place, v);
                     mask.set_bits(place, m);
                     let _ = scan.take(",");

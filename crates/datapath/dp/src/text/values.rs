@@ -5,18 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use base::MacAddr;
 
-/// How a value is shown.
-#[derive(Clone, Copy)]
-pub(super) enum Style {
-    Decimal,
-    /// `%#x`: hexadecimal with 0x, but zero is `0`.
-    Hex,
-    /// Always with 0x.
-    Prefixed,
-    Ip4,
-    Ip6,
-    Mac,
-}
+use crate::attr::Style;
 
 /// C's `%#x`.
 pub(super) fn hex(value: u128) -> String {
@@ -25,7 +14,8 @@ pub(super) fn hex(value: u128) -> String {
 
 fn value_text(style: Style, value: u128) -> String {
     match style {
-        Style::Decimal => value.to_string(),
+        // A fragment by its bits: its words are the key's affair, and a group's own form is its own.
+        Style::Decimal | Style::Fragment | Style::Own => value.to_string(),
         Style::Hex => hex(value),
         Style::Prefixed => format!("{value:#x}"),
         Style::Ip4 => Ipv4Addr::from(value as u32).to_string(),
@@ -66,7 +56,7 @@ pub(super) fn field(
         && mask & ones != ones
     {
         let shown = match style {
-            Style::Decimal | Style::Hex | Style::Prefixed => hex(mask),
+            Style::Decimal | Style::Hex | Style::Prefixed | Style::Fragment | Style::Own => hex(mask),
             Style::Ip4 | Style::Ip6 | Style::Mac => value_text(style, mask),
         };
         let _ = write!(out, "/{shown}");
