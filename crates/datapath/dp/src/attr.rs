@@ -1,6 +1,7 @@
 //! The groups in which a datapath key is written, read and set: the one table of them and of their fields.
 
 use flow::{FlowMask, Slot, slot};
+use wire::{ethernet, protocol};
 
 /// How the value of a field is written and read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +22,26 @@ pub(crate) enum Style {
     Fragment,
     /// The group has a form of its own.
     Own,
+}
+
+/// The form of a group in text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    /// Each field as `name=value`, in order.
+    Fields,
+    /// The value of the one field, in hexadecimal.
+    Number,
+    CtState,
+    CtLabel,
+    EthType,
+    InPort,
+    Labels,
+    NdExt,
+    Nsh,
+    PacketType,
+    TcpFlags,
+    Tunnel,
+    Vlan,
 }
 
 /// A field of a group.
@@ -49,7 +70,7 @@ const fn own(slot: Slot) -> Field {
 }
 
 macro_rules! attrs {
-    ($($(#[$doc:meta])* $attr:ident $name:literal [$($field:expr),* $(,)?];)*) => {
+    ($($(#[$doc:meta])* $attr:ident $name:literal $form:ident [$($field:expr),* $(,)?];)*) => {
         /// A group of key fields that datapath text shows together, as `name(…)`.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum Attr {
@@ -67,6 +88,13 @@ macro_rules! attrs {
                 }
             }
 
+            /// The form of the group in text.
+            pub(crate) const fn form(self) -> Form {
+                match self {
+                    $(Attr::$attr => Form::$form,)*
+                }
+            }
+
             /// The fields of the group, in the order of the text.
             pub(crate) const fn fields(self) -> &'static [Field] {
                 match self {
@@ -79,13 +107,13 @@ macro_rules! attrs {
 
 attrs! {
     /// Where translation goes on.
-    RecircId "recirc_id" [own(slot::RECIRC_ID)];
+    RecircId "recirc_id" Number [own(slot::RECIRC_ID)];
     /// The hash that the datapath computed.
-    DpHash "dp_hash" [own(slot::DP_HASH)];
+    DpHash "dp_hash" Number [own(slot::DP_HASH)];
     /// The queueing priority.
-    Priority "skb_priority" [own(slot::SKB_PRIORITY)];
+    Priority "skb_priority" Number [own(slot::SKB_PRIORITY)];
     /// The tunnel that the packet came out of, or goes into; its options come with it.
-    Tunnel "tunnel" [
+    Tunnel "tunnel" Tunnel [
         own(slot::TUN_ID),
         own(slot::TUN_SRC),
         own(slot::TUN_DST),
@@ -106,19 +134,19 @@ attrs! {
         own(slot::TUN_GTPU_MSGTYPE),
     ];
     /// The datapath port of arrival.
-    InPort "in_port" [own(slot::IN_PORT)];
+    InPort "in_port" InPort [own(slot::IN_PORT)];
     /// The packet mark.
-    SkbMark "skb_mark" [own(slot::PKT_MARK)];
+    SkbMark "skb_mark" Number [own(slot::PKT_MARK)];
     /// The state of the connection.
-    CtState "ct_state" [own(slot::CT_STATE)];
+    CtState "ct_state" CtState [own(slot::CT_STATE)];
     /// The zone in which the connection is tracked.
-    CtZone "ct_zone" [own(slot::CT_ZONE)];
+    CtZone "ct_zone" Number [own(slot::CT_ZONE)];
     /// The mark of the connection.
-    CtMark "ct_mark" [own(slot::CT_MARK)];
+    CtMark "ct_mark" Number [own(slot::CT_MARK)];
     /// The label of the connection.
-    CtLabel "ct_label" [own(slot::CT_LABEL)];
+    CtLabel "ct_label" CtLabel [own(slot::CT_LABEL)];
     /// The addresses with which an IPv4 connection began.
-    CtTuple4 "ct_tuple4" [
+    CtTuple4 "ct_tuple4" Fields [
         field("src", slot::CT_NW_SRC, Style::Ip4),
         field("dst", slot::CT_NW_DST, Style::Ip4),
         field("proto", slot::CT_NW_PROTO, Style::Decimal),
@@ -126,7 +154,7 @@ attrs! {
         field("tp_dst", slot::CT_TP_DST, Style::Decimal),
     ];
     /// The addresses with which an IPv6 connection began.
-    CtTuple6 "ct_tuple6" [
+    CtTuple6 "ct_tuple6" Fields [
         field("src", slot::CT_IPV6_SRC, Style::Ip6),
         field("dst", slot::CT_IPV6_DST, Style::Ip6),
         field("proto", slot::CT_NW_PROTO, Style::Decimal),
@@ -134,15 +162,15 @@ attrs! {
         field("dst_port", slot::CT_TP_DST, Style::Decimal),
     ];
     /// What the packet begins with, Ethernet or another.
-    PacketType "packet_type" [own(slot::PACKET_TYPE)];
+    PacketType "packet_type" PacketType [own(slot::PACKET_TYPE)];
     /// The Ethernet addresses.
-    Ethernet "eth" [field("src", slot::DL_SRC, Style::Mac), field("dst", slot::DL_DST, Style::Mac)];
+    Ethernet "eth" Fields [field("src", slot::DL_SRC, Style::Mac), field("dst", slot::DL_DST, Style::Mac)];
     /// The outermost VLAN tag.
-    Vlan "vlan" [own(slot::VLAN0_TCI)];
+    Vlan "vlan" Vlan [own(slot::VLAN0_TCI)];
     /// The Ethernet type behind the tags.
-    EthType "eth_type" [own(slot::DL_TYPE)];
+    EthType "eth_type" EthType [own(slot::DL_TYPE)];
     /// The IPv4 header.
-    Ipv4 "ipv4" [
+    Ipv4 "ipv4" Fields [
         field("src", slot::NW_SRC, Style::Ip4),
         field("dst", slot::NW_DST, Style::Ip4),
         field("proto", slot::NW_PROTO, Style::Decimal),
@@ -151,7 +179,7 @@ attrs! {
         field("frag", slot::NW_FRAG, Style::Fragment),
     ];
     /// The IPv6 header.
-    Ipv6 "ipv6" [
+    Ipv6 "ipv6" Fields [
         field("src", slot::IPV6_SRC, Style::Ip6),
         field("dst", slot::IPV6_DST, Style::Ip6),
         narrow("label", slot::IPV6_LABEL, 0xfffff, Style::Hex),
@@ -161,7 +189,7 @@ attrs! {
         field("frag", slot::NW_FRAG, Style::Fragment),
     ];
     /// An ARP packet.
-    Arp "arp" [
+    Arp "arp" Fields [
         field("sip", slot::NW_SRC, Style::Ip4),
         field("tip", slot::NW_DST, Style::Ip4),
         field("op", slot::NW_PROTO, Style::Decimal),
@@ -169,9 +197,9 @@ attrs! {
         field("tha", slot::ARP_THA, Style::Mac),
     ];
     /// The MPLS label stack.
-    Mpls "mpls" [own(slot::MPLS0)];
+    Mpls "mpls" Labels [own(slot::MPLS0)];
     /// The network service header. What is written in hexadecimal here has masks of eight digits.
-    Nsh "nsh" [
+    Nsh "nsh" Nsh [
         field("flags", slot::NSH_FLAGS, Style::Decimal),
         field("ttl", slot::NSH_TTL, Style::Decimal),
         field("mdtype", slot::NSH_MDTYPE, Style::Decimal),
@@ -184,37 +212,61 @@ attrs! {
         field("c4", slot::NSH_C4, Style::Prefixed),
     ];
     /// The ports of TCP.
-    Tcp "tcp" [field("src", slot::TP_SRC, Style::Decimal), field("dst", slot::TP_DST, Style::Decimal)];
+    Tcp "tcp" Fields [field("src", slot::TP_SRC, Style::Decimal), field("dst", slot::TP_DST, Style::Decimal)];
     /// The flags of TCP.
-    TcpFlags "tcp_flags" [narrow("", slot::TCP_FLAGS, 0xfff, Style::Own)];
+    TcpFlags "tcp_flags" TcpFlags [narrow("", slot::TCP_FLAGS, 0xfff, Style::Own)];
     /// The ports of UDP.
-    Udp "udp" [field("src", slot::TP_SRC, Style::Decimal), field("dst", slot::TP_DST, Style::Decimal)];
+    Udp "udp" Fields [field("src", slot::TP_SRC, Style::Decimal), field("dst", slot::TP_DST, Style::Decimal)];
     /// The ports of SCTP.
-    Sctp "sctp" [field("src", slot::TP_SRC, Style::Decimal), field("dst", slot::TP_DST, Style::Decimal)];
+    Sctp "sctp" Fields [field("src", slot::TP_SRC, Style::Decimal), field("dst", slot::TP_DST, Style::Decimal)];
     /// Type and code of ICMP.
-    Icmp "icmp" [
+    Icmp "icmp" Fields [
         narrow("type", slot::TP_SRC, 0xff, Style::Decimal),
         narrow("code", slot::TP_DST, 0xff, Style::Decimal),
     ];
     /// Type and code of ICMPv6.
-    Icmpv6 "icmpv6" [
+    Icmpv6 "icmpv6" Fields [
         narrow("type", slot::TP_SRC, 0xff, Style::Decimal),
         narrow("code", slot::TP_DST, 0xff, Style::Decimal),
     ];
     /// Target and link-layer addresses of neighbour discovery.
-    Nd "nd" [
+    Nd "nd" Fields [
         field("target", slot::ND_TARGET, Style::Ip6),
         field("sll", slot::ARP_SHA, Style::Mac),
         field("tll", slot::ARP_THA, Style::Mac),
     ];
     /// Flags and the type of the option of neighbour discovery.
-    NdExt "nd_ext" [
+    NdExt "nd_ext" NdExt [
         field("nd_reserved", slot::ND_RESERVED, Style::Hex),
         field("nd_options_type", slot::ND_OPTIONS_TYPE, Style::Decimal),
     ];
 }
 
 impl Attr {
+    /// The group that frames of an Ethernet type have, the type being the one behind the tags.
+    pub(crate) const fn of_ether_type(ether_type: u16) -> Option<Attr> {
+        match ether_type {
+            ethernet::TYPE_IPV4 => Some(Attr::Ipv4),
+            ethernet::TYPE_IPV6 => Some(Attr::Ipv6),
+            ethernet::TYPE_ARP | ethernet::TYPE_RARP => Some(Attr::Arp),
+            ethernet::TYPE_MPLS | ethernet::TYPE_MPLS_MULTICAST => Some(Attr::Mpls),
+            ethernet::TYPE_NSH => Some(Attr::Nsh),
+            _ => None,
+        }
+    }
+
+    /// The group that packets of a protocol over IP have.
+    pub(crate) const fn of_protocol(ether_type: u16, protocol: u8) -> Option<Attr> {
+        match (protocol, ether_type) {
+            (protocol::TCP, _) => Some(Attr::Tcp),
+            (protocol::UDP, _) => Some(Attr::Udp),
+            (protocol::SCTP, _) => Some(Attr::Sctp),
+            (protocol::ICMP, ethernet::TYPE_IPV4) => Some(Attr::Icmp),
+            (protocol::ICMPV6, ethernet::TYPE_IPV6) => Some(Attr::Icmpv6),
+            _ => None,
+        }
+    }
+
     /// The group with this name in text.
     pub fn by_name(name: &str) -> Option<Attr> {
         Attr::ALL.iter().copied().find(|attr| attr.name() == name)

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use base::DpPort;
 use flow::{FlowKey, FlowMask, MAX_MPLS, MAX_VLANS, Slot, VLAN_CFI, frag, slot};
-use wire::{ethernet, icmp, mpls, protocol};
+use wire::{ethernet, icmp, mpls};
 
 use super::PortNames;
 use super::tunnel_format::tunnel;
 use super::values::{CT_STATE, TCP_FLAGS, chomp, field, flags, flags_masked, hex};
 use crate::Attr;
-use crate::attr::{Field, Style};
+use crate::attr::{Field, Form, Style};
 
 /// The text of a key.
 ///
@@ -129,26 +129,11 @@ impl Writer<'_> {
             return;
         }
         self.show(Attr::EthType, 0);
-        match dl_type {
-            ethernet::TYPE_IPV4 => {
-                self.show(Attr::Ipv4, 0);
+        if let Some(attr) = Attr::of_ether_type(dl_type) {
+            let labels = mpls_count(key);
+            if attr != Attr::Mpls || labels > 0 {
+                self.show(attr, labels);
             }
-            ethernet::TYPE_IPV6 => {
-                self.show(Attr::Ipv6, 0);
-            }
-            ethernet::TYPE_ARP | ethernet::TYPE_RARP => {
-                self.show(Attr::Arp, 0);
-            }
-            ethernet::TYPE_MPLS | ethernet::TYPE_MPLS_MULTICAST => {
-                let count = mpls_count(key);
-                if count > 0 {
-                    self.show(Attr::Mpls, count);
-                }
-            }
-            ethernet::TYPE_NSH => {
-                self.show(Attr::Nsh, 0);
-            }
-            _ => {}
         }
         if key.is_ip() && key.nw_frag() & frag::LATER == 0 {
             self.transport();
@@ -157,34 +142,17 @@ impl Writer<'_> {
 
     fn transport(&mut self) {
         let key = self.key;
-        match (key.nw_proto(), key.dl_type()) {
-            (protocol::TCP, _) => {
-                self.show(Attr::Tcp, 0);
-                if key.tcp_flags() != 0 || self.mask.is_some_and(|mask| mask.bits(slot::TCP_FLAGS) != 0) {
-                    self.show(Attr::TcpFlags, 0);
-                }
-            }
-            (protocol::UDP, _) => {
-                self.show(Attr::Udp, 0);
-            }
-            (protocol::SCTP, _) => {
-                self.show(Attr::Sctp, 0);
-            }
-            (protocol::ICMP, ethernet::TYPE_IPV4) => {
-                self.show(Attr::Icmp, 0);
-            }
-            (protocol::ICMPV6, ethernet::TYPE_IPV6) => {
-                self.show(Attr::Icmpv6, 0);
-                let is_nd = key.tp_dst() == 0
-                    && matches!(
-                        key.tp_src() as u8,
-                        icmp::V6_NEIGHBOR_SOLICITATION | icmp::V6_NEIGHBOR_ADVERTISEMENT
-                    );
-                if is_nd {
-                    self.neighbor_discovery();
-                }
-            }
-            _ => {}
+        let Some(attr) = Attr::of_protocol(key.dl_type(), key.nw_proto()) else { return };
+        self.show(attr, 0);
+        if attr == Attr::Tcp
+            && (key.tcp_flags() != 0 || self.mask.is_some_and(|mask| mask.bits(slot::TCP_FLAGS) != 0))
+        {
+            self.show(Attr::TcpFlags, 0);
+        }
+        let is_nd =
+            matches!(key.tp_src() as u8, icmp::V6_NEIGHBOR_SOLICITATION | icmp::V6_NEIGHBOR_ADVERTISEMENT);
+        if attr == Attr::Icmpv6 && is_nd && key.tp_dst() == 0 {
+            self.neighbor_discovery();
         }
     }
 
@@ -222,53 +190,37 @@ impl Writer<'_> {
     fn attr(&self, out: &mut String, attr: Attr, count: usize) {
         out.push_str(attr.name());
         out.push('(');
-        match attr {
-            Attr::RecircId => self.number(out, slot::RECIRC_ID),
-            Attr::DpHash => self.number(out, slot::DP_HASH),
-            Attr::Priority => self.number(out, slot::SKB_PRIORITY),
-            Attr::SkbMark => self.number(out, slot::PKT_MARK),
-            Attr::CtMark => self.number(out, slot::CT_MARK),
-            Attr::CtZone => self.number(out, slot::CT_ZONE),
-            Attr::CtState => self.ct_state(out),
-            Attr::CtLabel => self.ct_label(out),
-            Attr::InPort => self.in_port(out),
-            Attr::Tunnel => tunnel(out, self.key, self.mask, self.verbose),
-            Attr::EthType => {
+        match attr.form() {
+            Form::Fields => self.fields(out, attr.fields()),
+            Form::Number => attr.fields().iter().for_each(|field| self.number(out, field.slot)),
+            Form::CtState => self.ct_state(out),
+            Form::CtLabel => self.ct_label(out),
+            Form::InPort => self.in_port(out),
+            Form::Tunnel => tunnel(out, self.key, self.mask, self.verbose),
+            Form::EthType => {
                 let _ = write!(out, "{:#06x}", self.key.dl_type());
                 if let Some(bits) = self.partial(slot::DL_TYPE) {
                     let _ = write!(out, "/{bits:#06x}");
                 }
             }
-            Attr::TcpFlags => self.tcp_flags(out),
-            Attr::Mpls => self.labels(out, count.max(1)),
-            Attr::Nsh => nsh(out, self.key, self.mask),
-            Attr::Vlan => {
+            Form::TcpFlags => self.tcp_flags(out),
+            Form::Labels => self.labels(out, count.max(1)),
+            Form::Nsh => nsh(out, self.key, self.mask),
+            Form::Vlan => {
                 let mask = self.mask.map_or(u16::MAX, |mask| mask.bits(slot::VLAN0_TCI) as u16);
                 vlan_tci(out, self.key.vlan0_tci(), mask, self.verbose);
             }
-            Attr::PacketType => {
+            Form::PacketType => {
                 let mask = self.mask.map_or(u128::from(u32::MAX), |mask| mask.bits(slot::PACKET_TYPE));
                 let value = u128::from(self.key.packet_type());
                 field(out, "ns", Style::Decimal, value >> 16, Some(mask >> 16), 0xffff, self.verbose);
                 field(out, "id", Style::Hex, value & 0xffff, Some(mask & 0xffff), 0xffff, self.verbose);
             }
-            Attr::NdExt => {
+            Form::NdExt => {
                 // The flags are shown whole, whatever the mask is.
                 let _ = write!(out, "nd_reserved={:#x},", self.key.nd_reserved());
                 self.fields(out, attr.fields().get(1..).unwrap_or(&[]));
             }
-            Attr::CtTuple4
-            | Attr::CtTuple6
-            | Attr::Ethernet
-            | Attr::Ipv4
-            | Attr::Ipv6
-            | Attr::Arp
-            | Attr::Tcp
-            | Attr::Udp
-            | Attr::Sctp
-            | Attr::Icmp
-            | Attr::Icmpv6
-            | Attr::Nd => self.fields(out, attr.fields()),
         }
         chomp(out);
         out.push(')');

@@ -8,7 +8,7 @@ use super::scan::{Result, Scan};
 use super::tunnel_parse;
 use super::values::{CT_STATE, TCP_FLAGS};
 use super::{ParseError, PortNames};
-use crate::attr::{Field, Style};
+use crate::attr::{Field, Form, Style};
 use crate::{Attr, Ufid};
 
 /// What a frame without `eth_type` is, by the header that it has; of several the first.
@@ -106,42 +106,28 @@ impl<'a> KeyParser<'a> {
         self.implied_type = self
             .implied_type
             .min(IMPLIED_TYPES.iter().position(|(of, _)| *of == attr).unwrap_or(NONE_IMPLIED));
-        match attr {
-            Attr::RecircId => {
-                self.single(scan, slot::RECIRC_ID)?;
-                self.mask.add_all(slot::RECIRC_ID);
-            }
-            Attr::DpHash => self.single(scan, slot::DP_HASH)?,
-            Attr::Priority => self.single(scan, slot::SKB_PRIORITY)?,
-            Attr::SkbMark => self.single(scan, slot::PKT_MARK)?,
-            Attr::CtZone => self.single(scan, slot::CT_ZONE)?,
-            Attr::CtMark => self.single(scan, slot::CT_MARK)?,
-            Attr::CtLabel => self.single(scan, slot::CT_LABEL)?,
-            Attr::CtState => self.flags(scan, slot::CT_STATE, &CT_STATE, 0xff)?,
-            Attr::TcpFlags => self.flags(scan, slot::TCP_FLAGS, &TCP_FLAGS, 0xfff)?,
-            Attr::InPort => self.in_port(scan)?,
-            Attr::EthType => self.eth_type(scan)?,
-            Attr::Vlan => self.vlan(scan)?,
-            Attr::Mpls => self.labels(scan)?,
-            Attr::Tunnel => tunnel_parse::tunnel(scan, &mut self.key, &mut self.mask)?,
-            Attr::PacketType => self.packet_type(scan)?,
-            Attr::CtTuple4
-            | Attr::CtTuple6
-            | Attr::Ethernet
-            | Attr::Ipv4
-            | Attr::Ipv6
-            | Attr::Arp
-            | Attr::Tcp
-            | Attr::Udp
-            | Attr::Sctp
-            | Attr::Icmp
-            | Attr::Icmpv6
-            | Attr::Nd
-            | Attr::NdExt
-            | Attr::Nsh => {
+        match attr.form() {
+            Form::Fields | Form::NdExt | Form::Nsh => {
                 self.has_ethernet |= attr == Attr::Ethernet;
                 self.named(scan, attr)?;
             }
+            Form::Number | Form::CtLabel => {
+                for field in attr.fields() {
+                    self.single(scan, field.slot)?;
+                }
+                if attr == Attr::RecircId {
+                    // The number of a recirculation has no parts.
+                    self.mask.add_all(slot::RECIRC_ID);
+                }
+            }
+            Form::CtState => self.flags(scan, slot::CT_STATE, &CT_STATE, 0xff)?,
+            Form::TcpFlags => self.flags(scan, slot::TCP_FLAGS, &TCP_FLAGS, 0xfff)?,
+            Form::InPort => self.in_port(scan)?,
+            Form::EthType => self.eth_type(scan)?,
+            Form::Vlan => self.vlan(scan)?,
+            Form::Labels => self.labels(scan)?,
+            Form::Tunnel => tunnel_parse::tunnel(scan, &mut self.key, &mut self.mask)?,
+            Form::PacketType => self.packet_type(scan)?,
         }
         scan.expect(")")
     }
