@@ -3,9 +3,12 @@
 use base::DpPort;
 use dp::{Packet, PushTunnel};
 use flow::{FlowKey, TunnelKey, tunnel_flags};
-use wire::bytes::{be16, be32, be128, byte, put16};
 use wire::checksum::{pseudo_ipv4, pseudo_ipv6};
-use wire::{ethernet, ipv4, ipv6, protocol, udp};
+use wire::geneve::Geneve;
+use wire::ipv4::{self, Ipv4Mut};
+use wire::ipv6::{self, Ipv6Mut};
+use wire::udp::{self, Udp, UdpMut};
+use wire::{TypedForm, ethernet, gre, protocol, transport, vxlan};
 
 /// Puts the prepared header before the packet and fills in lengths, ports and checksums.
 ///
@@ -24,37 +27,43 @@ pub(crate) fn push(mut packet: Packet, push: &PushTunnel) -> Result<Packet, Pack
     packet.metadata.packet_type = 0;
     packet.metadata.ct = None;
     packet.metadata.tunnel = None;
-    let is_v6 = be16(header, 12) == ethernet::TYPE_IPV6;
-    let l3 = ethernet::HEADER_LEN;
-    let bytes = packet.bytes_mut();
-    let total = bytes.len();
-    let (l4, proto) = if is_v6 {
-        put16(bytes, l3 + 4, total.saturating_sub(l3 + ipv6::LEN) as u16);
-        (l3 + ipv6::LEN, byte(bytes, l3 + 6))
-    } else {
-        put16(bytes, l3 + 2, (total - l3) as u16);
-        put16(bytes, l3 + 10, 0);
-        let check = wire::checksum(bytes.get(l3..l3 + ipv4::MIN_LEN).unwrap_or(&[]));
-        put16(bytes, l3 + 10, check);
-        (l3 + ipv4::MIN_LEN, byte(bytes, l3 + 9))
-    };
-    if proto == protocol::UDP {
-        let len = total.saturating_sub(l4);
-        put16(bytes, l4 + 4, len as u16);
-        // Of the flow inside, in the range for such ports (RFC 7348 §5).
-        put16(bytes, l4, 32768 + (entropy % 28232) as u16);
-        if be16(bytes, l4 + udp::CHECK_OFFSET) != 0 || is_v6 {
-            put16(bytes, l4 + udp::CHECK_OFFSET, 0);
-            let pseudo = if is_v6 {
-                pseudo_ipv6(be128(bytes, l3 + 8), be128(bytes, l3 + 24), protocol::UDP, len)
-            } else {
-                pseudo_ipv4(be32(bytes, l3 + 12), be32(bytes, l3 + 16), protocol::UDP, len)
-            };
-            let check = pseudo.bytes(bytes.get(l4..).unwrap_or(&[])).finish();
-            put16(bytes, l4 + udp::CHECK_OFFSET, if check == 0 { 0xffff } else { check });
-        }
+    if let Some(outer) = packet.bytes_mut().get_mut(ethernet::HEADER_LEN..) {
+        let is_v6 = ethernet::Header::parse(header).is_some_and(|eth| eth.ether_type == ethernet::TYPE_IPV6);
+        complete(outer, is_v6, entropy);
     }
     Ok(packet)
+}
+
+/// Fills in what the prepared headers lack, from the outer network header on.
+fn complete(outer: &mut [u8], is_v6: bool, entropy: u32) {
+    let total = outer.len();
+    let (l4, proto, pseudo) = if is_v6 {
+        let len = total.saturating_sub(ipv6::LEN);
+        let Some(mut ip) = Ipv6Mut::parse_header(outer) else { return };
+        ip.set_payload_len(len as u16);
+        let pseudo = pseudo_ipv6(ip.view().src(), ip.view().dst(), protocol::UDP, len);
+        (ipv6::LEN, ip.view().next_header(), pseudo)
+    } else {
+        let len = total.saturating_sub(ipv4::MIN_LEN);
+        let Some(mut ip) = Ipv4Mut::parse_header(outer) else { return };
+        ip.set_total_len(total as u16);
+        let pseudo = pseudo_ipv4(ip.view().src(), ip.view().dst(), protocol::UDP, len);
+        let proto = ip.view().protocol();
+        ipv4::write_checksum(outer);
+        (ipv4::MIN_LEN, proto, pseudo)
+    };
+    if proto != protocol::UDP {
+        return;
+    }
+    let Some(datagram) = outer.get_mut(l4..) else { return };
+    let len = datagram.len();
+    let Some(mut header) = UdpMut::parse(datagram) else { return };
+    header.set_len(len as u16);
+    // Of the flow inside, in the range for such ports (RFC 7348 §5).
+    header.set_src(32768 + (entropy % 28232) as u16);
+    if header.view().check() != 0 || is_v6 {
+        transport::write_checksum(protocol::UDP, datagram, pseudo);
+    }
 }
 
 fn flow_hash(packet: &Packet) -> u32 {
@@ -112,61 +121,54 @@ fn parse(packet: &Packet, kind: &str) -> Option<Inner> {
     if l4 == 0 {
         return None;
     }
+    let segment = bytes.get(l4..)?;
     let mut flags = 0;
-    let body = l4 + udp::LEN;
     let (at, packet_type) = match kind {
         "vxlan" => {
-            bytes.get(body..body + 8)?;
+            let outer = Udp::parse(segment)?;
+            let header = vxlan::Header::parse(outer.payload())?;
             // The VNI must be there; group policy has its own flag.
-            if be32(bytes, body) & 0x0800_0000 == 0 {
+            if header.flags & vxlan::FLAG_VNI == 0 {
                 return None;
             }
-            key.set_tun_id(u64::from(be32(bytes, body + 4) >> 8));
-            flags |= tunnel_flags::KEY;
-            if be16(bytes, l4 + udp::CHECK_OFFSET) != 0 {
-                flags |= tunnel_flags::CSUM;
-            }
-            (body + 8, 0)
+            key.set_tun_id(header.vni.into());
+            flags |= tunnel_flags::KEY | checksum_flag(&outer);
+            (l4 + udp::LEN + header.header_len(), 0)
         }
         "geneve" => {
-            bytes.get(body..body + 8)?;
-            let options = usize::from(byte(bytes, body) & 0x3f) * 4;
-            if byte(bytes, body) >> 6 != 0 || be16(bytes, body + 2) != ethernet::TYPE_TEB {
+            let outer = Udp::parse(segment)?;
+            let header = Geneve::parse(outer.payload())?;
+            if header.version() != 0 || header.protocol() != ethernet::TYPE_TEB {
                 return None;
             }
-            key.set_tun_id(u64::from(be32(bytes, body + 4) >> 8));
-            flags |= tunnel_flags::KEY;
-            if byte(bytes, body + 1) & 0x80 != 0 {
+            key.set_tun_id(header.vni().into());
+            flags |= tunnel_flags::KEY | checksum_flag(&outer);
+            if header.is_oam() {
                 flags |= tunnel_flags::OAM;
             }
-            if be16(bytes, l4 + udp::CHECK_OFFSET) != 0 {
-                flags |= tunnel_flags::CSUM;
-            }
-            (body + 8 + options, 0)
+            (l4 + udp::LEN + header.header_len(), 0)
         }
         "gre" | "ip6gre" => {
-            bytes.get(l4..l4 + 4)?;
-            let word = be16(bytes, l4);
-            let proto = be16(bytes, l4 + 2);
-            let mut at = l4 + 4;
-            if word & 0x8000 != 0 {
+            let header = gre::Header::parse(segment)?;
+            if header.checksum.is_some() {
                 flags |= tunnel_flags::CSUM;
-                at += 4;
             }
-            if word & 0x2000 != 0 {
-                key.set_tun_id(u64::from(be32(bytes, at)));
+            if let Some(number) = header.key {
+                key.set_tun_id(number.into());
                 flags |= tunnel_flags::KEY;
-                at += 4;
             }
-            if word & 0x1000 != 0 {
-                at += 4;
-            }
-            (at, if proto == ethernet::TYPE_TEB { 0 } else { 1 << 16 | u32::from(proto) })
+            let is_ethernet = header.protocol == ethernet::TYPE_TEB;
+            (l4 + header.header_len(), if is_ethernet { 0 } else { 1 << 16 | u32::from(header.protocol) })
         }
         _ => return None,
     };
     key.set_tun_flags(flags);
     (at <= bytes.len()).then_some(Inner { at, packet_type, tunnel: key })
+}
+
+/// The flag that says that the outer header has a checksum.
+fn checksum_flag(outer: &Udp<'_>) -> u16 {
+    if outer.check() != 0 { tunnel_flags::CSUM } else { 0 }
 }
 
 #[cfg(test)]
@@ -190,5 +192,54 @@ mod tests {
         assert_eq!(back.bytes(), inner);
         let key = back.metadata.tunnel.unwrap().to_key();
         assert_eq!((key.tun_id(), key.tun_dst(), key.tun_flags()), (0x1c7, 0x0101_025c, tunnel_flags::KEY));
+    }
+
+    /// The tunnel that is popped behind the header of `text`, pushed on a packet.
+    fn through(kind: &str, header: &str) -> (Packet, FlowKey) {
+        let text = format!("tnl_push(tnl_port(4),header({header}),out_port(1))");
+        let actions = dp::text::parse_actions(&text, None).unwrap();
+        let [Action::TunnelPush(header)] = &actions[..] else { panic!("one push") };
+        let pushed = push(Packet::from_bytes(&[7u8; 60]), header).unwrap();
+        let back = pop(pushed.clone(), kind).unwrap();
+        assert_eq!(back.bytes(), [7u8; 60], "{kind}");
+        (pushed, back.metadata.tunnel.unwrap().to_key())
+    }
+
+    #[test]
+    fn each_kind_of_header_is_completed_and_read() {
+        let eth = "eth(dst=f8:bc:12:44:34:b6,src=f8:bc:12:46:58:e0";
+        let v6 =
+            "dl_type=0x86dd),ipv6(src=2001:cafe::88,dst=2001:cafe::92,label=0,proto=17,tclass=0x0,hlimit=64)";
+        let (pushed, key) = through(
+            "geneve",
+            &format!(
+                "size=78,type=5,{eth},{v6},udp(src=0,dst=6081,csum=0x0),\
+                 geneve(oam,vni=0x7,options({{class=0xffff,type=0,len=4,0xa}}))"
+            ),
+        );
+        let flags = tunnel_flags::KEY | tunnel_flags::OAM | tunnel_flags::CSUM;
+        assert_eq!((key.tun_id(), key.tun_tp_dst(), key.tun_flags()), (7, 6081, flags));
+        let ip = wire::ipv6::Ipv6::parse(&pushed.bytes()[14..]).unwrap();
+        let sum = pseudo_ipv6(ip.src(), ip.dst(), protocol::UDP, ip.payload().len()).bytes(ip.payload());
+        assert_eq!(sum.sum(), 0xffff);
+        let v4 = "dl_type=0x0800),ipv4(src=1.1.2.88,dst=1.1.2.92,proto=47,tos=0,ttl=64,frag=0x4000)";
+        let (pushed, key) = through(
+            "gre",
+            &format!("size=42,type=3,{eth},{v4},gre((flags=0x2000,proto=0x6558),key=0x1e241)"),
+        );
+        assert_eq!((key.tun_id(), key.tun_flags()), (0x1e241, tunnel_flags::KEY));
+        assert_eq!(wire::checksum(&pushed.bytes()[14..34]), 0);
+    }
+
+    #[test]
+    fn a_gre_header_with_bits_that_mean_nothing_is_not_popped() {
+        let mut bytes = wire::ethernet::header(base::MacAddr::ZERO, base::MacAddr::ZERO, 0x800).to_vec();
+        bytes.extend(wire::ipv4::header(1, 2, protocol::GRE, 0, 64, 0, 20));
+        let at = bytes.len();
+        bytes.extend([0, 0, 0x65, 0x58]);
+        bytes.extend([0; 16]);
+        assert!(pop(Packet::from_bytes(&bytes), "gre").is_ok());
+        bytes[at + 1] = 1;
+        assert!(pop(Packet::from_bytes(&bytes), "gre").is_err(), "version 1");
     }
 }

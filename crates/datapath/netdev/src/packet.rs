@@ -423,11 +423,7 @@ fn take(slot: &[u8], status: u32, fd: &OwnedFd, pool: &mut Pool) -> io::Result<F
 
 /// Puts a tag that the kernel keeps beside the frame back into it, which has an Ethernet header.
 fn insert_tag(packet: &mut Packet, tpid: u16, tci: u16) {
-    packet.insert(12, 4);
-    if let Some(place) = packet.bytes_mut().get_mut(12..16) {
-        place[..2].copy_from_slice(&tpid.to_be_bytes());
-        place[2..].copy_from_slice(&tci.to_be_bytes());
-    }
+    packet.insert_header(ethernet::TAG_OFFSET, &ethernet::Tag { tpid, tci });
 }
 
 #[cfg(test)]
