@@ -83,6 +83,7 @@ reasons! {
 }
 
 impl DropReason {
+    /// How many reasons there are.
     pub const COUNT: usize = DropReason::ALL.len();
 
     /// The name of its counter.
@@ -139,6 +140,7 @@ impl Default for Drops {
 
 impl Drops {
     #[inline]
+    /// Counts one packet.
     pub fn add(&mut self, reason: DropReason) {
         let count = &mut self.counts[reason as usize];
         *count = count.saturating_add(1);

@@ -19,6 +19,7 @@ pub struct Offload {
 }
 
 impl Offload {
+    /// Whether nothing is left to be done.
     pub fn is_none(&self) -> bool {
         self.checksum.is_none() && self.segmentation.is_none()
     }
@@ -36,10 +37,15 @@ pub struct Segmentation {
 }
 
 impl Segmentation {
+    /// Segments of TCP over IPv4.
     pub const TCP_V4: u8 = 1;
+    /// Fragments of a UDP datagram.
     pub const UDP: u8 = 3;
+    /// Segments of TCP over IPv6.
     pub const TCP_V6: u8 = 4;
+    /// Datagrams of UDP.
     pub const UDP_L4: u8 = 5;
+    /// Flag: CWR stands in the first segment only.
     pub const ECN: u8 = 0x80;
 
     /// The kind without the ECN flag.
@@ -54,7 +60,9 @@ pub struct Packet {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// What it carries beside its bytes.
     pub metadata: Metadata,
+    /// What is left to whoever sends it.
     pub offload: Offload,
     /// A hash over the flow from the device, when it computed one.
     pub rss_hash: Option<u32>,
@@ -82,20 +90,24 @@ impl Packet {
         packet
     }
 
+    /// Bytes of data.
     #[inline]
     pub fn len(&self) -> usize {
         self.end - self.start
     }
 
+    /// Whether there are no data.
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
+    /// The data.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or(&[])
     }
 
+    /// The data, to be changed.
     #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         self.buffer.get_mut(self.start..self.end).unwrap_or(&mut [])

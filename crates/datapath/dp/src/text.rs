@@ -34,19 +34,23 @@ pub struct PortNames {
 }
 
 impl PortNames {
+    /// No port has a name.
     pub fn new() -> PortNames {
         PortNames::default()
     }
 
+    /// Names a port.
     pub fn insert(&mut self, port: DpPort, name: &str) {
         self.names.insert(port.0, name.to_owned());
         self.numbers.insert(name.to_owned(), port.0);
     }
 
+    /// The name of a port.
     pub fn name(&self, port: DpPort) -> Option<&str> {
         self.names.get(&port.0).map(String::as_str)
     }
 
+    /// The port of this name.
     pub fn number(&self, name: &str) -> Option<DpPort> {
         self.numbers.get(name).copied().map(DpPort)
     }

@@ -18,6 +18,7 @@ pub struct UpcallPacket<'a> {
     pub ufid: Ufid,
     /// Whose table that megaflow goes into.
     pub worker: WorkerId,
+    /// When it came.
     pub now: Timestamp,
 }
 
