@@ -18,17 +18,19 @@
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 mod revalidate;
+mod sync;
 mod tracked;
 mod upcall;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, OfPort, Timestamp};
 use dp::Datapath;
 use flow::FlowKey;
 use pipeline::{BridgeId, SharedNetwork};
+
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 
 pub use revalidate::Round;
 

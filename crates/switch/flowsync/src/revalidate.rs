@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base::Timestamp;
-use dp::{Flow, FlowPut, PutMode, Ufid, WorkerId};
+use dp::{Flow, FlowPut, PutMode};
 
-use crate::upcall::translate;
-use crate::{FlowSync, REVALIDATION_INTERVAL};
+use super::tracked::{FlowId, Removal, Tracked};
+use super::upcall::translate;
+use super::{FlowSync, REVALIDATION_INTERVAL};
+use crate::sync::Ordering;
 
 base::coverage!(static ROUNDS = "revalidate_round");
 base::coverage!(static CHANGED = "revalidate_flow_changed");
@@ -33,7 +34,8 @@ pub struct Round {
 /// What is to become of a flow.
 enum Verdict {
     Keep,
-    Remove,
+    /// The number by which it is remembered, if it is.
+    Remove(Option<u64>),
     /// It matches as it should, but does something else.
     Change(Arc<[dp::Action]>),
 }
@@ -55,7 +57,7 @@ impl FlowSync {
             let verdict = self.judge(&flow, epoch, now, max_idle);
             let counter = match verdict {
                 Verdict::Keep => &mut round.kept,
-                Verdict::Remove => &mut round.removed,
+                Verdict::Remove(_) => &mut round.removed,
                 Verdict::Change(_) => &mut round.changed,
             };
             *counter += 1;
@@ -71,7 +73,10 @@ impl FlowSync {
         let now = self.clock.now();
         // Read before translating, as in a round.
         let epoch = self.network.epoch();
-        let verdict = if self.credit_one(flow, now) { self.compare(flow) } else { Verdict::Remove };
+        let verdict = match self.credit_one(flow, now) {
+            Some(number) => self.compare(flow, number),
+            None => Verdict::Remove(None),
+        };
         self.carry_out(flow, verdict, epoch, now);
     }
 
@@ -81,9 +86,9 @@ impl FlowSync {
                 self.datapath.flow_confirm(flow, epoch);
             }
             Verdict::Keep => {}
-            Verdict::Remove => {
+            Verdict::Remove(number) => {
                 REMOVED.count();
-                self.remove(flow, now);
+                self.remove(flow, number, now);
             }
             Verdict::Change(actions) => {
                 CHANGED.count();
@@ -93,16 +98,8 @@ impl FlowSync {
     }
 
     /// Forgets flows that the datapath does not have: refused by it, or deleted behind our back.
-    fn forget_missing(&self, seen: &HashSet<(WorkerId, Ufid)>) {
-        self.flows().retain(|id, tracked| {
-            if seen.contains(id) {
-                tracked.seen();
-            } else if tracked.missed() {
-                MISSING.count();
-                return false;
-            }
-            true
-        });
+    fn forget_missing(&self, seen: &HashSet<FlowId>) {
+        MISSING.add(self.flows().forget_missing(seen) as u64);
     }
 
     fn log_dumped(&self, flow: &Flow, now: Timestamp) {
@@ -132,45 +129,45 @@ impl FlowSync {
     }
 
     fn judge(&self, flow: &Flow, epoch: u64, now: Timestamp, max_idle: Duration) -> Verdict {
-        if !self.credit_one(flow, now) {
-            // Nobody remembers why it is there.
-            return Verdict::Remove;
-        }
+        // Nobody remembers why it is there.
+        let Some(number) = self.credit_one(flow, now) else { return Verdict::Remove(None) };
         let idle_since = flow.stats.used.unwrap_or(Timestamp::ZERO);
         if flow.stats.used.is_some() && now - idle_since > max_idle {
-            return Verdict::Remove;
+            return Verdict::Remove(Some(number));
         }
-        if flow.version >= epoch { Verdict::Keep } else { self.compare(flow) }
+        if flow.version >= epoch { Verdict::Keep } else { self.compare(flow, number) }
     }
 
-    /// Credits what the flow has forwarded since the last time; false when nobody remembers the flow.
-    fn credit_one(&self, flow: &Flow, now: Timestamp) -> bool {
-        let known = self.flows().get_mut(&(flow.worker, flow.ufid)).map(|tracked| {
+    /// Credits what the flow has forwarded since the last time; the number by which it is remembered, if it is.
+    fn credit_one(&self, flow: &Flow, now: Timestamp) -> Option<u64> {
+        let (number, effects, credit) = {
+            let mut flows = self.flows();
+            let tracked = flows.get_mut((flow.worker, flow.ufid))?;
             let credit = tracked.take_credit(flow.stats, now);
-            (Arc::clone(&tracked.effects), credit)
-        });
-        if let Some((effects, Some(credit))) = &known {
-            self.network.read(&mut |network| network.apply(effects, *credit));
+            (tracked.number(), Arc::clone(&tracked.effects), credit)
+        };
+        if let Some(credit) = credit {
+            self.network.read(&mut |network| network.apply(&effects, credit));
         }
-        known.is_some()
+        Some(number)
     }
 
     /// Translates the flow's key again and compares.
-    fn compare(&self, flow: &Flow) -> Verdict {
+    fn compare(&self, flow: &Flow, number: u64) -> Verdict {
         let mut made = None;
         self.network.read(&mut |network| made = translate(network, &flow.key, pipeline::Purpose::Flow));
-        let Some((_, translation)) = made else { return Verdict::Remove };
+        let Some((_, translation)) = made else { return Verdict::Remove(Some(number)) };
         // A wider mask than needed only costs hits; a narrower one is wrong.
         let is_cached = translation.error.is_none_or(pipeline::Error::may_be_cached);
         if !is_cached || !flow.mask.covers(&translation.mask) {
-            return Verdict::Remove;
+            return Verdict::Remove(Some(number));
         }
         let actions = if translation.slow.is_empty() {
             translation.actions
         } else {
             vec![dp::Action::slow_path(translation.slow)]
         };
-        if let Some(tracked) = self.flows().get_mut(&(flow.worker, flow.ufid)) {
+        if let Some(tracked) = self.flows().get_mut((flow.worker, flow.ufid)) {
             tracked.effects = translation.effects.into();
             tracked._frozen = translation.frozen;
         }
@@ -194,16 +191,32 @@ impl FlowSync {
         }
     }
 
-    /// Removes a flow and credits its last packets.
+    /// Removes a flow, which was found to be remembered by this number or not at all, and credits its last packets.
     ///
-    /// It is forgotten first: a packet that comes when the datapath has it no
-    /// more makes it anew, and that one is not to be forgotten.
-    fn remove(&self, flow: &Flow, now: Timestamp) {
-        let tracked = self.flows().remove(&(flow.worker, flow.ufid));
-        let last = self.datapath.flow_del(flow.ufid, Some(flow.worker));
-        let (Some(mut tracked), Ok(stats)) = (tracked, last) else { return };
-        if let Some(credit) = tracked.take_credit(stats, now) {
-            self.network.read(&mut |network| network.apply(&tracked.effects, credit));
+    /// Of several threads that want to remove it one does, which has what is to be credited. A flow that a packet has made
+    /// anew meanwhile stays: it is remembered before it is installed, and would be forgotten for ever.
+    fn remove(&self, flow: &Flow, number: Option<u64>, now: Timestamp) {
+        let id = (flow.worker, flow.ufid);
+        let removal = self.flows().begin_removal(id, number);
+        let Some(removal) = removal else { return };
+        let last = self.datapath.flow_del(flow.ufid, Some(flow.worker)).ok();
+        let due = {
+            let mut flows = self.flows();
+            let due = |tracked: &mut Tracked| {
+                let credit = tracked.take_credit(last?, now)?;
+                Some((Arc::clone(&tracked.effects), credit))
+            };
+            match removal {
+                Removal::Of(mut tracked) => {
+                    flows.end_removal(id, tracked.number());
+                    due(&mut tracked)
+                }
+                // Perhaps it was one that a packet has just made.
+                Removal::OfUnknown => flows.get_mut(id).and_then(due),
+            }
+        };
+        if let Some((effects, credit)) = due {
+            self.network.read(&mut |network| network.apply(&effects, credit));
         }
     }
 
@@ -224,7 +237,7 @@ impl FlowSync {
         let mut credits = Vec::new();
         self.datapath.flow_dump(&mut |flow| {
             let mut flows = self.flows();
-            let Some(tracked) = flows.get_mut(&(flow.worker, flow.ufid)) else { return };
+            let Some(tracked) = flows.get_mut((flow.worker, flow.ufid)) else { return };
             if let Some(credit) = tracked.take_credit(flow.stats, now) {
                 credits.push((credit, Arc::clone(&tracked.effects)));
             }
@@ -244,7 +257,8 @@ impl FlowSync {
         let mut flows = Vec::new();
         self.datapath.flow_dump(&mut |flow| flows.push(flow));
         for flow in flows {
-            self.remove(&flow, now);
+            let number = self.flows().get_mut((flow.worker, flow.ufid)).map(|tracked| tracked.number());
+            self.remove(&flow, number, now);
         }
     }
 

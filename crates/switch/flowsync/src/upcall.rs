@@ -9,8 +9,8 @@ use fields::Field;
 use flow::{FlowKey, FlowMask};
 use pipeline::{BridgeId, Credit, Effect, Network, Purpose, Request, Start, Trace, Translation};
 
-use crate::tracked::Tracked;
-use crate::{FlowSync, PacketIn, Paused, Sample};
+use super::{FlowSync, PacketIn, Paused, Sample};
+use crate::sync::Ordering;
 
 base::coverage!(static UPCALLS = "upcall_miss");
 base::coverage!(static FLOW_LIMIT_HIT = "upcall_flow_limit_hit");
@@ -96,7 +96,7 @@ impl Upcall for FlowSync {
         if self.network.epoch() != epoch {
             self.poke();
         }
-        let is_exact = self.limits.exact.load(std::sync::atomic::Ordering::Relaxed);
+        let is_exact = self.limits.exact.load(Ordering::Relaxed);
         let mask = if is_exact { exact_mask(upcall.key) } else { translation.mask };
         UpcallOutcome { actions, mask, install, install_actions, version: epoch }
     }
@@ -182,11 +182,11 @@ impl FlowSync {
     ) -> bool {
         let mut flows = self.flows();
         let id = (upcall.worker, upcall.ufid);
-        if flows.len() >= self.flow_limit() && !flows.contains_key(&id) {
+        if flows.len() >= self.flow_limit() && !flows.contains(id) {
             FLOW_LIMIT_HIT.count();
             return false;
         }
-        flows.insert(id, Tracked::new(effects.into(), frozen));
+        flows.insert(id, effects.into(), frozen, upcall.now);
         true
     }
 
