@@ -1,0 +1,10 @@
+//! Files of `dp-user`.
+
+#[path = "../../../../crates/datapath/dp-user/src/counters.rs"]
+pub(crate) mod counters;
+#[path = "../../../../crates/datapath/dp-user/src/flows.rs"]
+pub(crate) mod flows;
+#[path = "../../../../crates/datapath/dp-user/src/known.rs"]
+pub(crate) mod known;
+#[path = "../../../../crates/datapath/dp-user/src/table.rs"]
+pub(crate) mod table;

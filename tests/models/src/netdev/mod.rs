@@ -1,0 +1,4 @@
+//! Files of `netdev`.
+
+#[path = "../../../../crates/datapath/netdev/src/turns.rs"]
+pub(crate) mod turns;
