@@ -9,7 +9,7 @@ mod registry;
 mod server;
 
 pub use client::{Client, socket_of, transact};
-pub use registry::Registry;
+pub use registry::{Group, Registry};
 pub use server::{Format, Reply, Request, Responder, Server, not_listening};
 
 #[cfg(test)]

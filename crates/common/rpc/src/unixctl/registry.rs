@@ -4,6 +4,7 @@ use super::server::{Format, Reply, Request, Responder};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::rc::Rc;
 
 type Sync<C> = Box<dyn Fn(&mut C, &[String]) -> Result<String, String>>;
 type Formatted<C> = Box<dyn Fn(&mut C, &[String], Format) -> Result<Reply, String>>;
@@ -94,6 +95,11 @@ impl<C: 'static> Registry<C> {
         self.insert(name, Some(usage), min, max, Handler::Formatted(Box::new(handler)));
     }
 
+    /// The door for commands that share a `part` of their own and see nothing of the `C`.
+    pub fn group<P: 'static>(&mut self, part: P) -> Group<'_, C, P> {
+        Group { registry: self, part: Rc::new(part) }
+    }
+
     /// Adds a command that is not listed.
     pub fn add_hidden(
         &mut self,
@@ -168,5 +174,46 @@ impl<C: 'static> Registry<C> {
             }
         }
         object.into()
+    }
+}
+
+/// Commands that work on a `P`, on their way into a registry.
+pub struct Group<'r, C, P> {
+    registry: &'r mut Registry<C>,
+    part: Rc<P>,
+}
+
+impl<C, P> std::fmt::Debug for Group<'_, C, P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group").finish_non_exhaustive()
+    }
+}
+
+impl<C: 'static, P: 'static> Group<'_, C, P> {
+    /// As [`Registry::add`].
+    pub fn add(
+        &mut self,
+        name: &'static str,
+        usage: &'static str,
+        min: usize,
+        max: usize,
+        handler: impl Fn(&P, &[String]) -> Result<String, String> + 'static,
+    ) {
+        let part = Rc::clone(&self.part);
+        self.registry.add(name, usage, min, max, move |_, args| handler(&part, args));
+    }
+
+    /// As [`Registry::add_formatted`].
+    pub fn add_formatted(
+        &mut self,
+        name: &'static str,
+        usage: &'static str,
+        min: usize,
+        max: usize,
+        handler: impl Fn(&P, &[String], Format) -> Result<Reply, String> + 'static,
+    ) {
+        let part = Rc::clone(&self.part);
+        self.registry
+            .add_formatted(name, usage, min, max, move |_, args, format| handler(&part, args, format));
     }
 }
