@@ -16,7 +16,7 @@ const PLACES: [Slot; 7] =
 
 fn bridge_with_three_ports() -> (Switch, BridgeId) {
     let mut switch = Switch::new();
-    let id = switch.add_bridge("br0");
+    let id = switch.add_bridge("br0", dp::DpId(1), dp::Capabilities::ALL);
     for number in 1..=3 {
         let (name, bundle) = (format!("p{number}"), switch.new_bundle_id());
         let Some(bridge) = switch.get_mut(id) else { continue };

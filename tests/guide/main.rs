@@ -5,6 +5,7 @@ mod barriers;
 mod bridges;
 mod controllers;
 mod crashes;
+mod datapaths;
 mod demo;
 mod direct;
 mod drops;

@@ -8,8 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, DpPort, MacAddr, TableId, Timestamp};
-use dp::{Action, Datapath, DpError, DpStats, Execute, Flow, FlowPut, FlowStats, Meter, MeterStats, Packet};
-use dp::{PortInfo, PortSpec, PortStats, PortWatcher, Ufid, Upcall, WorkerId};
+use dp::{
+    Action, Capabilities, Datapath, DpError, DpId, DpStats, Execute, Flow, FlowPut, FlowStats, Meter,
+    MeterStats,
+};
+use dp::{Packet, PortInfo, PortSpec, PortStats, PortWatcher, Ufid, Upcall, WorkerId};
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
 use ofp::{FlowMod, FlowModCommand};
@@ -49,7 +52,7 @@ impl World {
         let clock = Clock::new();
         clock.stop();
         let switch = SharedSwitch::default();
-        let bridge = switch.write().add_bridge("br0");
+        let bridge = switch.write().add_bridge("br0", DpId(1), Capabilities::ALL);
         for number in [1, 2] {
             let name = format!("p{number}");
             let port = NewPort { name, datapath: Some(DpPort(number)), ..NewPort::default() };
@@ -60,7 +63,7 @@ impl World {
         let table = Arc::new(Table(Flows::new(WORKER)));
         let network = Arc::clone(&rules) as Arc<dyn SharedNetwork>;
         let datapath = Arc::clone(&table) as Arc<dyn Datapath>;
-        let sync = FlowSync::new(network, datapath, Arc::new(Nobody), clock.clone());
+        let sync = FlowSync::new(network, DpId(1), datapath, Arc::new(Nobody), clock.clone());
         let world = World { clock, rules, bridge, table, sync };
         world.set_rule("output:2");
         Arc::new(world)
@@ -243,6 +246,9 @@ impl Datapath for Table {
     fn name(&self) -> &str {
         "model"
     }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::ALL
+    }
     fn max_vlans(&self) -> usize {
         1
     }
@@ -313,7 +319,4 @@ impl Datapath for Table {
         None
     }
     fn set_bond(&self, _: u32, _: Vec<DpPort>) {}
-    fn receive(&self, port: DpPort, _: Packet, _: Timestamp) -> Result<(), DpError> {
-        Err(DpError::NoPort(port))
-    }
 }

@@ -7,13 +7,11 @@
 //! [`ovs_vswitchd`] is the program; [`Switchd`] is its main loop, which
 //! `ovs up` runs beside a database in one process.
 
-mod collector;
 mod commands;
-mod confine;
-mod exports;
-mod machine;
+mod datapaths;
 mod options;
 mod sink;
+mod state;
 mod switchd;
 
 use std::process::ExitCode;

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use base::{Clock, DpPort, MacAddr, Timestamp};
+use base::{Clock, DpPort, MacAddr};
 use dp::{
-    Datapath, DpError, DpStats, Execute, Flow, FlowPut, FlowStats, Meter, MeterStats, Packet, PortInfo,
-    PortSpec, PortStats, PortWatcher, PutMode, Ufid, Upcall, WorkerId,
+    Capabilities, Datapath, DpError, DpStats, DummyControl, Execute, Flow, FlowPut, FlowStats, Meter,
+    MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode, Ufid, Upcall, WorkerId,
 };
 use netdev::Device;
 
@@ -24,7 +24,7 @@ use crate::{together, tuning};
 
 /// A userspace datapath and its worker threads, which end with it.
 pub struct DpUser {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -78,71 +78,7 @@ impl DpUser {
         self.shared.tracker.store(tracker.map(|tracker| Arc::new(TrackerDoor(tracker))));
     }
 
-    /// Takes packets from the peers of dummy ports, as the workers do from others.
-    pub fn poll_dummies(&self) {
-        for port in self.shared.ports.load_full().iter() {
-            let Some(dummy) = port.device.as_dummy() else { continue };
-            let mut packets = Vec::new();
-            dummy.receive(&mut packets);
-            self.process(port.number, packets);
-        }
-    }
-
-    /// The device of a dummy port, for the commands that drive it.
-    pub fn with_dummy<R>(&self, name: &str, act: impl FnOnce(&netdev::dummy::Dummy) -> R) -> Option<R> {
-        let ports = self.shared.ports.load_full();
-        let result = act(ports.by_name(name)?.device.as_dummy()?);
-        self.shared.changes.note();
-        Some(result)
-    }
-
-    /// Lets the devices of internal ports outlive the process, with their addresses and routes. Returns the names of
-    /// those that would have gone with it.
-    pub fn keep_internal_devices(&self) -> Vec<String> {
-        let mut kept = Vec::new();
-        for port in self.shared.ports.load_full().iter() {
-            let Some(tap) = port.device.as_tap() else { continue };
-            match tap.is_persistent() {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(e) => {
-                    log::warn!(target: "dpif_netdev", "{}: {}", tap.name(), base::error_text(&e));
-                }
-            }
-            match tap.set_persistent(true) {
-                Ok(()) => kept.push(tap.name().to_owned()),
-                Err(e) => {
-                    let why = base::error_text(&e);
-                    log::warn!(target: "dpif_netdev", "{} goes with the process: {why}", tap.name());
-                }
-            }
-        }
-        kept
-    }
-
-    /// Takes that back: the device goes when nobody has it open.
-    pub fn release_internal_device(&self, name: &str) -> std::io::Result<()> {
-        match self.shared.ports.load_full().by_name(name).and_then(|port| port.device.as_tap()) {
-            Some(tap) => tap.set_persistent(false),
-            // Its port went meanwhile.
-            None => netdev::tap::Tap::open(name)?.set_persistent(false),
-        }
-    }
-
-    /// Gives a port another number, as if it had been taken out and put in again (`dpif-dummy/change-port-number`).
-    /// The flows of the old number match nothing from then on.
-    pub fn renumber_port(&self, port: DpPort, number: DpPort) -> Result<(), DpError> {
-        self.change_ports(|ports| {
-            if ports.get(number).is_some() {
-                return Err(DpError::NumberTaken(number));
-            }
-            let old = ports.remove(port).ok_or(DpError::NoPort(port))?;
-            ports.insert(Arc::new(Port::new(number, Arc::clone(&old.device))));
-            Ok(())
-        })
-    }
-
-    fn process(&self, in_port: DpPort, mut packets: Vec<Packet>) {
+    pub(crate) fn process(&self, in_port: DpPort, mut packets: Vec<Packet>) {
         for packet in &mut packets {
             packet.metadata.in_port = in_port;
         }
@@ -174,7 +110,10 @@ impl DpUser {
     }
 
     /// Replaces the ports by what `change` makes of them.
-    fn change_ports<R>(&self, change: impl FnOnce(&mut Ports) -> Result<R, DpError>) -> Result<R, DpError> {
+    pub(crate) fn change_ports<R>(
+        &self,
+        change: impl FnOnce(&mut Ports) -> Result<R, DpError>,
+    ) -> Result<R, DpError> {
         let _guard = self.shared.port_changes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ports = Ports::clone(&self.shared.ports.load());
         let result = change(&mut ports)?;
@@ -198,7 +137,7 @@ impl DpUser {
         specs.iter().map(check).collect()
     }
 
-    fn find_port(&self, number: DpPort) -> Result<Arc<Port>, DpError> {
+    pub(crate) fn find_port(&self, number: DpPort) -> Result<Arc<Port>, DpError> {
         self.shared.ports.load().get(number).cloned().ok_or(DpError::NoPort(number))
     }
 
@@ -343,7 +282,7 @@ impl Datapath for DpUser {
         self.shared.changes.epoch()
     }
 
-    fn capabilities(&self) -> Vec<(&'static str, String)> {
+    fn capabilities(&self) -> Capabilities {
         crate::capabilities::of(self.max_vlans(), self.shared.tracker.load().is_some())
     }
 
@@ -468,15 +407,38 @@ impl Datapath for DpUser {
         });
     }
 
-    fn receive(&self, port: DpPort, packet: Packet, _now: Timestamp) -> Result<(), DpError> {
-        let found = self.find_port(port)?;
-        let Some(dummy) = found.device.as_dummy() else {
-            return Err(DpError::Unsupported(format!("{} is not a dummy port", found.device.name())));
-        };
-        if dummy.accept(&packet) {
-            self.process(port, vec![packet]);
+    fn keep_internal_devices(&self) -> Vec<String> {
+        let mut kept = Vec::new();
+        for port in self.shared.ports.load_full().iter() {
+            let Some(tap) = port.device.as_tap() else { continue };
+            match tap.is_persistent() {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(e) => {
+                    log::warn!(target: "dpif_netdev", "{}: {}", tap.name(), base::error_text(&e));
+                }
+            }
+            match tap.set_persistent(true) {
+                Ok(()) => kept.push(tap.name().to_owned()),
+                Err(e) => {
+                    let why = base::error_text(&e);
+                    log::warn!(target: "dpif_netdev", "{} goes with the process: {why}", tap.name());
+                }
+            }
         }
-        Ok(())
+        kept
+    }
+
+    fn release_internal_device(&self, name: &str) -> std::io::Result<()> {
+        match self.shared.ports.load_full().by_name(name).and_then(|port| port.device.as_tap()) {
+            Some(tap) => tap.set_persistent(false),
+            // Its port went meanwhile.
+            None => netdev::tap::Tap::open(name)?.set_persistent(false),
+        }
+    }
+
+    fn dummies(&self) -> Option<&dyn DummyControl> {
+        Some(self)
     }
 }
 

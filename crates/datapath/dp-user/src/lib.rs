@@ -34,6 +34,7 @@ mod closing;
 mod context;
 mod counters;
 mod datapath;
+mod dummies;
 mod flows;
 mod known;
 mod meters;

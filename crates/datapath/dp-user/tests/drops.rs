@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use base::{Clock, DpPort, MacAddr, Timestamp};
 use dp::{
-    Action, Conntrack, Datapath, DropReason, Execute, FlowPut, Meter, MeterBand, Packet, PortSpec, PutMode,
-    Segmentation, Upcall, UpcallOutcome, UpcallPacket, Userspace, text,
+    Action, Conntrack, Datapath, DropReason, DummyControl, Execute, FlowPut, Meter, MeterBand, Packet,
+    PortSpec, PutMode, Segmentation, Upcall, UpcallOutcome, UpcallPacket, Userspace, text,
 };
 use dp_user::{Config, DpUser, Tracker};
 use rustix::thread::UnshareFlags;
@@ -105,7 +105,7 @@ fn each_tunnel_that_fails_has_a_reason() {
 #[test]
 fn a_packet_that_nobody_answers_for_is_counted() {
     let datapath = datapath();
-    let lost = drops(|| datapath.receive(DpPort(1), frame(4), Timestamp::ZERO).unwrap());
+    let lost = drops(|| datapath.receive(DpPort(1), frame(4)).unwrap());
     assert_eq!(lost, [(DropReason::Upcall, 1)]);
     assert_eq!(datapath.stats().lost, 1);
 }
@@ -167,7 +167,7 @@ fn what_a_port_cannot_take_or_give_is_counted_there_too() {
     assert_eq!(port_counter(&datapath, 2, "ovs_tx_invalid_hwol_drops"), Some(1));
 
     let runt = Packet::from_bytes(&[0; 13]);
-    let lost = drops(|| datapath.receive(DpPort(1), runt, Timestamp::ZERO).unwrap());
+    let lost = drops(|| datapath.receive(DpPort(1), runt).unwrap());
     assert_eq!(lost, [(DropReason::RxInvalid, 1)]);
     assert_eq!(port_counter(&datapath, 1, "ovs_rx_invalid_packet_drops"), Some(1));
     assert_eq!(datapath.stats().missed, 0, "nobody is asked about it");

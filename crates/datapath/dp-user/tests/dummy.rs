@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use base::{Clock, DpPort, MacAddr, Timestamp};
 use dp::{
-    Action, Datapath, DpError, Execute, FlowPut, Meter, MeterBand, Packet, PortSpec, PutMode, Ufid, Upcall,
-    UpcallOutcome, UpcallPacket, Userspace, WorkerId, text,
+    Action, Datapath, DpError, DummyControl, Execute, FlowPut, Meter, MeterBand, Packet, PortSpec, PutMode,
+    Ufid, Upcall, UpcallOutcome, UpcallPacket, Userspace, WorkerId, text,
 };
 use dp_user::{Config, DpUser};
 use flow::{FlowMask, slot};
@@ -77,7 +77,7 @@ fn frame(dst: u8) -> Packet {
 }
 
 fn send(datapath: &DpUser, port: u32, packet: Packet) {
-    datapath.receive(DpPort(port), packet, Timestamp::ZERO).unwrap();
+    datapath.receive(DpPort(port), packet).unwrap();
 }
 
 fn sent(datapath: &DpUser, port: u32) -> u64 {
@@ -154,9 +154,9 @@ fn recirculated_packets_are_looked_up_anew_and_not_without_end() {
 fn a_port_can_be_given_another_number() {
     let clock = Clock::new();
     let datapath = datapath(&clock, Some(Fixed::new("7", true)));
-    assert_eq!(datapath.renumber_port(DpPort(2), DpPort(3)), Err(DpError::NumberTaken(DpPort(3))));
-    assert_eq!(datapath.renumber_port(DpPort(9), DpPort(7)), Err(DpError::NoPort(DpPort(9))));
-    datapath.renumber_port(DpPort(2), DpPort(7)).unwrap();
+    assert_eq!(datapath.renumber(DpPort(2), DpPort(3)), Err(DpError::NumberTaken(DpPort(3))));
+    assert_eq!(datapath.renumber(DpPort(9), DpPort(7)), Err(DpError::NoPort(DpPort(9))));
+    datapath.renumber(DpPort(2), DpPort(7)).unwrap();
     assert_eq!(datapath.port_by_name("p2").unwrap().number, DpPort(7));
     assert!(datapath.port(DpPort(2)).is_none());
     send(&datapath, 1, frame(9));

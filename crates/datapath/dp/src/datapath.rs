@@ -7,7 +7,11 @@ use std::sync::Arc;
 use base::{DpPort, MacAddr, PortStats, Timestamp};
 use flow::{FlowKey, FlowMask};
 
-use crate::{Action, Packet, Upcall};
+use crate::{Action, Capabilities, Packet, Upcall};
+
+/// A datapath of this process; never used again for another one while the process lives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct DpId(pub u32);
 
 /// A flow's unique id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -316,10 +320,8 @@ pub trait Datapath: Send + Sync {
     /// A number that changes whenever a port came, went or changed its state.
     fn port_epoch(&self) -> u64;
 
-    /// What it can do, as `Datapath.capabilities` tells of it.
-    fn capabilities(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
-    }
+    /// What it can do now; the number of VLAN tags follows [`Datapath::set_max_vlans`].
+    fn capabilities(&self) -> Capabilities;
 
     /// How many VLAN tags keys hold (`other_config:vlan-limit`).
     fn max_vlans(&self) -> usize;
@@ -356,8 +358,37 @@ pub trait Datapath: Send + Sync {
     /// Members of bond `bond`, one datapath port per hash bucket; empty removes it.
     fn set_bond(&self, bond: u32, buckets: Vec<DpPort>);
 
-    /// Hands `packet` to a dummy port as received; it is processed when the call returns.
-    fn receive(&self, port: DpPort, packet: Packet, now: Timestamp) -> Result<(), DpError>;
+    /// Lets the devices of internal ports outlive the process, with their addresses and routes. Returns the names of
+    /// those that would have gone with it.
+    fn keep_internal_devices(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Takes that back: the device goes when nobody has it open.
+    fn release_internal_device(&self, _name: &str) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    /// How its dummy ports are driven, where it can have some.
+    fn dummies(&self) -> Option<&dyn DummyControl> {
+        None
+    }
+}
+
+/// A datapath that may have dummy ports. Nothing else of it needs to be known to drive them.
+pub trait DummyControl {
+    /// Hands a packet to a dummy port as received; it is processed when the call returns.
+    ///
+    /// # Errors
+    /// There is no such port, or it is not a dummy.
+    fn receive(&self, port: DpPort, packet: Packet) -> Result<(), DpError>;
+    /// Takes packets from the peers of all dummy ports, as workers do from devices.
+    fn poll(&self);
+    /// Gives a port another number, as if it had been removed and added again. The flows of the old number match nothing
+    /// from then on.
+    ///
+    /// # Errors
+    /// There is no such port, or the number is taken.
+    fn renumber(&self, port: DpPort, number: DpPort) -> Result<(), DpError>;
 }
 
 /// A meter's configuration.

@@ -20,6 +20,7 @@
 
 mod action;
 mod attr;
+mod capabilities;
 #[allow(missing_docs)] // counters and ports by the names of the reference are not documented yet
 mod datapath;
 mod drop_reason;
@@ -36,9 +37,10 @@ pub use action::{
     SlowPath, Userspace,
 };
 pub use attr::Attr;
+pub use capabilities::Capabilities;
 pub use datapath::{
-    Datapath, DpError, DpStats, Execute, Flow, FlowPut, FlowStats, Meter, MeterBand, MeterStats, NO_VERSION,
-    PortInfo, PortSpec, PortWatcher, PutMode, Ufid, UfidError, WorkerId,
+    Datapath, DpError, DpId, DpStats, DummyControl, Execute, Flow, FlowPut, FlowStats, Meter, MeterBand,
+    MeterStats, NO_VERSION, PortInfo, PortSpec, PortWatcher, PutMode, Ufid, UfidError, WorkerId,
 };
 pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, execute};

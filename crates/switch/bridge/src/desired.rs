@@ -1,26 +1,42 @@
-//! What the database asks for, as types: strings are parsed and mistakes are found before anything changes.
+//! What the database asks for, as types, and reading it from rows.
+//!
+//! Pure: strings are parsed and mistakes are found before anything changes. A mistake in a row is logged, named, and costs
+//! only what it is about. What belongs to one concern is read in its file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{MacAddr, OfPort, TableId};
-use fields::Match;
+use log::Level;
 use ofp::Version;
 use ofproto::TableSettings;
-use pipeline::{VlanConfig, VlanSet};
+use pipeline::VlanConfig;
+use replica::{Row, Tables};
+use schema::{bridge, interface, open_vswitch, port};
+use smallvec::SmallVec;
 use uuid::Uuid;
 
-use crate::settings::Unread;
+use crate::columns::Columns;
+use crate::concerns::bundles::{self, DesiredPort};
+use crate::concerns::controllers::{self, DesiredController};
+use crate::concerns::exports::{self, DesiredExport};
+use crate::concerns::forwarding::{self, DesiredForwarding};
+use crate::concerns::interfaces::{self, DesiredInterface};
+use crate::concerns::limits::{self, DesiredLimits};
+use crate::concerns::mirrors::{self, DesiredMirror};
+use crate::concerns::{addresses, tables};
+use crate::memo::Memo;
+use crate::settings::{self, Unread};
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
     pub bridges: Vec<Arc<DesiredBridge>>,
-    pub flow_limit: usize,
-    pub max_idle: Duration,
-    /// How many VLAN tags of a packet are looked at.
-    pub max_vlans: usize,
+    pub limits: DesiredLimits,
+    /// `Open_vSwitch.statistics` is to be kept.
+    pub wants_machine_statistics: bool,
     /// How long an OpenFlow bundle may wait for its next message.
     pub bundle_idle: Duration,
     /// What is wrong with the rows, and how bad that is.
@@ -48,12 +64,8 @@ pub struct DesiredBridge {
     pub versions: Vec<Version>,
     /// By name. Those that have not changed since the last pass are the same ones.
     pub ports: Vec<Arc<DesiredPort>>,
-    pub sflow: Option<DesiredSflow>,
-    pub mac_aging: Duration,
-    pub mac_table_size: usize,
-    pub forwards_bpdus: bool,
-    /// It asks for spanning tree, of either kind.
-    pub asks_spanning_tree: bool,
+    pub exports: Vec<DesiredExport>,
+    pub forwarding: DesiredForwarding,
     pub dp_desc: Option<String>,
     pub mirrors: Vec<DesiredMirror>,
     pub tables: Vec<(TableId, TableSettings)>,
@@ -71,28 +83,6 @@ impl DesiredBridge {
     }
 }
 
-/// A mirror. Ports are rows of the database.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DesiredMirror {
-    pub uuid: Uuid,
-    pub name: String,
-    /// All ports, both ways.
-    pub select_all: bool,
-    pub sources: BTreeSet<Uuid>,
-    pub destinations: BTreeSet<Uuid>,
-    pub vlans: Option<VlanSet>,
-    pub filter: Option<Match>,
-    pub output: MirrorTarget,
-    /// Bytes of each packet, if it does not get all.
-    pub snaplen: Option<u16>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MirrorTarget {
-    Port(Uuid),
-    Vlan(u16),
-}
-
 /// What a bridge does when it has controllers but reaches none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailMode {
@@ -103,95 +93,180 @@ pub enum FailMode {
     Secure,
 }
 
-/// An OpenFlow controller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DesiredController {
-    pub uuid: Uuid,
-    pub target: String,
-    pub max_backoff: Duration,
-    pub inactivity_probe: Duration,
-    /// Packet-ins a second, and how many may wait; `None` for no limit.
-    pub rate_limit: Option<(u32, u32)>,
-    /// Switch-level connections of the service kind take no part in failing over.
-    pub is_service: bool,
+/// What is wrong with a row, and how bad that is.
+type Complaint = (Level, String);
+
+/// The one row of the root table.
+pub(crate) fn root(rows: &Tables) -> Option<&Row> {
+    rows.rows(open_vswitch::NAME_OF_TABLE).next().map(|row| &**row)
 }
 
-/// A port of the database.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DesiredPort {
-    pub uuid: Uuid,
-    pub name: String,
-    pub interfaces: Vec<DesiredInterface>,
-    pub vlan: VlanConfig,
-    pub protected: bool,
-    /// The interface that forwards while it can, of several.
-    pub primary: Option<String>,
-    /// The address of the interface that forwarded when the row was written last, of several.
-    pub last_active: Option<MacAddr>,
-    /// The address by which it takes part in choosing the bridge's, instead of its first interface's.
-    pub mac: Option<MacAddr>,
-    /// Whether it stands for a bridge of its own (a VLAN bridge of `ovs-vsctl`).
-    pub fake_bridge: bool,
+/// What was read from rows before.
+#[derive(Debug, Default)]
+pub struct KnownRows {
+    ports: Memo<Row, Arc<DesiredPort>>,
+    unread: settings::Known,
 }
 
-/// An interface.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DesiredInterface {
-    pub uuid: Uuid,
-    pub name: String,
-    /// As in the database; empty is "system".
-    pub kind: String,
-    pub options: BTreeMap<String, String>,
-    /// The number asked for by the operator, else the one that it had before.
-    pub number: Option<OfPort>,
-    /// The operator asked for the number.
-    pub is_number_asked: bool,
-    pub mac: Option<MacAddr>,
-    pub mtu: Option<u32>,
-}
-
-impl DesiredInterface {
-    /// The address that the row gives an internal interface of `bridge`, or why it cannot. The bridge's own port has the
-    /// bridge's.
-    pub(crate) fn wanted_mac(&self, bridge: &str) -> Result<Option<MacAddr>, String> {
-        let Some(mac) = self.mac.filter(|_| self.kind == "internal") else { return Ok(None) };
-        let why = if self.name == bridge {
-            "ignoring mac in Interface record (use Bridge record to set local port's mac)"
-        } else if mac.is_multicast() {
-            "cannot set MAC to multicast address"
-        } else if mac.is_zero() {
-            "cannot set MAC to all zero address"
-        } else {
-            return Ok(Some(mac));
-        };
-        Err(format!("interface {}: {why}", self.name))
+/// What the rows ask for; `None` before the database was initialised. Of ports, only the rows that have changed are read.
+pub fn desire(rows: &Tables, known: &mut KnownRows) -> Option<Desired> {
+    let root = root(rows)?;
+    let config = |key| root.map_number(open_vswitch::OTHER_CONFIG, key);
+    let mut complaints = Vec::new();
+    let mut bridges: Vec<DesiredBridge> = root
+        .references(open_vswitch::BRIDGES)
+        .filter_map(|uuid| rows.row(bridge::NAME_OF_TABLE, &uuid))
+        .filter(|row| has_safe_name(row, &mut complaints))
+        .map(|row| desire_bridge(rows, row, known))
+        .collect();
+    bridges.sort_by(|a, b| a.name.cmp(&b.name));
+    for (bridge, row) in bridges.iter_mut().filter_map(|bridge| {
+        let row = rows.row(bridge::NAME_OF_TABLE, &bridge.uuid)?;
+        Some((bridge, row))
+    }) {
+        addresses::desire(bridge, row, &mut complaints);
     }
+    known.ports.end_pass();
+    drop_taken_names(&mut bridges, &mut complaints);
+    Some(Desired {
+        bridges: bridges.into_iter().map(Arc::new).collect(),
+        limits: limits::desire(root),
+        wants_machine_statistics: root
+            .map_boolean(open_vswitch::OTHER_CONFIG, "enable-statistics")
+            .unwrap_or(false),
+        bundle_idle: config("bundle-idle-timeout")
+            .filter(|&seconds| seconds > 0)
+            .map_or(::controller::DEFAULT_BUNDLE_IDLE, |seconds| Duration::from_secs(seconds.max(1))),
+        complaints,
+        unread: settings::unread(rows, &mut known.unread),
+    })
+}
 
-    pub fn is_patch(&self) -> bool {
-        self.kind == "patch"
+/// Whether the bridge's name can be part of a socket's path: one with a slash could stand for any place.
+fn has_safe_name(row: &Row, complaints: &mut Vec<Complaint>) -> bool {
+    let name = row.string(bridge::NAME);
+    let is_safe = !name.contains('/');
+    if !is_safe {
+        complaints.push((Level::Warn, format!("ignoring bridge with invalid name \"{name}\"")));
     }
+    is_safe
+}
 
-    pub fn peer(&self) -> Option<&str> {
-        self.options.get("peer").map(String::as_str).filter(|_| self.is_patch())
+/// A device can be in one bridge only: the first one by name has it.
+fn drop_taken_names(bridges: &mut [DesiredBridge], complaints: &mut Vec<Complaint>) {
+    let mut owners: HashMap<&str, &str> = HashMap::new();
+    let mut taken = Vec::new();
+    for (b, bridge) in bridges.iter().enumerate() {
+        for (p, port) in bridge.ports.iter().enumerate() {
+            for (i, interface) in port.interfaces.iter().enumerate() {
+                match owners.entry(&interface.name) {
+                    Entry::Vacant(place) => _ = place.insert(&bridge.name),
+                    Entry::Occupied(owner) => {
+                        let (name, owner) = (&bridge.name, owner.get());
+                        let text = format!(
+                            "bridge {name}: interface {} is already in bridge {owner}",
+                            interface.name
+                        );
+                        complaints.push((Level::Warn, text));
+                        taken.push((b, p, i));
+                    }
+                }
+            }
+        }
+    }
+    // From the last on, so that the places of the others stay what they are.
+    for (b, p, i) in taken.into_iter().rev() {
+        if let Some(port) = bridges.get_mut(b).and_then(|bridge| bridge.ports.get_mut(p)) {
+            Arc::make_mut(port).interfaces.remove(i);
+        }
     }
 }
 
-/// sFlow export.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DesiredSflow {
-    pub targets: Vec<String>,
-    /// One packet in so many.
-    pub sampling: u32,
-    /// Seconds between counter samples; 0 for none.
-    pub polling: u32,
-    /// Bytes of a sampled packet.
-    pub header: u32,
-    /// The interface whose address names this agent, or an address.
-    pub agent: Option<String>,
+fn desire_bridge(rows: &Tables, row: &Row, known: &mut KnownRows) -> DesiredBridge {
+    let name = row.string(bridge::NAME).to_owned();
+    let other = |key| row.map_text(bridge::OTHER_CONFIG, key);
+    let mut ports: Vec<Arc<DesiredPort>> = row
+        .references(bridge::PORTS)
+        .filter_map(|uuid| rows.row(port::NAME_OF_TABLE, &uuid))
+        .map(|row| known_port(rows, row, known))
+        .collect();
+    ports.sort_by(|a, b| a.name.cmp(&b.name));
+    if !ports.iter().any(|port| port.name == name) {
+        ports.insert(0, Arc::new(local_port(&name)));
+    }
+    DesiredBridge {
+        uuid: row.uuid,
+        datapath_type: row.string(bridge::DATAPATH_TYPE).to_owned(),
+        datapath_id: None,
+        mac: None,
+        last_mac: addresses::last_mac(rows, &name, &ports),
+        fail_mode: match row.text(bridge::FAIL_MODE) {
+            Some("secure") => FailMode::Secure,
+            _ => FailMode::Standalone,
+        },
+        controllers: controllers::desire(rows, row),
+        versions: versions(&row.strings(bridge::PROTOCOLS)),
+        ports,
+        exports: exports::desire(rows, row),
+        forwarding: forwarding::desire(row),
+        dp_desc: other("dp-desc").map(str::to_owned),
+        mirrors: mirrors::desire(rows, row),
+        tables: tables::desire(rows, row),
+        name,
+    }
+}
+
+/// Every bridge has a port of its own name, though old databases lack the row.
+fn local_port(bridge: &str) -> DesiredPort {
+    let interface = DesiredInterface {
+        uuid: Uuid::nil(),
+        name: bridge.to_owned(),
+        kind: "internal".to_owned(),
+        options: Default::default(),
+        number: Some(OfPort::LOCAL),
+        is_number_asked: false,
+        mac: None,
+        mtu: None,
+    };
+    DesiredPort {
+        uuid: Uuid::nil(),
+        name: bridge.to_owned(),
+        interfaces: vec![interface],
+        vlan: VlanConfig::default(),
+        protected: false,
+        primary: None,
+        last_active: None,
+        mac: None,
+        fake_bridge: false,
+    }
+}
+
+fn versions(names: &[&str]) -> Vec<Version> {
+    let all = ::controller::default_versions();
+    if names.is_empty() {
+        return all;
+    }
+    all.into_iter().filter(|version| names.contains(&version.name())).collect()
+}
+
+/// A port, read anew where its row or one of its interfaces' is another than before.
+fn known_port(rows: &Tables, row: &Arc<Row>, known: &mut KnownRows) -> Arc<DesiredPort> {
+    let interfaces =
+        row.references(port::INTERFACES).filter_map(|uuid| rows.row(interface::NAME_OF_TABLE, &uuid));
+    let all: SmallVec<[&Arc<Row>; 3]> = std::iter::once(row).chain(interfaces).collect();
+    known.ports.get(row.uuid, &all, || {
+        settings::ROWS_READ.add(all.len() as u64);
+        let interfaces = all.iter().skip(1).map(|row| interfaces::desire(row)).collect();
+        Arc::new(bundles::desire(row, interfaces))
+    })
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use pipeline::VlanConfig;
+
     use super::*;
 
     pub(crate) fn bridge(name: &str, ports: Vec<DesiredPort>) -> Arc<DesiredBridge> {
@@ -206,11 +281,8 @@ pub(crate) mod tests {
             controllers: Vec::new(),
             versions: Vec::new(),
             ports: ports.into_iter().map(Arc::new).collect(),
-            sflow: None,
-            mac_aging: Duration::from_secs(300),
-            mac_table_size: 8192,
-            forwards_bpdus: false,
-            asks_spanning_tree: false,
+            exports: Vec::new(),
+            forwarding: DesiredForwarding::default(),
             dp_desc: None,
             mirrors: Vec::new(),
             tables: Vec::new(),

@@ -10,28 +10,38 @@
 //! [`status`] tells the database what has become of it, `cur_cfg` last, so
 //! that `ovs-vsctl` returns when the change is in force.
 //!
+//! Each concern of the database has a file under `concerns`: mirrors, flow
+//! tables, controllers, exports, … It has the concern's rows as types, brings
+//! them into force, follows what changes by itself, and reports.
+//!
+//! house: circle concerns <-> desired because a bridge's configuration is made of what its concerns ask for.
+//! house: circle concerns <-> running because what runs is made of what its concerns keep, and changed by each of them.
+//! house: circle concerns <-> status because a report goes through all concerns, and each adds to it.
+//!
 //! Not here: forwarding (`ofproto`, `pipeline`), the main loop (`vswitchd`).
 
-mod address;
 mod columns;
 mod complaints;
-mod desire;
+mod concerns;
 mod desired;
+mod extent;
 mod memo;
-mod mirrors;
 mod plan;
-mod refused;
 mod running;
 mod settings;
 mod status;
 mod status_columns;
-mod tables;
 mod writer;
 
-pub use desire::{KnownRows, desire};
-pub use desired::{
-    Desired, DesiredBridge, DesiredController, DesiredInterface, DesiredPort, DesiredSflow, FailMode,
-};
-pub use running::{Dummies, Notice, Running, RunningBridge, RunningInterface};
-pub use status::{DATAPATH_TYPES, Extent, INTERFACE_TYPES, Identity, Report, Told, status};
+pub use concerns::bundles::DesiredPort;
+pub use concerns::controllers::DesiredController;
+pub use concerns::exports::{DesiredExport, DesiredSflow};
+pub use concerns::forwarding::DesiredForwarding;
+pub use concerns::interfaces::{DesiredInterface, RunningInterface};
+pub use concerns::limits::DesiredLimits;
+pub use concerns::mirrors::{DesiredMirror, MirrorTarget};
+pub use desired::{Desired, DesiredBridge, FailMode, KnownRows, desire};
+pub use extent::Extent;
+pub use running::{Dummies, Running, RunningBridge};
+pub use status::{Report, Told, status};
 pub use status_columns::configures;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use base::OfPort;
 
-use crate::desired::{Desired, DesiredBridge, DesiredInterface};
+use crate::concerns::interfaces::DesiredInterface;
+use crate::desired::{Desired, DesiredBridge};
 
 /// What exists now, as far as the plan depends on it.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,48 +1,51 @@
 //! The switch as it runs: carrying out the plan.
 
-mod addresses;
-mod bundles;
-mod devices;
-mod interfaces;
-mod troubles;
-
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use base::{Clock, MacAddr, OfPort};
-use dp::Datapath;
-use flowsync::FlowSync;
+use base::{Clock, MacAddr, OfPort, Timestamp};
+use controller::Manager;
+use flowsync::{Below, Datapaths, OpenError, Sample};
 use log::Level;
-use ofproto::{Bridge, PortNews, Settings, SharedSwitch};
-use pipeline::{BridgeId, Exports, SflowSampling};
+use ofproto::{Bridge, PortNews, SharedSwitch};
+use pipeline::BridgeId;
 use uuid::Uuid;
 
-use crate::address::Lender;
 use crate::complaints::Complaints;
-use crate::desired::{Desired, DesiredBridge, DesiredInterface, DesiredPort};
+use crate::concerns::addresses::Lender;
+use crate::concerns::bundles::DesiredPort;
+use crate::concerns::exports::Exports;
+use crate::concerns::interfaces::{DesiredInterface, RunningInterface};
+use crate::concerns::limits::DesiredLimits;
+use crate::concerns::machine::MachineStatistics;
+use crate::concerns::{CONCERNS, Pass};
+use crate::desired::{Desired, DesiredBridge};
+use crate::extent::Extent;
 use crate::plan::{Actual, ActualBridge, ActualInterface, Step, plan};
-use crate::settings::Unread;
-use crate::status::DATAPATH_TYPES;
 
-/// The bridges, the datapath below them, and what is known of each interface.
+/// The bridges with all that the database configures around them, and what is known of each interface. Lives on the control
+/// thread.
 pub struct Running {
     pub switch: Arc<SharedSwitch>,
-    pub datapath: Arc<dyn Datapath>,
-    pub flows: Arc<FlowSync>,
+    pub datapaths: Arc<Datapaths>,
+    /// The connections to controllers.
+    pub manager: Manager,
+    pub(crate) exports: Exports,
+    pub(crate) machine: MachineStatistics,
     pub(crate) clock: Clock,
-    dummies: Dummies,
-    bridges: BTreeMap<String, RunningBridge>,
-    notices: Vec<Notice>,
+    pub(crate) dummies: Dummies,
+    /// Sockets of controllers outside the run directory are rejected.
+    pub(crate) is_confined: bool,
+    pub(crate) limits: DesiredLimits,
+    pub(crate) bridges: BTreeMap<String, RunningBridge>,
+    pub(crate) notices: Vec<Notice>,
     /// Bridges that cannot be made, with the reason.
     refused: BTreeMap<String, (Arc<DesiredBridge>, String)>,
     /// The settings that do nothing, by row.
-    unsupported: HashMap<Uuid, String>,
-    complaints: Complaints,
+    pub(crate) unsupported: HashMap<Uuid, String>,
+    pub(crate) complaints: Complaints,
     /// How many interfaces were ever added.
-    added: u64,
-    /// How long a megaflow without packets stays.
-    max_idle: Duration,
+    pub(crate) added: u64,
 }
 
 /// Which interfaces are made as dummies, for tests (`--enable-dummy`).
@@ -62,73 +65,64 @@ pub enum Dummies {
 #[derive(Debug)]
 pub struct RunningBridge {
     pub id: BridgeId,
+    /// The datapath that its ports are in.
+    pub below: Below,
     pub config: Arc<DesiredBridge>,
     pub mac: MacAddr,
     pub datapath_id: u64,
     /// What of its own row cannot be done.
     pub error: Option<String>,
     /// Who lends it its address.
-    lender: Option<Lender>,
+    pub(crate) lender: Option<Lender>,
     /// The address that it had when the program ran before, until a port is found that lends it one.
-    last_mac: Option<MacAddr>,
-    interfaces: HashMap<String, RunningInterface>,
+    pub(crate) last_mac: Option<MacAddr>,
+    pub(crate) interfaces: HashMap<String, RunningInterface>,
     /// The least MTU of its ports when its internal ports were last given one.
-    least_mtu: Option<u32>,
+    pub(crate) least_mtu: Option<u32>,
     /// The numbers of interfaces whose device has vanished, for when it comes back.
-    vanished: HashMap<String, OfPort>,
+    pub(crate) vanished: HashMap<String, OfPort>,
     /// The interfaces that were added or removed, or could not be, since the bridge was settled last.
-    touched: HashSet<String>,
-}
-
-/// An interface, working or not.
-#[derive(Clone, Debug)]
-pub struct RunningInterface {
-    config: DesiredInterface,
-    /// The number, or why there is none.
-    pub result: Result<OfPort, String>,
-    /// Why it is of no use though it has a number.
-    pub trouble: Option<String>,
-    /// Which one it is of all that were ever added.
-    pub serial: u64,
+    pub(crate) touched: HashSet<String>,
 }
 
 base::coverage!(static PASSES = "bridge_reconfigure");
 base::coverage!(static PORTS_SETTLED = "bridge_port_settled");
-
-/// How long a bridge that keeps loops out remembers an address that it does not hear of.
-const GUARDED_AGING: Duration = Duration::from_secs(30);
 
 /// The words for EAFNOSUPPORT.
 const NO_SUCH_FAMILY: &str = "Address family not supported by protocol";
 
 /// Something that controllers are to be told.
 #[derive(Clone, Debug)]
-pub enum Notice {
+pub(crate) enum Notice {
     Port { bridge: BridgeId, news: PortNews },
     BridgeRemoved(BridgeId),
 }
 
 impl Running {
+    /// Nothing is configured yet. `is_confined`: see [`crate::concerns::controllers`].
     pub fn new(
         switch: Arc<SharedSwitch>,
-        datapath: Arc<dyn Datapath>,
-        flows: Arc<FlowSync>,
+        datapaths: Arc<Datapaths>,
         clock: Clock,
         dummies: Dummies,
+        is_confined: bool,
     ) -> Running {
         Running {
+            manager: Manager::new(Arc::clone(&switch), Arc::clone(&datapaths), clock.clone()),
             switch,
-            datapath,
-            flows,
+            datapaths,
+            exports: Exports::default(),
+            machine: MachineStatistics::default(),
             clock,
             dummies,
+            is_confined,
+            limits: DesiredLimits::default(),
             bridges: BTreeMap::new(),
             notices: Vec::new(),
             refused: BTreeMap::new(),
             unsupported: HashMap::new(),
             complaints: Complaints::default(),
             added: 0,
-            max_idle: flowsync::DEFAULT_MAX_IDLE,
         }
     }
 
@@ -136,57 +130,54 @@ impl Running {
         &self.bridges
     }
 
-    /// What controllers are to be told since the last call.
-    pub fn take_notices(&mut self) -> Vec<Notice> {
-        std::mem::take(&mut self.notices)
-    }
-
     /// Makes it so. What cannot be done is noted at its interface and tried
-    /// again at the next call.
+    /// again at the next call. Connections to controllers follow with [`Running::tell`].
     pub fn apply(&mut self, desired: Desired) {
         PASSES.count();
+        CONCERNS.iter().for_each(|concern| concern.prepare(self, &desired));
         let desired = &self.possible(desired);
-        self.flows.set_limits(desired.flow_limit, desired.max_idle);
-        self.max_idle = desired.max_idle;
-        let max_vlans = self.datapath.max_vlans();
-        self.datapath.set_max_vlans(desired.max_vlans);
-        if self.datapath.max_vlans() != max_vlans {
-            // The keys of installed flows are of another shape.
-            self.flows.purge();
-        }
         let mut coming = Vec::new();
         for step in plan(desired, &self.actual()) {
             self.carry_out(step, desired, &mut coming);
         }
-        self.follow_mtu();
         self.switch.write().reconnect();
-        self.review();
-        self.take_unread(&desired.unread);
+        CONCERNS.iter().for_each(|concern| concern.finish(self, desired));
         for (level, text) in &desired.complaints {
             self.complaints.say(*level, text.clone());
         }
         self.complaints.end_pass();
-        self.flows.tick();
+        self.datapaths.tick();
     }
 
-    /// Logs the settings that do nothing, and keeps them for their rows.
-    fn take_unread(&mut self, unread: &[Arc<[Unread]>]) {
-        self.unsupported.clear();
-        for one in unread.iter().flat_map(|of_row| &**of_row) {
-            let level = if one.is_tuning { Level::Info } else { Level::Warn };
-            self.complaints.say(level, one.text());
-            if !one.is_tuning {
-                let settings = self.unsupported.entry(one.uuid).or_default();
-                let separator = if settings.is_empty() { "" } else { ", " };
-                settings.push_str(separator);
-                settings.push_str(&one.setting);
+    /// Takes in what devices report of themselves. Returns whether a pass has to follow: an interface has gone, one that
+    /// could not be opened may now be, or a bridge has another datapath id.
+    pub fn follow(&mut self) -> bool {
+        CONCERNS.iter().fold(false, |again, concern| concern.follow(self) | again)
+    }
+
+    /// Does what time asks for. Returns what is to be reported.
+    pub fn tick(&mut self, now: Timestamp) -> Extent {
+        CONCERNS.iter().fold(Extent::default(), |extent, concern| extent | concern.tick(self, now))
+    }
+
+    /// Tells controllers of ports and bridges that came, changed or went, and brings connections in line with what the
+    /// database asks for.
+    pub async fn tell(&mut self) {
+        for notice in std::mem::take(&mut self.notices) {
+            match notice {
+                Notice::Port { bridge, news } => self.manager.tell_port(bridge, &news, None),
+                // Before new bridges get their sockets: an old one may have had the same name.
+                Notice::BridgeRemoved(bridge) => self.manager.remove_bridge(bridge).await,
             }
         }
+        self.manager.settle().await;
     }
 
-    /// The settings of a row that do nothing.
-    pub(crate) fn unsupported_of(&self, row: &Uuid) -> Option<String> {
-        self.unsupported.get(row).cloned()
+    /// Takes a packet that was sampled.
+    pub fn take_sample(&mut self, sample: &Sample) {
+        let mut exports = std::mem::take(&mut self.exports);
+        exports.take(sample, self);
+        self.exports = exports;
     }
 
     /// What is desired without what cannot be: a bridge of a type that is not known stays as it is, or is not made.
@@ -198,11 +189,16 @@ impl Running {
         let mut bridges = std::mem::take(&mut desired.bridges);
         bridges.retain_mut(|shared| {
             let bridge = Arc::make_mut(shared);
-            let kind = bridge.datapath_kind();
-            if self.is_known_datapath(kind) {
-                return true;
-            }
-            let why = format!("unknown datapath_type \"{kind}\"");
+            let (why, error) = match self.datapaths.below(bridge.datapath_kind()) {
+                Ok(_) => return true,
+                Err(OpenError::System(error)) => {
+                    let error = base::error_text(&error);
+                    (format!("its datapath cannot be opened ({error})"), error)
+                }
+                Err(unknown @ (OpenError::UnknownKind(_) | OpenError::Exists)) => {
+                    (unknown.to_string(), NO_SUCH_FAMILY.to_owned())
+                }
+            };
             match self.bridges.get_mut(&bridge.name) {
                 Some(running) => {
                     bridge.datapath_type.clone_from(&running.config.datapath_type);
@@ -212,7 +208,7 @@ impl Running {
                     true
                 }
                 None => {
-                    let text = format!("failed to create bridge {}: {NO_SUCH_FAMILY}", bridge.name);
+                    let text = format!("failed to create bridge {}: {error}", bridge.name);
                     self.complaints.say(Level::Error, format!("{text} ({why})"));
                     self.refused.insert(bridge.name.clone(), (Arc::clone(shared), why));
                     false
@@ -221,10 +217,6 @@ impl Running {
         });
         desired.bridges = bridges;
         desired
-    }
-
-    fn is_known_datapath(&self, kind: &str) -> bool {
-        DATAPATH_TYPES.contains(&kind) || kind == "dummy" && self.dummies != Dummies::None
     }
 
     /// Bridges that cannot be made, with the reason.
@@ -281,9 +273,13 @@ impl Running {
     }
 
     fn add_bridge(&mut self, config: &Arc<DesiredBridge>) {
-        let id = self.switch.write().add_bridge(&config.name);
+        // What is possible was found out before.
+        let Ok(below) = self.datapaths.below(config.datapath_kind()) else { return };
+        let capabilities = below.datapath.capabilities();
+        let id = self.switch.write().add_bridge(&config.name, below.id, capabilities);
         let bridge = RunningBridge {
             id,
+            below,
             config: Arc::clone(config),
             mac: MacAddr::ZERO,
             datapath_id: 0,
@@ -321,53 +317,14 @@ impl Running {
             !known.contains(&Arc::as_ptr(port)) || port.interfaces.len() > 1 || is_touched()
         };
         let changed: Vec<&Arc<DesiredPort>> = config.ports.iter().filter(is_new).collect();
-        for interface in changed.iter().flat_map(|port| &port.interfaces) {
-            if let Some(known) = bridge.interfaces.get_mut(&interface.name) {
-                known.config = interface.clone();
-            }
-        }
-        if !changed.is_empty() || config.ports.len() != before.ports.len() {
-            // Interfaces that never worked and are not wanted any more.
-            let wanted: HashSet<&str> = config.interfaces().map(|interface| &*interface.name).collect();
-            bridge.interfaces.retain(|name, _| wanted.contains(&**name));
-            bridge.vanished.retain(|name, _| wanted.contains(&**name));
-        }
         PORTS_SETTLED.add(changed.len() as u64);
-        self.settle_bundles(&config.name, &changed);
-        self.settle_addresses(&config.name);
-        self.settle_devices(config);
-        let exports = Exports { sflow: self.sflow_of(config) };
-        let Some(bridge) = self.bridges.get(&config.name) else { return };
-        if let Some(state) = self.switch.write().get_mut(bridge.id) {
-            let settings = Settings {
-                forwards_bpdus: config.forwards_bpdus,
-                guards_loops: config.asks_spanning_tree,
-                exports,
-                ..state.settings().clone()
-            };
-            state.set_settings(settings);
-            // An address that moved is refused until it is forgotten where it was. That must not take longer than spanning
-            // tree takes to agree, nor be quicker than a flow is to lose its last trace.
-            let guarded = config.mac_aging.min(GUARDED_AGING).max(2 * self.max_idle);
-            let aging = if config.asks_spanning_tree { guarded } else { config.mac_aging };
-            state.macs().configure(config.mac_table_size, aging);
-        }
-        self.settle_tables(config);
-        self.settle_mirrors(config);
-    }
-
-    fn sflow_of(&self, config: &DesiredBridge) -> Option<SflowSampling> {
-        let sflow = config.sflow.as_ref().filter(|sflow| !sflow.targets.is_empty())?;
-        let bridge = self.bridges.get(&config.name)?;
-        let devices = self.devices(bridge).into_iter().filter_map(|(_, _, info)| info);
-        let ifindexes =
-            devices.map(|info| (info.number, info.ifindex)).filter(|(_, ifindex)| *ifindex != 0).collect();
-        Some(SflowSampling { probability: u32::MAX / sflow.sampling.max(1), ifindexes })
+        let pass = Pass { config, changed, has_fewer_ports: config.ports.len() < before.ports.len() };
+        CONCERNS.iter().for_each(|concern| concern.settle(self, &pass));
     }
 }
 
 impl RunningBridge {
-    fn lacks_devices(&self) -> bool {
+    pub(crate) fn lacks_devices(&self) -> bool {
         self.interfaces.values().any(|interface| interface.result.is_err())
     }
 

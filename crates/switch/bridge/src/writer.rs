@@ -1,15 +1,14 @@
 //! Writing status to rows.
 
 use model::{Atom, Datum};
-use replica::{Row, Tables, Transaction};
+use replica::{Row, Transaction};
 
 /// Collects the columns that differ from what the database has.
-pub(crate) struct Writer<'a> {
-    pub rows: &'a Tables,
+pub(crate) struct Writer {
     pub transaction: Transaction,
 }
 
-impl Writer<'_> {
+impl Writer {
     /// Sets columns of `row`, those that differ.
     pub(crate) fn write(&mut self, table: &str, row: &Row, columns: Vec<(&str, Datum)>) {
         for (name, value) in columns {

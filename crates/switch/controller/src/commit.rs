@@ -49,15 +49,15 @@ impl Manager {
         let Some(bridge) = self.peers.get(&id).map(|peer| peer.bridge) else { return Ok(()) };
         if bundle.entries.iter().any(|entry| ends_rules(&entry.part)) {
             // Counters that a message about the end of a rule tells must be whole.
-            self.flows.credit();
+            self.credit(bridge);
         }
         let committed = self.transact(bridge, bundle).and_then(|(done, turned)| {
             if turned.is_empty() {
                 return Ok((done, turned));
             }
             self.switch.write().take_back(bridge, done);
-            self.turn_devices(&turned)?;
-            self.transact(bridge, bundle).inspect_err(|_| self.turn_back(&turned))
+            self.turn_devices(bridge, &turned)?;
+            self.transact(bridge, bundle).inspect_err(|_| self.turn_back(bridge, &turned))
         });
         let (done, turned) = match committed {
             Ok(committed) => committed,
@@ -86,12 +86,13 @@ impl Manager {
         bundle: &Bundle,
     ) -> Result<(Vec<Done>, Vec<Turned>), (usize, OfError)> {
         let now = self.clock.now();
+        let Some(below) = self.below(bridge) else { return Ok(Default::default()) };
         let mut switch = self.switch.write();
         let mut prepare = |switch: &ofproto::Switch, request: &ofp::PacketOut| {
             if let Some(state) = switch.get(bridge) {
                 check_packet_out(state, request)?;
             }
-            let prepared = self.flows.prepare(switch, bridge, request);
+            let prepared = below.flows.prepare(switch, bridge, request);
             let mut prepared = prepared.map_err(|error| not_sent(&error.into()))?;
             let learned = prepared.take_learned();
             Ok((prepared, learned))
@@ -103,26 +104,27 @@ impl Manager {
     }
 
     /// Sets devices up or down: all of them, or none.
-    fn turn_devices(&self, devices: &[Turned]) -> Result<(), (usize, OfError)> {
+    fn turn_devices(&self, bridge: BridgeId, devices: &[Turned]) -> Result<(), (usize, OfError)> {
         for (count, turned) in devices.iter().enumerate() {
-            if let Err(error) = self.turn_device(turned.device, turned.is_up) {
-                self.turn_back(&devices[..count]);
+            if let Err(error) = self.turn_device(bridge, turned.device, turned.is_up) {
+                self.turn_back(bridge, &devices[..count]);
                 return Err((turned.by, error));
             }
         }
         Ok(())
     }
 
-    fn turn_back(&self, devices: &[Turned]) {
+    fn turn_back(&self, bridge: BridgeId, devices: &[Turned]) {
         for turned in devices.iter().rev() {
             // It has said why it cannot; nothing else can be done about it.
-            let _ = self.turn_device(turned.device, !turned.is_up);
+            let _ = self.turn_device(bridge, turned.device, !turned.is_up);
         }
     }
 
     /// Sets a device up or down.
-    pub(crate) fn turn_device(&self, device: DpPort, is_up: bool) -> Result<(), OfError> {
-        self.datapath.configure_port(device, None, None, Some(is_up)).map_err(|e| {
+    pub(crate) fn turn_device(&self, bridge: BridgeId, device: DpPort, is_up: bool) -> Result<(), OfError> {
+        let Some(below) = self.below(bridge) else { return Ok(()) };
+        below.datapath.configure_port(device, None, None, Some(is_up)).map_err(|e| {
             log::warn!(target: base::bounded!("ofproto"), "cannot change the state of port {device}: {e}");
             OfError::OfppmfcEperm
         })
@@ -131,6 +133,7 @@ impl Manager {
     /// Tells of what a bundle did, and sends its packets.
     fn tell_of_bundle(&mut self, id: PeerId, bridge: BridgeId, bundle: &Bundle, done: Vec<Done>) {
         let now = self.clock.now();
+        let below = self.below(bridge);
         let mut rules = Vec::new();
         // Who changes what it watches is told in short, with the first message that changed something.
         let mut first = None;
@@ -160,7 +163,9 @@ impl Manager {
                     for (bridge, changes) in learned.changes {
                         self.tell_rule_changes(bridge, &changes, None, now);
                     }
-                    if let Err(e) = self.flows.send(*prepared) {
+                    if let Some(below) = &below
+                        && let Err(e) = below.flows.send(*prepared)
+                    {
                         // What a device does with a packet does not touch the bundle.
                         not_sent(&e.into());
                     }

@@ -2,6 +2,7 @@
 
 use ofp::{GroupCommand, GroupMod, Message, MeterMod, OfError, Version, meter_flag};
 use ofproto::{GroupChange, Meter, MeterChange};
+use pipeline::BridgeId;
 
 use crate::channel::PeerId;
 use crate::manager::Manager;
@@ -57,7 +58,7 @@ impl Manager {
         let now = self.clock.now();
         if request.command == GroupCommand::Delete {
             // Counters that messages about the end of rules tell must be whole.
-            self.flows.credit();
+            self.credit(bridge);
         }
         let change = match self.switch.write().get_mut(bridge) {
             Some(state) => state.group_mod(request, now)?,
@@ -76,26 +77,30 @@ impl Manager {
             Some((state, numbers)) => state.meter_mod(request, numbers, now)?,
             None => return Ok(()),
         };
-        self.set_meters(&change);
+        self.set_meters(bridge, &change);
         self.tell_rule_changes(bridge, &change.rules, Some((id, xid)), now);
         self.forward_request(id, xid, &Message::MeterMod(request.clone()), &GroupForms::default());
         Ok(())
     }
 
     /// Brings the datapath's meters in line.
-    pub(crate) fn set_meters(&self, change: &MeterChange) {
+    pub(crate) fn set_meters(&self, bridge: BridgeId, change: &MeterChange) {
         if let Some(meter) = &change.set
-            && let Err(e) = self.datapath.set_meter(meter.number, Some(datapath_meter(meter)))
+            && let Some(below) = self.below(bridge)
+            && let Err(e) = below.datapath.set_meter(meter.number, Some(datapath_meter(meter)))
         {
             log::warn!(target: "ofproto_dpif", "meter {} could not be set up: {e}", meter.config.meter);
         }
-        self.forget_meters(&change.removed);
+        self.forget_meters(bridge, &change.removed);
     }
 
     /// Removes meters from the datapath, and frees their numbers.
-    pub(crate) fn forget_meters(&self, meters: &[Meter]) {
+    pub(crate) fn forget_meters(&self, bridge: BridgeId, meters: &[Meter]) {
+        let below = self.below(bridge);
         for meter in meters {
-            if let Err(e) = self.datapath.set_meter(meter.number, None) {
+            if let Some(below) = &below
+                && let Err(e) = below.datapath.set_meter(meter.number, None)
+            {
                 log::warn!(target: "ofproto_dpif", "meter {} could not be removed: {e}", meter.config.meter);
             }
             self.switch.write().give_back_meter(meter.number);

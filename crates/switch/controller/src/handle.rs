@@ -135,7 +135,7 @@ impl Manager {
                 return Ok(vec![Message::DescReply(Box::new(desc))]);
             }
             Message::TableStatsRequest => {
-                self.flows.credit();
+                self.credit(bridge);
                 return self.with_bridge(bridge, |state| {
                     vec![Message::TableStatsReply(statistics::table_stats(state, version))]
                 });
@@ -161,11 +161,11 @@ impl Manager {
                 return Ok(vec![Message::MeterFeaturesReply(ofproto::meter_features())]);
             }
             Message::FlowStatsRequest(request) => {
-                self.flows.credit();
+                self.credit(bridge);
                 Box::new(Flows::new(request))
             }
             Message::AggregateRequest(request) => {
-                self.flows.credit();
+                self.credit(bridge);
                 if let Some(peer) = self.peers.get_mut(&id) {
                     peer.reply = Some(Box::new(Aggregate::new(xid, request)));
                 }
@@ -174,7 +174,7 @@ impl Manager {
             Message::PortStatsRequest(which) => Box::new(PortRows::statistics(which)),
             Message::PortDescRequest(which) => Box::new(PortRows::descriptions(which)),
             Message::GroupStatsRequest(which) => {
-                self.flows.credit();
+                self.credit(bridge);
                 Box::new(GroupRows::statistics(which))
             }
             Message::GroupDescRequest(which) => Box::new(GroupRows::descriptions(which)),
@@ -244,7 +244,7 @@ impl Manager {
         let bridge = peer.bridge;
         if request.command.is_delete() {
             // Counters that a message about the end of a rule tells must be whole.
-            self.flows.credit();
+            self.credit(bridge);
         }
         let changes = match self.switch.write().get_mut(bridge) {
             Some(state) => state.flow_mod(request, now)?,
@@ -267,7 +267,9 @@ impl Manager {
             check_packet_out(state, &request)?;
         }
         let packet = dp::Packet::from_bytes(&request.packet);
-        self.flows
+        let Some(below) = self.below(bridge) else { return Ok(Vec::new()) };
+        below
+            .flows
             .packet_out(bridge, packet, &request.metadata.key, &request.actions)
             .map(|()| Vec::new())
             .map_err(|error| not_sent(&error))
@@ -300,7 +302,7 @@ impl Manager {
         let down = ofp::port_config::PORT_DOWN;
         let moved = datapath_port.filter(|_| changed & down != 0);
         if let Some(port) = moved {
-            self.turn_device(port, request.config & down == 0)?;
+            self.turn_device(bridge, port, request.config & down == 0)?;
         }
         let news = self.switch.write().get_mut(bridge).and_then(|state| state.configure_port(request));
         if let Some(news) = news {
@@ -320,7 +322,7 @@ impl Manager {
         number: OfPort,
         port: base::DpPort,
     ) -> Option<ofproto::PortNews> {
-        let info = self.datapath.port(port)?;
+        let info = self.below(bridge)?.datapath.port(port)?;
         self.switch.write().get_mut(bridge)?.update_port(number, |entry| {
             entry.desc.state = ofp::port_state::with_link(entry.desc.state, info.is_running());
         })
@@ -368,7 +370,7 @@ mod tests {
     #[test]
     fn a_packet_is_not_sent_by_actions_that_translation_does_not_know() {
         let mut switch = ofproto::Switch::new();
-        let id = switch.add_bridge("br0");
+        let id = switch.add_bridge("br0", dp::DpId(1), dp::Capabilities::ALL);
         let bridge = switch.get(id).unwrap();
         let check = |actions: &str| {
             let mut metadata = fields::Match::default();

@@ -100,6 +100,7 @@ impl Rows for PortRows {
 
     fn next(&mut self, manager: &mut Manager, bridge: BridgeId, give: &mut dyn FnMut(&Message)) -> bool {
         let now = manager.clock.now();
+        let Some(below) = manager.below(bridge) else { return false };
         let (entries, more): (Vec<ofproto::PortEntry>, bool) = {
             let switch = manager.switch.read();
             let Some(state) = switch.get(bridge) else { return false };
@@ -111,7 +112,7 @@ impl Rows for PortRows {
         // Devices are asked without the lock.
         for entry in entries {
             give(&if self.has_statistics {
-                Message::PortStatsReply(vec![statistics::port_stats(&entry, &*manager.datapath, now)])
+                Message::PortStatsReply(vec![statistics::port_stats(&entry, &*below.datapath, now)])
             } else {
                 Message::PortDescReply(vec![entry.desc])
             });
@@ -198,6 +199,7 @@ impl Rows for MeterRows {
             return true;
         }
         let now = manager.clock.now();
+        let Some(below) = manager.below(bridge) else { return false };
         let switch = manager.switch.read();
         let Some(state) = switch.get(bridge) else { return false };
         let after = self.numbers.after;
@@ -208,7 +210,7 @@ impl Rows for MeterRows {
                 continue;
             };
             let age = now - meter.created;
-            let counted = manager.datapath.meter_stats(meter.number).unwrap_or_default();
+            let counted = below.datapath.meter_stats(meter.number).unwrap_or_default();
             give(&Message::MeterStatsReply(vec![MeterStats {
                 meter: meter.config.meter,
                 flow_count: references.of(meter.config.meter),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base::{Clock, Timestamp};
-use flowsync::FlowSync;
+use flowsync::{Below, Datapaths};
 use ofp::{Message, Version};
 use ofproto::SharedSwitch;
 use pipeline::BridgeId;
@@ -88,8 +88,7 @@ struct Endpoint {
 /// The owner of all connections. Lives on the control thread.
 pub struct Manager {
     pub(crate) switch: Arc<SharedSwitch>,
-    pub(crate) flows: Arc<FlowSync>,
-    pub(crate) datapath: Arc<dyn dp::Datapath>,
+    pub(crate) datapaths: Arc<Datapaths>,
     pub(crate) clock: Clock,
     pub(crate) bridges: HashMap<BridgeId, BridgeControl>,
     pub(crate) peers: BTreeMap<PeerId, Peer>,
@@ -99,6 +98,8 @@ pub struct Manager {
     next_target: u64,
     next_peer: Arc<AtomicU64>,
     pub(crate) bundle_idle: Duration,
+    /// What is to be brought into force.
+    wanted: Vec<(BridgeId, BridgeSettings)>,
     /// Peers that wait for another turn, in the order in which they get it.
     pub(crate) ready: VecDeque<PeerId>,
     /// Whether the next turn goes before what has happened meanwhile.
@@ -109,17 +110,11 @@ pub struct Manager {
 const EVENTS: usize = 64;
 
 impl Manager {
-    pub fn new(
-        switch: Arc<SharedSwitch>,
-        flows: Arc<FlowSync>,
-        datapath: Arc<dyn dp::Datapath>,
-        clock: Clock,
-    ) -> Manager {
+    pub fn new(switch: Arc<SharedSwitch>, datapaths: Arc<Datapaths>, clock: Clock) -> Manager {
         let (sender, events) = mpsc::channel(EVENTS);
         Manager {
             switch,
-            flows,
-            datapath,
+            datapaths,
             clock,
             bridges: HashMap::new(),
             peers: BTreeMap::new(),
@@ -129,8 +124,22 @@ impl Manager {
             next_target: 0,
             next_peer: Arc::default(),
             bundle_idle: DEFAULT_BUNDLE_IDLE,
+            wanted: Vec::new(),
             ready: VecDeque::new(),
             ready_first: false,
+        }
+    }
+
+    /// The datapath of a bridge, and who keeps its flows; `None` when the bridge is gone.
+    pub(crate) fn below(&self, bridge: BridgeId) -> Option<Below> {
+        let id = self.switch.read().get(bridge)?.datapath();
+        self.datapaths.get(id)
+    }
+
+    /// Brings the counters of a bridge's rules up to date.
+    pub(crate) fn credit(&self, bridge: BridgeId) {
+        if let Some(below) = self.below(bridge) {
+            below.flows.credit();
         }
     }
 
@@ -155,8 +164,20 @@ impl Manager {
         }
     }
 
-    /// Sets how a bridge is controlled. Listening sockets that cannot be opened are logged and tried again.
-    pub async fn configure(&mut self, bridge: BridgeId, settings: BridgeSettings) {
+    /// Sets how a bridge is to be controlled, which [`Manager::settle`] brings into force.
+    pub fn want(&mut self, bridge: BridgeId, settings: BridgeSettings) {
+        self.wanted.push((bridge, settings));
+    }
+
+    /// Brings connections and listening sockets in line. Sockets that cannot be opened are logged, and tried again when
+    /// their bridge is wanted again.
+    pub async fn settle(&mut self) {
+        for (bridge, settings) in std::mem::take(&mut self.wanted) {
+            self.configure(bridge, settings).await;
+        }
+    }
+
+    async fn configure(&mut self, bridge: BridgeId, settings: BridgeSettings) {
         let BridgeSettings { name, datapath_id, dp_desc, versions, is_secure, controllers, awaits_rules } =
             settings;
         let control = self.bridges.entry(bridge).or_insert_with(|| BridgeControl {
@@ -242,7 +263,7 @@ impl Manager {
             add_default_rule(state, self.clock.now());
         }
         drop(switch);
-        self.forget_meters(&meters);
+        self.forget_meters(bridge, &meters);
     }
 
     async fn open_endpoint(&mut self, bridge: BridgeId, spec: ControllerSpec, kind: Kind) {

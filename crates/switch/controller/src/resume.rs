@@ -64,7 +64,8 @@ impl Manager {
         };
         let port = state.odp_port.map_or(DpPort::NONE, DpPort);
         let bytes = dp::Packet::from_bytes(&packet.packet);
-        self.flows.resume(bridge, bytes, metadata, port, &frozen).map_err(|error| match error {
+        let below = self.below(bridge).ok_or(OfError::NxrStale)?;
+        below.flows.resume(bridge, bytes, metadata, port, &frozen).map_err(|error| match error {
             InjectError::Translation(pipeline::Error::BridgeNotFound) => OfError::NxrStale,
             other @ (InjectError::Translation(_) | InjectError::Datapath(_)) => not_sent(&other),
         })

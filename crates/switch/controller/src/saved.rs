@@ -75,7 +75,7 @@ const FRAGMENTS: [(&str, Fragments); 3] =
 impl Manager {
     /// The bridge as text; `None` when it is not there.
     pub fn save(&self, bridge: BridgeId) -> Option<String> {
-        self.flows.credit();
+        self.credit(bridge);
         let now = self.clock.now();
         let switch = self.switch.read();
         let state = switch.get(bridge)?;
@@ -129,7 +129,7 @@ impl Manager {
     /// Removes all rules, groups and meters: nothing is forwarded.
     pub fn clear(&mut self, bridge: BridgeId) {
         let meters = self.switch.write().get_mut(bridge).map(Bridge::flush).unwrap_or_default();
-        self.forget_meters(&meters);
+        self.forget_meters(bridge, &meters);
     }
 
     fn put(&mut self, bridge: BridgeId, item: Item) -> Result<(), OfError> {
@@ -149,7 +149,7 @@ impl Manager {
                     Some((state, numbers)) => state.meter_mod(&request, numbers, now)?,
                     None => return Ok(()),
                 };
-                self.set_meters(&change);
+                self.set_meters(bridge, &change);
                 return Ok(());
             }
             Item::Fragments(_)

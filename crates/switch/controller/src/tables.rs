@@ -64,8 +64,9 @@ impl Manager {
             let asked = state.port_entries().map(|entry| (entry.port.number, entry.port.datapath));
             asked.filter(|(number, _)| which == OfPort::ANY || *number == which).collect()
         };
+        let below = self.below(bridge);
         let has_queue = |port: Option<DpPort>| {
-            let info = port.and_then(|port| self.datapath.port(port));
+            let info = port.zip(below.as_ref()).and_then(|(port, below)| below.datapath.port(port));
             info.is_some_and(|info| info.kind.starts_with("dummy"))
         };
         let known = queue == QUEUE_ALL || queue == 0;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use base::{Clock, DpPort, MacAddr, Timestamp};
 use classifier::Megaflows;
-use dp::{Action, Datapath, FlowPut, Packet, PortSpec, PutMode};
+use dp::{Action, Capabilities, Datapath, DpId, DummyControl, FlowPut, Packet, PortSpec, PutMode};
 use dp_user::{Config, DpUser};
 use flow::{FlowMask, Metadata, PacketKey, slot};
 use flowsync::{FlowSync, PacketIn, Sample, Sink};
@@ -93,7 +93,6 @@ impl Sink for NoSink {
 
 /// A datapath of dummies under a bridge with the ports 1 and 2.
 struct World {
-    clock: Clock,
     datapath: Arc<DpUser>,
     _switch: Arc<SharedSwitch>,
     _flows: Arc<FlowSync>,
@@ -107,7 +106,7 @@ impl World {
         let config = Config { is_dummy: true, workers: 0, ..Config::default() };
         let datapath = Arc::new(DpUser::new(config, clock.clone()).unwrap());
         let switch = Arc::new(SharedSwitch::default());
-        let bridge = switch.write().add_bridge("br0");
+        let bridge = switch.write().add_bridge("br0", DpId(1), Capabilities::ALL);
         for name in ["p1", "p2"] {
             let number = datapath.add_port(&PortSpec::new(name, "dummy")).unwrap();
             let port = NewPort { name: name.to_owned(), datapath: Some(number), ..NewPort::default() };
@@ -122,11 +121,12 @@ impl World {
         switch.write().reconnect();
         let flows = FlowSync::new(
             Arc::clone(&switch) as Arc<dyn SharedNetwork>,
+            DpId(1),
             Arc::clone(&datapath) as Arc<dyn Datapath>,
             Arc::new(NoSink),
             clock.clone(),
         );
-        let world = World { clock, datapath, _switch: switch, _flows: flows };
+        let world = World { datapath, _switch: switch, _flows: flows };
         world.send(1);
         world
     }
@@ -157,7 +157,7 @@ impl World {
 
     fn send(&self, source_port: u16) {
         let packet = Packet::from_bytes(&frame(source_port));
-        self.datapath.receive(DpPort(1), packet, self.clock.now()).unwrap();
+        self.datapath.receive(DpPort(1), packet).unwrap();
     }
 }
 

@@ -17,6 +17,7 @@
 // An enum that grows is to be answered for in every place that looks at it.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
+mod datapaths;
 mod revalidate;
 mod sync;
 mod tracked;
@@ -26,12 +27,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, OfPort, Timestamp};
-use dp::Datapath;
+use dp::{Datapath, DpId};
 use flow::FlowKey;
 use pipeline::{BridgeId, SharedNetwork};
 
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 
+pub use datapaths::{Below, Datapaths, Kind, OpenError, Purpose};
 pub use revalidate::Round;
 
 /// The most megaflows unless `other_config:flow-limit` says otherwise.
@@ -132,6 +134,8 @@ struct Limits {
 /// The keeper of one datapath's flows.
 pub struct FlowSync {
     network: Arc<dyn SharedNetwork>,
+    /// By which the bridges know the datapath.
+    id: DpId,
     datapath: Arc<dyn Datapath>,
     sink: Arc<dyn Sink>,
     clock: Clock,
@@ -179,15 +183,17 @@ impl std::fmt::Debug for FlowSync {
 }
 
 impl FlowSync {
-    /// Starts to serve the misses of `datapath`.
+    /// Starts to serve the misses of `datapath`, which bridges know by `id`.
     pub fn new(
         network: Arc<dyn SharedNetwork>,
+        id: DpId,
         datapath: Arc<dyn Datapath>,
         sink: Arc<dyn Sink>,
         clock: Clock,
     ) -> Arc<FlowSync> {
         let sync = Arc::new(FlowSync {
             network,
+            id,
             datapath: Arc::clone(&datapath),
             sink,
             clock,

@@ -155,7 +155,8 @@ impl FlowSync {
     /// Translates the flow's key again and compares.
     fn compare(&self, flow: &Flow, number: u64) -> Verdict {
         let mut made = None;
-        self.network.read(&mut |network| made = translate(network, &flow.key, pipeline::Purpose::Flow));
+        let purpose = pipeline::Purpose::Flow;
+        self.network.read(&mut |network| made = translate(network, self.id, &flow.key, purpose));
         let Some((_, translation)) = made else { return Verdict::Remove(Some(number)) };
         // A wider mask than needed only costs hits; a narrower one is wrong.
         let is_cached = translation.error.is_none_or(pipeline::Error::may_be_cached);

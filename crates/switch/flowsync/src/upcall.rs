@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::DpPort;
-use dp::{Action, Cookie, DropReason, Upcall, UpcallOutcome, UpcallPacket, Userspace};
+use dp::{Action, Cookie, DpId, DropReason, Upcall, UpcallOutcome, UpcallPacket, Userspace};
 use fields::Field;
 use flow::{FlowKey, FlowMask};
 use pipeline::{BridgeId, Credit, Effect, Network, Purpose, Request, Start, Trace, Translation};
@@ -17,13 +17,14 @@ base::coverage!(static FLOW_LIMIT_HIT = "upcall_flow_limit_hit");
 base::coverage!(static CHECKED = "upcall_flow_checked");
 base::coverage!(static NO_BRIDGE = "upcall_no_bridge");
 
-/// Translates a datapath key, with the trace of its way where that is the question. `None` when no bridge has its port.
+/// Translates a key of a datapath, with the trace of its way where that is the question. `None` when no bridge has its port.
 pub(crate) fn translate(
     network: &dyn Network,
+    datapath: DpId,
     key: &FlowKey,
     purpose: Purpose,
 ) -> Option<(BridgeId, Translation)> {
-    let (bridge, port) = network.ingress(DpPort(key.in_port()))?;
+    let (bridge, port) = network.ingress(datapath, DpPort(key.in_port()))?;
     let mut seen = key.clone();
     seen.set_in_port(port.0);
     let request = Request {
@@ -77,7 +78,7 @@ impl Upcall for FlowSync {
         let epoch = self.network.epoch();
         let mut made = None;
         self.network.read(&mut |network| {
-            if let Some((bridge, translation)) = translate(network, upcall.key, Purpose::Packet) {
+            if let Some((bridge, translation)) = translate(network, self.id, upcall.key, Purpose::Packet) {
                 warn_of(&translation.faults);
                 self.explain(network, upcall, translation.error);
                 network.apply(&translation.effects, credit_of(upcall));
@@ -161,8 +162,8 @@ impl FlowSync {
         if !is_loop || !self.explained.admits(upcall.now, EXPLAIN_INTERVAL) {
             return;
         }
-        let Some((_, port)) = network.ingress(DpPort(upcall.key.in_port())) else { return };
-        if let Some((_, translation)) = translate(network, upcall.key, Purpose::Question) {
+        let Some((_, port)) = network.ingress(self.id, DpPort(upcall.key.in_port())) else { return };
+        if let Some((_, translation)) = translate(network, self.id, upcall.key, Purpose::Question) {
             let mut key = upcall.key.clone();
             key.set_in_port(port.0);
             log::warn!(
@@ -196,7 +197,7 @@ impl FlowSync {
     fn slow_path(&self, upcall: &UpcallPacket<'_>) -> Arc<[Action]> {
         let mut actions = None;
         self.network.read(&mut |network| {
-            if let Some((_, translation)) = translate(network, upcall.key, Purpose::Packet) {
+            if let Some((_, translation)) = translate(network, self.id, upcall.key, Purpose::Packet) {
                 warn_of(&translation.faults);
                 let taught: Vec<Effect> = translation.effects.into_iter().filter(Effect::teaches).collect();
                 network.apply(&taught, Credit { packets: 0, bytes: 0, ..credit_of(upcall) });
@@ -213,7 +214,7 @@ impl FlowSync {
     fn sample(&self, upcall: &UpcallPacket<'_>, cookie: &Cookie, rest: &[Action]) -> Result<(), DropReason> {
         let mut bridge = None;
         self.network.read(&mut |network| {
-            bridge = network.ingress(DpPort(upcall.key.in_port())).map(|(bridge, _)| bridge);
+            bridge = network.ingress(self.id, DpPort(upcall.key.in_port())).map(|(bridge, _)| bridge);
         });
         self.sink.sample(Sample {
             bridge: bridge.ok_or(DropReason::UserspaceAction)?,

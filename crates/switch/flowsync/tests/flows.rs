@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::{Clock, DpPort, MacAddr, TableId, Timestamp};
-use dp::{Datapath, Flow, Packet, PortSpec};
+use dp::{Capabilities, Datapath, DpId, DummyControl, Flow, Packet, PortSpec};
 use dp_user::{Config, DpUser};
 use flowsync::{FlowSync, InjectError, PacketIn, Sample, Sink};
 use ofp::{FlowMod, FlowModCommand};
@@ -40,7 +40,7 @@ impl World {
         let config = Config { is_dummy: true, workers: 0, ..Config::default() };
         let datapath = Arc::new(DpUser::new(config, clock.clone()).unwrap());
         let switch = Arc::new(SharedSwitch::default());
-        let bridge = switch.write().add_bridge("br0");
+        let bridge = switch.write().add_bridge("br0", DpId(1), Capabilities::ALL);
         for name in ["p1", "p2"] {
             let number = datapath.add_port(&PortSpec::new(name, "dummy")).unwrap();
             let port = NewPort { name: name.to_owned(), datapath: Some(number), ..NewPort::default() };
@@ -50,6 +50,7 @@ impl World {
         let kept = Arc::new(Kept::default());
         let flows = FlowSync::new(
             Arc::clone(&switch) as Arc<dyn SharedNetwork>,
+            DpId(1),
             Arc::clone(&datapath) as Arc<dyn Datapath>,
             Arc::clone(&kept) as Arc<dyn Sink>,
             clock.clone(),
@@ -77,7 +78,7 @@ impl World {
             let (dst, src) = (MacAddr([2, 0, 0, 0, 0, 2]), MacAddr([2, 0, 0, 0, 0, 1]));
             let mut bytes = wire::ethernet::header(dst, src, 0x1234).to_vec();
             bytes.resize(60, 0);
-            self.datapath.receive(DpPort(1), Packet::from_bytes(&bytes), self.clock.now()).unwrap();
+            self.datapath.receive(DpPort(1), Packet::from_bytes(&bytes)).unwrap();
         }
     }
 
@@ -223,7 +224,7 @@ fn is_sound(frame: &[u8]) -> bool {
 fn a_controller_gets_frames_with_nothing_left_to_a_device() {
     let world = World::new();
     world.add_rule_of(0x9000, "in_port=1,tcp", "controller:20");
-    let send = |packet| world.datapath.receive(DpPort(1), packet, world.clock.now()).unwrap();
+    let send = |packet| world.datapath.receive(DpPort(1), packet).unwrap();
     send(unfinished(100));
     // A train of three segments.
     let mut train = unfinished(2500);

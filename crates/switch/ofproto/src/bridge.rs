@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use base::{MacAddr, OfPort, TableId};
+use dp::{Capabilities, DpId};
 use fields::Match;
 use flow::{FlowKey, FlowMask};
 use ofp::{Action, PacketInReason};
@@ -47,6 +48,9 @@ pub struct PortEntry {
 pub struct Bridge {
     pub(crate) id: BridgeId,
     pub(crate) name: String,
+    /// The datapath that its ports are in.
+    pub(crate) datapath: DpId,
+    capabilities: Capabilities,
     pub(crate) ports: BTreeMap<OfPort, PortEntry>,
     pub(crate) bundles: BTreeMap<BundleId, Bundle>,
     pub(crate) bundle_names: HashMap<Arc<str>, BundleId>,
@@ -68,10 +72,18 @@ pub struct Bridge {
 
 impl Bridge {
     /// `epoch` moves with every change after which packets may be translated otherwise.
-    pub(crate) fn new(id: BridgeId, name: &str, epoch: Arc<Epoch>) -> Bridge {
+    pub(crate) fn new(
+        id: BridgeId,
+        name: &str,
+        datapath: DpId,
+        capabilities: Capabilities,
+        epoch: Arc<Epoch>,
+    ) -> Bridge {
         Bridge {
             id,
             name: name.to_owned(),
+            datapath,
+            capabilities,
             ports: BTreeMap::new(),
             bundles: BTreeMap::new(),
             bundle_names: HashMap::new(),
@@ -96,6 +108,19 @@ impl Bridge {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The datapath that its ports are in.
+    pub fn datapath(&self) -> DpId {
+        self.datapath
+    }
+
+    /// Takes note of what the datapath can do now.
+    pub fn set_capabilities(&mut self, capabilities: Capabilities) {
+        if self.capabilities != capabilities {
+            self.capabilities = capabilities;
+            self.changed();
+        }
     }
 
     /// Says that packets are to be translated otherwise from now on: no packet that comes later is treated as before.
@@ -254,6 +279,10 @@ impl BridgeView for Bridge {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     fn lookup(&self, table: TableId, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Rule>> {

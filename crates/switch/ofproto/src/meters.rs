@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn flags_that_no_meter_has_are_refused() {
         let mut switch = crate::Switch::new();
-        let bridge = switch.add_bridge("br0");
+        let bridge = switch.add_bridge("br0", dp::DpId(1), dp::Capabilities::ALL);
         let mut add = |flags| {
             let config = MeterConfig { meter: 1, flags, bands: Vec::new() };
             let request = MeterMod { command: MeterCommand::Add, config };

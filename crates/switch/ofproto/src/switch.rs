@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use base::held::Held;
 use base::{DpPort, OfPort, Timestamp};
+use dp::{Capabilities, DpId};
 use pipeline::{
     BridgeId, BridgeView, BundleId, Credit, Effect, Frozen, FrozenId, Network, Rule, SharedNetwork, View,
 };
@@ -24,7 +25,7 @@ use crate::meters::MeterNumbers;
 #[derive(Debug, Default)]
 pub struct Switch {
     bridges: BTreeMap<BridgeId, Bridge>,
-    by_datapath_port: HashMap<DpPort, (BridgeId, OfPort)>,
+    by_datapath_port: HashMap<Place, (BridgeId, OfPort)>,
     next_bridge: u32,
     next_bundle: u32,
     epoch: Arc<Epoch>,
@@ -34,6 +35,16 @@ pub struct Switch {
     asked: Mutex<Vec<Asked>>,
     /// Changes of rules that nobody has told controllers of.
     untold: Vec<(BridgeId, Vec<Change>)>,
+}
+
+/// A datapath and a port of it in one number, which is hashed for every packet that misses.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Place(u64);
+
+impl Place {
+    fn of(datapath: DpId, port: DpPort) -> Place {
+        Place(u64::from(datapath.0) << 32 | u64::from(port.0))
+    }
 }
 
 /// A change of a rule that translation asked for.
@@ -53,10 +64,12 @@ impl Switch {
         self.epoch.now()
     }
 
-    pub fn add_bridge(&mut self, name: &str) -> BridgeId {
+    /// Adds a bridge on a datapath that can do this.
+    pub fn add_bridge(&mut self, name: &str, datapath: DpId, capabilities: Capabilities) -> BridgeId {
         self.next_bridge += 1;
         let id = BridgeId(self.next_bridge);
-        self.bridges.insert(id, Bridge::new(id, name, Arc::clone(&self.epoch)));
+        let bridge = Bridge::new(id, name, datapath, capabilities, Arc::clone(&self.epoch));
+        self.bridges.insert(id, bridge);
         id
     }
 
@@ -108,17 +121,19 @@ impl Switch {
     }
 
     /// Finds anew which datapath ports are whose, and which patch ports face
-    /// each other. To be called after ports came, went or changed; where nothing did, nothing moves.
+    /// each other: those of bridges on the same datapath may. To be called after ports came, went or changed; where nothing did, nothing moves.
     pub fn reconnect(&mut self) {
         let mut by_datapath_port = HashMap::new();
-        let mut patches: HashMap<String, (BridgeId, OfPort, String)> = HashMap::new();
+        let mut patches: HashMap<(DpId, String), (BridgeId, OfPort, String)> = HashMap::new();
         for bridge in self.bridges.values() {
             for entry in bridge.ports.values() {
                 if let Some(port) = entry.port.datapath {
-                    by_datapath_port.insert(port, (bridge.id, entry.port.number));
+                    by_datapath_port.insert(Place::of(bridge.datapath, port), (bridge.id, entry.port.number));
                 }
                 if let Some(peer) = &entry.peer_name {
-                    patches.insert(entry.port.name.to_string(), (bridge.id, entry.port.number, peer.clone()));
+                    let name = entry.port.name.to_string();
+                    let known = (bridge.id, entry.port.number, peer.clone());
+                    patches.insert((bridge.datapath, name), known);
                 }
             }
         }
@@ -128,7 +143,7 @@ impl Switch {
             for entry in bridge.ports.values_mut() {
                 // Two ports face each other when each names the other.
                 let peer = entry.peer_name.as_ref().and_then(|peer| {
-                    let (other, number, back) = patches.get(peer)?;
+                    let (other, number, back) = patches.get(&(bridge.datapath, peer.clone()))?;
                     (**back == *entry.port.name).then_some((*other, *number))
                 });
                 is_changed |= entry.port.peer != peer;
@@ -202,8 +217,8 @@ impl Switch {
 }
 
 impl Network for Switch {
-    fn ingress(&self, port: DpPort) -> Option<(BridgeId, OfPort)> {
-        self.by_datapath_port.get(&port).copied()
+    fn ingress(&self, datapath: DpId, port: DpPort) -> Option<(BridgeId, OfPort)> {
+        self.by_datapath_port.get(&Place::of(datapath, port)).copied()
     }
 
     fn apply(&self, effects: &[Effect], credit: Credit) {

@@ -12,7 +12,7 @@ use crate::{BundleConfig, NewPort, Switch};
 /// A bridge with ports 1, 2, … (datapath ports 11, 12, …) of these VLAN modes.
 fn switch_with(ports: &[VlanConfig]) -> (Switch, BridgeId) {
     let mut switch = Switch::new();
-    let id = switch.add_bridge("br0");
+    let id = switch.add_bridge("br0", dp::DpId(1), dp::Capabilities::ALL);
     for (index, vlan) in ports.iter().enumerate() {
         let name = format!("p{}", index + 1);
         let bundle = switch.new_bundle_id();
@@ -101,7 +101,10 @@ fn vlans_are_apart_and_tags_are_put_and_taken() {
 #[test]
 fn a_patch_port_leads_into_the_other_bridge() {
     let mut switch = Switch::new();
-    let (a, b) = (switch.add_bridge("a"), switch.add_bridge("b"));
+    let (a, b) = (
+        switch.add_bridge("a", dp::DpId(1), dp::Capabilities::ALL),
+        switch.add_bridge("b", dp::DpId(1), dp::Capabilities::ALL),
+    );
     for (bridge, name, peer, datapath) in
         [(a, "a1", "", 11), (a, "to-b", "to-a", 0), (b, "to-a", "to-b", 0), (b, "b1", "", 12)]
     {
@@ -495,7 +498,7 @@ proptest! {
 #[test]
 fn addresses_behind_a_bundle_that_goes_are_forgotten_everywhere() {
     let (mut switch, bridge) = switch_with(&[VlanConfig::default(), VlanConfig::default()]);
-    let other = switch.add_bridge("br1");
+    let other = switch.add_bridge("br1", dp::DpId(1), dp::Capabilities::ALL);
     let bundles: Vec<_> =
         (1..=2).map(|n| switch.get(bridge).unwrap().port(base::OfPort(n)).unwrap().bundle.unwrap()).collect();
     let (a, b) = (MacAddr::from_u64(2), MacAddr::from_u64(4));

@@ -107,7 +107,7 @@ mod tests {
             steps in prop::collection::vec((1usize..5, prop::collection::vec((command(), rule()), 0..4)), 0..30),
         ) {
             let mut switch = crate::Switch::new();
-            let id = switch.add_bridge("br0");
+            let id = switch.add_bridge("br0", dp::DpId(1), dp::Capabilities::ALL);
             let bridge = switch.get_mut(id).unwrap();
             for rule in before {
                 change(bridge, FlowModCommand::Add, rule);
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_walk_through_one_table_ends_with_it() {
         let mut switch = crate::Switch::new();
-        let id = switch.add_bridge("br0");
+        let id = switch.add_bridge("br0", dp::DpId(1), dp::Capabilities::ALL);
         let bridge = switch.get_mut(id).unwrap();
         for rule in [(0, 1), (1, 2), (1, 1), (2, 5)] {
             change(bridge, FlowModCommand::Add, rule);

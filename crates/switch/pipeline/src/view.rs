@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use base::{DpPort, MacAddr, OfPort, TableId};
+use dp::{Capabilities, DpId};
 use flow::{FlowKey, FlowMask};
 
 use crate::effects::Effect;
@@ -29,8 +30,8 @@ pub trait View {
 
 /// The bridges with what stands around a translation: where packets come in, and what becomes of effects.
 pub trait Network: View {
-    /// The bridge and OpenFlow port that a datapath port is.
-    fn ingress(&self, port: DpPort) -> Option<(BridgeId, OfPort)>;
+    /// The bridge and OpenFlow port that a port of a datapath is.
+    fn ingress(&self, datapath: DpId, port: DpPort) -> Option<(BridgeId, OfPort)>;
     /// Applies effects on behalf of the packets of `credit`.
     fn apply(&self, effects: &[Effect], credit: Credit);
 }
@@ -51,6 +52,8 @@ pub trait SharedNetwork: Send + Sync {
 pub trait BridgeView {
     fn id(&self) -> BridgeId;
     fn name(&self) -> &str;
+    /// What the datapath below it can do.
+    fn capabilities(&self) -> &Capabilities;
     fn group(&self, id: u32) -> Option<&Arc<Group>>;
     /// The number by which the datapath knows a meter.
     fn meter(&self, id: u32) -> Option<u32>;

@@ -3,8 +3,6 @@
 
 use rpc::unixctl::Registry;
 
-use crate::switchd::State;
-
 /// A feature, and its commands with their usage.
 struct Feature {
     name: &'static str,
@@ -175,7 +173,7 @@ const OLD_NAMES: &[(&str, &str)] = &[
 ];
 
 /// Registers them. Whoever has a command of the feature registers it afterwards, and so in this one's place.
-pub(super) fn register(registry: &mut Registry<State>) {
+pub(super) fn register<C: 'static>(registry: &mut Registry<C>) {
     for feature in FEATURES {
         for (name, usage) in feature.commands {
             registry.add(name, usage, 0, usize::MAX, |_, _| Err(refusal(name, feature.name)));

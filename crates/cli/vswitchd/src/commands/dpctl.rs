@@ -1,50 +1,125 @@
 //! Datapaths by hand: `dpctl/*`, as `ovs-dpctl` asks for it.
 //!
-//! The datapath under the bridges is one of them. Others can be made, given
+//! Those under the bridges are some of them. Others can be made, given
 //! ports and flows, and deleted; no bridge knows of them, and a packet that no
 //! flow of theirs matches is dropped.
 
 mod flows;
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use base::DpPort;
-use dp::{Datapath, DpError, PortInfo, PortSpec, PortStats};
-use dp_user::DpUser;
+use base::{Clock, DpPort};
+use dp::{Datapath, DpError, DpId, PortInfo, PortSpec, PortStats};
+use flowsync::{Datapaths, OpenError};
+use ofproto::SharedSwitch;
 use rpc::unixctl::Registry;
 
-use super::dpif::{datapath_names, is_datapath, shown_kind};
+use super::dpif::shown_kind;
 use super::flow_lines::{Style, format_flows, port_names};
+use super::in_use::{datapaths_in_use, is_named};
 use crate::options::PROGRAM;
-use crate::switchd::State;
 
-/// The datapaths that were made by hand, by type and name ("netdev@dp1").
-pub(crate) type Made = BTreeMap<String, Arc<DpUser>>;
+/// What these commands use.
+#[derive(Clone)]
+pub(super) struct Dpctl {
+    pub(super) switch: Arc<SharedSwitch>,
+    pub(super) datapaths: Arc<Datapaths>,
+    pub(super) clock: Clock,
+}
 
-type Handler = fn(&mut State, Style, &[&str]) -> Result<String, String>;
+type Handler = fn(&Dpctl, Style, &[&str]) -> Result<String, String>;
 
 const MANY: usize = usize::MAX;
 
-pub(super) fn register(registry: &mut Registry<State>) {
+pub(super) fn register<C: 'static>(registry: &mut Registry<C>, dpctl: Dpctl) {
+    let mut group = registry.group(dpctl);
     let mut add = |name, usage, min, max, handler: Handler| {
-        registry.add(name, usage, min, max, move |state, args| {
-            let done = Style::split(args).and_then(|(style, words)| handler(state, style, &words));
-            // The programs say their name before what they refuse.
-            done.map_err(|refusal| refusal.lines().map(|line| format!("{PROGRAM}: {line}\n")).collect())
-        });
+        group.add(name, usage, min, max, move |dpctl, args| run(dpctl, args, handler));
     };
     add("dpctl/add-dp", "dp [iface...]", 1, MANY, add_datapath);
     add("dpctl/del-dp", "dp", 1, 1, delete_datapath);
     add("dpctl/add-if", "dp iface...", 2, MANY, add_interfaces);
     add("dpctl/set-if", "dp iface...", 2, MANY, set_interfaces);
-    add("dpctl/del-if", "dp iface...", 2, MANY, delete_interfaces);
     add("dpctl/show", "[-s] [dp...]", 0, MANY, show);
-    add("dpctl/dump-dps", "", 0, 0, |state, _, _| {
-        Ok(all_names(state).iter().map(|name| format!("{name}\n")).collect())
+    add("dpctl/dump-dps", "", 0, 0, |dpctl, _, _| {
+        Ok(dpctl.all().iter().map(|known| format!("{}\n", known.name)).collect())
     });
     flows::register(add);
+}
+
+/// `dpctl/del-if`. Whoever calls it sees to bridges that lose a port.
+pub(super) fn del_if(dpctl: &Dpctl, args: &[String]) -> Result<String, String> {
+    run(dpctl, args, delete_interfaces)
+}
+
+fn run(dpctl: &Dpctl, args: &[String], handler: Handler) -> Result<String, String> {
+    let done = Style::split(args).and_then(|(style, words)| handler(dpctl, style, &words));
+    // The programs say their name before what they refuse.
+    done.map_err(|refusal| refusal.lines().map(|line| format!("{PROGRAM}: {line}\n")).collect())
+}
+
+/// A datapath that there is.
+#[derive(Clone)]
+struct Known {
+    id: DpId,
+    /// With its kind.
+    name: String,
+    datapath: Arc<dyn Datapath>,
+    /// Bridges are on it.
+    is_of_bridges: bool,
+}
+
+impl Dpctl {
+    /// All datapaths, those under bridges and those made by hand, in the order of their names.
+    fn all(&self) -> Vec<Known> {
+        let in_use = datapaths_in_use(&self.datapaths, &self.switch).into_iter();
+        let mut all: Vec<Known> = in_use
+            .map(|below| Known {
+                id: below.id,
+                name: below.full_name(),
+                datapath: below.datapath,
+                is_of_bridges: true,
+            })
+            .collect();
+        all.extend(self.datapaths.by_hand().into_iter().map(|(id, datapath)| Known {
+            id,
+            name: format!("{}@{}", datapath.kind(), datapath.name()),
+            datapath,
+            is_of_bridges: false,
+        }));
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    fn find(&self, word: &str) -> Option<Known> {
+        let in_use = datapaths_in_use(&self.datapaths, &self.switch);
+        let of_bridges = in_use.iter().find(|below| is_named(below, word)).map(|below| below.id);
+        let (kind, name) = split_name(word);
+        let whole = format!("{kind}@{name}");
+        self.all().into_iter().find(|known| match of_bridges {
+            Some(id) => known.id == id,
+            None => !known.is_of_bridges && known.name == whole,
+        })
+    }
+
+    fn open(&self, word: &str) -> Result<Known, String> {
+        self.find(word).ok_or_else(|| "opening datapath (No such device)".to_owned())
+    }
+
+    /// The datapath that the first word names, or the only one; and the words behind it.
+    fn open_first<'a>(&self, words: &'a [&'a str]) -> Result<(Known, &'a [&'a str]), String> {
+        if let Some((first, rest)) = words.split_first()
+            && let Some(found) = self.find(first)
+        {
+            return Ok((found, rest));
+        }
+        match self.all().as_slice() {
+            [] => Err("no datapaths exist\ndatapath not found (Invalid argument)".to_owned()),
+            [only] => Ok((only.clone(), words)),
+            _ => Err("multiple datapaths, specify one\ndatapath not found (Invalid argument)".to_owned()),
+        }
+    }
 }
 
 /// What is wrong, with the system's words for it.
@@ -58,81 +133,32 @@ fn split_name(word: &str) -> (&str, &str) {
     word.split_once('@').unwrap_or(("system", word))
 }
 
-fn whole_name(word: &str) -> String {
-    let (kind, name) = split_name(word);
-    format!("{kind}@{name}")
-}
-
-/// The names of all datapaths, those under bridges and those made by hand, in order.
-fn all_names(state: &State) -> Vec<String> {
-    let mut names: Vec<String> = datapath_names(state).into_iter().map(str::to_owned).collect();
-    names.extend(state.made.keys().cloned());
-    names.sort_unstable();
-    names
-}
-
-fn find(state: &State, word: &str) -> Option<Arc<DpUser>> {
-    if is_datapath(state, word) {
-        return Some(Arc::clone(&state.datapath));
-    }
-    state.made.get(&whole_name(word)).cloned()
-}
-
-fn open(state: &State, word: &str) -> Result<Arc<DpUser>, String> {
-    find(state, word).ok_or_else(|| "opening datapath (No such device)".to_owned())
-}
-
-/// The datapath that the first word names, or the only one; and the words behind it.
-fn open_first<'a>(state: &State, words: &'a [&'a str]) -> Result<(Arc<DpUser>, &'a [&'a str]), String> {
-    if let Some((first, rest)) = words.split_first()
-        && let Some(found) = find(state, first)
-    {
-        return Ok((found, rest));
-    }
-    match all_names(state).as_slice() {
-        [] => Err("no datapaths exist\ndatapath not found (Invalid argument)".to_owned()),
-        // Bridges of different types share one.
-        names if names.iter().all(|name| is_datapath(state, name)) => {
-            Ok((Arc::clone(&state.datapath), words))
-        }
-        [only] => Ok((open(state, only)?, words)),
-        _ => Err("multiple datapaths, specify one\ndatapath not found (Invalid argument)".to_owned()),
-    }
-}
-
-fn add_datapath(state: &mut State, style: Style, words: &[&str]) -> Result<String, String> {
+fn add_datapath(dpctl: &Dpctl, style: Style, words: &[&str]) -> Result<String, String> {
     let word = words.first().copied().unwrap_or_default();
     let (kind, name) = split_name(word);
-    if find(state, word).is_some() {
+    if dpctl.find(word).is_some() {
         return Err("add_dp (File exists)".to_owned());
     }
-    let is_dummy = kind == "dummy";
-    if !(kind == "netdev" || is_dummy && state.datapath.kind() == "dummy") {
-        return Err("add_dp (Address family not supported by protocol)".to_owned());
-    }
-    let config = dp_user::Config {
-        name: name.to_owned(),
-        kind: kind.to_owned(),
-        workers: usize::from(!is_dummy),
-        max_vlans: state.datapath.max_vlans(),
-        ..dp_user::Config::default()
-    };
-    let made = DpUser::new(config, state.clock.clone())
-        .map_err(|error| format!("add_dp ({})", rpc::error_text(&error)))?;
-    let local = if is_dummy { "dummy-internal" } else { "internal" };
+    let (id, datapath) = dpctl.datapaths.add(kind, name).map_err(|error| match error {
+        OpenError::Exists => "add_dp (File exists)".to_owned(),
+        OpenError::UnknownKind(_) => "add_dp (Address family not supported by protocol)".to_owned(),
+        OpenError::System(error) => format!("add_dp ({})", rpc::error_text(&error)),
+    })?;
+    let local = if kind == "dummy" { "dummy-internal" } else { "internal" };
     let local = PortSpec { number: Some(DpPort(0)), ..PortSpec::new(name, local) };
-    made.add_port(&local).map_err(|error| because("add_dp", &error))?;
-    state.made.insert(whole_name(word), Arc::new(made));
-    if words.len() > 1 { add_interfaces(state, style, words) } else { Ok(String::new()) }
+    if let Err(error) = datapath.add_port(&local) {
+        dpctl.datapaths.remove(id);
+        return Err(because("add_dp", &error));
+    }
+    if words.len() > 1 { add_interfaces(dpctl, style, words) } else { Ok(String::new()) }
 }
 
-fn delete_datapath(state: &mut State, _: Style, words: &[&str]) -> Result<String, String> {
-    let word = words.first().copied().unwrap_or_default();
-    let found = open(state, word)?;
-    if Arc::ptr_eq(&found, &state.datapath) {
+fn delete_datapath(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, String> {
+    let found = dpctl.open(words.first().copied().unwrap_or_default())?;
+    if found.is_of_bridges {
         return Err("del_dp (Device or resource busy)".to_owned());
     }
-    state.made.remove(&whole_name(word));
+    dpctl.datapaths.remove(found.id);
     Ok(String::new())
 }
 
@@ -173,10 +199,9 @@ fn for_each(names: &[&str], mut act: impl FnMut(&str) -> Result<(), String>) -> 
     if refusals.is_empty() { Ok(String::new()) } else { Err(refusals.join("\n")) }
 }
 
-fn add_interfaces(state: &mut State, _: Style, words: &[&str]) -> Result<String, String> {
+fn add_interfaces(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, String> {
     let (word, names) = words.split_first().ok_or("opening datapath (No such device)")?;
-    let datapath = open(state, word)?;
-    let is_of_bridges = Arc::ptr_eq(&datapath, &state.datapath);
+    let Known { datapath, is_of_bridges, .. } = dpctl.open(word)?;
     for_each(names, |text| {
         let wanted = Wanted::parse(text)?;
         let what = format!("adding {} to {word} failed", wanted.name);
@@ -197,9 +222,9 @@ fn add_interfaces(state: &mut State, _: Style, words: &[&str]) -> Result<String,
 }
 
 /// Nothing of a port can be changed; what it is may be said again.
-fn set_interfaces(state: &mut State, _: Style, words: &[&str]) -> Result<String, String> {
+fn set_interfaces(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, String> {
     let (word, names) = words.split_first().ok_or("opening datapath (No such device)")?;
-    let datapath = open(state, word)?;
+    let Known { datapath, .. } = dpctl.open(word)?;
     for_each(names, |text| {
         let Wanted { name, kind, number, options } = Wanted::parse(text)?;
         let info = datapath
@@ -220,10 +245,9 @@ fn set_interfaces(state: &mut State, _: Style, words: &[&str]) -> Result<String,
 }
 
 /// Takes ports away, by name or number. Bridges open theirs again at the next change of configuration.
-fn delete_interfaces(state: &mut State, _: Style, words: &[&str]) -> Result<String, String> {
+fn delete_interfaces(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, String> {
     let (word, names) = words.split_first().ok_or("opening datapath (No such device)")?;
-    let datapath = open(state, word)?;
-    let is_of_bridges = Arc::ptr_eq(&datapath, &state.datapath);
+    let Known { datapath, is_of_bridges, .. } = dpctl.open(word)?;
     let done = for_each(names, |name| {
         let by_number = || datapath.port(DpPort(name.parse().ok()?));
         let info = datapath.port_by_name(name).or_else(by_number);
@@ -236,33 +260,26 @@ fn delete_interfaces(state: &mut State, _: Style, words: &[&str]) -> Result<Stri
     });
     // Whoever looks for the devices when the command returns finds them gone.
     datapath.settle();
-    if is_of_bridges {
-        state.running.drop_vanished();
-    }
     done
 }
 
-fn show(state: &mut State, style: Style, words: &[&str]) -> Result<String, String> {
+fn show(dpctl: &Dpctl, style: Style, words: &[&str]) -> Result<String, String> {
     let mut out = String::new();
     if words.is_empty() {
-        for name in all_names(state) {
-            show_datapath(&mut out, &name, &*open(state, &name)?, style.statistics);
+        for known in dpctl.all() {
+            show_datapath(&mut out, &known.name, &*known.datapath, style.statistics);
         }
         return Ok(out);
     }
     for word in words {
-        let found =
-            find(state, word).ok_or_else(|| format!("opening datapath {word} failed (No such device)"))?;
-        let full = || format!("{}@{}", found.kind(), found.name());
-        let known = datapath_names(state).into_iter().find(|name| name.ends_with(*word));
-        let name =
-            if word.contains('@') { (*word).to_owned() } else { known.map_or_else(full, str::to_owned) };
-        show_datapath(&mut out, &name, &found, style.statistics);
+        let found = dpctl.find(word);
+        let found = found.ok_or_else(|| format!("opening datapath {word} failed (No such device)"))?;
+        show_datapath(&mut out, &found.name, &*found.datapath, style.statistics);
     }
     Ok(out)
 }
 
-fn show_datapath(out: &mut String, name: &str, datapath: &DpUser, with_statistics: bool) {
+fn show_datapath(out: &mut String, name: &str, datapath: &dyn Datapath, with_statistics: bool) {
     let stats = datapath.stats();
     // Writing to a String cannot fail.
     let _ = writeln!(

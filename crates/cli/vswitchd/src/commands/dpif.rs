@@ -1,86 +1,42 @@
-//! The datapath under the bridges: `dpif/*`, `upcall/*`, `revalidator/*`.
+//! The datapaths under the bridges: `dpif/*`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::sync::Arc;
 
-use base::DpPort;
-use dp::{Datapath, Flow};
+use base::{Clock, DpPort};
+use bridge::Running;
+use dp::Flow;
+use flowsync::{Below, Datapaths};
+use ofproto::SharedSwitch;
 use rpc::unixctl::{Format, Registry, Reply};
 use serde_json::{Value, json};
 
 use super::bridge_named;
 use super::flow_lines::{Style, format_flows};
-use crate::switchd::State;
+use super::in_use::datapaths_in_use;
 
-pub(super) fn register(registry: &mut Registry<State>) {
-    registry.add_formatted("dpif/show", "", 0, 0, |state, _, format| {
+/// What these commands use.
+pub(super) struct Dpif {
+    pub(super) switch: Arc<SharedSwitch>,
+    pub(super) datapaths: Arc<Datapaths>,
+    pub(super) clock: Clock,
+}
+
+pub(super) fn register<C: 'static>(registry: &mut Registry<C>, dpif: Dpif) {
+    let mut group = registry.group(dpif);
+    group.add_formatted("dpif/show", "", 0, 0, |dpif, _, format| {
         Ok(match format {
-            Format::Text => Reply::Text(show(state)),
-            Format::Json => Reply::Json(show_json(state)),
+            Format::Text => Reply::Text(show(dpif)),
+            Format::Json => Reply::Json(show_json(dpif)),
         })
     });
-    registry.add("dpif/dump-dps", "", 0, 0, |state, _| Ok(dump_bridges(state)));
-    registry.add("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, usize::MAX, dump_bridge_flows);
-    registry.add("upcall/show", "", 0, 0, |state, _| Ok(upcall_show(state)));
-    registry.add("upcall/set-flow-limit", "flow-limit-number", 1, 1, |state, args| {
-        let limit = args[0].parse().map_err(|_| format!("{}: not a number", args[0]))?;
-        state.flows.set_limits(limit, flowsync::DEFAULT_MAX_IDLE);
-        Ok(format!("set flow_limit to {limit}\n"))
-    });
-    // Flows always have UFIDs here, and dumps always tell all.
-    registry.add("upcall/disable-ufid", "", 0, 0, |_, _| {
-        Ok("Datapath dumping tersely using UFID disabled\n".to_owned())
-    });
-    registry.add("upcall/enable-ufid", "", 0, 0, |_, _| {
-        Ok("Datapath dumping tersely using UFID enabled\n".to_owned())
-    });
-    registry.add("upcall/disable-megaflows", "", 0, 0, |state, _| {
-        state.flows.set_megaflows(false);
-        Ok("megaflows disabled\n".to_owned())
-    });
-    registry.add("upcall/enable-megaflows", "", 0, 0, |state, _| {
-        state.flows.set_megaflows(true);
-        Ok("megaflows enabled\n".to_owned())
-    });
-    registry.add("revalidator/wait", "", 0, 0, |state, _| {
-        state.flows.wait_round();
-        Ok(String::new())
-    });
-    registry.add("revalidator/purge", "", 0, 0, |state, _| {
-        state.flows.purge();
-        Ok(String::new())
-    });
+    group.add("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, usize::MAX, dump_bridge_flows);
 }
 
-/// The name under which a bridge's datapath type is listed. All share one datapath; operators and
-/// scripts know dummy ones by a name of their own.
-fn datapath_name(datapath_type: &str) -> &'static str {
-    match datapath_type {
-        "dummy" => "dummy@ovs-dummy",
-        _ => "netdev@ovs-netdev",
-    }
-}
-
-/// The names of all datapaths in use, in order.
-pub(super) fn datapath_names(state: &State) -> Vec<&'static str> {
-    let mut names: Vec<_> =
-        state.running.bridges().values().map(|bridge| datapath_name(&bridge.config.datapath_type)).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-/// Whether `word` is a datapath in use: its name, with or without its type, or its type.
-pub(super) fn is_datapath(state: &State, word: &str) -> bool {
-    datapath_names(state).iter().any(|name| {
-        let (kind, bare) = name.split_once('@').unwrap_or((name, name));
-        [*name, kind, bare].contains(&word)
-    })
-}
-
-/// The bridges by their datapath's type and their own name, in order.
-fn dump_bridges(state: &State) -> String {
-    let names = state.running.bridges().iter().map(|(name, bridge)| {
+/// `dpif/dump-dps`: the bridges by their datapath's type and their own name, in order.
+pub(super) fn dump_bridges(running: &Running) -> String {
+    let names = running.bridges().iter().map(|(name, bridge)| {
         let kind = match bridge.config.datapath_type.as_str() {
             "" => "system",
             kind => kind,
@@ -90,13 +46,13 @@ fn dump_bridges(state: &State) -> String {
     names.collect::<BTreeSet<String>>().into_iter().collect()
 }
 
-fn show(state: &State) -> String {
+fn show(dpif: &Dpif) -> String {
     let mut out = String::new();
-    for name in datapath_names(state) {
-        let stats = state.datapath.stats();
+    for below in datapaths_in_use(&dpif.datapaths, &dpif.switch) {
+        let stats = below.datapath.stats();
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{name}: hit:{} missed:{}", stats.hits, stats.missed);
-        for (bridge, ports) in bridges_of(state, name) {
+        let _ = writeln!(out, "{}: hit:{} missed:{}", below.full_name(), stats.hits, stats.missed);
+        for (bridge, ports) in bridges_of(dpif, &below) {
             let _ = writeln!(out, "  {bridge}:");
             for port in ports {
                 let number = port.datapath.map_or_else(|| "none".to_owned(), |number| number.to_string());
@@ -112,10 +68,10 @@ fn show(state: &State) -> String {
 }
 
 /// The same as a value. Numbers are text, as the reference gives them.
-fn show_json(state: &State) -> Value {
-    let datapaths = datapath_names(state).into_iter().map(|name| {
-        let stats = state.datapath.stats();
-        let bridges = bridges_of(state, name).into_iter().map(|(bridge, ports)| {
+fn show_json(dpif: &Dpif) -> Value {
+    let datapaths = datapaths_in_use(&dpif.datapaths, &dpif.switch).into_iter().map(|below| {
+        let stats = below.datapath.stats();
+        let bridges = bridges_of(dpif, &below).into_iter().map(|(bridge, ports)| {
             let ports = ports.into_iter().map(|port| {
                 let number = port.datapath.map_or_else(|| "none".to_owned(), |number| number.to_string());
                 let mut shown =
@@ -128,7 +84,7 @@ fn show_json(state: &State) -> Value {
             (bridge, Value::Object(ports.collect()))
         });
         let stats = json!({"hit": stats.hits.to_string(), "missed": stats.missed.to_string()});
-        (name.to_owned(), json!({"bridges": Value::Object(bridges.collect()), "stats": stats}))
+        (below.full_name(), json!({"bridges": Value::Object(bridges.collect()), "stats": stats}))
     });
     Value::Object(datapaths.collect())
 }
@@ -144,29 +100,25 @@ struct ShownPort {
 }
 
 /// The bridges on a datapath with their ports, all in the order of their names.
-fn bridges_of(state: &State, datapath: &str) -> BTreeMap<String, Vec<ShownPort>> {
-    let is_on_it = |bridge: &&ofproto::Bridge| {
-        let running = state.running.bridges().get(bridge.name());
-        running.is_some_and(|bridge| datapath_name(&bridge.config.datapath_type) == datapath)
-    };
+fn bridges_of(dpif: &Dpif, below: &Below) -> BTreeMap<String, Vec<ShownPort>> {
     let bridges: Vec<(String, Vec<ofproto::PortEntry>)> = {
-        let switch = state.switch.read();
-        let on_it = switch.bridges().filter(is_on_it);
+        let switch = dpif.switch.read();
+        let on_it = switch.bridges().filter(|bridge| bridge.datapath() == below.id);
         on_it.map(|bridge| (bridge.name().to_owned(), bridge.port_entries().cloned().collect())).collect()
     };
     let shown = bridges.into_iter().map(|(name, entries)| {
-        let mut ports: Vec<ShownPort> = entries.iter().map(|entry| shown_port(state, entry)).collect();
+        let mut ports: Vec<ShownPort> = entries.iter().map(|entry| shown_port(below, entry)).collect();
         ports.sort_by(|a, b| a.name.cmp(&b.name));
         (name, ports)
     });
     shown.collect()
 }
 
-fn shown_port(state: &State, entry: &ofproto::PortEntry) -> ShownPort {
+fn shown_port(below: &Below, entry: &ofproto::PortEntry) -> ShownPort {
     let port = &entry.port;
     let (kind, config) = match port.datapath {
         Some(number) => {
-            let info = state.datapath.port(number).unwrap_or_default();
+            let info = below.datapath.port(number).unwrap_or_default();
             (shown_kind(&info.kind).to_owned(), info.config.clone())
         }
         None => {
@@ -188,25 +140,18 @@ pub(super) fn shown_kind(kind: &str) -> &str {
     }
 }
 
-fn upcall_show(state: &State) -> String {
-    let (keys, count) = (state.flows.flow_count(), state.datapath.stats().flows);
-    let name = datapath_names(state).into_iter().next().unwrap_or("netdev@ovs-netdev");
-    format!(
-        "{name}:\n  flows         : (current {count}) (avg {count}) (max {count}) (limit {})\n  dump duration : 1ms\n  ufid enabled : true\n\n  1: (keys {keys})\n",
-        state.flows.flow_limit()
-    )
-}
-
-fn dump_bridge_flows(state: &mut State, args: &[String]) -> Result<String, String> {
+fn dump_bridge_flows(dpif: &Dpif, args: &[String]) -> Result<String, String> {
     let (style, rest) = Style::split(args)?;
-    let bridge = {
-        let switch = state.switch.read();
-        bridge_named(&switch, rest.last().copied().unwrap_or_default())?.id()
+    let (bridge, datapath) = {
+        let switch = dpif.switch.read();
+        let bridge = bridge_named(&switch, rest.last().copied().unwrap_or_default())?;
+        (bridge.id(), bridge.datapath())
     };
+    let below = dpif.datapaths.get(datapath).ok_or("no such bridge")?;
     let is_of_bridge = |flow: &Flow| {
         use pipeline::Network;
-        let owner = state.switch.read().ingress(DpPort(flow.key.in_port()));
+        let owner = dpif.switch.read().ingress(datapath, DpPort(flow.key.in_port()));
         owner.is_some_and(|(id, _)| id == bridge)
     };
-    Ok(format_flows(&state.datapath, style, state.clock.now(), " ", is_of_bridge))
+    Ok(format_flows(&*below.datapath, style, dpif.clock.now(), " ", is_of_bridge))
 }

@@ -1,30 +1,46 @@
 //! Driving dummy ports: `netdev-dummy/*`.
 
+use std::sync::Arc;
+
 use base::DpPort;
-use dp::Datapath;
+use bridge::Running;
+use dp::{Datapath, PortInfo};
+use flowsync::Datapaths;
+use ofproto::SharedSwitch;
 use rpc::unixctl::Registry;
 
-use super::dpif::is_datapath;
-use crate::switchd::State;
+use super::in_use::{datapaths_in_use, is_named};
 
-pub(super) fn register(registry: &mut Registry<State>) {
-    registry.add(
+/// `netdev-dummy/*`.
+pub(super) fn register<C: 'static>(registry: &mut Registry<C>, datapaths: Arc<Datapaths>) {
+    let mut group = registry.group(datapaths);
+    group.add(
         "netdev-dummy/receive",
         "name [--qid queue_id] packet|flow [--len packet_len]",
         2,
         usize::MAX,
-        receive,
+        |datapaths, args| receive(datapaths, args),
     );
-    registry.add("netdev-dummy/set-admin-state", "[netdev] up|down", 1, 2, set_admin_state);
-    registry.add("dpif-dummy/change-port-number", "dp port new-number", 3, 3, change_port_number);
+    group.add("netdev-dummy/set-admin-state", "[netdev] up|down", 1, 2, |datapaths, args| {
+        set_admin_state(datapaths, args)
+    });
 }
 
-fn receive(state: &mut State, args: &[String]) -> Result<String, String> {
-    let info = state
-        .datapath
-        .port_by_name(&args[0])
-        .filter(|info| info.kind.starts_with("dummy"))
-        .ok_or("no such dummy netdev")?;
+/// All dummy ports, with the datapath that each is in.
+fn dummies(datapaths: &Datapaths) -> Vec<(Arc<dyn Datapath>, Arc<PortInfo>)> {
+    let shared = datapaths.shared().into_iter().map(|below| below.datapath);
+    let all = shared.chain(datapaths.by_hand().into_iter().map(|(_, datapath)| datapath));
+    let with_dummies = all.filter(|datapath| datapath.dummies().is_some());
+    let ports = with_dummies.flat_map(|datapath| {
+        let ports = datapath.ports();
+        ports.into_iter().map(move |info| (Arc::clone(&datapath), info))
+    });
+    ports.filter(|(_, info)| info.kind.starts_with("dummy")).collect()
+}
+
+fn receive(datapaths: &Datapaths, args: &[String]) -> Result<String, String> {
+    let found = dummies(datapaths).into_iter().find(|(_, info)| info.name == args[0]);
+    let (datapath, info) = found.ok_or("no such dummy netdev")?;
     let mut words = args[1..].iter();
     let mut packets: Vec<Vec<u8>> = Vec::new();
     while let Some(word) = words.next() {
@@ -40,10 +56,9 @@ fn receive(state: &mut State, args: &[String]) -> Result<String, String> {
             text => packets.push(parse_packet(text)?),
         }
     }
+    let control = datapath.dummies().ok_or("no such dummy netdev")?;
     for bytes in packets {
-        let packet = dp::Packet::from_bytes(&bytes);
-        let now = state.clock.now();
-        state.datapath.receive(info.number, packet, now).map_err(|e| e.to_string())?;
+        control.receive(info.number, dp::Packet::from_bytes(&bytes)).map_err(|e| e.to_string())?;
     }
     Ok(String::new())
 }
@@ -60,37 +75,43 @@ fn parse_packet(text: &str) -> Result<Vec<u8>, String> {
     Ok(flow::compose(&key, None))
 }
 
-fn set_admin_state(state: &mut State, args: &[String]) -> Result<String, String> {
+fn set_admin_state(datapaths: &Datapaths, args: &[String]) -> Result<String, String> {
     let up = match args.last().map(String::as_str) {
         Some("up") => true,
         Some("down") => false,
         _ => return Err("Invalid Admin State".to_owned()),
     };
-    let ports = state.datapath.ports();
-    let dummies = ports.iter().filter(|info| info.kind.starts_with("dummy"));
-    let chosen: Vec<_> = match args {
-        [name, _] => dummies.filter(|info| info.name == *name).collect(),
-        _ => dummies.collect(),
-    };
-    if args.len() == 2 && chosen.is_empty() {
-        return Err("Unknown Dummy Interface".to_owned());
+    let mut chosen = dummies(datapaths);
+    if let [name, _] = args {
+        chosen.retain(|(_, info)| info.name == *name);
+        if chosen.is_empty() {
+            return Err("Unknown Dummy Interface".to_owned());
+        }
     }
-    for info in chosen {
-        state.datapath.configure_port(info.number, None, None, Some(up)).map_err(|e| e.to_string())?;
+    for (datapath, info) in chosen {
+        datapath.configure_port(info.number, None, None, Some(up)).map_err(|e| e.to_string())?;
     }
     Ok("OK".to_owned())
 }
 
-fn change_port_number(state: &mut State, args: &[String]) -> Result<String, String> {
-    let [datapath, name, number] = args else { return Err("three words are expected".to_owned()) };
-    if state.datapath.kind() != "dummy" || !is_datapath(state, datapath) {
-        return Err("unknown datapath or not a dummy".to_owned());
-    }
-    let old = state.datapath.port_by_name(name).ok_or("unknown port")?.number;
+/// `dpif-dummy/change-port-number`.
+pub(super) fn change_port_number(
+    datapaths: &Datapaths,
+    switch: &SharedSwitch,
+    running: &mut Running,
+    args: &[String],
+) -> Result<String, String> {
+    let [word, name, number] = args else { return Err("three words are expected".to_owned()) };
+    let in_use = datapaths_in_use(datapaths, switch);
+    let below = in_use.iter().find(|below| is_named(below, word) && below.datapath.kind() == "dummy");
+    let (below, control) = below
+        .and_then(|below| Some((below, below.datapath.dummies()?)))
+        .ok_or("unknown datapath or not a dummy")?;
+    let old = below.datapath.port_by_name(name).ok_or("unknown port")?.number;
     let new = number.parse().ok().filter(|number| (1..1 << 16).contains(number)).map(DpPort);
     let new = new.ok_or("bad port number")?;
-    state.datapath.renumber_port(old, new).map_err(|_| "port number already in use".to_owned())?;
-    state.running.renumber_port(old, new).map_err(|error| error.to_string())?;
-    state.flows.tick();
+    control.renumber(old, new).map_err(|_| "port number already in use".to_owned())?;
+    running.renumber_port(below.id, old, new).map_err(|error| error.to_string())?;
+    below.flows.tick();
     Ok(String::new())
 }

@@ -1,35 +1,43 @@
 //! What bridges have learned: `fdb/*`.
 
-use base::{MacAddr, OfPort, Timestamp};
-use ofproto::Bridge;
+use std::sync::Arc;
+
+use base::{Clock, MacAddr, OfPort, Timestamp};
+use ofproto::{Bridge, SharedSwitch};
 use pipeline::{BridgeView, BundleId};
 use rpc::unixctl::{Format, Registry, Reply};
 use serde_json::{Map, Value};
 
 use super::bridge_named;
-use crate::switchd::State;
 
-pub(super) fn register(registry: &mut Registry<State>) {
-    registry.add_formatted("fdb/show", "[bridge...]", 0, usize::MAX, show);
-    registry.add("fdb/flush", "[bridge]", 0, 1, |state, args| {
-        for_each(state, args, |bridge| {
+/// What these commands use.
+pub(super) struct Fdb {
+    pub(super) switch: Arc<SharedSwitch>,
+    pub(super) clock: Clock,
+}
+
+pub(super) fn register<C: 'static>(registry: &mut Registry<C>, fdb: Fdb) {
+    let mut group = registry.group(fdb);
+    group.add_formatted("fdb/show", "[bridge...]", 0, usize::MAX, show);
+    group.add("fdb/flush", "[bridge]", 0, 1, |fdb, args| {
+        for_each(fdb, args, |bridge| {
             bridge.macs().flush();
             bridge.changed();
         })?;
         Ok("table successfully flushed".to_owned())
     });
-    registry.add("fdb/stats-show", "bridge", 1, 1, stats_show);
-    registry.add("fdb/stats-clear", "[bridge]", 0, 1, |state, args| {
-        for_each(state, args, |bridge| bridge.macs().counters = Default::default())?;
+    group.add("fdb/stats-show", "bridge", 1, 1, stats_show);
+    group.add("fdb/stats-clear", "[bridge]", 0, 1, |fdb, args| {
+        for_each(fdb, args, |bridge| bridge.macs().counters = Default::default())?;
         Ok("statistics successfully cleared".to_owned())
     });
-    registry.add("fdb/add", "bridge port vlan mac", 4, 4, add);
-    registry.add("fdb/del", "bridge vlan mac", 3, 3, del);
+    group.add("fdb/add", "bridge port vlan mac", 4, 4, add);
+    group.add("fdb/del", "bridge vlan mac", 3, 3, del);
 }
 
 /// The bridge that `args` name, or all of them.
-fn for_each(state: &State, args: &[String], act: impl Fn(&Bridge)) -> Result<(), String> {
-    let switch = state.switch.read();
+fn for_each(fdb: &Fdb, args: &[String], act: impl Fn(&Bridge)) -> Result<(), String> {
+    let switch = fdb.switch.read();
     match args.first() {
         Some(name) => act(bridge_named(&switch, name)?),
         None => switch.bridges().for_each(act),
@@ -37,8 +45,8 @@ fn for_each(state: &State, args: &[String], act: impl Fn(&Bridge)) -> Result<(),
     Ok(())
 }
 
-fn show(state: &mut State, args: &[String], format: Format) -> Result<Reply, String> {
-    let switch = state.switch.read();
+fn show(fdb: &Fdb, args: &[String], format: Format) -> Result<Reply, String> {
+    let switch = fdb.switch.read();
     let mut bridges = Vec::new();
     for name in args {
         bridges.push(switch.named(name).ok_or_else(|| format!("no such bridge {name}"))?);
@@ -46,7 +54,7 @@ fn show(state: &mut State, args: &[String], format: Format) -> Result<Reply, Str
     if args.is_empty() {
         bridges.extend(switch.bridges());
     }
-    let now = state.clock.now();
+    let now = fdb.clock.now();
     Ok(match format {
         Format::Text => Reply::Text(as_text(&bridges, now)),
         Format::Json => Reply::Json(as_json(&bridges, now)),
@@ -110,8 +118,8 @@ fn as_json(bridges: &[&Bridge], now: Timestamp) -> Value {
     all.into()
 }
 
-fn stats_show(state: &mut State, args: &[String]) -> Result<String, String> {
-    let switch = state.switch.read();
+fn stats_show(fdb: &Fdb, args: &[String]) -> Result<String, String> {
+    let switch = fdb.switch.read();
     let bridge = bridge_named(&switch, &args[0])?;
     let macs = bridge.macs();
     let counters = macs.counters;
@@ -144,15 +152,15 @@ fn mac_of(text: &str) -> Result<MacAddr, String> {
     text.parse().map_err(|_| "bad MAC address".to_owned())
 }
 
-fn add(state: &mut State, args: &[String]) -> Result<String, String> {
-    let switch = state.switch.read();
+fn add(fdb: &Fdb, args: &[String]) -> Result<String, String> {
+    let switch = fdb.switch.read();
     let bridge = bridge_named(&switch, &args[0])?;
     let mac = mac_of(&args[3])?;
     let Some(entry) = bridge.port_named(&args[1]) else {
         return Err("software error, odp port is present but no ofp port".to_owned());
     };
     let Some(bundle) = entry.port.bundle else { return Err("could not add static mac entry".to_owned()) };
-    let old = bridge.macs().add_static(vlan_of(&args[2])?, mac, bundle, state.clock.now());
+    let old = bridge.macs().add_static(vlan_of(&args[2])?, mac, bundle, fdb.clock.now());
     bridge.changed();
     Ok(match old {
         Some(old) if old.port != bundle || !old.is_static => {
@@ -164,8 +172,8 @@ fn add(state: &mut State, args: &[String]) -> Result<String, String> {
     })
 }
 
-fn del(state: &mut State, args: &[String]) -> Result<String, String> {
-    let switch = state.switch.read();
+fn del(fdb: &Fdb, args: &[String]) -> Result<String, String> {
+    let switch = fdb.switch.read();
     let bridge = bridge_named(&switch, &args[0])?;
     let mac = mac_of(&args[2])?;
     if !bridge.macs().remove_static(vlan_of(&args[1])?, mac) {

@@ -2,7 +2,6 @@
 
 use base::Timestamp;
 use dp::{Datapath, Flow};
-use dp_user::DpUser;
 
 /// How things are to be shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,7 +34,7 @@ impl Style {
 
 /// One line for each flow that is wanted; the id, with `separator` behind it, only when more is asked for.
 pub(super) fn format_flows(
-    datapath: &DpUser,
+    datapath: &dyn Datapath,
     style: Style,
     now: Timestamp,
     separator: &str,
@@ -57,6 +56,6 @@ pub(super) fn format_flows(
 }
 
 /// The ports of a datapath by number.
-pub(super) fn port_names(datapath: &DpUser) -> dp::text::PortNames {
+pub(super) fn port_names(datapath: &dyn Datapath) -> dp::text::PortNames {
     datapath.ports().into_iter().map(|info| (info.number, info.name.clone())).collect()
 }

@@ -1,63 +1,128 @@
 //! The commands of the control socket (`ovs-appctl`).
 
 mod absent;
-pub(crate) mod dpctl;
+mod dpctl;
 mod dpif;
 mod dummy;
 mod fdb;
 mod flow_lines;
+mod in_use;
 mod memory;
 mod saved;
 mod time;
 mod trace;
+mod upcall;
 
+use std::sync::Arc;
+
+use base::Clock;
+use flowsync::Datapaths;
+use ofproto::SharedSwitch;
 use rpc::unixctl::Registry;
 
 use crate::options::PROGRAM;
-use crate::switchd::State;
+use crate::state::State;
 
-/// All commands.
-pub(crate) fn registry() -> Registry<State> {
-    let mut registry = Registry::new(&rpc::version_text(PROGRAM));
+/// All commands. Most belong to a group that shares what it uses; the others are given here what they change.
+pub(crate) fn registry(state: &State) -> Registry<State> {
+    let mut registry: Registry<State> = Registry::new(&rpc::version_text(PROGRAM));
     registry.add_log_commands();
     absent::register(&mut registry);
-    registry.add("memory/show", "", 0, 0, |state: &mut State, _| Ok(memory::show(state)));
-    registry.add("coverage/show", "", 0, 0, |state: &mut State, _| Ok(state.coverage.show()));
-    registry.add("coverage/read-counter", "counter", 1, 1, |_, args| read_counter(&args[0]));
-    registry.add("exit", "[--cleanup]", 0, 1, exit);
-    registry.add("ofproto/list", "", 0, 0, |state, _| {
-        let switch = state.switch.read();
-        let mut names: Vec<&str> = switch.bridges().map(|bridge| bridge.name()).collect();
-        names.sort_unstable();
-        Ok(names.iter().map(|name| format!("{name}\n")).collect())
+    let switch = || Arc::clone(&state.switch);
+    let datapaths = || Arc::clone(&state.datapaths);
+    let clock = || state.clock.clone();
+    fdb::register(&mut registry, fdb::Fdb { switch: switch(), clock: clock() });
+    dpif::register(&mut registry, dpif::Dpif { switch: switch(), datapaths: datapaths(), clock: clock() });
+    upcall::register(&mut registry, upcall::Upcalls { switch: switch(), datapaths: datapaths() });
+    let dpctl = dpctl::Dpctl { switch: switch(), datapaths: datapaths(), clock: clock() };
+    dpctl::register(&mut registry, dpctl.clone());
+    registry.add("dpctl/del-if", "dp iface...", 2, usize::MAX, move |state, args| {
+        let done = dpctl::del_if(&dpctl, args);
+        state.running.drop_vanished();
+        done
     });
-    registry.add("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, dump_rules);
+    trace::register(
+        &mut registry,
+        trace::Tracing { switch: switch(), datapaths: datapaths(), clock: clock() },
+    );
+    dummy::register(&mut registry, datapaths());
+    register_rules(&mut registry, Rules { switch: switch(), datapaths: datapaths(), clock: clock() });
+    register_changes(&mut registry);
+    registry
+}
+
+/// Those that look at, or change, what the control thread alone has.
+fn register_changes(registry: &mut Registry<State>) {
+    registry.add("memory/show", "", 0, 0, |state, _| {
+        Ok(memory::show(&state.switch, &state.datapaths, state.replica.tables(), &state.running.manager))
+    });
+    registry.add("coverage/show", "", 0, 0, |state, _| Ok(state.coverage.show()));
+    registry.add("coverage/read-counter", "counter", 1, 1, |_, args| read_counter(&args[0]));
+    registry.add("exit", "[--cleanup]", 0, 1, |state, args| exit(&mut state.exit_asked, args));
     registry.add("bridge/reconnect", "[bridge]", 0, 1, |state, args| {
         let bridge = match args.first() {
             Some(name) => Some(state.switch.read().named(name).ok_or("Unknown bridge")?.id()),
             None => None,
         };
-        state.manager.reconnect(bridge);
+        state.running.manager.reconnect(bridge);
         Ok(String::new())
     });
-    saved::register(&mut registry);
-    fdb::register(&mut registry);
-    dpif::register(&mut registry);
-    dpctl::register(&mut registry);
-    trace::register(&mut registry);
-    time::register(&mut registry);
-    dummy::register(&mut registry);
-    registry
+    registry.add("bridge/save", "bridge", 1, 1, |state, args| {
+        saved::save(&state.running.manager, &state.switch, &args[0])
+    });
+    registry.add("bridge/restore", "bridge file", 2, 2, |state, args| {
+        saved::restore(&mut state.running.manager, &state.switch, &args[0], &args[1])
+    });
+    registry.add("bridge/clear", "bridge", 1, 1, |state, args| {
+        saved::clear(&mut state.running.manager, &state.switch, &args[0])
+    });
+    registry.add("netdev/keep", "", 0, 0, |state, _| Ok(saved::keep_devices(&state.datapaths)));
+    registry.add("netdev/release", "name...", 1, usize::MAX, |state, args| {
+        saved::release_devices(&state.datapaths, args)
+    });
+    registry.add("dpif/dump-dps", "", 0, 0, |state, _| Ok(dpif::dump_bridges(&state.running)));
+    registry.add("dpif-dummy/change-port-number", "dp port new-number", 3, 3, |state, args| {
+        dummy::change_port_number(&state.datapaths, &state.switch, &mut state.running, args)
+    });
+    registry.add("time/stop", "", 0, 0, |state, _| {
+        state.clock.stop();
+        Ok(String::new())
+    });
+    registry.add("time/warp", "[large_msecs] msecs", 1, 2, |state, args| {
+        time::warp(args, |step| {
+            state.clock.warp(step);
+            state.datapaths.shared().iter().for_each(|below| below.flows.wait_round());
+            state.tick();
+        })
+    });
+}
+
+/// What commands about the rules of bridges use.
+struct Rules {
+    switch: Arc<SharedSwitch>,
+    datapaths: Arc<Datapaths>,
+    clock: Clock,
+}
+
+fn register_rules<C: 'static>(registry: &mut Registry<C>, rules: Rules) {
+    let mut group = registry.group(rules);
+    group.add("ofproto/list", "", 0, 0, |rules, _| {
+        let switch = rules.switch.read();
+        let mut names: Vec<&str> = switch.bridges().map(|bridge| bridge.name()).collect();
+        names.sort_unstable();
+        Ok(names.iter().map(|name| format!("{name}\n")).collect())
+    });
+    group.add("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, dump_rules);
 }
 
 /// All rules of a bridge, hidden ones too.
-fn dump_rules(state: &mut State, args: &[String]) -> Result<String, String> {
+fn dump_rules(rules: &Rules, args: &[String]) -> Result<String, String> {
     use std::fmt::Write;
     let offload = args[0] == "--offload-stats";
     let name = args.last().filter(|_| !offload || args.len() == 2).ok_or("No bridge specified")?;
-    state.flows.credit();
-    let now = state.clock.now();
-    let switch = state.switch.read();
+    rules.datapaths.credit();
+    let now = rules.clock.now();
+    let switch = rules.switch.read();
     let bridge = switch.named(name).ok_or("Unknown bridge")?;
     let mut out = String::new();
     for entry in bridge.tables().flat_map(ofproto::Table::entries) {
@@ -90,11 +155,11 @@ fn read_counter(name: &str) -> Result<String, String> {
         .or_else(|error| if NEVER_COUNT.contains(&name) { Ok("0\n".to_owned()) } else { Err(error) })
 }
 
-fn exit(state: &mut State, args: &[String]) -> Result<String, String> {
+fn exit(is_asked: &mut bool, args: &[String]) -> Result<String, String> {
     match args.first().map(String::as_str) {
         // What the switch made goes with the process; there is nothing left to clean up.
         None | Some("--cleanup") => {
-            state.exit_asked = true;
+            *is_asked = true;
             Ok(String::new())
         }
         Some(other) => Err(format!("{other}: the only option is --cleanup")),

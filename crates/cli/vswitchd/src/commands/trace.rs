@@ -1,34 +1,44 @@
 //! Why a packet goes where it goes: `ofproto/trace`.
 
-use base::{DpPort, OfPort};
-use dp::Datapath;
+use std::sync::Arc;
+
+use base::{Clock, DpPort, OfPort};
 use fields::Match;
 use flow::{FlowKey, Metadata, slot};
-use ofproto::Switch;
+use flowsync::{Below, Datapaths};
+use ofproto::{SharedSwitch, Switch};
 use pipeline::{BridgeId, Credit, Effect, Network, Purpose, Request, SharedNetwork, Start, Trace, View};
 use rpc::unixctl::Registry;
 
-use super::dpif::is_datapath;
-use crate::switchd::State;
+use super::flow_lines::port_names;
+use super::in_use::{datapaths_in_use, is_named};
 
-pub(super) fn register(registry: &mut Registry<State>) {
-    registry.add(
+/// What these commands use.
+pub(super) struct Tracing {
+    pub(super) switch: Arc<SharedSwitch>,
+    pub(super) datapaths: Arc<Datapaths>,
+    pub(super) clock: Clock,
+}
+
+pub(super) fn register<C: 'static>(registry: &mut Registry<C>, tracing: Tracing) {
+    let mut group = registry.group(tracing);
+    group.add(
         "ofproto/trace",
         "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]",
         1,
         usize::MAX,
-        |state, args| run(state, args, None),
+        |tracing, args| run(tracing, args, None),
     );
-    registry.add(
+    group.add(
         "ofproto/trace-packet-out",
         "[-consistent] {[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet] actions",
         2,
         usize::MAX,
-        |state, args| {
+        |tracing, args| {
             let (actions, args) = args.split_last().ok_or("Syntax error")?;
             let words: Vec<String> =
                 args.iter().filter(|arg| !arg.ends_with("-consistent")).cloned().collect();
-            run(state, &words, Some(actions))
+            run(tracing, &words, Some(actions))
         },
     );
 }
@@ -70,13 +80,24 @@ fn split(args: &[String]) -> Result<Words<'_>, String> {
     Ok(found)
 }
 
+/// The datapath that a flow is of: the one that the first word names, or the only one that bridges are on.
+fn datapath_of(tracing: &Tracing, words: &[&str]) -> Option<Below> {
+    let in_use = datapaths_in_use(&tracing.datapaths, &tracing.switch);
+    let first = words.first().filter(|_| words.len() > 1);
+    let named = first.and_then(|word| in_use.iter().find(|below| is_named(below, word)));
+    match in_use.as_slice() {
+        [only] => Some(only.clone()),
+        _ => named.cloned(),
+    }
+}
+
 fn parse(
-    state: &State,
+    tracing: &Tracing,
     switch: &Switch,
+    below: Option<&Below>,
     ports: &dp::text::PortNames,
-    args: &[String],
+    mut found: Words<'_>,
 ) -> Result<Subject, String> {
-    let mut found = split(args)?;
     let mut packet = None;
     if !found.generate && found.words.len() > 1 {
         let last = found.words.last().copied().unwrap_or_default();
@@ -92,16 +113,18 @@ fn parse(
     let flow_text = found.words.last().copied().unwrap_or_default();
     let first = found.words.first().copied().unwrap_or_default();
     let mut subject = match dp::text::parse_key(flow_text, Some(ports)) {
-        Ok((key, _)) if found.words.len() == 1 || is_datapath(state, first) => {
+        Ok((key, _)) if found.words.len() == 1 || below.is_some_and(|below| is_named(below, first)) => {
+            let below = below.ok_or("Cannot find the datapath")?;
             if key.recirc_id() != 0 && switch.thaw(key.recirc_id()).is_none() {
                 return Err(format!("no recirculation data for recirc_id {:#x}", key.recirc_id()));
             }
             let port = DpPort(key.in_port());
-            let (bridge, number) =
-                switch.ingress(port).ok_or_else(|| format!("no OpenFlow port for datapath port {port}"))?;
+            let (bridge, number) = switch
+                .ingress(below.id, port)
+                .ok_or_else(|| format!("no OpenFlow port for datapath port {port}"))?;
             let mut key = key;
             key.set_in_port(number.0);
-            key.limit_vlans(state.datapath.max_vlans());
+            key.limit_vlans(below.datapath.max_vlans());
             Subject { bridge, key, names: found.names, has_packet: false }
         }
         Ok(_) => return Err("Cannot find the datapath".to_owned()),
@@ -125,8 +148,9 @@ fn parse(
     }
     if let Some(bytes) = &packet {
         subject.has_packet = true;
-        subject.key =
-            flow::extract::extract(&Metadata::from_key(&subject.key), bytes, state.datapath.max_vlans());
+        let datapath = switch.get(subject.bridge).and_then(|bridge| tracing.datapaths.get(bridge.datapath()));
+        let max_vlans = datapath.map_or(flow::MAX_VLANS, |below| below.datapath.max_vlans());
+        subject.key = flow::extract::extract(&Metadata::from_key(&subject.key), bytes, max_vlans);
     }
     Ok(subject)
 }
@@ -139,9 +163,12 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
         .then(|| pairs.map(|p| (p[0] << 4 | p[1]) as u8).collect())
 }
 
-fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<String, String> {
-    let ports = port_names(state);
-    let subject = parse(state, &state.switch.read(), &ports, args)?;
+fn run(tracing: &Tracing, args: &[String], actions: Option<&String>) -> Result<String, String> {
+    let words = split(args)?;
+    let below = datapath_of(tracing, &words.words);
+    // Devices are asked without the lock.
+    let ports = below.as_ref().map(|below| port_names(&*below.datapath)).unwrap_or_default();
+    let subject = parse(tracing, &tracing.switch.read(), below.as_ref(), &ports, words)?;
     let parsed = match actions {
         None => None,
         Some(text) => {
@@ -159,8 +186,8 @@ fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<S
         trace: if subject.names { Trace::Names } else { Trace::Numbers },
     };
     let mut made = None;
-    let now = state.clock.now();
-    let network: &dyn SharedNetwork = &*state.switch;
+    let now = tracing.clock.now();
+    let network: &dyn SharedNetwork = &*tracing.switch;
     network.read(&mut |network| {
         let translation = pipeline::translate(network, &request);
         if subject.has_packet {
@@ -170,12 +197,8 @@ fn run(state: &mut State, args: &[String], actions: Option<&String>) -> Result<S
         made = Some(translation);
     });
     let translation = made.ok_or("Cannot find the bridge")?;
-    let switch = state.switch.read();
+    let switch = tracing.switch.read();
     let bridge = switch.get(subject.bridge).ok_or("Cannot find the bridge")?;
     let names = subject.names.then(|| bridge.port_names());
     Ok(pipeline::report(&subject.key, &translation, names.as_ref(), subject.names.then_some(&ports)))
-}
-
-fn port_names(state: &State) -> dp::text::PortNames {
-    state.datapath.ports().into_iter().map(|info| (info.number, info.name.clone())).collect()
 }

@@ -49,7 +49,7 @@ fn packet(text: &str) -> Part {
 
 /// Bridge with ports 1 to 4, datapath ports 11 to 14.
 fn add_bridge(switch: &mut Switch) -> BridgeId {
-    let id = switch.add_bridge("br0");
+    let id = switch.add_bridge("br0", dp::DpId(1), dp::Capabilities::ALL);
     for number in 1..=4 {
         let desc = ofp::PortDesc { hw_addr: hw_addr(number), ..ofp::PortDesc::default() };
         let new = NewPort {

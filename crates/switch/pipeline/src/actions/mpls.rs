@@ -5,7 +5,7 @@ use ofp::PacketInReason;
 
 use super::Next;
 use crate::commit::{commit, is_mpls};
-use crate::context::{Context, PacketState};
+use crate::context::{Context, PacketState, Walk};
 use crate::request::Error;
 
 /// The bit that says that no label is below.
@@ -20,14 +20,14 @@ const DEFAULT_TTL: u32 = 64;
 
 impl Context<'_> {
     pub(super) fn push_mpls(&mut self, ether_type: u16) {
-        let count = self.packet.mpls_count(&mut self.out.mask);
-        if count == 0 {
+        let count = self.packet.mpls_count(&mut self.out.mask, self.walk.max_mpls());
+        if count >= self.walk.max_mpls() {
+            return self.too_many_labels("push", "would have");
+        } else if count == 0 {
             commit(&self.packet, &mut self.out);
             let entry = self.packet.first_label(&mut self.out.mask);
             self.packet.forget_payload();
             self.packet.key.set_mpls0(entry);
-        } else if count >= MAX_MPLS {
-            return self.too_many_labels("push", "would have");
         } else {
             for index in (0..count).rev() {
                 self.out.mask.add_all(Slot::mpls(index));
@@ -41,11 +41,12 @@ impl Context<'_> {
     }
 
     pub(super) fn pop_mpls(&mut self, ether_type: u16) {
-        let count = self.packet.mpls_count(&mut self.out.mask);
+        let most = self.walk.max_mpls();
+        let count = self.packet.mpls_count(&mut self.out.mask, most);
         if count == 0 {
             return;
         }
-        if count == MAX_MPLS && self.packet.key.read(Slot::mpls(count - 1)) as u32 & BOTTOM == 0 {
+        if count == most && self.packet.key.read(Slot::mpls(count - 1)) as u32 & BOTTOM == 0 {
             // What would come up from below is not known.
             return self.too_many_labels("pop", "has");
         }
@@ -74,12 +75,20 @@ impl Context<'_> {
     }
 
     fn too_many_labels(&mut self, what: &str, has: &str) {
+        let most = self.walk.max_mpls();
         self.fault(|| {
             format!(
-                "dropping packet on which an MPLS {what} action can't be performed as it {has} more MPLS LSEs than the {MAX_MPLS} supported."
+                "dropping packet on which an MPLS {what} action can't be performed as it {has} more MPLS LSEs than the {most} supported."
             )
         });
         self.out.error = Some(Error::TooManyMplsLabels);
+    }
+}
+
+impl Walk<'_> {
+    /// How many labels the datapath's keys hold.
+    fn max_mpls(&self) -> usize {
+        self.bridge.capabilities().max_mpls.min(MAX_MPLS)
     }
 }
 
@@ -103,18 +112,18 @@ impl PacketState {
         }
     }
 
-    /// How many labels the packet has, as far as the key knows.
-    fn mpls_count(&self, mask: &mut FlowMask) -> usize {
+    /// How many labels the packet has, as far as the key knows, which holds `most`.
+    fn mpls_count(&self, mask: &mut FlowMask, most: usize) -> usize {
         if !is_mpls(self.key.dl_type()) {
             return 0;
         }
-        for index in 0..MAX_MPLS {
+        for index in 0..most {
             mask.add(Slot::mpls(index), BOTTOM.into());
             if self.key.read(Slot::mpls(index)) as u32 & BOTTOM != 0 {
                 return index + 1;
             }
         }
-        MAX_MPLS
+        most
     }
 
     /// The label that a packet without labels gets.

@@ -1,10 +1,8 @@
 //! The flows of a datapath, by hand.
 
 use dp::{Datapath, FlowPut, PutMode, Ufid};
-use dp_user::DpUser;
 
-use super::{Handler, Style, because, find, format_flows, open_first, port_names};
-use crate::switchd::State;
+use super::{Dpctl, Handler, Known, Style, because, format_flows, port_names};
 
 pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, usize, Handler)) {
     let many = usize::MAX;
@@ -13,37 +11,37 @@ pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, us
     add("dpctl/add-flow", "[dp] flow actions", 2, many, |s, _, words| put_one(s, words, PutMode::Create));
     add("dpctl/mod-flow", "[dp] flow actions", 2, many, |s, _, words| put_one(s, words, PutMode::Modify));
     add("dpctl/del-flow", "[dp] flow", 1, many, delete_one);
-    add("dpctl/add-flows", "[dp] file", 1, many, |state, _, words| from_file(state, words, Command::Add));
-    add("dpctl/mod-flows", "[dp] file", 1, many, |state, _, words| from_file(state, words, Command::Modify));
+    add("dpctl/add-flows", "[dp] file", 1, many, |dpctl, _, words| from_file(dpctl, words, Command::Add));
+    add("dpctl/mod-flows", "[dp] file", 1, many, |dpctl, _, words| from_file(dpctl, words, Command::Modify));
     add("dpctl/del-flows", "[dp] [file]", 0, many, delete_all);
 }
 
-fn dump(state: &mut State, style: Style, words: &[&str]) -> Result<String, String> {
-    let (datapath, rest) = open_first(state, words)?;
+fn dump(dpctl: &Dpctl, style: Style, words: &[&str]) -> Result<String, String> {
+    let (Known { datapath, .. }, rest) = dpctl.open_first(words)?;
     for word in rest {
         if !word.contains('=') {
             return Err(format!("opening datapath {word} failed (No such device)"));
         }
     }
-    let flows = format_flows(&datapath, style, state.clock.now(), ", ", |_| true);
+    let flows = format_flows(&*datapath, style, dpctl.clock.now(), ", ", |_| true);
     // Which thread forwards is nobody's business here; the reference names it.
     let heading = if flows.is_empty() { "" } else { "flow-dump from the main thread:\n" };
     Ok(format!("{heading}{flows}"))
 }
 
-fn one(state: &mut State, style: Style, words: &[&str]) -> Result<String, String> {
-    let (datapath, rest) = open_first(state, words)?;
+fn one(dpctl: &Dpctl, style: Style, words: &[&str]) -> Result<String, String> {
+    let (Known { datapath, .. }, rest) = dpctl.open_first(words)?;
     let ufid: Option<Ufid> = rest.last().and_then(|word| word.parse().ok());
     let ufid = ufid.ok_or("parsing flow ufid (Invalid argument)")?;
     datapath.flow_get(ufid, None).ok_or("getting flow (No such file or directory)")?;
     let mut is_first = true;
-    let flows = format_flows(&datapath, style, state.clock.now(), ", ", |flow| flow.ufid == ufid);
+    let flows = format_flows(&*datapath, style, dpctl.clock.now(), ", ", |flow| flow.ufid == ufid);
     // Two threads may have it.
     Ok(flows.split_inclusive('\n').take_while(|_| std::mem::take(&mut is_first)).collect())
 }
 
 /// A flow as it is typed: perhaps its id, its key, perhaps with a mask.
-fn parse_flow(datapath: &DpUser, text: &str) -> Result<(Ufid, flow::FlowKey, flow::FlowMask), String> {
+fn parse_flow(datapath: &dyn Datapath, text: &str) -> Result<(Ufid, flow::FlowKey, flow::FlowMask), String> {
     let text = text.trim();
     let (given, text) = match text.find([',', ' ']).filter(|_| text.starts_with("ufid:")) {
         Some(end) => {
@@ -57,7 +55,7 @@ fn parse_flow(datapath: &DpUser, text: &str) -> Result<(Ufid, flow::FlowKey, flo
     Ok((given.unwrap_or_else(|| Ufid::of(&key)), key, mask))
 }
 
-fn put(datapath: &DpUser, text: &str, actions: &str, mode: PutMode) -> Result<(), String> {
+fn put(datapath: &dyn Datapath, text: &str, actions: &str, mode: PutMode) -> Result<(), String> {
     let (ufid, key, mask) = parse_flow(datapath, text)?;
     let actions = dp::text::parse_actions(actions.trim(), Some(&port_names(datapath)))
         .map_err(|_| "parsing actions (Invalid argument)".to_owned())?;
@@ -74,13 +72,13 @@ fn put(datapath: &DpUser, text: &str, actions: &str, mode: PutMode) -> Result<()
     datapath.flow_put(&put).map_err(|error| because("updating flow table", &error))
 }
 
-fn put_one(state: &mut State, words: &[&str], mode: PutMode) -> Result<String, String> {
-    let (datapath, rest) = open_first(state, words)?;
+fn put_one(dpctl: &Dpctl, words: &[&str], mode: PutMode) -> Result<String, String> {
+    let (Known { datapath, .. }, rest) = dpctl.open_first(words)?;
     let [text, actions] = rest else { return Err("a flow and its actions are expected".to_owned()) };
-    put(&datapath, text, actions, mode).map(|()| String::new())
+    put(&*datapath, text, actions, mode).map(|()| String::new())
 }
 
-fn delete(datapath: &DpUser, text: &str) -> Result<(), String> {
+fn delete(datapath: &dyn Datapath, text: &str) -> Result<(), String> {
     let ufid = match text.parse() {
         Ok(ufid) => ufid,
         Err(_) => parse_flow(datapath, text)?.0,
@@ -89,20 +87,20 @@ fn delete(datapath: &DpUser, text: &str) -> Result<(), String> {
 }
 
 /// Takes one flow, by its id or by the key that made it, out of the datapath.
-fn delete_one(state: &mut State, _: Style, words: &[&str]) -> Result<String, String> {
-    let (datapath, rest) = open_first(state, words)?;
+fn delete_one(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, String> {
+    let (Known { datapath, .. }, rest) = dpctl.open_first(words)?;
     let [text] = rest else { return Err("a flow is expected".to_owned()) };
-    state.flows.credit();
-    delete(&datapath, text).map(|()| String::new())
+    dpctl.datapaths.credit();
+    delete(&*datapath, text).map(|()| String::new())
 }
 
 /// Takes all flows out of the datapath, or those in a file. The revalidator finds that out by itself.
-fn delete_all(state: &mut State, _: Style, words: &[&str]) -> Result<String, String> {
-    if words.last().is_some_and(|word| find(state, word).is_none()) {
-        return from_file(state, words, Command::Delete);
+fn delete_all(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, String> {
+    if words.last().is_some_and(|word| dpctl.find(word).is_none()) {
+        return from_file(dpctl, words, Command::Delete);
     }
-    let (datapath, _) = open_first(state, words)?;
-    state.flows.credit();
+    let (Known { datapath, .. }, _) = dpctl.open_first(words)?;
+    dpctl.datapaths.credit();
     datapath.flow_flush();
     Ok(String::new())
 }
@@ -132,8 +130,8 @@ fn split_line(line: &str, default: Command) -> (Command, &str, Option<&str>) {
 }
 
 /// A file of flows. A line that cannot be done is told of, and the others are done.
-fn from_file(state: &mut State, words: &[&str], default: Command) -> Result<String, String> {
-    let (datapath, rest) = open_first(state, words)?;
+fn from_file(dpctl: &Dpctl, words: &[&str], default: Command) -> Result<String, String> {
+    let (Known { datapath, .. }, rest) = dpctl.open_first(words)?;
     let [file] = rest else { return Err("a file is expected".to_owned()) };
     let bytes = std::fs::read(file)
         .map_err(|error| format!("Opening file \"{file}\" failed ({})", rpc::error_text(&error)))?;
@@ -145,9 +143,9 @@ fn from_file(state: &mut State, words: &[&str], default: Command) -> Result<Stri
             continue;
         }
         let done = match split_line(line, default) {
-            (Command::Add, flow, Some(actions)) => put(&datapath, flow, actions, PutMode::Create),
-            (Command::Modify, flow, Some(actions)) => put(&datapath, flow, actions, PutMode::Modify),
-            (Command::Delete, flow, None) => delete(&datapath, flow),
+            (Command::Add, flow, Some(actions)) => put(&*datapath, flow, actions, PutMode::Create),
+            (Command::Modify, flow, Some(actions)) => put(&*datapath, flow, actions, PutMode::Modify),
+            (Command::Delete, flow, None) => delete(&*datapath, flow),
             _ => Err(format!("Failed parsing line number {}, skipped!", index + 1)),
         };
         if let Err(refusal) = done {

@@ -8,14 +8,13 @@ use model::Datum;
 use ofp::{port_config, port_state};
 use schema::interface;
 
-use crate::desired::DesiredInterface;
-use crate::refused;
-use crate::running::{Running, RunningBridge, RunningInterface};
+use super::{DesiredInterface, RunningInterface, refused};
+use crate::running::{Running, RunningBridge};
 use crate::writer::{pairs, texts};
 
 /// What the row of an interface says of its state follows from this.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     Working {
         number: OfPort,
         /// What is wrong nevertheless.
@@ -62,7 +61,7 @@ impl State {
             mac,
             is_up: config & port_config::PORT_DOWN == 0,
             has_link: state & port_state::LINK_DOWN == 0,
-            info: datapath.and_then(|port| running.datapath.port(port)),
+            info: datapath.and_then(|port| bridge.below.datapath.port(port)),
         }
     }
 
@@ -139,8 +138,8 @@ pub(super) fn statistics(
     let entry = running.switch.read().get(bridge.id)?.port_entry(number).cloned()?;
     let counters = match entry.port.datapath {
         Some(port) => {
-            let stats = running.datapath.port_stats(port).ok()?;
-            counters(&stats, running.datapath.custom_port_stats(port))
+            let stats = bridge.below.datapath.port_stats(port).ok()?;
+            counters(&stats, bridge.below.datapath.custom_port_stats(port))
         }
         None => patch_counters(&entry),
     };
@@ -148,7 +147,7 @@ pub(super) fn statistics(
 }
 
 /// The columns of an interface that cannot be used, for this reason.
-pub(super) fn broken(error: Datum) -> Vec<(&'static str, Datum)> {
+pub(crate) fn broken(error: Datum) -> Vec<(&'static str, Datum)> {
     let empty = [
         interface::MAC_IN_USE,
         interface::ADMIN_STATE,

@@ -7,6 +7,7 @@ use ofproto::TableSettings;
 use replica::{Row, Tables};
 use schema::{bridge, flow_table};
 
+use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::desired::DesiredBridge;
 use crate::running::Running;
@@ -95,9 +96,17 @@ fn prefixes(row: &Row, bridge: &str) -> Option<Vec<Slot>> {
     (!slots.is_empty()).then_some(slots)
 }
 
+pub(crate) struct FlowTables;
+
+impl Concern for FlowTables {
+    fn settle(&self, running: &mut Running, pass: &Pass<'_>) {
+        running.settle_tables(pass.config);
+    }
+}
+
 impl Running {
     /// Tables that are not said anything of are as they were made.
-    pub(crate) fn settle_tables(&self, config: &DesiredBridge) {
+    fn settle_tables(&self, config: &DesiredBridge) {
         let Some(bridge) = self.bridges().get(&config.name) else { return };
         let now = self.clock.now();
         let mut switch = self.switch.write();

@@ -1,28 +1,46 @@
-//! Interfaces that come and go, and what their devices report.
+//! Adding and removing interfaces, and asking their devices.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base::{DpPort, MacAddr, OfPort};
-use dp::{PortInfo, PortSpec};
+use dp::{Datapath, DpId, PortInfo, PortSpec};
+use flowsync::Below;
 use ofp::{port_config, port_state};
 use ofproto::NewPort;
-use pipeline::BridgeId;
 use uuid::Uuid;
 
-use super::{Dummies, Notice, Running, RunningBridge, RunningInterface};
-use crate::desired::DesiredInterface;
-use crate::refused;
+use super::{DesiredInterface, RunningInterface, refused};
+use crate::running::{Dummies, Notice, Running, RunningBridge};
 
 impl Running {
     /// Adds interfaces, each with its bridge's name. Their devices are opened together.
-    pub(super) fn add_interfaces(&mut self, coming: Vec<(String, DesiredInterface)>) {
+    pub(crate) fn add_interfaces(&mut self, coming: Vec<(String, DesiredInterface)>) {
+        let mut by_datapath: BTreeMap<DpId, Vec<(String, DesiredInterface)>> = BTreeMap::new();
+        for (bridge, config) in coming {
+            if let Some(running) = self.bridges.get(&bridge) {
+                by_datapath.entry(running.below.id).or_default().push((bridge, config));
+            }
+        }
+        for (id, coming) in by_datapath {
+            if let Some(below) = self.datapaths.get(id) {
+                self.add_interfaces_of(&below, coming);
+            }
+        }
+    }
+
+    /// The same for bridges on one datapath.
+    fn add_interfaces_of(&mut self, below: &Below, coming: Vec<(String, DesiredInterface)>) {
+        // A device that is on its way out of another datapath may be wanted here.
+        for other in self.datapaths.shared().iter().filter(|other| other.id != below.id) {
+            if !other.datapath.is_settled() {
+                other.datapath.settle();
+            }
+        }
         let devices: Vec<Result<Option<PortSpec>, String>> =
             coming.iter().map(|(bridge, config)| self.device_for(bridge, config)).collect();
         let specs: Vec<PortSpec> = devices.iter().flatten().flatten().cloned().collect();
-        if coming.is_empty() {
-            return;
-        }
-        let mut opened = self.datapath.add_ports(&specs).into_iter();
+        let mut opened = below.datapath.add_ports(&specs).into_iter();
         for ((bridge, config), device) in coming.into_iter().zip(devices) {
             let opened = match device {
                 Ok(Some(_)) => opened.next().map(|result| result.map_err(|e| e.to_string())).transpose(),
@@ -58,13 +76,7 @@ impl Running {
         config: DesiredInterface,
         opened: Result<Option<DpPort>, String>,
     ) {
-        let Some(id) = self.bridges.get(bridge_name).map(|bridge| bridge.id) else {
-            if let Ok(Some(number)) = opened {
-                self.close_port(number);
-            }
-            return;
-        };
-        let result = opened.and_then(|port| self.add_port(bridge_name, id, &config, port));
+        let result = opened.and_then(|port| self.add_port(bridge_name, &config, port));
         let Some(bridge) = self.bridges.get_mut(bridge_name) else { return };
         match &result {
             Ok(number) => {
@@ -88,21 +100,21 @@ impl Running {
     fn add_port(
         &mut self,
         bridge_name: &str,
-        id: BridgeId,
         config: &DesiredInterface,
         datapath_port: Option<DpPort>,
     ) -> Result<OfPort, String> {
+        let gone = || format!("bridge {bridge_name} does not exist");
+        let Some(running) = self.bridges.get(bridge_name) else { return Err(gone()) };
+        let (id, datapath) = (running.id, Arc::clone(&running.below.datapath));
         let mut desc = ofp::PortDesc { hw_addr: random_mac(), ..ofp::PortDesc::default() };
-        if let Some(info) = datapath_port.and_then(|number| self.datapath.port(number)) {
+        if let Some(info) = datapath_port.and_then(|number| datapath.port(number)) {
             describe(&mut desc, &info);
         }
         let is_live = desc.state & port_state::LIVE != 0;
         desc.state &= !port_state::LIVE;
         let new = NewPort {
             name: config.name.clone(),
-            wanted: config
-                .number
-                .or_else(|| self.bridges.get(bridge_name)?.vanished.get(&config.name).copied()),
+            wanted: config.number.or_else(|| running.vanished.get(&config.name).copied()),
             datapath: datapath_port,
             peer_name: config.peer().map(str::to_owned),
             desc,
@@ -111,7 +123,7 @@ impl Running {
         let news = self.switch.write().get_mut(id).and_then(|bridge| bridge.add_port(new, now));
         let Some(news) = news else {
             if let Some(number) = datapath_port {
-                self.close_port(number);
+                close_port(&*datapath, number);
             }
             return Err(format!(
                 "could not add network device {} to ofproto (Too many open files)",
@@ -140,9 +152,9 @@ impl Running {
         }
     }
 
-    pub(super) fn remove_interface(&mut self, bridge_name: &str, name: &str) {
+    pub(crate) fn remove_interface(&mut self, bridge_name: &str, name: &str) {
         let Some(bridge) = self.bridges.get_mut(bridge_name) else { return };
-        let id = bridge.id;
+        let (id, datapath) = (bridge.id, Arc::clone(&bridge.below.datapath));
         bridge.touched.insert(name.to_owned());
         let Some(interface) = bridge.interfaces.remove(name) else { return };
         let Ok(number) = interface.result else { return };
@@ -155,22 +167,16 @@ impl Running {
             }
         }
         if let Some(number) = datapath_port {
-            self.close_port(number);
+            close_port(&*datapath, number);
         }
         let shown = fields::format_port_plain(number);
         log::info!(target: "bridge", "bridge {bridge_name}: deleted interface {name} on port {shown}");
     }
 
-    fn close_port(&self, number: DpPort) {
-        if let Err(e) = self.datapath.del_port(number) {
-            log::warn!(target: "bridge", "failed to remove port {number} from the datapath: {e}");
-        }
-    }
-
     /// The interfaces of a bridge that work: their names, their numbers, and what their devices report, where they have one.
     ///
     /// Devices are asked while nobody waits for the bridges.
-    pub(super) fn devices<'a>(
+    pub(crate) fn devices<'a>(
         &self,
         bridge: &'a RunningBridge,
     ) -> Vec<(&'a str, OfPort, Option<Arc<PortInfo>>)> {
@@ -184,7 +190,7 @@ impl Running {
             with_device.collect()
         };
         let asked = working.into_iter().map(|(name, number, port)| {
-            let info = self.datapath.port(port).filter(|info| info.is_present);
+            let info = bridge.below.datapath.port(port).filter(|info| info.is_present);
             (name, number, info)
         });
         asked.collect()
@@ -193,31 +199,6 @@ impl Running {
     /// Whether an interface could not be opened, which may succeed the next time.
     pub fn lacks_devices(&self) -> bool {
         self.bridges.values().any(RunningBridge::lacks_devices)
-    }
-
-    /// Takes in what devices report of themselves. Returns whether an interface has gone, one that could not be opened
-    /// may now be, or a bridge has another datapath id.
-    pub fn refresh_ports(&mut self) -> bool {
-        let mut again = false;
-        for bridge in self.bridges.values() {
-            again |= bridge.lacks_devices();
-            let devices = self.devices(bridge);
-            let mut switch = self.switch.write();
-            let Some(state) = switch.get_mut(bridge.id) else { continue };
-            for (_, number, info) in devices {
-                match info {
-                    Some(info) => {
-                        let news = state.update_port(number, |entry| describe(&mut entry.desc, &info));
-                        self.notices.extend(news.map(|news| Notice::Port { bridge: bridge.id, news }));
-                    }
-                    None => again = true,
-                }
-            }
-        }
-        self.follow_mtu();
-        self.follow_links();
-        again |= self.follow_addresses();
-        again
     }
 
     /// Closes the ports whose device has vanished, so that they are opened anew when it comes back.
@@ -239,6 +220,12 @@ impl Running {
     }
 }
 
+fn close_port(datapath: &dyn Datapath, number: DpPort) {
+    if let Err(e) = datapath.del_port(number) {
+        log::warn!(target: "bridge", "failed to remove port {number} from the datapath: {e}");
+    }
+}
+
 /// Whether the options of a patch port are in order.
 fn check_patch(config: &DesiredInterface) -> Result<(), String> {
     let name = &config.name;
@@ -252,7 +239,7 @@ fn check_patch(config: &DesiredInterface) -> Result<(), String> {
 }
 
 /// Fills in what a device says of itself.
-pub(super) fn describe(desc: &mut ofp::PortDesc, info: &dp::PortInfo) {
+pub(crate) fn describe(desc: &mut ofp::PortDesc, info: &dp::PortInfo) {
     desc.hw_addr = info.mac;
     desc.config &= !port_config::PORT_DOWN;
     if !info.is_up {

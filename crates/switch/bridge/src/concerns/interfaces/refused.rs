@@ -1,7 +1,8 @@
 //! Interfaces that are refused whatever devices the machine has.
 
-use crate::desired::DesiredInterface;
 use std::net::IpAddr;
+
+use super::DesiredInterface;
 
 /// Tunnels of the kernel's datapath have devices of these names, with numbers after them.
 const TUNNEL_DEVICES: &[&str] = &[

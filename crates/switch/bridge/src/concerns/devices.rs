@@ -3,20 +3,38 @@
 use std::sync::Arc;
 
 use base::DpPort;
-use dp::{DpError, PortInfo};
+use dp::{DpError, DpId, PortInfo};
 use log::Level;
 use pipeline::Network;
 
-use super::interfaces::describe;
-use super::{Notice, Running};
-use crate::desired::DesiredBridge;
+use super::{Concern, Pass};
+use crate::concerns::interfaces::describe;
+use crate::desired::{Desired, DesiredBridge};
+use crate::running::{Notice, Running};
 
 /// The MTU of internal ports where no other port has one.
 const DEFAULT_MTU: u32 = 1500;
 
+pub(crate) struct Devices;
+
+impl Concern for Devices {
+    fn settle(&self, running: &mut Running, pass: &Pass<'_>) {
+        running.settle_devices(pass.config);
+    }
+
+    fn finish(&self, running: &mut Running, _desired: &Desired) {
+        running.follow_mtu();
+    }
+
+    fn follow(&self, running: &mut Running) -> bool {
+        running.follow_mtu();
+        false
+    }
+}
+
 impl Running {
     /// Gives devices the address and the MTU that their rows ask for.
-    pub(super) fn settle_devices(&mut self, config: &DesiredBridge) {
+    pub(crate) fn settle_devices(&mut self, config: &DesiredBridge) {
         let Some(bridge) = self.bridges.get(&config.name) else { return };
         for (desired, interface) in config
             .ports
@@ -44,19 +62,20 @@ impl Running {
                 entry.and_then(|entry| entry.port.datapath)
             };
             let Some(port) = port else { continue };
-            let Some(info) = self.datapath.port(port) else { continue };
+            let datapath = &bridge.below.datapath;
+            let Some(info) = datapath.port(port) else { continue };
             let mac = mac.filter(|mac| *mac != info.mac);
             let mtu = interface.mtu.filter(|mtu| *mtu != info.mtu);
             if mac.is_none() && mtu.is_none() {
                 continue;
             }
-            if let Err(error) = self.datapath.configure_port(port, mtu, mac, None) {
+            if let Err(error) = datapath.configure_port(port, mtu, mac, None) {
                 let name = &interface.name;
                 let text = format!("interface {name}: setting its address or MTU failed: {error}");
                 self.complaints.say(Level::Warn, text);
                 continue;
             }
-            let Some(info) = self.datapath.port(port) else { continue };
+            let Some(info) = datapath.port(port) else { continue };
             let mut switch = self.switch.write();
             let state = switch.get_mut(bridge.id);
             let news =
@@ -70,7 +89,7 @@ impl Running {
     ///
     /// When the least one has not changed, only greater ones are lowered: who
     /// set a smaller one by hand keeps it.
-    pub(super) fn follow_mtu(&mut self) {
+    pub(crate) fn follow_mtu(&mut self) {
         let mut settings: Vec<(String, u32, Vec<Arc<PortInfo>>)> = Vec::new();
         for (name, bridge) in &self.bridges {
             let with_mtu = self.devices(bridge).into_iter().filter_map(|(name, _, info)| {
@@ -87,22 +106,22 @@ impl Running {
             settings.push((name.clone(), least, wrong));
         }
         for (name, least, wrong) in settings {
+            let Some(bridge) = self.bridges.get_mut(&name) else { continue };
+            bridge.least_mtu = Some(least);
             for one in wrong {
-                if let Err(error) = self.datapath.configure_port(one.number, Some(least), None, None) {
+                if let Err(error) = bridge.below.datapath.configure_port(one.number, Some(least), None, None)
+                {
                     let text = format!("interface {}: setting its MTU failed: {error}", one.name);
                     self.complaints.say(Level::Warn, text);
                 }
             }
-            if let Some(bridge) = self.bridges.get_mut(&name) {
-                bridge.least_mtu = Some(least);
-            }
         }
     }
 
-    /// Takes note that the datapath has given a port another number.
-    pub fn renumber_port(&mut self, old: DpPort, new: DpPort) -> Result<(), DpError> {
+    /// Takes note that a datapath has given a port another number.
+    pub fn renumber_port(&mut self, datapath: DpId, old: DpPort, new: DpPort) -> Result<(), DpError> {
         let mut switch = self.switch.write();
-        let (bridge, number) = switch.ingress(old).ok_or(DpError::NoPort(old))?;
+        let (bridge, number) = switch.ingress(datapath, old).ok_or(DpError::NoPort(old))?;
         let state = switch.get_mut(bridge).ok_or(DpError::NoPort(old))?;
         let news = state.update_port(number, |entry| entry.port.datapath = Some(new));
         self.notices.extend(news.map(|news| Notice::Port { bridge, news }));

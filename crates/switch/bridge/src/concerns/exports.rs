@@ -1,20 +1,29 @@
 //! What bridges export: an exporter for each export that one asks for, and the sockets to its collectors.
 //!
 //! Samples come from workers by way of the control thread; exporters are asked once a second what is due. What is sent, and
-//! when, is `telemetry`'s. Another export is another arm of [`Wanted`].
+//! when, is `telemetry`'s. Another export is another arm of [`DesiredExport`].
+
+mod collector;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{DpPort, Timestamp};
-use bridge::{DesiredBridge, DesiredSflow, Running};
-use dp::{DpStats, PortInfo, PortStats};
+use dp::{Datapath, DpStats, PortInfo, PortStats};
 use flowsync::Sample;
-use pipeline::BridgeId;
+use ofproto::Settings;
+use pipeline::{BridgeId, SflowSampling};
+use replica::{Row, Tables};
+use schema::{bridge, sflow};
 use telemetry::{AppResources, COLLECTOR_PORT, ExportedBridge, ExportedPort, Exporter, SampledPacket, Sflow};
 
-use crate::collector::Collector;
+use self::collector::Collector;
+use super::{Concern, Pass};
+use crate::columns::Columns;
+use crate::desired::{Desired, DesiredBridge};
+use crate::extent::Extent;
+use crate::running::{Running, RunningBridge};
 
 const MODULE: &str = "ofproto_dpif_sflow";
 
@@ -29,14 +38,91 @@ pub(crate) struct Exports {
 
 /// An export that a bridge asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Wanted {
+pub enum DesiredExport {
     Sflow(DesiredSflow),
+}
+
+/// sFlow export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredSflow {
+    pub targets: Vec<String>,
+    /// One packet in so many.
+    pub sampling: u32,
+    /// Seconds between counter samples; 0 for none.
+    pub polling: u32,
+    /// Bytes of a sampled packet.
+    pub header: u32,
+    /// The interface whose address names this agent, or an address.
+    pub agent: Option<String>,
+}
+
+/// The exports of a bridge; none without a collector.
+pub(crate) fn desire(rows: &Tables, bridge_row: &Row) -> Vec<DesiredExport> {
+    let row = bridge_row.reference(bridge::SFLOW).and_then(|uuid| rows.row(sflow::NAME_OF_TABLE, &uuid));
+    let sflow = row.map(|row| desire_sflow(row)).filter(|sflow| !sflow.targets.is_empty());
+    sflow.map(DesiredExport::Sflow).into_iter().collect()
+}
+
+fn desire_sflow(row: &Row) -> DesiredSflow {
+    let number = |column, default| row.integer(column).and_then(|n| u32::try_from(n).ok()).unwrap_or(default);
+    DesiredSflow {
+        targets: row.strings(sflow::TARGETS).into_iter().map(str::to_owned).collect(),
+        sampling: number(sflow::SAMPLING, 400).max(1),
+        polling: number(sflow::POLLING, 30),
+        header: number(sflow::HEADER, 128),
+        agent: row.text(sflow::AGENT).map(str::to_owned),
+    }
+}
+
+pub(crate) struct BridgeExports;
+
+impl Concern for BridgeExports {
+    /// Which packets are sampled.
+    fn settle(&self, running: &mut Running, pass: &Pass<'_>) {
+        let Some(bridge) = running.bridges().get(&pass.config.name) else { return };
+        let exports = running.sampling_of(bridge, pass.config);
+        if let Some(state) = running.switch.write().get_mut(bridge.id) {
+            state.set_settings(Settings { exports, ..state.settings().clone() });
+        }
+    }
+
+    /// Before anybody is told that the configuration is in force, so that no packet after that goes unsampled.
+    fn finish(&self, running: &mut Running, _desired: &Desired) {
+        let mut exports = std::mem::take(&mut running.exports);
+        exports.follow(running.clock.now(), running);
+        running.exports = exports;
+    }
+
+    fn tick(&self, running: &mut Running, now: Timestamp) -> Extent {
+        let mut exports = std::mem::take(&mut running.exports);
+        exports.run(now, running);
+        running.exports = exports;
+        Extent::default()
+    }
+}
+
+impl Running {
+    fn sampling_of(&self, bridge: &RunningBridge, config: &DesiredBridge) -> pipeline::Exports {
+        let mut exports = pipeline::Exports::default();
+        for export in &config.exports {
+            match export {
+                DesiredExport::Sflow(sflow) => {
+                    let devices = self.devices(bridge).into_iter().filter_map(|(_, _, info)| info);
+                    let known = devices.map(|info| (info.number, info.ifindex));
+                    let ifindexes = known.filter(|(_, ifindex)| *ifindex != 0).collect();
+                    let probability = u32::MAX / sflow.sampling.max(1);
+                    exports.sflow = Some(SflowSampling { probability, ifindexes });
+                }
+            }
+        }
+        exports
+    }
 }
 
 /// One that runs.
 #[derive(Debug)]
 struct Export {
-    wanted: Wanted,
+    wanted: DesiredExport,
     bridge: BridgeId,
     datapath_id: u64,
     /// Tells bridges of one switch apart.
@@ -47,15 +133,10 @@ struct Export {
     exporter: Option<Box<dyn Exporter>>,
 }
 
-impl Wanted {
-    fn of(bridge: &DesiredBridge) -> impl Iterator<Item = Wanted> {
-        let sflow = bridge.sflow.as_ref().filter(|sflow| !sflow.targets.is_empty());
-        sflow.cloned().map(Wanted::Sflow).into_iter()
-    }
-
+impl DesiredExport {
     fn collectors(&self) -> Vec<Collector> {
         match self {
-            Wanted::Sflow(sflow) => {
+            DesiredExport::Sflow(sflow) => {
                 sflow.targets.iter().filter_map(|target| Collector::new(target, COLLECTOR_PORT)).collect()
             }
         }
@@ -69,7 +150,7 @@ impl Wanted {
         now: Timestamp,
     ) -> Option<Box<dyn Exporter>> {
         match self {
-            Wanted::Sflow(sflow) => {
+            DesiredExport::Sflow(sflow) => {
                 let address = agent_address(sflow.agent.as_deref(), collectors)?;
                 log::info!(target: MODULE, "creating sFlow agent {place}");
                 let config = telemetry::Config {
@@ -86,7 +167,7 @@ impl Wanted {
     /// Why there is no exporter.
     fn complaint(&self) -> &'static str {
         match self {
-            Wanted::Sflow(_) => "could not determine IP address for sFlow agent",
+            DesiredExport::Sflow(_) => "could not determine IP address for sFlow agent",
         }
     }
 }
@@ -121,7 +202,8 @@ impl Exports {
     /// it is, so that no packet after that goes unsampled.
     pub(crate) fn follow(&mut self, now: Timestamp, running: &Running) {
         let asking = running.bridges().values().flat_map(|bridge| {
-            Wanted::of(&bridge.config).map(move |wanted| (bridge.id, bridge.datapath_id, wanted))
+            let wanted = bridge.config.exports.iter().cloned();
+            wanted.map(move |wanted| (bridge.id, bridge.datapath_id, wanted))
         });
         let mut before = std::mem::take(&mut self.running);
         for (place, (bridge, datapath_id, wanted)) in (0..).zip(asking) {
@@ -136,7 +218,7 @@ impl Exports {
 }
 
 impl Export {
-    fn new(wanted: Wanted, bridge: BridgeId, datapath_id: u64, place: u32, now: Timestamp) -> Export {
+    fn new(wanted: DesiredExport, bridge: BridgeId, datapath_id: u64, place: u32, now: Timestamp) -> Export {
         let mut collectors = wanted.collectors();
         let exporter = wanted.exporter(place, &mut collectors, now);
         if exporter.is_none() {
@@ -177,6 +259,14 @@ struct Observed<'a> {
     tells_switch: bool,
 }
 
+impl Observed<'_> {
+    /// The datapath that the bridge's ports are in.
+    fn datapath(&self) -> Option<&dyn Datapath> {
+        let mut bridges = self.running.bridges().values();
+        bridges.find(|bridge| bridge.id == self.bridge).map(|bridge| &*bridge.below.datapath)
+    }
+}
+
 impl ExportedBridge for Observed<'_> {
     fn datapath_id(&self) -> u64 {
         self.datapath_id
@@ -195,22 +285,22 @@ impl ExportedBridge for Observed<'_> {
             entries.filter_map(|entry| Some((entry.port.number, entry.port.datapath?))).collect()
         };
         let with_index = numbers.into_iter().filter_map(|(number, datapath)| {
-            let ifindex = self.running.datapath.port(datapath)?.ifindex;
+            let ifindex = self.port(datapath)?.ifindex;
             (ifindex != 0).then_some(ExportedPort { ifindex, number, datapath })
         });
         with_index.collect()
     }
 
     fn port(&self, port: DpPort) -> Option<Arc<PortInfo>> {
-        self.running.datapath.port(port)
+        self.datapath()?.port(port)
     }
 
     fn port_stats(&self, port: DpPort) -> Option<PortStats> {
-        self.running.datapath.port_stats(port).ok()
+        self.datapath()?.port_stats(port).ok()
     }
 
     fn datapath_stats(&self) -> DpStats {
-        self.running.datapath.stats()
+        self.datapath().map(|datapath| datapath.stats()).unwrap_or_default()
     }
 
     fn resources(&self) -> Option<AppResources> {

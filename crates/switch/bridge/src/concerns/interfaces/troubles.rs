@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Running, RunningBridge};
+use crate::running::{Running, RunningBridge};
 
 impl Running {
     /// Finds what keeps ports that exist from being of use. Logs what is new. Returns whether anything changed.
-    pub(super) fn review(&mut self) -> bool {
+    pub(crate) fn review(&mut self) -> bool {
         let mut has_changed = false;
         let found: BTreeMap<String, Vec<(String, Option<String>)>> =
             self.bridges.iter().map(|(name, bridge)| (name.clone(), self.troubles(bridge))).collect();

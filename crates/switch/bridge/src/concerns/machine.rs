@@ -7,6 +7,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use base::Timestamp;
+use replica::Row;
+use schema::open_vswitch;
+
+use super::Concern;
+use crate::desired::Desired;
+use crate::extent::Extent;
+use crate::running::Running;
+use crate::status::{Report, Reporting};
+use crate::writer::texts;
 
 /// How often it is looked at.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -16,13 +25,36 @@ const TICKS_PER_SECOND: u64 = 100;
 
 type Statistics = BTreeMap<String, String>;
 
+pub(crate) struct Machine;
+
+impl Concern for Machine {
+    fn finish(&self, running: &mut Running, desired: &Desired) {
+        running.machine.set_enabled(desired.wants_machine_statistics);
+    }
+
+    fn tick(&self, running: &mut Running, now: Timestamp) -> Extent {
+        if running.machine.collect(now) { Extent::MACHINE } else { Extent::default() }
+    }
+
+    /// Writes what is new, once.
+    fn report_switch(&self, out: &mut Reporting, report: &Report<'_>, root: &Row) {
+        let machine = &report.running.machine;
+        out.told.machine = machine.serial;
+        if report.told.machine != machine.serial {
+            let columns = vec![(open_vswitch::STATISTICS, texts(machine.latest.clone()))];
+            out.writer.write(open_vswitch::NAME_OF_TABLE, root, columns);
+        }
+    }
+}
+
 /// What is to be written, and when it was collected.
 #[derive(Debug, Default)]
 pub(crate) struct MachineStatistics {
     is_enabled: bool,
     collected: Option<Timestamp>,
     latest: Statistics,
-    is_new: bool,
+    /// Moves with everything new.
+    serial: u64,
 }
 
 impl MachineStatistics {
@@ -30,7 +62,7 @@ impl MachineStatistics {
     pub(crate) fn set_enabled(&mut self, is_enabled: bool) {
         if !is_enabled {
             self.latest.clear();
-            self.is_new = true;
+            self.serial += 1;
             self.collected = None;
         }
         self.is_enabled = is_enabled;
@@ -42,14 +74,9 @@ impl MachineStatistics {
         if is_due {
             self.collected = Some(now);
             self.latest = collect(&rpc::dirs::rundir());
-            self.is_new = true;
+            self.serial += 1;
         }
         is_due
-    }
-
-    /// What is to be written, once.
-    pub(crate) fn take(&mut self) -> Option<&Statistics> {
-        std::mem::take(&mut self.is_new).then_some(&self.latest)
     }
 }
 
@@ -181,10 +208,10 @@ mod tests {
         assert!(!machine.collect(at(1)));
         machine.set_enabled(true);
         assert!(machine.collect(at(2)) && !machine.collect(at(6)));
-        assert!(machine.take().is_some_and(|all| all.contains_key("memory")));
-        assert!(machine.take().is_none());
-        assert!(machine.collect(at(7)));
+        assert!(machine.latest.contains_key("memory"));
+        let first = machine.serial;
+        assert!(machine.collect(at(7)) && machine.serial != first);
         machine.set_enabled(false);
-        assert!(machine.take().is_some_and(BTreeMap::is_empty));
+        assert!(machine.latest.is_empty() && !machine.collect(at(20)));
     }
 }

@@ -5,15 +5,39 @@ use std::sync::Arc;
 
 use fields::{Match, PortNames};
 use model::Datum;
-use pipeline::{BundleId, Mirror, MirrorOutput};
+use pipeline::{BundleId, Mirror, MirrorOutput, VlanSet};
 use replica::{Row, Tables};
 use schema::{bridge, interface, mirror, port};
 use uuid::Uuid;
 
+use super::{Concern, Pass};
 use crate::columns::Columns;
-use crate::desired::{DesiredBridge, DesiredMirror, MirrorTarget};
+use crate::desired::DesiredBridge;
 use crate::running::{Running, RunningBridge};
-use crate::writer::{Writer, pairs};
+use crate::status::{Report, Reporting};
+use crate::writer::pairs;
+
+/// A mirror. Ports are rows of the database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesiredMirror {
+    pub uuid: Uuid,
+    pub name: String,
+    /// All ports, both ways.
+    pub select_all: bool,
+    pub sources: BTreeSet<Uuid>,
+    pub destinations: BTreeSet<Uuid>,
+    pub vlans: Option<VlanSet>,
+    pub filter: Option<Match>,
+    pub output: MirrorTarget,
+    /// Bytes of each packet, if it does not get all.
+    pub snaplen: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MirrorTarget {
+    Port(Uuid),
+    Vlan(u16),
+}
 
 /// The mirrors of a bridge, by name. One that says nothing of where to is told of and left out.
 pub(crate) fn desire(rows: &Tables, bridge_row: &Row) -> Vec<DesiredMirror> {
@@ -93,8 +117,34 @@ fn parse_filter(text: &str, names: &PortNames) -> Result<Match, String> {
     Ok(filter)
 }
 
+pub(crate) struct Mirrors;
+
+impl Concern for Mirrors {
+    fn settle(&self, running: &mut Running, pass: &Pass<'_>) {
+        running.settle_mirrors(pass.config);
+    }
+
+    /// What they have sent.
+    fn report(&self, out: &mut Reporting, report: &Report<'_>, bridge: &RunningBridge) {
+        if !report.extent.counters {
+            return;
+        }
+        let switch = report.running.switch.read();
+        let Some(state) = switch.get(bridge.id) else { return };
+        for desired in &bridge.config.mirrors {
+            let Some(row) = report.rows.row(mirror::NAME_OF_TABLE, &desired.uuid) else { continue };
+            let counters = state.mirror_counters(desired.uuid.as_u128());
+            let statistics = counters.map_or(Datum::Empty, |counters| {
+                let counted = [("tx_bytes", counters.bytes()), ("tx_packets", counters.packets())];
+                pairs(counted.map(|(name, value)| (name.to_owned(), value)))
+            });
+            out.writer.write(mirror::NAME_OF_TABLE, row, vec![(mirror::STATISTICS, statistics)]);
+        }
+    }
+}
+
 impl Running {
-    pub(crate) fn settle_mirrors(&self, config: &DesiredBridge) {
+    fn settle_mirrors(&self, config: &DesiredBridge) {
         let Some(bridge) = self.bridges().get(&config.name) else { return };
         let mut switch = self.switch.write();
         let Some(state) = switch.get_mut(bridge.id) else { return };
@@ -136,19 +186,5 @@ impl Running {
             });
         }
         state.set_mirrors(mirrors);
-    }
-}
-
-/// Writes what the mirrors of a bridge have sent.
-pub(crate) fn report(writer: &mut Writer<'_>, running: &Running, bridge: &RunningBridge) {
-    let switch = running.switch.read();
-    let Some(state) = switch.get(bridge.id) else { return };
-    for desired in &bridge.config.mirrors {
-        let Some(row) = writer.rows.row(mirror::NAME_OF_TABLE, &desired.uuid) else { continue };
-        let counters = state.mirror_counters(desired.uuid.as_u128());
-        let statistics = counters.map_or(Datum::Empty, |counters| {
-            pairs([("tx_bytes".to_owned(), counters.bytes()), ("tx_packets".to_owned(), counters.packets())])
-        });
-        writer.write(mirror::NAME_OF_TABLE, row, vec![(mirror::STATISTICS, statistics)]);
     }
 }

@@ -1,0 +1,144 @@
+//! OpenFlow controllers: what their rows ask for, connecting to them, and reporting how that goes.
+
+mod confine;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use controller::{BridgeSettings, ControllerSpec, ControllerStatus, RateLimit};
+use log::Level;
+use model::Datum;
+use ofp::ControllerRole;
+use replica::{Row, Tables};
+use schema::{bridge, controller as table};
+use uuid::Uuid;
+
+use super::{Concern, Pass};
+use crate::columns::Columns;
+use crate::desired::{Desired, DesiredBridge, FailMode};
+use crate::running::{Running, RunningBridge};
+use crate::status::{Report, Reporting};
+use crate::writer::texts;
+
+/// An OpenFlow controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredController {
+    pub uuid: Uuid,
+    pub target: String,
+    pub max_backoff: Duration,
+    /// Zero: it is never probed.
+    pub inactivity_probe: Duration,
+    /// How many packets it is sent at most.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// The controllers of a bridge.
+pub(crate) fn desire(rows: &Tables, bridge_row: &Row) -> Vec<DesiredController> {
+    let of_bridge = bridge_row.references(bridge::CONTROLLER);
+    let of_bridge = of_bridge.filter_map(|uuid| rows.row(table::NAME_OF_TABLE, &uuid));
+    of_bridge.map(|row| desire_one(row)).filter(|controller| controller.target != "none").collect()
+}
+
+fn desire_one(row: &Row) -> DesiredController {
+    let millis = |column, default| {
+        Duration::from_millis(row.integer(column).and_then(|ms| u64::try_from(ms).ok()).unwrap_or(default))
+    };
+    let limit = row.integer(table::CONTROLLER_RATE_LIMIT).and_then(|n| u32::try_from(n).ok());
+    let burst = row.integer(table::CONTROLLER_BURST_LIMIT).and_then(|n| u32::try_from(n).ok());
+    DesiredController {
+        uuid: row.uuid,
+        target: row.string(table::TARGET).to_owned(),
+        max_backoff: millis(table::MAX_BACKOFF, 8000).max(Duration::from_secs(1)),
+        inactivity_probe: millis(table::INACTIVITY_PROBE, 5000),
+        rate_limit: limit
+            .map(|rate| RateLimit { rate: rate.max(100), burst: burst.unwrap_or(rate / 4).max(25) }),
+    }
+}
+
+pub(crate) struct Controllers;
+
+impl Concern for Controllers {
+    fn prepare(&self, running: &mut Running, desired: &Desired) {
+        running.manager.set_bundle_idle(desired.bundle_idle);
+    }
+
+    fn settle(&self, running: &mut Running, pass: &Pass<'_>) {
+        let config = pass.config;
+        let mut controllers = Vec::new();
+        for one in &config.controllers {
+            match running.refusal(&one.target, config) {
+                None => controllers.push(ControllerSpec {
+                    target: one.target.clone(),
+                    max_backoff: one.max_backoff,
+                    probe: one.inactivity_probe,
+                    rate_limit: one.rate_limit,
+                }),
+                Some(why) => running.complaints.say(Level::Error, why),
+            }
+        }
+        let Some(bridge) = running.bridges().get(&config.name) else { return };
+        let (id, datapath_id) = (bridge.id, bridge.datapath_id);
+        let settings = BridgeSettings {
+            name: config.name.clone(),
+            datapath_id,
+            dp_desc: config.dp_desc.clone(),
+            versions: config.versions.clone(),
+            is_secure: config.fail_mode == FailMode::Secure,
+            controllers,
+            awaits_rules: running.limits.awaits_rules,
+        };
+        running.manager.want(id, settings);
+    }
+
+    fn report(&self, out: &mut Reporting, report: &Report<'_>, bridge: &RunningBridge) {
+        if !report.extent.controllers {
+            return;
+        }
+        let statuses: BTreeMap<String, ControllerStatus> =
+            report.running.manager.statuses(bridge.id).into_iter().collect();
+        for wanted in &bridge.config.controllers {
+            let Some(row) = report.rows.row(table::NAME_OF_TABLE, &wanted.uuid) else { continue };
+            // Of who listens for connections there is nothing to tell.
+            let columns = columns(report.running, wanted, statuses.get(&wanted.target));
+            out.writer.write(table::NAME_OF_TABLE, row, columns);
+        }
+    }
+}
+
+fn columns(
+    running: &Running,
+    wanted: &DesiredController,
+    status: Option<&ControllerStatus>,
+) -> Vec<(&'static str, Datum)> {
+    let mut details = running.unsupported_status(&wanted.uuid);
+    let role = match status.and_then(|status| status.role) {
+        None => Datum::Empty,
+        Some(ControllerRole::Primary) => Datum::from("master"),
+        Some(ControllerRole::Secondary) => Datum::from("slave"),
+        Some(_) => Datum::from("other"),
+    };
+    if let Some(status) = status {
+        let state = if status.is_connected { "ACTIVE" } else { "BACKOFF" };
+        details.insert("state".to_owned(), state.to_owned());
+        let now = running.clock.now();
+        for (key, at) in
+            [("sec_since_connect", status.connected_at), ("sec_since_disconnect", status.disconnected_at)]
+        {
+            details.extend(at.map(|at| (key.to_owned(), (now - at).as_secs().to_string())));
+        }
+        details.extend(status.last_error.as_ref().map(|error| ("last_error".to_owned(), error.clone())));
+    }
+    let is_connected = status.is_some_and(|status| status.is_connected);
+    vec![
+        (table::IS_CONNECTED, Datum::from(is_connected)),
+        (table::ROLE, role),
+        (table::STATUS, texts(details)),
+    ]
+}
+
+impl Running {
+    /// Why the database may not name this controller.
+    fn refusal(&self, target: &str, bridge: &DesiredBridge) -> Option<String> {
+        self.is_confined.then(|| confine::refusal(target, &bridge.name, &rpc::dirs::rundir())).flatten()
+    }
+}

@@ -1,0 +1,99 @@
+//! The datapaths that bridges are on: which kinds there are, what bridges know of theirs, and reporting what each can do.
+
+use std::collections::BTreeMap;
+
+use dp::Capabilities;
+use model::{Atom, Datum};
+use replica::Row;
+use schema::{datapath, open_vswitch};
+
+use super::{Concern, Pass};
+use crate::columns::Columns;
+use crate::running::Running;
+use crate::status::{Report, Reporting};
+use crate::writer::texts;
+
+pub(crate) struct Datapaths;
+
+impl Concern for Datapaths {
+    /// What a datapath can do may follow from settings.
+    fn settle(&self, running: &mut Running, pass: &Pass<'_>) {
+        let Some(bridge) = running.bridges().get(&pass.config.name) else { return };
+        let capabilities = bridge.below.datapath.capabilities();
+        if let Some(state) = running.switch.write().get_mut(bridge.id) {
+            state.set_capabilities(capabilities);
+        }
+    }
+
+    /// Reports of each datapath that has a row what it can do. Clients may change it then: it is written once.
+    fn report_switch(&self, out: &mut Reporting, report: &Report<'_>, root: &Row) {
+        if !report.extent.state {
+            out.told.datapaths.clone_from(&report.told.datapaths);
+            return;
+        }
+        let types = report.running.datapaths.types().map(Atom::from);
+        out.writer.write(
+            open_vswitch::NAME_OF_TABLE,
+            root,
+            vec![(open_vswitch::DATAPATH_TYPES, Datum::set(types))],
+        );
+        for (kind, uuid) in root.get(open_vswitch::DATAPATHS).entries() {
+            let (Some(kind), Some(uuid)) = (kind.as_str(), uuid.and_then(Atom::as_uuid)) else { continue };
+            let Some(row) = report.rows.row(datapath::NAME_OF_TABLE, &uuid) else { continue };
+            let key = (kind.to_owned(), uuid);
+            if !report.told.datapaths.contains(&key) {
+                let mut bridges = report.running.bridges().values();
+                let Some(bridge) = bridges.find(|bridge| bridge.config.datapath_kind() == kind) else {
+                    continue;
+                };
+                // What others have noted there stays.
+                let mut all: BTreeMap<String, String> = Columns::map(&**row, datapath::CAPABILITIES);
+                all.extend(named(&bridge.below.datapath.capabilities()));
+                out.writer.write(datapath::NAME_OF_TABLE, row, vec![(datapath::CAPABILITIES, texts(all))]);
+            }
+            out.told.datapaths.insert(key);
+        }
+    }
+}
+
+/// What a datapath can do, by the names that ovs-vswitchd.conf.db(5) has for it.
+fn named(can: &Capabilities) -> impl Iterator<Item = (String, String)> {
+    let tracking = [
+        "ct_clear",
+        "ct_eventmask",
+        "ct_flush",
+        "ct_label",
+        "ct_mark",
+        "ct_orig_tuple",
+        "ct_orig_tuple6",
+        "ct_state",
+        "ct_state_nat",
+        "ct_timeout",
+        "ct_zero_snat",
+        "ct_zone",
+    ];
+    let flags = [
+        ("add_mpls", can.add_mpls),
+        ("check_pkt_len", can.check_pkt_len),
+        ("clone", can.clone),
+        ("explicit_drop_action", can.explicit_drop),
+        ("lb_output_action", can.lb_output),
+        ("masked_set_action", can.masked_set),
+        ("nd_ext", can.nd_extensions),
+        ("psample", can.psample),
+        ("recirc", can.recirc),
+        // A number elsewhere; the reference shows it as a flag.
+        ("sample_nesting", can.sample_nesting),
+        ("tnl_push_pop", can.tunnels),
+        ("trunc", can.trunc),
+        ("ufid", can.ufid),
+    ];
+    let numbers = [
+        ("max_hash_alg", can.max_hash_algorithm.to_string()),
+        ("max_mpls_depth", can.max_mpls.to_string()),
+        ("max_vlan_headers", can.max_vlans.to_string()),
+    ];
+    let flags = flags.into_iter().chain(tracking.map(|name| (name, can.conntrack)));
+    let flags = flags.map(|(name, has)| (name, has.to_string()));
+    flags.chain(numbers).map(|(name, value)| (name.to_owned(), value))
+}

@@ -1,0 +1,182 @@
+//! Interfaces: what their rows ask for, adding and removing them with their devices, and reporting what these show.
+
+mod coming;
+mod refused;
+mod status;
+mod troubles;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use base::{MacAddr, OfPort};
+use model::{Atom, Datum};
+use replica::Row;
+use schema::{interface as table, open_vswitch};
+use uuid::Uuid;
+
+use super::{Concern, Pass};
+use crate::columns::Columns;
+use crate::desired::Desired;
+use crate::running::{Dummies, Notice, Running, RunningBridge};
+use crate::status::{Report, Reporting, is_shown};
+
+pub(crate) use coming::describe;
+pub(crate) use status::{State, broken};
+
+base::coverage!(static ROWS_REPORTED = "bridge_row_reported");
+
+/// The kinds of interfaces that this program offers, and those that tests have beside them.
+const TYPES: &[&str] = &["internal", "patch", "system", "tap"];
+const DUMMY_TYPES: &[&str] = &["dummy", "dummy-internal", "dummy-pmd"];
+
+/// An interface.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesiredInterface {
+    pub uuid: Uuid,
+    pub name: String,
+    /// As in the database; empty is "system".
+    pub kind: String,
+    pub options: BTreeMap<String, String>,
+    /// The number asked for by the operator, else the one that it had before.
+    pub number: Option<OfPort>,
+    /// The operator asked for the number.
+    pub is_number_asked: bool,
+    pub mac: Option<MacAddr>,
+    pub mtu: Option<u32>,
+}
+
+impl DesiredInterface {
+    /// The address that the row gives an internal interface of `bridge`, or why it cannot. The bridge's own port has the
+    /// bridge's.
+    pub(crate) fn wanted_mac(&self, bridge: &str) -> Result<Option<MacAddr>, String> {
+        let Some(mac) = self.mac.filter(|_| self.kind == "internal") else { return Ok(None) };
+        let why = if self.name == bridge {
+            "ignoring mac in Interface record (use Bridge record to set local port's mac)"
+        } else if mac.is_multicast() {
+            "cannot set MAC to multicast address"
+        } else if mac.is_zero() {
+            "cannot set MAC to all zero address"
+        } else {
+            return Ok(Some(mac));
+        };
+        Err(format!("interface {}: {why}", self.name))
+    }
+
+    pub fn is_patch(&self) -> bool {
+        self.kind == "patch"
+    }
+
+    pub fn peer(&self) -> Option<&str> {
+        self.options.get("peer").map(String::as_str).filter(|_| self.is_patch())
+    }
+}
+
+pub(crate) fn desire(row: &Row) -> DesiredInterface {
+    let number = |column| OfPort::from_database(u32::try_from(row.integer(column)?).ok()?);
+    let asked = number(table::OFPORT_REQUEST);
+    DesiredInterface {
+        uuid: row.uuid,
+        name: row.string(table::NAME).to_owned(),
+        kind: match row.string(table::TYPE) {
+            "system" => String::new(),
+            kind => kind.to_owned(),
+        },
+        options: row.map(table::OPTIONS),
+        number: asked.or_else(|| number(table::OFPORT)),
+        is_number_asked: asked.is_some(),
+        mac: row.mac(table::MAC),
+        mtu: row.integer(table::MTU_REQUEST).and_then(|mtu| u32::try_from(mtu).ok()),
+    }
+}
+
+/// An interface, working or not.
+#[derive(Clone, Debug)]
+pub struct RunningInterface {
+    pub(crate) config: DesiredInterface,
+    /// The number, or why there is none.
+    pub result: Result<OfPort, String>,
+    /// Why it is of no use though it has a number.
+    pub trouble: Option<String>,
+    /// Which one it is of all that were ever added.
+    pub serial: u64,
+}
+
+pub(crate) struct Interfaces;
+
+impl Concern for Interfaces {
+    /// Those that come and go are steps of the plan.
+    fn settle(&self, running: &mut Running, pass: &Pass<'_>) {
+        let Some(bridge) = running.bridges.get_mut(&pass.config.name) else { return };
+        for interface in pass.changed.iter().flat_map(|port| &port.interfaces) {
+            if let Some(known) = bridge.interfaces.get_mut(&interface.name) {
+                known.config = interface.clone();
+            }
+        }
+        if !pass.changed.is_empty() || pass.has_fewer_ports {
+            // Interfaces that never worked and are not wanted any more.
+            let wanted: HashSet<&str> = pass.config.interfaces().map(|interface| &*interface.name).collect();
+            bridge.interfaces.retain(|name, _| wanted.contains(&**name));
+            bridge.vanished.retain(|name, _| wanted.contains(&**name));
+        }
+    }
+
+    fn finish(&self, running: &mut Running, _desired: &Desired) {
+        running.review();
+    }
+
+    fn follow(&self, running: &mut Running) -> bool {
+        let mut again = false;
+        for bridge in running.bridges.values() {
+            again |= bridge.lacks_devices();
+            let devices = running.devices(bridge);
+            let mut switch = running.switch.write();
+            let Some(state) = switch.get_mut(bridge.id) else { continue };
+            for (_, number, info) in devices {
+                match info {
+                    Some(info) => {
+                        let news = state.update_port(number, |entry| describe(&mut entry.desc, &info));
+                        running.notices.extend(news.map(|news| Notice::Port { bridge: bridge.id, news }));
+                    }
+                    None => again = true,
+                }
+            }
+        }
+        again
+    }
+
+    fn report(&self, out: &mut Reporting, report: &Report<'_>, bridge: &RunningBridge) {
+        for desired in bridge.config.interfaces() {
+            let Some(row) = report.rows.row(table::NAME_OF_TABLE, &desired.uuid) else { continue };
+            let known = bridge.interface(&desired.name);
+            let mut columns = Vec::new();
+            if report.extent.state {
+                let state = State::of(report.running, bridge, desired, known);
+                if !is_shown(&report.told.states, row, &state) {
+                    ROWS_REPORTED.count();
+                    columns.extend(state.columns());
+                }
+                Arc::make_mut(&mut out.told.states).insert(desired.uuid, (Arc::clone(row), state));
+            }
+            if let Some(known) = known {
+                let is_new = !report.told.interfaces.contains(&known.serial);
+                if report.extent.counters || report.extent.state && is_new {
+                    columns.extend(status::statistics(report.running, bridge, known));
+                }
+                if report.extent.counters || report.extent.state || !is_new {
+                    out.told.interfaces.insert(known.serial);
+                }
+            }
+            out.writer.write(table::NAME_OF_TABLE, row, columns);
+        }
+    }
+
+    fn report_switch(&self, out: &mut Reporting, report: &Report<'_>, root: &Row) {
+        if !report.extent.state {
+            out.told.states = Arc::clone(&report.told.states);
+            return;
+        }
+        let dummies = if report.running.dummies == Dummies::None { &[] } else { DUMMY_TYPES };
+        let types = Datum::set(TYPES.iter().chain(dummies).map(|kind| Atom::from(*kind)));
+        out.writer.write(open_vswitch::NAME_OF_TABLE, root, vec![(open_vswitch::IFACE_TYPES, types)]);
+    }
+}

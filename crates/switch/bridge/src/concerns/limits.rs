@@ -1,0 +1,70 @@
+//! What `Open_vSwitch.other_config` says of the whole switch: limits of flows, and whether packets are served yet.
+
+use std::time::Duration;
+
+use replica::Row;
+use schema::open_vswitch;
+
+use super::Concern;
+use crate::columns::Columns;
+use crate::desired::Desired;
+use crate::running::Running;
+
+/// What holds for all datapaths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DesiredLimits {
+    /// The most megaflows (`flow-limit`).
+    pub flow_limit: usize,
+    /// How long a megaflow without packets stays (`max-idle`).
+    pub max_idle: Duration,
+    /// How many VLAN tags of a packet are looked at (`vlan-limit`).
+    pub max_vlans: usize,
+    /// Rules are about to be restored: until then no packet is served (`flow-restore-wait`).
+    pub awaits_rules: bool,
+}
+
+/// As many VLAN tags as switches looked at before they could look at more.
+const DEFAULT_MAX_VLANS: usize = 1;
+
+impl Default for DesiredLimits {
+    fn default() -> DesiredLimits {
+        DesiredLimits {
+            flow_limit: flowsync::DEFAULT_FLOW_LIMIT,
+            max_idle: flowsync::DEFAULT_MAX_IDLE,
+            max_vlans: DEFAULT_MAX_VLANS,
+            awaits_rules: false,
+        }
+    }
+}
+
+pub(crate) fn desire(root: &Row) -> DesiredLimits {
+    let number = |key| root.map_number(open_vswitch::OTHER_CONFIG, key);
+    let default = DesiredLimits::default();
+    DesiredLimits {
+        flow_limit: number("flow-limit").map_or(default.flow_limit, |n| n as usize),
+        max_idle: number("max-idle").map_or(default.max_idle, Duration::from_millis),
+        max_vlans: match number("vlan-limit") {
+            None => default.max_vlans,
+            Some(0) => usize::MAX,
+            Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+        },
+        awaits_rules: root.map_boolean(open_vswitch::OTHER_CONFIG, "flow-restore-wait").unwrap_or(false),
+    }
+}
+
+pub(crate) struct Limits;
+
+impl Concern for Limits {
+    /// Before there are ports, so that no packet comes before the rules.
+    fn prepare(&self, running: &mut Running, desired: &Desired) {
+        let limits = desired.limits;
+        if running.limits.awaits_rules != limits.awaits_rules {
+            let change = if limits.awaits_rules { "begins" } else { "ends" };
+            log::info!(target: "bridge", "flow-restore-wait {change}");
+            running.datapaths.serve(!limits.awaits_rules);
+        }
+        running.datapaths.set_limits(limits.flow_limit, limits.max_idle);
+        running.datapaths.set_max_vlans(limits.max_vlans);
+        running.limits = limits;
+    }
+}
