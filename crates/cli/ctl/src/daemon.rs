@@ -1,6 +1,7 @@
 //! Pid files, and the processes that they name.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rpc::dirs;
 
@@ -18,12 +19,36 @@ fn read_pid(path: &Path) -> Option<u32> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
+/// How long a process that was killed may take to close what it had open.
+const ENDING: Duration = Duration::from_secs(5);
+
 /// Whether there is such a process. One that has ended and waits for its parent's look is gone.
 pub(crate) fn exists(pid: u32) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    // The name before the state may hold anything, so the last parenthesis counts.
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
-    !matches!(state, Some('Z' | 'X'))
+    stat_of(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
+}
+
+/// Whether such a process is gone but for threads that have yet to end: until then its sockets are open.
+fn is_ending(pid: u32) -> bool {
+    stat_of(pid).is_some_and(|(state, threads)| matches!(state, 'Z' | 'X') && threads > 1)
+}
+
+/// A process's state and how many threads it has, from `/proc/PID/stat`.
+fn stat_of(pid: u32) -> Option<(char, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before the state may hold anything, so the last parenthesis counts. The state is field 3, the number of
+    // threads field 20.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace();
+    Some((fields.next()?.chars().next()?, fields.nth(16)?.parse().ok()?))
+}
+
+/// Waits until a daemon that was killed has closed its sockets.
+pub(crate) fn wait_for_end(name: &str) {
+    let Some(pid) = recorded_pid(name) else { return };
+    let start = Instant::now();
+    while is_ending(pid) && start.elapsed() < ENDING {
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// What the kernel keeps of a program's name.
@@ -91,7 +116,17 @@ mod tests {
             std::thread::yield_now();
         }
         child.wait().unwrap();
-        assert!(!exists(child.id()));
+        assert!(!exists(child.id()) && !is_ending(child.id()));
+    }
+
+    #[test]
+    fn the_state_and_the_threads_of_a_process_are_read() {
+        let (state, threads) = stat_of(std::process::id()).unwrap();
+        assert!(
+            matches!(state, 'R' | 'S') && threads >= 2,
+            "a test has a thread of its own: {state} {threads}"
+        );
+        assert!(!is_ending(std::process::id()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use rpc::dirs;
 
 use crate::carried::{self, Restored};
 use crate::console;
-use crate::daemon::{remove_stale_sockets, running};
+use crate::daemon::{remove_stale_sockets, running, wait_for_end};
 use crate::database;
 use crate::identity;
 use crate::launch::{Launch, raise_descriptors, start_daemon};
@@ -16,6 +16,9 @@ use crate::stop::{stop, stop_daemon};
 const LOG_LEVELS: [&str; 3] = ["-vconsole:emer", "-vsyslog:err", "-vfile:info"];
 
 pub(crate) fn start(settings: &Settings) -> bool {
+    for name in ["ovsdb-server", "ovs-vswitchd"] {
+        wait_for_end(name);
+    }
     remove_stale_sockets(&dirs::rundir());
     start_database(settings)
         && start_forwarding(settings)
