@@ -233,7 +233,8 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
-            if !path.ends_with("target") {
+            // A package within a package has its own turn.
+            if !path.ends_with("target") && !path.join("Cargo.toml").exists() {
                 collect(&path, files);
             }
         } else if path.extension().is_some_and(|extension| extension == "rs") {
