@@ -14,10 +14,11 @@ use pipeline::{
     Port, Rule, TableTraffic,
 };
 
+use crate::entry::{Criteria, Entry};
 use crate::epoch::Epoch;
 use crate::macs::MacTable;
-use crate::meters::Meter;
-use crate::table::{Criteria, Entry, Table};
+use crate::meter::Meter;
+use crate::table::Table;
 
 /// A bridge's settings that forwarding depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

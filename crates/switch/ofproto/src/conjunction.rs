@@ -14,7 +14,7 @@ use flow::{FlowKey, FlowMask};
 use ofp::Action;
 use pipeline::Rule;
 
-use crate::table::Entry;
+use crate::entry::Entry;
 
 /// The rule that a packet matches by way of a conjunction, or though there was one.
 pub(crate) struct Found<'a> {

@@ -6,39 +6,18 @@ use std::sync::Arc;
 
 use base::Timestamp;
 use fields::Subfield;
-use flow::Slot;
 use ofp::{OfError, TableDesc, TableMod, TableStatus, Vacancy};
 use pipeline::Miss;
 
 use crate::bridge::Bridge;
-use crate::table::{Entry, Table};
+use crate::entry::Entry;
+use crate::table::Table;
+use crate::table_settings::{TableSettings, VacancyWatch};
 
 /// What the switch takes into account when it makes room: other things, importance, lifetime.
 const EVICTION_FLAGS: u32 = 0b111;
 const VACANCY_DOWN: u8 = 3;
 const VACANCY_UP: u8 = 4;
-
-/// What the database says of a table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TableSettings {
-    pub name: Option<String>,
-    pub max_rules: Option<usize>,
-    /// Whether a rule goes when there are too many, or the new one is refused.
-    pub evicts: bool,
-    /// Rules that agree in these are a group; room is made in the largest group.
-    pub groups: Vec<Subfield>,
-    /// The fields whose prefixes lookups track; the usual ones where nothing is said.
-    pub prefixes: Option<Vec<Slot>>,
-}
-
-/// What a controller wants to be told of how full a table is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct VacancyWatch {
-    down: u8,
-    up: u8,
-    /// Which of the two is told next.
-    next: u8,
-}
 
 impl Table {
     /// The name that the database gives it, else the one that a controller gave.

@@ -7,7 +7,7 @@ use ofp::{Action, FlowFlags, FlowMod, FlowModCommand, FlowRemovedReason, OfError
 use pipeline::{Counters, Rule};
 
 use crate::bridge::Bridge;
-use crate::table::{Criteria, Entry};
+use crate::entry::{Criteria, Entry};
 
 /// What happened to one rule.
 #[derive(Clone, Debug)]

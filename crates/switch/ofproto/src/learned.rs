@@ -7,8 +7,8 @@ use ofp::{Action, FlowMod, FlowRemovedReason};
 use pipeline::Rule;
 
 use crate::bridge::Bridge;
+use crate::entry::Entry;
 use crate::flow_mod::Change;
-use crate::table::Entry;
 
 /// Where learned rules of one teacher are: their table and cookie.
 type Lesson = (TableId, u64);

@@ -17,30 +17,35 @@
 
 mod bridge;
 mod conjunction;
+mod entry;
 mod epoch;
 mod eviction;
 mod flow_mod;
 mod groups;
 mod learned;
 mod macs;
+mod meter;
 mod meters;
 mod ports;
 mod stats;
 mod switch;
 mod table;
+mod table_settings;
 mod transaction;
 mod usage;
 mod walk;
 
 pub use bridge::{Bridge, PortEntry, Settings};
-pub use eviction::TableSettings;
+pub use entry::{Criteria, Entry};
 pub use flow_mod::{Change, table_to_add_to};
 pub use groups::{GroupChange, count_groups, group_desc, group_features, group_stats};
 pub use macs::{DEFAULT_CAPACITY, DEFAULT_IDLE, Known, MacCounters, MacTable};
-pub use meters::{Meter, MeterChange, MeterNumbers, count_meters, meter_features};
+pub use meter::Meter;
+pub use meters::{MeterChange, MeterNumbers, count_meters, meter_features};
 pub use ports::{BundleConfig, NewPort, PortNews};
 pub use switch::{SharedSwitch, Switch};
-pub use table::{Criteria, Entry, Table};
+pub use table::Table;
+pub use table_settings::TableSettings;
 pub use transaction::{Done, Learned, Part, Prepare};
 pub use walk::Walk;
 

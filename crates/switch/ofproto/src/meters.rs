@@ -13,6 +13,7 @@ use ofp::{
 
 use crate::bridge::Bridge;
 use crate::flow_mod::Change;
+use crate::meter::Meter;
 
 /// The only kind of band that the datapath enforces: packets above the rate are dropped.
 const BAND_DROP: u16 = 1;
@@ -20,15 +21,6 @@ const BAND_DROP: u16 = 1;
 const MAX_METERS: u32 = 200_000;
 const MAX_BANDS: u8 = 8;
 const KNOWN_FLAGS: u16 = meter_flag::KBPS | meter_flag::PKTPS | meter_flag::BURST | meter_flag::STATS;
-
-/// A meter.
-#[derive(Clone, Debug)]
-pub struct Meter {
-    pub config: MeterConfig,
-    /// Its number in the datapath, which all bridges share.
-    pub number: u32,
-    pub created: Timestamp,
-}
 
 /// The numbers by which the datapath knows meters.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use ofp::{FlowRemoved, FlowRemovedReason, FlowStats, FlowStatsRequest, TableStat
 use std::sync::atomic::Ordering;
 
 use crate::bridge::Bridge;
-use crate::table::{Criteria, Entry};
+use crate::entry::{Criteria, Entry};
 
 impl Entry {
     /// The rule with its counters at `now`.

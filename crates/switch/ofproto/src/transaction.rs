@@ -12,11 +12,11 @@ use ofp::{FlowMod, GroupMod, OfError, PacketOut, PortMod, port_config, port_stat
 use pipeline::{BridgeId, Effect};
 
 use crate::bridge::Bridge;
+use crate::entry::Entry;
 use crate::flow_mod::Change;
 use crate::groups::GroupChange;
 use crate::ports::PortNews;
 use crate::switch::Switch;
-use crate::table::Entry;
 
 /// One of the requests.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::TableId;
 
 use crate::bridge::Bridge;
-use crate::table::Entry;
+use crate::entry::Entry;
 
 /// How far a walk through the rules of a bridge, or of one of its tables, has come.
 ///
