@@ -5,6 +5,8 @@
 //! one tokio current-thread runtime that the caller owns, except [`daemon`],
 //! whose forks happen before any runtime exists. What messages mean (OVSDB,
 //! control commands) is not here.
+//!
+//! house: circle hint <-> unixctl because a control socket that cannot be made is explained by a hint, and the hint about a daemon looks for its control socket
 
 pub mod connection;
 pub mod daemon;

@@ -19,7 +19,8 @@ use crate::meters::Meters;
 use crate::ports::{Port, PortChanges, Ports};
 use crate::process::Run;
 use crate::shared::{Config, Part, Shared, Tracker, TrackerDoor, UpcallDoor};
-use crate::worker::{self, Waker};
+use crate::waker::Waker;
+use crate::worker;
 use crate::{together, tuning};
 
 /// A userspace datapath and its worker threads, which end with it.

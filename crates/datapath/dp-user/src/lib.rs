@@ -47,6 +47,7 @@ mod table;
 mod together;
 mod tuning;
 mod tunnel;
+mod waker;
 mod worker;
 
 pub use datapath::DpUser;

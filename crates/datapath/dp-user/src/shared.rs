@@ -17,7 +17,7 @@ use crate::known::Moves;
 use crate::meters::Meters;
 use crate::ports::{Port, PortChanges, Ports};
 use crate::table::Table;
-use crate::worker::Waker;
+use crate::waker::Waker;
 
 /// How a datapath is set up.
 #[derive(Clone, Debug)]

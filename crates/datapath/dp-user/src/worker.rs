@@ -16,7 +16,7 @@ use std::time::Duration;
 use base::{DpPort, Timestamp};
 use dp::{DropReason, Packet};
 use netlink::Monitor;
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::event::{Timespec, epoll};
 
 use crate::context::Context;
 use crate::ports::Port;
@@ -28,24 +28,6 @@ use crate::shared::{Part, Shared};
 const LINGER: Duration = Duration::from_micros(20);
 /// While some ports have packets, the others are asked after this often.
 const ASK_INTERVAL: Duration = Duration::from_micros(100);
-
-/// Wakes a worker that sleeps.
-pub(crate) struct Waker(pub(crate) OwnedFd);
-
-impl Waker {
-    pub(crate) fn new() -> io::Result<Waker> {
-        Ok(Waker(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?))
-    }
-
-    pub(crate) fn wake(&self) {
-        // It cannot fail but when the counter is full, and then the worker is being woken.
-        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
-    }
-
-    pub(crate) fn clear(&self) {
-        let _ = rustix::io::read(&self.0, &mut [0u8; 8]);
-    }
-}
 
 /// Epoll data that is no index of a port.
 const WAKE: u64 = u64::MAX;
