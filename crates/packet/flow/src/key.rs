@@ -109,7 +109,8 @@ impl fmt::Debug for FlowKey {
                 out.field(name, &format_args!("{value:#x}"));
             }
         }
-        let options = (0..crate::OPTION_WORDS).map(|index| (index, self.read(Slot::tun_option(index))));
+        let options =
+            (0..crate::words::OPTION_WORDS).map(|index| (index, self.read(Slot::tun_option(index))));
         for (index, value) in options.filter(|&(_, value)| value != 0) {
             out.field("tun_option", &format_args!("{index}: {value:#010x}"));
         }

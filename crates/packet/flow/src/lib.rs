@@ -42,8 +42,8 @@ pub use mask::FlowMask;
 pub use metadata::{CtKey, Metadata, TunnelKey};
 pub use slots::{Slot, slot};
 pub use sparse::SparseKey;
-pub use tunnel_options::{MAX_OPTION_WORDS, OPTION_WORDS, OptionPlace, TUN_METADATA_FIELDS};
-pub use words::{EXTENSION_WORDS, WORDS};
+pub use tunnel_options::{MAX_OPTION_WORDS, OptionPlace, TUN_METADATA_FIELDS};
+pub use words::{EXTENSION_WORDS, OPTION_WORDS, WORDS};
 
 /// First word of each stage of a staged lookup, and the end: metadata, L2, L3, L4.
 ///

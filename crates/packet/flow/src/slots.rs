@@ -3,6 +3,7 @@
 use base::MacAddr;
 
 use crate::FlowKey;
+use crate::words::OPTION_WORDS;
 
 /// The place of one value: `bits` bits of word `word` from bit `shift` up.
 ///
@@ -238,7 +239,7 @@ impl Slot {
     /// Four bytes of the data of tunnel options, `index` counting from 0 to [`crate::OPTION_WORDS`] - 1; for a larger
     /// one the last.
     pub const fn tun_option(index: usize) -> Slot {
-        let index = if index < crate::OPTION_WORDS { index } else { crate::OPTION_WORDS - 1 };
+        let index = if index < OPTION_WORDS { index } else { OPTION_WORDS - 1 };
         let word = slot::TUN_METADATA_PRESENT.word + 1 + (index / 2) as u8;
         Slot { word, shift: if index & 1 == 0 { 32 } else { 0 }, bits: 32 }
     }

@@ -105,6 +105,22 @@ impl From<&FlowMask> for SparseKey {
     }
 }
 
+impl From<&SparseKey> for FlowKey {
+    fn from(sparse: &SparseKey) -> FlowKey {
+        let mut key = FlowKey::new();
+        sparse.iter().for_each(|(index, word)| key.set_word(index, word));
+        key
+    }
+}
+
+impl From<&SparseKey> for FlowMask {
+    fn from(sparse: &SparseKey) -> FlowMask {
+        let mut mask = FlowMask::new();
+        sparse.iter().for_each(|(index, word)| mask.set_word(index, word));
+        mask
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -6,13 +6,11 @@
 //! fields, and assigns each field its place. Who reads a field brings its
 //! place along.
 
+use crate::words::OPTION_WORDS;
 use crate::{FlowKey, FlowMask, Slot};
 
 /// Fields of tunnel metadata.
 pub const TUN_METADATA_FIELDS: usize = 64;
-
-/// How many words of four bytes the data of all options takes at most.
-pub const OPTION_WORDS: usize = 63;
 
 /// How many words of four bytes the data of one option takes at most.
 pub const MAX_OPTION_WORDS: u8 = 31;

@@ -8,6 +8,9 @@ pub const WORDS: usize = 64;
 /// Words of the extension, which follow the others: those of tunnel options, and seven not in use. At most 64.
 pub const EXTENSION_WORDS: usize = 40;
 
+/// How many words of four bytes the data of all options of a tunnel takes at most.
+pub const OPTION_WORDS: usize = 63;
+
 /// All words, by number below [`WORDS`] those that every key has, from there on those of the extension.
 ///
 /// Invariant: the extension is there when one of its words is not zero, and only then. So equal words are equal
@@ -215,16 +218,6 @@ macro_rules! holds_words {
             #[inline]
             pub fn present(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
                 self.words.present()
-            }
-        }
-
-        impl From<&$crate::SparseKey> for $name {
-            fn from(sparse: &$crate::SparseKey) -> $name {
-                let mut out = $name::default();
-                for (index, word) in sparse.iter() {
-                    out.set_word(index, word);
-                }
-                out
             }
         }
     };
