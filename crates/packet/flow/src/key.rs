@@ -110,7 +110,7 @@ impl fmt::Debug for FlowKey {
             }
         }
         let options =
-            (0..crate::words::OPTION_WORDS).map(|index| (index, self.read(Slot::tun_option(index))));
+            (0..crate::slots::OPTION_WORDS).map(|index| (index, self.read(Slot::tun_option(index))));
         for (index, value) in options.filter(|&(_, value)| value != 0) {
             out.field("tun_option", &format_args!("{index}: {value:#010x}"));
         }

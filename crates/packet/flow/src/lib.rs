@@ -40,10 +40,10 @@ pub use extract::{PacketKey, extract};
 pub use key::FlowKey;
 pub use mask::FlowMask;
 pub use metadata::{CtKey, Metadata, TunnelKey};
-pub use slots::{Slot, slot};
+pub use slots::{OPTION_WORDS, Slot, slot};
 pub use sparse::SparseKey;
 pub use tunnel_options::{MAX_OPTION_WORDS, OptionPlace, TUN_METADATA_FIELDS};
-pub use words::{EXTENSION_WORDS, OPTION_WORDS, WORDS};
+pub use words::{EXTENSION_WORDS, WORDS};
 
 /// First word of each stage of a staged lookup, and the end: metadata, L2, L3, L4.
 ///

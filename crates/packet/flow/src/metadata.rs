@@ -3,7 +3,7 @@
 use base::DpPort;
 
 use crate::slot::{CONJ_ID, CT_STATE, TUN_ERSPAN_IDX, TUN_ID, TUN_METADATA_PRESENT};
-use crate::words::OPTION_WORDS;
+use crate::slots::OPTION_WORDS;
 use crate::{FlowKey, ct_state};
 
 /// Words of the tunnel part of a key.

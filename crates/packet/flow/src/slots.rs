@@ -3,7 +3,9 @@
 use base::MacAddr;
 
 use crate::FlowKey;
-use crate::words::OPTION_WORDS;
+
+/// How many words of four bytes the data of all options of a tunnel takes at most.
+pub const OPTION_WORDS: usize = 63;
 
 /// The place of one value: `bits` bits of word `word` from bit `shift` up.
 ///

@@ -6,7 +6,7 @@
 //! fields, and assigns each field its place. Who reads a field brings its
 //! place along.
 
-use crate::words::OPTION_WORDS;
+use crate::slots::OPTION_WORDS;
 use crate::{FlowKey, FlowMask, Slot};
 
 /// Fields of tunnel metadata.

@@ -8,9 +8,6 @@ pub const WORDS: usize = 64;
 /// Words of the extension, which follow the others: those of tunnel options, and seven not in use. At most 64.
 pub const EXTENSION_WORDS: usize = 40;
 
-/// How many words of four bytes the data of all options of a tunnel takes at most.
-pub const OPTION_WORDS: usize = 63;
-
 /// All words, by number below [`WORDS`] those that every key has, from there on those of the extension.
 ///
 /// Invariant: the extension is there when one of its words is not zero, and only then. So equal words are equal
