@@ -10,6 +10,7 @@
 //!
 //! house: circle codec::decode <-> codec::notice because a message that reports another one holds it whole
 
+// An enum that grows is to be answered for in every place that looks at it.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 mod action;

@@ -7,6 +7,9 @@ use base::Timestamp;
 use ofp::{BundleControl, BundleControlType, FlowModCommand, Message, OfError};
 use ofproto::Part;
 
+/// How long a bundle may wait for its next message unless `other_config:bundle-idle-timeout` says otherwise.
+pub const DEFAULT_BUNDLE_IDLE: Duration = Duration::from_secs(10);
+
 /// How many bundles, and how many messages in each, one connection may keep open.
 const MAX_BUNDLES: usize = 64;
 const MAX_MESSAGES: usize = 1_000_000;

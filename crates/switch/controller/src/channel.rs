@@ -112,7 +112,7 @@ pub(crate) async fn serve(
     }
     let context = ofp::Context {
         protocol: initial_protocol(done.version),
-        n_tables: crate::statistics::TABLES,
+        n_tables: crate::TABLES,
         flow_age: true,
         loose: false,
     };

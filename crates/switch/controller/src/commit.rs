@@ -1,7 +1,6 @@
 //! Carrying out bundles.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use base::{DpPort, OfPort};
 use ofp::{BundleControl, GroupCommand, Message, OfError};
@@ -13,9 +12,6 @@ use crate::channel::PeerId;
 use crate::groups::GroupForms;
 use crate::handle::{Answer, check_packet_out, not_sent};
 use crate::manager::Manager;
-
-/// How long a bundle may wait for its next message unless `other_config:bundle-idle-timeout` says otherwise.
-pub const DEFAULT_BUNDLE_IDLE: Duration = Duration::from_secs(10);
 
 /// What a message of a bundle has done.
 type Done = ofproto::Done<flowsync::Prepared>;

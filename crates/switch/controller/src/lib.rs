@@ -17,7 +17,12 @@
 //! long replies are made in parts as the peer takes them (`replies`).
 //!
 //! Not here: what messages look like (`ofp`), what a rule is (`ofproto`).
+//!
+//! house: circle channel <-> snoop because what a channel sends is copied to watchers, and a watcher is a channel that shakes hands
+//! house: circle monitors <-> peer because a peer keeps its monitors, and they report to the peer that keeps them
+//! house: circle peer <-> replies because a peer keeps the reply that it is being given, and a reply goes on as its peer takes it
 
+// An enum that grows is to be answered for in every place that looks at it.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 mod asynchronous;
@@ -44,8 +49,11 @@ mod statistics;
 mod tables;
 mod turns;
 
+/// How many tables controllers may use.
+pub(crate) const TABLES: u8 = 254;
+
+pub use bundles::DEFAULT_BUNDLE_IDLE;
 pub use channel::{Event, PeerId};
-pub use commit::DEFAULT_BUNDLE_IDLE;
 pub use manager::{BridgeSettings, ControllerSpec, ControllerStatus, Manager};
 pub use peer::Kind;
 pub use saved::RestoreError;

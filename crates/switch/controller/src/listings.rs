@@ -239,11 +239,11 @@ impl Rows for FeatureRows {
     fn next(&mut self, manager: &mut Manager, bridge: BridgeId, give: &mut dyn FnMut(&Message)) -> bool {
         let switch = manager.switch.read();
         let Some(state) = switch.get(bridge) else { return false };
-        let end = self.next.saturating_add(FEATURES).min(statistics::TABLES);
+        let end = self.next.saturating_add(FEATURES).min(crate::TABLES);
         for features in statistics::table_features(state, self.next..end) {
             give(&Message::TableFeaturesReply(vec![features]));
         }
         self.next = end;
-        end < statistics::TABLES
+        end < crate::TABLES
     }
 }

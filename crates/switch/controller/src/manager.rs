@@ -14,8 +14,8 @@ use rpc::{Listener, Tls};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::bundles::DEFAULT_BUNDLE_IDLE;
 use crate::channel::{Event, HANDSHAKE, PeerId, Setup, Target, keep_connected, serve};
-use crate::commit::DEFAULT_BUNDLE_IDLE;
 use crate::fail_mode::{FailOpen, add_default_rule};
 use crate::peer::{Kind, Peer};
 use crate::schedule::RateLimit;

@@ -9,10 +9,8 @@ use ofp::{
 };
 use ofproto::{Bridge, PortEntry};
 
+use crate::TABLES;
 use crate::manager::BridgeControl;
-
-/// How many tables controllers may use.
-pub(crate) const TABLES: u8 = 254;
 
 /// How many rules a table is said to hold at most.
 const MAX_ENTRIES: u32 = 1_000_000;

@@ -34,8 +34,7 @@ impl Manager {
     pub(crate) fn change_features(&mut self, id: PeerId, changes: &[TableFeatures]) -> Result<(), OfError> {
         let Some(bridge) = self.peers.get(&id).map(|peer| peer.bridge) else { return Ok(()) };
         if let Some(state) = self.switch.write().get_mut(bridge) {
-            let known: Vec<TableFeatures> =
-                statistics::table_features(state, 0..statistics::TABLES).collect();
+            let known: Vec<TableFeatures> = statistics::table_features(state, 0..crate::TABLES).collect();
             for change in changes {
                 check_change(change, &known)?;
             }

@@ -13,6 +13,7 @@
 //! Not here: how packets are translated (`pipeline`), keeping the flow cache
 //! true (`flowsync`), OpenFlow connections (`controller`).
 
+// An enum that grows is to be answered for in every place that looks at it.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 mod bridge;
