@@ -155,7 +155,7 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (SFLOW, sflow::AGENT, Read),
     (SFLOW, sflow::EXTERNAL_IDS, Elsewhere),
 
-    (CONTROLLER, controller::TYPE, Read),
+    (CONTROLLER, controller::TYPE, Missing(&["primary"])),
     (CONTROLLER, controller::TARGET, Read),
     (CONTROLLER, controller::MAX_BACKOFF, Read),
     (CONTROLLER, controller::INACTIVITY_PROBE, Read),
