@@ -112,7 +112,7 @@ impl Out {
         self.format.as_ref().map_or(Ok(()), |format| write(&output::prologue(format)))
     }
 
-    /// Errors of sending are told and forgotten; an error returned is of standard output.
+    /// Errors of sending are reported and forgotten; an error returned is of standard output.
     fn take(&mut self, bytes: &[u8], from: IpAddr, received: SystemTime) -> io::Result<()> {
         for (socket, target) in &self.forward {
             if let Err(e) = socket.send_to(bytes, *target) {

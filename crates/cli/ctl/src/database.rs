@@ -115,7 +115,7 @@ fn backup_name(path: &Path) -> Result<PathBuf> {
     Ok(PathBuf::from(format!("{shown}.backup{}-{cksum}", schema.version)))
 }
 
-/// The databases to be served beside the first, by absolute path; those that cannot be are told.
+/// The databases to be served beside the first, by absolute path; those that cannot be are reported.
 pub(crate) fn extra(settings: &Settings) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for name in settings.extra_dbs.split_whitespace() {

@@ -188,7 +188,7 @@ fn fail(text: impl std::fmt::Display) -> Stop {
     Stop::Fail(format!("{}: {text}", crate::PROGRAM))
 }
 
-/// Reads the command line. What is not known and passed over is told at once.
+/// Reads the command line. What is not known and ignored is reported at once.
 pub(crate) fn parse(args: Vec<String>) -> Result<Request, Stop> {
     let mut settings = Settings::default();
     let mut command: Option<String> = None;

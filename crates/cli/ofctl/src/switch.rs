@@ -138,7 +138,7 @@ pub(crate) fn dump_table_features(cx: &Context) -> Done {
     if vconn.version < Version::Of13 {
         return fatal!("dump-table-features needs OpenFlow 1.3 or later ('-O OpenFlow13')");
     }
-    // All parts at once: what tables have in common is told only once.
+    // All parts at once: what tables have in common is printed only once.
     let (mut all, mut others) = (Vec::new(), String::new());
     let decoding = vconn.decoding();
     vconn.each_reply(&Message::TableFeaturesRequest(Vec::new()), |reply| match decode(reply, &decoding) {

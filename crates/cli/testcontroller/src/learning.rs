@@ -23,7 +23,7 @@ pub(crate) struct LearningSwitch {
     options: Rc<Options>,
     version: Version,
     datapath_id: u64,
-    /// The switch has told of its features.
+    /// The switch has reported its features.
     is_known: bool,
     macs: Macs,
     /// The queues of ports that `--port-queue` names.
@@ -64,7 +64,7 @@ impl LearningSwitch {
         };
         let mut messages = vec![Message::FeaturesRequest, Message::SetConfig(config)];
         if self.version >= Version::Of13 {
-            // Ports are told of apart, and what no rule is for is dropped unless a rule says otherwise.
+            // Ports are reported apart, and what no rule is for is dropped unless a rule says otherwise.
             if !self.options.port_queues.is_empty() {
                 messages.push(Message::PortDescRequest(OfPort::ANY));
             }

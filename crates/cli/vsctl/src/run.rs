@@ -18,7 +18,7 @@ use std::time::Duration;
 /// The exit status when the switch could not set up a new interface (EX_DATAERR).
 const SWITCH_ERROR: u8 = 65;
 
-/// How long the switch is waited for before the reader is told what it is waited for.
+/// How long the switch is waited for before that is printed.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a command prints, once it is certain.

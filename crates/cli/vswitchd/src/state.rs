@@ -140,7 +140,7 @@ impl State {
     }
 
     /// Takes what controllers have sent before now: whoever sends a message and
-    /// then a command expects them to be heeded in this order.
+    /// then a command expects them to be carried out in this order.
     pub(crate) async fn catch_up_with_controllers(&mut self) {
         let mut heard = false;
         for _ in 0..MAX_CATCH_UP {

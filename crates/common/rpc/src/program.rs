@@ -27,7 +27,7 @@ pub fn start<O>(parsed: Result<O, Stop>, run: impl FnOnce(O) -> ExitCode) -> Exi
     }
 }
 
-/// The exit status of a run; an error is told after the program's name.
+/// The exit status of a run; an error is printed after the program's name.
 pub fn end(program: &str, done: Result<ExitCode, String>) -> ExitCode {
     done.unwrap_or_else(|text| {
         eprintln!("{program}: {text}");

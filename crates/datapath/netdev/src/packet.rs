@@ -133,7 +133,7 @@ impl PacketDevice {
         self.merging.end(&self.name);
     }
 
-    /// What captures of this namespace are told apart by: the number of the socket that frames come from.
+    /// What captures of this namespace are distinguished by: the number of the socket that frames come from.
     pub fn receiving_socket(&self) -> io::Result<u64> {
         socket::inode(&self.receive)
     }

@@ -49,7 +49,7 @@ pub(crate) fn tun_failed(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), TunError { errno, advice })
 }
 
-/// The error number that programs are told for an error of ours.
+/// The error number that programs get for an error of ours.
 pub(crate) fn errno(error: &io::Error) -> i32 {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<TunError>());
     inner.map(|inner| inner.errno).or(error.raw_os_error()).unwrap_or(libc::EIO)

@@ -312,7 +312,7 @@ pub fn parse_flow_stats_request(
     Ok((request, usable))
 }
 
-/// Which changes of rules to be told of: `watch:!initial,table=1,tcp` of the `monitor` command.
+/// Which changes of rules to be notified of: `watch:!initial,table=1,tcp` of the `monitor` command.
 pub fn parse_flow_monitor_request(
     text: &str,
     id: u32,

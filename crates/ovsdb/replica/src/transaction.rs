@@ -37,7 +37,7 @@ pub struct Transaction {
     persistent: IndexSet<Uuid>,
     deleted: IndexSet<(String, Uuid)>,
     modified: IndexSet<(String, Uuid)>,
-    /// Columns of which only what came and went is told: by row, the columns' numbers.
+    /// Columns of which only what came and went is sent: by row, the columns' numbers.
     merged: IndexMap<(String, Uuid), IndexSet<usize>>,
     /// Columns that must not have changed: by row, the columns' numbers.
     verified: IndexMap<(String, Uuid), IndexSet<usize>>,
@@ -148,7 +148,7 @@ impl Transaction {
         }
     }
 
-    /// Like [`Transaction::set`], but only the entries that come and go by it are told, so that what others
+    /// Like [`Transaction::set`], but only the entries that come and go by it are sent, so that what others
     /// do to the column at the same time stays. A column that was set before is still told whole.
     pub fn merge(&mut self, table: &str, uuid: &Uuid, column: &str, value: impl Into<Datum>) {
         let schema = self.tables.table(table).and_then(|t| t.schema.column(column));

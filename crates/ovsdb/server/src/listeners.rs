@@ -315,7 +315,7 @@ async fn run_session(door: Door, mut link: Session) {
                 if let Some(opened) = &opened {
                     let mut server = door.server.borrow_mut();
                     server.handle(opened.id, message);
-                    // Those who are told something want the processors for it.
+                    // Those who are notified want the processors for it.
                     door.rhythm.answered(server.broadcast.is_done());
                     if server.holding.contains(&opened.id) {
                         door.rhythm.held();

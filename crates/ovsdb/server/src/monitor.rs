@@ -47,7 +47,7 @@ pub(crate) enum Version {
 pub(crate) struct MonitoredTable {
     pub(crate) table: usize,
     pub(crate) schema: Arc<TableSchema>,
-    /// Columns, each with the kinds of change it is told for.
+    /// Columns, each with the kinds of change that it is sent for.
     pub(crate) columns: Vec<(usize, Select)>,
     pub(crate) select: Select,
     /// An empty condition is met by all rows, otherwise any clause will do.
@@ -165,7 +165,7 @@ impl MonitoredTable {
         }
     }
 
-    /// Appends the update of one row; false, and nothing appended, when it is not to be told.
+    /// Appends the update of one row; false, and nothing appended, when it is not to be sent.
     fn write_update(
         &self,
         out: &mut String,
@@ -293,7 +293,7 @@ impl TableUpdates {
         TableUpdates { text: String::new(), table: usize::MAX }
     }
 
-    /// Appends what is to be told of a row.
+    /// Appends what is to be sent of a row.
     pub(crate) fn row(
         &mut self,
         monitored: &MonitoredTable,

@@ -58,7 +58,7 @@ pub struct RemoteStatus {
 }
 
 impl RemoteStatus {
-    /// What is told of a remote that is no single connection: nothing, but zeros for its times.
+    /// What is reported of a remote that is no single connection: nothing, but zeros for its times.
     pub(crate) fn of_nobody(&self) -> RemoteStatus {
         RemoteStatus {
             is_connected: self.is_connected,

@@ -39,7 +39,7 @@ pub struct Server {
     pub(crate) deadline_waker: Option<Waker>,
     /// Told by the disk's threads that they have done something.
     pub(crate) disk_news: Arc<tokio::sync::Notify>,
-    /// Sessions that wait to be told of commits.
+    /// Sessions that wait to be notified of commits.
     pub(crate) broadcast: Broadcast,
     /// Sessions that have replies which wait for the disk.
     pub(crate) holding: BTreeSet<SessionId>,
@@ -106,7 +106,7 @@ impl Server {
         true
     }
 
-    /// Ends transactions whose database is gone or changed. Clients that do not expect that are told by
+    /// Ends transactions whose database is gone or changed. Clients that do not expect that are notified by
     /// losing their connection.
     pub(crate) fn cancel_triggers(&mut self, triggers: Vec<Trigger>) {
         for trigger in triggers {

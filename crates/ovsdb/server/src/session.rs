@@ -43,7 +43,7 @@ pub(crate) enum Outgoing {
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     pub(crate) identity: Identity,
-    /// The client wants to be told of databases that change their schema or go, and stays connected.
+    /// The client wants to be notified of databases that change their schema or go, and stays connected.
     pub(crate) db_change_aware: bool,
     /// By the text of the monitor's id.
     pub(crate) monitors: IndexMap<String, Monitor>,

@@ -26,14 +26,14 @@ pub(crate) struct Place {
     set: u64,
 }
 
-/// The versions of a row before and after what is still to be told.
+/// The versions of a row before and after what is still to be sent.
 #[derive(Clone, Debug)]
 struct Pending {
     old: Option<Arc<Row>>,
     new: Option<Arc<Row>>,
 }
 
-/// What monitors at the same place are still to be told.
+/// What monitors at the same place are still to be sent.
 #[derive(Debug)]
 struct ChangeSet {
     id: u64,
@@ -116,7 +116,7 @@ impl Watch {
         self.leave_set(place.set);
     }
 
-    /// Notes a commit; true when there may be something to be told now.
+    /// Notes a commit; true when there may be something to send now.
     fn note(&mut self, changes: &Changes) -> bool {
         let mut any = false;
         for (table, monitored) in self.tables.iter().enumerate() {
@@ -136,7 +136,7 @@ impl Watch {
         any
     }
 
-    /// What is to be told at this place, as `<table-updates>]}`; the place moves behind it.
+    /// What is to be sent at this place, as `<table-updates>]}`; the place moves behind it.
     pub(crate) fn take(&mut self, place: &mut Place) -> Option<Arc<Vec<u8>>> {
         let set = self.sets.iter_mut().find(|set| set.id == place.set)?;
         if set.is_empty() {

@@ -91,7 +91,7 @@ base::coverage!(static PORTS_SETTLED = "bridge_port_settled");
 /// The words for EAFNOSUPPORT.
 const NO_SUCH_FAMILY: &str = "Address family not supported by protocol";
 
-/// Something that controllers are to be told.
+/// A change that controllers are notified of.
 #[derive(Clone, Debug)]
 pub(crate) enum Notice {
     Port { bridge: BridgeId, news: PortNews },

@@ -131,7 +131,7 @@ impl Manager {
         let now = self.clock.now();
         let below = self.below(bridge);
         let mut rules = Vec::new();
-        // Who changes what it watches is told in short, with the first message that changed something.
+        // Who changes what it watches is notified in short, with the first message that changed something.
         let mut first = None;
         for (one, entry) in done.into_iter().zip(&bundle.entries) {
             if let (Part::Flow(request), Some(peer)) = (&entry.part, self.peers.get_mut(&id)) {

@@ -1,4 +1,4 @@
-//! Flow monitors: peers that are told of every change of the rules that they watch.
+//! Flow monitors: peers that are notified of every change of the rules that they watch.
 //!
 //! A peer that does not take what its monitors report is not sent more than
 //! [`PAUSE`] bytes of it: its monitors pause, and it is only told of the end of
@@ -91,7 +91,7 @@ impl Monitors {
         watching.fold(0, |flags, monitor| flags | monitor.request.flags)
     }
 
-    /// What a peer is told of a rule that has changed since `revision`, if anything.
+    /// What is sent to a peer of a rule that has changed since `revision`, if anything.
     fn refresh(&self, entry: &Entry, revision: u64) -> Option<FlowUpdate> {
         if entry.changed_at <= revision {
             return None;

@@ -116,9 +116,9 @@ impl Peer {
         reason < 32 && masks[kind as usize] >> reason & 1 != 0
     }
 
-    /// Takes over what the peer wants to be told of.
+    /// Takes over what the peer wants to be notified of.
     pub(crate) fn set_async(&mut self, update: &AsyncUpdate) {
-        // Whoever says what it wants to be told of wants to be told.
+        // Whoever says what it wants to be notified of wants to be notified.
         if self.miss_send_len == 0 {
             self.miss_send_len = DEFAULT_MISS_SEND_LEN;
         }
@@ -150,7 +150,7 @@ impl Peer {
         }
     }
 
-    /// What it is told of, in the reasons that its version has.
+    /// What it is notified of, in the reasons that its version has.
     pub(crate) fn shown_async(&self) -> AsyncConfig {
         let mut config = self.async_config;
         let old = self.version < Version::Of14;

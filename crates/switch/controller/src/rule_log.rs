@@ -11,7 +11,7 @@ use ofp::FlowModCommand;
 const DELAY: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_secs(60);
 
-/// What a peer did since it was told of last.
+/// What a peer did since that was logged last.
 #[derive(Debug, Default)]
 pub(crate) struct RuleLog {
     adds: u32,
@@ -40,7 +40,7 @@ impl RuleLog {
         }
     }
 
-    /// What is to be told now, if it is time.
+    /// What is to be logged now, if it is time.
     pub(crate) fn take_due(&mut self, now: Timestamp) -> Option<String> {
         if self.due.is_none_or(|due| now < due) {
             return None;

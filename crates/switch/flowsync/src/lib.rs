@@ -110,7 +110,7 @@ pub struct Sample {
     /// The packet's key as it came in; `in_port` is a datapath port.
     pub key: FlowKey,
     pub packet: Vec<u8>,
-    /// By which the export knows it, with what the export is told of its way.
+    /// By which the export identifies it, with what the export reports of its way.
     pub cookie: dp::Cookie,
     /// What was done to it after the sample.
     pub actions: Vec<dp::Action>,

@@ -9,11 +9,11 @@ use pipeline::{Bundle, BundleId, Port, PortFlags, VlanConfig};
 
 use crate::bridge::{Bridge, PortEntry};
 
-/// What controllers are to be told of a port.
+/// A change of a port that controllers are notified of.
 #[derive(Clone, Debug)]
 pub struct PortNews {
     pub status: PortStatus,
-    /// What it was like before, so that whoever sees no difference is told nothing.
+    /// What it was like before, so that whoever sees no difference is not notified.
     pub old: Option<ofp::PortDesc>,
 }
 
@@ -219,7 +219,7 @@ fn is_live(datapath: Option<DpPort>, desc: &ofp::PortDesc) -> bool {
     datapath.is_none() || desc.state & ofp::port_state::LINK_DOWN == 0
 }
 
-/// The flags that forwarding heeds, of a port's configuration bits.
+/// The flags that affect forwarding, of a port's configuration bits.
 pub(crate) fn flags(config: u32) -> PortFlags {
     PortFlags {
         down: config & port_config::PORT_DOWN != 0,

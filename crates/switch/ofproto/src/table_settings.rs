@@ -16,11 +16,11 @@ pub struct TableSettings {
     pub prefixes: Option<Vec<Slot>>,
 }
 
-/// What a controller wants to be told of how full a table is.
+/// At which fill levels of a table its controller is notified.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct VacancyWatch {
     pub(crate) down: u8,
     pub(crate) up: u8,
-    /// Which of the two is told next.
+    /// Which of the two is reported next.
     pub(crate) next: u8,
 }

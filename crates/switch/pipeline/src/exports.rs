@@ -1,4 +1,4 @@
-//! The door for exports: which packets of a bridge are sampled, and what exporters are told of the packets' ways.
+//! The door for exports: which packets of a bridge are sampled, and what is reported of the packets' ways.
 //!
 //! A sample is a datapath action at the head of a translation. It carries a cookie ([`dp::Cookie`]) by which the exporter
 //! knows it again; where the packet went is filled in at the end. The sampled packet goes up with the cookie, and
@@ -25,7 +25,7 @@ pub struct SflowSampling {
     pub ifindexes: HashMap<DpPort, u32>,
 }
 
-/// Where a packet goes, and what is to be told of it.
+/// Where a packet goes, and where its samplings stand.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Export {
     /// To so many ports.

@@ -22,7 +22,7 @@ pub enum Start<'a> {
     Resume(&'a Frozen),
 }
 
-/// Whether the way of the packet is to be told.
+/// Whether the way of the packet is recorded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Trace {
     #[default]

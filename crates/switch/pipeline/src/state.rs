@@ -20,7 +20,7 @@ pub struct BridgeId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct BundleId(pub u32);
 
-/// OpenFlow's port configuration bits, as far as forwarding heeds them.
+/// OpenFlow's port configuration bits, as far as they affect forwarding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PortFlags {
     pub down: bool,

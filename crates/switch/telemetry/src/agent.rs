@@ -16,7 +16,7 @@ use crate::datagram::{
 /// Bytes of a datagram, at most: it fits an Ethernet frame whatever tunnels lie before the collector.
 pub const MAX_DATAGRAM: usize = 1400;
 
-/// What an agent is told.
+/// What is configured of an agent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     /// The address by which collectors know it.

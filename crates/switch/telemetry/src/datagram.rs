@@ -84,7 +84,7 @@ pub struct FlowSample {
     pub records: Vec<FlowRecord>,
 }
 
-/// What is told of a sampled packet.
+/// What is reported of a sampled packet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FlowRecord {
     /// Its first bytes.

@@ -26,7 +26,7 @@ impl Exporter for Sflow {
     fn sample(&mut self, sampled: &SampledPacket<'_>, bridge: &dyn ExportedBridge) -> Option<Vec<u8>> {
         let &Cookie::Sflow { vlan_tci, output } = sampled.cookie else { return None };
         let in_port = DpPort(sampled.key.in_port());
-        // Only what came out of a tunnel needs to be told by which kind.
+        // The kind of the port is reported only of packets that came out of a tunnel.
         let info = if sampled.key.tun_dst() == 0 { None } else { bridge.port(in_port) };
         self.agent.sample_packet(&Sampled {
             key: sampled.key,

@@ -208,7 +208,7 @@ fn priority(tci: u16) -> u32 {
     u32::from(tci >> 13)
 }
 
-/// The speed told of ports that do not know theirs, in bits per second.
+/// The speed reported of ports that do not know theirs, in bits per second.
 const DEFAULT_SPEED: u64 = 100_000_000;
 
 /// A port's counters. 64-bit counters are cut to 32 bits where sFlow has no more.

@@ -45,7 +45,7 @@ pub(crate) struct Program {
     clock: Clock,
     exiting: bool,
     memory: Option<Memory>,
-    /// What is wrong with remotes or keys, so that it is told once.
+    /// What is wrong with remotes or keys, so that it is reported once.
     last_error: Option<String>,
     /// The remotes that could not be opened.
     unopened: BTreeMap<String, String>,
@@ -332,7 +332,7 @@ impl Program {
     async fn add_remote(&mut self, listeners: &mut Listeners, target: &str) -> Result<(), String> {
         let is_new = !self.config.remotes.contains_key(target);
         self.config.add_remote(target);
-        // What is wrong with other remotes is told after this.
+        // What is wrong with other remotes is reported after this.
         let _ = self.configure(listeners).await;
         if let Some(error) = self.unopened.get(target).cloned() {
             if is_new {

@@ -35,7 +35,7 @@ pub struct SetL4Port {
 /// `dec_ttl` or `dec_ttl(ID,...)`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct DecTtl {
-    /// The controllers that are told of expired packets: `[0]` in the plain form.
+    /// The controllers that are notified of expired packets: `[0]` in the plain form.
     pub controllers: Vec<u16>,
     /// Whether it has the form with controllers.
     pub with_ids: bool,

@@ -76,7 +76,7 @@ pub(super) fn encode_removed(f: &FlowRemoved, e: &Encoder, out: &mut Vec<u8>) {
         Version::Of11 | Version::Of12 | Version::Of13 | Version::Of14 => Raw::Ofpt11FlowRemoved,
     };
     let start = raw::start(out, raw, version.byte(), e.xid);
-    // Eviction is of OpenFlow 1.4; before, it is told as a deletion.
+    // Eviction is of OpenFlow 1.4; before, it is reported as a deletion.
     let reason = if f.reason == FlowRemovedReason::MeterDelete as u8 && version < Version::Of14 {
         FlowRemovedReason::Delete as u8
     } else {

@@ -195,7 +195,7 @@ fn decode_exact(data: &[u8], loose: bool) -> Result<FieldSet, OfError> {
     if masked.is_empty() { Ok(exact) } else { Err(OfError::OfpbmcBadMask) }
 }
 
-/// What is not told of table misses holds as for other packets.
+/// What is not said of table misses holds as for other packets.
 fn miss_like_others(f: &mut TableFeatures, seen: u32) {
     let is_present = |property: u16| seen >> (property + 1) & 1 != 0;
     let (from, to) = (&f.nonmiss, &mut f.miss);

@@ -86,7 +86,7 @@ impl Concern for BridgeExports {
         }
     }
 
-    /// Before anybody is told that the configuration is in force, so that no packet after that goes unsampled.
+    /// Before the configuration is reported to be in force, so that no packet after that goes unsampled.
     fn finish(&self, running: &mut Running, _desired: &Desired) {
         let mut exports = std::mem::take(&mut running.exports);
         exports.follow(running.clock.now(), running);
@@ -255,7 +255,7 @@ struct Observed<'a> {
     running: &'a Running,
     bridge: BridgeId,
     datapath_id: u64,
-    /// What concerns the whole switch is told by one bridge for all.
+    /// What concerns the whole switch is reported by one bridge for all.
     tells_switch: bool,
 }
 

@@ -39,7 +39,7 @@ pub enum MirrorTarget {
     Vlan(u16),
 }
 
-/// The mirrors of a bridge, by name. One that says nothing of where to is told of and left out.
+/// The mirrors of a bridge, by name. One without an output is reported and left out.
 pub(crate) fn desire(rows: &Tables, bridge_row: &Row) -> Vec<DesiredMirror> {
     let mut references = bridge_row.references(bridge::MIRRORS).peekable();
     if references.peek().is_none() {

@@ -129,7 +129,7 @@ fn split_line(line: &str, default: Command) -> (Command, &str, Option<&str>) {
     }
 }
 
-/// A file of flows. A line that cannot be done is told of, and the others are done.
+/// A file of flows. A line that cannot be done is reported, and the others are done.
 fn from_file(dpctl: &Dpctl, words: &[&str], default: Command) -> Result<String, String> {
     let (Known { datapath, .. }, rest) = dpctl.open_first(words)?;
     let [file] = rest else { return Err("a file is expected".to_owned()) };

@@ -132,7 +132,7 @@ impl Running {
         };
         let number = news.status.desc.port;
         self.notices.push(Notice::Port { bridge: id, news });
-        // Whether the link is up is told when it is known, after the port itself.
+        // Whether the link is up is reported when it is known, after the port itself.
         if is_live && let Some(bridge) = self.switch.write().get_mut(id) {
             let news = bridge.update_port(number, |entry| entry.desc.state |= port_state::LIVE);
             self.notices.extend(news.map(|news| Notice::Port { bridge: id, news }));
