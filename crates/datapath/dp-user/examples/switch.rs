@@ -66,7 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut ports = Vec::new();
     for name in &names {
         let (name, kind) = name.split_once(':').unwrap_or((name, ""));
-        ports.push(datapath.add_port(&PortSpec::new(name, kind))?);
+        ports.push(datapath.add_port(&PortSpec::new(name, kind.parse()?))?);
     }
     datapath.set_upcall(Some(Arc::new(Learner { is_exact, ports, macs: Mutex::default() })));
     println!("ready");

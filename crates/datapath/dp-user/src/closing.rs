@@ -139,13 +139,13 @@ mod tests {
     use std::sync::mpsc;
 
     use base::DpPort;
-    use dp::PortSpec;
+    use dp::{PortKind, PortSpec};
     use netdev::Device;
 
     use super::*;
 
     fn port(name: &str) -> Arc<Port> {
-        let device = Device::open(&PortSpec::new(name, "dummy"), 0, false).unwrap();
+        let device = Device::open(&PortSpec::new(name, PortKind::Dummy), 0, false).unwrap();
         Arc::new(Port::new(DpPort(1), Arc::new(device)))
     }
 

@@ -118,7 +118,7 @@ impl Ports {
         self.check(spec)?;
         let number = match spec.number {
             Some(number) if number.0 < 1 << 16 => number,
-            _ if spec.kind.starts_with("dummy") => self.named_number(&spec.name),
+            _ if spec.kind.is_dummy() => self.named_number(&spec.name),
             _ => {
                 let free = self.free_number();
                 self.free_from = free.0;

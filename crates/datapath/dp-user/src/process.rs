@@ -257,10 +257,14 @@ impl Executor for Run<'_> {
 
     fn tunnel_pop(&mut self, packet: Packet, port: DpPort) {
         let ports = Arc::clone(&self.ports);
-        let Some(kind) = ports.get(port).map(|port| port.device.spec().kind.as_str()) else {
+        let Some(kind) = ports.get(port).map(|port| port.device.spec().kind) else {
             return self.dropped(packet, DropReason::InvalidTunnelPort);
         };
-        match tunnel::pop(packet, kind) {
+        let popped = match kind.tunnel() {
+            Some(tunnel) => tunnel::pop(packet, tunnel),
+            None => Err(packet),
+        };
+        match popped {
             Ok(packet) if packet.metadata.packet_type == 0 && packet.len() < ETHERNET_HEADER => {
                 self.dropped(packet, DropReason::RxInvalid);
             }

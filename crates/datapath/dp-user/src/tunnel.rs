@@ -1,7 +1,7 @@
 //! Tunnel headers: put on as prepared, taken off and told in the metadata.
 
 use base::DpPort;
-use dp::{Packet, PushTunnel};
+use dp::{Packet, PushTunnel, TunnelKind};
 use flow::{FlowKey, TunnelKey, tunnel_flags};
 use wire::checksum::{pseudo_ipv4, pseudo_ipv6};
 use wire::geneve::Geneve;
@@ -78,7 +78,7 @@ fn flow_hash(packet: &Packet) -> u32 {
 }
 
 /// Takes the tunnel's headers off; `kind` is the tunnel port's.
-pub(crate) fn pop(mut packet: Packet, kind: &str) -> Result<Packet, Packet> {
+pub(crate) fn pop(mut packet: Packet, kind: TunnelKind) -> Result<Packet, Packet> {
     match parse(&packet, kind) {
         Some(inner) => {
             packet.remove(0, inner.at);
@@ -99,7 +99,7 @@ struct Inner {
     tunnel: FlowKey,
 }
 
-fn parse(packet: &Packet, kind: &str) -> Option<Inner> {
+fn parse(packet: &Packet, kind: TunnelKind) -> Option<Inner> {
     let bytes = packet.bytes();
     let mut key = FlowKey::new();
     let layers = {
@@ -124,7 +124,7 @@ fn parse(packet: &Packet, kind: &str) -> Option<Inner> {
     let segment = bytes.get(l4..)?;
     let mut flags = 0;
     let (at, packet_type) = match kind {
-        "vxlan" => {
+        TunnelKind::Vxlan => {
             let outer = Udp::parse(segment)?;
             let header = vxlan::Header::parse(outer.payload())?;
             // The VNI must be there; group policy has its own flag.
@@ -135,7 +135,7 @@ fn parse(packet: &Packet, kind: &str) -> Option<Inner> {
             flags |= tunnel_flags::KEY | checksum_flag(&outer);
             (l4 + udp::LEN + header.header_len(), 0)
         }
-        "geneve" => {
+        TunnelKind::Geneve => {
             let outer = Udp::parse(segment)?;
             let header = Geneve::parse(outer.payload())?;
             if header.version() != 0 || header.protocol() != ethernet::TYPE_TEB {
@@ -148,7 +148,7 @@ fn parse(packet: &Packet, kind: &str) -> Option<Inner> {
             }
             (l4 + udp::LEN + header.header_len(), 0)
         }
-        "gre" | "ip6gre" => {
+        TunnelKind::Gre | TunnelKind::Ip6Gre => {
             let header = gre::Header::parse(segment)?;
             if header.checksum.is_some() {
                 flags |= tunnel_flags::CSUM;
@@ -160,7 +160,13 @@ fn parse(packet: &Packet, kind: &str) -> Option<Inner> {
             let is_ethernet = header.protocol == ethernet::TYPE_TEB;
             (l4 + header.header_len(), if is_ethernet { 0 } else { 1 << 16 | u32::from(header.protocol) })
         }
-        _ => return None,
+        TunnelKind::Erspan
+        | TunnelKind::Ip6Erspan
+        | TunnelKind::Gtpu
+        | TunnelKind::Bareudp
+        | TunnelKind::Srv6
+        | TunnelKind::Lisp
+        | TunnelKind::Stt => return None,
     };
     key.set_tun_flags(flags);
     (at <= bytes.len()).then_some(Inner { at, packet_type, tunnel: key })
@@ -188,14 +194,14 @@ mod tests {
         let packet = push(Packet::from_bytes(&inner), header).unwrap();
         assert_eq!(packet.len(), 110);
         assert_eq!(wire::checksum(&packet.bytes()[14..34]), 0);
-        let back = pop(packet, "vxlan").unwrap();
+        let back = pop(packet, TunnelKind::Vxlan).unwrap();
         assert_eq!(back.bytes(), inner);
         let key = back.metadata.tunnel.unwrap().to_key();
         assert_eq!((key.tun_id(), key.tun_dst(), key.tun_flags()), (0x1c7, 0x0101_025c, tunnel_flags::KEY));
     }
 
     /// The tunnel that is popped behind the header of `text`, pushed on a packet.
-    fn through(kind: &str, header: &str) -> (Packet, FlowKey) {
+    fn through(kind: TunnelKind, header: &str) -> (Packet, FlowKey) {
         let text = format!("tnl_push(tnl_port(4),header({header}),out_port(1))");
         let actions = dp::text::parse_actions(&text, None).unwrap();
         let [Action::TunnelPush(header)] = &actions[..] else { panic!("one push") };
@@ -211,7 +217,7 @@ mod tests {
         let v6 =
             "dl_type=0x86dd),ipv6(src=2001:cafe::88,dst=2001:cafe::92,label=0,proto=17,tclass=0x0,hlimit=64)";
         let (pushed, key) = through(
-            "geneve",
+            TunnelKind::Geneve,
             &format!(
                 "size=78,type=5,{eth},{v6},udp(src=0,dst=6081,csum=0x0),\
                  geneve(oam,vni=0x7,options({{class=0xffff,type=0,len=4,0xa}}))"
@@ -224,7 +230,7 @@ mod tests {
         assert_eq!(sum.sum(), 0xffff);
         let v4 = "dl_type=0x0800),ipv4(src=1.1.2.88,dst=1.1.2.92,proto=47,tos=0,ttl=64,frag=0x4000)";
         let (pushed, key) = through(
-            "gre",
+            TunnelKind::Gre,
             &format!("size=42,type=3,{eth},{v4},gre((flags=0x2000,proto=0x6558),key=0x1e241)"),
         );
         assert_eq!((key.tun_id(), key.tun_flags()), (0x1e241, tunnel_flags::KEY));
@@ -238,8 +244,8 @@ mod tests {
         let at = bytes.len();
         bytes.extend([0, 0, 0x65, 0x58]);
         bytes.extend([0; 16]);
-        assert!(pop(Packet::from_bytes(&bytes), "gre").is_ok());
+        assert!(pop(Packet::from_bytes(&bytes), TunnelKind::Gre).is_ok());
         bytes[at + 1] = 1;
-        assert!(pop(Packet::from_bytes(&bytes), "gre").is_err(), "version 1");
+        assert!(pop(Packet::from_bytes(&bytes), TunnelKind::Gre).is_err(), "version 1");
     }
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use base::{Clock, DpPort, MacAddr, Timestamp};
 use dp::{
     Action, Conntrack, Datapath, DropReason, DummyControl, Execute, FlowPut, Meter, MeterBand, Packet,
-    PortSpec, PutMode, Segmentation, Upcall, UpcallOutcome, UpcallPacket, Userspace, text,
+    PortKind, PortSpec, PutMode, Segmentation, TunnelKind, Upcall, UpcallOutcome, UpcallPacket, Userspace,
+    text,
 };
 use dp_user::{Config, DpUser, Tracker};
 use rustix::thread::UnshareFlags;
@@ -19,7 +20,7 @@ fn datapath() -> DpUser {
     let config = Config { is_dummy: true, workers: 0, ..Config::default() };
     let datapath = DpUser::new(config, Clock::new()).unwrap();
     for name in ["p1", "p2", "p3"] {
-        datapath.add_port(&PortSpec::new(name, "dummy")).unwrap();
+        datapath.add_port(&PortSpec::new(name, PortKind::Dummy)).unwrap();
     }
     datapath
 }
@@ -85,7 +86,7 @@ fn each_action_that_fails_has_a_reason() {
 #[test]
 fn each_tunnel_that_fails_has_a_reason() {
     let datapath = datapath();
-    let tunnel = datapath.add_port(&PortSpec::new("vxlan_sys", "vxlan")).unwrap();
+    let tunnel = datapath.add_port(&PortSpec::new("vxlan_sys", TunnelKind::Vxlan.into())).unwrap();
     assert_eq!(dropped_by(&datapath, frame(4), &[Action::TunnelPop(tunnel)]), [(DropReason::TunnelPop, 1)]);
     let mut runt = frame(8);
     runt.bytes_mut()[42] = 8;
@@ -178,7 +179,7 @@ fn a_frame_for_a_peer_that_is_gone_is_counted() {
     let datapath = datapath();
     let path = std::env::temp_dir().join(format!("drops-{}.sock", std::process::id()));
     let listener = UnixListener::bind(&path).unwrap();
-    let mut spec = PortSpec::new("p4", "dummy");
+    let mut spec = PortSpec::new("p4", PortKind::Dummy);
     spec.options.push(("stream".to_owned(), format!("unix:{}", path.display())));
     let port = datapath.add_port(&spec).unwrap();
     drop(listener);
@@ -209,7 +210,7 @@ fn what_a_worker_loses_by_a_mistake_is_counted() {
     }
     let datapath = DpUser::new(Config::default(), Clock::new()).unwrap();
     datapath.set_upcall(Some(Arc::new(Broken)));
-    datapath.add_port(&PortSpec::new("tap0", "internal")).unwrap();
+    datapath.add_port(&PortSpec::new("tap0", PortKind::Internal)).unwrap();
     let before = DropReason::Internal.total();
     // The kernel itself says hello by IPv6 on a link that comes up.
     assert!(Command::new("ip").args(["link", "set", "tap0", "up"]).status().unwrap().success());

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use base::{Clock, DpPort, MacAddr, Timestamp};
 use dp::{
-    Action, Datapath, DpError, DummyControl, Execute, FlowPut, Meter, MeterBand, Packet, PortSpec, PutMode,
-    Ufid, Upcall, UpcallOutcome, UpcallPacket, Userspace, WorkerId, text,
+    Action, Datapath, DpError, DummyControl, Execute, FlowPut, Meter, MeterBand, Packet, PortKind, PortSpec,
+    PutMode, TunnelKind, Ufid, UnknownPortKind, Upcall, UpcallOutcome, UpcallPacket, Userspace, WorkerId,
+    text,
 };
 use dp_user::{Config, DpUser};
 use flow::{FlowMask, slot};
@@ -60,7 +61,7 @@ fn datapath(clock: &Clock, upcall: Option<Arc<Fixed>>) -> DpUser {
     let config = Config { is_dummy: true, workers: 0, ..Config::default() };
     let datapath = DpUser::new(config, clock.clone()).unwrap();
     for name in ["p1", "p2", "p3"] {
-        let port = datapath.add_port(&PortSpec::new(name, "dummy")).unwrap();
+        let port = datapath.add_port(&PortSpec::new(name, PortKind::Dummy)).unwrap();
         datapath.configure_port(port, None, None, Some(true)).unwrap();
     }
     datapath.set_upcall(upcall.map(|upcall| upcall as Arc<dyn Upcall>));
@@ -167,7 +168,7 @@ fn a_port_can_be_given_another_number() {
 fn a_capture_has_what_came_and_what_went() {
     let path = std::env::temp_dir().join(format!("capture-{}.pcap", std::process::id()));
     let datapath = datapath(&Clock::new(), Some(Fixed::new("4", true)));
-    let mut spec = PortSpec::new("p4", "dummy");
+    let mut spec = PortSpec::new("p4", PortKind::Dummy);
     spec.options.push(("pcap".to_owned(), path.to_str().unwrap().to_owned()));
     assert_eq!(datapath.add_port(&spec).unwrap(), DpPort(4));
     // What comes by the port goes back, and is in it twice.
@@ -241,12 +242,15 @@ fn meters_drop_what_is_too_much() {
 fn ports_come_and_go() {
     let datapath = datapath(&Clock::new(), None);
     let epoch = datapath.port_epoch();
-    assert_eq!(datapath.add_port(&PortSpec::new("p1", "dummy")), Err(DpError::PortExists("p1".into())));
     assert_eq!(
-        datapath.add_port(&PortSpec::new("x", "no-such")),
-        Err(DpError::UnknownKind("no-such".into()))
+        datapath.add_port(&PortSpec::new("p1", PortKind::Dummy)),
+        Err(DpError::PortExists("p1".into()))
     );
-    let mut spec = PortSpec::new("p9", "dummy");
+    assert_eq!(
+        datapath.add_port(&PortSpec::new("x", TunnelKind::Stt.into())),
+        Err(DpError::UnknownKind(UnknownPortKind("stt".into())))
+    );
+    let mut spec = PortSpec::new("p9", PortKind::Dummy);
     spec.number = Some(DpPort(9));
     assert_eq!(datapath.add_port(&spec), Ok(DpPort(9)));
     assert_eq!(datapath.port_by_name("p9").unwrap().number, DpPort(9));
@@ -260,19 +264,23 @@ fn ports_come_and_go() {
 #[test]
 fn of_ports_that_are_added_together_each_has_its_own_result() {
     let datapath = datapath(&Clock::new(), None);
-    let mut nine = PortSpec::new("p9", "dummy");
+    let mut nine = PortSpec::new("p9", PortKind::Dummy);
     nine.number = Some(DpPort(9));
-    let mut taken = PortSpec::new("x", "dummy");
+    let mut taken = PortSpec::new("x", PortKind::Dummy);
     taken.number = Some(DpPort(1));
-    let mut specs: Vec<PortSpec> = (20..150).map(|n| PortSpec::new(&format!("p{n}"), "dummy")).collect();
+    let mut specs: Vec<PortSpec> =
+        (20..150).map(|n| PortSpec::new(&format!("p{n}"), PortKind::Dummy)).collect();
     let mut expected: Vec<Result<DpPort, DpError>> = (20..150).map(|n| Ok(DpPort(n))).collect();
     for (spec, result) in [
         (nine, Ok(DpPort(9))),
-        (PortSpec::new("p9", "dummy"), Err(DpError::PortExists("p9".into()))),
+        (PortSpec::new("p9", PortKind::Dummy), Err(DpError::PortExists("p9".into()))),
         (taken, Err(DpError::NumberTaken(DpPort(1)))),
-        (PortSpec::new("y", "no-such"), Err(DpError::UnknownKind("no-such".into()))),
-        (PortSpec::new("p1", "dummy"), Err(DpError::PortExists("p1".into()))),
-        (PortSpec::new("p4", "dummy"), Ok(DpPort(4))),
+        (
+            PortSpec::new("y", TunnelKind::Stt.into()),
+            Err(DpError::UnknownKind(UnknownPortKind("stt".into()))),
+        ),
+        (PortSpec::new("p1", PortKind::Dummy), Err(DpError::PortExists("p1".into()))),
+        (PortSpec::new("p4", PortKind::Dummy), Ok(DpPort(4))),
     ] {
         specs.push(spec);
         expected.push(result);
@@ -289,7 +297,7 @@ fn captures_hold_what_was_sent() {
     let upcall = Fixed::new("push_vlan(vid=5,pcp=0),4", true);
     let datapath = datapath(&Clock::new(), Some(upcall));
     let path = std::env::temp_dir().join(format!("dp-user-capture-{}.pcap", std::process::id()));
-    let mut spec = PortSpec::new("p4", "dummy");
+    let mut spec = PortSpec::new("p4", PortKind::Dummy);
     spec.options.push(("tx_pcap".into(), path.to_str().unwrap().into()));
     let port = datapath.add_port(&spec).unwrap();
     datapath.configure_port(port, None, None, Some(true)).unwrap();
@@ -303,7 +311,7 @@ fn captures_hold_what_was_sent() {
 #[test]
 fn a_dummy_has_the_index_that_it_is_given_and_counters_of_its_own() {
     let datapath = datapath(&Clock::new(), Some(Fixed::new("4", false)));
-    let mut spec = PortSpec::new("p4", "dummy");
+    let mut spec = PortSpec::new("p4", PortKind::Dummy);
     spec.options.push(("ifindex".to_owned(), "1004".to_owned()));
     let port = datapath.add_port(&spec).unwrap();
     assert_eq!(port, DpPort(4));

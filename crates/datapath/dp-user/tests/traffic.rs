@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use base::{Clock, DpPort};
-use dp::{Action, Datapath, PortSpec, Upcall, UpcallOutcome, UpcallPacket, Userspace};
+use dp::{Action, Datapath, PortKind, PortSpec, Upcall, UpcallOutcome, UpcallPacket, Userspace};
 use dp_user::{Config, DpUser};
 use flow::{FlowMask, slot};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
@@ -120,7 +120,7 @@ fn world(has_tags: bool) -> Option<(Host, Host, DpUser)> {
         names = vec!["pa", "in0", "in1", "pb"];
     }
     for name in names {
-        datapath.add_port(&PortSpec::new(name, "")).unwrap();
+        datapath.add_port(&PortSpec::new(name, PortKind::System)).unwrap();
     }
     Some((a, b, datapath))
 }
@@ -203,11 +203,11 @@ fn datagrams_of_any_size_pass() {
 #[test]
 fn a_device_can_be_opened_again_at_once_and_is_gone_when_the_datapath_is_settled() {
     let Some((a, b, datapath)) = world(false) else { return };
-    let pb = PortSpec::new("pb", "");
+    let pb = PortSpec::new("pb", PortKind::System);
     for _ in 0..5 {
         datapath.del_port(datapath.port_by_name("pb").unwrap().number).unwrap();
         assert_eq!(
-            datapath.add_ports(&[pb.clone(), PortSpec::new("br0", "internal")]),
+            datapath.add_ports(&[pb.clone(), PortSpec::new("br0", PortKind::Internal)]),
             [Ok(DpPort(2)), Ok(DpPort(3))]
         );
         datapath.del_port(DpPort(3)).unwrap();
@@ -223,7 +223,7 @@ fn a_device_can_be_opened_again_at_once_and_is_gone_when_the_datapath_is_settled
 fn an_internal_port_is_a_device_of_the_host() {
     let Some((a, _b, datapath)) = world(false) else { return };
     datapath.del_port(DpPort(2)).unwrap();
-    assert_eq!(datapath.add_port(&PortSpec::new("br0", "internal")), Ok(DpPort(2)));
+    assert_eq!(datapath.add_port(&PortSpec::new("br0", PortKind::Internal)), Ok(DpPort(2)));
     ip("addr add 10.9.0.3/24 dev br0");
     ip("link set br0 up");
     let listener = TcpListener::bind("10.9.0.3:7002").unwrap();

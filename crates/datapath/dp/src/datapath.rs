@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base::{DpPort, MacAddr, PortStats, Timestamp};
 use flow::{FlowKey, FlowMask};
 
-use crate::{Action, Capabilities, Packet, Upcall};
+use crate::{Action, Capabilities, Packet, PortKind, UnknownPortKind, Upcall};
 
 /// A datapath of this process; never used again for another one while the process lives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -88,9 +88,7 @@ pub enum WorkerId {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PortSpec {
     pub name: String,
-    /// As in the database: "system" (or empty), "internal", "tap", "dummy", "dummy-internal", "dummy-pmd",
-    /// "vxlan", "geneve", "gre", …
-    pub kind: String,
+    pub kind: PortKind,
     /// The number wished for.
     pub number: Option<DpPort>,
     /// The `options` column.
@@ -98,8 +96,8 @@ pub struct PortSpec {
 }
 
 impl PortSpec {
-    pub fn new(name: &str, kind: &str) -> PortSpec {
-        PortSpec { name: name.into(), kind: kind.into(), ..PortSpec::default() }
+    pub fn new(name: &str, kind: PortKind) -> PortSpec {
+        PortSpec { name: name.into(), kind, ..PortSpec::default() }
     }
 
     pub fn option(&self, key: &str) -> Option<&str> {
@@ -112,7 +110,7 @@ impl PortSpec {
 pub struct PortInfo {
     pub number: DpPort,
     pub name: String,
-    pub kind: String,
+    pub kind: PortKind,
     pub mac: MacAddr,
     pub mtu: u32,
     pub ifindex: u32,
@@ -242,8 +240,8 @@ pub enum DpError {
     NumberTaken(DpPort),
     #[error("could not open network device {name} ({reason})")]
     Open { name: String, reason: String, errno: i32 },
-    #[error("unknown port type {0}")]
-    UnknownKind(String),
+    #[error(transparent)]
+    UnknownKind(#[from] UnknownPortKind),
     #[error("flow exists")]
     FlowExists,
     #[error("no such flow")]

@@ -31,6 +31,7 @@ mod drop_reason;
 pub mod execute;
 pub mod offload;
 mod packet;
+mod port_kind;
 pub mod text;
 mod upcall;
 
@@ -49,4 +50,5 @@ pub use datapath::{
 pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};
+pub use port_kind::{PortKind, TunnelKind, UnknownPortKind};
 pub use upcall::{Upcall, UpcallOutcome, UpcallPacket};

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use base::{DpPort, MacAddr};
-use dp::{DpError, DropReason, Packet, PortInfo, PortSpec, PortStats};
+use dp::{DpError, DropReason, Packet, PortInfo, PortKind, PortSpec, PortStats, TunnelKind, UnknownPortKind};
 
 use crate::Pool;
 use crate::dummy::Dummy;
@@ -41,15 +41,19 @@ impl Device {
     /// Opens what `spec` asks for. `is_dummy`: the datapath is for tests, where system devices are dummies too;
     /// `sequence` counts devices, and gives dummies their addresses.
     pub fn open(spec: &PortSpec, sequence: u32, is_dummy: bool) -> Result<Device, DpError> {
-        let kind = match spec.kind.as_str() {
-            "dummy" | "dummy-internal" | "dummy-pmd" => DeviceKind::Dummy(Dummy::open(spec, sequence)),
-            "" | "system" | "internal" | "tap" if is_dummy => DeviceKind::Dummy(Dummy::open(spec, sequence)),
-            "internal" | "tap" => DeviceKind::Tap(Tap::open(&spec.name).map_err(|e| refused(spec, &e))?),
-            "" | "system" => DeviceKind::Packet(open_packet(spec, sequence)?),
-            "vxlan" | "geneve" | "gre" | "ip6gre" | "erspan" | "ip6erspan" | "gtpu" | "srv6" | "bareudp" => {
-                DeviceKind::Tunnel
+        let dummy = || DeviceKind::Dummy(Dummy::open(spec, sequence));
+        let kind = match spec.kind {
+            PortKind::Dummy | PortKind::DummyInternal | PortKind::DummyPmd => dummy(),
+            PortKind::System | PortKind::Internal | PortKind::Tap if is_dummy => dummy(),
+            PortKind::Internal | PortKind::Tap => {
+                DeviceKind::Tap(Tap::open(&spec.name).map_err(|e| refused(spec, &e))?)
             }
-            other => return Err(DpError::UnknownKind(other.to_owned())),
+            PortKind::System => DeviceKind::Packet(open_packet(spec, sequence)?),
+            // Only a module of the kernel's that few have carries these.
+            PortKind::Tunnel(TunnelKind::Lisp | TunnelKind::Stt) => {
+                return Err(UnknownPortKind(spec.kind.to_string()).into());
+            }
+            PortKind::Tunnel(_) => DeviceKind::Tunnel,
         };
         let mut device = Device { kind, spec: spec.clone(), ifindex: 0, dropped_before: 0 };
         if let Some(link) = device.link() {
@@ -157,15 +161,8 @@ impl Device {
 
     /// Its state now.
     pub fn info(&self, number: DpPort) -> PortInfo {
-        let mut info = PortInfo {
-            number,
-            name: self.spec.name.clone(),
-            kind: self.spec.kind.clone(),
-            ..PortInfo::default()
-        };
-        if info.kind.is_empty() {
-            "system".clone_into(&mut info.kind);
-        }
+        let mut info =
+            PortInfo { number, name: self.spec.name.clone(), kind: self.spec.kind, ..PortInfo::default() };
         match &self.kind {
             DeviceKind::Dummy(dummy) => {
                 info.mac = dummy.mac();
@@ -304,7 +301,7 @@ fn dummy_config(spec: &PortSpec) -> BTreeMap<String, String> {
             show(name, value);
         }
     }
-    if spec.kind == "dummy-pmd" {
+    if spec.kind == PortKind::DummyPmd {
         for (name, default) in [("n_rxq", "1"), ("n_txq", "1"), ("numa_id", "0")] {
             show(name, spec.option(name).unwrap_or(default));
         }
@@ -329,7 +326,7 @@ mod tests {
     use super::*;
     use crate::testing::{Wire, frame, has_pair, in_own_namespace, ip, receive_all};
 
-    fn open(name: &str, kind: &str) -> Result<Device, DpError> {
+    fn open(name: &str, kind: PortKind) -> Result<Device, DpError> {
         Device::open(&PortSpec::new(name, kind), 0, false)
     }
 
@@ -338,15 +335,15 @@ mod tests {
         if !in_own_namespace() {
             return;
         }
-        let error = open("no-such-link", "").unwrap_err();
+        let error = open("no-such-link", PortKind::System).unwrap_err();
         assert_eq!(error.errno(), libc::ENODEV);
         assert_eq!(error.to_string(), "could not open network device no-such-link (No such device)");
-        assert_eq!(open("x", "no-such-kind").unwrap_err().to_string(), "unknown port type no-such-kind");
+        assert_eq!(open("x", TunnelKind::Stt.into()).unwrap_err().to_string(), "unknown port type stt");
     }
 
     #[test]
     fn in_a_datapath_for_tests_devices_of_the_system_are_dummies() {
-        for kind in ["", "system", "internal", "tap", "dummy"] {
+        for kind in [PortKind::System, PortKind::Internal, PortKind::Tap, PortKind::Dummy] {
             let device = Device::open(&PortSpec::new("d0", kind), 0, true).unwrap();
             assert!(device.as_dummy().is_some() && device.fd().is_none(), "{kind}");
             assert_eq!((device.ifindex(), device.is_watched_by_kernel()), (0, false));
@@ -358,9 +355,9 @@ mod tests {
         if !has_pair("p", "w") {
             return;
         }
-        let device = open("p", "").unwrap();
+        let device = open("p", PortKind::System).unwrap();
         let info = device.info(DpPort(3));
-        assert_eq!((info.number, info.name.as_str(), info.kind.as_str()), (DpPort(3), "p", "system"));
+        assert_eq!((info.number, info.name.as_str(), info.kind), (DpPort(3), "p", PortKind::System));
         assert!(info.is_present && info.is_running());
         assert_eq!((info.mtu, info.link_kind.as_str(), info.ifindex), (1500, "veth", device.ifindex()));
         assert_eq!(info.status.get("driver_name").map(String::as_str), Some("veth"));
@@ -377,7 +374,7 @@ mod tests {
         if !has_pair("p", "w") {
             return;
         }
-        let device = open("p", "system").unwrap();
+        let device = open("p", PortKind::System).unwrap();
         let mac = MacAddr([2, 0, 0, 0, 0, 9]);
         device.configure(Some(1400), Some(mac), Some(false)).unwrap();
         let info = device.info(DpPort(1));
@@ -402,9 +399,9 @@ mod tests {
             let stats = device.stats();
             (stats.tx_packets, stats.tx_bytes, stats.rx_packets, stats.rx_bytes)
         };
-        let packet = open("p", "").unwrap();
+        let packet = open("p", PortKind::System).unwrap();
         assert_eq!(pass(&packet, &Wire::open("w")), (3, 180, 2, 200));
-        let tap = open("t", "internal").unwrap();
+        let tap = open("t", PortKind::Internal).unwrap();
         std::fs::write("/proc/sys/net/ipv6/conf/t/disable_ipv6", "1").ok();
         tap.configure(None, None, Some(true)).unwrap();
         assert_eq!(pass(&tap, &Wire::open("t")), (3, 180, 2, 200));
@@ -413,7 +410,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_into_a_tunnel_port_is_dropped() {
-        let tunnel = open("vx", "vxlan").unwrap();
+        let tunnel = open("vx", TunnelKind::Vxlan.into()).unwrap();
         let before = DropReason::InvalidPort.total();
         let mut packets = vec![Packet::from_bytes(&frame(60))];
         tunnel.send(&mut packets, &mut Pool::new());

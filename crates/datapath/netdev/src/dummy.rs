@@ -302,7 +302,7 @@ mod tests {
     use crate::testing::{frame, until};
 
     fn open(options: &[(&str, &str)]) -> Dummy {
-        let mut spec = PortSpec::new("d0", "dummy");
+        let mut spec = PortSpec::new("d0", dp::PortKind::Dummy);
         spec.options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         Dummy::open(&spec, 5)
     }
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!((plain.mac(), plain.ifindex()), (MacAddr([0xaa, 0x55, 0xaa, 0x55, 0, 5]), 0));
         let set = open(&[("hwaddr", "02:00:00:00:00:07"), ("ifindex", "12")]);
         assert_eq!((set.mac(), set.ifindex()), (MacAddr([2, 0, 0, 0, 0, 7]), 12));
-        set.configure(&PortSpec::new("d0", "dummy"));
+        set.configure(&PortSpec::new("d0", dp::PortKind::Dummy));
         assert_eq!(set.ifindex(), 0, "the option is gone");
     }
 

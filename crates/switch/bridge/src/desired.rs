@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{MacAddr, OfPort, TableId};
+use dp::PortKind;
 use log::Level;
 use ofp::Version;
 use ofproto::TableSettings;
@@ -23,7 +24,7 @@ use crate::concerns::bundles::{self, DesiredPort};
 use crate::concerns::controllers::{self, DesiredController};
 use crate::concerns::exports::{self, DesiredExport};
 use crate::concerns::forwarding::{self, DesiredForwarding};
-use crate::concerns::interfaces::{self, DesiredInterface};
+use crate::concerns::interfaces::{self, DesiredInterface, InterfaceKind};
 use crate::concerns::limits::{self, DesiredLimits};
 use crate::concerns::mirrors::{self, DesiredMirror};
 use crate::concerns::{addresses, tables};
@@ -221,7 +222,7 @@ fn local_port(bridge: &str) -> DesiredPort {
     let interface = DesiredInterface {
         uuid: Uuid::nil(),
         name: bridge.to_owned(),
-        kind: "internal".to_owned(),
+        kind: InterfaceKind::Port(PortKind::Internal),
         options: Default::default(),
         number: Some(OfPort::LOCAL),
         is_number_asked: false,
@@ -293,7 +294,7 @@ pub(crate) mod tests {
         DesiredPort {
             uuid: Uuid::nil(),
             name: name.into(),
-            interfaces: vec![interface(name, "")],
+            interfaces: vec![interface(name, PortKind::System)],
             vlan: VlanConfig::default(),
             protected: false,
             primary: None,
@@ -303,11 +304,11 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn interface(name: &str, kind: &str) -> DesiredInterface {
+    pub(crate) fn interface(name: &str, kind: PortKind) -> DesiredInterface {
         DesiredInterface {
             uuid: Uuid::nil(),
             name: name.into(),
-            kind: kind.into(),
+            kind: InterfaceKind::Port(kind),
             options: BTreeMap::new(),
             number: None,
             is_number_asked: false,

@@ -37,7 +37,7 @@ pub use concerns::bundles::DesiredPort;
 pub use concerns::controllers::DesiredController;
 pub use concerns::exports::{DesiredExport, DesiredSflow};
 pub use concerns::forwarding::DesiredForwarding;
-pub use concerns::interfaces::{DesiredInterface, RunningInterface};
+pub use concerns::interfaces::{DesiredInterface, InterfaceKind, RunningInterface};
 pub use concerns::limits::DesiredLimits;
 pub use concerns::mirrors::{DesiredMirror, MirrorTarget};
 pub use desired::{Desired, DesiredBridge, FailMode, KnownRows, desire};

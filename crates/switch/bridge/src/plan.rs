@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use base::OfPort;
 
-use crate::concerns::interfaces::DesiredInterface;
+use crate::concerns::interfaces::{DesiredInterface, InterfaceKind};
 use crate::desired::{Desired, DesiredBridge};
 
 /// What exists now, as far as the plan depends on it.
@@ -24,7 +24,7 @@ pub(crate) struct ActualBridge<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ActualInterface<'a> {
-    pub kind: &'a str,
+    pub kind: &'a InterfaceKind,
     pub options: &'a BTreeMap<String, String>,
     pub number: Option<OfPort>,
 }
@@ -134,7 +134,7 @@ impl<'a> Wanted<'a> {
         let (Some(wanted), Some(running)) = (self.interfaces.get(name), have.interfaces.get(name)) else {
             return false;
         };
-        wanted.kind == running.kind
+        wanted.kind == *running.kind
             && wanted.options == *running.options
             && self.keeps_number(have, wanted, running)
     }
@@ -164,6 +164,8 @@ impl<'a> Wanted<'a> {
 mod tests {
     use std::sync::Arc;
 
+    use dp::PortKind;
+
     use super::*;
     use crate::desired::tests::{bridge, interface, port};
 
@@ -192,7 +194,7 @@ mod tests {
             ..Desired::default()
         };
         let mut moved = port("p2");
-        moved.interfaces = vec![interface("p2", "internal")];
+        moved.interfaces = vec![interface("p2", PortKind::Internal)];
         let after = Desired { bridges: vec![bridge("br0", vec![moved, port("p3")])], ..Desired::default() };
         let steps = plan(&after, &actual_of(&before));
         let br0 = || "br0".to_owned();
@@ -203,8 +205,11 @@ mod tests {
                 Step::RemoveInterface { bridge: br0(), interface: "p2".into() },
                 Step::RemoveBundle { bridge: br0(), bundle: "p1".into() },
                 Step::RemoveBridge("br1".into()),
-                Step::AddInterface { bridge: br0(), interface: Box::new(interface("p2", "internal")) },
-                Step::AddInterface { bridge: br0(), interface: Box::new(interface("p3", "")) },
+                Step::AddInterface {
+                    bridge: br0(),
+                    interface: Box::new(interface("p2", PortKind::Internal))
+                },
+                Step::AddInterface { bridge: br0(), interface: Box::new(interface("p3", PortKind::System)) },
                 Step::Settle { bridge: br0() },
             ]
         );

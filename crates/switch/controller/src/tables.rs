@@ -66,7 +66,7 @@ impl Manager {
         let below = self.below(bridge);
         let has_queue = |port: Option<DpPort>| {
             let info = port.zip(below.as_ref()).and_then(|(port, below)| below.datapath.port(port));
-            info.is_some_and(|info| info.kind.starts_with("dummy"))
+            info.is_some_and(|info| info.kind.is_dummy())
         };
         let known = queue == QUEUE_ALL || queue == 0;
         let with_queue = ports.into_iter().filter(|(_, port)| known && has_queue(*port));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use base::{Clock, DpPort, MacAddr, Timestamp};
 use classifier::Megaflows;
-use dp::{Action, Capabilities, Datapath, DpId, DummyControl, FlowPut, Packet, PortSpec, PutMode};
+use dp::{Action, Capabilities, Datapath, DpId, DummyControl, FlowPut, Packet, PortKind, PortSpec, PutMode};
 use dp_user::{Config, DpUser};
 use flow::{FlowMask, Metadata, PacketKey, slot};
 use flowsync::{FlowSync, PacketIn, Sample, Sink};
@@ -108,7 +108,7 @@ impl World {
         let switch = Arc::new(SharedSwitch::default());
         let bridge = switch.write().add_bridge("br0", DpId(1), Capabilities::ALL);
         for name in ["p1", "p2"] {
-            let number = datapath.add_port(&PortSpec::new(name, "dummy")).unwrap();
+            let number = datapath.add_port(&PortSpec::new(name, PortKind::Dummy)).unwrap();
             let port = NewPort { name: name.to_owned(), datapath: Some(number), ..NewPort::default() };
             let mut switch = switch.write();
             switch.get_mut(bridge).unwrap().add_port(port, Timestamp::ZERO).unwrap();

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use base::{Clock, DpPort, MacAddr, TableId, Timestamp};
-use dp::{Capabilities, Datapath, Packet, PortSpec};
+use dp::{Capabilities, Datapath, Packet, PortKind, PortSpec};
 use dp_user::{Config, DpUser};
 use flowsync::{Below, Datapaths, Kind, OpenError, PacketIn, Purpose, Sample, Sink};
 use ofp::{FlowMod, FlowModCommand};
@@ -58,7 +58,7 @@ impl World {
         let id = self.switch.write().add_bridge(name, below.id, below.datapath.capabilities());
         for number in [1, 2] {
             let name = format!("{name}-p{number}");
-            let datapath = Some(below.datapath.add_port(&PortSpec::new(&name, "dummy")).unwrap());
+            let datapath = Some(below.datapath.add_port(&PortSpec::new(&name, PortKind::Dummy)).unwrap());
             let port = NewPort { name, datapath, ..NewPort::default() };
             self.switch.write().get_mut(id).unwrap().add_port(port, Timestamp::ZERO).unwrap();
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::{Clock, DpPort, MacAddr, TableId, Timestamp};
-use dp::{Capabilities, Datapath, DpId, DummyControl, Flow, Packet, PortSpec};
+use dp::{Capabilities, Datapath, DpId, DummyControl, Flow, Packet, PortKind, PortSpec};
 use dp_user::{Config, DpUser};
 use flowsync::{FlowSync, InjectError, PacketIn, Sample, Sink};
 use ofp::{FlowMod, FlowModCommand};
@@ -42,7 +42,7 @@ impl World {
         let switch = Arc::new(SharedSwitch::default());
         let bridge = switch.write().add_bridge("br0", DpId(1), Capabilities::ALL);
         for name in ["p1", "p2"] {
-            let number = datapath.add_port(&PortSpec::new(name, "dummy")).unwrap();
+            let number = datapath.add_port(&PortSpec::new(name, PortKind::Dummy)).unwrap();
             let port = NewPort { name: name.to_owned(), datapath: Some(number), ..NewPort::default() };
             switch.write().get_mut(bridge).unwrap().add_port(port, Timestamp::ZERO).unwrap();
         }

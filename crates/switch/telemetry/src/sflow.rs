@@ -33,7 +33,7 @@ impl Exporter for Sflow {
             packet: sampled.packet,
             header_len: self.header_len,
             ifindex: bridge.ifindex(in_port).unwrap_or(0),
-            kind: info.as_ref().map_or("", |info| &info.kind),
+            tunnel: info.and_then(|info| info.kind.tunnel()),
             vlan_tci,
             output,
             actions: sampled.actions,

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use dp::{Action, Attr, DpStats, PortInfo, PortStats};
+use dp::{Action, Attr, DpStats, PortInfo, PortStats, TunnelKind};
 use flow::{FlowKey, MAX_MPLS, slot};
 use wire::{ethernet, protocol};
 
@@ -28,8 +28,8 @@ pub(crate) struct Sampled<'a> {
     pub header_len: usize,
     /// The ingress interface's index, 0 where it has none.
     pub ifindex: u32,
-    /// The kind of the ingress port.
-    pub kind: &'a str,
+    /// What carried it, where the ingress port is a tunnel.
+    pub tunnel: Option<TunnelKind>,
     /// The tag with which it left, and where it left.
     pub vlan_tci: u16,
     pub output: u32,
@@ -71,10 +71,20 @@ fn flow_records(sampled: &Sampled<'_>) -> Vec<FlowRecord> {
         if key.tun_id() != 0 {
             records.push(FlowRecord::VniIngress(key.tun_id() as u32));
         }
-        let carrier = match sampled.kind {
-            "gre" => protocol::GRE,
-            "vxlan" | "geneve" => protocol::UDP,
-            _ => 0,
+        let carrier = match sampled.tunnel {
+            Some(TunnelKind::Gre) => protocol::GRE,
+            Some(TunnelKind::Vxlan | TunnelKind::Geneve) => protocol::UDP,
+            Some(
+                TunnelKind::Erspan
+                | TunnelKind::Ip6Erspan
+                | TunnelKind::Ip6Gre
+                | TunnelKind::Gtpu
+                | TunnelKind::Bareudp
+                | TunnelKind::Srv6
+                | TunnelKind::Lisp
+                | TunnelKind::Stt,
+            )
+            | None => 0,
         };
         records.push(FlowRecord::TunnelIngress(Ipv4Tunnel {
             protocol: carrier.into(),
@@ -294,7 +304,7 @@ mod tests {
             packet: &packet,
             header_len: 128,
             ifindex: 4,
-            kind: "system",
+            tunnel: None,
             vlan_tci: 0x1000 | 20,
             output: 0x8000_0003,
             actions: &[],

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use base::{Clock, DpPort};
-use dp::{Datapath, DpError, DpId, PortInfo, PortSpec, PortStats};
+use dp::{Datapath, DpError, DpId, PortInfo, PortKind, PortSpec, PortStats, UnknownPortKind};
 use flowsync::{Datapaths, OpenError};
 use ofproto::SharedSwitch;
 use rpc::unixctl::Registry;
@@ -144,7 +144,7 @@ fn add_datapath(dpctl: &Dpctl, style: Style, words: &[&str]) -> Result<String, S
         OpenError::UnknownKind(_) => "add_dp (Address family not supported by protocol)".to_owned(),
         OpenError::System(error) => format!("add_dp ({})", rpc::error_text(&error)),
     })?;
-    let local = if kind == "dummy" { "dummy-internal" } else { "internal" };
+    let local = if kind == "dummy" { PortKind::DummyInternal } else { PortKind::Internal };
     let local = PortSpec { number: Some(DpPort(0)), ..PortSpec::new(name, local) };
     if let Err(error) = datapath.add_port(&local) {
         dpctl.datapaths.remove(id);
@@ -209,11 +209,13 @@ fn add_interfaces(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, Str
             // The bridges give it the ports that the database asks for, and no others.
             return Err(format!("{what} (Operation not permitted)"));
         }
+        let kind = wanted.kind.unwrap_or_default().parse();
+        let kind: PortKind = kind.map_err(|error: UnknownPortKind| because(&what, &error.into()))?;
         let options = wanted.options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let spec = PortSpec {
             number: wanted.number.map(DpPort),
             options: options.collect(),
-            ..PortSpec::new(wanted.name, wanted.kind.unwrap_or("system"))
+            ..PortSpec::new(wanted.name, kind)
         };
         let number = datapath.add_port(&spec).map_err(|error| because(&what, &error))?;
         let up = datapath.configure_port(number, None, None, Some(true));
@@ -230,8 +232,8 @@ fn set_interfaces(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, Str
         let info = datapath
             .port_by_name(name)
             .ok_or_else(|| format!("{name}: failed to query port in {word} (No such device)"))?;
-        let have = shown_kind(&info.kind);
-        if let Some(kind) = kind.filter(|kind| *kind != have) {
+        let have = shown_kind(info.kind);
+        if let Some(kind) = kind.filter(|kind| *kind != have.name()) {
             return Err(format!("{name}: can't change type from {have} to {kind}"));
         }
         if let Some(number) = number.filter(|number| *number != info.number.0) {
@@ -298,8 +300,8 @@ fn show_datapath(out: &mut String, name: &str, datapath: &dyn Datapath, with_sta
 }
 
 fn show_kind(out: &mut String, info: &PortInfo) {
-    let kind = shown_kind(&info.kind);
-    if kind == "system" {
+    let kind = shown_kind(info.kind);
+    if kind == PortKind::System {
         return;
     }
     let _ = write!(out, " ({kind}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base::{Clock, DpPort};
 use bridge::Running;
-use dp::Flow;
+use dp::{Flow, PortKind};
 use flowsync::{Below, Datapaths};
 use ofproto::SharedSwitch;
 use rpc::unixctl::{Format, Registry, Reply};
@@ -119,7 +119,7 @@ fn shown_port(below: &Below, entry: &ofproto::PortEntry) -> ShownPort {
     let (kind, config) = match port.datapath {
         Some(number) => {
             let info = below.datapath.port(number).unwrap_or_default();
-            (shown_kind(&info.kind).to_owned(), info.config.clone())
+            (shown_kind(info.kind).to_string(), info.config.clone())
         }
         None => {
             let peer = entry.peer_name.iter().map(|peer| ("peer".to_owned(), peer.clone()));
@@ -131,13 +131,8 @@ fn shown_port(below: &Below, entry: &ofproto::PortEntry) -> ShownPort {
 }
 
 /// The kind of a device as operators know it: an internal port of a userspace datapath is a tap.
-pub(super) fn shown_kind(kind: &str) -> &str {
-    match kind {
-        "" => "system",
-        "internal" => "tap",
-        "dummy-internal" => "dummy-internal",
-        other => other,
-    }
+pub(super) fn shown_kind(kind: PortKind) -> PortKind {
+    if kind == PortKind::Internal { PortKind::Tap } else { kind }
 }
 
 fn dump_bridge_flows(dpif: &Dpif, args: &[String]) -> Result<String, String> {

@@ -35,7 +35,7 @@ fn dummies(datapaths: &Datapaths) -> Vec<(Arc<dyn Datapath>, Arc<PortInfo>)> {
         let ports = datapath.ports();
         ports.into_iter().map(move |info| (Arc::clone(&datapath), info))
     });
-    ports.filter(|(_, info)| info.kind.starts_with("dummy")).collect()
+    ports.filter(|(_, info)| info.kind.is_dummy()).collect()
 }
 
 fn receive(datapaths: &Datapaths, args: &[String]) -> Result<String, String> {

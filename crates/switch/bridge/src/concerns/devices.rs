@@ -42,7 +42,7 @@ impl Running {
             .flat_map(|port| port.interfaces.iter().map(move |interface| (port, interface)))
         {
             let mac = match interface.wanted_mac(&config.name) {
-                Ok(None) if desired.fake_bridge && interface.kind == "internal" => {
+                Ok(None) if desired.fake_bridge && interface.is_internal() => {
                     Some(self.fake_bridge_mac(bridge, desired))
                 }
                 Ok(mac) => mac,
@@ -132,5 +132,5 @@ impl Running {
 
 /// A port of the host itself. Those of a userspace datapath are taps.
 fn is_internal(info: &PortInfo) -> bool {
-    matches!(info.kind.as_str(), "internal" | "tap" | "dummy-internal")
+    info.kind.is_internal()
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use base::{MacAddr, OfPort};
+use dp::{PortKind, UnknownPortKind};
 use model::{Atom, Datum};
 use replica::Row;
 use schema::{interface as table, open_vswitch};
@@ -25,17 +26,41 @@ pub(crate) use status::{State, broken};
 
 base::coverage!(static ROWS_REPORTED = "bridge_row_reported");
 
-/// The kinds of interfaces that this program offers, and those that tests have beside them.
-const TYPES: &[&str] = &["internal", "patch", "system", "tap"];
-const DUMMY_TYPES: &[&str] = &["dummy", "dummy-internal", "dummy-pmd"];
+/// The kinds of interfaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InterfaceKind {
+    /// One that stands for a port of the datapath.
+    Port(PortKind),
+    /// One end of a patch between two bridges; no datapath knows of it.
+    Patch,
+    /// What the database asks for and nobody offers.
+    Unknown(UnknownPortKind),
+}
+
+impl InterfaceKind {
+    const PATCH: &str = "patch";
+
+    /// As the database has it.
+    fn named(name: &str) -> InterfaceKind {
+        if name == InterfaceKind::PATCH {
+            return InterfaceKind::Patch;
+        }
+        name.parse().map_or_else(InterfaceKind::Unknown, InterfaceKind::Port)
+    }
+
+    /// The names of those that this program offers, with those for tests or without.
+    fn offered(with_dummies: bool) -> impl Iterator<Item = &'static str> {
+        let devices = PortKind::DEVICES.into_iter().filter(move |kind| with_dummies || !kind.is_dummy());
+        devices.map(PortKind::name).chain([InterfaceKind::PATCH])
+    }
+}
 
 /// An interface.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesiredInterface {
     pub uuid: Uuid,
     pub name: String,
-    /// As in the database; empty is "system".
-    pub kind: String,
+    pub kind: InterfaceKind,
     pub options: BTreeMap<String, String>,
     /// The number asked for by the operator, else the one that it had before.
     pub number: Option<OfPort>,
@@ -49,7 +74,7 @@ impl DesiredInterface {
     /// The address that the row gives an internal interface of `bridge`, or why it cannot. The bridge's own port has the
     /// bridge's.
     pub(crate) fn wanted_mac(&self, bridge: &str) -> Result<Option<MacAddr>, String> {
-        let Some(mac) = self.mac.filter(|_| self.kind == "internal") else { return Ok(None) };
+        let Some(mac) = self.mac.filter(|_| self.is_internal()) else { return Ok(None) };
         let why = if self.name == bridge {
             "ignoring mac in Interface record (use Bridge record to set local port's mac)"
         } else if mac.is_multicast() {
@@ -63,7 +88,11 @@ impl DesiredInterface {
     }
 
     pub fn is_patch(&self) -> bool {
-        self.kind == "patch"
+        self.kind == InterfaceKind::Patch
+    }
+
+    pub(crate) fn is_internal(&self) -> bool {
+        self.kind == InterfaceKind::Port(PortKind::Internal)
     }
 
     pub fn peer(&self) -> Option<&str> {
@@ -77,10 +106,7 @@ pub(crate) fn desire(row: &Row) -> DesiredInterface {
     DesiredInterface {
         uuid: row.uuid,
         name: row.string(table::NAME).to_owned(),
-        kind: match row.string(table::TYPE) {
-            "system" => String::new(),
-            kind => kind.to_owned(),
-        },
+        kind: InterfaceKind::named(row.string(table::TYPE)),
         options: row.map(table::OPTIONS),
         number: asked.or_else(|| number(table::OFPORT)),
         is_number_asked: asked.is_some(),
@@ -175,8 +201,8 @@ impl Concern for Interfaces {
             out.told.states = Arc::clone(&report.told.states);
             return;
         }
-        let dummies = if report.running.dummies == Dummies::None { &[] } else { DUMMY_TYPES };
-        let types = Datum::set(TYPES.iter().chain(dummies).map(|kind| Atom::from(*kind)));
+        let with_dummies = report.running.dummies != Dummies::None;
+        let types = Datum::set(InterfaceKind::offered(with_dummies).map(Atom::from));
         out.writer.write(open_vswitch::NAME_OF_TABLE, root, vec![(open_vswitch::IFACE_TYPES, types)]);
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base::{DpPort, MacAddr, OfPort};
-use dp::{Datapath, DpId, PortInfo, PortSpec};
+use dp::{Datapath, DpId, PortInfo, PortKind, PortSpec};
 use flowsync::Below;
 use ofp::{port_config, port_state};
 use ofproto::NewPort;
 use uuid::Uuid;
 
-use super::{DesiredInterface, RunningInterface, refused};
+use super::{DesiredInterface, InterfaceKind, RunningInterface, refused};
 use crate::running::{Dummies, Notice, Running, RunningBridge};
 
 impl Running {
@@ -56,12 +56,12 @@ impl Running {
         if let Some(refusal) = refused::refusal(config) {
             return Err(refusal);
         }
-        if config.is_patch() {
-            check_patch(config)?;
-            return Ok(None);
-        }
-        let is_local = config.name == bridge_name;
-        let kind = if is_local && config.kind.is_empty() { "internal" } else { &config.kind };
+        let kind = match &config.kind {
+            InterfaceKind::Patch => return check_patch(config).map(|()| None),
+            InterfaceKind::Unknown(error) => return Err(error.to_string()),
+            InterfaceKind::Port(PortKind::System) if config.name == bridge_name => PortKind::Internal,
+            InterfaceKind::Port(kind) => *kind,
+        };
         let kind = self.kind_of(bridge_name, kind);
         Ok(Some(PortSpec {
             options: config.options.clone().into_iter().collect(),
@@ -141,13 +141,13 @@ impl Running {
     }
 
     /// The kind of device that stands for `kind`.
-    fn kind_of<'a>(&self, bridge: &str, kind: &'a str) -> &'a str {
+    fn kind_of(&self, bridge: &str, kind: PortKind) -> PortKind {
         let in_dummy_bridge = self.bridges.get(bridge).is_some_and(|b| b.config.datapath_type == "dummy");
         match (self.dummies, kind) {
             (Dummies::None, kind) => kind,
-            (Dummies::Override | Dummies::System, "") => "dummy",
-            (Dummies::Override, "internal" | "tap") => "dummy-internal",
-            (_, "internal") if in_dummy_bridge => "dummy-internal",
+            (Dummies::Override | Dummies::System, PortKind::System) => PortKind::Dummy,
+            (Dummies::Override, PortKind::Internal | PortKind::Tap) => PortKind::DummyInternal,
+            (_, PortKind::Internal) if in_dummy_bridge => PortKind::DummyInternal,
             (_, kind) => kind,
         }
     }

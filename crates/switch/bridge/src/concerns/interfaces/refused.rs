@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::DesiredInterface;
+use dp::{PortKind, TunnelKind};
+
+use super::{DesiredInterface, InterfaceKind};
 
 /// Tunnels of the kernel's datapath have devices of these names, with numbers after them.
 const TUNNEL_DEVICES: &[&str] = &[
@@ -20,9 +22,6 @@ const TUNNEL_DEVICES: &[&str] = &[
 /// The local ports of datapaths are named so.
 const DATAPATHS: &[&str] = &["ovs-netdev", "ovs-dummy"];
 
-const TUNNELS: &[&str] =
-    &["geneve", "gre", "vxlan", "erspan", "ip6erspan", "ip6gre", "gtpu", "bareudp", "srv6", "lisp", "stt"];
-
 /// Whether the switch has a use of its own for devices of this name.
 pub(crate) fn is_reserved(name: &str) -> bool {
     DATAPATHS.contains(&name) || TUNNEL_DEVICES.iter().any(|device| name.starts_with(device))
@@ -34,15 +33,14 @@ pub(crate) fn refusal(config: &DesiredInterface) -> Option<String> {
     if is_reserved(name) {
         return Some(format!("could not create interface {name}, name is reserved"));
     }
-    TUNNELS.contains(&config.kind.as_str()).then(|| {
-        // A tunnel that carries nothing must not look like one that works.
-        bad_peer(config).unwrap_or_else(|| format!("{name}: {} tunnels are not supported yet", config.kind))
-    })
+    let InterfaceKind::Port(PortKind::Tunnel(kind)) = config.kind else { return None };
+    // A tunnel that carries nothing must not look like one that works.
+    Some(bad_peer(config, kind).unwrap_or_else(|| format!("{name}: {kind} tunnels are not supported yet")))
 }
 
 /// What is wrong with the other end of a tunnel.
-fn bad_peer(config: &DesiredInterface) -> Option<String> {
-    let (name, kind) = (&config.name, &config.kind);
+fn bad_peer(config: &DesiredInterface, kind: TunnelKind) -> Option<String> {
+    let name = &config.name;
     let missing = format!("{name}: {kind} type requires valid 'remote_ip' argument");
     match config.options.get("remote_ip").map(String::as_str) {
         None => Some(missing),
