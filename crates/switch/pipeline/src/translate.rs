@@ -73,8 +73,8 @@ impl Thawed<'_> {
 impl Context<'_> {
     fn run(&mut self, start: Start<'_>) {
         self.always_examined();
-        let name = self.walk.bridge.name().to_owned();
-        self.out.record.open(Kind::Bridge, || format!("bridge(\"{name}\")"));
+        let bridge = self.walk.bridge;
+        self.out.record.open(Kind::Bridge, || format!("bridge(\"{}\")", bridge.name()));
         let thawed = match start {
             Start::Resume(frozen) => Some(Thawed::Given(frozen)),
             Start::Lookup | Start::Actions(_) if self.packet.key.recirc_id() == 0 => None,
@@ -88,7 +88,6 @@ impl Context<'_> {
                 }
             },
         };
-        let bridge = self.walk.bridge;
         let in_port = bridge.port(OfPort(self.packet.key.in_port()));
         if let Some(thawed) = &thawed {
             self.thaw(thawed.state());
@@ -97,11 +96,11 @@ impl Context<'_> {
             }
         }
         if in_port.is_some_and(|port| self.is_mirror_output(bridge, port)) {
-            let name = in_port.and_then(|port| bridge.bundle(port.bundle?)).map(|b| b.name.to_string());
+            let bundle = in_port.and_then(|port| bridge.bundle(port.bundle?));
             return self.lost(DropReason::MirrorOnly).fault(|| {
                 format!(
                     "dropping packet received on port {}, which is reserved exclusively for mirroring",
-                    name.unwrap_or_default()
+                    bundle.map_or("", |bundle| &bundle.name)
                 )
             });
         }
