@@ -54,6 +54,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tunnels_are_rejected_and_their_other_ends_looked_at() {
+        for kind in TunnelKind::ALL {
+            let mut config = crate::desired::tests::interface("t0", kind.into());
+            let missing = format!("t0: {kind} type requires valid 'remote_ip' argument");
+            assert_eq!(refusal(&config).as_ref(), Some(&missing));
+            config.options.insert("remote_ip".to_owned(), "192.0.2.300".to_owned());
+            assert_eq!(refusal(&config), Some(format!("t0: bad {kind} 'remote_ip'\n{missing}")));
+            config.options.insert("remote_ip".to_owned(), "192.0.2.3".to_owned());
+            assert_eq!(refusal(&config), Some(format!("t0: {kind} tunnels are not supported yet")));
+        }
+        for kind in PortKind::DEVICES {
+            assert_eq!(refusal(&crate::desired::tests::interface("p0", kind)), None);
+        }
+    }
+
+    #[test]
     fn names_of_the_switch_itself_are_reserved() {
         for (name, reserved) in [
             ("ovs-netdev", true),
