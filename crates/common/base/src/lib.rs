@@ -21,6 +21,6 @@ pub mod vlog;
 
 pub use id::{DpPort, OfPort, TableId};
 pub use mac::MacAddr;
-pub use port_stats::{PortStats, UNCOUNTED};
+pub use port_stats::PortStats;
 pub use text::error_text;
 pub use time::{Clock, Timestamp};

@@ -61,22 +61,22 @@ pub enum LinkChange {
 
 fn counters(stats: &RtnlLinkStats64) -> PortStats {
     PortStats {
-        rx_packets: stats.rx_packets,
-        tx_packets: stats.tx_packets,
-        rx_bytes: stats.rx_bytes,
-        tx_bytes: stats.tx_bytes,
-        rx_errors: stats.rx_errors,
-        tx_errors: stats.tx_errors,
-        rx_dropped: stats.rx_dropped,
-        tx_dropped: stats.tx_dropped,
-        multicast: stats.multicast,
-        collisions: stats.collisions,
-        rx_length_errors: stats.rx_length_errors,
-        rx_over_errors: stats.rx_over_errors,
-        rx_crc_errors: stats.rx_crc_errors,
-        rx_frame_errors: stats.rx_frame_errors,
-        rx_fifo_errors: stats.rx_fifo_errors,
-        rx_missed_errors: stats.rx_missed_errors,
+        rx_packets: Some(stats.rx_packets),
+        tx_packets: Some(stats.tx_packets),
+        rx_bytes: Some(stats.rx_bytes),
+        tx_bytes: Some(stats.tx_bytes),
+        rx_errors: Some(stats.rx_errors),
+        tx_errors: Some(stats.tx_errors),
+        rx_dropped: Some(stats.rx_dropped),
+        tx_dropped: Some(stats.tx_dropped),
+        multicast: Some(stats.multicast),
+        collisions: Some(stats.collisions),
+        rx_length_errors: Some(stats.rx_length_errors),
+        rx_over_errors: Some(stats.rx_over_errors),
+        rx_crc_errors: Some(stats.rx_crc_errors),
+        rx_frame_errors: Some(stats.rx_frame_errors),
+        rx_fifo_errors: Some(stats.rx_fifo_errors),
+        rx_missed_errors: Some(stats.rx_missed_errors),
     }
 }
 
@@ -288,7 +288,8 @@ mod tests {
             payload.extend([8, 0, 4, 0, 0xdc, 5, 0, 0]);
             let link = parse(OpGetlinkDo::decode_reply(&payload));
             let c = link.counters;
-            assert_eq!((c.rx_packets, c.tx_bytes, c.multicast, c.rx_missed_errors), (1, 4, 9, 16));
+            let some = [c.rx_packets, c.tx_bytes, c.multicast, c.rx_missed_errors];
+            assert_eq!(some, [1, 4, 9, 16].map(Some));
             assert_eq!(link.mtu, u32::from_ne_bytes([0xdc, 5, 0, 0]));
         }
     }

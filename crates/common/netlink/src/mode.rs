@@ -59,8 +59,8 @@ fn features(ethtool: u32) -> u32 {
 /// How a link runs now, and how it could.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LinkMode {
-    /// 0 when the link does not know.
-    pub speed_mbps: u32,
+    /// `None` when the link does not know.
+    pub speed_mbps: Option<u32>,
     /// Whether it sends and receives at once; false also when the link does not know.
     pub is_full_duplex: bool,
     /// [`base::link_feature`] bits: how it runs now.
@@ -75,19 +75,19 @@ impl LinkMode {
     fn new(settings: &Settings) -> LinkMode {
         use base::link_feature::*;
         let speed = u32::from(settings.speed_high) << 16 | u32::from(settings.speed);
-        // All ones, in 16 or 32 bits, stand for "unknown".
-        let speed_mbps = if [0xffff, u32::MAX].contains(&speed) { 0 } else { speed };
+        // None, and all ones in 16 or 32 bits, stand for "unknown".
+        let speed_mbps = Some(speed).filter(|speed| ![0, 0xffff, u32::MAX].contains(speed));
         let by_duplex = |half, full| if settings.duplex == DUPLEX_HALF { half } else { full };
         let mut current = match speed_mbps {
-            0 => 0,
-            10 => by_duplex(HALF_10M, FULL_10M),
-            100 => by_duplex(HALF_100M, FULL_100M),
-            1_000 => by_duplex(HALF_1G, FULL_1G),
-            10_000 => FULL_10G,
-            40_000 => FULL_40G,
-            100_000 => FULL_100G,
-            1_000_000 => FULL_1T,
-            _ => OTHER,
+            None => 0,
+            Some(10) => by_duplex(HALF_10M, FULL_10M),
+            Some(100) => by_duplex(HALF_100M, FULL_100M),
+            Some(1_000) => by_duplex(HALF_1G, FULL_1G),
+            Some(10_000) => FULL_10G,
+            Some(40_000) => FULL_40G,
+            Some(100_000) => FULL_100G,
+            Some(1_000_000) => FULL_1T,
+            Some(_) => OTHER,
         };
         current |= match settings.port {
             PORT_TWISTED_PAIR => COPPER,
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(
             LinkMode::new(&settings),
             LinkMode {
-                speed_mbps: 10_000,
+                speed_mbps: Some(10_000),
                 is_full_duplex: true,
                 current: FULL_10G | COPPER,
                 advertised: FULL_1G,

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base::{Clock, DpPort, MacAddr};
 use dp::{
-    Capabilities, Datapath, DpError, DpStats, DummyControl, Execute, Flow, FlowPut, FlowStats, Meter,
+    Capabilities, Datapath, DpError, DpStats, DummyControl, Errno, Execute, Flow, FlowPut, FlowStats, Meter,
     MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode, Ufid, Upcall, WorkerId,
 };
 use netdev::Device;
@@ -445,7 +445,5 @@ impl Datapath for DpUser {
 
 /// A device whose opening did not come to its end.
 fn internal_error(spec: &PortSpec) -> DpError {
-    DpError::Open { name: spec.name.clone(), reason: "internal error".to_owned(), errno: EIO }
+    DpError::Open { name: spec.name.clone(), reason: "internal error".to_owned(), errno: Errno::IO }
 }
-
-const EIO: i32 = 5;

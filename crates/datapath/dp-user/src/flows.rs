@@ -92,7 +92,7 @@ impl Flows {
             base::broken!("a lookup found a place without a flow");
             return Found::Unknown;
         };
-        if entry.version < fence {
+        if entry.is_older_than(fence) {
             return Found::Stale(Box::new(entry.to_flow(self.worker)));
         }
         entry.count(packet.len(), tcp_flags(key.key()), now);
@@ -103,7 +103,7 @@ impl Flows {
     fn install(&self, ufid: Ufid, key: &FlowKey, outcome: &UpcallOutcome) {
         let mask = installable(&outcome.mask);
         let actions = outcome.install_actions.as_ref().unwrap_or(&outcome.actions).clone();
-        match self.lock().insert(ufid, key, &mask, actions, outcome.version) {
+        match self.lock().insert(ufid, key, &mask, actions, Some(outcome.version)) {
             Ok(_) | Err(DpError::FlowExists) => {}
             Err(error) => log::debug!(target: "dpif_netdev", "failed to install a flow: {error}"),
         }

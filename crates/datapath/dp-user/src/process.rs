@@ -136,7 +136,7 @@ impl<'a> Run<'a> {
                 base::broken!("a lookup found a place without a flow");
                 continue;
             };
-            if entry.version < fence {
+            if entry.is_older_than(fence) {
                 // It may do what rules that are gone say: looked at when the lock is free.
                 continue;
             }

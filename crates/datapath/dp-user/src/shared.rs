@@ -85,7 +85,9 @@ impl Shared {
         }
         let changed = |port: &&Arc<Port>| {
             changes.iter().any(|change| match change {
-                LinkChange::Present(link) | LinkChange::Gone(link) => link.index == port.device.ifindex(),
+                LinkChange::Present(link) | LinkChange::Gone(link) => {
+                    Some(link.index) == port.device.ifindex()
+                }
                 LinkChange::Lost => true,
             })
         };

@@ -18,11 +18,32 @@ pub(crate) struct Entry {
     mask: SparseKey,
     pub(crate) actions: Arc<[Action]>,
     pub(crate) stats: FlowStats,
-    /// As in [`Flow::version`].
-    pub(crate) version: u64,
+    version: Version,
+}
+
+/// [`Flow::version`] in one word that is compared once per packet: what follows from no rules is newer than all rules.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Version(u64);
+
+impl Version {
+    const OF_NO_RULES: Version = Version(u64::MAX);
+
+    fn new(version: Option<u64>) -> Version {
+        version.map_or(Version::OF_NO_RULES, Version)
+    }
+
+    fn get(self) -> Option<u64> {
+        (self != Version::OF_NO_RULES).then_some(self.0)
+    }
 }
 
 impl Entry {
+    /// Whether it is known to be right by older rules alone than those of the version `fence`.
+    #[inline]
+    pub(crate) fn is_older_than(&self, fence: u64) -> bool {
+        self.version < Version(fence)
+    }
+
     /// Counts one packet.
     #[inline]
     pub(crate) fn count(&mut self, bytes: usize, tcp_flags: u16, now: Timestamp) {
@@ -40,7 +61,7 @@ impl Entry {
             mask: Arc::new(FlowMask::from(&self.mask)),
             actions: self.actions.clone(),
             stats: self.stats,
-            version: self.version,
+            version: self.version.get(),
         }
     }
 }
@@ -79,7 +100,7 @@ impl Table {
         key: &FlowKey,
         mask: &FlowMask,
         actions: Arc<[Action]>,
-        version: u64,
+        version: Option<u64>,
     ) -> Result<u32, DpError> {
         if self.by_ufid.contains_key(&ufid) {
             return Err(DpError::FlowExists);
@@ -93,7 +114,7 @@ impl Table {
             mask: SparseKey::from(mask),
             actions,
             stats: FlowStats::default(),
-            version,
+            version: Version::new(version),
         };
         if log::log_enabled!(target: "dpif_netdev", log::Level::Debug) {
             let flow = dp::text::format_key(key, Some(mask), false, None);
@@ -113,7 +134,7 @@ impl Table {
         if let Some(entry) = self.by_ufid_mut(flow.ufid)
             && Arc::ptr_eq(&entry.actions, &flow.actions)
         {
-            entry.version = entry.version.max(version);
+            entry.version = entry.version.max(Version(version));
         }
     }
 
@@ -121,12 +142,12 @@ impl Table {
         &mut self,
         ufid: Ufid,
         actions: Arc<[Action]>,
-        version: u64,
+        version: Option<u64>,
         zero_stats: bool,
     ) -> bool {
         let Some(entry) = self.by_ufid_mut(ufid) else { return false };
         entry.actions = actions;
-        entry.version = version;
+        entry.version = Version::new(version);
         if zero_stats {
             entry.stats = FlowStats::default();
         }

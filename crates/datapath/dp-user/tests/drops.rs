@@ -124,7 +124,7 @@ fn a_packet_that_goes_in_circles_is_counted() {
         actions: Arc::new([Action::Recirc(7)]),
         mode: PutMode::Create,
         zero_stats: false,
-        version: dp::NO_VERSION,
+        version: None,
     };
     datapath.flow_put(&put).unwrap();
     let mut packet = frame(4);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use base::{DpPort, MacAddr, PortStats, Timestamp};
 use flow::{FlowKey, FlowMask};
+use rustix::io::Errno;
 
 use crate::{Action, Capabilities, Packet, PortKind, UnknownPortKind, Upcall};
 
@@ -113,13 +114,15 @@ pub struct PortInfo {
     pub kind: PortKind,
     pub mac: MacAddr,
     pub mtu: u32,
-    pub ifindex: u32,
+    /// The kernel's index of the device, where it has one.
+    pub ifindex: Option<u32>,
     /// Administratively up.
     pub is_up: bool,
     /// Carrier.
     pub has_link: bool,
     pub link_resets: u64,
-    pub speed_mbps: u32,
+    /// `None` when the link does not know.
+    pub speed_mbps: Option<u32>,
     pub is_full_duplex: bool,
     /// What the link does now, what it offers its peer, and what it could do: OpenFlow 1.1's `OFPPF_*` bits.
     pub current_features: u32,
@@ -163,12 +166,10 @@ pub struct Flow {
     pub mask: Arc<FlowMask>,
     pub actions: Arc<[Action]>,
     pub stats: FlowStats,
-    /// The version of the rules by which it is known to be right; see [`Upcall::fence`].
-    pub version: u64,
+    /// The version of the rules by which it is known to be right; see [`Upcall::fence`]. `None` when it follows from no
+    /// rules: somebody put it by hand.
+    pub version: Option<u64>,
 }
-
-/// The version of flows that follow from no rules: those that somebody put by hand.
-pub const NO_VERSION: u64 = u64::MAX;
 
 /// May the flow be new, may it exist?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -192,7 +193,7 @@ pub struct FlowPut {
     /// Start the counters anew.
     pub zero_stats: bool,
     /// As in [`Flow::version`].
-    pub version: u64,
+    pub version: Option<u64>,
 }
 
 /// A packet to act upon as if it had been received.
@@ -233,13 +234,12 @@ pub enum DpError {
     NoPort(DpPort),
     #[error("no port named {0}")]
     NoPortName(String),
-    /// EEXIST / EBUSY.
     #[error("port {0} already exists")]
     PortExists(String),
     #[error("port number {0} is taken")]
     NumberTaken(DpPort),
     #[error("could not open network device {name} ({reason})")]
-    Open { name: String, reason: String, errno: i32 },
+    Open { name: String, reason: String, errno: Errno },
     #[error(transparent)]
     UnknownKind(#[from] UnknownPortKind),
     #[error("flow exists")]
@@ -251,21 +251,21 @@ pub enum DpError {
     #[error("{0}")]
     Unsupported(String),
     #[error("{what}: {reason}")]
-    Device { what: String, reason: String, errno: i32 },
+    Device { what: String, reason: String, errno: Errno },
 }
 
 impl DpError {
     /// The error number by which programs tell it (`ovs_strerror`).
-    pub fn errno(&self) -> i32 {
+    pub fn errno(&self) -> Errno {
         match self {
-            DpError::NoPort(_) | DpError::NoPortName(_) => 19,
-            DpError::PortExists(_) | DpError::FlowExists => 17,
-            DpError::NumberTaken(_) => 16,
+            DpError::NoPort(_) | DpError::NoPortName(_) => Errno::NODEV,
+            DpError::PortExists(_) | DpError::FlowExists => Errno::EXIST,
+            DpError::NumberTaken(_) => Errno::BUSY,
             DpError::Open { errno, .. } | DpError::Device { errno, .. } => *errno,
-            DpError::UnknownKind(_) => 97,
-            DpError::NoFlow => 2,
-            DpError::TableFull => 28,
-            DpError::Unsupported(_) => 95,
+            DpError::UnknownKind(_) => Errno::AFNOSUPPORT,
+            DpError::NoFlow => Errno::NOENT,
+            DpError::TableFull => Errno::NOSPC,
+            DpError::Unsupported(_) => Errno::OPNOTSUPP,
         }
     }
 }

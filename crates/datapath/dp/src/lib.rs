@@ -35,7 +35,8 @@ mod port_kind;
 pub mod text;
 mod upcall;
 
-pub use base::{PortStats, UNCOUNTED};
+pub use base::PortStats;
+pub use rustix::io::Errno;
 
 pub use action::{
     Action, Conntrack, Cookie, HashAlgorithm, Nat, NatKind, NatRange, PushTunnel, SampleDirection, Set,
@@ -45,7 +46,7 @@ pub use attr::Attr;
 pub use capabilities::Capabilities;
 pub use datapath::{
     Datapath, DpError, DpId, DpStats, DummyControl, Execute, Flow, FlowPut, FlowStats, Meter, MeterBand,
-    MeterStats, NO_VERSION, PortInfo, PortSpec, PortWatcher, PutMode, Ufid, UfidError, WorkerId,
+    MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, Ufid, UfidError, WorkerId,
 };
 pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, execute};

@@ -5,7 +5,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use base::{DpPort, MacAddr};
-use dp::{DpError, DropReason, Packet, PortInfo, PortKind, PortSpec, PortStats, TunnelKind, UnknownPortKind};
+use dp::{
+    DpError, DropReason, Errno, Packet, PortInfo, PortKind, PortSpec, PortStats, TunnelKind, UnknownPortKind,
+};
 
 use crate::Pool;
 use crate::dummy::Dummy;
@@ -19,7 +21,7 @@ pub struct Device {
     pub kind: DeviceKind,
     spec: PortSpec,
     /// 0: the kernel has no such link.
-    ifindex: u32,
+    ifindex: Option<u32>,
     /// Frames that the kernel had dropped when sending to the device before it was opened here.
     dropped_before: u64,
 }
@@ -55,9 +57,9 @@ impl Device {
             }
             PortKind::Tunnel(_) => DeviceKind::Tunnel,
         };
-        let mut device = Device { kind, spec: spec.clone(), ifindex: 0, dropped_before: 0 };
+        let mut device = Device { kind, spec: spec.clone(), ifindex: None, dropped_before: 0 };
         if let Some(link) = device.link() {
-            device.ifindex = link.index;
+            device.ifindex = Some(link.index);
             device.dropped_before = device.dropped_by_kernel(&link.counters);
         }
         Ok(device)
@@ -74,7 +76,7 @@ impl Device {
     }
 
     /// The number of the link that it is to the kernel; 0 for none.
-    pub fn ifindex(&self) -> u32 {
+    pub fn ifindex(&self) -> Option<u32> {
         self.ifindex
     }
 
@@ -182,7 +184,7 @@ impl Device {
                 if let Some(link) = self.link() {
                     info.mac = link.mac;
                     info.mtu = link.mtu;
-                    info.ifindex = link.index;
+                    info.ifindex = Some(link.index);
                     info.is_up = link.is_up();
                     info.has_link = link.has_carrier();
                     info.is_present = true;
@@ -232,15 +234,17 @@ impl Device {
             DeviceKind::Packet(device) => {
                 let counters = self.link().map(|link| link.counters).unwrap_or_default();
                 device.count_overflow();
-                let rx_dropped = counters.rx_dropped + device.losses().received();
-                let tx_dropped = device.losses().get().total(self.dropped_before, counters.tx_dropped);
+                let rx_dropped = counters.rx_dropped.map(|count| count + device.losses().received());
+                let lost = device.losses().get();
+                let tx_dropped = counters.tx_dropped.map(|count| lost.total(self.dropped_before, count));
                 PortStats { rx_dropped, tx_dropped, ..counters }
             }
             DeviceKind::Tap(tap) => {
                 // The host sends what the switch receives.
                 let counters = self.link().map(|link| link.counters).unwrap_or_default().of_other_end();
-                let rx_dropped = counters.rx_dropped + tap.losses().received();
-                let tx_dropped = tap.losses().get().total(self.dropped_before, counters.tx_dropped);
+                let rx_dropped = counters.rx_dropped.map(|count| count + tap.losses().received());
+                let lost = tap.losses().get();
+                let tx_dropped = counters.tx_dropped.map(|count| lost.total(self.dropped_before, count));
                 PortStats { rx_dropped, tx_dropped, ..counters }
             }
         }
@@ -248,10 +252,11 @@ impl Device {
 
     /// Frames for the device that the kernel says it has dropped.
     fn dropped_by_kernel(&self, counters: &PortStats) -> u64 {
-        match &self.kind {
+        let dropped = match &self.kind {
             DeviceKind::Tap(_) => counters.rx_dropped,
             DeviceKind::Packet(_) | DeviceKind::Dummy(_) | DeviceKind::Tunnel => counters.tx_dropped,
-        }
+        };
+        dropped.unwrap_or_default()
     }
 
     /// Counters that only devices of its kind have, by their names, and of frames that were lost.
@@ -285,7 +290,7 @@ impl Device {
                 netlink::set_link(link.index, mtu, mac, up).map_err(|e| DpError::Device {
                     what: self.spec.name.clone(),
                     reason: base::error_text(&e),
-                    errno: e.raw_os_error().unwrap_or(5),
+                    errno: Errno::from_io_error(&e).unwrap_or(Errno::IO),
                 })
             }
         }
@@ -336,7 +341,7 @@ mod tests {
             return;
         }
         let error = open("no-such-link", PortKind::System).unwrap_err();
-        assert_eq!(error.errno(), libc::ENODEV);
+        assert_eq!(error.errno(), Errno::NODEV);
         assert_eq!(error.to_string(), "could not open network device no-such-link (No such device)");
         assert_eq!(open("x", TunnelKind::Stt.into()).unwrap_err().to_string(), "unknown port type stt");
     }
@@ -346,7 +351,7 @@ mod tests {
         for kind in [PortKind::System, PortKind::Internal, PortKind::Tap, PortKind::Dummy] {
             let device = Device::open(&PortSpec::new("d0", kind), 0, true).unwrap();
             assert!(device.as_dummy().is_some() && device.fd().is_none(), "{kind}");
-            assert_eq!((device.ifindex(), device.is_watched_by_kernel()), (0, false));
+            assert_eq!((device.ifindex(), device.is_watched_by_kernel()), (None, false));
         }
     }
 
@@ -381,7 +386,7 @@ mod tests {
         assert_eq!((info.mtu, info.mac, info.is_up), (1400, mac, false));
         device.configure(None, None, Some(true)).unwrap();
         assert!(device.info(DpPort(1)).is_up);
-        assert_eq!(device.configure(Some(1), None, None).unwrap_err().errno(), libc::EINVAL);
+        assert_eq!(device.configure(Some(1), None, None).unwrap_err().errno(), Errno::INVAL);
         ip("link del p");
         assert_eq!(device.configure(Some(1400), None, None), Err(DpError::NoPortName("p".into())));
     }
@@ -397,14 +402,14 @@ mod tests {
             (0..2).for_each(|_| wire.send(&frame(100)));
             receive_all(2, |pool, out| device.receive(pool, out, crate::BATCH));
             let stats = device.stats();
-            (stats.tx_packets, stats.tx_bytes, stats.rx_packets, stats.rx_bytes)
+            [stats.tx_packets, stats.tx_bytes, stats.rx_packets, stats.rx_bytes]
         };
         let packet = open("p", PortKind::System).unwrap();
-        assert_eq!(pass(&packet, &Wire::open("w")), (3, 180, 2, 200));
+        assert_eq!(pass(&packet, &Wire::open("w")), [3, 180, 2, 200].map(Some));
         let tap = open("t", PortKind::Internal).unwrap();
         std::fs::write("/proc/sys/net/ipv6/conf/t/disable_ipv6", "1").ok();
         tap.configure(None, None, Some(true)).unwrap();
-        assert_eq!(pass(&tap, &Wire::open("t")), (3, 180, 2, 200));
+        assert_eq!(pass(&tap, &Wire::open("t")), [3, 180, 2, 200].map(Some));
         assert!(tap.as_tap().is_some() && packet.as_packet().is_some() && packet.as_dummy().is_none());
     }
 

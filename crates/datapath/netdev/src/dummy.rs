@@ -1,6 +1,7 @@
 //! Ports for tests: frames come by calls and go into capture files or to a peer.
 
 use std::io::{Read, Write};
+use std::num::NonZeroU32;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -21,6 +22,7 @@ pub struct Dummy {
     name: String,
     mac: Mutex<MacAddr>,
     mtu: AtomicU32,
+    /// Indices begin with 1.
     ifindex: AtomicU32,
     is_up: AtomicBool,
     has_link: AtomicBool,
@@ -139,8 +141,8 @@ impl Dummy {
     }
 
     /// The index that the options give it; 0 for none.
-    pub fn ifindex(&self) -> u32 {
-        self.ifindex.load(Ordering::Relaxed)
+    pub fn ifindex(&self) -> Option<u32> {
+        NonZeroU32::new(self.ifindex.load(Ordering::Relaxed)).map(NonZeroU32::get)
     }
 
     /// Whether it is administratively up.
@@ -166,10 +168,10 @@ impl Dummy {
     /// Its counters: packets and bytes; it keeps no others.
     pub fn stats(&self) -> PortStats {
         PortStats {
-            rx_packets: self.counters.rx_packets.load(Ordering::Relaxed),
-            rx_bytes: self.counters.rx_bytes.load(Ordering::Relaxed),
-            tx_packets: self.counters.tx_packets.load(Ordering::Relaxed),
-            tx_bytes: self.counters.tx_bytes.load(Ordering::Relaxed),
+            rx_packets: Some(self.counters.rx_packets.load(Ordering::Relaxed)),
+            rx_bytes: Some(self.counters.rx_bytes.load(Ordering::Relaxed)),
+            tx_packets: Some(self.counters.tx_packets.load(Ordering::Relaxed)),
+            tx_bytes: Some(self.counters.tx_bytes.load(Ordering::Relaxed)),
             ..PortStats::UNCOUNTED
         }
     }
@@ -185,8 +187,8 @@ impl Dummy {
             ("tx_q0_bytes", stats.tx_bytes),
             ("tx_q0_packets", stats.tx_packets),
         ];
-        let counters = counters.map(|(name, value)| (name.to_owned(), value));
-        counters.into_iter().chain(self.losses.counters()).collect()
+        let counters = counters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        counters.chain(self.losses.counters()).collect()
     }
 
     /// From here on the port answers ARP requests for this address (`netdev-dummy/ip4addr`).
@@ -310,11 +312,11 @@ mod tests {
     #[test]
     fn options_give_address_and_index() {
         let plain = open(&[]);
-        assert_eq!((plain.mac(), plain.ifindex()), (MacAddr([0xaa, 0x55, 0xaa, 0x55, 0, 5]), 0));
+        assert_eq!((plain.mac(), plain.ifindex()), (MacAddr([0xaa, 0x55, 0xaa, 0x55, 0, 5]), None));
         let set = open(&[("hwaddr", "02:00:00:00:00:07"), ("ifindex", "12")]);
-        assert_eq!((set.mac(), set.ifindex()), (MacAddr([2, 0, 0, 0, 0, 7]), 12));
+        assert_eq!((set.mac(), set.ifindex()), (MacAddr([2, 0, 0, 0, 0, 7]), Some(12)));
         set.configure(&PortSpec::new("d0", dp::PortKind::Dummy));
-        assert_eq!(set.ifindex(), 0, "the option is gone");
+        assert_eq!(set.ifindex(), None, "the option is gone");
     }
 
     #[test]
@@ -323,7 +325,7 @@ mod tests {
         assert!(dummy.accept(&Packet::from_bytes(&frame(60))));
         assert!(!dummy.accept(&Packet::from_bytes(&[0; 13])));
         let stats = dummy.stats();
-        assert_eq!((stats.rx_packets, stats.rx_bytes, stats.rx_dropped), (2, 73, dp::UNCOUNTED));
+        assert_eq!((stats.rx_packets, stats.rx_bytes, stats.rx_dropped), (Some(2), Some(73), None));
     }
 
     #[test]
@@ -334,7 +336,7 @@ mod tests {
         tagged[12..14].copy_from_slice(&[0x81, 0]);
         let mut packets = [frame(114), frame(115), tagged].map(|bytes| Packet::from_bytes(&bytes)).to_vec();
         dummy.send(&mut packets, &mut Pool::new());
-        assert_eq!((dummy.stats().tx_packets, dummy.stats().tx_bytes), (2, 232));
+        assert_eq!((dummy.stats().tx_packets, dummy.stats().tx_bytes), (Some(2), Some(232)));
         let counters = dummy.custom_stats();
         assert!(counters.contains(&("ovs_tx_mtu_exceeded_drops".to_owned(), 1)), "{counters:?}");
     }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use dp::Errno;
+
 const TUN: &str = "/dev/net/tun";
 
 /// The capabilities, by their bits (capabilities(7)).
@@ -31,7 +33,7 @@ fn lacking_in(status: &str) -> Vec<&'static str> {
 
 /// After the system's words for why a device could not be opened: what it lacks, where that is the reason.
 pub(crate) fn explain(error: &io::Error) -> String {
-    let denied = matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES));
+    let denied = matches!(Errno::from_io_error(error), Some(Errno::PERM | Errno::ACCESS));
     let lacking = if denied { lacking() } else { Vec::new() };
     match lacking.as_slice() {
         [] => String::new(),
@@ -41,23 +43,23 @@ pub(crate) fn explain(error: &io::Error) -> String {
 
 /// Names the device file of taps in an error of opening it, with what may help.
 pub(crate) fn tun_failed(error: io::Error) -> io::Error {
-    let Some(errno) = error.raw_os_error() else { return error };
+    let Some(errno) = Errno::from_io_error(&error) else { return error };
     let advice = match errno {
-        libc::ENOENT | libc::ENODEV | libc::ENXIO => ": 'modprobe tun' loads its driver",
+        Errno::NOENT | Errno::NODEV | Errno::NXIO => ": 'modprobe tun' loads its driver",
         _ => "",
     };
     io::Error::new(error.kind(), TunError { errno, advice })
 }
 
 /// The error number that programs get for an error of ours.
-pub(crate) fn errno(error: &io::Error) -> i32 {
+pub(crate) fn errno(error: &io::Error) -> Errno {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<TunError>());
-    inner.map(|inner| inner.errno).or(error.raw_os_error()).unwrap_or(libc::EIO)
+    inner.map(|inner| inner.errno).or_else(|| Errno::from_io_error(error)).unwrap_or(Errno::IO)
 }
 
 #[derive(Debug)]
 struct TunError {
-    errno: i32,
+    errno: Errno,
     advice: &'static str,
 }
 
@@ -65,7 +67,7 @@ impl std::error::Error for TunError {}
 
 impl std::fmt::Display for TunError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let words = base::error_text(&io::Error::from_raw_os_error(self.errno));
+        let words = base::error_text(&io::Error::from(self.errno));
         write!(f, "{words}; it takes {TUN}, which cannot be opened{}", self.advice)
     }
 }
@@ -90,7 +92,7 @@ mod tests {
             error.to_string(),
             "No such file or directory; it takes /dev/net/tun, which cannot be opened: 'modprobe tun' loads its driver"
         );
-        assert_eq!(errno(&error), libc::ENOENT);
-        assert_eq!(errno(&io::Error::from_raw_os_error(libc::EBUSY)), libc::EBUSY);
+        assert_eq!(errno(&error), Errno::NOENT);
+        assert_eq!(errno(&io::Error::from_raw_os_error(libc::EBUSY)), Errno::BUSY);
     }
 }

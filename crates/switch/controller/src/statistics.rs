@@ -134,9 +134,9 @@ pub(crate) fn queue_stats((port, queue): (OfPort, u32)) -> QueueStats {
     QueueStats {
         port,
         queue,
-        tx_bytes: u64::MAX,
-        tx_packets: u64::MAX,
-        tx_errors: u64::MAX,
+        tx_bytes: UNKNOWN,
+        tx_packets: UNKNOWN,
+        tx_errors: UNKNOWN,
         duration_sec: u32::MAX,
         duration_nsec: u32::MAX,
     }
@@ -156,6 +156,9 @@ pub(crate) fn description(control: &BridgeControl) -> SwitchDesc {
     }
 }
 
+/// What OpenFlow says of a counter that nobody keeps.
+const UNKNOWN: u64 = u64::MAX;
+
 /// A port's counters: of its device, or of what crossed a patch port.
 pub(crate) fn port_stats(entry: &PortEntry, datapath: &dyn dp::Datapath, now: Timestamp) -> PortStats {
     let age = now - entry.created;
@@ -165,20 +168,21 @@ pub(crate) fn port_stats(entry: &PortEntry, datapath: &dyn dp::Datapath, now: Ti
         duration_nsec: age.subsec_millis() * 1_000_000,
         ..PortStats::default()
     };
+    let shown = |counter: Option<u64>| counter.unwrap_or(UNKNOWN);
     match entry.port.datapath.map(|port| datapath.port_stats(port)) {
         Some(Ok(device)) => {
-            stats.rx_packets = device.rx_packets;
-            stats.tx_packets = device.tx_packets;
-            stats.rx_bytes = device.rx_bytes;
-            stats.tx_bytes = device.tx_bytes;
-            stats.rx_dropped = device.rx_dropped;
-            stats.tx_dropped = device.tx_dropped;
-            stats.rx_errors = device.rx_errors;
-            stats.tx_errors = device.tx_errors;
-            stats.rx_frame_errors = device.rx_frame_errors;
-            stats.rx_over_errors = device.rx_over_errors;
-            stats.rx_crc_errors = device.rx_crc_errors;
-            stats.collisions = device.collisions;
+            stats.rx_packets = shown(device.rx_packets);
+            stats.tx_packets = shown(device.tx_packets);
+            stats.rx_bytes = shown(device.rx_bytes);
+            stats.tx_bytes = shown(device.tx_bytes);
+            stats.rx_dropped = shown(device.rx_dropped);
+            stats.tx_dropped = shown(device.tx_dropped);
+            stats.rx_errors = shown(device.rx_errors);
+            stats.tx_errors = shown(device.tx_errors);
+            stats.rx_frame_errors = shown(device.rx_frame_errors);
+            stats.rx_over_errors = shown(device.rx_over_errors);
+            stats.rx_crc_errors = shown(device.rx_crc_errors);
+            stats.collisions = shown(device.collisions);
             stats.custom =
                 entry.port.datapath.map(|port| datapath.custom_port_stats(port)).unwrap_or_default();
         }

@@ -148,7 +148,7 @@ impl World {
             actions: actions.into(),
             mode: PutMode::Create,
             zero_stats: true,
-            version: dp::NO_VERSION,
+            version: None,
         };
         world.datapath.flow_put(&put).unwrap();
         world.send(2);

@@ -82,7 +82,7 @@ impl FlowSync {
 
     fn carry_out(&self, flow: &Flow, verdict: Verdict, epoch: u64, now: Timestamp) {
         match verdict {
-            Verdict::Keep if flow.version < epoch => {
+            Verdict::Keep if is_older(flow, epoch) => {
                 self.datapath.flow_confirm(flow, epoch);
             }
             Verdict::Keep => {}
@@ -135,7 +135,7 @@ impl FlowSync {
         if flow.stats.used.is_some() && now - idle_since > max_idle {
             return Verdict::Remove(Some(number));
         }
-        if flow.version >= epoch { Verdict::Keep } else { self.compare(flow, number) }
+        if is_older(flow, epoch) { self.compare(flow, number) } else { Verdict::Keep }
     }
 
     /// Credits what the flow has forwarded since the last time; the number by which it is remembered, if it is.
@@ -184,7 +184,7 @@ impl FlowSync {
             actions,
             mode: PutMode::Modify,
             zero_stats: false,
-            version: epoch,
+            version: Some(epoch),
         };
         // A flow that went away meanwhile needs no change.
         if self.datapath.flow_put(&put).is_err() {
@@ -317,4 +317,9 @@ impl FlowSync {
         self.wake.notify_all();
         self.datapath.set_upcall(None);
     }
+}
+
+/// Whether the flow is known to be right by rules from before `epoch` alone.
+fn is_older(flow: &Flow, epoch: u64) -> bool {
+    flow.version.is_some_and(|version| version < epoch)
 }

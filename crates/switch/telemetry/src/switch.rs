@@ -221,6 +221,16 @@ fn priority(tci: u16) -> u32 {
 /// The speed reported of ports that do not know theirs, in bits per second.
 const DEFAULT_SPEED: u64 = 100_000_000;
 
+/// The low half of a counter; all ones where it is not kept.
+fn low(counter: Option<u64>) -> u32 {
+    counter.map_or(UNKNOWN, |count| count as u32)
+}
+
+/// A counter; all ones where it is not kept.
+fn whole(counter: Option<u64>) -> u64 {
+    counter.unwrap_or(u64::MAX)
+}
+
 /// A port's counters. 64-bit counters are cut to 32 bits where sFlow has no more.
 pub(crate) fn port_records(
     info: &PortInfo,
@@ -228,42 +238,39 @@ pub(crate) fn port_records(
     datapath_id: u64,
     of_port: u32,
 ) -> Vec<CounterRecord> {
-    let speed = match info.speed_mbps {
-        0 => DEFAULT_SPEED,
-        mbps => u64::from(mbps) * 1_000_000,
-    };
+    let speed = info.speed_mbps.map_or(DEFAULT_SPEED, |mbps| u64::from(mbps) * 1_000_000);
     let direction = match (info.speed_mbps, info.is_full_duplex) {
-        (0, false) => 0,
+        (None, false) => 0,
         (_, true) => 1,
         (_, false) => 2,
     };
     let status = u32::from(info.is_up) | u32::from(info.is_running()) << 1;
     let mut ethernet = [UNKNOWN; 13];
-    ethernet[0] = stats.rx_frame_errors as u32;
-    ethernet[1] = stats.rx_crc_errors as u32;
+    ethernet[0] = low(stats.rx_frame_errors);
+    ethernet[1] = low(stats.rx_crc_errors);
     vec![
         CounterRecord::Ethernet(ethernet),
         CounterRecord::OpenFlowPort { datapath_id, port: of_port },
         CounterRecord::PortName(info.name.clone()),
         CounterRecord::Interface(InterfaceCounters {
-            index: info.ifindex,
+            index: info.ifindex.unwrap_or(0),
             kind: 6,
             speed,
             direction,
             status,
-            in_octets: stats.rx_bytes,
-            in_unicast: stats.rx_packets as u32,
-            in_multicast: stats.multicast as u32,
+            in_octets: whole(stats.rx_bytes),
+            in_unicast: low(stats.rx_packets),
+            in_multicast: low(stats.multicast),
             in_broadcast: UNKNOWN,
-            in_discards: stats.rx_dropped as u32,
-            in_errors: stats.rx_errors as u32,
+            in_discards: low(stats.rx_dropped),
+            in_errors: low(stats.rx_errors),
             in_unknown_protocols: UNKNOWN,
-            out_octets: stats.tx_bytes,
-            out_unicast: stats.tx_packets as u32,
+            out_octets: whole(stats.tx_bytes),
+            out_unicast: low(stats.tx_packets),
             out_multicast: UNKNOWN,
             out_broadcast: UNKNOWN,
-            out_discards: stats.tx_dropped as u32,
-            out_errors: stats.tx_errors as u32,
+            out_discards: low(stats.tx_dropped),
+            out_errors: low(stats.tx_errors),
             promiscuous: 0,
         }),
     ]
@@ -374,8 +381,9 @@ mod tests {
 
     #[test]
     fn a_port_is_told_as_interfaces_are() {
-        let info = PortInfo { ifindex: 9, is_up: true, has_link: true, ..PortInfo::default() };
-        let stats = PortStats { rx_packets: 1 << 33 | 7, rx_bytes: 1 << 33, ..PortStats::default() };
+        let info = PortInfo { ifindex: Some(9), is_up: true, has_link: true, ..PortInfo::default() };
+        let stats =
+            PortStats { rx_packets: Some(1 << 33 | 7), rx_bytes: Some(1 << 33), ..PortStats::default() };
         let records = port_records(&info, &stats, 1, 2);
         let Some(CounterRecord::Interface(counters)) = records.last() else { panic!("{records:?}") };
         assert_eq!((counters.in_unicast, counters.in_octets), (7, 1 << 33));

@@ -124,7 +124,7 @@ impl Dpctl {
 
 /// What is wrong, with the system's words for it.
 fn because(what: &str, error: &DpError) -> String {
-    let system = std::io::Error::from_raw_os_error(error.errno());
+    let system = std::io::Error::from(error.errno());
     format!("{what} ({})", rpc::error_text(&system))
 }
 
@@ -337,15 +337,13 @@ fn show_statistics(out: &mut String, stats: &PortStats) {
 }
 
 /// What a device does not count is a question mark.
-fn counted(counter: u64) -> String {
-    if counter == dp::UNCOUNTED { "?".to_owned() } else { counter.to_string() }
+fn counted(counter: Option<u64>) -> String {
+    counter.map_or_else(|| "?".to_owned(), |count| count.to_string())
 }
 
 /// A number of bytes in the greatest unit that it fills, if it fills one.
-fn in_units(bytes: u64) -> String {
-    if bytes == dp::UNCOUNTED {
-        return String::new();
-    }
+fn in_units(bytes: Option<u64>) -> String {
+    let Some(bytes) = bytes else { return String::new() };
     let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match units.into_iter().find(|(_, bits)| bytes >> bits != 0) {
         Some((unit, bits)) => format!(" ({:.1} {unit})", bytes as f64 / (1u64 << bits) as f64),
@@ -370,8 +368,12 @@ mod tests {
 
     #[test]
     fn bytes_are_shown_in_units_that_they_fill() {
-        assert_eq!(in_units(1023), "");
-        assert_eq!(in_units(1536), " (1.5 KiB)");
-        assert_eq!(in_units(3 << 40), " (3.0 TiB)");
+        assert_eq!(in_units(Some(1023)), "");
+        assert_eq!(in_units(Some(1536)), " (1.5 KiB)");
+        assert_eq!(in_units(Some(3 << 40)), " (3.0 TiB)");
+        assert_eq!(
+            (in_units(None), counted(None), counted(Some(0))),
+            (String::new(), "?".to_owned(), "0".to_owned())
+        );
     }
 }

@@ -73,7 +73,7 @@ mod tests {
             mask: Arc::new(mask),
             actions: Arc::new([]),
             stats: FlowStats::default(),
-            version: crate::NO_VERSION,
+            version: None,
         };
         let now = Timestamp::from_millis(2500);
         let text = format_flow(&flow, now, false, None);

@@ -108,8 +108,7 @@ impl Running {
             match export {
                 DesiredExport::Sflow(sflow) => {
                     let devices = self.devices(bridge).into_iter().filter_map(|(_, _, info)| info);
-                    let known = devices.map(|info| (info.number, info.ifindex));
-                    let ifindexes = known.filter(|(_, ifindex)| *ifindex != 0).collect();
+                    let ifindexes = devices.filter_map(|info| Some((info.number, info.ifindex?))).collect();
                     let probability = u32::MAX / sflow.sampling.max(1);
                     exports.sflow = Some(SflowSampling { probability, ifindexes });
                 }
@@ -285,8 +284,8 @@ impl ExportedBridge for Observed<'_> {
             entries.filter_map(|entry| Some((entry.port.number, entry.port.datapath?))).collect()
         };
         let with_index = numbers.into_iter().filter_map(|(number, datapath)| {
-            let ifindex = self.port(datapath)?.ifindex;
-            (ifindex != 0).then_some(ExportedPort { ifindex, number, datapath })
+            let ifindex = self.port(datapath)?.ifindex?;
+            Some(ExportedPort { ifindex, number, datapath })
         });
         with_index.collect()
     }

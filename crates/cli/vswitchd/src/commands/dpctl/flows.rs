@@ -67,7 +67,7 @@ fn put(datapath: &dyn Datapath, text: &str, actions: &str, mode: PutMode) -> Res
         actions: actions.into(),
         mode,
         zero_stats: false,
-        version: dp::NO_VERSION,
+        version: None,
     };
     datapath.flow_put(&put).map_err(|error| because("updating flow table", &error))
 }

@@ -249,7 +249,7 @@ pub(crate) fn describe(desc: &mut ofp::PortDesc, info: &dp::PortInfo) {
     desc.current = info.current_features;
     desc.advertised = info.advertised_features;
     desc.supported = info.supported_features;
-    desc.current_speed = info.speed_mbps.saturating_mul(1000);
+    desc.current_speed = info.speed_mbps.unwrap_or(0).saturating_mul(1000);
     desc.max_speed = base::link_feature::speed_kbps(info.supported_features);
 }
 

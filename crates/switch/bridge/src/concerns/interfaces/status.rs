@@ -97,20 +97,16 @@ fn device(info: Option<&PortInfo>, is_up: bool, has_link: bool) -> Vec<(&'static
             (interface::STATUS, Datum::Empty),
         ];
     };
-    let speed = i64::from(info.speed_mbps) * 1_000_000;
-    let duplex = match (speed, info.is_full_duplex) {
-        (0, _) => Datum::Empty,
-        (_, true) => Datum::from("full"),
-        (_, false) => Datum::from("half"),
-    };
+    let speed = info.speed_mbps.map(|mbps| i64::from(mbps) * 1_000_000);
+    let duplex = speed.map(|_| if info.is_full_duplex { "full" } else { "half" });
     vec![
         (interface::ADMIN_STATE, up(is_up)),
         (interface::LINK_STATE, up(has_link)),
-        (interface::IFINDEX, Datum::from(i64::from(info.ifindex))),
+        (interface::IFINDEX, Datum::from(i64::from(info.ifindex.unwrap_or(0)))),
         (interface::MTU, Datum::from(i64::from(info.mtu))),
         (interface::LINK_RESETS, Datum::from(i64::try_from(info.link_resets).unwrap_or(i64::MAX))),
-        (interface::LINK_SPEED, if speed == 0 { Datum::Empty } else { Datum::from(speed) }),
-        (interface::DUPLEX, duplex),
+        (interface::LINK_SPEED, speed.map_or(Datum::Empty, Datum::from)),
+        (interface::DUPLEX, duplex.map_or(Datum::Empty, Datum::from)),
         (interface::STATUS, texts(info.status.clone())),
     ]
 }
@@ -182,8 +178,8 @@ fn counters(stats: &dp::PortStats, custom: Vec<(String, u64)>) -> Datum {
         ("tx_errors", stats.tx_errors),
         ("tx_packets", stats.tx_packets),
     ];
-    let kept = common.into_iter().filter(|(_, value)| *value != dp::UNCOUNTED);
-    pairs(kept.map(|(name, value)| (name.to_owned(), value)).chain(custom))
+    let kept = common.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    pairs(kept.chain(custom))
 }
 
 fn patch_counters(entry: &ofproto::PortEntry) -> Datum {
@@ -205,7 +201,7 @@ mod tests {
 
     #[test]
     fn only_counters_that_a_device_keeps_are_written() {
-        let stats = dp::PortStats { rx_packets: 3, tx_bytes: 64, ..dp::PortStats::UNCOUNTED };
+        let stats = dp::PortStats { rx_packets: Some(3), tx_bytes: Some(64), ..dp::PortStats::UNCOUNTED };
         let written = counters(&stats, vec![("rx_q0_packets".to_owned(), 3)]);
         let pair = |name: &str, value: i64| (Atom::from(name), Atom::from(value));
         let expected = [pair("rx_packets", 3), pair("rx_q0_packets", 3), pair("tx_bytes", 64)];
