@@ -7,50 +7,76 @@ use fields::Subfield;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u16)]
 pub enum HashFields {
+    /// The Ethernet source.
     EthSrc = 0,
+    /// Ethernet addresses, Ethertype, VLAN id, IP addresses and protocol, TCP and SCTP ports; both
+    /// directions alike.
     SymmetricL4 = 1,
+    /// IP addresses and protocol, TCP and SCTP ports; both directions alike.
     SymmetricL3L4 = 2,
+    /// As `SymmetricL3L4`, with UDP ports.
     SymmetricL3L4Udp = 3,
+    /// The IP source.
     NwSrc = 4,
+    /// The IP destination.
     NwDst = 5,
+    /// Both IP addresses; both directions alike.
     SymmetricL3 = 6,
 }
 
+/// How a member is chosen (`NX_BD_ALG_*`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u16)]
 pub enum BundleAlgorithm {
+    /// The first live one.
     ActiveBackup = 0,
+    /// Highest random weight: of the live ones the one whose hash is the greatest.
     Hrw = 1,
 }
 
 /// Chooses a live member port and sends to it, or stores it in `destination`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Bundle {
+    /// How the member is chosen.
     pub algorithm: BundleAlgorithm,
+    /// What `Hrw` hashes.
     pub fields: HashFields,
+    /// Varies the hash.
     pub basis: u16,
+    /// Where the port's number is stored, `OFPP_NONE` when none is live; `None`: the packet is sent there.
     pub destination: Option<Subfield>,
+    /// In order of preference; at most 2048.
     pub members: Vec<OfPort>,
 }
 
+/// How a link is chosen (`NX_MP_ALG_*`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u16)]
 pub enum MultipathAlgorithm {
+    /// Hash modulo the number of links.
     ModuloN = 0,
+    /// The range of the hash, cut into equal parts.
     HashThreshold = 1,
+    /// Highest random weight: a hash per link, of which the greatest wins.
     Hrw = 2,
+    /// Hashes modulo `arg`, repeated until one is a link's number.
     IterHash = 3,
 }
 
 /// Stores the number of a link, chosen by hash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Multipath {
+    /// What is hashed.
     pub fields: HashFields,
+    /// Varies the hash.
     pub basis: u16,
+    /// How the link is chosen.
     pub algorithm: MultipathAlgorithm,
     /// Number of links, minus one.
     pub max_link: u16,
+    /// Of `IterHash`: 1 to 4 times the number of links; otherwise, and for 0, the switch chooses.
     pub arg: u32,
+    /// Where the number, from 0, is stored; wide enough for `max_link`.
     pub destination: Subfield,
 }
 
@@ -85,6 +111,7 @@ impl HashFields {
         FIELD_NAMES.iter().map(|(f, _)| *f).find(|f| *f as u16 == number)
     }
 
+    /// As in the text of actions: `eth_src`.
     pub fn name(self) -> &'static str {
         FIELD_NAMES.iter().find(|(f, _)| *f == self).map_or("<unknown>", |(_, name)| *name)
     }

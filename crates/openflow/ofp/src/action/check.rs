@@ -9,6 +9,7 @@ use crate::{OfError, Version};
 /// What is checked against, and what is found. `m`'s key follows the actions
 /// while they are checked, and is restored after.
 pub struct Check<'a> {
+    /// The rule's match.
     pub m: &'a mut Match,
     /// The rule's table; 255 when not known.
     pub table: u8,
@@ -19,6 +20,7 @@ pub struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
+    /// Checks against `m`; any protocol is usable at first.
     pub fn new(m: &'a mut Match, table: u8, n_tables: u8) -> Check<'a> {
         Check { m, table, n_tables, usable: Protocols::ANY }
     }

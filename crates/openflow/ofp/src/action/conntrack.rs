@@ -9,15 +9,20 @@ use super::Action;
 /// Where the zone comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ZoneSource {
+    /// The zone itself, 0 to 65535.
     Immediate(u16),
+    /// 16 bits of the packet.
     Field(Subfield),
 }
 
 /// `ct(...)`: sends the packet through connection tracking.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Ct {
+    /// Makes the connection known beyond this packet.
     pub commit: bool,
+    /// Replaces a known connection of the opposite direction; with `commit` only.
     pub force: bool,
+    /// The separate set of connections to look in; 0 by default.
     pub zone: ZoneSource,
     /// Go on in this table with the connection's state.
     pub recirc_table: Option<u8>,
@@ -30,22 +35,42 @@ pub struct Ct {
 /// Addresses to translate to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum NatRange {
+    /// Any: of an existing connection, or chosen by the datapath.
     None,
-    V4 { min: Ipv4Addr, max: Option<Ipv4Addr> },
-    V6 { min: Ipv6Addr, max: Option<Ipv6Addr> },
+    /// IPv4 addresses.
+    V4 {
+        /// The first.
+        min: Ipv4Addr,
+        /// The last; `None`: the same as the first.
+        max: Option<Ipv4Addr>,
+    },
+    /// IPv6 addresses.
+    V6 {
+        /// The first.
+        min: Ipv6Addr,
+        /// The last; `None`: the same as the first.
+        max: Option<Ipv6Addr>,
+    },
 }
 
 /// `nat(...)`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Nat {
+    /// Translates the source; not together with `destination`.
     pub source: bool,
+    /// Translates the destination; neither: as the connection has it already.
     pub destination: bool,
+    /// The same translation after a restart.
     pub persistent: bool,
+    /// Chooses the port by a hash of the original; not together with `random`.
     pub hash: bool,
+    /// Chooses the port at random.
     pub random: bool,
+    /// Addresses to translate to.
     pub range: NatRange,
     /// Ports to translate to; `None` means any.
     pub min_port: Option<u16>,
+    /// The last of the ports; `None`: the same as the first.
     pub max_port: Option<u16>,
 }
 

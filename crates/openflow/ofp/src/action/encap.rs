@@ -3,16 +3,29 @@
 /// Adds a header of the packet type `packet_type`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Encap {
+    /// Namespace in the upper 16 bits, then the type: (0,0) Ethernet, (1,0x894f) NSH, (1,0x8847) and
+    /// (1,0x8848) MPLS.
     pub packet_type: u32,
+    /// Bytes of the new header; 0: the switch's choice.
     pub header_size: u16,
+    /// Of NSH only; empty for others.
     pub properties: Vec<EncapProperty>,
 }
 
 /// What the new header contains.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum EncapProperty {
+    /// 1: fixed-length context, the default; 2: variable-length.
     NshMdType(u8),
-    NshTlv { class: u16, kind: u8, data: Vec<u8> },
+    /// Context of MD type 2.
+    NshTlv {
+        /// The metadata class.
+        class: u16,
+        /// The type within the class.
+        kind: u8,
+        /// The value, without padding.
+        data: Vec<u8>,
+    },
 }
 
 // ---- bytes and text ----

@@ -412,6 +412,7 @@ fn parse_other(name: &str, key: &str, value: &str, p: &mut Parser<'_>) -> Result
 impl Action {
     /// Writes the action.
     // house: long because it is the one list of actions and how each is shown; each arm is a call or a line.
+    /// Appends the text that [`super::parse_actions`] reads.
     pub fn format(&self, out: &mut String, names: Names<'_>) {
         let _ = match self {
             Action::Output(a) => return a.format(out, names),

@@ -3,6 +3,7 @@
 /// `mod_vlan_vid` (pushes a tag if there is none) or `set_vlan_vid`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SetVlanVid {
+    /// 0 to 4095.
     pub vid: u16,
     /// OpenFlow 1.0's meaning.
     pub push_if_needed: bool,
@@ -13,20 +14,25 @@ pub struct SetVlanVid {
 /// `mod_vlan_pcp` (pushes a tag if there is none) or `set_vlan_pcp`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SetVlanPcp {
+    /// 0 to 7.
     pub pcp: u8,
+    /// OpenFlow 1.0's meaning.
     pub push_if_needed: bool,
+    /// Whether the match said that there is a tag; found by the check.
     pub flow_has_vlan: bool,
 }
 
 /// `push_vlan:ETHERTYPE`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PushVlan {
+    /// 0x8100 or 0x88a8.
     pub ethertype: u16,
 }
 
 /// `mod_tp_src`, `mod_tp_dst`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SetL4Port {
+    /// 0 to 65535.
     pub port: u16,
     /// The protocol that the match asks for, or 0; found by the check.
     pub ip_proto: u8,

@@ -21,17 +21,24 @@ macro_rules! kinds {
         /// An action without its arguments. The number is its bit in sets of kinds.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[repr(u8)]
-        pub enum ActionKind { $($kind),* }
+        pub enum ActionKind {
+            $(
+                #[doc = concat!("[`Action::", stringify!($kind), "`].")]
+                $kind
+            ),*
+        }
 
         const ALL: &[ActionKind] = &[$(ActionKind::$kind),*];
 
         impl Action {
+            /// Its kind, without the arguments.
             pub fn kind(&self) -> ActionKind {
                 match self { $($pattern => ActionKind::$kind),* }
             }
         }
 
         impl ActionKind {
+            /// As in the text of actions, or close to it: `output`, `mod_dl_src`.
             pub fn name(self) -> &'static str {
                 match self { $(ActionKind::$kind => $name),* }
             }

@@ -5,20 +5,29 @@ use fields::Subfield;
 /// Adds or changes a rule when it is executed.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Learn {
+    /// Seconds; 0: none.
     pub idle_timeout: u16,
+    /// Seconds; 0: none.
     pub hard_timeout: u16,
+    /// Of the learned rule.
     pub priority: u16,
+    /// Where to add the rule, 0 to 254.
     pub table: u8,
+    /// Of the learned rule.
     pub cookie: u64,
+    /// Whether removal of the learned rule is reported.
     pub send_flow_rem: bool,
     /// Delete the learned rules with the rule that holds this action.
     pub delete_learned: bool,
+    /// The learned rule's `fin_timeout`, in seconds; 0 in both: it has none.
     pub fin_idle_timeout: u16,
+    /// As `fin_idle_timeout`, for the hard timeout.
     pub fin_hard_timeout: u16,
     /// Most rules to learn; 0 means no limit.
     pub limit: u32,
     /// Where to say whether a rule was learned.
     pub result: Option<Subfield>,
+    /// What the rule matches and does, in order.
     pub specs: Vec<LearnSpec>,
     /// Whether it came in the form with a limit, and is so written back.
     pub newer: bool,
@@ -27,11 +36,15 @@ pub struct Learn {
 /// One part of the learned rule.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct LearnSpec {
+    /// Width of source and destination, 1 to 1023.
     pub n_bits: u16,
+    /// Where the value comes from.
     pub source: LearnSource,
+    /// What the rule does with it.
     pub destination: LearnDestination,
 }
 
+/// Where a value for the learned rule comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LearnSource {
     /// Bits of the packet.
@@ -40,6 +53,7 @@ pub enum LearnSource {
     Immediate(u128),
 }
 
+/// What the learned rule does with a value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LearnDestination {
     /// The rule matches it.

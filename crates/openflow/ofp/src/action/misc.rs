@@ -19,49 +19,67 @@ pub struct Resubmit {
 /// `conjunction(ID,K/N)`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Conjunction {
+    /// Which conjunctive match it is a part of; rules with `conj_id` match it.
     pub id: u32,
     /// From 0.
     pub clause: u8,
+    /// How many clauses the match has, 2 to 64.
     pub n_clauses: u8,
 }
 
 /// `fin_timeout(...)`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FinTimeout {
+    /// Seconds to lower the idle timeout to; 0: unchanged.
     pub idle: u16,
+    /// Seconds to lower the hard timeout to; 0: unchanged.
     pub hard: u16,
 }
 
 /// `check_pkt_larger(LEN)->SUBFIELD`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct CheckPktLarger {
+    /// Bytes from the Ethernet header on, without VLAN tags.
     pub length: u16,
+    /// One bit: set to 1 when the packet is longer, otherwise to 0.
     pub destination: Subfield,
 }
 
+/// Which side of a port a sample counts for (`NX_ACTION_SAMPLE_*`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
 pub enum SampleDirection {
+    /// Not said: the switch decides.
     Default = 0,
+    /// As received.
     Ingress = 1,
+    /// As sent.
     Egress = 2,
 }
 
 /// A number of a sample: given, or read from the packet.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SampleSource {
+    /// The number itself.
     Immediate(u32),
+    /// Up to 32 bits of the packet.
     Field(Subfield),
 }
 
 /// `sample(...)`: IPFIX sampling.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Sample {
+    /// Of 65535 packets this many are sampled, at least 1.
     pub probability: u16,
+    /// The `id` of a row of `Flow_Sample_Collector_Set`.
     pub collector_set_id: u32,
+    /// IPFIX's observation domain id.
     pub obs_domain: SampleSource,
+    /// IPFIX's observation point id.
     pub obs_point: SampleSource,
+    /// The port that the sample is about; `OfPort::NONE`: none.
     pub sampling_port: OfPort,
+    /// Which side of `sampling_port` is meant.
     pub direction: SampleDirection,
     /// Which of the four forms it came in (1 to 4).
     pub form: u8,

@@ -53,86 +53,145 @@ use crate::OfError;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Action {
     // Output.
+    /// `output:PORT` (`OFPAT_OUTPUT`).
     Output(Output),
+    /// `group:ID`: sends through a group (OpenFlow 1.1+; Nicira extension in 1.0).
     Group(u32),
+    /// `controller(...)`: sends to controllers, with options (Nicira extension).
     Controller(Box<Controller>),
+    /// `enqueue:PORT:QUEUE`: sends through a queue of the port (OpenFlow 1.0; elsewhere `set_queue`, output
+    /// and `pop_queue`).
     Enqueue(Enqueue),
+    /// `output:SUBFIELD`: sends to the port whose number a field holds (Nicira extension).
     OutputReg(OutputReg),
+    /// `output(port=PORT,max_len=N)`: sends the beginning of the packet (Nicira extension).
     OutputTrunc(OutputTrunc),
+    /// `bundle(...)` and `bundle_load(...)` (Nicira extension).
     Bundle(Box<Bundle>),
 
     // Header changes.
+    /// `set_field` and `load` (OpenFlow 1.2+; Nicira extension before).
     SetField(Box<SetField>),
+    /// `mod_vlan_vid`, `set_vlan_vid` (OpenFlow 1.0 and 1.1; `set_field` in later versions).
     SetVlanVid(SetVlanVid),
+    /// `mod_vlan_pcp`, `set_vlan_pcp` (OpenFlow 1.0 and 1.1; `set_field` in later versions).
     SetVlanPcp(SetVlanPcp),
+    /// `strip_vlan`, `pop_vlan`: removes the outermost tag; no effect when there is none.
     StripVlan {
         /// Whether it is written `pop_vlan`.
         pop: bool,
     },
+    /// `push_vlan`: adds an outermost tag (OpenFlow 1.1+).
     PushVlan(PushVlan),
+    /// `mod_dl_src:MAC` (OpenFlow 1.0 and 1.1; `set_field` in later versions).
     SetEthSrc(MacAddr),
+    /// `mod_dl_dst:MAC` (OpenFlow 1.0 and 1.1; `set_field` in later versions).
     SetEthDst(MacAddr),
+    /// `mod_nw_src:IP`, in host byte order; no effect but on IPv4.
     SetIpv4Src(u32),
+    /// `mod_nw_dst:IP`, in host byte order; no effect but on IPv4.
     SetIpv4Dst(u32),
     /// In the upper six bits.
     SetIpDscp(u8),
+    /// `mod_nw_ecn`: 0 to 3 (OpenFlow 1.1+).
     SetIpEcn(u8),
+    /// `mod_nw_ttl`: 0 to 255, of IPv4 and IPv6 (OpenFlow 1.1+).
     SetIpTtl(u8),
+    /// `mod_tp_src`: of TCP, UDP and SCTP.
     SetL4Src(SetL4Port),
+    /// `mod_tp_dst`: of TCP, UDP and SCTP.
     SetL4Dst(SetL4Port),
+    /// `move:SOURCE->DESTINATION` (Nicira extension; `copy_field` in OpenFlow 1.5 and of the ONF).
     RegMove(RegMove),
+    /// `push:SUBFIELD`: onto the packet's stack of values (Nicira extension).
     StackPush(Subfield),
+    /// `pop:SUBFIELD`: from the packet's stack of values; no effect when it is empty (Nicira extension).
     StackPop(Subfield),
+    /// `dec_ttl`: of IPv4 and IPv6; a packet whose TTL runs out goes to controllers.
     DecTtl(DecTtl),
+    /// `set_mpls_label`: of the outermost entry, 20 bits.
     SetMplsLabel(u32),
+    /// `set_mpls_tc`: of the outermost entry, 0 to 7.
     SetMplsTc(u8),
+    /// `set_mpls_ttl`: of the outermost entry, 0 to 255.
     SetMplsTtl(u8),
+    /// `dec_mpls_ttl`: of the outermost entry; a packet whose TTL runs out goes to controllers.
     DecMplsTtl,
+    /// `push_mpls:ETHERTYPE`: 0x8847 or 0x8848.
     PushMpls(u16),
+    /// `pop_mpls:ETHERTYPE`: the type of the payload, when the last entry is removed.
     PopMpls(u16),
+    /// `dec_nsh_ttl` (Nicira extension).
     DecNshTtl,
+    /// `delete_field:FIELD`: removes a tunnel option (Nicira extension).
     DeleteField(Field),
+    /// `encap(...)` (OpenFlow 1.3+, Nicira extension).
     Encap(Box<Encap>),
     /// The new packet type; [`Action::DECAP_NEXT`] means what the header says.
     Decap(u32),
 
     // Metadata.
+    /// `set_tunnel:ID` and `set_tunnel64:ID` (Nicira extension; `set_field` in OpenFlow 1.2+).
     SetTunnel {
+        /// The tunnel's key; 32 bits unless `wide`.
         id: u64,
         /// Whether it is written as `set_tunnel64`.
         wide: bool,
     },
+    /// `set_queue:QUEUE`: for the outputs that follow.
     SetQueue(u32),
+    /// `pop_queue`: undoes `set_queue` (Nicira extension).
     PopQueue,
+    /// `fin_timeout(...)`: lowers the rule's timeouts when a TCP FIN or RST passes (Nicira extension).
     FinTimeout(FinTimeout),
 
     // Flow tables.
+    /// `resubmit(...)`: looks up in a table and comes back (Nicira extension).
     Resubmit(Resubmit),
+    /// `learn(...)`: adds a rule made from the packet (Nicira extension).
     Learn(Box<Learn>),
+    /// `conjunction(ID,K/N)`: makes the rule a part of a conjunctive match (Nicira extension).
     Conjunction(Conjunction),
+    /// `multipath(...)`: stores the number of a link, chosen by hash (Nicira extension).
     Multipath(Multipath),
 
     // Others.
+    /// `note:HEX`: no effect; on the wire padded with zeros to a multiple of 8 (Nicira extension).
     Note(Box<[u8]>),
+    /// `exit`: ends the list and those around it; the action set still runs (Nicira extension).
     Exit,
+    /// `sample(...)`: IPFIX sampling (Nicira extension).
     Sample(Box<Sample>),
+    /// `ct(...)`: connection tracking (Nicira extension).
     Ct(Box<Ct>),
+    /// `ct_clear`: forgets the packet's connection tracking state (Nicira extension).
     CtClear,
     /// Only inside `ct`.
     Nat(Box<Nat>),
+    /// `clone(...)`: actions on a copy of the packet (Nicira extension).
     Clone(Vec<Action>),
+    /// `check_pkt_larger(LEN)->SUBFIELD` (Nicira extension).
     CheckPktLarger(CheckPktLarger),
+    /// `debug_recirc`: forces recirculation, for tests.
     DebugRecirc,
+    /// `debug_slow`: forces the slow path, for tests.
     DebugSlow,
 
     // Instructions.
+    /// `meter:ID` (OpenFlow 1.3+): an instruction up to 1.4, an action in 1.5.
     Meter(u32),
+    /// `clear_actions`: empties the action set (OpenFlow 1.1+).
     ClearActions,
+    /// `write_actions(...)`: adds to the action set (OpenFlow 1.1+).
     WriteActions(Vec<Action>),
+    /// `write_metadata:VALUE[/MASK]` (OpenFlow 1.1+; Nicira extension in 1.0).
     WriteMetadata {
+        /// Only the bits in `mask` count.
         metadata: u64,
+        /// Bits to write; all ones for the whole field.
         mask: u64,
     },
+    /// `goto_table:TABLE`: the next table, greater than the current one (OpenFlow 1.1+).
     GotoTable(u8),
 }
 
@@ -278,7 +337,9 @@ impl Action {
 /// Names of ports and tables, for reading and writing text.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Names<'a> {
+    /// `None`: ports are numbers.
     pub ports: Option<&'a PortNames>,
+    /// `None`: tables are numbers.
     pub tables: Option<&'a TableNames>,
     /// A match that leaves out what its fields need is cut down to what it has of effect, with a note in the log,
     /// as the reference does, instead of being refused.

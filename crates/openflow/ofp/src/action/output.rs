@@ -8,6 +8,7 @@ use crate::PacketInReason;
 /// `output:PORT`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Output {
+    /// A port's number or a special one; `OfPort::IN_PORT` sends back.
     pub port: OfPort,
     /// Bytes to send, when `port` is the controller.
     pub max_len: u16,
@@ -16,9 +17,13 @@ pub struct Output {
 /// `controller(...)`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Controller {
+    /// Most bytes to send; 0xffff: the whole packet.
     pub max_len: u16,
+    /// The reason that the packet-in has.
     pub reason: PacketInReason,
+    /// Which controllers: those that set this id by `NXT_SET_CONTROLLER_ID`; 0 by default.
     pub controller_id: u16,
+    /// Bytes that the packet-in repeats (`NXT_PACKET_IN2`).
     pub userdata: Vec<u8>,
     /// Freeze the packet's way; the controller may resume it.
     pub pause: bool,
@@ -45,14 +50,18 @@ impl Default for Controller {
 /// `enqueue:PORT:QUEUE`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Enqueue {
+    /// A port's number, `OfPort::IN_PORT` or `OfPort::LOCAL`.
     pub port: OfPort,
+    /// The queue's id within the port.
     pub queue: u32,
 }
 
 /// `output:NXM_NX_REG0[]`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct OutputReg {
+    /// Holds the number of the port, at most 32 bits as OpenFlow 1.1 has it.
     pub source: Subfield,
+    /// Bytes to send, when the port is the controller.
     pub max_len: u16,
     /// Whether it came in the newer form, and is so written back.
     pub newer: bool,
@@ -61,7 +70,9 @@ pub struct OutputReg {
 /// `output(port=PORT,max_len=N)`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct OutputTrunc {
+    /// A port's number, `OfPort::IN_PORT` or `OfPort::LOCAL`.
     pub port: OfPort,
+    /// Bytes to send, at least 14.
     pub max_len: u32,
 }
 

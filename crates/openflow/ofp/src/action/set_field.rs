@@ -16,17 +16,20 @@ pub enum SetFieldForm {
 /// Sets `value` in the bits of `field` that `mask` names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SetField {
+    /// Must be writable.
     pub field: Field,
     /// As wide as the field on the wire; zero outside `mask`.
     pub value: u128,
     /// [`Field::exact`] for the whole field.
     pub mask: u128,
+    /// How it came.
     pub form: SetFieldForm,
     /// Whether the match said that there is a VLAN tag; found by the check.
     pub flow_has_vlan: bool,
 }
 
 impl SetField {
+    /// Sets all of `field`, in the form `set_field`.
     pub fn whole(field: Field, value: u128) -> SetField {
         SetField { field, value, mask: field.exact(), form: SetFieldForm::SetField, flow_has_vlan: false }
     }
@@ -35,7 +38,9 @@ impl SetField {
 /// `move:SOURCE->DESTINATION`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct RegMove {
+    /// As wide as `destination`.
     pub source: Subfield,
+    /// Must be writable.
     pub destination: Subfield,
     /// Whether it came as the ONF's `copy_field`, and is so written back.
     pub onf: bool,
