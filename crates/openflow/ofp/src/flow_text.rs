@@ -16,6 +16,7 @@ use unmet::Named;
 /// What a text is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FlowTextKind {
+    /// A rule for this command.
     Mod(FlowModCommand),
     /// The text may begin with a command; it adds when it does not.
     AnyMod,

@@ -12,6 +12,8 @@
 
 // An enum that grows is to be answered for in every place that looks at it.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+// What others build on says its shapes, units and sources.
+#![warn(missing_docs)]
 
 mod action;
 mod codec;

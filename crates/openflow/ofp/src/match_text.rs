@@ -87,6 +87,7 @@ pub enum MatchForm {
     Of10,
     /// The fixed structure of OpenFlow 1.1.
     Of11,
+    /// Nicira's extensible match, for OpenFlow 1.0.
     Nxm,
     /// OXM as this version has it.
     Oxm(Version),

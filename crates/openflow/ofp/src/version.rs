@@ -8,15 +8,22 @@ use fields::Protocols;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Version {
+    /// OpenFlow 1.0, byte 0x01.
     Of10 = 1,
+    /// OpenFlow 1.1, byte 0x02.
     Of11 = 2,
+    /// OpenFlow 1.2, byte 0x03.
     Of12 = 3,
+    /// OpenFlow 1.3, byte 0x04.
     Of13 = 4,
+    /// OpenFlow 1.4, byte 0x05.
     Of14 = 5,
+    /// OpenFlow 1.5, byte 0x06.
     Of15 = 6,
 }
 
 impl Version {
+    /// Oldest first.
     pub const ALL: [Version; 6] =
         [Version::Of10, Version::Of11, Version::Of12, Version::Of13, Version::Of14, Version::Of15];
 
@@ -36,6 +43,7 @@ impl Version {
         })
     }
 
+    /// As in message headers, 1 to 6.
     pub const fn byte(self) -> u8 {
         self as u8
     }

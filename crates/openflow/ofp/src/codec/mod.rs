@@ -71,13 +71,18 @@ impl Default for Context {
 /// How messages are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoder {
+    /// Of the headers.
     pub version: Version,
+    /// Which forms to prefer, such as NXM; of the same version.
     pub protocol: Protocols,
+    /// The form of packet-ins.
     pub packet_in_format: PacketInFormat,
+    /// Of the headers; a reply repeats that of its request.
     pub xid: u32,
 }
 
 impl Encoder {
+    /// In the version of `protocol`, with standard packet-ins.
     pub fn new(protocol: Protocols, xid: u32) -> Encoder {
         Encoder { version: Version::of(protocol), protocol, packet_in_format: PacketInFormat::Standard, xid }
     }

@@ -156,6 +156,7 @@ impl Printer<'_> {
 }
 
 impl PacketInFormat {
+    /// As in logs: `standard`, `nxt_packet_in`, `nxt_packet_in2`.
     pub const fn name(self) -> &'static str {
         match self {
             PacketInFormat::Standard => "standard",

@@ -328,6 +328,7 @@ impl Printer<'_> {
 }
 
 impl FragHandling {
+    /// As in `ovs-ofctl set-frags`: `normal`, `drop`, `reassemble`, `nx-match`.
     pub const fn name(self) -> &'static str {
         match self {
             FragHandling::Normal => "normal",

@@ -80,6 +80,7 @@ fn on_off(setting: Option<bool>) -> &'static str {
 }
 
 impl TableMiss {
+    /// As in `ovs-ofctl mod-table`: `default`, `controller`, `continue`, `drop`.
     pub const fn name(self) -> &'static str {
         match self {
             TableMiss::Default => "default",
