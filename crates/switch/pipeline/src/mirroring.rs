@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use base::OfPort;
-use flow::{Slot, slot};
+use flow::slot;
 
+use crate::actions::mask_tags;
 use crate::context::Context;
 use crate::effects::Effect;
 use crate::mirror::{Mirror, MirrorOutput};
@@ -54,7 +55,7 @@ impl Context<'_> {
         let wire = Tags::of(&self.packet.key);
         self.read_vlan();
         if bundle.vlan.heeds_tags() {
-            self.read_tags();
+            mask_tags(&mut self.out.mask);
         }
         if let Err(why) = bundle.vlan.check_input(wire.0[0].vid, &bundle.name) {
             return self.fault(|| why);
@@ -77,14 +78,6 @@ impl Context<'_> {
         }
     }
 
-    /// Makes what is done depend on the packet's tags.
-    fn read_tags(&mut self) {
-        for index in 0..flow::MAX_VLANS {
-            self.out.mask.add_all(Slot::vlan_tci(index));
-            self.out.mask.add_all(Slot::vlan_tpid(index));
-        }
-    }
-
     fn is_selected(&mut self, mirror: &Mirror, tags: Tags) -> bool {
         if mirror.vlans.as_ref().is_some_and(|vlans| !vlans.contains(tags.0[0].vid)) {
             return false;
@@ -101,7 +94,7 @@ impl Context<'_> {
             MirrorOutput::Port(id) => {
                 if let Some(bundle) = bridge.bundle(id) {
                     if bundle.vlan.heeds_tags() {
-                        self.read_tags();
+                        mask_tags(&mut self.out.mask);
                     }
                     self.output_to_bundle(bundle, tags, false);
                 }
@@ -115,7 +108,7 @@ impl Context<'_> {
                 moved.0[0].vid = vid;
                 for bundle in bridge.bundles() {
                     if bundle.vlan.looks_at_inner_tag(moved) {
-                        self.read_tags();
+                        mask_tags(&mut self.out.mask);
                     }
                     if bundle.vlan.includes(moved) && !self.takes_mirrors(bridge, bundle.id) {
                         self.output_to_bundle(bundle, moved, false);

@@ -4,7 +4,7 @@ use base::{MacAddr, OfPort};
 use dp::DropReason;
 use flow::{VLAN_CFI, slot};
 
-use crate::actions::mask_tag;
+use crate::actions::mask_tags;
 use crate::context::Context;
 use crate::effects::{Effect, Output};
 use crate::state::{Bundle, BundleId};
@@ -46,7 +46,7 @@ impl Context<'_> {
                 }
                 if bundle.vlan.replaces_tags() && self.packet.key.vlan_count() > 0 {
                     // What was inside goes, so it matters whether there was anything, and what.
-                    (0..flow::MAX_VLANS).for_each(|index| mask_tag(&mut self.out.mask, index));
+                    mask_tags(&mut self.out.mask);
                 }
                 bundle.vlan.input(wire_tags)
             }

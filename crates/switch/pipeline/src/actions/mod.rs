@@ -11,7 +11,7 @@ mod select;
 mod tags;
 mod ttl;
 
-pub(crate) use tags::mask_tag;
+pub(crate) use tags::mask_tags;
 
 use base::{OfPort, TableId};
 use dp::DropReason;

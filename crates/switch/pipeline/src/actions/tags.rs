@@ -41,14 +41,16 @@ impl PacketState {
     fn read_inner_tags(&self, mask: &mut FlowMask) -> usize {
         let count = self.key.vlan_count();
         if count > 0 {
-            (0..MAX_VLANS).for_each(|index| mask_tag(mask, index));
+            mask_tags(mask);
         }
         count
     }
 }
 
-/// Makes what follows depend on all of a tag.
-pub(crate) fn mask_tag(mask: &mut FlowMask, index: usize) {
-    mask.add_all(Slot::vlan_tci(index));
-    mask.add_all(Slot::vlan_tpid(index));
+/// Makes what follows depend on all of the tags.
+pub(crate) fn mask_tags(mask: &mut FlowMask) {
+    for index in 0..MAX_VLANS {
+        mask.add_all(Slot::vlan_tci(index));
+        mask.add_all(Slot::vlan_tpid(index));
+    }
 }
