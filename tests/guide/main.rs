@@ -19,6 +19,7 @@ mod habits;
 mod host_devices;
 mod install;
 mod kernels;
+mod liveness;
 mod offloads;
 mod openflow_peers;
 mod ovsdb_peers;

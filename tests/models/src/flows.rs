@@ -237,6 +237,7 @@ impl SharedNetwork for Rules {
 impl Sink for Nobody {
     fn packet_in(&self, _: PacketIn) {}
     fn sample(&self, _: Sample) {}
+    fn take(&self, _: pipeline::BridgeId, _: base::OfPort, _: pipeline::Protocol, _: &[u8]) {}
 }
 
 impl Datapath for Table {

@@ -1,6 +1,11 @@
 //! From workers to the control thread: a bounded queue that never blocks a worker.
 
+use std::sync::Arc;
+
+use base::OfPort;
 use flowsync::{PacketIn, Sample, Sink};
+use pipeline::{BridgeId, Protocol};
+use protocols::{Monitor, PortId};
 use tokio::sync::mpsc;
 
 /// What workers hand over.
@@ -17,12 +22,16 @@ base::coverage!(static PACKET_IN_OVERFLOW = "packet_in_overflow");
 base::coverage!(static SAMPLE_OVERFLOW = "sample_overflow");
 
 #[derive(Debug)]
-pub(crate) struct Handover(mpsc::Sender<Handed>);
+pub(crate) struct Handover {
+    queue: mpsc::Sender<Handed>,
+    /// What does not wait for the control thread.
+    monitor: Arc<Monitor>,
+}
 
-/// The two ends of the queue.
-pub(crate) fn handover() -> (Handover, mpsc::Receiver<Handed>) {
-    let (sender, receiver) = mpsc::channel(WAITING);
-    (Handover(sender), receiver)
+/// The two ends of the queue. Frames of protocols go to `monitor`.
+pub(crate) fn handover(monitor: &Arc<Monitor>) -> (Handover, mpsc::Receiver<Handed>) {
+    let (queue, receiver) = mpsc::channel(WAITING);
+    (Handover { queue, monitor: Arc::clone(monitor) }, receiver)
 }
 
 impl Handover {
@@ -31,7 +40,7 @@ impl Handover {
             Handed::PacketIn(_) => &PACKET_IN_OVERFLOW,
             Handed::Sample(_) => &SAMPLE_OVERFLOW,
         };
-        if self.0.try_send(what).is_err() {
+        if self.queue.try_send(what).is_err() {
             overflow.count();
         }
     }
@@ -45,6 +54,10 @@ impl Sink for Handover {
     fn sample(&self, sample: Sample) {
         self.hand(Handed::Sample(Box::new(sample)));
     }
+
+    fn take(&self, bridge: BridgeId, port: OfPort, protocol: Protocol, frame: &[u8]) {
+        self.monitor.take(PortId { bridge, port }, protocol, frame);
+    }
 }
 
 #[cfg(test)]
@@ -53,7 +66,7 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_counted_by_what_it_is() {
-        let (handover, _receiver) = handover();
+        let (handover, _receiver) = handover(&Monitor::new(base::Clock::new()));
         let sample = || Sample {
             bridge: pipeline::BridgeId(1),
             key: flow::FlowKey::new(),

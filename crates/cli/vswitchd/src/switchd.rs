@@ -7,6 +7,7 @@ use base::Clock;
 use bridge::Running;
 use flowsync::Datapaths;
 use ofproto::SharedSwitch;
+use protocols::Monitor;
 use replica::{Replica, Subscription};
 use rpc::unixctl;
 use tokio::sync::{Notify, mpsc};
@@ -41,7 +42,8 @@ impl Switchd {
     pub async fn new(options: &Options) -> Result<Switchd, String> {
         let clock = Clock::new();
         let switch = Arc::new(SharedSwitch::default());
-        let (sink, handed) = handover();
+        let monitor = Monitor::new(clock.clone());
+        let (sink, handed) = handover(&monitor);
         let ports_changed = Arc::new(Notify::new());
         let datapaths = Arc::new(Datapaths::new(
             crate::datapaths::kinds(options.dummies, &clock),
@@ -53,10 +55,12 @@ impl Switchd {
         let running = Running::new(
             Arc::clone(&switch),
             Arc::clone(&datapaths),
+            monitor,
             clock.clone(),
             options.dummies,
             !options.daemon.is_unconfined,
         );
+        running.start_protocols().map_err(|e| rpc::error_text(&e))?;
         let replica = follow_database(options, &clock);
         let control = unixctl::Server::new(options.unixctl.as_deref(), PROGRAM)
             .await
@@ -105,6 +109,7 @@ impl Switchd {
     /// Stops forwarding, so that devices are left as they were found.
     pub async fn shut_down(&mut self) {
         self.control.flush().await;
+        self.state.running.monitor.end();
         self.state.datapaths.end();
     }
 }

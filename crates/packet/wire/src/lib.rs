@@ -20,6 +20,7 @@
 #![warn(missing_docs)]
 
 pub mod arp;
+pub mod bfd;
 pub mod bytes;
 pub mod checksum;
 pub mod cursor;

@@ -226,6 +226,19 @@ made! {
             })
         },
     };
+    bfd::Header: v => bfd::Header {
+        version: v.u8(3),
+        diagnostic: v.u8(5),
+        state: v.u8(2),
+        flags: v.u8(6),
+        multiplier: v.u8(8),
+        length: v.u8(8),
+        my_discriminator: v.u32(32),
+        your_discriminator: v.u32(32),
+        min_tx: v.u32(32),
+        min_rx: v.u32(32),
+        min_echo_rx: v.u32(32),
+    };
     gtpu::Base: v => gtpu::Base { flags: v.u8(8), message: v.u8(8), len: v.u16(16), endpoint: v.u32(32) };
     gtpu::Header: v => gtpu::Header {
         message: v.u8(8),

@@ -17,6 +17,7 @@ pub(crate) mod interfaces;
 pub(crate) mod limits;
 pub(crate) mod machine;
 pub(crate) mod mirrors;
+pub(crate) mod monitoring;
 pub(crate) mod tables;
 pub(crate) mod unread;
 
@@ -32,7 +33,7 @@ use crate::running::{Running, RunningBridge};
 use crate::status::{Report, Reporting};
 
 /// All concerns. Later ones rely on earlier ones: mirrors choose among bundles, bundles among interfaces.
-pub(crate) const CONCERNS: [&dyn Concern; 14] = [
+pub(crate) const CONCERNS: [&dyn Concern; 15] = [
     &limits::Limits,
     &datapaths::Datapaths,
     &bridges::Bridges,
@@ -40,6 +41,7 @@ pub(crate) const CONCERNS: [&dyn Concern; 14] = [
     &bundles::Bundles,
     &addresses::Addresses,
     &devices::Devices,
+    &monitoring::Monitoring,
     &forwarding::Forwarding,
     &tables::FlowTables,
     &mirrors::Mirrors,

@@ -228,6 +228,7 @@ fn local_port(bridge: &str) -> DesiredPort {
         is_number_asked: false,
         mac: None,
         mtu: None,
+        bfd: Default::default(),
     };
     DesiredPort {
         uuid: Uuid::nil(),
@@ -314,6 +315,7 @@ pub(crate) mod tests {
             is_number_asked: false,
             mac: None,
             mtu: None,
+            bfd: BTreeMap::new(),
         }
     }
 }

@@ -9,6 +9,7 @@ use flowsync::{Below, Datapaths, OpenError, Sample};
 use log::Level;
 use ofproto::{Bridge, PortNews, SharedSwitch};
 use pipeline::BridgeId;
+use protocols::Monitor;
 use uuid::Uuid;
 
 use crate::complaints::Complaints;
@@ -18,6 +19,7 @@ use crate::concerns::exports::Exports;
 use crate::concerns::interfaces::{DesiredInterface, RunningInterface};
 use crate::concerns::limits::DesiredLimits;
 use crate::concerns::machine::MachineStatistics;
+use crate::concerns::monitoring::Routes;
 use crate::concerns::{CONCERNS, Pass};
 use crate::desired::{Desired, DesiredBridge};
 use crate::extent::Extent;
@@ -30,6 +32,9 @@ pub struct Running {
     pub datapaths: Arc<Datapaths>,
     /// The connections to controllers.
     pub manager: Manager,
+    /// The protocols that watch over links.
+    pub monitor: Arc<Monitor>,
+    pub(crate) routes: Arc<Routes>,
     pub(crate) exports: Exports,
     pub(crate) machine: MachineStatistics,
     pub(crate) clock: Clock,
@@ -103,11 +108,14 @@ impl Running {
     pub fn new(
         switch: Arc<SharedSwitch>,
         datapaths: Arc<Datapaths>,
+        monitor: Arc<Monitor>,
         clock: Clock,
         dummies: Dummies,
         is_confined: bool,
     ) -> Running {
         Running {
+            routes: Routes::new(Arc::clone(&switch), Arc::clone(&datapaths), clock.clone()),
+            monitor,
             manager: Manager::new(Arc::clone(&switch), Arc::clone(&datapaths), clock.clone()),
             switch,
             datapaths,
@@ -124,6 +132,11 @@ impl Running {
             complaints: Complaints::default(),
             added: 0,
         }
+    }
+
+    /// Starts the thread of the protocols.
+    pub fn start_protocols(&self) -> std::io::Result<()> {
+        self.monitor.start(Arc::clone(&self.routes) as Arc<dyn protocols::Link>)
     }
 
     pub fn bridges(&self) -> &BTreeMap<String, RunningBridge> {

@@ -89,6 +89,7 @@ struct NoSink;
 impl Sink for NoSink {
     fn packet_in(&self, _: PacketIn) {}
     fn sample(&self, _: Sample) {}
+    fn take(&self, _: pipeline::BridgeId, _: base::OfPort, _: pipeline::Protocol, _: &[u8]) {}
 }
 
 /// A datapath of dummies under a bridge with the ports 1 and 2.

@@ -120,6 +120,8 @@ pub struct Sample {
 pub trait Sink: Send + Sync {
     fn packet_in(&self, packet: PacketIn);
     fn sample(&self, sample: Sample);
+    /// A frame that a port received, for a protocol that the switch speaks there.
+    fn take(&self, bridge: BridgeId, port: OfPort, protocol: pipeline::Protocol, frame: &[u8]);
 }
 
 /// The bounds that operators can set.
@@ -337,6 +339,7 @@ impl FlowSync {
     pub fn send(&self, prepared: Prepared) -> Result<(), dp::DpError> {
         let Prepared { packet, translation, credit } = prepared;
         self.network.read(&mut |network| network.apply(&translation.effects, credit));
+        self.hand_over(&translation.effects, packet.bytes());
         self.datapath.execute(dp::Execute { packet, actions: &translation.actions, now: credit.used })
     }
 

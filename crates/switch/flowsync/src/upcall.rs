@@ -89,6 +89,7 @@ impl Upcall for FlowSync {
             NO_BRIDGE.count();
             return UpcallOutcome::drop_packet(DropReason::Upcall);
         };
+        self.hand_over(&translation.effects, upcall.packet.bytes());
         let actions: Arc<[Action]> = translation.actions.into();
         let install_actions =
             (!translation.slow.is_empty()).then(|| Arc::from([Action::slow_path(translation.slow)]));
@@ -196,18 +197,31 @@ impl FlowSync {
     /// The flow in the datapath counts it; here is learned only what it teaches.
     fn slow_path(&self, upcall: &UpcallPacket<'_>) -> Arc<[Action]> {
         let mut actions = None;
+        let mut effects = Vec::new();
         self.network.read(&mut |network| {
             if let Some((_, translation)) = translate(network, self.id, upcall.key, Purpose::Packet) {
                 warn_of(&translation.faults);
-                let taught: Vec<Effect> = translation.effects.into_iter().filter(Effect::teaches).collect();
+                let taught: Vec<Effect> =
+                    translation.effects.iter().filter(|effect| effect.teaches()).cloned().collect();
                 network.apply(&taught, Credit { packets: 0, bytes: 0, ..credit_of(upcall) });
                 actions = Some(translation.actions.into());
+                effects = translation.effects;
             }
         });
+        self.hand_over(&effects, upcall.packet.bytes());
         actions.unwrap_or_else(|| {
             NO_BRIDGE.count();
             Arc::from([Action::Drop(DropReason::UserspaceAction)])
         })
+    }
+
+    /// Hands a packet over to the protocols that its translation says it is for.
+    pub(crate) fn hand_over(&self, effects: &[Effect], packet: &[u8]) {
+        for effect in effects {
+            if let &Effect::Take { bridge, port, protocol } = effect {
+                self.sink.take(bridge, port, protocol, packet);
+            }
+        }
     }
 
     /// Hands a packet over to whoever exports what was sampled with `cookie`.

@@ -16,6 +16,7 @@ struct Nobody;
 impl Sink for Nobody {
     fn packet_in(&self, _: PacketIn) {}
     fn sample(&self, _: Sample) {}
+    fn take(&self, _: pipeline::BridgeId, _: base::OfPort, _: pipeline::Protocol, _: &[u8]) {}
 }
 
 struct World {

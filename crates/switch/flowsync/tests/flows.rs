@@ -4,23 +4,26 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use base::{Clock, DpPort, MacAddr, TableId, Timestamp};
+use base::{Clock, DpPort, MacAddr, OfPort, TableId, Timestamp};
 use dp::{Capabilities, Datapath, DpId, DummyControl, Flow, Packet, PortKind, PortSpec};
 use dp_user::{Config, DpUser};
 use flowsync::{FlowSync, InjectError, PacketIn, Sample, Sink};
 use ofp::{FlowMod, FlowModCommand};
 use ofproto::{NewPort, SharedSwitch};
-use pipeline::{BridgeId, SharedNetwork};
+use pipeline::{BfdFrames, BridgeId, SharedNetwork, Watched};
 
-/// Who keeps what is for controllers.
+/// Who keeps what is for controllers, and what is for protocols.
 #[derive(Default)]
-struct Kept(Mutex<Vec<PacketIn>>);
+struct Kept(Mutex<Vec<PacketIn>>, Mutex<Vec<(OfPort, Vec<u8>)>>);
 
 impl Sink for Kept {
     fn packet_in(&self, packet: PacketIn) {
         self.0.lock().unwrap().push(packet);
     }
     fn sample(&self, _: Sample) {}
+    fn take(&self, _: BridgeId, port: OfPort, _: pipeline::Protocol, frame: &[u8]) {
+        self.1.lock().unwrap().push((port, frame.to_vec()));
+    }
 }
 
 struct World {
@@ -266,4 +269,46 @@ fn a_loop_of_rules_is_translated_once_and_then_dropped_by_its_flow() {
     world.flows.revalidate();
     world.send(1);
     assert_eq!(world.datapath.port_stats(DpPort(2)).unwrap().tx_packets, Some(1));
+}
+
+/// A UDP datagram to this port, from 10.0.0.1 to 10.0.0.2.
+fn datagram(port: u16) -> Vec<u8> {
+    let (dst, src) = (MacAddr([2, 0, 0, 0, 0, 2]), MacAddr([2, 0, 0, 0, 0, 1]));
+    let mut bytes = wire::ethernet::header(dst, src, 0x0800).to_vec();
+    let protocol = wire::protocol::UDP;
+    bytes.extend(wire::ipv4::header(0x0a00_0001, 0x0a00_0002, protocol, 0, 255, 0, 8 + wire::bfd::LEN));
+    bytes.extend(wire::udp::header(50_000, port, wire::bfd::LEN));
+    bytes.resize(bytes.len() + wire::bfd::LEN, 0);
+    bytes
+}
+
+#[test]
+fn frames_of_a_protocol_go_to_it_and_nowhere_else() {
+    let world = World::new();
+    let receive = |port: u16| {
+        world.datapath.receive(DpPort(1), Packet::from_bytes(&datagram(port))).unwrap();
+    };
+    let sent = || world.datapath.port_stats(DpPort(2)).unwrap().tx_packets;
+    receive(wire::bfd::PORT);
+    assert_eq!((sent(), world.kept.1.lock().unwrap().len()), (Some(1), 0), "nobody watches the port");
+
+    let watch = |frames| {
+        let watched = Arc::new(Watched::new(frames, false));
+        world.switch.write().get_mut(world.bridge).unwrap().watch_port(OfPort(1), Some(watched));
+    };
+    watch(BfdFrames::default());
+    (0..3).for_each(|_| receive(wire::bfd::PORT));
+    receive(wire::bfd::PORT + 1);
+    assert_eq!(sent(), Some(2), "the one to another port");
+    let taken = std::mem::take(&mut *world.kept.1.lock().unwrap());
+    assert_eq!(taken, vec![(OfPort(1), datagram(wire::bfd::PORT)); 3]);
+
+    // A session that has an address takes what is sent to it; the flows follow.
+    watch(BfdFrames { destination: Some(0x0a00_0009), ..BfdFrames::default() });
+    receive(wire::bfd::PORT);
+    watch(BfdFrames { destination: Some(0x0a00_0002), ..BfdFrames::default() });
+    receive(wire::bfd::PORT);
+    assert_eq!((sent(), world.kept.1.lock().unwrap().len()), (Some(3), 1));
+    world.flows.credit();
+    assert_eq!(world.counted(), 7, "the rule that they would have met counts them");
 }

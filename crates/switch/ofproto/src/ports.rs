@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::{DpPort, MacAddr, OfPort, Timestamp};
 use ofp::{PortReason, PortStatus, port_config};
-use pipeline::{Bundle, BundleId, Port, PortFlags, VlanConfig};
+use pipeline::{Bundle, BundleId, Port, PortFlags, VlanConfig, Watched};
 
 use crate::bridge::{Bridge, PortEntry};
 
@@ -60,7 +60,8 @@ impl Bridge {
             bundle: None,
             peer: None,
             flags: flags(desc.config),
-            is_live: is_live(new.datapath, &desc),
+            has_link: has_link(new.datapath, &desc),
+            watched: None,
             traffic: Arc::default(),
         };
         let entry = PortEntry { port, desc: desc.clone(), peer_name: new.peer_name, created: now };
@@ -116,13 +117,14 @@ impl Bridge {
     pub fn update_port(&mut self, number: OfPort, change: impl FnOnce(&mut PortEntry)) -> Option<PortNews> {
         let guards_loops = self.settings().guards_loops;
         let entry = self.ports.get_mut(&number)?;
-        let forwarding = |port: &Port| (port.flags, port.datapath, port.is_live);
+        let forwarding = |port: &Port| (port.flags, port.datapath, port.is_live());
         let (desc, before) = (entry.desc.clone(), forwarding(&entry.port));
         change(entry);
         entry.port.flags = flags(entry.desc.config);
-        entry.port.is_live = is_live(entry.port.datapath, &entry.desc);
+        entry.port.has_link = has_link(entry.port.datapath, &entry.desc);
+        entry.show_liveness();
         let told = entry.desc.clone();
-        let went_down = before.2 && !entry.port.is_live;
+        let went_down = before.2 && !entry.port.is_live();
         if let Some(bundle) = entry.port.bundle.filter(|_| went_down && guards_loops) {
             // What was behind it may come another way now.
             self.macs().flush_port(bundle);
@@ -137,6 +139,27 @@ impl Bridge {
         (told != desc).then_some(PortNews {
             status: PortStatus { reason: PortReason::Modify, desc: told },
             old: Some(desc),
+        })
+    }
+
+    /// Has protocols watch a port, or not any more. Returns a message if controllers should know.
+    pub fn watch_port(&mut self, number: OfPort, watched: Option<Arc<Watched>>) -> Option<PortNews> {
+        let entry = self.ports.get_mut(&number)?;
+        let is_same = match (&entry.port.watched, &watched) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if is_same {
+            return None;
+        }
+        let is_left = watched.is_none();
+        entry.port.watched = watched;
+        self.changed();
+        self.update_port(number, |entry| {
+            if is_left && entry.port.has_link && entry.desc.config & port_config::PORT_DOWN == 0 {
+                entry.desc.state |= ofp::port_state::LIVE;
+            }
         })
     }
 
@@ -214,8 +237,21 @@ impl Bridge {
     }
 }
 
+impl PortEntry {
+    /// A port whose neighbour is not heard is not live, whatever its link is.
+    fn show_liveness(&mut self) {
+        let Some(watched) = &self.port.watched else { return };
+        let is_down = self.desc.config & port_config::PORT_DOWN != 0;
+        if watched.is_up() && self.port.has_link && !is_down {
+            self.desc.state |= ofp::port_state::LIVE;
+        } else {
+            self.desc.state &= !ofp::port_state::LIVE;
+        }
+    }
+}
+
 /// A port without a device, a patch port, is always up.
-fn is_live(datapath: Option<DpPort>, desc: &ofp::PortDesc) -> bool {
+fn has_link(datapath: Option<DpPort>, desc: &ofp::PortDesc) -> bool {
     datapath.is_none() || desc.state & ofp::port_state::LINK_DOWN == 0
 }
 

@@ -260,7 +260,7 @@ impl Network for Switch {
                     let (idle_s, hard_s) = (*idle_s, *hard_s);
                     self.asked().push(Asked::ReduceTimeouts { bridge, rule, idle_s, hard_s });
                 }
-                Effect::FinTimeout { .. } | Effect::FlowRecord { .. } => {}
+                Effect::FinTimeout { .. } | Effect::FlowRecord { .. } | Effect::Take { .. } => {}
             }
         }
     }
@@ -329,6 +329,14 @@ impl SharedSwitch {
     pub fn write(&self) -> Locked<RwLockWriteGuard<'_, Switch>> {
         let guard = self.switch.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         Locked { guard, _held: Held::new() }
+    }
+}
+
+impl SharedSwitch {
+    /// A protocol has found that a port may, or may not, be forwarded through any more: the change that it made
+    /// ([`pipeline::Watched::set_up`]) is in force for the next packet. Needs no lock.
+    pub fn liveness_changed(&self) {
+        self.epoch.change();
     }
 }
 

@@ -98,6 +98,8 @@ pub(crate) struct Outcome {
     pub resubmits: u32,
     /// Why the packet, or a copy of it, last went nowhere: the reason for which it is dropped if nothing is done with it.
     pub lost: DropReason,
+    /// The packet, or a copy of it, went to a protocol.
+    pub is_taken: bool,
     pub error: Option<Error>,
     pub faults: Vec<String>,
     pub record: Recorder,
@@ -171,6 +173,7 @@ impl<'a> Context<'a> {
             mirrored: 0,
             resubmits: 0,
             lost: DropReason::Pipeline,
+            is_taken: false,
             error: None,
             faults: Vec::new(),
             record: Recorder::new(request.trace != Trace::Off),

@@ -10,6 +10,7 @@ use base::{MacAddr, OfPort};
 
 use crate::group::Group;
 use crate::state::{BridgeId, BundleId, Counters, PortTraffic, Rule, TableTraffic};
+use crate::watched::Protocol;
 
 /// One thing to do, or to count.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub enum Effect {
     CountMirror(Arc<Counters>),
     /// Forwarding of this packet alone: `NetFlow` wants to know the way it took.
     FlowRecord { bridge: BridgeId, output: Output },
+    /// The packet, as it came in, is a protocol's: whoever has it hands it over.
+    Take { bridge: BridgeId, port: OfPort, protocol: Protocol },
 }
 
 impl Effect {

@@ -38,10 +38,12 @@ mod output;
 mod report;
 mod request;
 pub mod state;
+mod taken;
 pub mod trace;
 mod translate;
 mod view;
 pub mod vlan;
+mod watched;
 
 pub use actions::{supported_kinds, unsupported};
 pub use effects::{Effect, Output};
@@ -59,3 +61,4 @@ pub use state::{
 pub use translate::{installable, translate};
 pub use view::{BridgeView, Network, SharedNetwork, View};
 pub use vlan::{PriorityTags, VlanConfig, VlanMode, VlanSet};
+pub use watched::{BfdFrames, Protocol, Watched};

@@ -153,19 +153,16 @@ impl Context<'_> {
     /// The packet's way through the bridge `other`, which it enters by its port `peer`.
     fn run_beyond(&mut self, other: &dyn BridgeView, peer: &Port, is_last: bool) {
         self.out.record.open(Kind::Bridge, || format!("bridge(\"{}\")", other.name()));
-        if self.may_receive(peer) {
+        if self.is_taken(other.id(), peer) {
+            // It ends here.
+        } else if self.may_receive(peer) {
             if !is_last {
                 commit(&self.packet, &mut self.out);
             }
             let kept_base = self.out.base.clone();
             let outer = std::mem::take(&mut self.out.actions);
             self.walk.depth += 1;
-            self.lookup_and_run(&Lookup {
-                table: TableId(0),
-                in_port: peer.number,
-                on_miss: OnMiss::AsConfigured,
-                is_last: true,
-            });
+            self.lookup_and_run(&Lookup::first(peer.number));
             self.walk.depth -= 1;
             self.finish_lists();
             let inner = std::mem::replace(&mut self.out.actions, outer);

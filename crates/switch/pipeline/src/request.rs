@@ -58,7 +58,8 @@ pub struct Request<'a> {
 /// What comes of it.
 #[derive(Debug)]
 pub struct Translation {
-    /// Never empty: a packet with which nothing is to be done is dropped by an action that says why.
+    /// Empty only when the packet is a protocol's: one with which nothing is to be done is dropped by an action that says
+    /// why.
     pub actions: Vec<dp::Action>,
     /// The bits of the key that the outcome depended on.
     pub mask: FlowMask,

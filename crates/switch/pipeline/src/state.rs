@@ -11,6 +11,7 @@ use fields::Match;
 use ofp::Action;
 
 use crate::vlan::VlanConfig;
+use crate::watched::Watched;
 
 /// A bridge; never used again for another one while the process lives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -42,9 +43,18 @@ pub struct Port {
     pub peer: Option<(BridgeId, OfPort)>,
     pub flags: PortFlags,
     /// Whether its link is up, as far as is known.
-    pub is_live: bool,
+    pub has_link: bool,
+    /// What protocols do here.
+    pub watched: Option<Arc<Watched>>,
     /// What crossed a patch port, which no device counts.
     pub traffic: Arc<PortTraffic>,
+}
+
+impl Port {
+    /// Whether packets that leave by it arrive somewhere, as far as is known.
+    pub fn is_live(&self) -> bool {
+        self.has_link && self.watched.as_ref().is_none_or(|watched| watched.is_up())
+    }
 }
 
 /// A port in the sense of the database.

@@ -13,7 +13,7 @@ use crate::frozen::{Frozen, FrozenId};
 use crate::request::{Error, Request, Start, Trace, Translation};
 use crate::state::{Fragments, Miss, Port, Rule};
 use crate::trace::Kind;
-use crate::view::View;
+use crate::view::{BridgeView, View};
 
 /// How deep resubmits to the same or an earlier table may nest.
 const MAX_DEPTH: u32 = 64;
@@ -42,6 +42,13 @@ pub(crate) struct Lookup {
     pub on_miss: OnMiss,
     /// Nothing happens to the packet afterwards.
     pub is_last: bool,
+}
+
+impl Lookup {
+    /// That of a packet that has come in by `in_port`.
+    pub(crate) fn first(in_port: OfPort) -> Lookup {
+        Lookup { table: TableId(0), in_port, on_miss: OnMiss::AsConfigured, is_last: true }
+    }
 }
 
 /// What becomes of a packet without a rule.
@@ -95,6 +102,9 @@ impl Context<'_> {
                 return;
             }
         }
+        if thawed.is_none() && in_port.is_some_and(|port| self.goes_to_protocol(bridge, port, start)) {
+            return;
+        }
         if in_port.is_some_and(|port| self.is_mirror_output(bridge, port)) {
             let bundle = in_port.and_then(|port| bridge.bundle(port.bundle?));
             return self.lost(DropReason::MirrorOnly).fault(|| {
@@ -127,6 +137,17 @@ impl Context<'_> {
         self.out.export.finish(self.walk.bridge.exports(), vlan_tci, &mut self.out.actions);
     }
 
+    /// Whether the packet that came in by `port` is a protocol's. The rule that it would have met counts it nevertheless.
+    fn goes_to_protocol(&mut self, bridge: &dyn BridgeView, port: &Port, start: Start<'_>) -> bool {
+        if !self.is_taken(bridge.id(), port) {
+            return false;
+        }
+        if matches!(start, Start::Lookup) {
+            self.look_up(&Lookup::first(port.number));
+        }
+        true
+    }
+
     /// The bits that every translation depends on.
     fn always_examined(&mut self) {
         for always in [slot::PACKET_TYPE, slot::IN_PORT, slot::RECIRC_ID, slot::DL_TYPE] {
@@ -152,7 +173,7 @@ impl Context<'_> {
         if let Some(error) = out.error {
             out.actions = vec![dp::Action::Drop(error.drop_reason())];
             out.slow = SlowPath::default();
-        } else if out.actions.is_empty() {
+        } else if out.actions.is_empty() && !out.is_taken {
             out.actions.push(dp::Action::Drop(out.lost));
         } else if out.actions.len() > MAX_ACTIONS {
             out.slow = out.slow.with(SlowPath::ACTION);
@@ -179,8 +200,7 @@ impl Context<'_> {
 
     /// The first lookup of all: the packet is mirrored between finding the rule and running it, and stays with the rule.
     fn lookup_first(&mut self) {
-        let in_port = OfPort(self.packet.key.in_port());
-        let lookup = Lookup { table: TableId(0), in_port, on_miss: OnMiss::AsConfigured, is_last: true };
+        let lookup = Lookup::first(OfPort(self.packet.key.in_port()));
         let Some(rule) = self.look_up(&lookup) else { return };
         self.mirror_ingress();
         self.run_rule(&rule, true);

@@ -19,10 +19,6 @@ const FEATURES: &[Feature] = &[
         ],
     },
     Feature {
-        name: "BFD",
-        commands: &[("bfd/set-forwarding", "[interface] normal|false|true"), ("bfd/show", "[interface]")],
-    },
-    Feature {
         name: "bonding",
         commands: &[
             ("bond/disable-member", "port member"),

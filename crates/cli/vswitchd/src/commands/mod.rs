@@ -1,6 +1,7 @@
 //! The commands of the control socket (`ovs-appctl`).
 
 mod absent;
+mod bfd;
 mod dpctl;
 mod dpif;
 mod dummy;
@@ -31,6 +32,7 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
     let switch = || Arc::clone(&state.switch);
     let datapaths = || Arc::clone(&state.datapaths);
     let clock = || state.clock.clone();
+    bfd::register(&mut registry, Arc::clone(&state.running.monitor));
     fdb::register(&mut registry, fdb::Fdb { switch: switch(), clock: clock() });
     dpif::register(&mut registry, dpif::Dpif { switch: switch(), datapaths: datapaths(), clock: clock() });
     upcall::register(&mut registry, upcall::Upcalls { switch: switch(), datapaths: datapaths() });
@@ -92,6 +94,7 @@ fn register_changes(registry: &mut Registry<State>) {
         time::warp(args, |step| {
             state.clock.warp(step);
             state.datapaths.shared().iter().for_each(|below| below.flows.wait_round());
+            state.running.monitor.run();
             state.tick();
         })
     });

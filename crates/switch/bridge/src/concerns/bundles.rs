@@ -102,10 +102,7 @@ impl Concern for Bundles {
 
     /// Takes in that links came up or went down.
     fn follow(&self, running: &mut Running) -> bool {
-        for bridge in running.bridges.values() {
-            let bonds: Vec<_> = bridge.config.ports.iter().filter(|port| port.interfaces.len() > 1).collect();
-            running.set_bundles(bridge, &bonds);
-        }
+        running.follow_bonds();
         false
     }
 
@@ -173,6 +170,14 @@ struct Member<'a> {
 }
 
 impl Running {
+    /// Has members of bonds take over from those through which nobody is reached any more.
+    pub(crate) fn follow_bonds(&self) {
+        for bridge in self.bridges.values() {
+            let bonds: Vec<_> = bridge.config.ports.iter().filter(|port| port.interfaces.len() > 1).collect();
+            self.set_bundles(bridge, &bonds);
+        }
+    }
+
     fn set_bundles(&self, bridge: &RunningBridge, ports: &[&Arc<DesiredPort>]) {
         if ports.is_empty() {
             return;
@@ -245,7 +250,7 @@ fn members<'a>(state: &Bridge, bridge: &RunningBridge, port: &'a DesiredPort) ->
     let working = port.interfaces.iter().filter_map(|interface| {
         let number = *bridge.interfaces.get(&interface.name)?.result.as_ref().ok()?;
         let entry = state.port_entry(number)?;
-        let is_up = entry.port.is_live && !entry.port.flags.down;
+        let is_up = entry.port.is_live() && !entry.port.flags.down;
         Some(Member { name: &interface.name, number, mac: entry.desc.hw_addr, is_up })
     });
     working.collect()

@@ -68,6 +68,8 @@ pub struct DesiredInterface {
     pub is_number_asked: bool,
     pub mac: Option<MacAddr>,
     pub mtu: Option<u32>,
+    /// The column of that name.
+    pub bfd: BTreeMap<String, String>,
 }
 
 impl DesiredInterface {
@@ -112,6 +114,7 @@ pub(crate) fn desire(row: &Row) -> DesiredInterface {
         is_number_asked: asked.is_some(),
         mac: row.mac(table::MAC),
         mtu: row.integer(table::MTU_REQUEST).and_then(|mtu| u32::try_from(mtu).ok()),
+        bfd: row.map(table::BFD),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::effects::Effect;
 use crate::group::{Bucket, Group, Selection};
 use crate::hash;
 use crate::request::Error;
+use crate::state::Port;
 use crate::trace::Kind;
 
 /// How far groups may watch groups that watch groups.
@@ -165,7 +166,7 @@ impl Context<'_> {
         let port_lives = match desc.watch_port {
             OfPort::ANY => false,
             OfPort::CONTROLLER => bridge.has_controller(),
-            port => bridge.port(port).is_some_and(|port| port.is_live),
+            port => bridge.port(port).is_some_and(Port::is_live),
         };
         port_lives
             || desc.watch_group != GROUP_ANY

@@ -5,6 +5,7 @@ use ofp::{BundleAlgorithm, Multipath, MultipathAlgorithm};
 
 use crate::context::{Context, Outcome, PacketState};
 use crate::hash;
+use crate::state::Port;
 use crate::translate::OnMiss;
 
 /// Up to so many links, the highest of all their hashes is looked for.
@@ -58,7 +59,7 @@ impl Context<'_> {
             OfPort::IN_PORT | OfPort::TABLE | OfPort::NORMAL | OfPort::FLOOD | OfPort::ALL | OfPort::NONE => {
                 true
             }
-            number => self.walk.bridge.port(number).is_some_and(|port| port.is_live),
+            number => self.walk.bridge.port(number).is_some_and(Port::is_live),
         }
     }
 }

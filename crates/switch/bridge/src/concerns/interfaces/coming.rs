@@ -8,6 +8,7 @@ use dp::{Datapath, DpId, PortInfo, PortKind, PortSpec};
 use flowsync::Below;
 use ofp::{port_config, port_state};
 use ofproto::NewPort;
+use protocols::PortId;
 use uuid::Uuid;
 
 use super::{DesiredInterface, InterfaceKind, RunningInterface, refused};
@@ -158,6 +159,7 @@ impl Running {
         bridge.touched.insert(name.to_owned());
         let Some(interface) = bridge.interfaces.remove(name) else { return };
         let Ok(number) = interface.result else { return };
+        self.unwatch(PortId { bridge: id, port: number });
         let now = self.clock.now();
         let mut datapath_port = None;
         if let Some(bridge) = self.switch.write().get_mut(id) {

@@ -6,6 +6,7 @@ use base::{MacAddr, OfPort};
 use dp::PortInfo;
 use model::Datum;
 use ofp::{port_config, port_state};
+use protocols::PortId;
 use schema::interface;
 
 use super::{DesiredInterface, RunningInterface, refused};
@@ -24,6 +25,8 @@ pub(crate) enum State {
         has_link: bool,
         /// What the device reports, if there is one.
         info: Option<Arc<PortInfo>>,
+        /// What the session with the neighbour is like, if there is one.
+        bfd: Vec<(String, String)>,
     },
     /// Why it cannot be used, as far as the row says.
     Broken(Option<String>),
@@ -62,6 +65,7 @@ impl State {
             is_up: config & port_config::PORT_DOWN == 0,
             has_link: state & port_state::LINK_DOWN == 0,
             info: datapath.and_then(|port| bridge.below.datapath.port(port)),
+            bfd: running.monitor.bfd_status(PortId { bridge: bridge.id, port: number }),
         }
     }
 
@@ -70,7 +74,7 @@ impl State {
         match self {
             State::Gone => Vec::new(),
             State::Broken(error) => broken(text(error)),
-            State::Working { number, error, mac, is_up, has_link, info } => {
+            State::Working { number, error, mac, is_up, has_link, info, bfd } => {
                 let shown = number.to_u16().map_or(i64::from(number.0), i64::from);
                 let mut columns = vec![
                     (interface::OFPORT, Datum::from(shown)),
@@ -78,6 +82,7 @@ impl State {
                     (interface::MAC_IN_USE, Datum::from(mac.to_string())),
                 ];
                 columns.extend(device(info.as_deref(), *is_up, *has_link));
+                columns.push((interface::BFD_STATUS, texts(bfd.iter().cloned())));
                 columns.extend(MONITORING.map(|column| (column, Datum::Empty)));
                 columns
             }
@@ -112,9 +117,8 @@ fn device(info: Option<&PortInfo>, is_up: bool, has_link: bool) -> Vec<(&'static
 }
 
 /// What would be known of an interface's peers if it were watched.
-const MONITORING: [&str; 8] = [
+const MONITORING: [&str; 7] = [
     interface::LACP_CURRENT,
-    interface::BFD_STATUS,
     interface::CFM_FAULT,
     interface::CFM_FAULT_STATUS,
     interface::CFM_FLAP_COUNT,
@@ -155,6 +159,7 @@ pub(crate) fn broken(error: Datum) -> Vec<(&'static str, Datum)> {
         interface::DUPLEX,
         interface::STATUS,
         interface::STATISTICS,
+        interface::BFD_STATUS,
     ];
     let mut columns = vec![(interface::OFPORT, Datum::from(-1)), (interface::ERROR, error)];
     columns.extend(empty.into_iter().chain(MONITORING).map(|column| (column, Datum::Empty)));

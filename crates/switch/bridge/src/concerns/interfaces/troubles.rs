@@ -20,7 +20,8 @@ impl Running {
                 has_changed = true;
                 match &trouble {
                     Some(why) => {
-                        log::warn!(target: "bridge", "bridge {name}: interface {interface}: {why}");
+                        // It is usual while a configuration is being built.
+                        log::info!(target: "bridge", "bridge {name}: interface {interface}: {why}");
                     }
                     None => {
                         log::info!(target: "bridge", "bridge {name}: interface {interface} is usable again")

@@ -1,0 +1,176 @@
+//! Protocols that watch over links: what interfaces ask for, and what follows when a neighbour is not heard any more.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base::{Clock, DpPort, OfPort, Timestamp};
+use flow::FlowKey;
+use flowsync::{Below, Datapaths};
+use ofproto::SharedSwitch;
+use protocols::{Link, PortId, Watch};
+
+use super::{Concern, Pass};
+use crate::extent::Extent;
+use crate::running::{Notice, Running, RunningBridge};
+
+pub(crate) struct Monitoring;
+
+impl Concern for Monitoring {
+    fn settle(&self, running: &mut Running, pass: &Pass<'_>) {
+        let Some(bridge) = running.bridges.get(&pass.config.name) else { return };
+        let mut complaints = Vec::new();
+        let mut notices = Vec::new();
+        for interface in pass.changed.iter().flat_map(|port| &port.interfaces) {
+            let Some(Ok(number)) = bridge.interfaces.get(&interface.name).map(|known| &known.result) else {
+                continue;
+            };
+            let bfd = protocols::bfd::Settings::read(&interface.name, &interface.bfd, &mut complaints);
+            notices.extend(running.watch(bridge, *number, &interface.name, bfd));
+        }
+        running.notices.extend(notices);
+        for (level, complaint) in complaints {
+            running.complaints.say(level, complaint);
+        }
+    }
+
+    fn tick(&self, running: &mut Running, _now: Timestamp) -> Extent {
+        if !running.monitor.take_news() {
+            return Extent::default();
+        }
+        for bridge in running.bridges.values() {
+            let mut switch = running.switch.write();
+            let Some(state) = switch.get_mut(bridge.id) else { continue };
+            let watched = state.port_entries().filter(|entry| entry.port.watched.is_some());
+            let watched: Vec<OfPort> = watched.map(|entry| entry.port.number).collect();
+            for number in watched {
+                // What the protocol says is in the port already; controllers are to know, too.
+                let news = state.update_port(number, |_| ());
+                running.notices.extend(news.map(|news| Notice::Port { bridge: bridge.id, news }));
+            }
+        }
+        running.follow_bonds();
+        Extent::STATE
+    }
+}
+
+impl Running {
+    /// Has the protocols watch a port as its interface asks for.
+    fn watch(
+        &self,
+        bridge: &RunningBridge,
+        number: OfPort,
+        name: &str,
+        bfd: Option<protocols::bfd::Settings>,
+    ) -> Option<Notice> {
+        let port = {
+            let switch = self.switch.read();
+            let entry = switch.get(bridge.id)?.port_entry(number)?;
+            if bfd.is_none() && entry.port.watched.is_none() {
+                return None;
+            }
+            (entry.desc.hw_addr, entry.port.datapath)
+        };
+        let (mac, datapath_port) = port;
+        let id = PortId { bridge: bridge.id, port: number };
+        self.routes.set(id, bridge, datapath_port);
+        let watched = self.monitor.watch(id, Watch { name: name.to_owned(), mac, bfd });
+        let news = self.switch.write().get_mut(bridge.id)?.watch_port(number, watched)?;
+        Some(Notice::Port { bridge: bridge.id, news })
+    }
+
+    /// Ends what the protocols do at a port that is to go.
+    pub(crate) fn unwatch(&self, id: PortId) {
+        self.monitor.forget(id);
+        self.routes.forget(id);
+    }
+}
+
+/// What the protocols send by.
+pub(crate) struct Routes {
+    switch: Arc<SharedSwitch>,
+    datapaths: Arc<Datapaths>,
+    clock: Clock,
+    by_port: Mutex<HashMap<PortId, Route>>,
+}
+
+/// How a port is reached.
+#[derive(Clone)]
+struct Route {
+    below: Below,
+    /// A patch port has none: what leaves by it is translated in the bridge at its other end.
+    port: Option<DpPort>,
+}
+
+impl std::fmt::Debug for Routes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Routes").finish_non_exhaustive()
+    }
+}
+
+impl Routes {
+    pub(crate) fn new(switch: Arc<SharedSwitch>, datapaths: Arc<Datapaths>, clock: Clock) -> Arc<Routes> {
+        Arc::new(Routes { switch, datapaths, clock, by_port: Mutex::default() })
+    }
+
+    fn by_port(&self) -> MutexGuard<'_, HashMap<PortId, Route>> {
+        self.by_port.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, id: PortId, bridge: &RunningBridge, port: Option<DpPort>) {
+        self.by_port().insert(id, Route { below: bridge.below.clone(), port });
+    }
+
+    fn forget(&self, id: PortId) {
+        self.by_port().remove(&id);
+    }
+
+    fn of(&self, id: PortId) -> Option<Route> {
+        self.by_port().get(&id).cloned()
+    }
+}
+
+impl Link for Routes {
+    /// A port of a datapath is sent to directly: a change of the bridges, however long it takes, delays nothing.
+    fn send(&self, id: PortId, frame: Vec<u8>) {
+        let Some(route) = self.of(id) else { return };
+        let mut packet = dp::Packet::from_bytes(&frame);
+        let sent = match route.port {
+            Some(port) => {
+                let mut key = FlowKey::new();
+                key.set_in_port(DpPort::NONE.0);
+                packet.metadata = flow::Metadata::from_key(&key);
+                let actions = &[dp::Action::Output(port)];
+                let now = self.clock.now();
+                route.below.datapath.execute(dp::Execute { packet, actions, now }).map_err(|e| e.to_string())
+            }
+            None => {
+                let mut key = FlowKey::new();
+                key.set_in_port(OfPort::NONE.0);
+                let actions = [ofp::Action::Output(ofp::Output { port: id.port, max_len: 0 })];
+                route.below.flows.packet_out(id.bridge, packet, &key, &actions).map_err(|e| e.to_string())
+            }
+        };
+        if let Err(error) = sent {
+            log::warn!(target: base::bounded!("ofproto_dpif"), "port {}: cannot send a packet of a protocol ({error})", fields::format_port_plain(id.port));
+        }
+    }
+
+    fn received(&self, id: PortId) -> u64 {
+        match self.of(id) {
+            Some(Route { below, port: Some(port) }) => {
+                below.datapath.port_stats(port).ok().and_then(|stats| stats.rx_packets).unwrap_or(0)
+            }
+            Some(Route { port: None, .. }) => {
+                self.datapaths.credit();
+                let switch = self.switch.read();
+                let entry = switch.get(id.bridge).and_then(|bridge| bridge.port_entry(id.port));
+                entry.map_or(0, |entry| entry.port.traffic.received.packets())
+            }
+            None => 0,
+        }
+    }
+
+    fn changed(&self) {
+        self.switch.liveness_changed();
+    }
+}

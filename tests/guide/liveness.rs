@@ -1,0 +1,148 @@
+//! Neighbours that are watched: BFD with the reference's daemon, and what follows when it falls silent.
+
+use std::time::{Duration, Instant};
+
+use end_to_end::{Host, Programs, Switch, World, can_run, until};
+
+/// A switch of ours and one of the reference's, joined by a wire on which both speak BFD.
+struct Neighbours {
+    ours: Switch,
+    theirs: Switch,
+    host: Host,
+    _world: World,
+}
+
+impl Neighbours {
+    fn new() -> Neighbours {
+        let world = World::new();
+        let (host, other) = (world.host("ours"), world.host("theirs"));
+        world.wire(&host, "pa", &other, "pb");
+        let ours = Switch::start(&world, &host, "ours", Programs::Ours);
+        let theirs = Switch::start(&world, &other, "theirs", Programs::Reference);
+        let watched = "bfd:enable=true bfd:min_rx=100 bfd:min_tx=100";
+        ours.vsctl(&format!("add-br br0 -- add-port br0 pa -- set interface pa {watched}"));
+        theirs.vsctl(&format!(
+            "add-br br0 -- set bridge br0 datapath_type=netdev -- add-port br0 pb -- set interface pb {watched}"
+        ));
+        let neighbours = Neighbours { ours, theirs, host, _world: world };
+        until("both sides hear each other", || neighbours.forwarding() == ["true", "true"]);
+        neighbours
+    }
+
+    /// What each side says of its port.
+    fn forwarding(&self) -> [String; 2] {
+        [(&self.ours, "pa"), (&self.theirs, "pb")].map(|(switch, port)| status(switch, port, "forwarding"))
+    }
+}
+
+fn status(switch: &Switch, port: &str, key: &str) -> String {
+    let text = switch.vsctl(&format!("--if-exists get interface {port} bfd_status:{key}"));
+    text.trim().trim_matches('"').to_owned()
+}
+
+#[test]
+fn both_sides_come_up_and_the_database_and_the_commands_say_so() {
+    if !can_run() {
+        return;
+    }
+    let pair = Neighbours::new();
+    for (key, value) in [("state", "up"), ("remote_state", "up"), ("diagnostic", "No Diagnostic")] {
+        assert_eq!(status(&pair.ours, "pa", key), value);
+    }
+    until("the switch has shown that it was up once", || status(&pair.ours, "pa", "flap_count") == "1");
+    let shape = |text: String| -> Vec<String> {
+        let name = |line: &str| line.split(':').next().unwrap_or("").to_owned();
+        text.lines().map(name).collect()
+    };
+    assert_eq!(
+        shape(pair.ours.appctl("bfd/show pa")),
+        shape(pair.theirs.appctl("bfd/show pb")),
+        "the same lines"
+    );
+    let refused = pair.ours.ctl("ovs-appctl", "bfd/show pc");
+    assert_eq!((refused.status, refused.err.lines().next()), (2, Some("no such bfd object")));
+    assert!(pair.ours.vsctl("show").contains("bfd_status: {diagnostic=\"No Diagnostic\""));
+
+    // Its packets are the switch's own: nobody behind another port sees them, and rules do not forward them.
+    let flows = pair.ours.appctl("dpctl/dump-flows");
+    let line = flows.lines().find(|line| line.contains("3784")).unwrap_or_else(|| panic!("{flows}"));
+    assert!(line.contains("slow_path(bfd)"), "{line}");
+    let traced = pair.ours.appctl("ofproto/trace br0 in_port=pa,udp,tp_dst=3784");
+    assert!(traced.contains("Consists of BFD packets."), "{traced}");
+
+    pair.ours.vsctl("remove interface pa bfd enable");
+    assert_eq!(pair.ours.vsctl("get interface pa bfd_status").trim(), "{}");
+    until("the other side notices", || pair.forwarding()[1] == "false");
+}
+
+#[test]
+fn a_neighbour_that_falls_silent_ends_forwarding_and_groups_take_another_way() {
+    if !can_run() {
+        return;
+    }
+    let pair = Neighbours::new();
+    pair.ours.vsctl("add-port br0 spare -- set interface spare type=internal");
+    pair.host.ok("ip link set spare up");
+    pair.ours.ofctl(
+        "-O OpenFlow13 add-group br0 group_id=1,type=ff,bucket=watch_port:pa,output:pa,bucket=watch_port:spare,output:spare",
+    );
+    let chosen = || {
+        let add = "add-flow br0 in_port=LOCAL,actions=group:1";
+        pair.ours.ofctl(&format!("-O OpenFlow13 {add}"));
+        let traced = pair.ours.appctl("ofproto/trace br0 in_port=LOCAL");
+        traced.lines().last().unwrap_or("").to_owned()
+    };
+    let number = |port: &str| {
+        let shown = pair.ours.appctl("dpif/show");
+        let line = shown.lines().find(|line| line.trim_start().starts_with(&format!("{port} ")));
+        line.and_then(|line| line.split(['/', ':']).nth(1)).expect("a number").to_owned()
+    };
+    assert_eq!(chosen(), format!("Datapath actions: {}", number("pa")));
+
+    pair.theirs.vsctl("set interface pb bfd:enable=false");
+    until("our side notices", || pair.forwarding()[0] == "false");
+    assert_eq!(status(&pair.ours, "pa", "diagnostic"), "Control Detection Time Expired");
+    assert_eq!(chosen(), format!("Datapath actions: {}", number("spare")));
+
+    pair.ours.appctl("bfd/set-forwarding pa true");
+    assert_eq!(chosen(), format!("Datapath actions: {}", number("pa")));
+    pair.ours.appctl("bfd/set-forwarding pa normal");
+
+    pair.theirs.vsctl("set interface pb bfd:enable=true");
+    until("both are up again", || pair.forwarding() == ["true", "true"]);
+    assert_eq!(chosen(), format!("Datapath actions: {}", number("pa")));
+}
+
+/// What the control thread does otherwise takes longer than the neighbour waits; the neighbour must not notice.
+#[test]
+fn reconfiguration_delays_no_packet_that_a_neighbour_waits_for() {
+    if !can_run() {
+        return;
+    }
+    let pair = Neighbours::new();
+    until("the flap is counted", || status(&pair.theirs, "pb", "flap_count") == "1");
+    let rules: String = (0..1000)
+        .map(|n| format!("table=7,udp,nw_src=10.{}.{}.1,tp_src={},actions=drop\n", n >> 8, n & 255, n % 999))
+        .collect();
+    let file = pair.ours.database_file().with_extension("rules");
+    std::fs::write(&file, rules).expect("a file of rules");
+    let file = file.to_str().expect("a path");
+    let many = |verb: &str| {
+        let port = |n| match verb {
+            "add" => format!("add-port br0 i{n} -- set interface i{n} type=internal"),
+            _ => format!("del-port br0 i{n}"),
+        };
+        (0..100).map(port).collect::<Vec<_>>().join(" -- ")
+    };
+    let begun = Instant::now();
+    for _ in 0..2 {
+        pair.ours.vsctl(&many("add"));
+        pair.ours.ofctl(&format!("-O OpenFlow14 --bundle add-flows br0 {file}"));
+        pair.ours.ofctl("dump-flows br0");
+        pair.ours.ofctl("del-flows br0 table=7");
+        pair.ours.vsctl(&many("del"));
+    }
+    assert!(begun.elapsed() > Duration::from_millis(600), "twice as long as the neighbour waits");
+    assert_eq!(status(&pair.theirs, "pb", "flap_count"), "1");
+    assert_eq!(pair.forwarding(), ["true", "true"]);
+}
