@@ -133,7 +133,8 @@ impl Demo {
         for (vm, tag) in (1..).zip(tags) {
             self.ovs(host_of(vm), "vsctl", &["set", "port", &format!("tap{vm}.0"), &format!("tag={tag}")])?;
         }
-        println!("{number}. {what} (tags {tags:?})");
+        let listed = tags.map(|tag| tag.to_string()).join(", ");
+        println!("{number}. {what} (tags {listed})");
         let mut right = true;
         for (from, to, expected, reached) in self.ping_all(pairs) {
             right &= reached == expected;
@@ -325,7 +326,8 @@ fn wait_for(file: &Path) -> Result<()> {
 
 /// Runs a command; what it printed, or what went wrong.
 fn run(command: &mut Command) -> Result<String> {
-    let shown = format!("{command:?}").replace('"', "");
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let shown = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let done =
         command.stdin(Stdio::null()).output().map_err(|e| format!("{shown}: {}", rpc::error_text(&e)))?;
     if done.status.success() {

@@ -123,7 +123,7 @@ fn wait_until_up(mut child: std::process::Child) -> Result<(), String> {
             return Err(format!("the switch ended at once ({status})"));
         }
         if start.elapsed() > LIMIT {
-            return Err(format!("no answer in {LIMIT:?}"));
+            return Err(format!("no answer in {} seconds", LIMIT.as_secs()));
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -124,6 +124,10 @@ fn watcher(ports_changed: &Arc<Notify>) -> dp::PortWatcher {
 fn follow_database(options: &Options, clock: &Clock) -> Replica {
     let mut replica =
         Replica::open(&options.remotes, "Open_vSwitch", watched(), true, options.tls.clone(), clock.clone());
+    match model::Schema::from_json(&schema::OPEN_VSWITCH.to_json()) {
+        Ok(schema) => replica.written_for(schema),
+        Err(e) => base::broken!("the schema that is declared cannot be read: {e}"),
+    }
     replica.set_lock(Some(LOCK));
     replica
 }

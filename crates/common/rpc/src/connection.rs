@@ -114,7 +114,7 @@ impl Connection {
 
     /// Queues a message. A queue beyond its bound makes the next poll fail.
     pub fn send(&mut self, message: &Message) {
-        log::debug!(target: "jsonrpc", "{}: send {}, {message:?}", self.name(), message.kind());
+        log::debug!(target: "jsonrpc", "{}: send {message}", self.name());
         self.send_encoded(Chunk::Own(message.encode()));
     }
 
@@ -225,7 +225,7 @@ impl Connection {
                 Ok(None) => return Ok(None),
                 Ok(Some(bytes)) => match Message::decode(bytes) {
                     Ok(message) => {
-                        log::debug!(target: "jsonrpc", "{name}: received {}, {message:?}", message.kind());
+                        log::debug!(target: "jsonrpc", "{name}: received {message}");
                         return Ok(Some(message));
                     }
                     Err(e) => (Message::refusal_of_bytes(bytes, &e), e),

@@ -1,5 +1,7 @@
 //! JSON-RPC 1.0 messages (RFC 7047 §4) and their JSON form.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 /// One message, of one of the four shapes that JSON-RPC 1.0 has.
@@ -15,6 +17,35 @@ pub enum Message {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidMessage(String);
+
+/// As the log has it: the kind, and what the message has.
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())?;
+        match self {
+            Message::Request { method, params, id } => {
+                write!(f, ", method=\"{method}\", params={}, id={id}", List(params))
+            }
+            Message::Notify { method, params } => write!(f, ", method=\"{method}\", params={}", List(params)),
+            Message::Reply { result, id } => write!(f, ", result={result}, id={id}"),
+            Message::Error { error, id } => write!(f, ", error={error}, id={id}"),
+        }
+    }
+}
+
+/// A list of values as JSON.
+struct List<'a>(&'a [Value]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (at, value) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(f, "{comma}{value}")?;
+        }
+        f.write_str("]")
+    }
+}
 
 impl Message {
     pub fn request(method: &str, params: Vec<Value>, id: impl Into<Value>) -> Message {
@@ -169,6 +200,21 @@ mod tests {
             Message::Error { error: json!("no"), id: json!(1) },
         ] {
             assert_eq!(Message::decode(&message.encode()), Ok(message));
+        }
+    }
+
+    #[test]
+    fn the_log_shows_what_a_message_has() {
+        for (message, expected) in [
+            (
+                Message::request("echo", vec![json!("x"), json!({"a": 1})], 7),
+                r#"request, method="echo", params=["x",{"a":1}], id=7"#,
+            ),
+            (Message::notify("update", vec![]), r#"notification, method="update", params=[]"#),
+            (Message::Reply { result: json!([]), id: json!("echo") }, r#"reply, result=[], id="echo""#),
+            (Message::Error { error: json!("no"), id: json!(1) }, r#"error, error="no", id=1"#),
+        ] {
+            assert_eq!(message.to_string(), expected);
         }
     }
 

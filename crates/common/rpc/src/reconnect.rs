@@ -20,6 +20,21 @@ enum State {
     Reconnect,
 }
 
+impl State {
+    /// As the log has it.
+    fn name(self) -> &'static str {
+        match self {
+            State::Void => "VOID",
+            State::Listening => "LISTENING",
+            State::Backoff => "BACKOFF",
+            State::Connecting => "CONNECTING",
+            State::Active => "ACTIVE",
+            State::Idle => "IDLE",
+            State::Reconnect => "RECONNECT",
+        }
+    }
+}
+
 /// What the owner of the connection should do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -335,7 +350,7 @@ impl Reconnect {
     }
 
     fn transition(&mut self, now: Timestamp, state: State) {
-        log::debug!(target: "reconnect", "{}: entering {state:?}", self.name);
+        log::debug!(target: "reconnect", "{}: entering {}", self.name, state.name());
         self.state = state;
         self.entered = now;
     }

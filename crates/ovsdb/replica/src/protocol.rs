@@ -17,6 +17,14 @@ pub struct Subscription {
     pub conditions: HashMap<String, Json>,
 }
 
+impl Subscription {
+    /// The columns of a table that are monitored, or all of them; `None` where the table is not.
+    fn columns_of(&self, table: &str) -> Option<Option<&Vec<String>>> {
+        let Some(tables) = &self.tables else { return Some(None) };
+        tables.iter().find(|(name, _)| name == table).map(|(_, columns)| columns.as_ref())
+    }
+}
+
 /// What the owner should know of.
 #[derive(Debug)]
 pub enum Action {
@@ -66,6 +74,8 @@ pub struct Protocol {
     schema: Option<Schema>,
     /// The server's schema is taken to be this one until it shows that it is not.
     expected: Option<Schema>,
+    /// What the program was written for.
+    written_for: Option<Schema>,
     /// `schema` is what was expected, not what the server told.
     is_assumed: bool,
     tables: Tables,
@@ -91,6 +101,7 @@ impl Protocol {
             awaited: 0,
             schema: None,
             expected: None,
+            written_for: None,
             is_assumed: false,
             tables: Tables::default(),
             changes: IndexMap::new(),
@@ -107,7 +118,34 @@ impl Protocol {
     /// Says what schema the server is thought to have, as far as the tables go that are subscribed to. That
     /// saves asking for it.
     pub fn expect_schema(&mut self, schema: Schema) {
+        self.written_for = Some(schema.clone());
         self.expected = Some(schema);
+    }
+
+    /// Says what schema the program was written for: the log names what the server's lacks of it, as far as it is
+    /// subscribed to.
+    pub fn written_for(&mut self, schema: Schema) {
+        self.written_for = Some(schema);
+    }
+
+    /// What the server's schema lacks, in words.
+    pub(crate) fn lacking(&self) -> Vec<String> {
+        let (Some(schema), Some(written_for)) = (&self.schema, &self.written_for) else { return Vec::new() };
+        let database = &self.database;
+        let mut lacking = Vec::new();
+        for (name, wanted) in &written_for.tables {
+            let Some(columns) = self.subscription.columns_of(name) else { continue };
+            let Some(table) = schema.tables.get(name) else {
+                lacking.push(format!("{database} database lacks {name} table (database needs upgrade?)"));
+                continue;
+            };
+            let wanted = wanted.declared_columns().map(|column| &column.name);
+            let wanted = wanted.filter(|column| columns.is_none_or(|list| list.contains(*column)));
+            lacking.extend(wanted.filter(|column| table.column(column).is_none()).map(|column| {
+                format!("{name} table in {database} database lacks {column} column (database needs upgrade?)")
+            }));
+        }
+        lacking
     }
 
     /// The name of the database.
@@ -285,6 +323,9 @@ impl Protocol {
                 if self.schema.as_ref() != Some(&schema) {
                     self.last_id = Uuid::nil();
                     self.schema = Some(schema);
+                    for lack in self.lacking() {
+                        log::warn!(target: "ovsdb_idl", "{lack}");
+                    }
                 }
                 vec![self.monitor(Version::Since)]
             }
@@ -316,13 +357,7 @@ impl Protocol {
         let mut requests = Map::new();
         let Some(schema) = &self.schema else { return requests.into() };
         for (name, table) in &schema.tables {
-            let columns = match &self.subscription.tables {
-                None => None,
-                Some(tables) => match tables.iter().find(|(t, _)| t == name) {
-                    None => continue,
-                    Some((_, columns)) => columns.as_ref(),
-                },
-            };
+            let Some(columns) = self.subscription.columns_of(name) else { continue };
             let mut request = Map::new();
             let wanted = table.declared_columns().map(|c| c.name.as_str());
             let known: Vec<&str> =

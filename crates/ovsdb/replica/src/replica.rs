@@ -64,6 +64,11 @@ impl Replica {
         self.protocol.expect_schema(schema);
     }
 
+    /// See [`Protocol::written_for`].
+    pub fn written_for(&mut self, schema: Schema) {
+        self.protocol.written_for(schema);
+    }
+
     /// The connection.
     pub fn session(&self) -> &Session {
         &self.session

@@ -149,6 +149,25 @@ fn an_expected_schema_saves_a_question() {
     assert_eq!(sent(&protocol.connected()).0, "get_schema");
 }
 
+#[test]
+fn what_an_older_server_lacks_is_named_as_far_as_it_is_subscribed_to() {
+    let older = json!({"name": "D", "tables": {"T": {"columns": {"name": {"type": "string"}}}}});
+    let lacking = |tables: Option<Vec<(String, Option<Vec<String>>)>>| {
+        let mut protocol = Protocol::new("D", Subscription { tables, ..Subscription::default() });
+        protocol.written_for(model::Schema::from_json(&schema()).unwrap());
+        let (_, _, id) = sent(&protocol.connected());
+        let (_, params, _) = sent(&protocol.received(Message::Reply { result: older.clone(), id }));
+        assert_eq!(params[2]["T"][0]["columns"], json!(["name"]));
+        protocol.lacking()
+    };
+    let column = |name| format!("T table in D database lacks {name} column (database needs upgrade?)");
+    let table = "D database lacks K table (database needs upgrade?)".to_owned();
+    assert_eq!(lacking(None), [column("n"), column("tags"), column("kid"), table]);
+    let some = vec![("T".to_owned(), Some(vec!["name".to_owned(), "tags".to_owned()]))];
+    assert_eq!(lacking(Some(some)), [column("tags")]);
+    assert!(live().lacking().is_empty());
+}
+
 /// Of a column that is merged only what came and went is told, unless it is set as well.
 #[test]
 fn merged_columns_leave_room_for_others() {

@@ -1,5 +1,7 @@
 //! Requests, and the transactions that they are.
 
+use std::fmt;
+
 use model::{Atom, Datum, Uuid};
 use replica::Transaction;
 use schema::{bridge, interface, open_vswitch, port};
@@ -40,6 +42,22 @@ pub(crate) enum Request {
         key: String,
         value: String,
     },
+}
+
+/// As `brctl` has it on its command line.
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Request::AddBridge { bridge } => write!(f, "addbr {bridge}"),
+            Request::DeleteBridge { bridge } => write!(f, "delbr {bridge}"),
+            Request::AddPort { bridge, device, .. } => write!(f, "addif {bridge} {device}"),
+            Request::DeletePort { bridge, device } => write!(f, "delif {bridge} {device}"),
+            Request::SetBridge { bridge, key, value } => write!(f, "set{key} {bridge} {value}"),
+            Request::SetPort { bridge, device, key, value } => {
+                write!(f, "set{key} {bridge} {device} {value}")
+            }
+        }
+    }
 }
 
 impl Request {

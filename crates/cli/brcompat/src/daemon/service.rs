@@ -160,7 +160,7 @@ fn registry() -> Registry<State> {
 
 impl State {
     fn take(&mut self, request: Request, responder: unixctl::Responder) {
-        log::debug!(target: "brcompatd", "asked for {request:?}");
+        log::debug!(target: "brcompatd", "asked for \"{request}\"");
         let since = self.clock.now();
         self.waiting.push(Waiting { request, responder, since, stage: Stage::ToSend });
     }
@@ -188,7 +188,7 @@ impl State {
             }
             Outcome::Error(reason) => {
                 let waiting = self.waiting.swap_remove(at);
-                log::warn!(target: "brcompatd", "{:?}: the database refused: {reason}", waiting.request);
+                log::warn!(target: "brcompatd", "{}: the database refused: {reason}", waiting.request);
                 waiting.responder.reply(Err(Errno(libc::EIO).to_text()));
             }
         }
@@ -202,7 +202,7 @@ impl State {
             match waiting.stage {
                 Stage::ToSend if self.replica.is_live() => {
                     let mut transaction = self.replica.transaction();
-                    transaction.comment(&format!("{PROGRAM}: {:?}", waiting.request));
+                    transaction.comment(&format!("{PROGRAM}: {}", waiting.request));
                     match waiting.request.apply(&mut transaction) {
                         Err(errno) => waiting.responder.reply(Err(errno.to_text())),
                         Ok(()) => {
