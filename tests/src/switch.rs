@@ -149,6 +149,12 @@ impl Switch {
         line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
     }
 
+    /// How many files and sockets the switch daemon has open.
+    pub fn open_files(&self) -> usize {
+        let pid = self.daemon.as_ref().expect("a daemon").id();
+        std::fs::read_dir(format!("/proc/{pid}/fd")).expect("a process").count()
+    }
+
     /// Whether both daemons run.
     pub fn is_alive(&mut self) -> bool {
         [&mut self.database, &mut self.daemon]

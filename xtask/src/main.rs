@@ -21,6 +21,9 @@ usage: cargo xtask COMMAND
   check           the house rules: floors, unsafe, sizes, format, lints, licences
   fuzz [SECONDS] [TARGET...]
                   build the fuzz targets, run each for SECONDS (5)
+  soak [--minutes N] [--seed N]
+                  build, then a switch under traffic whose ports, rules, VLANs, devices and processes
+                  are churned at random (10 minutes)
   bench [ARG...]  the benchmarks of the crates
 ";
 
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         "test" => setup::install().and_then(|()| test(&rest)),
         "check" => setup::install_deny().and_then(|()| check::all()),
         "fuzz" => fuzz::run(&rest),
+        "soak" => soak(&rest),
         "bench" => run(cargo().arg("bench").args(rest)),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
@@ -71,6 +75,15 @@ fn test(args: &[String]) -> Result<(), String> {
         .env("IRONBRIDGE_PROGRAMS", &programs)
         .env("IRONBRIDGE_PYTHON", setup::python_packages()?))?;
     run(cargo().args(["test", "--workspace", "--doc", "--quiet"]))
+}
+
+/// The churn, on the programs that users get.
+fn soak(args: &[String]) -> Result<(), String> {
+    let programs = programs::build()?;
+    run(cargo()
+        .args(["run", "--quiet", "--package", "end-to-end", "--bin", "soak", "--"])
+        .args(args)
+        .env("IRONBRIDGE_PROGRAMS", &programs))
 }
 
 /// `command` as root of a user namespace, who may make network namespaces; as it is where that is not allowed.
