@@ -2,6 +2,7 @@
 //! it, with real namespaces, devices and programs.
 
 mod barriers;
+mod bonds;
 mod bridges;
 mod controllers;
 mod crashes;

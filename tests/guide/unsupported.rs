@@ -1,6 +1,6 @@
 //! Settings that nothing is done about yet: each says so, and none is dangerous.
 
-use end_to_end::{Programs, Switch, World, can_run, until};
+use end_to_end::{Programs, Switch, World, can_run};
 
 fn get(switch: &Switch, what: &str) -> String {
     switch.vsctl(&format!("get {what}")).trim().to_owned()
@@ -22,15 +22,14 @@ fn a_setting_without_effect_says_so_in_its_row_and_once_in_the_log() {
     assert_eq!(get(&switch, "interface p error"), "[]");
     for (row, settings, place) in [
         ("Interface p", "ingress_policing_rate=1000", "error"),
-        ("Interface p", "bfd:enable=true", "error"),
+        ("Interface p", "bfd:oam=true", "error"),
         ("Interface p", "cfm_mpid=7", "error"),
         ("Interface p", "lldp:enable=true", "error"),
         ("Bridge br0", "stp_enable=true", "status"),
         ("Bridge br0", "rstp_enable=true", "status"),
         ("Bridge br0", "mcast_snooping_enable=true", "status"),
         ("Bridge br0", "other_config:stp-priority=1", "status"),
-        ("Port p", "lacp=active", "status"),
-        ("Port p", "other_config:lacp-time=fast", "status"),
+        ("Port p", "other_config:stp-path-cost=7", "status"),
     ] {
         switch.vsctl(&format!("set {row} {settings}"));
         let setting = settings.split('=').next().unwrap_or_default();
@@ -57,7 +56,7 @@ fn a_setting_without_effect_says_so_in_its_row_and_once_in_the_log() {
     switch.vsctl("clear interface p bfd lldp cfm_mpid -- set interface p ingress_policing_rate=0");
     assert_eq!(get(&switch, "interface p error"), "[]");
     switch.vsctl(
-        "clear port p lacp other_config qos -- clear bridge br0 netflow ipfix other_config \
+        "clear port p other_config qos -- clear bridge br0 netflow ipfix other_config \
          -- set bridge br0 stp_enable=false rstp_enable=false mcast_snooping_enable=false",
     );
     assert_eq!(
@@ -142,53 +141,6 @@ fn a_second_way_is_taken_when_the_first_one_is_gone() {
 }
 
 #[test]
-fn a_bond_uses_one_member_and_another_one_when_it_fails() {
-    if !can_run() {
-        return;
-    }
-    let world = World::new();
-    let (a, b) = (world.host("a"), world.host("b"));
-    let (one, two) = (world.host("one"), world.host("two"));
-    world.wire(&a, "eth0", &one, "ha");
-    world.wire(&b, "eth0", &two, "hb");
-    a.address("eth0", "10.0.0.1/24");
-    b.address("eth0", "10.0.0.2/24");
-    world.wire(&one, "x1", &two, "x2");
-    world.wire(&one, "y1", &two, "y2");
-    let bonded = Switch::start(&world, &one, "sw1", Programs::Ours);
-    bonded.vsctl("add-br br1 -- add-port br1 ha -- add-bond br1 bond x1 y1 bond_mode=balance-slb");
-    // The other side knows of no bond: what it floods comes back to it unless the bond has one member that forwards.
-    let plain = Switch::start(&world, &two, "sw2", Programs::Ours);
-    plain.vsctl("add-br br2 -- add-port br2 hb -- add-port br2 x2 -- add-port br2 y2");
-    assert!(a.reaches("10.0.0.2", 20));
-    let before = (received(&a, "eth0"), received(&b, "eth0"));
-    for _ in 0..5 {
-        b.run("ping -c 1 -W 1 10.0.0.77");
-    }
-    let news = (received(&a, "eth0") - before.0, received(&b, "eth0") - before.1);
-    assert!(news.0 <= 20 && news.1 <= 20, "{news:?} frames");
-
-    let active = |switch: &Switch| get(switch, "port bond bond_active_slave").trim_matches('"').to_owned();
-    let mac = |device: &str| one.ok(&format!("cat /sys/class/net/{device}/address")).trim().to_owned();
-    assert_eq!(active(&bonded), mac("x1"));
-    assert!(get(&bonded, "port bond status").contains("bond_mode"));
-    assert!(log_of(&bonded).contains(
-        "Port bond: bond_mode is not supported yet and has no effect; \
-         the port uses one member at a time, as active-backup does"
-    ));
-    one.ok("ip link set x1 down");
-    until("the other one is active", || active(&bonded) == mac("y1"));
-    assert!(a.reaches("10.0.0.2", 20));
-    one.ok("ip link set x1 up");
-    one.ok("ip link set y1 down");
-    until("the first one is active", || active(&bonded) == mac("x1"));
-    assert!(a.reaches("10.0.0.2", 20));
-    one.ok("ip link set y1 up");
-    bonded.vsctl("set port bond other_config:bond-primary=y1");
-    until("the primary is active", || active(&bonded) == mac("y1"));
-}
-
-#[test]
 fn every_command_of_the_reference_is_known() {
     if !can_run() {
         return;
@@ -215,7 +167,7 @@ fn every_command_of_the_reference_is_known() {
     assert!(unknown.is_empty(), "{unknown:?}");
     assert!(absent > 20, "features that are missing say so: {absent}");
     for (name, feature) in
-        [("bond/show", "bonding"), ("lacp/show", "LACP"), ("dpctl/dump-conntrack", "connection tracking")]
+        [("stp/show", "STP"), ("qos/show", "QoS"), ("dpctl/dump-conntrack", "connection tracking")]
     {
         let answer = ours.ctl("ovs-appctl", name);
         assert_ne!(answer.status, 0);

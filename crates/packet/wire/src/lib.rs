@@ -34,6 +34,7 @@ pub mod gtpu;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
+pub mod lacp;
 pub mod mpls;
 pub mod nd;
 pub mod nsh;

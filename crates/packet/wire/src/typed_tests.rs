@@ -42,6 +42,17 @@ impl Values<'_> {
         MacAddr::from_u64(self.number(48) as u64 & 0xffff_ffff_ffff)
     }
 
+    fn lacp_info(&mut self) -> lacp::Info {
+        lacp::Info {
+            system_priority: self.u16(16),
+            system: self.mac(),
+            key: self.u16(16),
+            port_priority: self.u16(16),
+            port: self.u16(16),
+            state: self.u8(8),
+        }
+    }
+
     fn flag(&mut self) -> bool {
         self.number(1) & 1 == 1
     }
@@ -239,6 +250,7 @@ made! {
         min_rx: v.u32(32),
         min_echo_rx: v.u32(32),
     };
+    lacp::Header: v => lacp::Header { actor: v.lacp_info(), partner: v.lacp_info() };
     gtpu::Base: v => gtpu::Base { flags: v.u8(8), message: v.u8(8), len: v.u16(16), endpoint: v.u32(32) };
     gtpu::Header: v => gtpu::Header {
         message: v.u8(8),

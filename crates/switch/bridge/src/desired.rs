@@ -229,6 +229,7 @@ fn local_port(bridge: &str) -> DesiredPort {
         mac: None,
         mtu: None,
         bfd: Default::default(),
+        lacp: Default::default(),
     };
     DesiredPort {
         uuid: Uuid::nil(),
@@ -236,8 +237,8 @@ fn local_port(bridge: &str) -> DesiredPort {
         interfaces: vec![interface],
         vlan: VlanConfig::default(),
         protected: false,
-        primary: None,
-        last_active: None,
+        bond: bundles::no_bond(),
+        lacp: None,
         mac: None,
         fake_bridge: false,
     }
@@ -298,8 +299,8 @@ pub(crate) mod tests {
             interfaces: vec![interface(name, PortKind::System)],
             vlan: VlanConfig::default(),
             protected: false,
-            primary: None,
-            last_active: None,
+            bond: bundles::no_bond(),
+            lacp: None,
             mac: None,
             fake_bridge: false,
         }
@@ -316,6 +317,7 @@ pub(crate) mod tests {
             mac: None,
             mtu: None,
             bfd: BTreeMap::new(),
+            lacp: Default::default(),
         }
     }
 }

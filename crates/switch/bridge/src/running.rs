@@ -269,6 +269,10 @@ impl Running {
                 if let Some((bridge, bundle)) = found {
                     switch.remove_bundle(bridge, bundle);
                 }
+                drop(switch);
+                if let Some((bridge, _)) = found {
+                    self.monitor.part(bridge, &bundle);
+                }
             }
             Step::AddBridge { bridge } => {
                 if let Some(config) = config(&bridge) {
@@ -315,6 +319,7 @@ impl Running {
             self.remove_interface(name, &interface);
         }
         self.bridges.remove(name);
+        self.monitor.leave(id);
         self.switch.write().remove_bridge(id);
         self.notices.push(Notice::BridgeRemoved(id));
     }

@@ -72,9 +72,6 @@ pub(crate) fn instead(table: &str, setting: &str) -> Option<&'static str> {
         (bridge::NAME_OF_TABLE, bridge::STP_ENABLE | bridge::RSTP_ENABLE) => Some(
             "instead, an address is taken from one port at a time, so that a flooded frame that comes back is dropped",
         ),
-        (port::NAME_OF_TABLE, port::BOND_MODE | port::LACP) => {
-            Some("the port uses one member at a time, as active-backup does")
-        }
         _ => None,
     }
 }

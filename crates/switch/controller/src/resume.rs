@@ -59,6 +59,7 @@ impl Manager {
             frames: frames.collect(),
             conntracked: state.conntracked,
             has_hash: false,
+            bond: None,
             mirrors: state.mirrors,
             userdata: Vec::new(),
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::{DpPort, MacAddr, OfPort, Timestamp};
 use ofp::{PortReason, PortStatus, port_config};
-use pipeline::{Bundle, BundleId, Port, PortFlags, VlanConfig, Watched};
+use pipeline::{Bond, Bundle, BundleId, Port, PortFlags, VlanConfig, Watched};
 
 use crate::bridge::{Bridge, PortEntry};
 
@@ -38,12 +38,12 @@ pub struct NewPort {
 }
 
 /// A bundle as the database describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct BundleConfig {
     pub name: String,
     pub ports: Vec<OfPort>,
-    /// The one that forwards.
-    pub active: Option<OfPort>,
+    /// How several share the packets.
+    pub bond: Option<Arc<Bond>>,
     pub vlan: VlanConfig,
     pub protected: bool,
 }
@@ -107,7 +107,6 @@ impl Bridge {
         self.retired.insert(number, now);
         if let Some(bundle) = entry.port.bundle.and_then(|id| self.bundles.get_mut(&id)) {
             bundle.ports.retain(|&port| port != number);
-            bundle.active = bundle.active.filter(|&port| port != number);
         }
         self.changed();
         Some(PortNews { status: PortStatus { reason: PortReason::Delete, desc: entry.desc }, old: None })
@@ -140,6 +139,13 @@ impl Bridge {
             status: PortStatus { reason: PortReason::Modify, desc: told },
             old: Some(desc),
         })
+    }
+
+    /// Has a patch port face another one, from the next [`crate::Switch::reconnect`] on.
+    pub fn set_peer(&mut self, number: OfPort, peer: &str) {
+        if let Some(entry) = self.ports.get_mut(&number) {
+            entry.peer_name = Some(peer.to_owned());
+        }
     }
 
     /// Has protocols watch a port, or not any more. Returns a message if controllers should know.
@@ -179,7 +185,7 @@ impl Bridge {
             id,
             name: config.name.into(),
             ports: config.ports,
-            active: config.active,
+            bond: config.bond,
             vlan: config.vlan,
             floodable: true,
             protected: config.protected,
@@ -202,7 +208,11 @@ impl Bridge {
             |number: &OfPort| self.ports.get(number).is_none_or(|e| e.port.bundle == Some(bundle.id));
         let is_same = bundle.vlan == config.vlan && bundle.protected == config.protected;
         is_same
-            && bundle.active == config.active
+            && match (&bundle.bond, &config.bond) {
+                (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            }
             && bundle.ports == config.ports
             && config.ports.iter().all(is_member)
     }

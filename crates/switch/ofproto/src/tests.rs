@@ -1,6 +1,8 @@
 //! Bridges as translation sees them: switching, VLANs, patch ports, and the
 //! property on which the flow cache rests.
 
+use std::sync::Arc;
+
 use base::{DpPort, MacAddr, TableId, Timestamp};
 use flow::{FlowKey, slot};
 use ofp::{FlowMod, FlowModCommand};
@@ -20,13 +22,8 @@ fn switch_with(ports: &[VlanConfig]) -> (Switch, BridgeId) {
         let port =
             NewPort { name: name.clone(), datapath: Some(DpPort(11 + index as u32)), ..NewPort::default() };
         let number = bridge.add_port(port, Timestamp::ZERO).unwrap().status.desc.port;
-        let config = BundleConfig {
-            name,
-            ports: vec![number],
-            active: Some(number),
-            vlan: vlan.clone(),
-            protected: false,
-        };
+        let config =
+            BundleConfig { name, ports: vec![number], bond: None, vlan: vlan.clone(), protected: false };
         bridge.set_bundle(config, || bundle);
     }
     switch.reconnect();
@@ -568,7 +565,7 @@ fn saying_again_what_is_moves_nothing() {
     let before = switch.epoch();
     let mut say = |protected| {
         let (name, vlan, ports) = ("p1".to_owned(), VlanConfig::default(), vec![base::OfPort(1)]);
-        let config = BundleConfig { name, active: ports.first().copied(), ports, vlan, protected };
+        let config = BundleConfig { name, bond: None, ports, vlan, protected };
         switch.get_mut(id).unwrap().set_bundle(config, || unreachable!("it has an id"));
         switch.reconnect();
         switch.epoch()
@@ -578,23 +575,44 @@ fn saying_again_what_is_moves_nothing() {
 }
 
 #[test]
-fn another_active_member_of_a_bond_is_news() {
-    let (mut switch, id) = switch_with(&[VlanConfig::default(), VlanConfig::default()]);
-    let mut say = |active| {
-        let ports = vec![base::OfPort(1), base::OfPort(2)];
-        let config = BundleConfig {
-            name: "p1".to_owned(),
-            ports,
-            active: Some(base::OfPort(active)),
-            vlan: VlanConfig::default(),
-            protected: false,
-        };
-        switch.get_mut(id).unwrap().set_bundle(config, || unreachable!("it has an id"));
-        switch.epoch()
+fn a_bond_forwards_by_the_member_that_it_prefers_and_takes_nothing_from_others() {
+    let (mut switch, id) =
+        switch_with(&[VlanConfig::default(), VlanConfig::default(), VlanConfig::default()]);
+    let bond = Arc::new(pipeline::Bond::default());
+    let prefer = |port: u32| {
+        let active = Some(base::OfPort(port));
+        bond.set_state(pipeline::BondState {
+            active,
+            enabled: active.into_iter().collect(),
+            ..Default::default()
+        });
     };
-    let before = say(1);
-    assert_eq!(say(1), before);
-    assert!(say(2) > before);
+    prefer(1);
+    let second = switch.get(id).unwrap().bundle_named("p2").unwrap().id;
+    switch.remove_bundle(id, second);
+    let config = BundleConfig {
+        name: "p1".to_owned(),
+        ports: vec![base::OfPort(1), base::OfPort(2)],
+        bond: Some(Arc::clone(&bond)),
+        vlan: VlanConfig::default(),
+        protected: false,
+    };
+    let before = switch.epoch();
+    switch.get_mut(id).unwrap().set_bundle(config.clone(), || unreachable!("it has an id"));
+    let joined = switch.epoch();
+    assert!(joined > before);
+    switch.get_mut(id).unwrap().set_bundle(config, || unreachable!("it has an id"));
+    assert_eq!(switch.epoch(), joined, "it is the same bond");
+    add_flow(&mut switch, id, 0, "", "NORMAL");
+
+    let output = |port: u32| [dp::Action::Output(base::DpPort(10 + port))];
+    assert_eq!(run(&switch, id, &frame(3, 0xa, 0xb, None)).actions, output(1));
+    assert_eq!(run(&switch, id, &frame(1, 0xc, 0xd, None)).actions, output(3));
+    let refused = [dp::Action::Drop(dp::DropReason::BondRefused)];
+    assert_eq!(run(&switch, id, &frame(2, 0xc, 0xd, None)).actions, refused);
+    prefer(2);
+    assert_eq!(run(&switch, id, &frame(3, 0xa, 0xb, None)).actions, output(2));
+    assert_eq!(run(&switch, id, &frame(1, 0xc, 0xd, None)).actions, refused);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base::{MacAddr, OfPort};
 
+use crate::bond::Bond;
 use crate::group::Group;
 use crate::state::{BridgeId, BundleId, Counters, PortTraffic, Rule, TableTraffic};
 use crate::watched::Protocol;
@@ -33,6 +34,8 @@ pub enum Effect {
     CountMirror(Arc<Counters>),
     /// Forwarding of this packet alone: `NetFlow` wants to know the way it took.
     FlowRecord { bridge: BridgeId, output: Output },
+    /// The packets are of this part of those of a bond.
+    CountBond { bond: Arc<Bond>, bucket: u8 },
     /// The packet, as it came in, is a protocol's: whoever has it hands it over.
     Take { bridge: BridgeId, port: OfPort, protocol: Protocol },
 }

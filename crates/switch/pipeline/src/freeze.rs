@@ -74,6 +74,7 @@ impl Context<'_> {
             has_hash: freeze.hash.is_some() || self.packet.key.dp_hash() != 0,
             mirrors: self.out.mirrored,
             userdata: freeze.pause.as_ref().map(|pause| pause.userdata.clone()).unwrap_or_default(),
+            bond: None,
         };
         let state = self.view.freeze(state);
         let id = state.id;
@@ -105,7 +106,9 @@ impl Context<'_> {
         if !frozen.conntracked {
             self.packet.clear_conntrack();
         }
-        restore_metadata(&mut self.packet.key, &frozen.metadata);
+        if frozen.bond.is_none() {
+            restore_metadata(&mut self.packet.key, &frozen.metadata);
+        }
         self.packet.stack = frozen.stack.clone();
         self.out.mirrored = frozen.mirrors;
         if !frozen.action_set.is_empty() {

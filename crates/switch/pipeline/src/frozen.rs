@@ -4,7 +4,7 @@ use base::TableId;
 use dp::HashAlgorithm;
 use ofp::{Action, Controller};
 
-use crate::state::BridgeId;
+use crate::state::{BridgeId, BundleId};
 
 /// An interrupted translation, and all that it needs to go on.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -26,6 +26,8 @@ pub struct Frozen {
     pub mirrors: u32,
     /// Opaque bytes for the controller.
     pub userdata: Vec<u8>,
+    /// What is left is to send the packet by the member of this bond that its hash chooses.
+    pub bond: Option<BundleId>,
 }
 
 /// The rest of one list of actions.

@@ -11,7 +11,11 @@ const SCTP: u8 = 132;
 
 /// A hash of the chosen fields; adds to `mask` what it read.
 pub(crate) fn of_fields(key: &FlowKey, mask: &mut FlowMask, fields: HashFields, basis: u16) -> u32 {
-    let basis = u32::from(basis);
+    of_fields_from(key, mask, fields, u32::from(basis))
+}
+
+/// The same with a wider start.
+pub(crate) fn of_fields_from(key: &FlowKey, mask: &mut FlowMask, fields: HashFields, basis: u32) -> u32 {
     match fields {
         HashFields::EthSrc => of_slots(key, mask, &[slot::DL_SRC], basis),
         HashFields::SymmetricL4 => symmetric_l4(key, mask, basis),

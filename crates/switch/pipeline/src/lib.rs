@@ -23,6 +23,7 @@
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 mod actions;
+pub mod bond;
 mod commit;
 mod context;
 pub mod effects;
@@ -46,6 +47,7 @@ pub mod vlan;
 mod watched;
 
 pub use actions::{supported_kinds, unsupported};
+pub use bond::{BUCKETS, Bond, BondMode, BondState, LacpStatus};
 pub use effects::{Effect, Output};
 pub use exports::{Exports, SflowSampling};
 pub use freeze::restore_metadata;

@@ -1,17 +1,33 @@
 //! The NORMAL action: a learning switch with VLANs.
 
+use std::sync::Arc;
+
 use base::{MacAddr, OfPort};
-use dp::DropReason;
+use dp::{DropReason, HashAlgorithm};
 use flow::{VLAN_CFI, slot};
 
 use crate::actions::mask_tags;
+use crate::bond::{Bond, Verdict};
+use crate::commit::commit;
 use crate::context::Context;
 use crate::effects::{Effect, Output};
+use crate::frozen::Frozen;
 use crate::state::{Bundle, BundleId};
 use crate::vlan::{PriorityTags, Tags, is_vlan};
 
 /// Where bridge protocol data units go.
 const SPANNING_TREE: MacAddr = MacAddr([0x01, 0x80, 0xc2, 0, 0, 0]);
+
+/// By what a packet leaves through a port in the sense of the database.
+enum Way {
+    Port(OfPort),
+    /// The member that the packet's hash chooses.
+    Hash(Arc<Bond>),
+}
+
+const ARP: u16 = 0x0806;
+const ARP_REQUEST: u8 = 1;
+const ARP_REPLY: u8 = 2;
 
 impl Context<'_> {
     pub(crate) fn normal(&mut self, is_last: bool) {
@@ -59,10 +75,10 @@ impl Context<'_> {
                 .detail(|| "packet has reserved destination MAC, dropping".to_owned());
         }
         let vlan = tags.0[0].vid;
-        if in_bundle.is_some_and(|bundle| bundle.active != Some(in_number)) {
-            return self
-                .lost(DropReason::BondRefused)
-                .detail(|| "bonding refused admissibility, dropping".to_owned());
+        if let Some(bundle) = in_bundle
+            && !self.is_admitted(bundle, in_number, vlan)
+        {
+            return;
         }
         if let Some(bundle) = in_bundle
             && bridge.guards_loops()
@@ -73,15 +89,112 @@ impl Context<'_> {
                 .detail(|| "source is known on another port and loops are kept out, dropping".to_owned());
         }
         if let Some(bundle) = in_bundle {
+            let gratuitous_arp_on_bond = bundle.bond.is_some() && self.is_gratuitous_arp();
             self.out.effects.push(Effect::LearnMac {
                 bridge: bridge.id(),
                 vlan,
                 mac: self.packet.key.dl_src(),
                 port: bundle.id,
-                gratuitous_arp_on_bond: false,
+                gratuitous_arp_on_bond,
             });
         }
         self.forward(in_bundle, vlan, tags, is_last);
+    }
+
+    /// Whether a bond takes a packet from this member.
+    fn is_admitted(&mut self, bundle: &Bundle, member: OfPort, vlan: u16) -> bool {
+        let Some(bond) = &bundle.bond else { return true };
+        let why = match bond.state().admit(member, self.packet.key.dl_dst()) {
+            Verdict::Accept => return true,
+            Verdict::Drop => "bonding refused admissibility, dropping",
+            Verdict::DropIfMoved => {
+                let is_moved = self.source_of(vlan).is_some_and(|known| known != bundle.id);
+                // Its sender has moved to another switch, which says so.
+                if !is_moved || self.is_gratuitous_arp() {
+                    return true;
+                }
+                "SLB bond thinks this packet looped back, dropping"
+            }
+        };
+        self.lost(DropReason::BondRefused).detail(|| why.to_owned());
+        false
+    }
+
+    /// Whether the packet only says where its sender is.
+    fn is_gratuitous_arp(&mut self) -> bool {
+        let key = &self.packet.key;
+        if key.dl_type() != ARP {
+            return false;
+        }
+        for place in [slot::DL_DST, slot::NW_PROTO, slot::NW_SRC, slot::NW_DST] {
+            self.out.mask.add_all(place);
+        }
+        let is_said_to_all = key.dl_dst() == MacAddr::BROADCAST;
+        match key.nw_proto() {
+            ARP_REPLY => is_said_to_all,
+            ARP_REQUEST => is_said_to_all && key.nw_src() == key.nw_dst(),
+            _ => false,
+        }
+    }
+
+    /// By what a packet leaves through a bond, in `vlan` on the wire.
+    fn choose_way(&mut self, bond: &Arc<Bond>, vlan: u16) -> Option<Way> {
+        let state = bond.state();
+        let is_patch =
+            |member: &OfPort| self.walk.bridge.port(*member).is_some_and(|port| port.peer.is_some());
+        if state.is_chosen_by_hash() && !state.enabled.iter().any(is_patch) {
+            return Some(Way::Hash(Arc::clone(bond)));
+        }
+        let (member, bucket) = state.choose(&self.packet.key, vlan, &mut self.out.mask)?;
+        if let Some(bucket) = bucket {
+            self.out.effects.push(Effect::CountBond { bond: Arc::clone(bond), bucket });
+        }
+        Some(Way::Port(member))
+    }
+
+    /// Has the datapath compute the packet's hash and look it up again: so one flow serves all connections.
+    fn send_around(&mut self, bundle: BundleId, bond: &Bond) {
+        commit(&self.packet, &mut self.out);
+        let state = self.view.freeze(Frozen {
+            bridge: self.walk.bridge.id(),
+            table: self.walk.table,
+            metadata: flow::SparseKey::default(),
+            stack: Vec::new(),
+            action_set: Vec::new(),
+            frames: Vec::new(),
+            conntracked: false,
+            has_hash: true,
+            // Mirrors have had it, or get it when it leaves.
+            mirrors: self.out.mirrored,
+            userdata: Vec::new(),
+            bond: Some(bundle),
+        });
+        bond.set_recirc_id(state.id);
+        self.out.actions.push(dp::Action::Hash { algorithm: HashAlgorithm::L4, basis: bond.state().basis });
+        self.out.actions.push(dp::Action::Recirc(state.id));
+        self.out.frozen.push(state);
+    }
+
+    /// What [`Context::send_around`] left: the datapath knows the packet's hash now.
+    pub(crate) fn output_by_hash(&mut self, bundle: BundleId) {
+        let bridge = self.walk.bridge;
+        let Some(bond) = bridge.bundle(bundle).and_then(|bundle| bundle.bond.as_ref()) else {
+            self.lost(DropReason::NoBundle);
+            return;
+        };
+        let state = bond.state();
+        if !state.is_chosen_by_hash() {
+            self.lost(DropReason::NoOutputPort);
+            return;
+        }
+        self.out.mask.add(slot::DP_HASH, 0xff);
+        let bucket = self.packet.key.dp_hash() as u8;
+        let Some(member) = state.buckets.get(usize::from(bucket)).copied().flatten() else {
+            self.lost(DropReason::NoOutputPort);
+            return;
+        };
+        self.out.effects.push(Effect::CountBond { bond: Arc::clone(bond), bucket });
+        self.output_to(member, true);
     }
 
     /// Where the source is known to be, by what was learned before or earlier in this translation, which may have come
@@ -155,7 +268,11 @@ impl Context<'_> {
         if bundle.vlan.priority_tags != PriorityTags::Never {
             out.0[0].pcp = self.packet.key.vlan_tci(0) & 0xe000;
         }
-        let Some(number) = bundle.active else {
+        let way = match &bundle.bond {
+            None => bundle.ports.first().copied().map(Way::Port),
+            Some(bond) => self.choose_way(bond, out.0[0].vid),
+        };
+        let Some(way) = way else {
             self.lost(DropReason::NoOutputPort);
             return;
         };
@@ -166,7 +283,10 @@ impl Context<'_> {
         if has_tags && (bundle.vlan.pops(tags) || self.packet.key.vlan_tci(0) & VLAN_CFI == 0) {
             self.out.mask.add_all(slot::VLAN1_TCI);
         }
-        self.output_to(number, is_last);
+        match way {
+            Way::Port(number) => self.output_to(number, is_last),
+            Way::Hash(bond) => self.send_around(bundle.id, &bond),
+        }
         for (index, (tpid, tci)) in kept.into_iter().enumerate() {
             self.packet.key.set_vlan(index, tpid, tci);
         }

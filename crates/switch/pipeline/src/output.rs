@@ -199,6 +199,7 @@ impl Context<'_> {
             frames: Vec::new(),
             conntracked: self.packet.conntracked,
             has_hash: false,
+            bond: None,
             mirrors: 0,
             userdata: userdata.to_vec(),
         });

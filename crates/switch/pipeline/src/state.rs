@@ -10,6 +10,7 @@ use base::{DpPort, OfPort, TableId, Timestamp};
 use fields::Match;
 use ofp::Action;
 
+use crate::bond::Bond;
 use crate::vlan::VlanConfig;
 use crate::watched::Watched;
 
@@ -64,9 +65,8 @@ pub struct Bundle {
     pub name: Arc<str>,
     /// Its OpenFlow ports.
     pub ports: Vec<OfPort>,
-    /// The one of them that forwards; what enters by another one is dropped, for it is a copy, or goes round in a circle.
-    /// None when no link is up.
-    pub active: Option<OfPort>,
+    /// How several share the packets, and which of them forward; a single one does.
+    pub bond: Option<Arc<Bond>>,
     pub vlan: VlanConfig,
     /// Whether flooding reaches it: no port of it says no-flood.
     pub floodable: bool,

@@ -13,10 +13,13 @@ impl Context<'_> {
     /// Whether the packet, as it comes in by `port` of a bridge, goes to a protocol and nowhere else.
     pub(crate) fn is_taken(&mut self, bridge: BridgeId, port: &Port) -> bool {
         let Some(watched) = &port.watched else { return false };
-        if !self.is_bfd(&watched.bfd) {
+        let protocol = if watched.bfd.as_ref().is_some_and(|frames| self.is_bfd(frames)) {
+            Protocol::Bfd
+        } else if watched.lacp && self.packet.key.dl_type() == wire::lacp::ETHER_TYPE {
+            Protocol::Lacp
+        } else {
             return false;
-        }
-        let protocol = Protocol::Bfd;
+        };
         self.out.slow = self.out.slow.with(protocol.slow_path());
         self.out.effects.push(Effect::Take { bridge, port: port.number, protocol });
         self.out.is_taken = true;

@@ -119,10 +119,13 @@ impl Context<'_> {
         }
         if in_port.is_none_or(|port| self.may_receive(port)) {
             match (&thawed, start) {
-                (Some(thawed), _) => {
-                    self.mirror_ingress();
-                    self.run_frames(&thawed.state().frames);
-                }
+                (Some(thawed), _) => match thawed.state().bond {
+                    Some(bond) => self.output_by_hash(bond),
+                    None => {
+                        self.mirror_ingress();
+                        self.run_frames(&thawed.state().frames);
+                    }
+                },
                 (None, Start::Actions(list)) => {
                     self.mirror_ingress();
                     self.run_actions(list, true);

@@ -10,12 +10,15 @@ use dp::SlowPath;
 pub enum Protocol {
     /// Bidirectional forwarding detection.
     Bfd,
+    /// Link aggregation.
+    Lacp,
 }
 
 impl Protocol {
     pub(crate) fn slow_path(self) -> SlowPath {
         match self {
             Protocol::Bfd => SlowPath::BFD,
+            Protocol::Lacp => SlowPath::LACP,
         }
     }
 }
@@ -23,15 +26,17 @@ impl Protocol {
 /// What the protocols at a port have translation do.
 #[derive(Debug)]
 pub struct Watched {
-    /// The frames of a session.
-    pub bfd: BfdFrames,
+    /// The frames of a session of bidirectional forwarding detection.
+    pub bfd: Option<BfdFrames>,
+    /// Whether link aggregation is spoken here.
+    pub lacp: bool,
     is_up: AtomicBool,
 }
 
 impl Watched {
     /// `is_up`: see [`Watched::is_up`].
-    pub fn new(bfd: BfdFrames, is_up: bool) -> Watched {
-        Watched { bfd, is_up: AtomicBool::new(is_up) }
+    pub fn new(bfd: Option<BfdFrames>, lacp: bool, is_up: bool) -> Watched {
+        Watched { bfd, lacp, is_up: AtomicBool::new(is_up) }
     }
 
     /// Whether the neighbour is heard, so that the port may be forwarded through.

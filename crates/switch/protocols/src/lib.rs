@@ -14,6 +14,8 @@
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 pub mod bfd;
+pub mod bond;
+pub mod lacp;
 mod monitor;
 
-pub use monitor::{Link, Monitor, PortId, Watch};
+pub use monitor::{Joined, JoinedMember, Link, Monitor, PortId, Watch};

@@ -19,19 +19,6 @@ const FEATURES: &[Feature] = &[
         ],
     },
     Feature {
-        name: "bonding",
-        commands: &[
-            ("bond/disable-member", "port member"),
-            ("bond/enable-member", "port member"),
-            ("bond/hash", "mac [vlan] [basis]"),
-            ("bond/list", ""),
-            ("bond/migrate", "port hash member"),
-            ("bond/set-active-member", "port member"),
-            ("bond/show", "[port]"),
-            ("dpif-netdev/bond-show", "[dp]"),
-        ],
-    },
-    Feature {
         name: "CFM",
         commands: &[("cfm/set-fault", "[interface] normal|false|true"), ("cfm/show", "[interface]")],
     },
@@ -63,6 +50,7 @@ const FEATURES: &[Feature] = &[
             ("dpctl/ipf-set-min-frag", "[dp] v4|v6 minfragment"),
         ],
     },
+    Feature { name: "bonds that the datapath balances", commands: &[("dpif-netdev/bond-show", "[dp]")] },
     Feature {
         name: "sizes of the datapath's caches",
         commands: &[("dpctl/cache-get-size", "[dp]"), ("dpctl/cache-set-size", "dp cache size")],
@@ -115,7 +103,6 @@ const FEATURES: &[Feature] = &[
             ("dpctl/parse-actions", "actions"),
         ],
     },
-    Feature { name: "LACP", commands: &[("lacp/show", "[port]"), ("lacp/show-stats", "[port]")] },
     Feature { name: "multicast snooping", commands: &[("mdb/flush", "[bridge]"), ("mdb/show", "bridge")] },
     Feature {
         name: "a dummy device's connection and addresses",
@@ -160,9 +147,6 @@ const FEATURES: &[Feature] = &[
 
 /// Other names of these commands, which the reference knows without listing them.
 const OLD_NAMES: &[(&str, &str)] = &[
-    ("bond/disable-slave", "bonding"),
-    ("bond/enable-slave", "bonding"),
-    ("bond/set-active-slave", "bonding"),
     ("dpif/offload/classes", "hardware offload"),
     ("revalidator/pause", "pausing revalidators"),
     ("revalidator/resume", "pausing revalidators"),

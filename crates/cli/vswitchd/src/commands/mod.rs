@@ -2,6 +2,7 @@
 
 mod absent;
 mod bfd;
+mod bond;
 mod dpctl;
 mod dpif;
 mod dummy;
@@ -33,6 +34,7 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
     let datapaths = || Arc::clone(&state.datapaths);
     let clock = || state.clock.clone();
     bfd::register(&mut registry, Arc::clone(&state.running.monitor));
+    bond::register(&mut registry, Arc::clone(&state.running.monitor));
     fdb::register(&mut registry, fdb::Fdb { switch: switch(), clock: clock() });
     dpif::register(&mut registry, dpif::Dpif { switch: switch(), datapaths: datapaths(), clock: clock() });
     upcall::register(&mut registry, upcall::Upcalls { switch: switch(), datapaths: datapaths() });

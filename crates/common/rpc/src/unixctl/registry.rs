@@ -203,6 +203,18 @@ impl<C: 'static, P: 'static> Group<'_, C, P> {
         self.registry.add(name, usage, min, max, move |_, args| handler(&part, args));
     }
 
+    /// As [`Registry::add_hidden`].
+    pub fn add_hidden(
+        &mut self,
+        name: &'static str,
+        min: usize,
+        max: usize,
+        handler: impl Fn(&P, &[String]) -> Result<String, String> + 'static,
+    ) {
+        let part = Rc::clone(&self.part);
+        self.registry.add_hidden(name, min, max, move |_, args| handler(&part, args));
+    }
+
     /// As [`Registry::add_formatted`].
     pub fn add_formatted(
         &mut self,

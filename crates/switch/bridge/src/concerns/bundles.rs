@@ -1,15 +1,14 @@
-//! Ports in the sense of the database: one interface, or several of which one forwards.
-//!
-//! Of several, whatever `bond_mode` says, one forwards and the others only wait: no frame comes twice or goes round in a
-//! circle, however they are joined on the other side. Which one: the one that did, while its link is up; else the one that
-//! `other_config:bond-primary` names; else the first by name. The primary takes over when its link comes back.
+//! Ports in the sense of the database: one interface, or several that are joined (`joining.rs`).
+
+mod joining;
 
 use std::sync::Arc;
 
 use base::{MacAddr, OfPort};
 use model::Datum;
-use ofproto::{Bridge, BundleConfig};
+use ofproto::BundleConfig;
 use pipeline::{PriorityTags, VlanConfig, VlanMode};
+use protocols::PortId;
 use replica::Row;
 use schema::port as table;
 use uuid::Uuid;
@@ -17,9 +16,12 @@ use uuid::Uuid;
 use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::concerns::interfaces::DesiredInterface;
-use crate::running::{Running, RunningBridge};
+use crate::desired::Desired;
+use crate::running::{Notice, Running, RunningBridge};
 use crate::status::{Report, Reporting, is_shown};
 use crate::writer::texts;
+use joining::DesiredLacp;
+pub(crate) use joining::no_bond;
 
 /// A port of the database.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,10 +31,10 @@ pub struct DesiredPort {
     pub interfaces: Vec<DesiredInterface>,
     pub vlan: VlanConfig,
     pub protected: bool,
-    /// The interface that forwards while it can, of several.
-    pub primary: Option<String>,
-    /// The address of the interface that forwarded when the row was written last, of several.
-    pub last_active: Option<MacAddr>,
+    /// How several interfaces share the packets.
+    pub bond: protocols::bond::Settings,
+    /// How the neighbour is asked which links are joined.
+    pub lacp: Option<DesiredLacp>,
     /// The address by which it takes part in choosing the bridge's, instead of its first interface's.
     pub mac: Option<MacAddr>,
     /// Whether it stands for a bridge of its own (a VLAN bridge of `ovs-vsctl`).
@@ -47,8 +49,8 @@ pub(crate) fn desire(row: &Row, mut interfaces: Vec<DesiredInterface>) -> Desire
         interfaces,
         vlan: desire_vlan(row),
         protected: row.is_true(table::PROTECTED),
-        primary: row.map_text(table::OTHER_CONFIG, "bond-primary").map(str::to_owned),
-        last_active: row.mac(table::BOND_ACTIVE_SLAVE),
+        bond: joining::desire_bond(row),
+        lacp: joining::desire_lacp(row),
         mac: row.mac(table::MAC),
         fake_bridge: row.is_true(table::FAKE_BRIDGE),
     }
@@ -95,14 +97,18 @@ pub(crate) struct Bundles;
 
 impl Concern for Bundles {
     fn settle(&self, running: &mut Running, pass: &Pass<'_>) {
-        if let Some(bridge) = running.bridges.get(&pass.config.name) {
-            running.set_bundles(bridge, &pass.changed);
-        }
+        let changed: Vec<Arc<DesiredPort>> = pass.changed.iter().map(|port| Arc::clone(port)).collect();
+        running.set_bundles(&pass.config.name, &changed);
+    }
+
+    /// A bridge's address, by which neighbours know it, may have changed after its ports were joined.
+    fn finish(&self, running: &mut Running, _desired: &Desired) {
+        running.join_again();
     }
 
     /// Takes in that links came up or went down.
     fn follow(&self, running: &mut Running) -> bool {
-        running.follow_bonds();
+        running.follow_links();
         false
     }
 
@@ -138,10 +144,9 @@ pub(crate) struct State {
 
 impl State {
     fn of(running: &Running, bridge: &RunningBridge, desired: &DesiredPort) -> State {
-        let active = || running.active_member(bridge, desired).map(|(_, mac)| mac);
         State {
             unsupported: running.unsupported_of(&desired.uuid),
-            active: (desired.interfaces.len() > 1).then(active),
+            active: running.monitor.active_mac(bridge.id, &desired.name),
         }
     }
 
@@ -161,97 +166,35 @@ impl State {
     }
 }
 
-/// An interface of a bond.
-struct Member<'a> {
-    name: &'a str,
-    number: OfPort,
-    mac: MacAddr,
-    is_up: bool,
-}
-
 impl Running {
-    /// Has members of bonds take over from those through which nobody is reached any more.
-    pub(crate) fn follow_bonds(&self) {
-        for bridge in self.bridges.values() {
-            let bonds: Vec<_> = bridge.config.ports.iter().filter(|port| port.interfaces.len() > 1).collect();
-            self.set_bundles(bridge, &bonds);
-        }
-    }
-
-    fn set_bundles(&self, bridge: &RunningBridge, ports: &[&Arc<DesiredPort>]) {
-        if ports.is_empty() {
-            return;
-        }
-        let mut switch = self.switch.write();
+    fn set_bundles(&mut self, bridge_name: &str, ports: &[Arc<DesiredPort>]) {
         for port in ports {
-            let Some(state) = switch.get(bridge.id) else { return };
-            let active = choose_member(state, bridge, port);
+            let Some(bridge) = self.bridges.get(bridge_name) else { return };
             let working = |interface: &DesiredInterface| {
                 bridge.interfaces.get(&interface.name)?.result.as_ref().ok().copied()
             };
+            let numbers: Vec<OfPort> = port.interfaces.iter().filter_map(working).collect();
             let new = BundleConfig {
                 name: port.name.clone(),
-                ports: port.interfaces.iter().filter_map(working).collect(),
-                active,
+                ports: numbers.clone(),
+                // The protocols are asked while nobody waits for the bridges.
+                bond: self.join(bridge, port),
                 vlan: port.vlan.clone(),
                 protected: port.protected,
             };
-            let known = state.bundle_named(&port.name);
-            let had = known.and_then(|have| have.active);
-            let id = known.map(|have| have.id);
-            if port.interfaces.len() > 1 && had != active {
-                let name = |number| state.port_entry(number).map(|entry| entry.desc.name.clone());
-                match active.and_then(name) {
-                    Some(member) => {
-                        log::info!(target: "bond", "bond {}: active member is now {member}", port.name);
-                    }
-                    None => log::info!(target: "bond", "bond {}: all members are now disabled", port.name),
-                }
-            }
-            let id = id.unwrap_or_else(|| switch.new_bundle_id());
-            if let Some(state) = switch.get_mut(bridge.id) {
-                state.set_bundle(new, || id);
+            let id = bridge.id;
+            let watched: Vec<_> =
+                numbers.iter().map(|port| self.monitor.watched(PortId { bridge: id, port: *port })).collect();
+            let mut switch = self.switch.write();
+            let Some(state) = switch.get(id) else { return };
+            let known = state.bundle_named(&port.name).map(|known| known.id);
+            let bundle = known.unwrap_or_else(|| switch.new_bundle_id());
+            let Some(state) = switch.get_mut(id) else { return };
+            state.set_bundle(new, || bundle);
+            for (number, watched) in numbers.into_iter().zip(watched) {
+                let news = state.watch_port(number, watched);
+                self.notices.extend(news.map(|news| Notice::Port { bridge: id, news }));
             }
         }
     }
-
-    /// The interface of a bond that forwards, and its address.
-    pub(crate) fn active_member(
-        &self,
-        bridge: &RunningBridge,
-        port: &DesiredPort,
-    ) -> Option<(OfPort, MacAddr)> {
-        let switch = self.switch.read();
-        let state = switch.get(bridge.id)?;
-        let active = state.bundle_named(&port.name)?.active?;
-        Some((active, state.port_entry(active)?.desc.hw_addr))
-    }
-}
-
-/// Which interface of a port forwards.
-fn choose_member(state: &Bridge, bridge: &RunningBridge, port: &DesiredPort) -> Option<OfPort> {
-    let members = members(state, bridge, port);
-    if port.interfaces.len() == 1 {
-        return members.first().map(|member| member.number);
-    }
-    let known = state.bundle_named(&port.name);
-    let has_forwarded = |member: &&Member<'_>| match known {
-        Some(bundle) => bundle.active == Some(member.number),
-        None => port.last_active == Some(member.mac),
-    };
-    let up = || members.iter().filter(|member| member.is_up);
-    let primary = up().find(|member| port.primary.as_deref() == Some(member.name));
-    let chosen = primary.or_else(|| up().find(has_forwarded)).or_else(|| up().next());
-    chosen.map(|member| member.number)
-}
-
-/// The interfaces of a port that work, by name.
-fn members<'a>(state: &Bridge, bridge: &RunningBridge, port: &'a DesiredPort) -> Vec<Member<'a>> {
-    let working = port.interfaces.iter().filter_map(|interface| {
-        let number = *bridge.interfaces.get(&interface.name)?.result.as_ref().ok()?;
-        let entry = state.port_entry(number)?;
-        let is_up = entry.port.is_live() && !entry.port.flags.down;
-        Some(Member { name: &interface.name, number, mac: entry.desc.hw_addr, is_up })
-    });
-    working.collect()
 }

@@ -1,5 +1,6 @@
 //! Interfaces: what their rows ask for, adding and removing them with their devices, and reporting what these show.
 
+mod aggregation;
 mod coming;
 mod refused;
 mod status;
@@ -21,6 +22,8 @@ use crate::desired::Desired;
 use crate::running::{Dummies, Notice, Running, RunningBridge};
 use crate::status::{Report, Reporting, is_shown};
 
+use aggregation::DesiredLacpMember;
+pub(crate) use aggregation::number;
 pub(crate) use coming::describe;
 pub(crate) use status::{State, broken};
 
@@ -70,6 +73,8 @@ pub struct DesiredInterface {
     pub mtu: Option<u32>,
     /// The column of that name.
     pub bfd: BTreeMap<String, String>,
+    /// How link aggregation has it.
+    pub lacp: DesiredLacpMember,
 }
 
 impl DesiredInterface {
@@ -100,6 +105,18 @@ impl DesiredInterface {
     pub fn peer(&self) -> Option<&str> {
         self.options.get("peer").map(String::as_str).filter(|_| self.is_patch())
     }
+
+    /// Whether the options of a patch port are in order.
+    pub(crate) fn check_patch(&self) -> Result<(), String> {
+        let name = &self.name;
+        let why = match self.peer() {
+            None => "patch type requires valid 'peer' argument",
+            Some(_) if self.options.len() > 1 => "patch type takes only a 'peer' argument",
+            Some(peer) if peer == name => "patch peer must not be self",
+            Some(_) => return Ok(()),
+        };
+        Err(format!("{name}: {why}"))
+    }
 }
 
 pub(crate) fn desire(row: &Row) -> DesiredInterface {
@@ -115,6 +132,7 @@ pub(crate) fn desire(row: &Row) -> DesiredInterface {
         mac: row.mac(table::MAC),
         mtu: row.integer(table::MTU_REQUEST).and_then(|mtu| u32::try_from(mtu).ok()),
         bfd: row.map(table::BFD),
+        lacp: aggregation::desire(row),
     }
 }
 
@@ -137,8 +155,12 @@ impl Concern for Interfaces {
     fn settle(&self, running: &mut Running, pass: &Pass<'_>) {
         let Some(bridge) = running.bridges.get_mut(&pass.config.name) else { return };
         for interface in pass.changed.iter().flat_map(|port| &port.interfaces) {
-            if let Some(known) = bridge.interfaces.get_mut(&interface.name) {
-                known.config = interface.clone();
+            let Some(known) = bridge.interfaces.get_mut(&interface.name) else { continue };
+            known.config = interface.clone();
+            if let (Some(peer), Ok(number)) = (interface.peer(), &known.result)
+                && let Some(state) = running.switch.write().get_mut(bridge.id)
+            {
+                state.set_peer(*number, peer);
             }
         }
         if !pass.changed.is_empty() || pass.has_fewer_ports {

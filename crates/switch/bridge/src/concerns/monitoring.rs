@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base::{Clock, DpPort, OfPort, Timestamp};
+use base::{Clock, DpPort, MacAddr, OfPort, Timestamp};
 use flow::FlowKey;
 use flowsync::{Below, Datapaths};
 use ofproto::SharedSwitch;
+use pipeline::BridgeId;
 use protocols::{Link, PortId, Watch};
+use wire::TypedForm;
 
 use super::{Concern, Pass};
 use crate::extent::Extent;
@@ -26,6 +28,7 @@ impl Concern for Monitoring {
             };
             let bfd = protocols::bfd::Settings::read(&interface.name, &interface.bfd, &mut complaints);
             notices.extend(running.watch(bridge, *number, &interface.name, bfd));
+            notices.extend(running.enliven(bridge, *number));
         }
         running.notices.extend(notices);
         for (level, complaint) in complaints {
@@ -48,7 +51,6 @@ impl Concern for Monitoring {
                 running.notices.extend(news.map(|news| Notice::Port { bridge: bridge.id, news }));
             }
         }
-        running.follow_bonds();
         Extent::STATE
     }
 }
@@ -73,8 +75,20 @@ impl Running {
         let (mac, datapath_port) = port;
         let id = PortId { bridge: bridge.id, port: number };
         self.routes.set(id, bridge, datapath_port);
-        let watched = self.monitor.watch(id, Watch { name: name.to_owned(), mac, bfd });
+        self.monitor.watch(id, Watch { name: name.to_owned(), mac, bfd });
+        let watched = self.monitor.watched(id);
         let news = self.switch.write().get_mut(bridge.id)?.watch_port(number, watched)?;
+        Some(Notice::Port { bridge: bridge.id, news })
+    }
+
+    /// Whether the link of a port that is new is up is reported after the port itself, and after what watches it is known.
+    fn enliven(&self, bridge: &RunningBridge, number: OfPort) -> Option<Notice> {
+        let mut switch = self.switch.write();
+        let news = switch.get_mut(bridge.id)?.update_port(number, |entry| {
+            if entry.port.has_link && entry.desc.config & ofp::port_config::PORT_DOWN == 0 {
+                entry.desc.state |= ofp::port_state::LIVE;
+            }
+        })?;
         Some(Notice::Port { bridge: bridge.id, news })
     }
 
@@ -116,7 +130,7 @@ impl Routes {
         self.by_port.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, id: PortId, bridge: &RunningBridge, port: Option<DpPort>) {
+    pub(crate) fn set(&self, id: PortId, bridge: &RunningBridge, port: Option<DpPort>) {
         self.by_port().insert(id, Route { below: bridge.below.clone(), port });
     }
 
@@ -173,4 +187,41 @@ impl Link for Routes {
     fn changed(&self) {
         self.switch.liveness_changed();
     }
+
+    fn announce(&self, bridge: BridgeId, port: &str, bond: &pipeline::Bond) {
+        let now = self.clock.now();
+        let known: Vec<(u16, MacAddr)> = {
+            let switch = self.switch.read();
+            let Some(state) = switch.get(bridge) else { return };
+            let own = state.bundle_named(port).map(|bundle| bundle.id);
+            let known = state.macs().entries(now).into_iter().filter(|known| Some(known.port) != own);
+            known.map(|known| (known.vlan, known.mac)).collect()
+        };
+        let state = bond.state();
+        for (vlan, mac) in known {
+            if let Some(port) = state.member_for(mac, vlan) {
+                self.send(PortId { bridge, port }, learning_frame(mac, vlan));
+            }
+        }
+    }
+}
+
+const RARP: u16 = 0x8035;
+/// The operation that asks for an address.
+const RARP_REQUEST: u16 = 3;
+
+/// A frame by which other switches learn where `mac` is: a reverse ARP request that nobody answers.
+fn learning_frame(mac: MacAddr, vlan: u16) -> Vec<u8> {
+    let header = wire::ethernet::Header { dst: MacAddr::BROADCAST, src: mac, ether_type: RARP };
+    let mut frame = header.to_bytes();
+    if vlan != 0 {
+        frame.truncate(wire::ethernet::TAG_OFFSET);
+        frame.extend(pipeline::vlan::TPID_8021Q.to_be_bytes());
+        frame.extend(vlan.to_be_bytes());
+        frame.extend(RARP.to_be_bytes());
+    }
+    let request =
+        wire::arp::Packet { op: RARP_REQUEST, sender_mac: mac, target_mac: mac, ..Default::default() };
+    request.append(&mut frame);
+    frame
 }

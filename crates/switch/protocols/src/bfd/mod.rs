@@ -511,6 +511,11 @@ impl Session {
         is
     }
 
+    /// The same, as it was found last.
+    pub(crate) fn forwards(&self) -> bool {
+        self.forwarding.forced.unwrap_or(self.forwarding.last)
+    }
+
     fn trust_traffic(&mut self, now: i64) {
         let time = self.rx_interval() * i64::from(self.settings.multiplier);
         self.forwarding.traffic_until = now + time.max(LEAST_JUDGED);

@@ -34,6 +34,8 @@ impl Link for Wire {
         0
     }
 
+    fn announce(&self, _: BridgeId, _: &str, _: &pipeline::Bond) {}
+
     fn changed(&self) {
         *self.changes.lock().unwrap() += 1;
         self.changed.notify_all();
@@ -64,8 +66,13 @@ fn quick(name: &str) -> Watch {
     Watch { name: name.to_owned(), mac: MacAddr::ZERO, bfd: Some(bfd) }
 }
 
+fn watch(monitor: &Monitor, port: PortId, asked: Watch) -> Option<Arc<Watched>> {
+    monitor.watch(port, asked);
+    monitor.watched(port)
+}
+
 fn watch_both(monitor: &Monitor) -> [Arc<Watched>; 2] {
-    [(P1, "p1"), (P2, "p2")].map(|(port, name)| monitor.watch(port, quick(name)).unwrap())
+    [(P1, "p1"), (P2, "p2")].map(|(port, name)| watch(monitor, port, quick(name)).unwrap())
 }
 
 #[test]
@@ -102,24 +109,24 @@ fn a_clock_that_is_warped_is_followed_by_whoever_warps_it() {
 #[test]
 fn a_port_that_is_watched_no_more_has_no_session() {
     let monitor = Monitor::new(Clock::new());
-    assert!(monitor.watch(P1, quick("p1")).is_some());
+    assert!(watch(&monitor, P1, quick("p1")).is_some());
     assert!(monitor.show_bfd(Some("p1")).is_some());
-    assert!(monitor.watch(P1, Watch { bfd: None, ..quick("p1") }).is_none());
+    assert!(watch(&monitor, P1, Watch { bfd: None, ..quick("p1") }).is_none());
     assert_eq!(monitor.show_bfd(Some("p1")), None);
     assert_eq!((monitor.show_bfd(None).unwrap(), monitor.bfd_status(P1)), (String::new(), Vec::new()));
-    assert!(lock(&monitor.ports).wakes.is_empty());
+    assert_eq!(lock(&monitor.ports).wakes_at(), None);
 }
 
 #[test]
 fn what_is_said_again_changes_nothing_for_translation() {
     let monitor = Monitor::new(Clock::new());
-    let first = monitor.watch(P1, quick("p1")).unwrap();
-    let again = monitor.watch(P1, quick("p1")).unwrap();
+    let first = watch(&monitor, P1, quick("p1")).unwrap();
+    let again = watch(&monitor, P1, quick("p1")).unwrap();
     assert!(Arc::ptr_eq(&first, &again));
     let mac = Some(MacAddr([2, 0, 0, 0, 0, 1]));
     let other = bfd::Settings { remote_destination_mac: mac, ..bfd::Settings::default() };
-    let other = monitor.watch(P1, Watch { bfd: Some(other), ..quick("p1") }).unwrap();
-    assert_eq!(other.bfd.destination_mac, mac);
+    let other = watch(&monitor, P1, Watch { bfd: Some(other), ..quick("p1") }).unwrap();
+    assert_eq!(other.bfd.as_ref().unwrap().destination_mac, mac);
 }
 
 #[test]
@@ -142,4 +149,68 @@ fn an_operator_forces_one_session_or_all() {
     assert!(monitor.force_bfd(None, Some(true)));
     assert_eq!(up(), [true; 2]);
     assert!(!monitor.force_bfd(Some("p3"), None));
+}
+
+fn joined(mode: pipeline::BondMode) -> Joined {
+    let member = |name: &str| JoinedMember {
+        interface: bond::MemberSettings { name: name.to_owned(), mac: MacAddr::ZERO, has_link: true },
+        lacp: lacp::MemberSettings { name: name.to_owned(), port_id: 1, port_priority: 1, key: 0 },
+    };
+    Joined {
+        name: "bond".to_owned(),
+        lacp: None,
+        bond: Some(bond::Settings {
+            mode,
+            up_delay: 0,
+            down_delay: 0,
+            rebalance_interval: 10_000,
+            basis: 0,
+            primary: None,
+            all_members_active: false,
+            falls_back: false,
+            last_active: MacAddr::ZERO,
+        }),
+        members: [(P1.port, member("p1")), (P2.port, member("p2"))].into(),
+    }
+}
+
+#[test]
+fn a_member_whose_neighbour_is_silent_leaves_its_bond() {
+    let clock = Clock::new();
+    clock.stop();
+    let monitor = Monitor::new(clock.clone());
+    let wire = Wire::joining(&monitor);
+    monitor.link.set(Arc::clone(&wire) as Arc<dyn Link>).ok().unwrap();
+    let bond = monitor.join(BridgeId(1), joined(pipeline::BondMode::ActiveBackup)).unwrap();
+    assert_eq!(bond.state().active, Some(P1.port));
+    // The first member speaks to nobody, the second is not watched.
+    wire.is_cut.store(true, Ordering::Relaxed);
+    monitor.watch(P1, quick("p1"));
+    monitor.run();
+    assert_eq!(bond.state().active, Some(P2.port));
+    monitor.force_bfd(Some("p1"), Some(true));
+    monitor.run();
+    assert_eq!(bond.state().enabled, [P1.port, P2.port]);
+    monitor.part(BridgeId(1), "bond");
+    assert_eq!(monitor.show_bond(Some("bond")), None);
+}
+
+#[test]
+fn links_are_followed_and_bonds_are_shown() {
+    let monitor = Monitor::new(Clock::new());
+    let wire = Wire::joining(&monitor);
+    monitor.link.set(Arc::clone(&wire) as Arc<dyn Link>).ok().unwrap();
+    let bond = monitor.join(BridgeId(1), joined(pipeline::BondMode::BalanceSlb)).unwrap();
+    let again = monitor.join(BridgeId(1), joined(pipeline::BondMode::BalanceSlb)).unwrap();
+    assert!(Arc::ptr_eq(&bond, &again));
+    monitor.set_link(P1, false);
+    monitor.run();
+    assert_eq!(bond.state().enabled, [P2.port]);
+    assert!(*wire.changes.lock().unwrap() > 0);
+    assert_eq!(monitor.list_bonds(), "bond\tbalance-slb\t0\tp1, p2\n");
+    assert_eq!(monitor.active_mac(BridgeId(1), "bond"), Some(Some(MacAddr::ZERO)));
+    assert_eq!(monitor.active_mac(BridgeId(1), "other"), None);
+    assert_eq!(monitor.with_bond("other", |_| Ok(String::new())), Err("no such bond".to_owned()));
+    monitor.leave(BridgeId(1));
+    assert_eq!(monitor.list_bonds(), "");
 }

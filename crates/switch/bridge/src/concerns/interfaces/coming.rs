@@ -58,7 +58,7 @@ impl Running {
             return Err(refusal);
         }
         let kind = match &config.kind {
-            InterfaceKind::Patch => return check_patch(config).map(|()| None),
+            InterfaceKind::Patch => return config.check_patch().map(|()| None),
             InterfaceKind::Unknown(error) => return Err(error.to_string()),
             InterfaceKind::Port(PortKind::System) if config.name == bridge_name => PortKind::Internal,
             InterfaceKind::Port(kind) => *kind,
@@ -111,7 +111,6 @@ impl Running {
         if let Some(info) = datapath_port.and_then(|number| datapath.port(number)) {
             describe(&mut desc, &info);
         }
-        let is_live = desc.state & port_state::LIVE != 0;
         desc.state &= !port_state::LIVE;
         let new = NewPort {
             name: config.name.clone(),
@@ -133,11 +132,6 @@ impl Running {
         };
         let number = news.status.desc.port;
         self.notices.push(Notice::Port { bridge: id, news });
-        // Whether the link is up is reported when it is known, after the port itself.
-        if is_live && let Some(bridge) = self.switch.write().get_mut(id) {
-            let news = bridge.update_port(number, |entry| entry.desc.state |= port_state::LIVE);
-            self.notices.extend(news.map(|news| Notice::Port { bridge: id, news }));
-        }
         Ok(number)
     }
 
@@ -226,18 +220,6 @@ fn close_port(datapath: &dyn Datapath, number: DpPort) {
     if let Err(e) = datapath.del_port(number) {
         log::warn!(target: "bridge", "failed to remove port {number} from the datapath: {e}");
     }
-}
-
-/// Whether the options of a patch port are in order.
-fn check_patch(config: &DesiredInterface) -> Result<(), String> {
-    let name = &config.name;
-    let why = match config.peer() {
-        None => "patch type requires valid 'peer' argument",
-        Some(_) if config.options.len() > 1 => "patch type takes only a 'peer' argument",
-        Some(peer) if peer == name => "patch peer must not be self",
-        Some(_) => return Ok(()),
-    };
-    Err(format!("{name}: {why}"))
 }
 
 /// Fills in what a device says of itself.

@@ -27,6 +27,8 @@ pub(crate) enum State {
         info: Option<Arc<PortInfo>>,
         /// What the session with the neighbour is like, if there is one.
         bfd: Vec<(String, String)>,
+        /// Whether link aggregation knows the neighbour.
+        lacp_current: Option<bool>,
     },
     /// Why it cannot be used, as far as the row says.
     Broken(Option<String>),
@@ -66,6 +68,7 @@ impl State {
             has_link: state & port_state::LINK_DOWN == 0,
             info: datapath.and_then(|port| bridge.below.datapath.port(port)),
             bfd: running.monitor.bfd_status(PortId { bridge: bridge.id, port: number }),
+            lacp_current: running.monitor.lacp_current(PortId { bridge: bridge.id, port: number }),
         }
     }
 
@@ -74,7 +77,7 @@ impl State {
         match self {
             State::Gone => Vec::new(),
             State::Broken(error) => broken(text(error)),
-            State::Working { number, error, mac, is_up, has_link, info, bfd } => {
+            State::Working { number, error, mac, is_up, has_link, info, bfd, lacp_current } => {
                 let shown = number.to_u16().map_or(i64::from(number.0), i64::from);
                 let mut columns = vec![
                     (interface::OFPORT, Datum::from(shown)),
@@ -82,6 +85,7 @@ impl State {
                     (interface::MAC_IN_USE, Datum::from(mac.to_string())),
                 ];
                 columns.extend(device(info.as_deref(), *is_up, *has_link));
+                columns.push((interface::LACP_CURRENT, lacp_current.map_or(Datum::Empty, Datum::from)));
                 columns.push((interface::BFD_STATUS, texts(bfd.iter().cloned())));
                 columns.extend(MONITORING.map(|column| (column, Datum::Empty)));
                 columns
@@ -117,8 +121,7 @@ fn device(info: Option<&PortInfo>, is_up: bool, has_link: bool) -> Vec<(&'static
 }
 
 /// What would be known of an interface's peers if it were watched.
-const MONITORING: [&str; 7] = [
-    interface::LACP_CURRENT,
+const MONITORING: [&str; 6] = [
     interface::CFM_FAULT,
     interface::CFM_FAULT_STATUS,
     interface::CFM_FLAP_COUNT,
@@ -160,6 +163,7 @@ pub(crate) fn broken(error: Datum) -> Vec<(&'static str, Datum)> {
         interface::STATUS,
         interface::STATISTICS,
         interface::BFD_STATUS,
+        interface::LACP_CURRENT,
     ];
     let mut columns = vec![(interface::OFPORT, Datum::from(-1)), (interface::ERROR, error)];
     columns.extend(empty.into_iter().chain(MONITORING).map(|column| (column, Datum::Empty)));

@@ -1,0 +1,119 @@
+//! What operators see of the protocols, and what they do about them.
+
+use base::MacAddr;
+use pipeline::BridgeId;
+
+use super::ports::Aggregate;
+use super::{Monitor, PortId, Step, lock};
+use crate::bond::Bond;
+
+impl Monitor {
+    /// What `Interface.bfd_status` shows; empty where there is no session.
+    pub fn bfd_status(&self, id: PortId) -> Vec<(String, String)> {
+        let now = self.now();
+        let mut ports = lock(&self.ports);
+        let session = ports.by_id.get_mut(&id).and_then(|port| port.bfd.as_mut());
+        session.map(|session| session.status(now)).unwrap_or_default()
+    }
+
+    /// What `Interface.lacp_current` shows; `None` for who is no member.
+    pub fn lacp_current(&self, id: PortId) -> Option<bool> {
+        let ports = lock(&self.ports);
+        let mut aggregates = ports.aggregates.values().filter(|one| one.bridge() == id.bridge);
+        aggregates.find_map(|one| one.lacp.as_ref()?.is_current(id.port))
+    }
+
+    /// The address of the member that a bond prefers; the outer `None` where there is no bond.
+    pub fn active_mac(&self, bridge: BridgeId, port: &str) -> Option<Option<MacAddr>> {
+        let ports = lock(&self.ports);
+        let mut aggregates = ports.aggregates.values();
+        let aggregate = aggregates.find(|one| one.bridge() == bridge && one.name == port)?;
+        Some(aggregate.bond.as_ref()?.active_mac())
+    }
+
+    /// The text of `bfd/show`; `None` where the interface has no session.
+    pub fn show_bfd(&self, name: Option<&str>) -> Option<String> {
+        let now = self.now();
+        let mut ports = lock(&self.ports);
+        let mut sessions = ports.by_id.values_mut().filter_map(|port| Some((&port.name, port.bfd.as_mut()?)));
+        match name {
+            None => {
+                Some(sessions.map(|(name, bfd)| format!("---- {name} ----\n{}", bfd.details(now))).collect())
+            }
+            Some(name) => sessions.find(|(of, _)| *of == name).map(|(_, bfd)| bfd.details(now)),
+        }
+    }
+
+    /// Has a session, or all, forward whatever its state is, or follow its state. False where the interface has none.
+    pub fn force_bfd(&self, name: Option<&str>, forwarding: Option<bool>) -> bool {
+        let now = self.now();
+        let mut ports = lock(&self.ports);
+        let of_name = ports.by_id.iter_mut().filter(|(_, port)| name.is_none_or(|name| port.name == name));
+        let mut forced = Vec::new();
+        for (id, port) in of_name {
+            if let Some(session) = &mut port.bfd {
+                session.force(forwarding);
+                forced.push(*id);
+            }
+        }
+        let mut step = Step { has_news: true, ..Step::default() };
+        for id in &forced {
+            step.has_changed |= ports.refresh(*id, now);
+            ports.wake_port_now(*id);
+        }
+        drop(ports);
+        self.tell(&step);
+        self.poke();
+        name.is_none() || !forced.is_empty()
+    }
+
+    /// What a text of each aggregate is, or of the one of this name; `None` where there is none.
+    fn show(&self, name: Option<&str>, text: impl Fn(&Aggregate) -> Option<String>) -> Option<String> {
+        let ports = lock(&self.ports);
+        let mut of_name = ports.aggregates.values().filter(|one| name.is_none_or(|name| one.name == name));
+        match name {
+            None => Some(of_name.filter_map(text).collect()),
+            Some(_) => of_name.find_map(text),
+        }
+    }
+
+    /// The text of `lacp/show`.
+    pub fn show_lacp(&self, name: Option<&str>) -> Option<String> {
+        self.show(name, |one| Some(one.lacp.as_ref()?.details()))
+    }
+
+    /// The text of `lacp/show-stats`.
+    pub fn show_lacp_statistics(&self, name: Option<&str>) -> Option<String> {
+        self.show(name, |one| Some(one.lacp.as_ref()?.statistics()))
+    }
+
+    /// The text of `bond/show`.
+    pub fn show_bond(&self, name: Option<&str>) -> Option<String> {
+        let now = self.now();
+        self.show(name, |one| Some(one.bond.as_ref()?.details(now)))
+    }
+
+    /// The lines of `bond/list`.
+    pub fn list_bonds(&self) -> String {
+        self.show(None, |one| Some(one.bond.as_ref()?.line())).unwrap_or_default()
+    }
+
+    /// Has a bond do what an operator asks for.
+    pub fn with_bond(
+        &self,
+        name: &str,
+        act: impl FnOnce(&mut Bond) -> Result<String, String>,
+    ) -> Result<String, String> {
+        let mut ports = lock(&self.ports);
+        let mut of_name = ports.aggregates.iter_mut().filter(|(_, one)| one.name == name);
+        let found = of_name.find_map(|(number, one)| Some((*number, one.bond.as_mut()?)));
+        let (number, bond) = found.ok_or("no such bond")?;
+        let said = act(bond)?;
+        let has_changed = bond.publish();
+        ports.wake_now(number);
+        drop(ports);
+        self.tell(&Step { has_changed, has_news: true, ..Step::default() });
+        self.poke();
+        Ok(said)
+    }
+}
