@@ -2,8 +2,8 @@
 //! Any bytes are rules and packets: the classifier finds what a search of all rules finds, and what it says that
 //! the answer depends on is enough.
 
-use classifier::Classifier;
-use flow::{FlowKey, FlowMask, Slot, slot};
+use classifier::{Classifier, Rule};
+use flow::{FlowKey, FlowMask, Slot, SparseMatch, slot};
 use libfuzzer_sys::fuzz_target;
 
 const SLOTS: [Slot; 6] =
@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
             linear.iter().position(|(k, m, p)| *p == priority && *m == mask && k.equal_under(&key, &mask));
         match step[19] % 4 {
             0 | 1 => {
-                let replaced = table.insert(&key, &mask, priority, priority);
+                let replaced = table.insert(Rule::new(&key, &mask, priority, ()));
                 assert_eq!(replaced.is_some(), same.is_some());
                 if same.is_none() {
                     linear.push((key, mask, priority));
@@ -44,7 +44,7 @@ fuzz_target!(|bytes: &[u8]| {
                 answers.clear();
             }
             2 => {
-                assert_eq!(table.remove(&key, &mask, priority).is_some(), same.is_some());
+                assert_eq!(table.remove(&SparseMatch::new(&key, &mask), priority).is_some(), same.is_some());
                 if let Some(at) = same {
                     linear.swap_remove(at);
                 }

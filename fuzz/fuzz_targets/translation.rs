@@ -41,7 +41,7 @@ fn add(switch: &mut Switch, id: BridgeId, line: &str) -> Option<()> {
     request.m = fields::Match::parse(words.next()?, None).ok()?.0;
     request.actions = ofp::parse_instructions(actions, Names::default()).ok()?.0;
     // As it comes to the switch, which may refuse it.
-    let bytes = Message::FlowMod(request).to_bytes(&Encoder::new(Protocols::OF15_OXM, 1));
+    let bytes = Message::FlowMod(Box::new(request)).to_bytes(&Encoder::new(Protocols::OF15_OXM, 1));
     let Ok(decoded) = ofp::decode(&bytes, &ofp::Context::default()) else { return None };
     let Message::FlowMod(request) = decoded.message else { return None };
     switch.get_mut(id)?.flow_mod(&request, Timestamp::ZERO).ok().map(|_| ())

@@ -297,7 +297,7 @@ fn what_cannot_be_executed_is_answered_by_an_error() {
         // In a bundle it takes the rest with it.
         let mut request = FlowMod::new(FlowModCommand::Add);
         (request.table, request.actions) = (3, actions("output:1"));
-        let refused = bundle(&mut peer, vec![Message::FlowMod(request), endless]);
+        let refused = bundle(&mut peer, vec![Message::FlowMod(Box::new(request)), endless]);
         assert_eq!(refused, [OfError::OfpfmfcUnknown, OfError::OfpbfcMsgFailed], "{version:?}");
         assert!(!bridge.switch.ofctl("dump-flows br0 table=3").contains("actions"));
     }
@@ -348,7 +348,7 @@ fn a_monitor_tells_a_controller_of_its_own_bundle_in_short() {
     request.actions = actions("output:1");
     // Opening the bundle takes one message, this is the second.
     let xid = asker.encoder.xid + 2;
-    assert_eq!(bundle(&mut asker, vec![Message::FlowMod(request)]), []);
+    assert_eq!(bundle(&mut asker, vec![Message::FlowMod(Box::new(request))]), []);
     other.settle();
     assert_eq!(asker.updates, [FlowUpdate::Abbreviated { xid }]);
     assert!(matches!(other.updates[..], [FlowUpdate::Added(_)]), "{:?}", other.updates);
@@ -364,7 +364,7 @@ fn wrong_requests_fill_no_log() {
     let mut request = FlowMod::new(FlowModCommand::Add);
     request.actions = actions("group:77");
     for _ in 0..3000 {
-        peer.send(&Message::FlowMod(request.clone()));
+        peer.send(&Message::FlowMod(Box::new(request.clone())));
     }
     let errors = peer.settle().len();
     assert_eq!(errors, 3000);

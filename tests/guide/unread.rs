@@ -299,7 +299,7 @@ fn monitors_of_who_does_not_read_pause_and_then_tell_how_things_are() {
             let mut request = FlowMod::new(command);
             (request.priority, request.new_cookie, request.table) = (priority, cookie, (priority % 4) as u8);
             request.actions = actions("drop");
-            other.send(&Message::FlowMod(request));
+            other.send(&Message::FlowMod(Box::new(request)));
         };
         for round in 1..=8 {
             for priority in 1..=2_000 {

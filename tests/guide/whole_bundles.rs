@@ -12,7 +12,7 @@ use crate::openflow_peers::{Bridge, Peer, actions, bundle, frame, packet_out, po
 fn add_rule(table: u8, text: &str) -> Message {
     let mut request = FlowMod::new(FlowModCommand::Add);
     (request.table, request.actions) = (table, actions(text));
-    Message::FlowMod(request)
+    Message::FlowMod(Box::new(request))
 }
 
 fn add_group(group: u32) -> Message {

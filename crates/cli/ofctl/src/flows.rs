@@ -70,7 +70,7 @@ pub(crate) fn read_flow_mods(
 }
 
 fn send(cx: &Context, flow_mods: Vec<FlowMod>, usable: Protocols) -> Done {
-    let messages: Vec<Message> = flow_mods.into_iter().map(Message::FlowMod).collect();
+    let messages: Vec<Message> = flow_mods.into_iter().map(|one| Message::FlowMod(Box::new(one))).collect();
     if cx.options.bundle {
         let mut vconn = open_for_flow_mods(cx, cx.arg(1), usable & Protocols::OF13_UP)?;
         return send_bundle(cx, &mut vconn, &messages);
@@ -405,7 +405,7 @@ pub(crate) fn replace_flows(cx: &Context) -> Done {
     }
     // Table by table, in each first what goes and then what comes (the sort is stable).
     changes.sort_by_key(|fm| fm.table);
-    let messages: Vec<_> = changes.into_iter().map(Message::FlowMod).collect();
+    let messages: Vec<_> = changes.into_iter().map(|one| Message::FlowMod(Box::new(one))).collect();
     if cx.options.bundle {
         return send_bundle(cx, &mut vconn, &messages);
     }

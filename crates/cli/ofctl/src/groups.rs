@@ -135,7 +135,7 @@ fn parse_line(line: &str, maps: &Maps) -> Result<(Message, Protocols), Fatal> {
     Ok(match keyword {
         "flow" => {
             let (request, usable) = parse_flow_mod(rest, FlowTextKind::AnyMod, maps.names())?;
-            (Message::FlowMod(request), usable)
+            (Message::FlowMod(Box::new(request)), usable)
         }
         "group" => {
             let (request, usable) = parse_group_mod(rest, None, maps.names())?;

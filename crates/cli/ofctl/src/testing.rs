@@ -36,7 +36,7 @@ fn show_flow_mods(cx: &Context, all: Vec<FlowMod>, usable: Protocols) -> Done {
     }
     show_line!("chosen protocol: {}", chosen.name().unwrap_or_default());
     for fm in all {
-        let bytes = Message::FlowMod(fm).to_bytes(&Encoder::new(chosen, next_xid()));
+        let bytes = Message::FlowMod(Box::new(fm)).to_bytes(&Encoder::new(chosen, next_xid()));
         for message in split_messages(&bytes) {
             show!("{}", message_to_text(message, Names::default(), cx.options.verbosity));
         }

@@ -69,12 +69,12 @@ impl LearningSwitch {
                 messages.push(Message::PortDescRequest(OfPort::ANY));
             }
             let to_controller = Output { port: OfPort::CONTROLLER, max_len: MISS_SEND_LEN };
-            messages.push(Message::FlowMod(FlowMod {
+            messages.push(Message::FlowMod(Box::new(FlowMod {
                 priority: 0,
                 table: 0,
                 actions: vec![Action::Output(to_controller)],
                 ..FlowMod::new(FlowModCommand::Add)
-            }));
+            })));
         }
         let mut outgoing: Outgoing = messages.into_iter().map(|message| (self.protocol(), message)).collect();
         self.add_default_flows(&mut outgoing);
@@ -104,7 +104,7 @@ impl LearningSwitch {
                 protocol = want;
             }
         }
-        outgoing.extend(flows.iter().map(|flow| (protocol, Message::FlowMod(flow.clone()))));
+        outgoing.extend(flows.iter().map(|flow| (protocol, Message::FlowMod(Box::new(flow.clone())))));
     }
 
     /// Takes in a message; what to answer.
@@ -178,7 +178,7 @@ impl LearningSwitch {
                     actions: actions.clone(),
                     ..FlowMod::new(FlowModCommand::Add)
                 };
-                let mut messages = vec![Message::FlowMod(add)];
+                let mut messages = vec![Message::FlowMod(Box::new(add))];
                 if is_sent {
                     messages.push(forward(NO_BUFFER));
                 }

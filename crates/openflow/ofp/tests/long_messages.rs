@@ -360,10 +360,16 @@ fn what_cannot_be_sent_says_why() {
     );
     let mut request = FlowMod::new(FlowModCommand::Add);
     request.actions = (0..5000).flat_map(|_| actions("output:1")).collect();
-    let text = refused(&Message::FlowMod(request.clone()));
+    let text = refused(&Message::FlowMod(Box::new(request.clone())));
     assert!(text.starts_with("OFPT_FLOW_MOD message cannot be sent: it takes 80"), "{text}");
     let raw = Vec::new();
-    let add = BundleAdd { bundle: 1, flags: 0, xid: 1, message: Box::new(Message::FlowMod(request)), raw };
+    let add = BundleAdd {
+        bundle: 1,
+        flags: 0,
+        xid: 1,
+        message: Box::new(Message::FlowMod(Box::new(request))),
+        raw,
+    };
     let text = refused(&Message::BundleAdd(add));
     assert!(text.starts_with("ONFT_BUNDLE_ADD_MESSAGE message cannot be sent"), "{text}");
 }

@@ -135,7 +135,7 @@ proptest! {
 
     #[test]
     fn flow_mods((fm, protocol) in flow_mod(prop::sample::select(MATCHES))) {
-        let back = there_and_back(&Message::FlowMod(fm.clone()), protocol);
+        let back = there_and_back(&Message::FlowMod(Box::new(fm.clone())), protocol);
         let Message::FlowMod(back) = back else { panic!("another message: {back:?}") };
         prop_assert_eq!(&back.m, &fm.m);
         prop_assert_eq!((back.command, back.priority, back.new_cookie), (fm.command, fm.priority, fm.new_cookie));

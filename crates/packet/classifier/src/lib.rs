@@ -1,12 +1,13 @@
 //! Finding the rule that a packet belongs to.
 //!
-//! Enters: rules (key, mask, priority, any payload) and packets' keys.
-//! Leaves: the matching rule of highest priority, and which bits of the key
-//! the answer depended on. `ofproto` keeps each OpenFlow table in a
+//! Enters: rules ([`Classified`]: what knows its match and priority) and
+//! packets' keys. Leaves: the matching rule of highest priority, and which bits
+//! of the key the answer depended on. `ofproto` keeps each OpenFlow table in a
 //! [`Classifier`]; the datapath keeps its cache in a [`Megaflows`].
 //!
 //! Rules with the same mask stand in one subtable, a hash map from masked key
-//! to rules; a lookup asks the subtables from the highest priority down and
+//! to rules, which takes a few dozen bytes for each: the match itself is the
+//! rule's alone. A lookup asks the subtables from the highest priority down and
 //! stops when no better rule can follow. Each subtable is asked in stages
 //! (metadata, L2, L3, L4; [`flow::STAGES`]): when no rule of it agrees in the
 //! words up to a stage, the later words were not looked at, and the answer
@@ -24,14 +25,17 @@
 
 #![warn(missing_docs)]
 
+mod classified;
 mod megaflows;
 mod prefixes;
 mod subtable;
 
+pub use classified::{Classified, Rule};
 pub use megaflows::{Found, Megaflow, Megaflows};
-pub use subtable::Rule;
 
-use flow::{FlowKey, FlowMask, Slot, SparseKey, slot};
+use std::sync::Arc;
+
+use flow::{FlowKey, FlowMask, Slot, SparseKey, SparseMatch, slot};
 use hashbrown::HashMap;
 use prefixes::PrefixSet;
 use subtable::{Asked, Subtable};
@@ -43,10 +47,10 @@ use subtable::{Asked, Subtable};
 /// priority of a subtable.
 #[derive(Debug)]
 pub struct Classifier<T> {
-    subtables: Vec<Subtable<T>>,
-    /// Positions of the free places in `subtables`.
+    /// `None` are the free places, whose positions are in `free`.
+    subtables: Vec<Option<Subtable<T>>>,
     free: Vec<u32>,
-    by_mask: HashMap<SparseKey, u32>,
+    by_mask: HashMap<Arc<SparseKey>, u32>,
     /// Subtables that have rules, by falling highest priority.
     order: Vec<u32>,
     len: usize,
@@ -61,13 +65,13 @@ fn prefix_sets(fields: &[Slot]) -> Vec<(Slot, PrefixSet)> {
     fields.iter().map(|&field| (field, PrefixSet::new(field.bits.into()))).collect()
 }
 
-impl<T> Default for Classifier<T> {
+impl<T: Classified> Default for Classifier<T> {
     fn default() -> Self {
         Classifier::new()
     }
 }
 
-impl<T> Classifier<T> {
+impl<T: Classified> Classifier<T> {
     /// A classifier without rules.
     pub fn new() -> Classifier<T> {
         Classifier {
@@ -83,13 +87,12 @@ impl<T> Classifier<T> {
     /// Tracks the prefixes of these fields (the `prefixes` column of Flow_Table); none: of no field.
     pub fn set_prefixes(&mut self, fields: &[Slot]) {
         self.prefixes = prefix_sets(fields);
-        for table in &mut self.subtables {
+        for table in self.subtables.iter_mut().flatten() {
             table.set_prefixes(&self.prefixes);
             for rule in table.rules() {
-                let key = rule.key();
                 for (index, len) in table.prefix_lens() {
                     if let Some((field, set)) = self.prefixes.get_mut(index) {
-                        set.insert(key.read(*field), len);
+                        set.insert(rule.matching().read(*field), len);
                     }
                 }
             }
@@ -111,42 +114,48 @@ impl<T> Classifier<T> {
         self.order.len()
     }
 
-    /// Adds a rule; the payload of the rule with this match and priority that it replaces.
-    pub fn insert(&mut self, key: &FlowKey, mask: &FlowMask, priority: i32, value: T) -> Option<T> {
-        let sparse = SparseKey::from(mask);
-        let id = match self.by_mask.get(&sparse) {
+    fn subtable(&self, id: u32) -> Option<&Subtable<T>> {
+        self.subtables.get(id as usize)?.as_ref()
+    }
+
+    /// Subtables that have rules, by falling highest priority.
+    fn in_order(&self) -> impl Iterator<Item = &Subtable<T>> {
+        self.order.iter().filter_map(|&id| self.subtable(id))
+    }
+
+    /// Adds a rule; the rule with this match and priority that it replaces.
+    pub fn insert(&mut self, rule: T) -> Option<T> {
+        let id = match self.by_mask.get(rule.matching().mask()) {
             Some(&id) => id,
-            None => self.add_subtable(sparse),
+            None => self.add_subtable(Arc::clone(rule.matching().mask())),
         };
-        let table = self.subtables.get_mut(id as usize)?;
+        let table = self.subtables.get_mut(id as usize)?.as_mut()?;
         let before = table.max_priority();
-        let old = table.insert(key, priority, value);
-        if old.is_none() {
-            self.len += 1;
-            for (index, len) in table.prefix_lens() {
-                if let Some((field, set)) = self.prefixes.get_mut(index) {
-                    set.insert(key.read(*field), len);
-                }
+        let prefixes = &mut self.prefixes;
+        let old = table.insert(rule, |matching, index, len| {
+            if let Some((field, set)) = prefixes.get_mut(index) {
+                set.insert(matching.read(*field), len);
             }
-        }
+        });
+        self.len += usize::from(old.is_none());
         if table.max_priority() != before {
             self.reorder(id, before);
         }
         old
     }
 
-    fn add_subtable(&mut self, mask: SparseKey) -> u32 {
-        let mut table = Subtable::new(mask.clone());
+    fn add_subtable(&mut self, mask: Arc<SparseKey>) -> u32 {
+        let mut table = Subtable::new(Arc::clone(&mask));
         table.set_prefixes(&self.prefixes);
         let id = match self.free.pop() {
             Some(id) => {
                 if let Some(place) = self.subtables.get_mut(id as usize) {
-                    *place = table;
+                    *place = Some(table);
                 }
                 id
             }
             None => {
-                self.subtables.push(table);
+                self.subtables.push(Some(table));
                 (self.subtables.len() - 1) as u32
             }
         };
@@ -155,24 +164,26 @@ impl<T> Classifier<T> {
     }
 
     /// Removes the rule with exactly this match and priority.
-    pub fn remove(&mut self, key: &FlowKey, mask: &FlowMask, priority: i32) -> Option<T> {
-        let sparse = SparseKey::from(mask);
-        let id = *self.by_mask.get(&sparse)?;
-        let table = self.subtables.get_mut(id as usize)?;
+    pub fn remove(&mut self, matching: &SparseMatch, priority: i32) -> Option<T> {
+        let id = *self.by_mask.get(matching.mask())?;
+        let place = self.subtables.get_mut(id as usize)?;
+        let table = place.as_mut()?;
         let before = table.max_priority();
-        let old = table.remove(key, priority)?;
+        let old = table.remove(matching, priority)?;
         self.len -= 1;
         for (index, len) in table.prefix_lens() {
             if let Some((field, set)) = self.prefixes.get_mut(index) {
-                set.remove(key.read(*field), len);
+                set.remove(matching.read(*field), len);
             }
         }
-        if table.max_priority() != before {
-            self.reorder(id, before);
-        }
-        if self.subtables.get(id as usize).is_some_and(Subtable::is_empty) {
-            self.by_mask.remove(&sparse);
+        let is_moved = table.max_priority() != before;
+        if table.is_empty() {
+            *place = None;
+            self.by_mask.remove(matching.mask());
             self.free.push(id);
+        }
+        if is_moved {
+            self.reorder(id, before);
         }
         Some(old)
     }
@@ -184,7 +195,7 @@ impl<T> Classifier<T> {
         {
             self.order.remove(at);
         }
-        let priority_of = |id: u32| self.subtables.get(id as usize).and_then(Subtable::max_priority);
+        let priority_of = |id: u32| self.subtable(id).and_then(Subtable::max_priority);
         if let Some(priority) = priority_of(id) {
             let at = self.order.partition_point(|&other| priority_of(other) >= Some(priority));
             self.order.insert(at, id);
@@ -192,22 +203,21 @@ impl<T> Classifier<T> {
     }
 
     /// The rule with exactly this match and priority.
-    pub fn find_exact(&self, key: &FlowKey, mask: &FlowMask, priority: i32) -> Option<&Rule<T>> {
-        let id = *self.by_mask.get(&SparseKey::from(mask))?;
-        self.subtables.get(id as usize)?.find_exact(key, priority)
+    pub fn find(&self, matching: &SparseMatch, priority: i32) -> Option<&T> {
+        let id = *self.by_mask.get(matching.mask())?;
+        self.subtable(id)?.find(matching, priority)
     }
 
-    /// The same, to change its payload.
-    pub fn find_exact_mut(&mut self, key: &FlowKey, mask: &FlowMask, priority: i32) -> Option<&mut T> {
-        let id = *self.by_mask.get(&SparseKey::from(mask))?;
-        self.subtables.get_mut(id as usize)?.find_exact_mut(key, priority)
+    /// The mask that rules of equal masks share, if there are any.
+    pub fn shared_mask(&self, mask: &SparseKey) -> Option<&Arc<SparseKey>> {
+        self.by_mask.get_key_value(mask).map(|(mask, _)| mask)
     }
 
     /// The matching rule of highest priority.
     ///
     /// The bits that the answer depended on are added to `depends`. Of rules
     /// that match with the same priority any may be the answer.
-    pub fn lookup(&self, key: &FlowKey, depends: Option<&mut FlowMask>) -> Option<&Rule<T>> {
+    pub fn lookup(&self, key: &FlowKey, depends: Option<&mut FlowMask>) -> Option<&T> {
         self.lookup_where(key, depends, |_| true)
     }
 
@@ -216,57 +226,52 @@ impl<T> Classifier<T> {
         &self,
         key: &FlowKey,
         mut depends: Option<&mut FlowMask>,
-        mut is_wanted: impl FnMut(&Rule<T>) -> bool,
-    ) -> Option<&Rule<T>> {
-        let mut best: Option<&Rule<T>> = None;
+        mut is_wanted: impl FnMut(&T) -> bool,
+    ) -> Option<&T> {
+        let mut best: Option<(i32, &T)> = None;
         let mut asked = Asked::new(&self.prefixes);
-        for &id in &self.order {
-            let Some(table) = self.subtables.get(id as usize) else { continue };
-            if best.is_some_and(|best| Some(best.priority) >= table.max_priority()) {
+        for table in self.in_order() {
+            if best.is_some_and(|(priority, _)| Some(priority) >= table.max_priority()) {
                 break;
             }
             let found = table.lookup(key, &mut asked, depends.as_deref_mut());
-            if let Some(rule) = found.iter().find(|rule| is_wanted(rule))
-                && best.is_none_or(|best| rule.priority > best.priority)
-            {
-                best = Some(rule);
+            if let Some(rule) = found.iter().find(|rule| is_wanted(rule)) {
+                let priority = rule.priority();
+                if best.is_none_or(|(best, _)| priority > best) {
+                    best = Some((priority, rule));
+                }
             }
         }
-        best
+        best.map(|(_, rule)| rule)
     }
 
     /// Every rule that matches, in no order; `depends` as in a lookup.
-    pub fn matches<'a>(&'a self, key: &FlowKey, mut depends: Option<&mut FlowMask>) -> Vec<&'a Rule<T>> {
+    pub fn matches<'a>(&'a self, key: &FlowKey, mut depends: Option<&mut FlowMask>) -> Vec<&'a T> {
         let mut asked = Asked::new(&self.prefixes);
-        let tables = self.order.iter().filter_map(|&id| self.subtables.get(id as usize));
-        tables.flat_map(|table| table.lookup(key, &mut asked, depends.as_deref_mut())).collect()
+        self.in_order().flat_map(|table| table.lookup(key, &mut asked, depends.as_deref_mut())).collect()
     }
 
     /// A rule of this priority that some packet could match as well as the given match.
-    pub fn overlapping(&self, key: &FlowKey, mask: &FlowMask, priority: i32) -> Option<&Rule<T>> {
-        let tables = self.order.iter().filter_map(|&id| self.subtables.get(id as usize));
-        tables.filter(|table| table.has_priority(priority)).flat_map(Subtable::rules).find(|rule| {
-            rule.priority == priority
-                && rule.parts().all(|(i, bits, word)| (word ^ key.word(i)) & bits & mask.word(i) == 0)
-        })
+    pub fn overlapping(&self, matching: &SparseMatch, priority: i32) -> Option<&T> {
+        let tables = self.in_order().filter(|table| table.has_priority(priority));
+        let mut rules = tables.flat_map(Subtable::rules);
+        rules.find(|rule| rule.priority() == priority && rule.matching().overlaps(matching))
     }
 
     /// Every rule, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &Rule<T>> {
-        self.order.iter().filter_map(|&id| self.subtables.get(id as usize)).flat_map(Subtable::rules)
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.in_order().flat_map(Subtable::rules)
     }
 
     /// Every rule that matches only packets which the given match matches ("loose" requests).
-    pub fn iter_within<'a>(
-        &'a self,
-        key: &'a FlowKey,
-        mask: &'a FlowMask,
-    ) -> impl Iterator<Item = &'a Rule<T>> {
-        let tables = self.order.iter().filter_map(|&id| self.subtables.get(id as usize));
-        tables
-            .filter(|table| mask.present().all(|(i, bits)| bits & !table.mask().word(i) == 0))
+    pub fn iter_within<'a>(&'a self, matching: &'a SparseMatch) -> impl Iterator<Item = &'a T> {
+        let mask = matching.mask();
+        self.in_order()
+            .filter(|table| mask.iter().all(|(i, bits)| bits & !table.mask().word(i) == 0))
             .flat_map(Subtable::rules)
-            .filter(move |rule| mask.present().all(|(i, bits)| (rule.word(i) ^ key.word(i)) & bits == 0))
+            .filter(|rule| {
+                matching.parts().all(|(i, bits, word)| (rule.matching().word(i) ^ word) & bits == 0)
+            })
     }
 
     /// Removes all rules.

@@ -11,13 +11,41 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub(crate) struct PrefixSet {
     width: u32,
-    /// Value, its other bits zero, and length; how many rules have it.
-    prefixes: BTreeMap<(u128, u32), u32>,
+    prefixes: Prefixes,
+}
+
+/// How many rules have each prefix. In order: by value, its other bits zero, then by length.
+#[derive(Clone, Debug)]
+enum Prefixes {
+    /// Of at most 32 bits: the value, then eight bits of length, so that a prefix takes twelve bytes.
+    Short(BTreeMap<u64, u32>),
+    Long(BTreeMap<(u128, u32), u32>),
+}
+
+const LENGTH_BITS: u32 = 8;
+
+fn short(value: u128, len: u32) -> u64 {
+    (value as u64) << LENGTH_BITS | u64::from(len)
+}
+
+fn long(short: u64) -> (u128, u32) {
+    (u128::from(short >> LENGTH_BITS), (short & 0xff) as u32)
+}
+
+fn decrement<K: Ord>(map: &mut BTreeMap<K, u32>, place: K) {
+    if let Some(count) = map.get_mut(&place) {
+        *count -= 1;
+        if *count == 0 {
+            map.remove(&place);
+        }
+    }
 }
 
 impl PrefixSet {
     pub(crate) fn new(width: u32) -> PrefixSet {
-        PrefixSet { width, prefixes: BTreeMap::new() }
+        let prefixes =
+            if width <= 32 { Prefixes::Short(BTreeMap::new()) } else { Prefixes::Long(BTreeMap::new()) };
+        PrefixSet { width, prefixes }
     }
 
     /// The first `len` bits set.
@@ -33,21 +61,28 @@ impl PrefixSet {
     }
 
     pub(crate) fn insert(&mut self, value: u128, len: u32) {
-        *self.prefixes.entry((value & self.mask(len), len)).or_insert(0) += 1;
+        let value = value & self.mask(len);
+        let count = match &mut self.prefixes {
+            Prefixes::Short(map) => map.entry(short(value, len)).or_insert(0),
+            Prefixes::Long(map) => map.entry((value, len)).or_insert(0),
+        };
+        *count += 1;
     }
 
     pub(crate) fn remove(&mut self, value: u128, len: u32) {
-        let place = (value & self.mask(len), len);
-        if let Some(count) = self.prefixes.get_mut(&place) {
-            *count -= 1;
-            if *count == 0 {
-                self.prefixes.remove(&place);
-            }
+        let value = value & self.mask(len);
+        match &mut self.prefixes {
+            Prefixes::Short(map) => decrement(map, short(value, len)),
+            Prefixes::Long(map) => decrement(map, (value, len)),
         }
     }
 
     pub(crate) fn contains(&self, value: u128, len: u32) -> bool {
-        self.prefixes.contains_key(&(value & self.mask(len), len))
+        let value = value & self.mask(len);
+        match &self.prefixes {
+            Prefixes::Short(map) => map.contains_key(&short(value, len)),
+            Prefixes::Long(map) => map.contains_key(&(value, len)),
+        }
     }
 
     /// How many first bits of `value` decide which prefixes it has.
@@ -55,12 +90,22 @@ impl PrefixSet {
     /// Every value with the same bits there has the same prefixes. The
     /// neighbours in order suffice: no other prefix agrees in more bits.
     pub(crate) fn bits(&self, value: u128) -> u32 {
-        let below = self.prefixes.range(..=(value, u32::MAX)).next_back();
-        let above = self.prefixes.range((value, u32::MAX)..).next();
-        below
+        let neighbours = match &self.prefixes {
+            Prefixes::Short(map) => {
+                let at = short(value, 0xff);
+                let below = map.range(..=at).next_back();
+                [below, map.range(at..).next()].map(|near| near.map(|(&place, _)| long(place)))
+            }
+            Prefixes::Long(map) => {
+                let at = (value, u32::MAX);
+                let below = map.range(..=at).next_back();
+                [below, map.range(at..).next()].map(|near| near.map(|(&place, _)| place))
+            }
+        };
+        neighbours
             .into_iter()
-            .chain(above)
-            .map(|(&(prefix, len), _)| len.min(self.common(prefix, value) + 1))
+            .flatten()
+            .map(|(prefix, len)| len.min(self.common(prefix, value) + 1))
             .max()
             .unwrap_or(0)
     }
@@ -78,8 +123,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_bits_decide(prefixes in prop::collection::vec((any::<u16>(), 1u32..=16), 0..30), values in prop::collection::vec(any::<u16>(), 40)) {
+        fn the_bits_decide(prefixes in prop::collection::vec((any::<u16>(), 1u32..=16), 0..30), values in prop::collection::vec(any::<u16>(), 40), is_wide in any::<bool>()) {
             let mut set = PrefixSet::new(16);
+            if is_wide {
+                set.prefixes = Prefixes::Long(BTreeMap::new());
+            }
             for &(value, len) in &prefixes {
                 set.insert(value.into(), len);
             }

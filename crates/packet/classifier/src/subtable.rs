@@ -4,53 +4,65 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flow::extract::mix;
-use flow::{FlowKey, FlowMask, STAGES, Slot, SparseKey, slot, stage_word};
-use hashbrown::{HashMap, HashTable};
+use flow::{FlowKey, FlowMask, STAGES, Slot, SparseKey, SparseMatch, slot, stage_word};
+use hashbrown::HashTable;
 use smallvec::SmallVec;
 
+use crate::Classified;
 use crate::prefixes::PrefixSet;
 
-/// A rule as it is kept.
-#[derive(Clone, Debug)]
-pub struct Rule<T> {
-    /// Among rules that match a packet, the greatest wins.
-    pub priority: i32,
-    /// The values at the places of the mask's words.
-    words: Box<[u64]>,
-    /// The bits that must agree.
-    pub mask: Arc<SparseKey>,
-    /// What the caller keeps with the rule.
-    pub value: T,
+/// Rules with equal masked keys, by falling priority. Nearly always it is one, so that one takes no memory of its own.
+#[derive(Debug)]
+enum Bucket<T> {
+    One(T),
+    Several(Box<Several<T>>),
 }
 
-impl<T> Rule<T> {
-    /// Word `index` of the rule's key, bits outside the mask being zero.
-    pub(crate) fn word(&self, index: usize) -> u64 {
-        self.mask.place(index).and_then(|place| self.words.get(place)).copied().unwrap_or(0)
-    }
+/// In a box of its own, so that a bucket is as small as one pointer and its tag.
+#[derive(Debug)]
+struct Several<T> {
+    rules: Vec<T>,
+}
 
-    /// The numbers of the mask's words, with the bits of the mask and those of the key.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = (usize, u64, u64)> + '_ {
-        self.mask.iter().zip(&self.words).map(|((index, bits), &word)| (index, bits, word))
-    }
-
-    /// The rule's key, bits outside the mask being zero.
-    pub fn key(&self) -> FlowKey {
-        let mut key = FlowKey::new();
-        for (index, _, word) in self.parts() {
-            key.set_word(index, word);
+impl<T: Classified> Bucket<T> {
+    fn rules(&self) -> &[T] {
+        match self {
+            Bucket::One(rule) => std::slice::from_ref(rule),
+            Bucket::Several(several) => &several.rules,
         }
-        key
     }
 
-    /// The rule's mask, dense.
-    pub fn mask(&self) -> FlowMask {
-        FlowMask::from(&*self.mask)
+    fn has_words(&self, words: &[u64]) -> bool {
+        self.rules().first().is_some_and(|rule| rule.matching().words() == words)
+    }
+
+    /// Puts a rule in; the one of the same priority that it replaces.
+    fn insert(&mut self, rule: T) -> Option<T> {
+        let priority = rule.priority();
+        match self {
+            Bucket::One(other) if other.priority() == priority => Some(std::mem::replace(other, rule)),
+            Bucket::One(_) => {
+                let new = Bucket::Several(Box::new(Several { rules: Vec::new() }));
+                let Bucket::One(other) = std::mem::replace(self, new) else { return None };
+                let Bucket::Several(several) = self else { return None };
+                several.rules =
+                    if other.priority() > priority { vec![other, rule] } else { vec![rule, other] };
+                None
+            }
+            Bucket::Several(several) => {
+                let rules = &mut several.rules;
+                let at = rules.partition_point(|other| other.priority() > priority);
+                match rules.get_mut(at).filter(|other| other.priority() == priority) {
+                    Some(same) => Some(std::mem::replace(same, rule)),
+                    None => {
+                        rules.insert(at, rule);
+                        None
+                    }
+                }
+            }
+        }
     }
 }
-
-/// Rules with equal masked keys, by falling priority.
-type Bucket<T> = SmallVec<[Rule<T>; 1]>;
 
 #[derive(Debug)]
 pub(crate) struct Subtable<T> {
@@ -60,7 +72,7 @@ pub(crate) struct Subtable<T> {
     /// Where in `parts` each stage ends that has parts, all but the last stage.
     stage_ends: SmallVec<[u8; 3]>,
     /// Per stage in `stage_ends`: how many buckets have this hash up to there.
-    stages: SmallVec<[HashMap<u64, u32>; 3]>,
+    stages: SmallVec<[Counts; 3]>,
     buckets: HashTable<(u64, Bucket<T>)>,
     /// How many rules have each priority.
     priorities: BTreeMap<i32, u32>,
@@ -68,6 +80,41 @@ pub(crate) struct Subtable<T> {
     prefixes: SmallVec<[(u8, u8, u8); 2]>,
     /// The L4 ports of the rules, when the mask has bits of them.
     ports: Option<Ports>,
+}
+
+/// How often each hash was counted.
+#[derive(Debug, Default)]
+struct Counts {
+    table: HashTable<(u64, u32)>,
+}
+
+impl Counts {
+    fn contains(&self, hash: u64) -> bool {
+        self.table.find(hash, |(known, _)| *known == hash).is_some()
+    }
+
+    fn add(&mut self, hash: u64) {
+        let entry = self.table.entry(hash, |(known, _)| *known == hash, |(hash, _)| *hash);
+        entry.or_insert((hash, 0)).get_mut().1 += 1;
+    }
+
+    fn subtract(&mut self, hash: u64) {
+        if let Ok(mut entry) = self.table.find_entry(hash, |(known, _)| *known == hash) {
+            entry.get_mut().1 -= 1;
+            if entry.get().1 == 0 {
+                entry.remove();
+                give_back(&mut self.table, |(hash, _)| *hash);
+            }
+        }
+    }
+}
+
+/// Gives memory back that a table has had no use for since it lost most of its entries.
+fn give_back<T>(table: &mut HashTable<T>, hash: impl Fn(&T) -> u64) {
+    const KEPT: usize = 64;
+    if table.capacity() > KEPT && table.len() < table.capacity() / 8 {
+        table.shrink_to(table.len() * 2, hash);
+    }
 }
 
 /// The L4 ports as one 32-bit value: the high half of their word.
@@ -86,8 +133,8 @@ impl Ports {
         (mask != 0).then(|| Ports { mask, len: 32 - mask.trailing_zeros(), set: PrefixSet::new(32) })
     }
 
-    fn value(&self, key: &FlowKey) -> u128 {
-        u128::from((key.core()[Ports::WORD] >> 32) as u32 & self.mask)
+    fn value(&self, word: u64) -> u128 {
+        u128::from((word >> 32) as u32 & self.mask)
     }
 }
 
@@ -122,8 +169,8 @@ impl<'a> Asked<'a> {
     }
 }
 
-impl<T> Subtable<T> {
-    pub(crate) fn new(mask: SparseKey) -> Subtable<T> {
+impl<T: Classified> Subtable<T> {
+    pub(crate) fn new(mask: Arc<SparseKey>) -> Subtable<T> {
         let parts: Box<[(u8, u64)]> = mask.iter().map(|(index, word)| (index as u8, word)).collect();
         let mut stage_ends = SmallVec::new();
         for &end in &STAGES[1..STAGES.len() - 1] {
@@ -135,8 +182,8 @@ impl<T> Subtable<T> {
         }
         let ports = Ports::of(&mask);
         Subtable {
-            mask: Arc::new(mask),
-            stages: stage_ends.iter().map(|_| HashMap::new()).collect(),
+            mask,
+            stages: stage_ends.iter().map(|_| Counts::default()).collect(),
             parts,
             stage_ends,
             buckets: HashTable::new(),
@@ -159,8 +206,8 @@ impl<T> Subtable<T> {
     }
 
     /// The tracked fields of which the mask has a prefix, and its length.
-    pub(crate) fn prefix_lens(&self) -> SmallVec<[(usize, u32); 2]> {
-        self.prefixes.iter().map(|&(index, len, _)| (usize::from(index), u32::from(len))).collect()
+    pub(crate) fn prefix_lens(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+        self.prefixes.iter().map(|&(index, len, _)| (usize::from(index), u32::from(len)))
     }
 
     pub(crate) fn mask(&self) -> &SparseKey {
@@ -179,89 +226,95 @@ impl<T> Subtable<T> {
         self.priorities.is_empty()
     }
 
-    pub(crate) fn rules(&self) -> impl Iterator<Item = &Rule<T>> {
-        self.buckets.iter().flat_map(|(_, bucket)| bucket)
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &T> {
+        self.buckets.iter().flat_map(|(_, bucket)| bucket.rules())
     }
 
-    /// The masked words of `key`, their hash, and the hashes up to each stage.
-    fn masked(&self, key: &FlowKey) -> (Box<[u64]>, u64, SmallVec<[u64; 3]>) {
-        let masked: Box<[u64]> =
-            self.parts.iter().map(|&(index, mask)| key.word(usize::from(index)) & mask).collect();
+    /// The hash of a match with this mask, and the hashes up to each stage.
+    fn hashes(&self, matching: &SparseMatch) -> (u64, SmallVec<[u64; 3]>) {
         let mut hash = 0;
         let mut stages = SmallVec::new();
-        for (count, &word) in masked.iter().enumerate() {
+        for (count, &word) in matching.words().iter().enumerate() {
             if self.stage_ends.get(stages.len()) == Some(&(count as u8)) {
                 stages.push(hash);
             }
             hash = mix(hash, word);
         }
-        (masked, hash, stages)
+        (hash, stages)
     }
 
-    pub(crate) fn insert(&mut self, key: &FlowKey, priority: i32, value: T) -> Option<T> {
-        let (words, hash, stages) = self.masked(key);
-        let rule = Rule { priority, words, mask: self.mask.clone(), value };
-        let found = self.buckets.find_mut(hash, |(h, bucket)| *h == hash && has_words(bucket, &rule.words));
-        match found {
+    /// Adds a rule, whose mask is the subtable's; the one that it replaces. For a rule that replaces none, each tracked
+    /// prefix is given to `track`, as the number of its field and its length.
+    pub(crate) fn insert(&mut self, rule: T, mut track: impl FnMut(&SparseMatch, usize, u32)) -> Option<T> {
+        let (hash, stages) = self.hashes(rule.matching());
+        let priority = rule.priority();
+        let words = rule.matching().words();
+        match self.buckets.find_mut(hash, |(h, bucket)| *h == hash && bucket.has_words(words)) {
             Some((_, bucket)) => {
-                let at = bucket.partition_point(|other| other.priority > priority);
-                if let Some(same) = bucket.get_mut(at).filter(|other| other.priority == priority) {
-                    return Some(std::mem::replace(&mut same.value, rule.value));
+                let at = bucket.rules().partition_point(|other| other.priority() > priority);
+                if bucket.rules().get(at).is_none_or(|other| other.priority() != priority) {
+                    self.prefixes
+                        .iter()
+                        .for_each(|&(i, len, _)| track(rule.matching(), i.into(), len.into()));
                 }
-                bucket.insert(at, rule);
+                if let Some(old) = bucket.insert(rule) {
+                    return Some(old);
+                }
             }
             None => {
-                let mut bucket = Bucket::new();
-                bucket.push(rule);
-                self.buckets.insert_unique(hash, (hash, bucket), |(hash, _)| *hash);
+                self.prefixes.iter().for_each(|&(i, len, _)| track(rule.matching(), i.into(), len.into()));
                 if let Some(ports) = &mut self.ports {
-                    ports.set.insert(ports.value(key), ports.len);
+                    ports.set.insert(ports.value(rule.matching().word(Ports::WORD)), ports.len);
                 }
                 for (stage, hash) in self.stages.iter_mut().zip(stages) {
-                    *stage.entry(hash).or_insert(0) += 1;
+                    stage.add(hash);
                 }
+                self.buckets.insert_unique(hash, (hash, Bucket::One(rule)), |(hash, _)| *hash);
             }
         }
         *self.priorities.entry(priority).or_insert(0) += 1;
         None
     }
 
-    pub(crate) fn remove(&mut self, key: &FlowKey, priority: i32) -> Option<T> {
-        let (words, hash, stages) = self.masked(key);
+    pub(crate) fn remove(&mut self, matching: &SparseMatch, priority: i32) -> Option<T> {
+        let (hash, stages) = self.hashes(matching);
+        let words = matching.words();
         let mut entry =
-            self.buckets.find_entry(hash, |(h, bucket)| *h == hash && has_words(bucket, &words)).ok()?;
-        let bucket = &mut entry.get_mut().1;
-        let at = bucket.iter().position(|rule| rule.priority == priority)?;
-        let rule = bucket.remove(at);
-        if bucket.is_empty() {
-            entry.remove();
+            self.buckets.find_entry(hash, |(h, bucket)| *h == hash && bucket.has_words(words)).ok()?;
+        let at = entry.get().1.rules().iter().position(|rule| rule.priority() == priority)?;
+        let rule = if let (_, Bucket::Several(several)) = entry.get_mut() {
+            let rule = several.rules.remove(at);
+            if several.rules.len() == 1
+                && let Some(last) = several.rules.pop()
+            {
+                entry.get_mut().1 = Bucket::One(last);
+            }
+            rule
+        } else {
+            let ((_, Bucket::One(rule)), _) = entry.remove() else { return None };
+            give_back(&mut self.buckets, |(hash, _)| *hash);
             if let Some(ports) = &mut self.ports {
-                ports.set.remove(ports.value(key), ports.len);
+                ports.set.remove(ports.value(matching.word(Ports::WORD)), ports.len);
             }
             for (stage, hash) in self.stages.iter_mut().zip(stages) {
-                decrement(stage, hash);
+                stage.subtract(hash);
             }
-        }
+            rule
+        };
         if let Some(count) = self.priorities.get_mut(&priority) {
             *count -= 1;
             if *count == 0 {
                 self.priorities.remove(&priority);
             }
         }
-        Some(rule.value)
+        Some(rule)
     }
 
-    pub(crate) fn find_exact(&self, key: &FlowKey, priority: i32) -> Option<&Rule<T>> {
-        let (words, hash, _) = self.masked(key);
-        let (_, bucket) = self.buckets.find(hash, |(h, bucket)| *h == hash && has_words(bucket, &words))?;
-        bucket.iter().find(|rule| rule.priority == priority)
-    }
-
-    pub(crate) fn find_exact_mut(&mut self, key: &FlowKey, priority: i32) -> Option<&mut T> {
-        let (words, hash, _) = self.masked(key);
-        let (_, bucket) =
-            self.buckets.find_mut(hash, |(h, bucket)| *h == hash && has_words(bucket, &words))?;
-        bucket.iter_mut().find(|rule| rule.priority == priority).map(|rule| &mut rule.value)
+    pub(crate) fn find(&self, matching: &SparseMatch, priority: i32) -> Option<&T> {
+        let (hash, _) = self.hashes(matching);
+        let words = matching.words();
+        let (_, bucket) = self.buckets.find(hash, |(h, bucket)| *h == hash && bucket.has_words(words))?;
+        bucket.rules().iter().find(|rule| rule.priority() == priority)
     }
 
     /// The rules that `key` matches; the bits looked at are added to `depends`.
@@ -270,7 +323,7 @@ impl<T> Subtable<T> {
         key: &FlowKey,
         asked: &mut Asked<'_>,
         mut depends: Option<&mut FlowMask>,
-    ) -> &[Rule<T>] {
+    ) -> &[T] {
         let mut hash = 0;
         let mut from = 0;
         for stage in 0..=self.stages.len() {
@@ -289,7 +342,7 @@ impl<T> Subtable<T> {
                 hash = mix(hash, key.word(usize::from(index)) & mask);
             }
             let Some(known) = self.stages.get(stage) else { break };
-            if !known.contains_key(&hash) {
+            if !known.contains(hash) {
                 self.looked_at(end, depends);
                 return &[];
             }
@@ -297,19 +350,19 @@ impl<T> Subtable<T> {
         }
         let found = self.buckets.find(hash, |(h, bucket)| {
             *h == hash
-                && bucket.first().is_some_and(|rule| {
-                    let mut parts = rule.words.iter().zip(&self.parts);
+                && bucket.rules().first().is_some_and(|rule| {
+                    let mut parts = rule.matching().words().iter().zip(&self.parts);
                     parts.all(|(&word, &(index, mask))| key.word(usize::from(index)) & mask == word)
                 })
         });
         if found.is_none()
             && let Some(ports) = &self.ports
             && let Some(depends) = depends.as_deref_mut()
-            && !ports.set.contains(ports.value(key), ports.len)
+            && !ports.set.contains(ports.value(key.word(Ports::WORD)), ports.len)
         {
             // The ports alone rule every rule out. The other fields of the last stage count as looked at all
             // the same: they are in the masks that people know from the reference.
-            let bits = ports.set.mask(ports.set.bits(ports.value(key))) as u32 & ports.mask;
+            let bits = ports.set.mask(ports.set.bits(ports.value(key.word(Ports::WORD)))) as u32 & ports.mask;
             for &(index, mask) in &self.parts {
                 let mask = match usize::from(index) {
                     Ports::WORD => mask & u64::from(u32::MAX) | u64::from(bits) << 32,
@@ -320,7 +373,7 @@ impl<T> Subtable<T> {
             return &[];
         }
         self.looked_at(self.parts.len(), depends);
-        found.map_or(&[], |(_, bucket)| bucket)
+        found.map_or(&[], |(_, bucket)| bucket.rules())
     }
 
     fn looked_at(&self, count: usize, depends: Option<&mut FlowMask>) {
@@ -328,19 +381,6 @@ impl<T> Subtable<T> {
             for &(index, mask) in self.parts.iter().take(count) {
                 depends.add_word(usize::from(index), mask);
             }
-        }
-    }
-}
-
-fn has_words<T>(bucket: &Bucket<T>, words: &[u64]) -> bool {
-    bucket.first().is_some_and(|rule| *rule.words == *words)
-}
-
-fn decrement(counts: &mut HashMap<u64, u32>, hash: u64) {
-    if let Some(count) = counts.get_mut(&hash) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(&hash);
         }
     }
 }

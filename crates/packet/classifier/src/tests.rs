@@ -80,7 +80,7 @@ proptest! {
         let mut linear: Vec<Spec> = Vec::new();
         for (key, mask, priority) in rules {
             let same = linear.iter().position(|(k, m, p)| *p == priority && *m == mask && k.equal_under(&key, &mask));
-            let replaced = table.insert(&key, &mask, priority, (key.clone(), priority));
+            let replaced = table.insert(Rule::new(&key, &mask, priority, (key.clone(), priority)));
             prop_assert_eq!(replaced.is_some(), same.is_some());
             if let Some(at) = same {
                 linear.remove(at);
@@ -90,9 +90,9 @@ proptest! {
         for index in removals {
             if linear.is_empty() { break; }
             let (key, mask, priority) = linear.remove(index.index(linear.len()));
-            prop_assert!(table.find_exact(&key, &mask, priority).is_some());
-            prop_assert!(table.remove(&key, &mask, priority).is_some());
-            prop_assert!(table.remove(&key, &mask, priority).is_none());
+            prop_assert!(table.find(&SparseMatch::new(&key, &mask), priority).is_some());
+            prop_assert!(table.remove(&SparseMatch::new(&key, &mask), priority).is_some());
+            prop_assert!(table.remove(&SparseMatch::new(&key, &mask), priority).is_none());
         }
         prop_assert_eq!(table.len(), linear.len());
         prop_assert_eq!(table.iter().count(), linear.len());
@@ -128,13 +128,13 @@ proptest! {
         let mut linear: Vec<Spec> = Vec::new();
         for ((key, mask), priority) in rules {
             linear.retain(|(k, m, p)| !(*p == priority && *m == mask && k.equal_under(&key, &mask)));
-            table.insert(&key, &mask, priority, ());
+            table.insert(Rule::new(&key, &mask, priority, ()));
             linear.push((key, mask, priority));
         }
         for index in removals {
             if linear.is_empty() { break; }
             let (key, mask, priority) = linear.remove(index.index(linear.len()));
-            prop_assert!(table.remove(&key, &mask, priority).is_some());
+            prop_assert!(table.remove(&SparseMatch::new(&key, &mask), priority).is_some());
         }
         let mut noisy = FlowKey::new();
         for (index, word) in noise.into_iter().enumerate() {
@@ -210,7 +210,7 @@ fn later_stages_are_not_depended_on_when_an_earlier_one_misses() {
     let mut mask = FlowMask::new();
     mask.add_all(slot::IN_PORT);
     mask.add_all(slot::TP_DST);
-    table.insert(&key, &mask, 1, ());
+    table.insert(Rule::new(&key, &mask, 1, ()));
     let mut other = key.clone();
     other.set_in_port(6);
     let mut depends = FlowMask::new();
@@ -228,11 +228,11 @@ fn an_address_is_depended_on_only_as_far_as_prefixes_reach() {
         key.set_nw_dst(address);
         let mut mask = FlowMask::new();
         mask.set_bits(slot::NW_DST, u128::from(u32::MAX << (32 - len)));
-        table.insert(&key, &mask, priority, len);
+        table.insert(Rule::new(&key, &mask, priority, len));
     };
     rule(0x0a010203, 32, 10);
     rule(0x0a000000, 8, 5);
-    let depends_on = |table: &Classifier<u32>, address: u32| {
+    let depends_on = |table: &Classifier<Rule<u32>>, address: u32| {
         let mut key = FlowKey::new();
         key.set_nw_dst(address);
         let mut depends = FlowMask::new();
@@ -256,7 +256,7 @@ fn ports_are_depended_on_as_far_as_they_differ_and_their_stage_as_a_whole() {
     mask.set_bits(slot::TP_DST, 0xffff);
     mask.set_bits(slot::TCP_FLAGS, PUSH);
     let mut table = Classifier::new();
-    table.insert(&key, &mask, 1, ());
+    table.insert(Rule::new(&key, &mask, 1, ()));
     key.set_tp_dst(79);
     let mut depends = FlowMask::new();
     assert!(table.lookup(&key, Some(&mut depends)).is_none());
@@ -271,15 +271,15 @@ fn overlap_and_loose_selection() {
     key.set_in_port(1);
     let mut mask = FlowMask::new();
     mask.add_all(slot::IN_PORT);
-    table.insert(&key, &mask, 7, "in port 1");
+    table.insert(Rule::new(&key, &mask, 7, "in port 1"));
     let mut other_mask = FlowMask::new();
     other_mask.add_all(slot::DL_TYPE);
-    assert!(table.overlapping(&FlowKey::new(), &other_mask, 7).is_some());
-    assert!(table.overlapping(&FlowKey::new(), &other_mask, 8).is_none());
+    assert!(table.overlapping(&SparseMatch::new(&FlowKey::new(), &other_mask), 7).is_some());
+    assert!(table.overlapping(&SparseMatch::new(&FlowKey::new(), &other_mask), 8).is_none());
     other_mask.add_all(slot::IN_PORT);
-    assert!(table.overlapping(&FlowKey::new(), &other_mask, 7).is_none());
-    assert_eq!(table.iter_within(&key, &FlowMask::new()).count(), 1);
-    assert_eq!(table.iter_within(&key, &other_mask).count(), 0);
+    assert!(table.overlapping(&SparseMatch::new(&FlowKey::new(), &other_mask), 7).is_none());
+    assert_eq!(table.iter_within(&SparseMatch::new(&key, &FlowMask::new())).count(), 1);
+    assert_eq!(table.iter_within(&SparseMatch::new(&key, &other_mask)).count(), 0);
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn a_hundred_thousand_rules_go_in_fast() {
     for i in 0..100_000u32 {
         key.set_nw_dst(i);
         key.set_tp_dst((i % 1000) as u16);
-        table.insert(&key, &mask, (i % 50) as i32, i);
+        table.insert(Rule::new(&key, &mask, (i % 50) as i32, i));
     }
     assert_eq!((table.len(), table.mask_count()), (100_000, 1));
     let mut md = PacketKey::new();
@@ -302,7 +302,7 @@ fn a_hundred_thousand_rules_go_in_fast() {
 
 #[test]
 fn a_packet_that_differs_in_l3_does_not_depend_on_neighbour_discovery() {
-    let mut table: Classifier<u32> = Classifier::new();
+    let mut table: Classifier<Rule<u32>> = Classifier::new();
     let (mut key, mut mask) = (FlowKey::new(), FlowMask::new());
     for (slot, value) in [
         (slot::DL_TYPE, 0x86dd),
@@ -314,7 +314,7 @@ fn a_packet_that_differs_in_l3_does_not_depend_on_neighbour_discovery() {
         key.write(slot, value);
         mask.add_all(slot);
     }
-    table.insert(&key, &mask, 1, 7);
+    table.insert(Rule::new(&key, &mask, 1, 7));
     let mut echo = key.clone();
     echo.set_nw_ttl(64);
     echo.set_nd_target(0);

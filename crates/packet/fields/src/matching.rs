@@ -3,7 +3,7 @@
 mod exact;
 pub(crate) mod format;
 
-use flow::{FlowKey, FlowMask, slot};
+use flow::{FlowKey, FlowMask, SparseMatch, slot};
 
 use crate::prereqs::{ether, proto};
 use crate::text::parse_wide_prefix;
@@ -18,6 +18,18 @@ pub struct Match {
     pub key: FlowKey,
     /// The bits that count.
     pub mask: FlowMask,
+}
+
+impl From<&SparseMatch> for Match {
+    fn from(sparse: &SparseMatch) -> Match {
+        Match { key: sparse.key(), mask: FlowMask::from(&**sparse.mask()) }
+    }
+}
+
+impl From<&Match> for SparseMatch {
+    fn from(dense: &Match) -> SparseMatch {
+        SparseMatch::new(&dense.key, &dense.mask)
+    }
 }
 
 impl Match {

@@ -1,8 +1,8 @@
 //! The flow key: all that the switch can know of a packet, as 64-bit words.
 //!
 //! Enters: header values and metadata. Leaves: [`FlowKey`] (dense, addressed
-//! by [`Slot`]), [`FlowMask`] (which bits matter) and [`SparseKey`] (a bitmap
-//! and the words that are not zero). Everybody who classifies, translates or
+//! by [`Slot`]), [`FlowMask`] (which bits matter), [`SparseKey`] (a bitmap
+//! and the words that are not zero) and [`SparseMatch`] (values under a shared mask). Everybody who classifies, translates or
 //! installs flows works on these types; nobody else lays out a key.
 //!
 //! [`extract`] fills a key from a packet's bytes and [`Metadata`].
@@ -32,6 +32,7 @@ mod mask;
 mod metadata;
 mod slots;
 mod sparse;
+mod sparse_match;
 mod tunnel_options;
 mod words;
 
@@ -42,6 +43,7 @@ pub use mask::FlowMask;
 pub use metadata::{CtKey, Metadata, TunnelKey};
 pub use slots::{OPTION_WORDS, Slot, slot};
 pub use sparse::SparseKey;
+pub use sparse_match::SparseMatch;
 pub use tunnel_options::{MAX_OPTION_WORDS, OptionPlace, TUN_METADATA_FIELDS};
 pub use words::{EXTENSION_WORDS, WORDS};
 

@@ -146,8 +146,15 @@ impl Manager {
         by: Option<(PeerId, u32)>,
         now: Timestamp,
     ) {
-        let statuses = self.table_statuses(bridge, changes);
-        let revision = self.switch.read().get(bridge).map_or(0, ofproto::Bridge::revision);
+        if changes.is_empty() {
+            return;
+        }
+        let (revision, is_watched) = {
+            let switch = self.switch.read();
+            let Some(state) = switch.get(bridge) else { return };
+            (state.revision(), state.watches_vacancy())
+        };
+        let statuses = if is_watched { self.table_statuses(bridge, changes) } else { Vec::new() };
         for (id, peer) in &mut self.peers {
             if peer.bridge != bridge {
                 continue;
@@ -157,8 +164,10 @@ impl Manager {
                     peer.tell(Class::Notice, &Message::TableStatus(status.clone()), now);
                 }
             }
-            for change in changes {
-                tell_removed(peer, change, now);
+            if peer.wants_any(AsyncKind::FlowRemoved) {
+                for change in changes {
+                    tell_removed(peer, change, now);
+                }
             }
             peer.report(changes, by.filter(|(who, _)| who == id).map(|(_, xid)| xid), revision, now);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::Timestamp;
 use ofp::{BundleControl, BundleControlType, FlowModCommand, Message, OfError};
-use ofproto::Part;
+use ofproto::{Bridge, Part};
 
 /// How long a bundle may wait for its next message unless `other_config:bundle-idle-timeout` says otherwise.
 pub const DEFAULT_BUNDLE_IDLE: Duration = Duration::from_secs(10);
@@ -34,11 +34,11 @@ pub(crate) struct Bundle {
 }
 
 /// A change that waits for its bundle.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub part: Part,
     pub xid: u32,
-    pub head: Vec<u8>,
+    pub head: Box<[u8]>,
 }
 
 /// What a control message asks for beyond bookkeeping.
@@ -112,18 +112,24 @@ impl Bundles {
             .collect()
     }
 
-    /// Keeps a message for its bundle, which is opened if need be.
+    /// Keeps a message for its bundle, which is opened if need be, and takes its bytes.
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "all others are refused, with an error for their sender"
     )]
-    pub(crate) fn add(&mut self, add: ofp::BundleAdd, head: Vec<u8>, now: Timestamp) -> Result<(), OfError> {
+    pub(crate) fn add(
+        &mut self,
+        add: ofp::BundleAdd,
+        head: &mut Vec<u8>,
+        bridge: &Bridge,
+        now: Timestamp,
+    ) -> Result<(), OfError> {
         let part = match *add.message {
             Message::FlowMod(request) => {
                 if request.command == FlowModCommand::Add {
-                    ofproto::table_to_add_to(&request)?;
+                    ofproto::table_to_add_to(request.table)?;
                 }
-                Part::Flow(Box::new(request))
+                Part::Flow(bridge.flow_request(&request))
             }
             Message::GroupMod(request) => Part::Group(Box::new(request)),
             Message::PortMod(request) => Part::Port(request),
@@ -150,6 +156,7 @@ impl Bundles {
         if bundle.head.is_empty() {
             (bundle.head, bundle.xid) = (head.clone(), add.xid);
         }
+        let head = std::mem::take(head).into_boxed_slice();
         bundle.entries.push(Entry { part, xid: add.xid, head });
         Ok(())
     }

@@ -3,18 +3,38 @@
 use std::collections::BTreeMap;
 
 use base::{DpPort, OfPort};
-use ofp::{BundleControl, GroupCommand, Message, OfError};
-use ofproto::Part;
+use ofp::{BundleControl, FlowModCommand, GroupCommand, Message, OfError};
+use ofproto::{Done, Part};
 use pipeline::BridgeId;
 
-use crate::bundles::{Bundle, Outcome};
+use crate::bundles::{Bundle, Entry, Outcome};
 use crate::channel::PeerId;
 use crate::groups::GroupForms;
 use crate::handle::{Answer, check_packet_out, not_sent};
 use crate::manager::Manager;
 
-/// What a message of a bundle has done.
-type Done = ofproto::Done<flowsync::Prepared>;
+/// What messages of a bundle have done.
+type Step = ofproto::Step<flowsync::Prepared>;
+
+/// The bytes of the message that could not be carried out, its number, and why.
+type Failed = (Option<Box<[u8]>>, usize, OfError);
+
+/// What is to be known of a message when it is carried out.
+struct Asked {
+    xid: u32,
+    /// What it was to do to rules.
+    command: Option<FlowModCommand>,
+}
+
+impl Asked {
+    fn of(entry: &Entry) -> Asked {
+        let command = match &entry.part {
+            Part::Flow(request) => Some(request.command),
+            Part::Group(_) | Part::Port(_) | Part::Packet(_) => None,
+        };
+        Asked { xid: entry.xid, command }
+    }
+}
 
 /// A device that a bundle sets up (`true`) or down, the port of it, and which message asks for it.
 struct Turned {
@@ -31,7 +51,7 @@ impl Manager {
         match peer.bundles.control(&request, head, now)? {
             Outcome::Reply(reply) => Ok(vec![Message::BundleControl(reply)]),
             Outcome::Commit(bundle, reply) => {
-                self.commit(id, &bundle)?;
+                self.commit(id, bundle)?;
                 Ok(vec![Message::BundleControl(reply)])
             }
         }
@@ -41,30 +61,36 @@ impl Manager {
     ///
     /// Devices are slow and may refuse, so they are not asked under the lock against translation. A bundle that sets
     /// some up or down is tried without them first; when it is known to succeed, and they agree, it comes into force.
-    fn commit(&mut self, id: PeerId, bundle: &Bundle) -> Result<(), OfError> {
+    fn commit(&mut self, id: PeerId, bundle: Bundle) -> Result<(), OfError> {
         let Some(bridge) = self.peers.get(&id).map(|peer| peer.bridge) else { return Ok(()) };
-        if bundle.entries.iter().any(|entry| ends_rules(&entry.part)) {
+        let entries = bundle.entries;
+        if entries.iter().any(|entry| ends_rules(&entry.part)) {
             // Counters that a message about the end of a rule tells must be whole.
             self.credit(bridge);
         }
-        let committed = self.transact(bridge, bundle).and_then(|(done, turned)| {
+        let asked: Vec<Asked> = entries.iter().map(Asked::of).collect();
+        // A million messages are not kept for a second time that only those about ports may need.
+        let again = entries.iter().any(|entry| matches!(entry.part, Part::Port(_))).then(|| entries.clone());
+        let again = again.unwrap_or_default();
+        let committed = self.transact(bridge, entries).and_then(|(done, turned)| {
             if turned.is_empty() {
                 return Ok((done, turned));
             }
             self.switch.write().take_back(bridge, done);
-            self.turn_devices(bridge, &turned)?;
-            self.transact(bridge, bundle).inspect_err(|_| self.turn_back(bridge, &turned))
+            self.turn_devices(bridge, &turned)
+                .map_err(|(by, error)| (again.get(by).map(|entry| entry.head.clone()), by, error))?;
+            self.transact(bridge, again.clone()).inspect_err(|_| self.turn_back(bridge, &turned))
         });
         let (done, turned) = match committed {
             Ok(committed) => committed,
-            Err((index, error)) => {
-                if let Some(entry) = bundle.entries.get(index) {
-                    self.send_error(id, entry.xid, error, entry.head.clone());
+            Err((head, index, error)) => {
+                if let (Some(asked), Some(head)) = (asked.get(index), head) {
+                    self.send_error(id, asked.xid, error, head.into_vec());
                 }
                 return Err(OfError::OfpbfcMsgFailed);
             }
         };
-        self.tell_of_bundle(id, bridge, bundle, done);
+        self.tell_of_bundle(id, bridge, &asked, done);
         for Turned { device, port, .. } in turned {
             // What the device makes of it is news to all: nobody asked for a state.
             if let Some(news) = self.refresh_link(bridge, port, device) {
@@ -75,12 +101,8 @@ impl Manager {
     }
 
     /// Carries out what is not about devices, under one lock; and what is to be done to devices. On an error, of the
-    /// message of this number, nothing has changed.
-    fn transact(
-        &self,
-        bridge: BridgeId,
-        bundle: &Bundle,
-    ) -> Result<(Vec<Done>, Vec<Turned>), (usize, OfError)> {
+    /// message with these bytes and of this number, nothing has changed.
+    fn transact(&self, bridge: BridgeId, entries: Vec<Entry>) -> Result<(Vec<Step>, Vec<Turned>), Failed> {
         let now = self.clock.now();
         let Some(below) = self.below(bridge) else { return Ok(Default::default()) };
         let mut switch = self.switch.write();
@@ -93,8 +115,13 @@ impl Manager {
             let learned = prepared.take_learned();
             Ok((prepared, learned))
         };
-        let parts = bundle.entries.iter().map(|entry| &entry.part);
-        let done = switch.transact(bridge, parts, now, &mut prepare)?;
+        let mut head = None;
+        let parts = entries.into_iter().map(|entry| {
+            head = Some(entry.head);
+            entry.part
+        });
+        let done = switch.transact(bridge, parts, now, &mut prepare);
+        let done = done.map_err(|(by, error)| (head, by, error))?;
         let turned = switch.get(bridge).map(|state| turned(state, &done)).unwrap_or_default();
         Ok((done, turned))
     }
@@ -127,28 +154,32 @@ impl Manager {
     }
 
     /// Tells of what a bundle did, and sends its packets.
-    fn tell_of_bundle(&mut self, id: PeerId, bridge: BridgeId, bundle: &Bundle, done: Vec<Done>) {
+    fn tell_of_bundle(&mut self, id: PeerId, bridge: BridgeId, asked: &[Asked], done: Vec<Step>) {
         let now = self.clock.now();
         let below = self.below(bridge);
         let mut rules = Vec::new();
         // Who changes what it watches is notified in short, with the first message that changed something.
         let mut first = None;
-        for (one, entry) in done.into_iter().zip(&bundle.entries) {
-            if let (Part::Flow(request), Some(peer)) = (&entry.part, self.peers.get_mut(&id)) {
-                peer.rule_log.note(request.command, now);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            for command in asked.iter().filter_map(|asked| asked.command) {
+                peer.rule_log.note(command, now);
             }
-            match one {
+        }
+        for ofproto::Step { by, done } in done {
+            let xid = asked.get(by).map_or(0, |asked| asked.xid);
+            match done {
                 Done::Rules(changes) => {
-                    first = first.or((!changes.is_empty()).then_some((id, entry.xid)));
-                    rules.extend(changes);
-                }
-                Done::Group(change) => {
-                    first = first.or((!change.rules.is_empty()).then_some((id, entry.xid)));
-                    rules.extend(change.rules.iter().cloned());
-                    if let Part::Group(request) = &entry.part {
-                        let forms = GroupForms::of(request, &change);
-                        self.forward_request(id, entry.xid, &Message::GroupMod((**request).clone()), &forms);
+                    first = first.or((!changes.is_empty()).then_some((id, xid)));
+                    match rules.is_empty() {
+                        true => rules = changes,
+                        false => rules.extend(changes),
                     }
+                }
+                Done::Group(change, request) => {
+                    first = first.or((!change.rules.is_empty()).then_some((id, xid)));
+                    rules.extend(change.rules.iter().cloned());
+                    let forms = GroupForms::of(&request, &change);
+                    self.forward_request(id, xid, &Message::GroupMod(*request), &forms);
                 }
                 Done::Port(news) => {
                     if let Some(news) = news {
@@ -194,16 +225,16 @@ fn ends_rules(part: &Part) -> bool {
 }
 
 /// The devices that are to be set up or down when all of `done` is in force.
-fn turned(state: &ofproto::Bridge, done: &[Done]) -> Vec<Turned> {
+fn turned(state: &ofproto::Bridge, steps: &[Step]) -> Vec<Turned> {
     let down = |desc: &ofp::PortDesc| desc.config & ofp::port_config::PORT_DOWN != 0;
     let mut ports: BTreeMap<OfPort, (bool, usize)> = BTreeMap::new();
-    for (by, one) in done.iter().enumerate() {
-        if let ofproto::Done::Port(Some(news)) = one
+    for ofproto::Step { by, done } in steps {
+        if let Done::Port(Some(news)) = done
             && let Some(old) = &news.old
             && down(old) != down(&news.status.desc)
         {
             let was_down = ports.get(&old.port).map_or_else(|| down(old), |(was_down, _)| *was_down);
-            ports.insert(old.port, (was_down, by));
+            ports.insert(old.port, (was_down, *by));
         }
     }
     let turned = ports.into_iter().filter_map(|(port, (was_down, by))| {

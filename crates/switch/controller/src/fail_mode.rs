@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{OfPort, TableId, Timestamp};
-use fields::Match;
+use flow::SparseMatch;
 use ofp::{Action, FlowFlags, Output};
 use ofproto::{Bridge, Entry};
 use pipeline::{Counters, Rule};
@@ -43,7 +43,7 @@ impl FailOpen {
     pub(crate) fn run(&mut self, bridge: &mut Bridge, now: Timestamp) {
         let Some(lost) = self.lost else {
             self.is_open = false;
-            bridge.table_mut(TableId(0)).remove(&Match::default(), FAIL_OPEN_PRIORITY);
+            bridge.table_mut(TableId(0)).remove(&SparseMatch::default(), FAIL_OPEN_PRIORITY);
             bridge.changed();
             log::warn!(target: "fail_open", "{}: No longer in fail-open mode", bridge.name());
             return;
@@ -72,7 +72,7 @@ fn add_normal(bridge: &mut Bridge, priority: i32, now: Timestamp) {
         rule: Arc::new(Rule {
             table: TableId(0),
             priority,
-            matching: Match::default(),
+            matching: SparseMatch::default(),
             cookie: 0,
             actions: Arc::new([normal]),
             counters: Arc::new(Counters::default()),

@@ -15,13 +15,13 @@ use crate::statistics;
 pub(crate) type Answer = Result<Vec<Message>, OfError>;
 
 impl Manager {
-    pub(crate) fn handle_message(&mut self, peer: PeerId, received: Received) {
+    pub(crate) fn handle_message(&mut self, peer: PeerId, mut received: Received) {
         let (xid, answer) = match received.decoded {
             // A long request is answered when its last part is there: who sends it need not read before.
             Ok(Decoded { xid, more: true, message: Message::TableFeaturesRequest(changes), .. }) => {
                 (xid, self.change_features(peer, &changes).map(|()| Vec::new()))
             }
-            Ok(decoded) => (decoded.xid, self.answer(peer, decoded.xid, decoded.message, &received.head)),
+            Ok(decoded) => (decoded.xid, self.answer(peer, decoded.xid, decoded.message, &mut received.head)),
             Err(undecodable) => (undecodable.xid, Err(undecodable.error)),
         };
         match answer {
@@ -50,7 +50,7 @@ impl Manager {
         clippy::wildcard_enum_match_arm,
         reason = "all others are refused, with an error for their sender"
     )]
-    fn answer(&mut self, id: PeerId, xid: u32, message: Message, head: &[u8]) -> Answer {
+    fn answer(&mut self, id: PeerId, xid: u32, message: Message, head: &mut Vec<u8>) -> Answer {
         let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
         let (bridge, version) = (peer.bridge, peer.version);
         if peer.role == ControllerRole::Secondary && changes_state(&message) {
@@ -86,7 +86,9 @@ impl Manager {
             Message::BundleControl(request) => self.bundle_control(id, request, head),
             Message::BundleAdd(add) => {
                 let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
-                peer.bundles.add(add, head.to_vec(), now).map(|()| Vec::new())
+                let switch = self.switch.read();
+                let Some(state) = switch.get(bridge) else { return Ok(Vec::new()) };
+                peer.bundles.add(add, head, state, now).map(|()| Vec::new())
             }
             Message::SetPacketInFormat(format) => {
                 if let Some(peer) = self.peers.get_mut(&id) {

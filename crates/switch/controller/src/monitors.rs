@@ -296,7 +296,7 @@ impl LongReply for Resuming {
 fn criteria(request: &FlowMonitorRequest) -> Criteria {
     Criteria {
         table: TableId(request.table),
-        matching: request.m.clone(),
+        matching: (&request.m).into(),
         out_port: request.out_port,
         out_group: request.out_group,
         ..Criteria::all()
@@ -324,7 +324,7 @@ fn full(entry: &Entry, flags: u16) -> FlowUpdateFull {
         table: rule.table.0,
         priority: rule.priority.clamp(0, i32::from(u16::MAX)) as u16,
         cookie: rule.cookie,
-        m: rule.matching.clone(),
+        m: (&rule.matching).into(),
         actions: if flags & monitor_flag::INSTRUCTIONS != 0 { rule.actions.to_vec() } else { Vec::new() },
     }
 }

@@ -103,17 +103,27 @@ impl Peer {
 
     /// Whether it wants messages of `kind` with this reason, as its role and its configuration say.
     pub(crate) fn wants(&self, kind: AsyncKind, reason: u8) -> bool {
+        reason < 32 && self.wanted(kind) >> reason & 1 != 0
+    }
+
+    /// Whether it wants messages of `kind` at all.
+    pub(crate) fn wants_any(&self, kind: AsyncKind) -> bool {
+        self.wanted(kind) != 0
+    }
+
+    /// The reasons for which it wants messages of `kind`, a bit each.
+    fn wanted(&self, kind: AsyncKind) -> u32 {
         // A listening socket's peers get nothing unasked until they say how much of packets they want.
         if self.kind != Kind::Primary && self.miss_send_len == 0 {
-            return false;
+            return 0;
         }
         let masks = match self.role {
-            ControllerRole::Secondary => self.async_config.secondary,
+            ControllerRole::Secondary => &self.async_config.secondary,
             ControllerRole::NoChange | ControllerRole::Equal | ControllerRole::Primary => {
-                self.async_config.primary
+                &self.async_config.primary
             }
         };
-        reason < 32 && masks[kind as usize] >> reason & 1 != 0
+        masks[kind as usize]
     }
 
     /// Takes over what the peer wants to be notified of.

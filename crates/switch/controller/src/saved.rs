@@ -266,7 +266,7 @@ fn put_rules(out: &mut String, state: &Bridge, now: Timestamp) {
 
 fn stats(entry: &ofproto::Entry) -> FlowStats {
     FlowStats {
-        m: entry.rule.matching.clone(),
+        m: (&entry.rule.matching).into(),
         cookie: entry.rule.cookie,
         table: entry.rule.table.0,
         priority: u16::try_from(entry.rule.priority).unwrap_or(u16::MAX),

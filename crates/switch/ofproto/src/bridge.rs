@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use base::{MacAddr, OfPort, TableId};
 use dp::{Capabilities, DpId};
-use fields::Match;
-use flow::{FlowKey, FlowMask};
+use flow::{FlowKey, FlowMask, SparseMatch};
 use ofp::{Action, PacketInReason};
 use pipeline::{
     BridgeId, BridgeView, Bundle, BundleId, Counters, Exports, Fragments, Group, Mirror, Miss, MissRules,
     Port, Rule, TableTraffic,
 };
 
+use crate::common::Common;
 use crate::entry::{Criteria, Entry};
 use crate::epoch::Epoch;
 use crate::macs::MacTable;
@@ -60,6 +60,8 @@ pub struct Bridge {
     /// Numbers of ports that are gone, and since when.
     pub(crate) retired: BTreeMap<OfPort, base::Timestamp>,
     tables: Vec<Option<Box<Table>>>,
+    /// What rules have in common.
+    pub(crate) common: Common,
     /// Moves with every rule that is added or modified.
     revision: u64,
     pub(crate) groups: BTreeMap<u32, Arc<Group>>,
@@ -92,6 +94,7 @@ impl Bridge {
             retired: BTreeMap::new(),
             // Every packet asks the first table, be it empty.
             tables: (0..TableId::COUNT).map(|i| (i == 0).then(|| Box::new(Table::new(TableId(0))))).collect(),
+            common: Common::default(),
             revision: 0,
             groups: BTreeMap::new(),
             meters: BTreeMap::new(),
@@ -176,6 +179,15 @@ impl Bridge {
         self.tables.iter().filter_map(Option::as_deref)
     }
 
+    pub(crate) fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table> {
+        self.tables.iter_mut().filter_map(Option::as_deref_mut)
+    }
+
+    /// Whether a controller wants to know how full some table is.
+    pub fn watches_vacancy(&self) -> bool {
+        self.tables().any(|table| table.vacancy_watch.is_some())
+    }
+
     /// The rules that `criteria` are about, in the order of their tables.
     pub fn select(&self, criteria: &Criteria) -> Vec<Arc<Entry>> {
         self.tables().flat_map(|table| table.select(criteria)).cloned().collect()
@@ -258,7 +270,7 @@ fn miss_rules() -> MissRules {
         Arc::new(Rule {
             table: TableId::INTERNAL,
             priority: 0,
-            matching: Match::default(),
+            matching: SparseMatch::default(),
             cookie: 0,
             actions: actions.into(),
             counters: Arc::new(Counters::default()),

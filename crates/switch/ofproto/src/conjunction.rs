@@ -39,20 +39,19 @@ pub(crate) fn lookup<'a>(
     mask: &mut FlowMask,
 ) -> Option<Found<'a>> {
     let mut all = rules.matches(key, Some(mask));
-    all.sort_by_key(|rule| Reverse(rule.priority));
-    for group in all.chunk_by(|a, b| a.priority == b.priority) {
+    all.sort_by_key(|entry| Reverse(entry.rule.priority));
+    for group in all.chunk_by(|a, b| a.rule.priority == b.rule.priority) {
         // A whole match goes before parts of its priority.
-        if let Some(rule) = group.iter().find(|rule| !is_part(&rule.value.rule)) {
-            return Some(Found { entry: &rule.value, parts: Vec::new() });
+        if let Some(entry) = group.iter().find(|entry| !is_part(&entry.rule)) {
+            return Some(Found { entry, parts: Vec::new() });
         }
-        let parts: Vec<&Arc<Entry>> = group.iter().map(|rule| &rule.value).collect();
-        for id in complete(&parts) {
+        for id in complete(group) {
             let mut whole = key.clone();
             whole.set_conj_id(id);
-            let found = rules.lookup_where(&whole, Some(mask), |rule| !is_part(&rule.value.rule));
-            if let Some(rule) = found {
-                let parts = parts.into_iter().filter(|part| is_part_of(&part.rule, id)).collect();
-                return Some(Found { entry: &rule.value, parts });
+            let found = rules.lookup_where(&whole, Some(mask), |entry| !is_part(&entry.rule));
+            if let Some(entry) = found {
+                let parts = group.iter().copied().filter(|part| is_part_of(&part.rule, id)).collect();
+                return Some(Found { entry, parts });
             }
         }
     }
@@ -97,7 +96,7 @@ mod tests {
         let rule = Rule {
             table: TableId(0),
             priority: fm.priority.into(),
-            matching: fm.m,
+            matching: (&fm.m).into(),
             cookie: fm.new_cookie,
             actions: fm.actions.into(),
             counters: Arc::default(),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use base::{OfPort, TableId, Timestamp};
-use fields::Match;
+use classifier::Classified;
+use flow::SparseMatch;
 use ofp::{FlowFlags, FlowRemovedReason};
 use pipeline::Rule;
 
@@ -27,6 +28,16 @@ pub struct Entry {
     pub added_at: u64,
     /// The bridge's revision when a controller last added or modified the rule.
     pub changed_at: u64,
+}
+
+impl Classified for Entry {
+    fn matching(&self) -> &SparseMatch {
+        &self.rule.matching
+    }
+
+    fn priority(&self) -> i32 {
+        self.rule.priority
+    }
 }
 
 impl Entry {
@@ -78,7 +89,7 @@ impl Entry {
 #[derive(Clone, Debug)]
 pub struct Criteria {
     pub table: TableId,
-    pub matching: Match,
+    pub matching: SparseMatch,
     /// Rules of exactly this match and priority; else all whose match is as narrow or narrower.
     pub strict_priority: Option<i32>,
     pub cookie: u64,
@@ -93,7 +104,7 @@ impl Criteria {
     pub fn all() -> Criteria {
         Criteria {
             table: TableId::ALL,
-            matching: Match::default(),
+            matching: SparseMatch::default(),
             strict_priority: None,
             cookie: 0,
             cookie_mask: 0,
@@ -103,13 +114,22 @@ impl Criteria {
         }
     }
 
+    /// Whether they are about all rules of tables that controllers can see.
+    pub(crate) fn is_all_of_tables(&self) -> bool {
+        self.matching.is_catch_all()
+            && self.strict_priority.is_none()
+            && self.cookie_mask == 0
+            && self.out_port == OfPort::ANY
+            && self.out_group == ofp::GROUP_ANY
+            && !self.include_hidden
+    }
+
     /// Whether `entry` is one that a loose request is about.
     pub fn admits_entry(&self, entry: &Entry) -> bool {
         let rule = &entry.rule;
         (self.table == TableId::ALL || self.table == rule.table)
             && self.admits(entry)
-            && rule.matching.mask.covers(&self.matching.mask)
-            && rule.matching.key.equal_under(&self.matching.key, &self.matching.mask)
+            && rule.matching.is_within(&self.matching)
     }
 
     pub(crate) fn admits(&self, entry: &Entry) -> bool {

@@ -153,8 +153,8 @@ fn miss_of(miss: ofp::TableMiss) -> Miss {
 }
 
 fn group_value(field: &Subfield, entry: &Entry) -> u128 {
-    let key = &entry.rule.matching.key;
-    if field.field.info().prereq.met_by(key, None) { field.read(key) } else { u128::MAX }
+    let key = entry.rule.matching.key();
+    if field.field.info().prereq.met_by(&key, None) { field.read(&key) } else { u128::MAX }
 }
 
 impl Bridge {

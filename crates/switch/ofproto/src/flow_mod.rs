@@ -8,6 +8,8 @@ use pipeline::{Counters, Rule};
 
 use crate::bridge::Bridge;
 use crate::entry::{Criteria, Entry};
+use crate::request::FlowRequest;
+use crate::table::Table;
 
 /// What happened to one rule.
 #[derive(Clone, Debug)]
@@ -26,9 +28,9 @@ impl Change {
     }
 }
 
-/// The table that a rule is to be added to, which may not be the switch's own.
-pub fn table_to_add_to(request: &FlowMod) -> Result<TableId, OfError> {
-    match request.table {
+/// The table that a rule for `table` is to be added to, which may not be the switch's own.
+pub fn table_to_add_to(table: u8) -> Result<TableId, OfError> {
+    match table {
         0xff => Ok(TableId(0)),
         table if table == TableId::INTERNAL.0 => Err(OfError::OfpbrcEperm),
         table if usize::from(table) < TableId::COUNT => Ok(TableId(table)),
@@ -39,6 +41,11 @@ pub fn table_to_add_to(request: &FlowMod) -> Result<TableId, OfError> {
 impl Bridge {
     /// Carries out `request`. On an error nothing has changed.
     pub fn flow_mod(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
+        self.flow_mod_of(self.flow_request(request), now)
+    }
+
+    /// The same with a request as it is kept.
+    pub fn flow_mod_of(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
         let changes = self.carry_out(request, now)?;
         if !changes.is_empty() {
             self.changed();
@@ -47,14 +54,14 @@ impl Bridge {
     }
 
     /// The same, leaving it to the caller to say that something changed.
-    pub(crate) fn carry_out(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
+    pub(crate) fn carry_out(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
         if !request.command.is_delete() {
             self.check_references(&request.actions)?;
         }
         match request.command {
             FlowModCommand::Add => self.add_rule(request, now),
             FlowModCommand::Modify | FlowModCommand::ModifyStrict => self.modify_rules(request, now),
-            FlowModCommand::Delete | FlowModCommand::DeleteStrict => Ok(self.delete_rules(request)),
+            FlowModCommand::Delete | FlowModCommand::DeleteStrict => Ok(self.delete_rules(&request)),
         }
     }
 
@@ -98,15 +105,15 @@ impl Bridge {
         Err(OfError::OfpbacBadType)
     }
 
-    fn add_rule(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
-        let table = table_to_add_to(request)?;
+    fn add_rule(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
+        let table = table_to_add_to(request.table)?;
         let priority = i32::from(request.priority);
         if request.flags.contains(FlowFlags::CHECK_OVERLAP)
-            && self.table(table).is_some_and(|t| t.overlaps(&request.m, priority))
+            && self.table(table).is_some_and(|t| t.overlaps(&request.matching, priority))
         {
             return Err(OfError::OfpfmfcOverlap);
         }
-        let old = self.table_mut(table).find(&request.m, priority).cloned();
+        let old = self.table_mut(table).find(&request.matching, priority).cloned();
         let mut changes = match old {
             Some(_) => Vec::new(),
             None => self.ensure_room(table, now)?,
@@ -121,9 +128,9 @@ impl Bridge {
             rule: Arc::new(Rule {
                 table,
                 priority,
-                matching: request.m.clone(),
+                matching: request.matching,
                 cookie: request.new_cookie,
-                actions: request.actions.clone().into(),
+                actions: request.actions,
                 counters,
             }),
             flags: FlowFlags(request.flags.0 & FlowFlags::STATE.0),
@@ -138,19 +145,23 @@ impl Bridge {
             changed_at: revision,
         });
         self.table_mut(table).insert(Arc::clone(&entry));
-        changes.push(Change { old, new: Some(entry), reason: None, is_modification: false });
+        let change = Change { old, new: Some(entry), reason: None, is_modification: false };
+        // Nearly always it is the only one: no room for more.
+        match changes.is_empty() {
+            true => changes = vec![change],
+            false => changes.push(change),
+        }
         self.forget_learned(&mut changes);
         Ok(changes)
     }
 
-    fn modify_rules(&mut self, request: &FlowMod, now: Timestamp) -> Result<Vec<Change>, OfError> {
-        let found = self.select(&self.criteria(request)?);
+    fn modify_rules(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
+        let found = self.select(&request.criteria()?);
         if found.is_empty() {
             // OpenFlow 1.0 adds what it finds nothing to modify of; a request that asks for a cookie does not.
             let adds = request.cookie_mask == 0 && request.new_cookie != u64::MAX;
             return if adds { self.add_rule(request, now) } else { Ok(Vec::new()) };
         }
-        let actions: Arc<[ofp::Action]> = request.actions.clone().into();
         let resets = request.flags.contains(FlowFlags::RESET_COUNTS);
         let changed_at = self.next_revision();
         let changes = found.into_iter().map(|old| {
@@ -161,13 +172,19 @@ impl Bridge {
                     priority: rule.priority,
                     matching: rule.matching.clone(),
                     cookie: if request.modify_cookie { request.new_cookie } else { rule.cookie },
-                    actions: Arc::clone(&actions),
+                    actions: Arc::clone(&request.actions),
                     counters: if resets { Arc::default() } else { Arc::clone(&rule.counters) },
                 }),
+                flags: old.flags,
+                idle_timeout: old.idle_timeout,
+                hard_timeout: old.hard_timeout,
+                importance: old.importance,
+                created: old.created,
                 modified: now,
                 idle_since: old.used(),
+                sequence: old.sequence,
+                added_at: old.added_at,
                 changed_at,
-                ..Entry::clone(&old)
             };
             Change { old: Some(old), new: Some(Arc::new(new)), reason: None, is_modification: true }
         });
@@ -179,8 +196,8 @@ impl Bridge {
         Ok(changes)
     }
 
-    fn delete_rules(&mut self, request: &FlowMod) -> Vec<Change> {
-        match self.criteria(request) {
+    fn delete_rules(&mut self, request: &FlowRequest) -> Vec<Change> {
+        match request.criteria() {
             Ok(criteria) => self.remove_rules(&criteria, FlowRemovedReason::Delete),
             // A table that cannot exist has no rules to delete.
             Err(_) => Vec::new(),
@@ -189,8 +206,20 @@ impl Bridge {
 
     /// Removes what `criteria` are about.
     fn remove_rules(&mut self, criteria: &Criteria, reason: FlowRemovedReason) -> Vec<Change> {
+        if criteria.is_all_of_tables() {
+            return self.clear_tables(criteria.table, reason);
+        }
         let found = self.select(criteria);
         self.remove_entries(found.into_iter().map(|entry| (entry, reason)))
+    }
+
+    /// Removes all rules of a table, or of all tables, at once.
+    fn clear_tables(&mut self, which: TableId, reason: FlowRemovedReason) -> Vec<Change> {
+        let gone = self.tables_mut().filter(|table| which == TableId::ALL || which == table.id());
+        let mut changes: Vec<Change> =
+            gone.flat_map(Table::clear).map(|entry| Change::removal(entry, reason)).collect();
+        self.forget_learned(&mut changes);
+        changes
     }
 
     /// Removes the rules that `is_meant`; the caller says that something changed.
@@ -240,21 +269,5 @@ impl Bridge {
         }
         self.forget_learned(&mut changes);
         changes
-    }
-
-    fn criteria(&self, request: &FlowMod) -> Result<Criteria, OfError> {
-        if request.table != TableId::ALL.0 && usize::from(request.table) >= TableId::COUNT {
-            return Err(OfError::OfpbrcBadTableId);
-        }
-        Ok(Criteria {
-            table: TableId(request.table),
-            matching: request.m.clone(),
-            strict_priority: request.command.is_strict().then_some(i32::from(request.priority)),
-            cookie: request.cookie,
-            cookie_mask: request.cookie_mask,
-            out_port: if request.command.is_delete() { request.out_port } else { base::OfPort::ANY },
-            out_group: if request.command.is_delete() { request.out_group } else { ofp::GROUP_ANY },
-            include_hidden: false,
-        })
     }
 }

@@ -28,7 +28,7 @@ impl Bridge {
             log::info!(target: base::bounded!("ofproto"), "Learn limit for flow {} reached.", request.new_cookie);
             return Vec::new();
         }
-        match self.carry_out(request, used) {
+        match self.carry_out(self.flow_request(request), used) {
             Ok(changes) => {
                 // Rules that packets teach come into force soon, not with the next packet: there may be thousands a second.
                 self.drifted();
@@ -54,7 +54,8 @@ impl Bridge {
 
     /// The rule that `request` would add, if it is there and just like that.
     pub(crate) fn find_same(&self, request: &FlowMod) -> Option<&Arc<Entry>> {
-        let entry = self.table(TableId(request.table))?.find(&request.m, i32::from(request.priority))?;
+        let entry =
+            self.table(TableId(request.table))?.find(&(&request.m).into(), i32::from(request.priority))?;
         let timeouts = (entry.idle_timeout, entry.hard_timeout);
         let same = entry.rule.cookie == request.new_cookie
             && *entry.rule.actions == *request.actions

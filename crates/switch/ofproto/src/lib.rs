@@ -17,6 +17,7 @@
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 mod bridge;
+mod common;
 mod conjunction;
 mod entry;
 mod epoch;
@@ -28,6 +29,7 @@ mod macs;
 mod meter;
 mod meters;
 mod ports;
+mod request;
 mod stats;
 mod switch;
 mod table;
@@ -44,10 +46,11 @@ pub use macs::{DEFAULT_CAPACITY, DEFAULT_IDLE, Known, MacCounters, MacTable};
 pub use meter::Meter;
 pub use meters::{MeterChange, MeterNumbers, count_meters, meter_features};
 pub use ports::{BundleConfig, NewPort, PortNews};
+pub use request::FlowRequest;
 pub use switch::{SharedSwitch, Switch};
 pub use table::Table;
 pub use table_settings::TableSettings;
-pub use transaction::{Done, Learned, Part, Prepare};
+pub use transaction::{Done, Learned, Part, Prepare, Step};
 pub use walk::Walk;
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ impl Entry {
         let age = now - self.created;
         let seconds = |since: Timestamp| Some(u16::try_from((now - since).as_secs()).unwrap_or(u16::MAX));
         FlowStats {
-            m: rule.matching.clone(),
+            m: (&rule.matching).into(),
             cookie: rule.cookie,
             table: rule.table.0,
             priority: rule.priority.clamp(0, i32::from(u16::MAX)) as u16,
@@ -78,7 +78,7 @@ impl From<FlowStatsRequest> for Criteria {
     fn from(request: FlowStatsRequest) -> Criteria {
         Criteria {
             table: TableId(request.table),
-            matching: request.m,
+            matching: (&request.m).into(),
             cookie: request.cookie,
             cookie_mask: request.cookie_mask,
             out_port: request.out_port,

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use base::{TableId, Timestamp};
 use classifier::Classifier;
-use fields::Match;
-use flow::{FlowKey, FlowMask};
+use flow::{FlowKey, FlowMask, SparseMatch};
 use pipeline::{Miss, TableTraffic};
 
 use crate::conjunction;
@@ -81,7 +80,7 @@ impl Table {
 
     /// The best rule for a packet.
     pub fn lookup(&self, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Entry>> {
-        let best = &self.rules.lookup(key, Some(mask))?.value;
+        let best = self.rules.lookup(key, Some(mask))?;
         if !conjunction::is_part(&best.rule) {
             return Some(best);
         }
@@ -95,45 +94,48 @@ impl Table {
     }
 
     /// The rule of exactly this match and priority.
-    pub fn find(&self, matching: &Match, priority: i32) -> Option<&Arc<Entry>> {
-        self.rules.find_exact(&matching.key, &matching.mask, priority).map(|rule| &rule.value)
+    pub fn find(&self, matching: &SparseMatch, priority: i32) -> Option<&Arc<Entry>> {
+        self.rules.find(matching, priority)
     }
 
     /// Puts a rule in, in the place of one of the same match and priority.
     pub fn insert(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
         self.expiring += usize::from(expires(&entry));
         self.hidden += usize::from(entry.is_hidden());
-        let rule = &entry.rule;
-        let (key, mask, priority) = (rule.matching.key.clone(), rule.matching.mask.clone(), rule.priority);
-        let same = Arc::clone(&entry);
-        let old = self.rules.insert(&key, &mask, priority, entry);
+        let old = self.rules.insert(Arc::clone(&entry));
         if let Some(old) = &old {
-            self.by_sequence.remove(&old.sequence);
             self.expiring -= usize::from(expires(old));
             self.hidden -= usize::from(old.is_hidden());
+            if old.sequence != entry.sequence {
+                self.by_sequence.remove(&old.sequence);
+            }
         }
-        self.by_sequence.insert(same.sequence, same);
+        self.by_sequence.insert(entry.sequence, entry);
         old
     }
 
-    pub fn remove(&mut self, matching: &Match, priority: i32) -> Option<Arc<Entry>> {
-        let old = self.rules.remove(&matching.key, &matching.mask, priority)?;
+    pub fn remove(&mut self, matching: &SparseMatch, priority: i32) -> Option<Arc<Entry>> {
+        let old = self.rules.remove(matching, priority)?;
         self.by_sequence.remove(&old.sequence);
         self.expiring -= usize::from(expires(&old));
         self.hidden -= usize::from(old.is_hidden());
         Some(old)
     }
 
-    /// Removes all rules but the switch's own.
-    pub(crate) fn clear(&mut self) {
-        let visible: Vec<Arc<Entry>> = self.entries().filter(|entry| !entry.is_hidden()).cloned().collect();
-        for entry in visible {
-            self.remove(&entry.rule.matching, entry.rule.priority);
+    /// Removes all rules but the switch's own; those that are gone, in the order in which they were added.
+    pub(crate) fn clear(&mut self) -> Vec<Arc<Entry>> {
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.by_sequence).into_values().partition(|entry| entry.is_hidden());
+        self.rules.clear();
+        (self.expiring, self.hidden) = (0, 0);
+        for entry in kept {
+            self.insert(entry);
         }
+        gone
     }
 
     pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.rules.iter().map(|rule| &rule.value)
+        self.rules.iter()
     }
 
     /// The rules behind the one of `sequence`, in the order in which they were added.
@@ -150,18 +152,15 @@ impl Table {
             Some(priority) => Box::new(
                 self.find(&criteria.matching, priority).into_iter().filter(|entry| criteria.admits(entry)),
             ),
-            None => Box::new(
-                self.rules
-                    .iter_within(&criteria.matching.key, &criteria.matching.mask)
-                    .map(|rule| &rule.value)
-                    .filter(|entry| criteria.admits(entry)),
-            ),
+            None => {
+                Box::new(self.rules.iter_within(&criteria.matching).filter(|entry| criteria.admits(entry)))
+            }
         }
     }
 
     /// Whether some packet is of `matching` and of another rule of the same priority.
-    pub fn overlaps(&self, matching: &Match, priority: i32) -> bool {
-        self.rules.overlapping(&matching.key, &matching.mask, priority).is_some()
+    pub fn overlaps(&self, matching: &SparseMatch, priority: i32) -> bool {
+        self.rules.overlapping(matching, priority).is_some()
     }
 
     /// The rules that have timed out.

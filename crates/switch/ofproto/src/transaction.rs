@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use base::Timestamp;
-use ofp::{FlowMod, GroupMod, OfError, PacketOut, PortMod, port_config, port_state};
+use ofp::{GroupMod, OfError, PacketOut, PortMod, port_config, port_state};
 use pipeline::{BridgeId, Effect};
 
 use crate::bridge::Bridge;
@@ -16,12 +16,13 @@ use crate::entry::Entry;
 use crate::flow_mod::Change;
 use crate::groups::GroupChange;
 use crate::ports::PortNews;
+use crate::request::FlowRequest;
 use crate::switch::Switch;
 
 /// One of the requests.
 #[derive(Clone, Debug)]
 pub enum Part {
-    Flow(Box<FlowMod>),
+    Flow(FlowRequest),
     Group(Box<GroupMod>),
     Port(PortMod),
     Packet(Box<PacketOut>),
@@ -31,10 +32,18 @@ pub enum Part {
 #[derive(Debug)]
 pub enum Done<P> {
     Rules(Vec<Change>),
-    Group(Box<GroupChange>),
+    Group(Box<GroupChange>, Box<GroupMod>),
     /// What is to be said of a port that is configured otherwise.
     Port(Option<Box<PortNews>>),
     Packet(Box<P>, Learned),
+}
+
+/// What one request has done, or several about rules that follow one another.
+#[derive(Debug)]
+pub struct Step<P> {
+    /// The number of the request; of several the first that has changed something.
+    pub by: usize,
+    pub done: Done<P>,
 }
 
 /// The rules that a packet has taught.
@@ -51,44 +60,54 @@ pub type Prepare<'a, P> = dyn FnMut(&Switch, &PacketOut) -> Result<(P, Vec<Effec
 impl Switch {
     /// Carries out all of `parts`, in their order. `prepare` translates a packet with the bridges as they are by then.
     /// On an error, which comes with the number of the request, nothing has changed.
-    pub fn transact<'a, P>(
+    pub fn transact<P>(
         &mut self,
         bridge: BridgeId,
-        parts: impl Iterator<Item = &'a Part>,
+        parts: impl Iterator<Item = Part>,
         now: Timestamp,
         prepare: &mut Prepare<'_, P>,
-    ) -> Result<Vec<Done<P>>, (usize, OfError)> {
-        let mut done = Vec::new();
-        for (index, part) in parts.enumerate() {
-            match self.carry_out(bridge, part, now, prepare) {
-                Ok(one) => done.push(one),
-                Err(error) => {
-                    self.take_back(bridge, done);
-                    return Err((index, error));
+    ) -> Result<Vec<Step<P>>, (usize, OfError)> {
+        let mut steps: Vec<Step<P>> = Vec::new();
+        for (by, part) in parts.enumerate() {
+            match (self.carry_out(bridge, part, now, prepare), steps.last_mut()) {
+                // Long bundles are of rules: their changes are kept in one piece.
+                (Ok(Done::Rules(changes)), Some(Step { by: first, done: Done::Rules(known) })) => {
+                    if known.is_empty() {
+                        *first = by;
+                    }
+                    known.extend(changes);
+                }
+                (Ok(done), _) => steps.push(Step { by, done }),
+                (Err(error), _) => {
+                    self.take_back(bridge, steps);
+                    return Err((by, error));
                 }
             }
         }
-        Ok(done)
+        Ok(steps)
     }
 
     fn carry_out<P>(
         &mut self,
         id: BridgeId,
-        part: &Part,
+        part: Part,
         now: Timestamp,
         prepare: &mut Prepare<'_, P>,
     ) -> Result<Done<P>, OfError> {
         // A bridge that is gone has nothing to change, and nobody who asks for it for long.
         let Some(state) = self.get_mut(id) else { return Ok(Done::Rules(Vec::new())) };
         match part {
-            Part::Flow(request) => state.flow_mod(request, now).map(Done::Rules),
-            Part::Group(request) => state.group_mod(request, now).map(|change| Done::Group(Box::new(change))),
+            Part::Flow(request) => state.flow_mod_of(request, now).map(Done::Rules),
+            Part::Group(request) => {
+                let change = state.group_mod(&request, now)?;
+                Ok(Done::Group(Box::new(change), request))
+            }
             Part::Port(request) => {
-                state.check_port_mod(request)?;
-                Ok(Done::Port(state.configure_port(request).map(Box::new)))
+                state.check_port_mod(&request)?;
+                Ok(Done::Port(state.configure_port(&request).map(Box::new)))
             }
             Part::Packet(request) => {
-                let (prepared, effects) = prepare(self, request)?;
+                let (prepared, effects) = prepare(self, &request)?;
                 let learned = self.learn_at_once(&effects, now);
                 Ok(Done::Packet(Box::new(prepared), learned))
             }
@@ -96,9 +115,9 @@ impl Switch {
     }
 
     /// Takes back what [`Switch::transact`] has done, as long as nothing else has changed.
-    pub fn take_back<P>(&mut self, id: BridgeId, done: Vec<Done<P>>) {
-        for one in done.into_iter().rev() {
-            if let Done::Packet(_, learned) = one {
+    pub fn take_back<P>(&mut self, id: BridgeId, steps: Vec<Step<P>>) {
+        for step in steps.into_iter().rev() {
+            if let Done::Packet(_, learned) = step.done {
                 for (id, changes) in learned.changes.iter().rev() {
                     if let Some(state) = self.get_mut(*id) {
                         state.undo(changes);
@@ -112,9 +131,9 @@ impl Switch {
                 continue;
             }
             let Some(state) = self.get_mut(id) else { continue };
-            match one {
+            match step.done {
                 Done::Rules(changes) => state.undo(&changes),
-                Done::Group(change) => state.undo_group(&change),
+                Done::Group(change, _) => state.undo_group(&change),
                 Done::Port(news) => {
                     if let Some(old) = news.and_then(|news| news.old) {
                         state.update_port(old.port, |entry| entry.desc = old);

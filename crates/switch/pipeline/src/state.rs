@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::{DpPort, OfPort, TableId, Timestamp};
-use fields::Match;
+use flow::SparseMatch;
 use ofp::Action;
 
 use crate::bond::Bond;
@@ -128,7 +128,7 @@ pub struct Rule {
     pub table: TableId,
     /// Up to 65,535 for controllers; the switch's own rules may lie above.
     pub priority: i32,
-    pub matching: Match,
+    pub matching: SparseMatch,
     pub cookie: u64,
     pub actions: Arc<[Action]>,
     pub counters: Arc<Counters>,

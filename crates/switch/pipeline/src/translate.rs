@@ -345,10 +345,10 @@ impl Context<'_> {
             };
             format!("{:2}. {text}", table.0)
         });
-        if rule.matching.mask.bits(slot::CONJ_ID) != 0 {
+        if rule.matching.mask().read(slot::CONJ_ID) != 0 {
             for part in self.walk.bridge.conjunction(table, &self.packet.key) {
                 let mut text = String::from("conj. ");
-                part.matching.format(&mut text, names.as_ref(), part.priority);
+                fields::Match::from(&part.matching).format(&mut text, names.as_ref(), part.priority);
                 self.detail(|| text);
             }
         }
@@ -366,7 +366,7 @@ impl Context<'_> {
 /// A rule as the trace shows it.
 fn describe(rule: &Rule, names: Option<&fields::PortNames>) -> String {
     let mut text = String::new();
-    rule.matching.format(&mut text, names, 0x8000);
+    fields::Match::from(&rule.matching).format(&mut text, names, 0x8000);
     if !text.is_empty() && !text.ends_with(' ') {
         text.push_str(", ");
     }

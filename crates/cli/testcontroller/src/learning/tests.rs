@@ -58,7 +58,7 @@ fn answer(switch: &mut LearningSwitch, port: u32, packet: Vec<u8>) -> (Option<Fl
     let (mut rule, mut out) = (None, None);
     for message in messages(switch.receive(packet_in(port, packet), Timestamp::default())) {
         match message {
-            Message::FlowMod(add) => rule = Some(add),
+            Message::FlowMod(add) => rule = Some(*add),
             Message::PacketOut(packet) => out = Some(packet.actions),
             other => panic!("{other:?}"),
         }

@@ -143,7 +143,7 @@ fn dump_rules(rules: &Rules, args: &[String]) -> Result<String, String> {
         if offload {
             out.push_str("n_offload_packets=0, n_offload_bytes=0, ");
         }
-        rule.matching.format(&mut out, None, rule.priority);
+        fields::Match::from(&rule.matching).format(&mut out, None, rule.priority);
         out.push_str(",actions=");
         ofp::format_actions(&rule.actions, &mut out, ofp::Names::default());
         out.push('\n');

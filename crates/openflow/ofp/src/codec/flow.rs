@@ -54,8 +54,8 @@ pub(super) fn decode_flow_mod(
     r: &mut Reader<'_>,
     version: Version,
     cx: &Context,
-) -> Result<FlowMod, OfError> {
-    let mut fm = FlowMod::new(FlowModCommand::Add);
+) -> Result<Box<FlowMod>, OfError> {
+    let mut fm = Box::new(FlowMod::new(FlowModCommand::Add));
     let (command, flags) = match raw {
         Raw::Ofpt11FlowMod => decode_flow_mod11(r, version, &mut fm)?,
         Raw::Ofpt10FlowMod => decode_flow_mod10(r, &mut fm)?,

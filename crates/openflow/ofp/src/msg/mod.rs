@@ -76,7 +76,7 @@ pub enum Message {
     /// `OFPT_PACKET_OUT`: a packet for the switch to send.
     PacketOut(PacketOut),
     /// `OFPT_FLOW_MOD`, or `NXT_FLOW_MOD` with NXM in OpenFlow 1.0.
-    FlowMod(FlowMod),
+    FlowMod(Box<FlowMod>),
     /// `OFPT_GROUP_MOD` (OpenFlow 1.1+; `NXT_GROUP_MOD` in 1.0).
     GroupMod(GroupMod),
     /// `OFPT_PORT_MOD`: changes a port's configuration.

@@ -4,7 +4,7 @@ use super::*;
 use crate::{NewPort, SharedSwitch};
 use base::{DpPort, OfPort, TableId};
 use flow::FlowKey;
-use ofp::{Bucket, FlowModCommand, GroupCommand, GroupProperties, GroupType, Names};
+use ofp::{Bucket, FlowMod, FlowModCommand, GroupCommand, GroupProperties, GroupType, Names};
 use pipeline::{Network, Request, SharedNetwork, Start};
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ fn actions(text: &str) -> Vec<ofp::Action> {
 
 fn flow(command: FlowModCommand, table: u8, priority: u16, text: &str) -> Part {
     let request = FlowMod { table, priority, actions: actions(text), ..FlowMod::new(command) };
-    Part::Flow(Box::new(request))
+    Part::Flow((&request).into())
 }
 
 fn group(command: GroupCommand, group: u32, text: &str) -> Part {
@@ -79,8 +79,8 @@ fn transact(
     switch: &mut Switch,
     id: BridgeId,
     parts: &[Part],
-) -> Result<Vec<Done<String>>, (usize, OfError)> {
-    switch.transact(id, parts.iter(), Timestamp::from_millis(7), &mut |switch, request| {
+) -> Result<Vec<Step<String>>, (usize, OfError)> {
+    switch.transact(id, parts.iter().cloned(), Timestamp::from_millis(7), &mut |switch, request| {
         switch.get(id).unwrap().check_references(&request.actions)?;
         Ok(translate(switch, id, Start::Actions(&request.actions)))
     })
@@ -217,9 +217,9 @@ fn a_packet_meets_the_rules_groups_and_ports_as_they_are_by_then() {
             packet("resubmit(,0)"),
         ],
     );
-    let sent = done.unwrap().into_iter().filter_map(|one| match one {
+    let sent = done.unwrap().into_iter().filter_map(|step| match step.done {
         Done::Packet(text, _) => Some(*text),
-        Done::Rules(_) | Done::Group(_) | Done::Port(_) => None,
+        Done::Rules(_) | Done::Group(..) | Done::Port(_) => None,
     });
     assert_eq!(sent.collect::<Vec<_>>(), ["drop", "13", "14", "drop", "13", "12"]);
 }
