@@ -133,7 +133,7 @@ impl Peer {
     fn packet_after(&mut self, message: &Message, what: &str) -> PacketIn {
         self.send(message);
         match self.receive() {
-            Message::PacketIn(packet) => packet,
+            Message::PacketIn(packet) => *packet,
             other => panic!("{what}: {other:?}"),
         }
     }
@@ -180,7 +180,7 @@ pub(crate) fn frame(len: usize) -> Vec<u8> {
 pub(crate) fn packet_out(packet: Vec<u8>, text: &str) -> Message {
     let mut metadata = fields::Match::default();
     metadata.set_in_port(OfPort(1));
-    Message::PacketOut(PacketOut { packet, buffer_id: NO_BUFFER, metadata, actions: actions(text) })
+    Message::PacketOut(Box::new(PacketOut { packet, buffer_id: NO_BUFFER, metadata, actions: actions(text) }))
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn packets_to_a_controller_are_whole_in_every_version_and_form() {
                     assert!(packet.packet == sent, "{what}: other bytes");
                     if table == 7 && format == PacketInFormat::Nxt2 {
                         assert!(packet.continuation.is_some(), "{what}");
-                        let resumed = peer.packet_after(&Message::Resume(packet), &what);
+                        let resumed = peer.packet_after(&Message::Resume(Box::new(packet)), &what);
                         assert!(resumed.packet == sent, "{what}: resumed");
                     }
                 }

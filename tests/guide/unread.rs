@@ -9,8 +9,8 @@ use std::time::Duration;
 use base::OfPort;
 use end_to_end::{can_run, holds_within, until};
 use ofp::{
-    AsyncKind, AsyncUpdate, Bucket, FlowMod, FlowModCommand, FlowStatsRequest, FlowUpdate, GroupCommand,
-    GroupMod, GroupType, Message, Version, monitor_flag,
+    AsyncKind, AsyncUpdate, Bucket, FlowMod, FlowModCommand, FlowUpdate, GroupCommand, GroupMod, GroupType,
+    Message, Version, monitor_flag,
 };
 
 use crate::openflow_peers::{Bridge, Peer, actions};
@@ -56,7 +56,7 @@ fn write_until_unread(stream: &UnixStream, bytes: &[u8], others: &mut dyn FnMut(
 }
 
 fn dump() -> Message {
-    Message::FlowStatsRequest(FlowStatsRequest::default())
+    Message::FlowStatsRequest(Box::default())
 }
 
 /// `count` messages with growing xids.
@@ -82,7 +82,7 @@ fn a_hundred_thousand_dumps_that_nobody_reads_cost_little() {
     for peer in &greedy {
         let requests = many(peer, &dump(), 100_000);
         let mut serve_the_other = || {
-            other.send(&Message::AggregateRequest(FlowStatsRequest::default()));
+            other.send(&Message::AggregateRequest(Box::default()));
             let answers = other.settle();
             assert!(
                 matches!(answers[..], [Message::AggregateReply(sum)] if sum.flow_count == 5_000),

@@ -237,7 +237,7 @@ fn fetch(vconn: &mut Vconn, request: &FlowStatsRequest) -> Result<Vec<FlowStats>
     let mut all = Vec::new();
     let mut failure = None;
     let decoding = vconn.decoding();
-    vconn.each_reply(&Message::FlowStatsRequest(request.clone()), |reply| {
+    vconn.each_reply(&Message::FlowStatsRequest(Box::new(request.clone())), |reply| {
         match decode(reply, &decoding) {
             Ok(Decoded { message: Message::FlowStatsReply(part), .. }) => all.extend(part),
             Ok(Decoded { message: Message::Error { error, .. }, .. }) | Err(error) => failure = Some(error),
@@ -253,7 +253,7 @@ fn fetch(vconn: &mut Vconn, request: &FlowStatsRequest) -> Result<Vec<FlowStats>
 pub(crate) fn dump_flows(cx: &Context) -> Done {
     if cx.options.sort.is_empty() && !cx.options.shows_names() && cx.options.stats {
         let (mut vconn, request) = prepare_dump(cx)?;
-        return vconn.dump(cx, &Message::FlowStatsRequest(request), Names::default());
+        return vconn.dump(cx, &Message::FlowStatsRequest(Box::new(request)), Names::default());
     }
     let (mut vconn, request) = prepare_dump(cx)?;
     let mut all = fetch(&mut vconn, &request)?;
@@ -300,7 +300,7 @@ fn value(field: Field, m: &Match) -> u128 {
 
 pub(crate) fn dump_aggregate(cx: &Context) -> Done {
     let (mut vconn, request) = prepare_dump(cx)?;
-    vconn.dump(cx, &Message::AggregateRequest(request), Names::default())
+    vconn.dump(cx, &Message::AggregateRequest(Box::new(request)), Names::default())
 }
 
 /// What tells rules apart: table, priority, match text.

@@ -143,7 +143,7 @@ fn parse_line(line: &str, maps: &Maps) -> Result<(Message, Protocols), Fatal> {
         }
         "packet-out" => {
             let (request, usable) = parse_packet_out(rest, maps.names())?;
-            (Message::PacketOut(request), usable)
+            (Message::PacketOut(Box::new(request)), usable)
         }
         _ => return fatal!("Unsupported bundle message type: {keyword}"),
     })

@@ -187,7 +187,7 @@ impl Following {
         if !usable.intersects(self.vconn.protocol) {
             return Err("PACKET_OUT actions are incompatible with the OpenFlow connection.\n".to_owned());
         }
-        let bytes = Message::PacketOut(request).to_bytes(&self.vconn.encoder());
+        let bytes = Message::PacketOut(Box::new(request)).to_bytes(&self.vconn.encoder());
         self.show("", &bytes, self.verbosity);
         self.vconn.send_bytes(&bytes).map_err(|error| format!("{}\n", rpc::error_text(&error)))?;
         Ok(String::new())

@@ -343,7 +343,7 @@ pub(crate) fn packet_out(cx: &Context) -> Done {
             let mut metadata = fields::Match::default();
             metadata.set_in_port(port);
             let message = PacketOut { packet, buffer_id: NO_BUFFER, metadata, actions: actions.clone() };
-            vconn.must(cx, &Message::PacketOut(message))?;
+            vconn.must(cx, &Message::PacketOut(Box::new(message)))?;
         }
         return Ok(());
     }
@@ -351,5 +351,5 @@ pub(crate) fn packet_out(cx: &Context) -> Done {
         return fatal!("Too few arguments");
     }
     let (message, usable) = parse_packet_out(cx.arg(2), maps.names())?;
-    crate::vconn::open_for_flow_mods(cx, cx.arg(1), usable)?.must(cx, &Message::PacketOut(message))
+    crate::vconn::open_for_flow_mods(cx, cx.arg(1), usable)?.must(cx, &Message::PacketOut(Box::new(message)))
 }

@@ -155,12 +155,12 @@ impl LearningSwitch {
         from.set_in_port(in_port);
         let forward = |buffer_id: u32| {
             let bytes = if buffer_id == NO_BUFFER { packet.packet.clone() } else { Vec::new() };
-            Message::PacketOut(PacketOut {
+            Message::PacketOut(Box::new(PacketOut {
                 packet: bytes,
                 buffer_id,
                 metadata: from.clone(),
                 actions: actions.clone(),
-            })
+            }))
         };
         let is_sent = packet.buffer_id == NO_BUFFER && destination.is_some();
         let is_certain = self.options.mode != Mode::Learn || destination != Some(OfPort::FLOOD);

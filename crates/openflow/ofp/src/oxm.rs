@@ -164,17 +164,23 @@ pub(crate) fn pull_field_array(bytes: &[u8]) -> Result<Vec<(Field, u128)>, OfErr
 /// Reads entries into a match. Returns also the cookie and its mask.
 pub(crate) fn decode(bytes: &[u8], rules: Rules) -> Result<(Match, u64, u64), OfError> {
     let mut m = Match::default();
+    let (cookie, cookie_mask) = decode_into(bytes, rules, &mut m)?;
+    Ok((m, cookie, cookie_mask))
+}
+
+/// The same into a match of all packets, which is long to be moved.
+fn decode_into(bytes: &[u8], rules: Rules, m: &mut Match) -> Result<(u64, u64), OfError> {
     let (mut cookie, mut cookie_mask) = (0, 0);
     let mut r = Reader::new(bytes);
     while !r.is_empty() {
         let offset = bytes.len() - r.len();
-        let step = decode_one(&mut r, rules, &mut m, &mut cookie, &mut cookie_mask);
+        let step = decode_one(&mut r, rules, m, &mut cookie, &mut cookie_mask);
         if let Err(error) = step {
             log::debug!(target: "nx_match", "error parsing OXM at offset {offset} within match ({error})");
             return Err(error);
         }
     }
-    Ok((m, cookie, cookie_mask))
+    Ok((cookie, cookie_mask))
 }
 
 fn decode_one(
@@ -245,6 +251,9 @@ impl Writer<'_> {
 
     /// The field as the match has it.
     fn field(&mut self, field: Field, m: &Match) {
+        if field.is_wild(&m.mask) {
+            return;
+        }
         let (value, mask) = m.get(field);
         self.masked(field, value, mask);
     }
@@ -359,7 +368,12 @@ fn put_l2(w: &mut Writer<'_>, m: &Match) {
 
 fn put_metadata(w: &mut Writer<'_>, m: &Match) {
     use Field::*;
-    for field in [
+    // Most matches say nothing of any of a family.
+    let says = |first: flow::Slot, last: flow::Slot| {
+        let words = m.mask.core().get(usize::from(first.word)..=usize::from(last.word));
+        words.is_none_or(|words| words.iter().any(|&word| word != 0))
+    };
+    let tunnel = [
         TunId,
         TunFlags,
         TunSrc,
@@ -374,15 +388,18 @@ fn put_metadata(w: &mut Writer<'_>, m: &Match) {
         TunErspanHwid,
         TunGtpuFlags,
         TunGtpuMsgtype,
-    ] {
-        w.field(field, m);
+    ];
+    if says(slot::TUN_ID, slot::TUN_ERSPAN_IDX) {
+        tunnel.into_iter().for_each(|field| w.field(field, m));
     }
-    for field in [NshFlags, NshTtl, NshMdtype, NshNp, NshSpi, NshSi, NshC1, NshC2, NshC3, NshC4] {
-        w.field(field, m);
+    if says(slot::NSH_FLAGS, slot::NSH_C4) {
+        for field in [NshFlags, NshTtl, NshMdtype, NshNp, NshSpi, NshSi, NshC1, NshC2, NshC3, NshC4] {
+            w.field(field, m);
+        }
     }
-    let (first, last) = if w.version < 6 { (Reg0, Xreg0) } else { (Xreg0, Xxreg0) };
-    for index in first as usize..last as usize {
-        if let Some(field) = Field::from_index(index) {
+    if says(slot::REG0, slot::REG31) {
+        let (first, last) = if w.version < 6 { (Reg0, Xreg0) } else { (Xreg0, Xxreg0) };
+        for field in (first as usize..last as usize).filter_map(Field::from_index) {
             w.field(field, m);
         }
     }
@@ -469,6 +486,13 @@ pub(crate) fn pull_nx_match(
 
 /// Reads an OXM match with its header and padding.
 pub(crate) fn pull_oxm_match(r: &mut Reader<'_>, rules: Rules) -> Result<Match, OfError> {
+    let mut m = Match::default();
+    pull_oxm_match_into(r, rules, &mut m)?;
+    Ok(m)
+}
+
+/// The same into a match of all packets, which is long to be moved.
+pub(crate) fn pull_oxm_match_into(r: &mut Reader<'_>, rules: Rules, m: &mut Match) -> Result<(), OfError> {
     let mut head = Reader::new(r.rest());
     let (kind, len) = (head.u16(), head.u16());
     let (Ok(kind), Ok(len)) = (kind, len) else { return Err(OfError::OfpbmcBadLen) };
@@ -479,7 +503,7 @@ pub(crate) fn pull_oxm_match(r: &mut Reader<'_>, rules: Rules) -> Result<Match, 
         return Err(OfError::OfpbmcBadType);
     }
     let bytes = r.take(round8(usize::from(len))).map_err(|_| OfError::OfpbmcBadLen)?;
-    decode(&bytes[4..usize::from(len)], rules).map(|(m, ..)| m)
+    decode_into(&bytes[4..usize::from(len)], rules, m).map(|_| ())
 }
 
 /// The text form of raw entries: `NXM_OF_IN_PORT(fffe), …`.

@@ -320,7 +320,8 @@ fn a_message_is_sent_whole_or_not_at_all() {
             for len in (LONGEST - 200)..=LONGEST + 1 {
                 // What stands before it stays.
                 let mut bytes = vec![0xee; 3];
-                let is_sent = Message::PacketIn(packet_in(len, 0)).encode(&encoder, &mut bytes).is_ok();
+                let is_sent =
+                    Message::PacketIn(Box::new(packet_in(len, 0))).encode(&encoder, &mut bytes).is_ok();
                 let message = bytes.split_off(3);
                 assert_eq!(bytes, [0xee; 3]);
                 assert_eq!(is_sent, !message.is_empty());
@@ -350,12 +351,12 @@ fn what_cannot_be_sent_says_why() {
         text
     };
     assert_eq!(
-        refused(&Message::PacketIn(packet_in(0, 1))),
+        refused(&Message::PacketIn(Box::new(packet_in(0, 1)))),
         "NXT_PACKET_IN2 message cannot be sent: it lacks what a receiver needs"
     );
     // A part that is too long for its own length makes its message too long.
     assert_eq!(
-        refused(&Message::PacketIn(packet_in(60, 70_000))),
+        refused(&Message::PacketIn(Box::new(packet_in(60, 70_000)))),
         "NXT_PACKET_IN2 message cannot be sent: it takes 70128 bytes, and OpenFlow has room for 65535"
     );
     let mut request = FlowMod::new(FlowModCommand::Add);

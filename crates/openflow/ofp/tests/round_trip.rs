@@ -181,7 +181,7 @@ proptest! {
         prop_assume!(fm.actions.iter().all(listed));
         let mut metadata = fields::Match::default();
         metadata.set_in_port(in_port);
-        let message = Message::PacketOut(PacketOut { packet, buffer_id: NO_BUFFER, metadata, actions: fm.actions });
+        let message = Message::PacketOut(Box::new(PacketOut { packet, buffer_id: NO_BUFFER, metadata, actions: fm.actions }));
         let back = there_and_back(&message, protocol);
         let (Message::PacketOut(sent), Message::PacketOut(read)) = (&message, &back) else { panic!("another message: {back:?}") };
         prop_assert_eq!((&read.packet, read.buffer_id, &read.metadata), (&sent.packet, sent.buffer_id, &sent.metadata));
@@ -204,7 +204,7 @@ proptest! {
             userdata: Vec::new(),
             continuation: None,
         };
-        let back = there_and_back(&Message::PacketIn(sent.clone()), protocol);
+        let back = there_and_back(&Message::PacketIn(Box::new(sent.clone())), protocol);
         let Message::PacketIn(back) = back else { panic!("another message: {back:?}") };
         prop_assert_eq!((&back.packet, back.total_len, back.reason), (&sent.packet, sent.total_len, sent.reason));
         prop_assert_eq!(back.metadata.key.in_port(), sent.metadata.key.in_port());

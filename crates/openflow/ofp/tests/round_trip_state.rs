@@ -247,7 +247,7 @@ proptest! {
             userdata: vec![1, 2, 3],
             continuation: Some(Box::new(continuation.clone())),
         };
-        let Message::Resume(back) = read_back(&Message::Resume(packet), protocol) else { panic!("another message") };
+        let Message::Resume(back) = read_back(&Message::Resume(Box::new(packet)), protocol) else { panic!("another message") };
         let back = back.continuation.map(|back| Continuation { raw: Vec::new(), ..*back });
         prop_assert_eq!(back, Some(continuation));
     }

@@ -105,9 +105,17 @@ impl std::fmt::Display for Header {
     }
 }
 
-type ByNumber = HashMap<(u16, u32, u8), (Field, &'static OxmId)>;
-static BY_NUMBER: LazyLock<ByNumber> = LazyLock::new(|| {
+type Known = (Field, &'static OxmId);
+static BY_NUMBER: LazyLock<HashMap<(u16, u32, u8), Known>> = LazyLock::new(|| {
     each().map(|(field, id)| ((id.class, id.experimenter, id.number), (field, id))).collect()
+});
+
+/// The classes of nearly all entries: NXM's two, and that of the standard. Numbers have seven bits.
+const COMMON_CLASSES: [u16; 3] = [0, 1, 0x8000];
+static BY_COMMON_NUMBER: LazyLock<Vec<Option<Known>>> = LazyLock::new(|| {
+    let all =
+        COMMON_CLASSES.into_iter().flat_map(|class| (0..=u8::MAX >> 1).map(move |number| (class, number)));
+    all.map(|(class, number)| BY_NUMBER.get(&(class, 0, number)).copied()).collect()
 });
 static BY_NAME: LazyLock<HashMap<&'static str, (Field, &'static OxmId)>> =
     LazyLock::new(|| each().map(|(field, id)| (id.name, (field, id))).collect());
@@ -118,6 +126,9 @@ fn each() -> impl Iterator<Item = (Field, &'static OxmId)> {
 
 /// The field that `header` names, whatever its length says.
 pub fn by_number(header: &Header) -> Option<(Field, &'static OxmId)> {
+    if let Some(class) = COMMON_CLASSES.iter().position(|&class| class == header.class) {
+        return BY_COMMON_NUMBER.get(class << 7 | usize::from(header.number)).copied().flatten();
+    }
     BY_NUMBER.get(&(header.class, header.experimenter, header.number)).copied()
 }
 

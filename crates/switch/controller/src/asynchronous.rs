@@ -234,6 +234,6 @@ fn tell_removed(peer: &mut Peer, change: &Change, now: Timestamp) {
         && peer.wants(AsyncKind::FlowRemoved, reason as u8)
     {
         // As in the reference, these count as replies: who does not take them cannot go on to add rules.
-        peer.tell(Class::Reply, &Message::FlowRemoved(old.removed(reason, now)), now);
+        peer.tell(Class::Reply, &Message::FlowRemoved(Box::new(old.removed(reason, now))), now);
     }
 }

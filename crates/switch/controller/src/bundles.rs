@@ -133,7 +133,7 @@ impl Bundles {
             }
             Message::GroupMod(request) => Part::Group(Box::new(request)),
             Message::PortMod(request) => Part::Port(request),
-            Message::PacketOut(request) => Part::Packet(Box::new(request)),
+            Message::PacketOut(request) => Part::Packet(request),
             _ => return Err(OfError::OfpbfcMsgUnsup),
         };
         if self.open.len() >= MAX_BUNDLES && !self.open.contains_key(&add.bundle) {

@@ -68,14 +68,14 @@ impl Manager {
             Message::SetConfig(config) => self.set_config(id, config),
             Message::BarrierRequest => Ok(vec![Message::BarrierReply]),
             Message::FlowMod(request) => self.flow_mod(id, &request, xid).map(|()| Vec::new()),
-            Message::PacketOut(request) => self.packet_out(id, request),
+            Message::PacketOut(request) => self.packet_out(id, &request),
             Message::PortMod(request) => self.port_mod(id, &request).map(|()| Vec::new()),
             Message::GroupMod(request) => self.group_mod(id, xid, &request).map(|()| Vec::new()),
             Message::MeterMod(request) => self.meter_mod(id, xid, &request).map(|()| Vec::new()),
             Message::TableMod(request) => self.table_mod(id, &request),
             Message::TableFeaturesRequest(changes) => self.table_features(id, xid, &changes),
             Message::RoleRequest(request) => self.role(id, request),
-            Message::Resume(packet) => self.resume(packet).map(|()| Vec::new()),
+            Message::Resume(packet) => self.resume(*packet).map(|()| Vec::new()),
             Message::GetAsyncRequest => Ok(vec![Message::GetAsyncReply(peer.shown_async())]),
             Message::SetAsync(update) => {
                 if let Some(peer) = self.peers.get_mut(&id) {
@@ -164,12 +164,12 @@ impl Manager {
             }
             Message::FlowStatsRequest(request) => {
                 self.credit(bridge);
-                Box::new(Flows::new(request))
+                Box::new(Flows::new(*request))
             }
             Message::AggregateRequest(request) => {
                 self.credit(bridge);
                 if let Some(peer) = self.peers.get_mut(&id) {
-                    peer.reply = Some(Box::new(Aggregate::new(xid, request)));
+                    peer.reply = Some(Box::new(Aggregate::new(xid, *request)));
                 }
                 return Ok(Vec::new());
             }
@@ -262,11 +262,11 @@ impl Manager {
         Ok(())
     }
 
-    fn packet_out(&mut self, id: PeerId, request: PacketOut) -> Answer {
+    fn packet_out(&mut self, id: PeerId, request: &PacketOut) -> Answer {
         let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
         let bridge = peer.bridge;
         if let Some(state) = self.switch.read().get(bridge) {
-            check_packet_out(state, &request)?;
+            check_packet_out(state, request)?;
         }
         let packet = dp::Packet::from_bytes(&request.packet);
         let Some(below) = self.below(bridge) else { return Ok(Vec::new()) };

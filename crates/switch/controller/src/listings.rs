@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use base::{OfPort, TableId};
-use ofp::{Message, MeterStats};
+use ofp::{Message, MeterStats, ReplyParts};
 use ofproto::Walk;
 use pipeline::BridgeId;
 
@@ -98,7 +98,7 @@ impl Rows for PortRows {
         }
     }
 
-    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, give: &mut dyn FnMut(&Message)) -> bool {
+    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, parts: &mut ReplyParts) -> bool {
         let now = manager.clock.now();
         let Some(below) = manager.below(bridge) else { return false };
         let (entries, more): (Vec<ofproto::PortEntry>, bool) = {
@@ -111,7 +111,7 @@ impl Rows for PortRows {
         };
         // Devices are asked without the lock.
         for entry in entries {
-            give(&if self.has_statistics {
+            parts.add(&if self.has_statistics {
                 Message::PortStatsReply(vec![statistics::port_stats(&entry, &*below.datapath, now)])
             } else {
                 Message::PortDescReply(vec![entry.desc])
@@ -147,7 +147,7 @@ impl Rows for GroupRows {
         }
     }
 
-    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, give: &mut dyn FnMut(&Message)) -> bool {
+    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, parts: &mut ReplyParts) -> bool {
         if self.references.as_mut().is_some_and(|references| !references.are_known(manager, bridge)) {
             return true;
         }
@@ -157,7 +157,7 @@ impl Rows for GroupRows {
         let after = self.numbers.after;
         let (groups, more) = self.numbers.take(state.groups_after(after), |group| group.id);
         for group in groups {
-            give(&match &self.references {
+            parts.add(&match &self.references {
                 Some(references) => {
                     Message::GroupStatsReply(vec![ofproto::group_stats(group, references.of(group.id), now)])
                 }
@@ -194,7 +194,7 @@ impl Rows for MeterRows {
         }
     }
 
-    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, give: &mut dyn FnMut(&Message)) -> bool {
+    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, parts: &mut ReplyParts) -> bool {
         if self.references.as_mut().is_some_and(|references| !references.are_known(manager, bridge)) {
             return true;
         }
@@ -206,12 +206,12 @@ impl Rows for MeterRows {
         let (meters, more) = self.numbers.take(state.meters_after(after), |meter| meter.config.meter);
         for meter in meters {
             let Some(references) = &self.references else {
-                give(&Message::MeterConfigReply(vec![meter.config.clone()]));
+                parts.add(&Message::MeterConfigReply(vec![meter.config.clone()]));
                 continue;
             };
             let age = now - meter.created;
             let counted = below.datapath.meter_stats(meter.number).unwrap_or_default();
-            give(&Message::MeterStatsReply(vec![MeterStats {
+            parts.add(&Message::MeterStatsReply(vec![MeterStats {
                 meter: meter.config.meter,
                 flow_count: references.of(meter.config.meter),
                 packet_in_count: counted.packets_in,
@@ -236,12 +236,12 @@ impl Rows for FeatureRows {
         Message::TableFeaturesReply(Vec::new())
     }
 
-    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, give: &mut dyn FnMut(&Message)) -> bool {
+    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, parts: &mut ReplyParts) -> bool {
         let switch = manager.switch.read();
         let Some(state) = switch.get(bridge) else { return false };
         let end = self.next.saturating_add(FEATURES).min(crate::TABLES);
         for features in statistics::table_features(state, self.next..end) {
-            give(&Message::TableFeaturesReply(vec![features]));
+            parts.add(&Message::TableFeaturesReply(vec![features]));
         }
         self.next = end;
         end < crate::TABLES

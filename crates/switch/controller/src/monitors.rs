@@ -221,7 +221,7 @@ impl Rows for Initial {
         Message::FlowMonitorReply(Vec::new())
     }
 
-    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, give: &mut dyn FnMut(&Message)) -> bool {
+    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, parts: &mut ReplyParts) -> bool {
         let Some(peer) = manager.peers.get_mut(&self.peer) else { return false };
         let Some(id) = self.monitors.front() else { return false };
         let monitor = peer.monitors.list.iter_mut().find(|monitor| monitor.request.id == *id);
@@ -234,7 +234,7 @@ impl Rows for Initial {
             state.walk(walk, RULES, |entry| {
                 if watched.admits_entry(entry) {
                     let update = FlowUpdate::Initial(Box::new(full(entry, request.flags)));
-                    give(&Message::FlowMonitorReply(vec![update]));
+                    parts.add(&Message::FlowMonitorReply(vec![update]));
                 }
             });
             if !walk.is_done() {

@@ -179,7 +179,7 @@ impl Peer {
 
     /// Sends a packet.
     pub(crate) fn send_packet(&self, packet: ofp::PacketIn) {
-        self.link.send(Class::Packet, self.bytes(0, &Message::PacketIn(packet)));
+        self.link.send(Class::Packet, self.bytes(0, &Message::PacketIn(Box::new(packet))));
     }
 
     /// A message as this peer is to get it.

@@ -29,8 +29,8 @@ pub(crate) trait Rows: fmt::Debug {
     /// The reply without any row.
     fn empty(&self) -> Message;
 
-    /// Gives the next rows, each as a reply with this row alone; returns whether more follow.
-    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, give: &mut dyn FnMut(&Message)) -> bool;
+    /// Adds the next rows; returns whether more follow.
+    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, parts: &mut ReplyParts) -> bool;
 }
 
 /// A reply that lists rows.
@@ -44,7 +44,7 @@ impl LongReply for Listing {
     fn go_on(&mut self, manager: &mut Manager, id: PeerId) -> bool {
         let Some(bridge) = manager.peers.get(&id).map(|peer| peer.bridge) else { return false };
         let Some(mut parts) = self.parts.take() else { return false };
-        let more = self.rows.next(manager, bridge, &mut |row| parts.add(row));
+        let more = self.rows.next(manager, bridge, &mut parts);
         let Some(peer) = manager.peers.get(&id) else { return false };
         if more {
             send(peer, parts.take());
@@ -88,11 +88,14 @@ impl Manager {
 pub(crate) struct Flows {
     criteria: Criteria,
     walk: Walk,
+    /// The rule that was shown last, kept for its memory.
+    stats: FlowStats,
 }
 
 impl Flows {
     pub(crate) fn new(request: FlowStatsRequest) -> Flows {
-        Flows { walk: Walk::through(TableId(request.table)), criteria: request.into() }
+        let (walk, stats) = (Walk::through(TableId(request.table)), FlowStats::default());
+        Flows { walk, criteria: request.into(), stats }
     }
 }
 
@@ -101,22 +104,17 @@ impl Rows for Flows {
         Message::FlowStatsReply(Vec::new())
     }
 
-    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, give: &mut dyn FnMut(&Message)) -> bool {
+    fn next(&mut self, manager: &mut Manager, bridge: BridgeId, parts: &mut ReplyParts) -> bool {
         let now = manager.clock.now();
-        let mut found: Vec<FlowStats> = Vec::new();
-        {
-            let switch = manager.switch.read();
-            let Some(state) = switch.get(bridge) else { return false };
-            let criteria = &self.criteria;
-            state.walk(&mut self.walk, RULES, |entry| {
-                if criteria.admits_entry(entry) {
-                    found.push(entry.stats(now));
-                }
-            });
-        }
-        for stats in found {
-            give(&Message::FlowStatsReply(vec![stats]));
-        }
+        let switch = manager.switch.read();
+        let Some(state) = switch.get(bridge) else { return false };
+        let (criteria, stats) = (&self.criteria, &mut self.stats);
+        state.walk(&mut self.walk, RULES, |entry| {
+            if criteria.admits_entry(entry) {
+                entry.put_stats(now, stats);
+                parts.add_flow(stats);
+            }
+        });
         !self.walk.is_done()
     }
 }

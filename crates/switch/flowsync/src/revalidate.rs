@@ -272,11 +272,25 @@ impl FlowSync {
     /// Asks for a round if the bridges changed or the last one is too long ago.
     pub fn tick(&self) {
         let now = self.clock.now();
-        let changed = self.network.epoch() != self.settled.load(Ordering::Acquire);
+        let changed = self.is_unsettled();
         let due = self.rounds().last.is_none_or(|last| now - last >= REVALIDATION_INTERVAL);
         if changed || due {
             self.poke();
         }
+    }
+
+    /// Whether installed flows may do otherwise than a translation now would. Where none is installed, no thread has to
+    /// be woken to find that out: controllers fill bridges with rules before there is traffic.
+    fn is_unsettled(&self) -> bool {
+        let epoch = self.network.epoch();
+        if epoch == self.settled.load(Ordering::Acquire) {
+            return false;
+        }
+        let is_empty = self.flow_count() == 0;
+        if is_empty {
+            self.settled.store(epoch, Ordering::Release);
+        }
+        !is_empty
     }
 
     /// Waits until a round that begins after now has ended (`revalidator/wait`).

@@ -10,10 +10,20 @@ use crate::entry::{Criteria, Entry};
 impl Entry {
     /// The rule with its counters at `now`.
     pub fn stats(&self, now: Timestamp) -> FlowStats {
+        let mut stats = FlowStats::default();
+        self.put_stats(now, &mut stats);
+        stats
+    }
+
+    /// The same in the place of another rule's, whose memory is used again.
+    pub fn put_stats(&self, now: Timestamp, stats: &mut FlowStats) {
         let rule = &self.rule;
         let age = now - self.created;
         let seconds = |since: Timestamp| Some(u16::try_from((now - since).as_secs()).unwrap_or(u16::MAX));
-        FlowStats {
+        let mut actions = std::mem::take(&mut stats.actions);
+        actions.clear();
+        actions.extend_from_slice(&rule.actions);
+        *stats = FlowStats {
             m: (&rule.matching).into(),
             cookie: rule.cookie,
             table: rule.table.0,
@@ -28,8 +38,8 @@ impl Entry {
             byte_count: rule.counters.bytes(),
             flags: self.flags,
             importance: self.importance,
-            actions: rule.actions.to_vec(),
-        }
+            actions,
+        };
     }
 
     /// The message about its end.

@@ -36,7 +36,7 @@ fn frame(from: u64, to: u64) -> Vec<u8> {
 fn packet_in(port: u32, packet: Vec<u8>) -> Message {
     let mut metadata = Match::catch_all();
     metadata.set_in_port(OfPort(port));
-    Message::PacketIn(PacketIn {
+    Message::PacketIn(Box::new(PacketIn {
         total_len: packet.len(),
         packet,
         buffer_id: NO_BUFFER,
@@ -46,7 +46,7 @@ fn packet_in(port: u32, packet: Vec<u8>) -> Message {
         cookie: u64::MAX,
         userdata: Vec::new(),
         continuation: None,
-    })
+    }))
 }
 
 fn messages(outgoing: Outgoing) -> Vec<Message> {

@@ -19,6 +19,17 @@ pub struct Check<'a> {
     pub usable: Protocols,
 }
 
+/// What of the match's key follows the actions.
+const FOLLOWED: [flow::Slot; 7] = [
+    slot::PACKET_TYPE,
+    slot::DL_TYPE,
+    slot::NW_PROTO,
+    slot::VLAN0_TCI,
+    slot::VLAN0_TPID,
+    slot::VLAN1_TCI,
+    slot::VLAN1_TPID,
+];
+
 impl<'a> Check<'a> {
     /// Checks against `m`; any protocol is usable at first.
     pub fn new(m: &'a mut Match, table: u8, n_tables: u8) -> Check<'a> {
@@ -40,20 +51,11 @@ impl<'a> Check<'a> {
 
     /// Checks all of `actions`, and notes in them what their encoding needs to know.
     pub fn actions(&mut self, actions: &mut [Action]) -> Result<(), OfError> {
-        let saved = self.m.key.clone();
+        let saved = FOLLOWED.map(|place| self.m.key.read(place));
         self.usable = Protocols::ANY;
         let result = actions.iter_mut().try_for_each(|a| self.one(a));
-        let key = &mut self.m.key;
-        for place in [
-            slot::PACKET_TYPE,
-            slot::DL_TYPE,
-            slot::NW_PROTO,
-            slot::VLAN0_TCI,
-            slot::VLAN0_TPID,
-            slot::VLAN1_TCI,
-            slot::VLAN1_TPID,
-        ] {
-            key.write(place, saved.read(place));
+        for (place, value) in FOLLOWED.into_iter().zip(saved) {
+            self.m.key.write(place, value);
         }
         result
     }

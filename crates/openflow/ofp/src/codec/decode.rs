@@ -60,17 +60,17 @@ fn decode_body(
         OfptGetConfigReply => Message::GetConfigReply(switch::decode_config(r, version, false)?),
         OfptSetConfig => Message::SetConfig(switch::decode_config(r, version, true)?),
         Ofpt10PacketIn | Ofpt11PacketIn | Ofpt12PacketIn | Ofpt13PacketIn | NxtPacketIn | NxtPacketIn2 => {
-            Message::PacketIn(packet::decode_in(raw, r, version)?)
+            Message::PacketIn(Box::new(packet::decode_in(raw, r, version)?))
         }
-        NxtResume => Message::Resume(packet::decode_in(raw, r, version)?),
+        NxtResume => Message::Resume(Box::new(packet::decode_in(raw, r, version)?)),
         Ofpt10FlowRemoved | Ofpt11FlowRemoved | Ofpt15FlowRemoved | NxtFlowRemoved => {
-            Message::FlowRemoved(flow_removed::decode_removed(raw, r, version)?)
+            Message::FlowRemoved(Box::new(flow_removed::decode_removed(raw, r, version)?))
         }
         Ofpt10PortStatus | Ofpt11PortStatus | Ofpt14PortStatus => {
             Message::PortStatus(port::decode_status(r, version)?)
         }
         Ofpt10PacketOut | Ofpt11PacketOut | Ofpt15PacketOut => {
-            Message::PacketOut(packet::decode_out(raw, r, version)?)
+            Message::PacketOut(Box::new(packet::decode_out(raw, r, version)?))
         }
         Ofpt10FlowMod | Ofpt11FlowMod | NxtFlowMod => {
             Message::FlowMod(flow::decode_flow_mod(raw, r, version, cx)?)
@@ -120,7 +120,7 @@ fn decode_body(
         OfpstDescRequest => Message::DescRequest,
         OfpstDescReply => Message::DescReply(Box::new(switch::decode_desc(r)?)),
         Ofpst10FlowRequest | Ofpst11FlowRequest | NxstFlowRequest => {
-            Message::FlowStatsRequest(flow_stats::decode_stats_request(raw, r)?)
+            Message::FlowStatsRequest(Box::new(flow_stats::decode_stats_request(raw, r)?))
         }
         Ofpst10FlowReply | Ofpst11FlowReply | Ofpst13FlowReply | Ofpst15FlowReply | NxstFlowReply => {
             Message::FlowStatsReply(flow_stats::decode_stats_reply(raw, r, version, cx)?)
@@ -128,7 +128,9 @@ fn decode_body(
         Ofpst10AggregateRequest
         | Ofpst11AggregateRequest
         | Ofpst15AggregateRequest
-        | NxstAggregateRequest => Message::AggregateRequest(flow_stats::decode_stats_request(raw, r)?),
+        | NxstAggregateRequest => {
+            Message::AggregateRequest(Box::new(flow_stats::decode_stats_request(raw, r)?))
+        }
         OfpstAggregateReply | Ofpst15AggregateReply | NxstAggregateReply => {
             Message::AggregateReply(flow_stats::decode_aggregate(raw, r)?)
         }

@@ -95,7 +95,7 @@ fn decode_flow_mod11(r: &mut Reader<'_>, version: Version, fm: &mut FlowMod) -> 
     (fm.idle_timeout, fm.hard_timeout, fm.priority) = (r.u16()?, r.u16()?, r.u16()?);
     fm.buffer_id = r.u32()?;
     let (out_port, out_group, flags, importance) = (r.u32()?, r.u32()?, r.u16()?, r.u16()?);
-    fm.m = legacy::pull11(r, Rules::default())?;
+    legacy::pull11_into(r, Rules::default(), &mut fm.m)?;
     let add = command == FlowModCommand::Add as u8;
     let delete = command == FlowModCommand::Delete as u8 || command == FlowModCommand::DeleteStrict as u8;
     let modify = command == FlowModCommand::Modify as u8 || command == FlowModCommand::ModifyStrict as u8;

@@ -259,25 +259,30 @@ fn decode_flow(raw: Raw, r: &mut Reader<'_>, version: Version, cx: &Context) -> 
     Ok(f)
 }
 
-pub(super) fn encode_stats_reply(flows: &[FlowStats], e: &Encoder, out: &mut Vec<u8>) {
-    let version = e.version;
-    let raw = match version {
+fn reply_kind(e: &Encoder) -> Raw {
+    match e.version {
         Version::Of10 if e.protocol.is_nxm10() => Raw::NxstFlowReply,
         Version::Of10 => Raw::Ofpst10FlowReply,
         Version::Of11 | Version::Of12 => Raw::Ofpst11FlowReply,
         Version::Of13 | Version::Of14 => Raw::Ofpst13FlowReply,
         Version::Of15 => Raw::Ofpst15FlowReply,
-    };
-    let mut parts = Multipart::new(out, raw, version.byte(), e.xid);
+    }
+}
+
+pub(super) fn encode_stats_reply(flows: &[FlowStats], e: &Encoder, out: &mut Vec<u8>) {
+    let mut parts = Multipart::new(out, reply_kind(e), e.version.byte(), e.xid);
     for flow in flows {
-        parts.entry(|out| {
-            let start = out.len();
-            encode_flow(raw, flow, version, out);
-            let len = out.len() - start;
-            out.patch_u16(start, len as u16);
-        });
+        parts.entry(|out| put_entry(flow, e, out));
     }
     parts.end();
+}
+
+/// Appends the entry of one rule of a reply.
+pub(super) fn put_entry(flow: &FlowStats, e: &Encoder, out: &mut Vec<u8>) {
+    let start = out.len();
+    encode_flow(reply_kind(e), flow, e.version, out);
+    let len = out.len() - start;
+    out.patch_u16(start, len as u16);
 }
 
 pub(super) fn known(count: u64) -> u64 {

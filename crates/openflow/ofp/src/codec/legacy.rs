@@ -158,16 +158,24 @@ mod w11 {
 
 /// Reads an OpenFlow 1.1 match, standard or OXM.
 pub(crate) fn pull11(r: &mut Reader<'_>, rules: Rules) -> Result<Match, OfError> {
+    let mut m = Match::default();
+    pull11_into(r, rules, &mut m)?;
+    Ok(m)
+}
+
+/// The same into a match of all packets, which is long to be moved.
+pub(crate) fn pull11_into(r: &mut Reader<'_>, rules: Rules, m: &mut Match) -> Result<(), OfError> {
     let mut head = Reader::new(r.rest());
     let (Ok(kind), Ok(len)) = (head.u16(), head.u16()) else { return Err(OfError::OfpbmcBadLen) };
     match kind {
         0 if len == 88 => {
             let mut body = Reader::new(r.take(88).map_err(|_| OfError::OfpbmcBadLen)?);
             body.skip(4)?;
-            from11(&mut body)
+            *m = from11(&mut body)?;
+            Ok(())
         }
         0 => Err(OfError::OfpbmcBadLen),
-        1 => oxm::pull_oxm_match(r, rules),
+        1 => oxm::pull_oxm_match_into(r, rules, m),
         _ => Err(OfError::OfpbmcBadType),
     }
 }

@@ -1,8 +1,8 @@
 //! Multipart replies that are written entry by entry, so that a long one is never in memory as a whole.
 
-use super::{Encoder, raw};
-use crate::Message;
+use super::{Encoder, flow_stats, raw};
 use crate::wire::Put;
+use crate::{FlowStats, Message};
 
 /// The flag of a message that more messages of the same reply follow (OpenFlow 1.5.1 §7.3.5).
 const REPLY_MORE: u16 = 1;
@@ -43,6 +43,17 @@ impl ReplyParts {
         self.has_entries = true;
     }
 
+    /// Appends the entry of one rule to a reply of flows; as [`ReplyParts::add`], without a message in between.
+    pub fn add_flow(&mut self, flow: &FlowStats) {
+        let before = self.message.len();
+        flow_stats::put_entry(flow, &self.encoder, &mut self.message);
+        if self.message.len() > MAX_LENGTH {
+            self.message.truncate(before);
+            return self.add(&Message::FlowStatsReply(vec![flow.clone()]));
+        }
+        self.has_entries = true;
+    }
+
     /// Whether it has no entry so far.
     pub fn is_empty(&self) -> bool {
         !self.has_entries
@@ -74,8 +85,8 @@ impl ReplyParts {
 mod tests {
     use super::*;
     use crate::{
-        FlowFlags, FlowStats, FlowUpdate, FlowUpdateFull, GroupDesc, GroupStats, MeterConfig, MeterStats,
-        PortDesc, PortStats, Version,
+        FlowFlags, FlowUpdate, FlowUpdateFull, GroupDesc, GroupStats, MeterConfig, MeterStats, PortDesc,
+        PortStats, Version,
     };
     use fields::Protocols;
 
@@ -177,6 +188,20 @@ mod tests {
         let config = |meter| MeterConfig { meter, flags: 0, bands: Vec::new() };
         agrees(&(0..9000).map(config).collect::<Vec<_>>(), Message::MeterConfigReply);
         agrees(&(0..3000).map(meter).collect::<Vec<_>>(), Message::MeterStatsReply);
+    }
+
+    #[test]
+    fn rules_may_be_given_without_a_message() {
+        for version in VERSIONS {
+            let encoder = Encoder::new(Protocols::initial(version.byte()), 7);
+            let new = || ReplyParts::new(encoder, &Message::FlowStatsReply(Vec::new()));
+            let (mut by_message, mut directly) = (new(), new());
+            for cookie in 0..3000 {
+                by_message.add(&Message::FlowStatsReply(vec![flow(cookie)]));
+                directly.add_flow(&flow(cookie));
+            }
+            assert!(by_message.finish() == directly.finish(), "{version:?}");
+        }
     }
 
     #[test]

@@ -187,7 +187,7 @@ impl Default for FlowStatsRequest {
 }
 
 /// One rule and its counters.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct FlowStats {
     /// The match.
     pub m: Match,

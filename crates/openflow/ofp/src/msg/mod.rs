@@ -68,13 +68,13 @@ pub enum Message {
     /// `OFPT_SET_CONFIG`; has no reply.
     SetConfig(SwitchConfig),
     /// `OFPT_PACKET_IN`, `NXT_PACKET_IN` or `NXT_PACKET_IN2`, by [`PacketInFormat`].
-    PacketIn(PacketIn),
+    PacketIn(Box<PacketIn>),
     /// `OFPT_FLOW_REMOVED`, or `NXT_FLOW_REMOVED` with NXM in OpenFlow 1.0.
-    FlowRemoved(FlowRemoved),
+    FlowRemoved(Box<FlowRemoved>),
     /// `OFPT_PORT_STATUS`: a port was added, deleted or changed.
     PortStatus(PortStatus),
     /// `OFPT_PACKET_OUT`: a packet for the switch to send.
-    PacketOut(PacketOut),
+    PacketOut(Box<PacketOut>),
     /// `OFPT_FLOW_MOD`, or `NXT_FLOW_MOD` with NXM in OpenFlow 1.0.
     FlowMod(Box<FlowMod>),
     /// `OFPT_GROUP_MOD` (OpenFlow 1.1+; `NXT_GROUP_MOD` in 1.0).
@@ -115,11 +115,11 @@ pub enum Message {
     /// `OFPMP_DESC` reply.
     DescReply(Box<SwitchDesc>),
     /// `OFPMP_FLOW` request (`OFPMP_FLOW_DESC` in OpenFlow 1.5; `NXST_FLOW` with NXM).
-    FlowStatsRequest(FlowStatsRequest),
+    FlowStatsRequest(Box<FlowStatsRequest>),
     /// `OFPMP_FLOW` reply, one entry per rule.
     FlowStatsReply(Vec<FlowStats>),
     /// `OFPMP_AGGREGATE` request (`NXST_AGGREGATE` with NXM).
-    AggregateRequest(FlowStatsRequest),
+    AggregateRequest(Box<FlowStatsRequest>),
     /// `OFPMP_AGGREGATE` reply.
     AggregateReply(AggregateStats),
     /// `OFPMP_TABLE` request, for all tables.
@@ -215,7 +215,7 @@ pub enum Message {
     /// `NXT_SET_CONTROLLER_ID`: the id by which `controller` actions choose this connection; 0 by default.
     SetControllerId(u16),
     /// `NXT_RESUME`: a packet-in with continuation, sent back to go on.
-    Resume(PacketIn),
+    Resume(Box<PacketIn>),
     /// `NXT_TLV_TABLE_MOD`.
     TlvTableMod(TlvTableMod),
     /// `NXT_TLV_TABLE_REQUEST`.
