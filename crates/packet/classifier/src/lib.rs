@@ -274,11 +274,12 @@ impl<T: Classified> Classifier<T> {
             })
     }
 
-    /// Removes all rules.
-    pub fn clear(&mut self) {
+    /// Takes all rules out, as a classifier of their own.
+    pub fn take(&mut self) -> Classifier<T> {
         let fields: Vec<Slot> = self.prefixes.iter().map(|(field, _)| *field).collect();
-        *self = Classifier::new();
-        self.set_prefixes(&fields);
+        let mut empty = Classifier::new();
+        empty.set_prefixes(&fields);
+        std::mem::replace(self, empty)
     }
 }
 

@@ -8,7 +8,7 @@ use flow::{FlowKey, FlowMask, STAGES, Slot, SparseKey, SparseMatch, slot, stage_
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use crate::Classified;
+use crate::classified::Classified;
 use crate::prefixes::PrefixSet;
 
 /// Rules with equal masked keys, by falling priority. Nearly always it is one, so that one takes no memory of its own.

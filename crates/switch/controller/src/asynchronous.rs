@@ -152,7 +152,7 @@ impl Manager {
         let (revision, is_watched) = {
             let switch = self.switch.read();
             let Some(state) = switch.get(bridge) else { return };
-            (state.revision(), state.watches_vacancy())
+            (state.revision(), changed_tables(changes).any(|table| state.watches_vacancy(table)))
         };
         let statuses = if is_watched { self.table_statuses(bridge, changes) } else { Vec::new() };
         for (id, peer) in &mut self.peers {
@@ -173,15 +173,30 @@ impl Manager {
         }
     }
 
+    /// Lets go of rules that are gone: of many on a thread of its own, as nobody has to wait until they are freed.
+    pub(crate) fn free_later(&self, bridge: BridgeId, changes: Vec<Change>) {
+        if changes.len() < ofproto::MANY {
+            return;
+        }
+        let debris = self.switch.write().get_mut(bridge).map(ofproto::Bridge::take_debris);
+        // Where no thread can be had, they are freed here.
+        let _ = std::thread::Builder::new().name("free".to_owned()).spawn(move || drop((changes, debris)));
+    }
+
     /// Tables that became fuller or emptier than somebody wants to know.
     fn table_statuses(&self, bridge: BridgeId, changes: &[Change]) -> Vec<ofp::TableStatus> {
-        let entries = changes.iter().flat_map(|change| change.old.iter().chain(&change.new));
-        let mut tables: Vec<base::TableId> = entries.map(|entry| entry.rule.table).collect();
+        let mut tables: Vec<base::TableId> = changed_tables(changes).collect();
         tables.sort_unstable();
         tables.dedup();
         let mut switch = self.switch.write();
         switch.get_mut(bridge).map(|state| state.take_table_statuses(tables.into_iter())).unwrap_or_default()
     }
+}
+
+/// The tables of the rules, again and again.
+fn changed_tables(changes: &[Change]) -> impl Iterator<Item = base::TableId> {
+    let entries = changes.iter().filter_map(|change| change.new.as_ref().or(change.old.as_ref()));
+    entries.map(|entry| entry.rule.table)
 }
 
 /// The reason as the peer's version knows it.

@@ -1,7 +1,10 @@
 //! The task of one connection: bytes to messages and back.
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use fields::Protocols;
@@ -9,6 +12,7 @@ use ofp::{Decoded, Encoder, Message, OfError, Version};
 use rpc::{Stream, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep};
 
 use crate::life::{Backoff, END_OF_FILE, End};
 use crate::outbox::{Class, Link, Outbox};
@@ -71,6 +75,8 @@ const HEADER: usize = 8;
 const QUOTED: usize = 65_535 - 24;
 /// Bytes that are read before the manager takes them: room for the longest message.
 const READ_AHEAD: usize = 1 << 17;
+/// Room for what is read at once from a peer that has not sent much so far.
+const READ_AT_FIRST: usize = 1 << 12;
 
 /// How long the handshake of somebody who connected to us may take.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -117,7 +123,8 @@ pub(crate) async fn serve(
         loose: false,
     };
     let vconn = done.stream.name().to_owned();
-    let (stream, input, name) = (done.stream, done.input, name.to_owned());
+    let (stream, mut input, name) = (done.stream, done.input, name.to_owned());
+    input.reserve(READ_AT_FIRST);
     let mut channel = Channel { setup, peer, vconn, name, stream, input, outbox, context };
     let end = channel.run(done.version).await;
     let reason = end.error().unwrap_or_default();
@@ -243,6 +250,76 @@ struct Channel<'a> {
     context: ofp::Context,
 }
 
+/// What a connection waits for.
+enum Happened {
+    Wrote(usize),
+    /// So many bytes have arrived; none: the peer has closed the connection.
+    Read(usize),
+    /// The manager has sent or changed something.
+    Changed,
+    /// Nothing has been heard of the peer for long.
+    Quiet,
+}
+
+/// When a silent peer is asked whether it is there. What we send, or fail to send, is no sign of life: only what arrives
+/// puts the question off.
+struct Probe {
+    after: Duration,
+    is_sent: bool,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Probe {
+    fn new(after: Duration) -> Probe {
+        Probe { after, is_sent: false, timer: Box::pin(tokio::time::sleep(after)) }
+    }
+
+    /// The peer is alive.
+    fn heard(&mut self) {
+        self.is_sent = false;
+        self.put_off();
+    }
+
+    fn put_off(&mut self) {
+        self.timer.as_mut().reset(Instant::now() + self.after);
+    }
+}
+
+/// Requests that are not further apart than this follow each other closely.
+const CLOSE: Duration = Duration::from_micros(200);
+
+/// As long is the next request waited for awake.
+const PATIENCE: Duration = Duration::from_micros(60);
+
+/// When requests come. Who sends the next one as soon as it has an answer finds a thread that is asleep again, and to wake
+/// it costs more than most requests: so between requests that follow each other closely the socket is looked at again and
+/// again for a short while.
+#[derive(Default)]
+struct Rhythm {
+    latest: Option<Instant>,
+    /// The latest request came closely after the one before it.
+    is_quick: bool,
+}
+
+impl Rhythm {
+    fn asked(&mut self, now: Instant) {
+        self.is_quick = self.latest.is_some_and(|before| now - before < CLOSE);
+        self.latest = Some(now);
+    }
+
+    /// Whether the next request is to be expected soon.
+    fn lingers(&self, now: Instant) -> bool {
+        self.is_quick && self.latest.is_some_and(|latest| now - latest < PATIENCE)
+    }
+}
+
+/// Returns when the sockets were looked at.
+async fn look_again() {
+    // Who was just answered may wait for this very processor.
+    std::thread::yield_now();
+    tokio::task::yield_now().await;
+}
+
 /// Messages that are being written.
 struct Writing {
     class: Class,
@@ -261,17 +338,17 @@ impl Channel<'_> {
     /// Sends and receives until there is an end.
     async fn exchange(&mut self, version: Version) -> io::Result<End> {
         let mut writing = None;
-        let mut probed = false;
-        // What we send, or fail to send, is no sign of life: only what arrives puts the probe off.
-        let probe_after = self.setup.probe.unwrap_or(Duration::from_secs(1 << 30));
-        let mut heard = tokio::time::Instant::now();
+        let mut probe = self.setup.probe.map(Probe::new);
+        let mut rhythm = Rhythm::default();
+        let mut turn = 0;
         loop {
             if self.outbox.is_cut() {
                 return Ok(End::Overrun);
             }
             if self.outbox.takes_batch(!self.input.is_empty()) && self.deliver(version).await? {
                 // The manager may have been busy for long, while nobody listened to the peer.
-                heard = tokio::time::Instant::now();
+                probe.iter_mut().for_each(Probe::put_off);
+                rhythm.asked(Instant::now());
             }
             if writing.is_none() {
                 writing = self.next_to_write();
@@ -286,50 +363,96 @@ impl Channel<'_> {
             // Nothing is read while the peer does not take its replies, nor while the manager has not come to what it
             // has sent already.
             let reads = self.input.len() < READ_AHEAD;
-            let rest = writing.as_ref().and_then(|one| one.bytes.get(one.written..)).unwrap_or_default();
-            let (mut reader, mut writer) = tokio::io::split(&mut self.stream);
-            // Not biased: a peer that always takes more must not keep the other branches from their turn.
-            tokio::select! {
-                count = writer.write(rest), if !rest.is_empty() => {
-                    if wrote(&self.outbox, &mut writing, count?) && !reads {
+            turn += 1;
+            let lingers = writing.is_none() && rhythm.is_quick && self.outbox.is_answered();
+            let happened = if lingers && rhythm.lingers(Instant::now()) {
+                tokio::select! {
+                    biased;
+                    happened = self.wait(&writing, reads, &mut probe, turn) => happened?,
+                    () = look_again() => continue,
+                }
+            } else {
+                self.wait(&writing, reads, &mut probe, turn).await?
+            };
+            match happened {
+                Happened::Wrote(count) => {
+                    if wrote(&self.outbox, &mut writing, count) && !reads {
                         // We do not listen, but it takes what we send: it is alive.
-                        probed = false;
-                        heard = tokio::time::Instant::now();
+                        probe.iter_mut().for_each(Probe::heard);
                     }
                 }
-                count = reader.read_buf(&mut self.input), if reads => {
-                    if count? == 0 {
-                        return dropped_mid_packet(&self.input).map_or(Ok(End::Closed), Err);
-                    }
-                    probed = false;
-                    heard = tokio::time::Instant::now();
+                Happened::Read(0) => return dropped_mid_packet(&self.input).map_or(Ok(End::Closed), Err),
+                Happened::Read(_) => {
+                    probe.iter_mut().for_each(Probe::heard);
+                    self.make_room();
                 }
-                () = self.outbox.changed() => {}
-                () = tokio::time::sleep_until(heard + probe_after) => {
+                Happened::Changed => {}
+                Happened::Quiet => {
                     // What has arrived but was not read so far counts.
                     if reads {
-                        let read = reader.read_buf(&mut self.input);
+                        let read = self.stream.read_buf(&mut self.input);
                         if let Ok(count) = tokio::time::timeout(Duration::ZERO, read).await {
                             if count? == 0 {
                                 return dropped_mid_packet(&self.input).map_or(Ok(End::Closed), Err);
                             }
-                            probed = false;
-                            heard = tokio::time::Instant::now();
+                            probe.iter_mut().for_each(Probe::heard);
                             continue;
                         }
                     }
-                    if probed {
-                        return Ok(End::Unresponsive(probe_after));
+                    let Some(probe) = &mut probe else { continue };
+                    if probe.is_sent {
+                        return Ok(End::Unresponsive(probe.after));
                     }
-                    probed = true;
-                    heard = tokio::time::Instant::now();
-                    let idle = probe_after.as_secs();
+                    probe.is_sent = true;
+                    probe.put_off();
+                    let idle = probe.after.as_secs();
                     log::debug!(target: "rconn", "{}: idle {idle} seconds, sending inactivity probe", self.name);
                     let probe = Message::EchoRequest(Vec::new()).to_bytes(&encoder(version, 0));
                     self.outbox.push(Class::Reply, probe);
                 }
             }
         }
+    }
+
+    /// Makes room for more where a peer sends as much as there is room for, so that it is read in large parts.
+    fn make_room(&mut self) {
+        let (len, capacity) = (self.input.len(), self.input.capacity());
+        if len == capacity && capacity < READ_AHEAD {
+            self.input.reserve(capacity);
+        }
+    }
+
+    /// Waits until something can be done. What is looked at first differs from `turn` to `turn`: a peer that always takes
+    /// more must not keep the others from theirs.
+    async fn wait(
+        &mut self,
+        writing: &Option<Writing>,
+        reads: bool,
+        probe: &mut Option<Probe>,
+        turn: usize,
+    ) -> io::Result<Happened> {
+        let Channel { stream, input, outbox, .. } = self;
+        let rest = writing.as_ref().and_then(|one| one.bytes.get(one.written..)).unwrap_or_default();
+        let mut changed = pin!(outbox.changed());
+        poll_fn(|cx| {
+            for place in (0..4).map(|step| (turn + step) % 4) {
+                let happened = match place {
+                    0 if !rest.is_empty() => pin!(stream.write(rest)).poll(cx).map_ok(Happened::Wrote),
+                    1 if reads => pin!(stream.read_buf(&mut *input)).poll(cx).map_ok(Happened::Read),
+                    2 => changed.as_mut().poll(cx).map(|()| Ok(Happened::Changed)),
+                    3 => match probe.as_mut() {
+                        Some(probe) => probe.timer.as_mut().poll(cx).map(|()| Ok(Happened::Quiet)),
+                        None => Poll::Pending,
+                    },
+                    _ => Poll::Pending,
+                };
+                if happened.is_ready() {
+                    return happened;
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     fn next_to_write(&self) -> Option<Writing> {

@@ -200,6 +200,7 @@ impl Manager {
             }
         }
         self.tell_rule_changes(bridge, &rules, first, now);
+        self.free_later(bridge, rules);
     }
 
     /// Gives up bundles with which nothing was done for too long.

@@ -256,6 +256,7 @@ impl Manager {
             peer.rule_log.note(request.command, now);
         }
         self.tell_rule_changes(bridge, &changes, Some((id, xid)), now);
+        self.free_later(bridge, changes);
         if request.buffer_id != ofp::NO_BUFFER {
             return Err(OfError::OfpbrcBufferUnknown);
         }

@@ -143,6 +143,11 @@ impl Outbox {
         takes
     }
 
+    /// Whether the manager has answered all that it was given.
+    pub(crate) fn is_answered(&self) -> bool {
+        !self.state().has_batch
+    }
+
     pub(crate) fn begin_batch(&self) {
         self.state().has_batch = true;
     }

@@ -18,7 +18,7 @@ use crate::entry::{Criteria, Entry};
 use crate::epoch::Epoch;
 use crate::macs::MacTable;
 use crate::meter::Meter;
-use crate::table::Table;
+use crate::table::{Debris, Table};
 
 /// A bridge's settings that forwarding depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +62,9 @@ pub struct Bridge {
     tables: Vec<Option<Box<Table>>>,
     /// What rules have in common.
     pub(crate) common: Common,
+    /// Whether there has been a rule with which those go that it taught.
+    pub(crate) has_taught: bool,
+    pub(crate) debris: Vec<Debris>,
     /// Moves with every rule that is added or modified.
     revision: u64,
     pub(crate) groups: BTreeMap<u32, Arc<Group>>,
@@ -95,6 +98,8 @@ impl Bridge {
             // Every packet asks the first table, be it empty.
             tables: (0..TableId::COUNT).map(|i| (i == 0).then(|| Box::new(Table::new(TableId(0))))).collect(),
             common: Common::default(),
+            has_taught: false,
+            debris: Vec::new(),
             revision: 0,
             groups: BTreeMap::new(),
             meters: BTreeMap::new(),
@@ -183,9 +188,14 @@ impl Bridge {
         self.tables.iter_mut().filter_map(Option::as_deref_mut)
     }
 
-    /// Whether a controller wants to know how full some table is.
-    pub fn watches_vacancy(&self) -> bool {
-        self.tables().any(|table| table.vacancy_watch.is_some())
+    /// Whether a controller wants to know how full a table is.
+    pub fn watches_vacancy(&self, table: TableId) -> bool {
+        self.table(table).is_some_and(|table| table.vacancy_watch.is_some())
+    }
+
+    /// What many rules that were removed at once have left behind, to be freed when nobody waits for it.
+    pub fn take_debris(&mut self) -> Vec<Debris> {
+        std::mem::take(&mut self.debris)
     }
 
     /// The rules that `criteria` are about, in the order of their tables.

@@ -8,8 +8,9 @@ use pipeline::{Counters, Rule};
 
 use crate::bridge::Bridge;
 use crate::entry::{Criteria, Entry};
+use crate::lessons;
 use crate::request::FlowRequest;
-use crate::table::Table;
+use crate::table::MANY;
 
 /// What happened to one rule.
 #[derive(Clone, Debug)]
@@ -67,6 +68,7 @@ impl Bridge {
 
     /// Takes changes back, the last one first.
     pub fn undo(&mut self, changes: &[Change]) {
+        self.debris.clear();
         for change in changes.iter().rev() {
             if let Some(new) = &change.new {
                 let table = self.table_mut(new.rule.table);
@@ -144,6 +146,7 @@ impl Bridge {
             added_at: revision,
             changed_at: revision,
         });
+        self.has_taught |= lessons::teaches(&entry.rule.actions);
         self.table_mut(table).insert(Arc::clone(&entry));
         let change = Change { old, new: Some(entry), reason: None, is_modification: false };
         // Nearly always it is the only one: no room for more.
@@ -162,6 +165,7 @@ impl Bridge {
             let adds = request.cookie_mask == 0 && request.new_cookie != u64::MAX;
             return if adds { self.add_rule(request, now) } else { Ok(Vec::new()) };
         }
+        self.has_taught |= lessons::teaches(&request.actions);
         let resets = request.flags.contains(FlowFlags::RESET_COUNTS);
         let changed_at = self.next_revision();
         let changes = found.into_iter().map(|old| {
@@ -215,9 +219,16 @@ impl Bridge {
 
     /// Removes all rules of a table, or of all tables, at once.
     fn clear_tables(&mut self, which: TableId, reason: FlowRemovedReason) -> Vec<Change> {
-        let gone = self.tables_mut().filter(|table| which == TableId::ALL || which == table.id());
-        let mut changes: Vec<Change> =
-            gone.flat_map(Table::clear).map(|entry| Change::removal(entry, reason)).collect();
+        let mut changes = Vec::new();
+        let mut left = Vec::new();
+        for table in self.tables_mut().filter(|table| which == TableId::ALL || which == table.id()) {
+            let (gone, debris) = table.clear();
+            if gone.len() >= MANY {
+                left.push(debris);
+            }
+            changes.extend(gone.into_iter().map(|entry| Change::removal(entry, reason)));
+        }
+        self.debris.append(&mut left);
         self.forget_learned(&mut changes);
         changes
     }

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use base::{TableId, Timestamp};
-use ofp::{Action, FlowMod, FlowRemovedReason};
+use ofp::{FlowMod, FlowRemovedReason};
 use pipeline::Rule;
 
 use crate::bridge::Bridge;
 use crate::entry::Entry;
 use crate::flow_mod::Change;
-
-/// Where learned rules of one teacher are: their table and cookie.
-type Lesson = (TableId, u64);
+use crate::lessons::{Lesson, lessons};
 
 impl Bridge {
     /// Adds a learned rule, or notes that it was learned again at `used`.
@@ -84,6 +82,9 @@ impl Bridge {
 
     /// Removes what was learned from rules that are gone, where they asked for that.
     pub(crate) fn forget_learned(&mut self, changes: &mut Vec<Change>) {
+        if !self.has_taught {
+            return;
+        }
         let mut next = 0;
         while next < changes.len() {
             let gone: Vec<Lesson> = changes[next..]
@@ -107,17 +108,4 @@ impl Bridge {
             }
         }
     }
-}
-
-/// What a rule teaches that shall go with it.
-#[expect(clippy::wildcard_enum_match_arm, reason = "of all others, what they nest is looked at")]
-fn lessons(actions: &[Action]) -> Vec<Lesson> {
-    let mut found = Vec::new();
-    for action in actions {
-        match action {
-            Action::Learn(learn) if learn.delete_learned => found.push((TableId(learn.table), learn.cookie)),
-            other => found.extend(lessons(other.nested())),
-        }
-    }
-    found
 }

@@ -33,7 +33,7 @@ pub struct FlowRequest {
 impl Bridge {
     /// A request as it is kept. What the bridge's rules have already, it shares with them.
     pub fn flow_request(&self, request: &FlowMod) -> FlowRequest {
-        let mask = self.common.mask(SparseKey::from(&request.m.mask));
+        let mask = self.common.mask(&request.m.mask);
         FlowRequest::of(request, mask, self.common.actions(&request.actions))
     }
 }

@@ -13,6 +13,15 @@ use crate::conjunction;
 use crate::entry::{Criteria, Entry};
 use crate::table_settings::{TableSettings, VacancyWatch};
 
+/// So many rules that are gone at once take long to free.
+pub const MANY: usize = 10_000;
+
+/// What many rules leave behind, to be freed.
+#[derive(Debug)]
+pub struct Debris {
+    _rules: Classifier<Arc<Entry>>,
+}
+
 /// One table of a bridge.
 #[derive(Debug)]
 pub struct Table {
@@ -122,16 +131,18 @@ impl Table {
         Some(old)
     }
 
-    /// Removes all rules but the switch's own; those that are gone, in the order in which they were added.
-    pub(crate) fn clear(&mut self) -> Vec<Arc<Entry>> {
-        let (kept, gone): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.by_sequence).into_values().partition(|entry| entry.is_hidden());
-        self.rules.clear();
-        (self.expiring, self.hidden) = (0, 0);
-        for entry in kept {
-            self.insert(entry);
+    /// Removes all rules but the switch's own. Gives those that are gone, in the order in which they were added, and what
+    /// is left of their index.
+    pub(crate) fn clear(&mut self) -> (Vec<Arc<Entry>>, Debris) {
+        let mut gone: Vec<Arc<Entry>> = std::mem::take(&mut self.by_sequence).into_values().collect();
+        let debris = Debris { _rules: self.rules.take() };
+        self.expiring = 0;
+        if std::mem::take(&mut self.hidden) > 0 {
+            for entry in gone.extract_if(.., |entry| entry.is_hidden()) {
+                self.insert(entry);
+            }
         }
-        gone
+        (gone, debris)
     }
 
     pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
@@ -152,6 +163,10 @@ impl Table {
             Some(priority) => Box::new(
                 self.find(&criteria.matching, priority).into_iter().filter(|entry| criteria.admits(entry)),
             ),
+            // In their order: what are neighbours there are mostly neighbours in memory.
+            None if criteria.matching.is_catch_all() => {
+                Box::new(self.by_sequence.values().filter(|entry| criteria.admits(entry)))
+            }
             None => {
                 Box::new(self.rules.iter_within(&criteria.matching).filter(|entry| criteria.admits(entry)))
             }

@@ -8,6 +8,20 @@ fn messages_are_cut_where_their_length_says() {
     assert!(message_len(&[1, 0, 0, 7, 0, 0, 0, 0]).is_err());
 }
 
+#[test]
+fn a_request_is_waited_for_awake_only_after_two_that_followed_each_other_closely() {
+    let start = Instant::now();
+    let at = |micros: u64| start + Duration::from_micros(micros);
+    let mut rhythm = Rhythm::default();
+    assert!(!rhythm.lingers(at(0)));
+    rhythm.asked(at(0));
+    assert!(!rhythm.lingers(at(1)), "one request is no sequence");
+    rhythm.asked(at(100));
+    assert!(rhythm.lingers(at(150)) && !rhythm.lingers(at(170)));
+    rhythm.asked(at(1000));
+    assert!(!rhythm.lingers(at(1001)));
+}
+
 /// Reads the next message of `stream`: its type.
 async fn next_type(stream: &mut tokio::net::UnixStream) -> u8 {
     let mut header = [0; HEADER];
