@@ -8,8 +8,8 @@
 //! links, it is asked every [`INTERVAL`]. So what such a capture misses is what
 //! was sent in the first tenth of a second.
 //!
-//! A device that receives many TCP segments is made to merge them
-//! ([`netdev::Merging`]) while they come.
+//! A device that receives much gets a ring ([`PacketDevice::review_ring`]), and one that receives many TCP segments is made
+//! to merge them ([`netdev::Merging`]), while they come.
 //!
 //! While no device has much to do, the thread sleeps.
 
@@ -85,6 +85,7 @@ impl Office<'_> {
         for device in devices(&ports) {
             merge(device, is_due);
         }
+        self.review_rings(&ports, now, is_due);
         if is_due {
             for device in devices(&ports) {
                 match device.lease.state() {
@@ -108,11 +109,23 @@ impl Office<'_> {
         let is_watching = |device: &PacketDevice| {
             matches!(device.lease.state(), LeaseState::Granted | LeaseState::Refused)
                 || device.merging.is_on()
+                || device.has_ring()
         };
         if !devices(&ports).any(is_watching) {
             self.due = None;
         } else if is_due || self.due.is_none() {
             self.due = Some(Instant::now() + INTERVAL.max(cost * COST_FACTOR));
+        }
+    }
+
+    /// Gives rings to devices that receive much, and takes them from those that do not.
+    fn review_rings(&self, ports: &Ports, now: Instant, is_due: bool) {
+        let came = devices(ports).filter(|device| device.review_ring(now, is_due)).count();
+        if came > 0 {
+            for worker in &self.shared.workers {
+                worker.receiving.note();
+                worker.waker.wake();
+            }
         }
     }
 
@@ -190,8 +203,8 @@ fn listeners(ports: &Ports) -> io::Result<Listeners> {
     if netlink::has_egress_chains()? {
         return Err(io::Error::other("a chain of nftables has the hook egress"));
     }
-    let own: io::Result<HashSet<u64>> = devices(ports).map(PacketDevice::receiving_socket).collect();
-    Listeners::read(&own?)
+    let own: io::Result<Vec<Vec<u64>>> = devices(ports).map(PacketDevice::own_sockets).collect();
+    Listeners::read(&own?.into_iter().flatten().collect())
 }
 
 /// Why the device's frames must be queued.

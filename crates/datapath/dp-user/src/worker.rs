@@ -38,6 +38,8 @@ struct Source {
     is_active: bool,
     used: Timestamp,
     share: Share,
+    /// Which of its rings is being waited for.
+    ring: u32,
 }
 
 /// Keeps this thread on one processor, of those it may use.
@@ -173,6 +175,7 @@ impl Worker<'_> {
                 is_active: true,
                 used: Timestamp::ZERO,
                 share: Share::default(),
+                ring: 0,
             };
             if let Some(place) = self.sources.get_mut(index) {
                 *place = Some(source);
@@ -180,7 +183,23 @@ impl Worker<'_> {
             self.served.insert(port.number);
             self.active.push(index);
         }
+        self.watch_rings();
         Ok(())
+    }
+
+    /// Waits for the rings that have come, too. Those that went took their place among what is waited for along.
+    fn watch_rings(&mut self) {
+        let Some(poll) = &self.poll else { return };
+        for (index, source) in self.sources.iter_mut().enumerate() {
+            let Some(source) = source else { continue };
+            let Some(device) = source.port.device.as_packet() else { continue };
+            device.watch_ring(&mut source.ring, |fd| {
+                let data = epoll::EventData::new_u64(index as u64);
+                if let Err(error) = epoll::add(poll, fd, data, epoll::EventFlags::IN) {
+                    log::error!(target: "dpif_netdev", "{}: no wait for its ring: {}", device.name(), base::error_text(&error.into()));
+                }
+            });
+        }
     }
 
     fn new_poll(&self) -> io::Result<OwnedFd> {
@@ -208,7 +227,7 @@ impl Worker<'_> {
                 Ok(count) => {
                     let began = now;
                     source.used = now;
-                    if source.port.device.as_packet().is_some_and(|device| device.merging.begins_to_ask()) {
+                    if source.port.device.as_packet().is_some_and(|device| device.begins_to_ask(count)) {
                         self.shared.tuning.wake();
                     }
                     for packet in &mut self.batch {

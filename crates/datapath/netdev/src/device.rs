@@ -322,8 +322,7 @@ fn refused(spec: &PortSpec, error: &io::Error) -> DpError {
 fn open_packet(spec: &PortSpec, sequence: u32) -> Result<PacketDevice, DpError> {
     let link = netlink::link(&spec.name).map_err(|e| refused(spec, &e))?;
     let Some(link) = link else { return Err(refused(spec, &io::Error::from_raw_os_error(libc::ENODEV))) };
-    PacketDevice::open(&spec.name, link.index, crate::packet::slots_for(sequence), sequence)
-        .map_err(|e| refused(spec, &e))
+    PacketDevice::open(&spec.name, link.index, sequence).map_err(|e| refused(spec, &e))
 }
 
 #[cfg(test)]

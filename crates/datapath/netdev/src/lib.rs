@@ -21,6 +21,7 @@
 pub mod device;
 mod direct;
 pub mod dummy;
+mod frame;
 pub mod lease;
 mod listeners;
 mod losses;
@@ -29,7 +30,9 @@ pub mod merging;
 pub mod packet;
 pub mod pcap;
 pub mod pool;
+mod receiving;
 pub mod rights;
+mod ring;
 mod socket;
 mod sync;
 pub mod tap;

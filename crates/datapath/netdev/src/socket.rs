@@ -8,6 +8,13 @@ use dp::Packet;
 use crate::losses::Losses;
 use crate::vnet;
 
+pub(crate) const PACKET_AUXDATA: i32 = 8;
+pub(crate) const PACKET_VNET_HDR: i32 = 15;
+pub(crate) const PACKET_IGNORE_OUTGOING: i32 = 23;
+
+/// Room for frames on their way, beyond what the kernel grants by default.
+pub(crate) const BUFFER: i32 = 8 << 20;
+
 /// A packet(7) socket that receives nothing yet.
 pub(crate) fn packet_socket() -> io::Result<OwnedFd> {
     // SAFETY: socket(2) takes no pointers.
@@ -103,6 +110,19 @@ pub(crate) fn bind(fd: &OwnedFd, ifindex: u32, protocol: u16) -> io::Result<()> 
         )
     };
     if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// From here on the socket takes no frame; what it has taken waits.
+pub(crate) fn turn_deaf(fd: &OwnedFd) -> io::Result<()> {
+    let mut nothing = [libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 }];
+    let program = libc::sock_fprog { len: 1, filter: nothing.as_mut_ptr() };
+    // SAFETY: the program points to its only instruction, which lives until the call returns; the kernel copies it.
+    unsafe { set_option_with_addresses(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program) }
+}
+
+/// Ends [`turn_deaf`].
+pub(crate) fn hear(fd: &OwnedFd) -> io::Result<()> {
+    set_option(fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0i32)
 }
 
 /// Reads one frame with its virtio-net header; false when there is none.

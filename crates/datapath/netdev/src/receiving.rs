@@ -1,0 +1,328 @@
+//! Where a device's frames come from: the queue of its socket while few come, a ring while many do.
+//!
+//! A ring costs half a megabyte or more and waits of the kernel's, and saves a system call for each frame. So a device gets
+//! one when it receives [`MANY`] frames a second and gives it back when few have come for a while. Whoever decides that
+//! ([`Receiving::review`]) may wait for the kernel, and is not the thread that takes frames.
+//!
+//! Two sockets stand side by side while one takes over from the other. The one that has heard until then turns deaf, and
+//! the other one begins to hear, with two calls: what comes between them, a microsecond, is lost, and no frame is taken
+//! twice. Frames that the old one has left are taken first, so their order is kept.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use dp::Packet;
+
+use crate::frame::{self, Frame};
+use crate::losses::Losses;
+use crate::merging::Merging;
+use crate::ring::Ring;
+use crate::{Pool, socket};
+
+/// After how many frames it is asked how fast they came.
+const WORTH: u32 = 1024;
+/// Frames a second that are worth a ring.
+const MANY: u32 = 2000;
+/// Frames a second that are not.
+const FEW: u32 = 200;
+/// How long few frames come before the ring is given back.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One device's frames on their way in.
+#[derive(Debug)]
+pub(crate) struct Receiving {
+    ifindex: u32,
+    /// The socket with the queue, which also sends.
+    plain: OwnedFd,
+    state: Mutex<State>,
+    /// Frames since the last review.
+    frames: AtomicU32,
+    /// Moves when a ring comes.
+    rings: AtomicU32,
+}
+
+#[derive(Debug)]
+struct State {
+    ring: Option<Ring>,
+    hearing: Hearing,
+    /// The other of the two may have frames from before.
+    has_rest: bool,
+    reviewed: Instant,
+    /// Since when there was no need of a ring.
+    idle_since: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hearing {
+    Plain,
+    Ring,
+}
+
+impl Receiving {
+    /// `plain` is bound to the device.
+    pub(crate) fn new(ifindex: u32, plain: OwnedFd, now: Instant) -> Receiving {
+        let state =
+            State { ring: None, hearing: Hearing::Plain, has_rest: false, reviewed: now, idle_since: None };
+        Receiving {
+            ifindex,
+            plain,
+            state: Mutex::new(state),
+            frames: AtomicU32::new(0),
+            rings: AtomicU32::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The socket that is always there.
+    pub(crate) fn plain(&self) -> &OwnedFd {
+        &self.plain
+    }
+
+    /// Gives `watch` the ring's socket, unless the caller has seen it, which `seen` remembers.
+    pub(crate) fn watch_ring(&self, seen: &mut u32, watch: impl FnOnce(BorrowedFd<'_>)) {
+        let rings = self.rings.load(Ordering::Acquire);
+        if *seen != rings {
+            *seen = rings;
+            if let Some(ring) = &self.lock().ring {
+                watch(ring.fd.as_fd());
+            }
+        }
+    }
+
+    /// Calls `act` with each socket that there is.
+    pub(crate) fn sockets(&self, mut act: impl FnMut(&OwnedFd)) {
+        act(&self.plain);
+        if let Some(ring) = &self.lock().ring {
+            act(&ring.fd);
+        }
+    }
+
+    /// Takes up to `limit` frames; how many.
+    pub(crate) fn receive(
+        &self,
+        pool: &mut Pool,
+        out: &mut Vec<Packet>,
+        limit: usize,
+        merging: &Merging,
+        losses: &Losses,
+    ) -> io::Result<usize> {
+        let mut state = self.lock();
+        let mut count = 0;
+        while count < limit {
+            let from = if state.has_rest { state.hearing.other() } else { state.hearing };
+            let frame = match (from, &mut state.ring) {
+                (Hearing::Ring, Some(ring)) => ring.next(pool)?,
+                (Hearing::Ring, None) => Frame::None,
+                (Hearing::Plain, _) => frame::next(&self.plain, pool)?,
+            };
+            match frame {
+                Frame::None if state.has_rest => state.has_rest = false,
+                Frame::None => break,
+                Frame::Packet(packet) => {
+                    merging.received(&packet);
+                    out.push(packet);
+                    count += 1;
+                }
+                Frame::Lost(reason) => losses.count(reason, 1),
+            }
+        }
+        if count > 0 {
+            self.frames.fetch_add(count as u32, Ordering::Relaxed);
+        }
+        if let Some(ring) = state.ring.as_mut().filter(|ring| ring.is_losing) {
+            ring.is_losing = false;
+            losses.count_overflow(&ring.fd);
+        }
+        Ok(count)
+    }
+
+    /// Whether so many frames came since the last review that one is worth it, and it is the first time to say so.
+    #[inline]
+    pub(crate) fn begins_to_ask(&self, received: usize) -> bool {
+        let frames = self.frames.load(Ordering::Relaxed);
+        frames >= WORTH && frames.wrapping_sub(received as u32) < WORTH
+    }
+
+    /// Whether there are reviews to come: a ring to be given back.
+    pub(crate) fn has_ring(&self) -> bool {
+        self.rings.load(Ordering::Acquire) > 0 && self.lock().ring.is_some()
+    }
+
+    /// Gives the device a ring, or takes it away; whether a ring has come. `is_due`: some time has passed since the last
+    /// review.
+    pub(crate) fn review(&self, now: Instant, is_due: bool) -> io::Result<bool> {
+        let is_asking = self.frames.load(Ordering::Relaxed) >= WORTH;
+        let has_ring = self.has_ring();
+        if !(is_asking && !has_ring || is_due && has_ring) {
+            return Ok(false);
+        }
+        let frames = self.frames.swap(0, Ordering::Relaxed);
+        let mut state = self.lock();
+        let elapsed = now.saturating_duration_since(state.reviewed).as_secs_f64();
+        state.reviewed = now;
+        let rate = |per_second: u32| f64::from(per_second) * elapsed;
+        if !has_ring {
+            drop(state);
+            return if f64::from(frames) >= rate(MANY) { self.take_ring().map(|()| true) } else { Ok(false) };
+        }
+        if state.hearing == Hearing::Plain {
+            // The ring was taken out of use before; frames that it has left are taken first.
+            let empty = state.ring.take_if(|ring| ring.is_empty());
+            state.has_rest = state.ring.is_some();
+            drop(state);
+            // Closing it waits for the kernel.
+            drop(empty);
+            return Ok(false);
+        }
+        if f64::from(frames) >= rate(FEW) {
+            state.idle_since = None;
+        } else if now.saturating_duration_since(*state.idle_since.get_or_insert(now)) >= PATIENCE {
+            drop(state);
+            self.leave_ring()?;
+        }
+        Ok(false)
+    }
+
+    /// From here on frames come by a ring.
+    fn take_ring(&self) -> io::Result<()> {
+        let ring = Ring::open(self.ifindex)?;
+        let mut state = self.lock();
+        socket::turn_deaf(&self.plain)?;
+        socket::hear(&ring.fd).inspect_err(|_| _ = socket::hear(&self.plain))?;
+        (state.ring, state.hearing) = (Some(ring), Hearing::Ring);
+        (state.has_rest, state.idle_since) = (true, None);
+        drop(state);
+        self.rings.fetch_add(1, Ordering::AcqRel);
+        // It sends only: no frame shall cost a look at its filter.
+        socket::bind(&self.plain, self.ifindex, 0)
+    }
+
+    /// From here on frames come by the queue.
+    fn leave_ring(&self) -> io::Result<()> {
+        socket::bind(&self.plain, self.ifindex, libc::ETH_P_ALL as u16)?;
+        let mut state = self.lock();
+        if let Some(ring) = &state.ring {
+            socket::turn_deaf(&ring.fd)?;
+            socket::hear(&self.plain)?;
+            (state.hearing, state.has_rest) = (Hearing::Plain, true);
+        }
+        Ok(())
+    }
+}
+
+impl Hearing {
+    fn other(self) -> Hearing {
+        match self {
+            Hearing::Plain => Hearing::Ring,
+            Hearing::Ring => Hearing::Plain,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Wire, frame, has_pair, receive_all};
+    use dp::Packet;
+
+    struct Port {
+        receiving: Receiving,
+        wire: Wire,
+        now: Instant,
+        received: Vec<Packet>,
+    }
+
+    impl Port {
+        fn open() -> Option<Port> {
+            if !has_pair("p", "w") {
+                return None;
+            }
+            let index = netlink::link("p").unwrap().unwrap().index;
+            let plain = crate::packet::open_plain(index).unwrap();
+            let now = Instant::now();
+            let receiving = Receiving::new(index, plain, now);
+            Some(Port { receiving, wire: Wire::open("w"), now, received: Vec::new() })
+        }
+
+        fn take(&mut self, count: usize) {
+            let (merging, losses) = (Merging::default(), Losses::default());
+            let taken = receive_all(count, |pool, out| {
+                self.receiving.receive(pool, out, crate::BATCH, &merging, &losses)
+            });
+            self.received.extend(taken);
+        }
+
+        /// Sends frames with numbers, and takes them.
+        fn pass(&mut self, count: usize) {
+            for _ in 0..count {
+                self.wire.send(&frame(60));
+                self.take(1);
+            }
+        }
+
+        fn review(&mut self, later: Duration) -> bool {
+            self.now += later;
+            self.receiving.review(self.now, true).unwrap()
+        }
+    }
+
+    #[test]
+    fn who_receives_much_gets_a_ring_and_gives_it_back_when_it_is_quiet() {
+        let Some(mut port) = Port::open() else { return };
+        port.pass(WORTH as usize);
+        // They came slowly.
+        assert!(!port.review(Duration::from_secs(10)) && !port.receiving.has_ring());
+        port.pass(WORTH as usize);
+        assert!(port.review(Duration::from_millis(100)) && port.receiving.has_ring());
+        port.pass(100);
+        assert!(port.receiving.has_ring());
+        assert!(!port.review(PATIENCE), "it begins to wait");
+        assert!(!port.review(PATIENCE), "it leaves the ring");
+        port.pass(1);
+        port.review(PATIENCE);
+        assert!(!port.receiving.has_ring());
+        port.pass(10);
+        port.pass(WORTH as usize);
+        assert!(port.review(Duration::from_millis(1)));
+        port.pass(10);
+    }
+
+    #[test]
+    fn frames_that_wait_while_the_way_changes_are_taken_in_order() {
+        let Some(mut port) = Port::open() else { return };
+        let lens = |range: std::ops::Range<usize>| range.map(|len| Packet::from_bytes(&frame(len)));
+        let mut next = 60;
+        let mut send = |port: &Port, count: usize| {
+            (next..next + count).for_each(|len| port.wire.send(&frame(len)));
+            next += count;
+        };
+        send(&port, 50);
+        port.receiving.take_ring().unwrap();
+        send(&port, 50);
+        port.take(100);
+        send(&port, 50);
+        port.receiving.leave_ring().unwrap();
+        send(&port, 50);
+        port.take(100);
+        port.review(Duration::from_millis(100));
+        assert!(!port.receiving.has_ring());
+        let expected: Vec<Packet> = lens(60..260).collect();
+        assert!(port.received.iter().map(Packet::bytes).eq(expected.iter().map(Packet::bytes)));
+    }
+
+    #[test]
+    fn a_ring_is_seen_once_by_who_watches() {
+        let Some(port) = Port::open() else { return };
+        let (mut seen, mut calls) = (0, 0);
+        port.receiving.watch_ring(&mut seen, |_| calls += 1);
+        port.receiving.take_ring().unwrap();
+        (0..2).for_each(|_| port.receiving.watch_ring(&mut seen, |_| calls += 1));
+        assert_eq!(calls, 1);
+    }
+}
