@@ -141,6 +141,19 @@ impl Switch {
         kill(self.daemon.take());
     }
 
+    /// Ends the switch daemon by SIGTERM, as who is about to start it again does.
+    pub fn end_daemon(&mut self) {
+        if let Some(mut child) = self.daemon.take() {
+            run(Command::new("kill").arg(child.id().to_string())).ok();
+            child.wait().expect("an end");
+        }
+    }
+
+    /// The switch daemon's process.
+    pub fn pid(&self) -> u32 {
+        self.daemon.as_ref().expect("a daemon").id()
+    }
+
     /// How much memory the switch daemon has, in bytes.
     pub fn memory(&self) -> usize {
         let pid = self.daemon.as_ref().expect("a daemon").id();

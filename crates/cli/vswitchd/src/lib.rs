@@ -12,6 +12,7 @@ mod datapaths;
 mod options;
 mod sink;
 mod state;
+mod succession;
 mod switchd;
 
 use std::process::ExitCode;
@@ -42,6 +43,11 @@ fn run(options: Options) -> Result<(), String> {
     {
         log::error!(target: "vswitchd", "mlockall failed: {}", rpc::error_text(&error.into()));
     }
+    if options.dummies == Dummies::None
+        && let Err(error) = rpc::holder::start()
+    {
+        log::warn!(target: "vswitchd", "no second process: should this one be killed, its ports are closed one by one ({})", rpc::error_text(&error));
+    }
     let runtime = rpc::runtime()?;
     let local = tokio::task::LocalSet::new();
     let exit = local.block_on(&runtime, async {
@@ -52,7 +58,7 @@ fn run(options: Options) -> Result<(), String> {
             exit = serve(&mut switchd, &mut daemon) => exit?,
             signal = signals.next() => Exit::Signal(signal),
         };
-        switchd.shut_down().await;
+        switchd.shut_down(&exit).await;
         Ok::<Exit, String>(exit)
     })?;
     drop(local);

@@ -12,6 +12,7 @@ use replica::{Outcome, Replica};
 use tokio::sync::Notify;
 
 use crate::sink::Handed;
+use crate::succession::Keeper;
 
 /// Most messages of controllers that are taken before a command that came after them.
 const MAX_CATCH_UP: usize = 100;
@@ -28,6 +29,10 @@ pub(crate) struct State {
     pub replica: Replica,
     pub coverage: History,
     pub exit_asked: bool,
+    /// Another process will go on with the devices of this one.
+    pub is_followed: bool,
+    /// The process before, which forwards until this one is ready.
+    pub(crate) keeper: Option<Keeper>,
     /// The configuration has to be looked at.
     is_stale: bool,
     owns_lock: bool,
@@ -77,6 +82,8 @@ impl State {
             replica,
             coverage: History::default(),
             exit_asked: false,
+            is_followed: false,
+            keeper: None,
             is_stale: true,
             owns_lock: false,
             is_rival_told: false,
@@ -250,6 +257,13 @@ impl State {
         self.running.tell().await;
         self.running.manager.tell_untold();
         self.datapaths.tick();
+        let awaits_rules = self.other_config("flow-restore-wait").is_some_and(|text| text == "true");
+        if self.is_configured
+            && !awaits_rules
+            && let Some(keeper) = self.keeper.take()
+        {
+            keeper.take_over(&self.datapaths);
+        }
     }
 
     async fn reconfigure(&mut self) {

@@ -1,5 +1,6 @@
 //! The main loop: the one place where the control thread waits.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::options::{Options, PROGRAM};
 use crate::sink::{Handed, handover};
 use crate::state::State;
+use crate::succession::{self, Keeper};
 
 /// Why the loop ended.
 #[derive(Debug)]
@@ -36,17 +38,25 @@ pub struct Switchd {
     control: unixctl::Server,
     commands: unixctl::Registry<State>,
     handed: mpsc::Receiver<Handed>,
+    /// Where the next process looks for this one's keeper.
+    keeper_path: Option<PathBuf>,
 }
 
 impl Switchd {
     pub async fn new(options: &Options) -> Result<Switchd, String> {
         let clock = Clock::new();
+        let keeper_path = options.daemon.pidfile.as_deref().map(succession::socket_path);
+        let keeper = keeper_path.as_deref().and_then(Keeper::find);
         let switch = Arc::new(SharedSwitch::default());
         let monitor = Monitor::new(clock.clone());
         let (sink, handed) = handover(&monitor);
         let ports_changed = Arc::new(Notify::new());
         let datapaths = Arc::new(Datapaths::new(
-            crate::datapaths::kinds(options.dummies, &clock),
+            crate::datapaths::kinds(
+                options.dummies,
+                &clock,
+                keeper.as_ref().map(|keeper| &keeper.predecessor),
+            ),
             Arc::clone(&switch) as Arc<dyn pipeline::SharedNetwork>,
             Arc::new(sink),
             watcher(&ports_changed),
@@ -65,10 +75,11 @@ impl Switchd {
         let control = unixctl::Server::new(options.unixctl.as_deref(), PROGRAM)
             .await
             .map_err(|e| rpc::unixctl::not_listening(options.unixctl.as_deref(), &e))?;
-        let state = State::new(clock, switch, datapaths, running, replica, ports_changed);
+        let mut state = State::new(clock, switch, datapaths, running, replica, ports_changed);
+        state.keeper = keeper;
         log::info!(target: "vswitchd", "{}", rpc::version_text(PROGRAM));
         let commands = crate::commands::registry(&state);
-        Ok(Switchd { state, control, commands, handed })
+        Ok(Switchd { state, control, commands, handed, keeper_path })
     }
 
     /// Runs until the configuration is in force for the first time; `Some` when somebody says `exit` before.
@@ -106,10 +117,21 @@ impl Switchd {
         None
     }
 
-    /// Stops forwarding, so that devices are left as they were found.
-    pub async fn shut_down(&mut self) {
+    /// Ends the switch. Where another process may go on with its devices, it forwards until that one is ready; else devices
+    /// are left as they were found.
+    pub async fn shut_down(&mut self, exit: &Exit) {
         self.control.flush().await;
         self.state.running.monitor.end();
+        let is_followed = match exit {
+            Exit::Asked => self.state.is_followed,
+            Exit::Signal(signal) => signal.is_term(),
+        };
+        let is_ready = self.state.is_configured && self.state.keeper.is_none();
+        if let Some(path) = self.keeper_path.as_deref().filter(|_| is_followed && is_ready)
+            && succession::leave_keeper(&self.state.datapaths, path, self.state.is_followed)
+        {
+            return;
+        }
         self.state.datapaths.end();
     }
 }

@@ -13,9 +13,14 @@ use crate::socket::Socket;
 /// link. Errors are the kernel's.
 pub fn addresses(name: &str) -> io::Result<Vec<IpAddr>> {
     let Some(link) = link(name)? else { return Ok(Vec::new()) };
-    let all = dump(link.index)?;
+    addresses_of(link.index)
+}
+
+/// The same of a link by its index.
+pub fn addresses_of(index: u32) -> io::Result<Vec<IpAddr>> {
+    let all = dump(index)?;
     let mut own: Vec<IpAddr> =
-        all.into_iter().filter(|(index, _)| *index == link.index).map(|(_, address)| address).collect();
+        all.into_iter().filter(|(of, _)| *of == index).map(|(_, address)| address).collect();
     own.sort_by_key(IpAddr::is_ipv6);
     Ok(own)
 }

@@ -35,7 +35,7 @@ mod tc;
 #[cfg(test)]
 mod testing;
 
-pub use address::addresses;
+pub use address::{addresses, addresses_of};
 pub use bridge::{add_bridge, add_to_bridge, delete_bridge, remove_from_bridge};
 pub use driver::{Driver, driver};
 pub use egress::{EgressMonitor, has_egress_chains, has_egress_programs, is_queued_or_filtered};

@@ -344,7 +344,19 @@ impl Drop for Pidfile {
 }
 
 fn check_not_running(path: &Path) -> Result<(), DaemonError> {
-    match running_pid(path, true) {
+    const PAUSE: Duration = Duration::from_millis(5);
+    let mut running = running_pid(path, true);
+    // One that was killed is gone before its holder gives up the lock.
+    let is_dead = |pid: u32| !Path::new("/proc").join(pid.to_string()).exists();
+    let start = Instant::now();
+    while let Ok(Some(pid)) = running
+        && is_dead(pid)
+        && start.elapsed() < Duration::from_secs(2)
+    {
+        std::thread::sleep(PAUSE);
+        running = running_pid(path, true);
+    }
+    match running {
         Ok(None) => Ok(()),
         Ok(Some(pid)) => {
             Err(DaemonError(format!("{}: already running as pid {pid}, aborting", path.display())))
@@ -405,6 +417,11 @@ fn running_pid(path: &Path, delete_if_stale: bool) -> io::Result<Option<u32>> {
 pub struct Termination(libc::c_int);
 
 impl Termination {
+    /// Whether it is SIGTERM, by which a daemon is ended that another may follow.
+    pub fn is_term(self) -> bool {
+        self.0 == libc::SIGTERM
+    }
+
     /// Ends the process by the signal, as its parent expects. Drop everything that removes files first.
     pub fn die(self) -> ! {
         sys::die_by(self.0)

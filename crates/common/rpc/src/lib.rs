@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod dirs;
 pub mod framing;
 pub mod hint;
+pub mod holder;
 pub mod message;
 pub mod options;
 pub mod program;

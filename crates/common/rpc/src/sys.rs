@@ -3,18 +3,95 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Forks; the child gets `None`. The process must have one thread.
+/// Forks; the child gets `None`. The process must have one thread, or others that have nothing to do with what the child does.
 pub(crate) fn fork() -> io::Result<Option<libc::pid_t>> {
-    // SAFETY: `daemon::start` is the only caller, and its contract is that no thread and no runtime
-    // exists yet, so that no lock can be held by a thread that the child lacks.
+    // SAFETY: both callers, `daemon::start` and `holder::split`, have it in their contract that no other thread exists that
+    // uses what the child does, so that no lock can be held by a thread that the child lacks.
     let pid = check(unsafe { libc::fork() })?;
     Ok((pid > 0).then_some(pid))
+}
+
+/// Makes a process that has this one's memory as it is now, and its open files from here on too; true in the new one. The
+/// process must have one thread.
+pub(crate) fn fork_with_same_files() -> io::Result<bool> {
+    // SAFETY: without a stack of its own the child goes on with a copy of this one, as after fork(2); nothing is passed by
+    // address. No thread exists that could hold a lock.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, libc::CLONE_FILES | libc::SIGCHLD, 0, 0, 0, 0) };
+    if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid == 0) }
+}
+
+/// Lets no signal end the process that can be kept from it; `name` is what ps(1) shows.
+pub(crate) fn ignore_ends(name: &std::ffi::CStr) {
+    // SAFETY: the name is a C string; the other arguments are numbers.
+    unsafe {
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGALRM, libc::SIGPIPE] {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+        libc::prctl(libc::PR_SET_NAME, name.as_ptr());
+    }
+}
+
+/// Sleeps until the parent, which was `pid`, is dead, whatever signals come; `name` is what ps(1) shows meanwhile.
+pub(crate) fn wait_for_end_of_parent(pid: u32, name: &std::ffi::CStr) {
+    // SAFETY: the sets are live and initialised, the name is a C string; the other arguments are numbers. The process has one
+    // thread.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
+        libc::prctl(libc::PR_SET_NAME, name.as_ptr());
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGUSR1);
+        let mut end: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut end);
+        libc::sigaddset(&raw mut end, libc::SIGUSR1);
+        // It may have died before that; and anybody may send the signal.
+        while u32::try_from(libc::getppid()).is_ok_and(|parent| parent == pid) {
+            libc::sigwaitinfo(&raw const end, std::ptr::null_mut());
+        }
+    }
+}
+
+/// Whether closing the file makes one wait for the kernel: packet sockets, and what is no socket and no plain file, of which
+/// taps are.
+pub(crate) fn closes_slowly(fd: RawFd) -> bool {
+    if let Some(domain) = socket_domain(fd) {
+        return matches!(domain, libc::AF_PACKET | libc::AF_XDP);
+    }
+    std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok_and(|path| path.as_os_str() == "/dev/net/tun")
+}
+
+/// Whether the file is a socket by which processes talk to each other.
+pub(crate) fn is_stream(fd: RawFd) -> bool {
+    matches!(socket_domain(fd), Some(libc::AF_UNIX | libc::AF_INET | libc::AF_INET6))
+}
+
+/// `AF_*`, if the file is a socket.
+fn socket_domain(fd: RawFd) -> Option<libc::c_int> {
+    let mut domain: libc::c_int = 0;
+    let mut len = std::mem::size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: pointer and length describe `domain`.
+    let rc = unsafe {
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_DOMAIN, (&raw mut domain).cast(), &raw mut len)
+    };
+    (rc == 0).then_some(domain)
+}
+
+/// Closes a file of which nobody makes use any more, in a process that is about to end.
+pub(crate) fn close(fd: RawFd) {
+    // SAFETY: takes no pointer. Those who own descriptors do nothing with them any more: the process is about to end.
+    unsafe { libc::close(fd) };
+}
+
+/// Ends the process without anything else being done.
+pub(crate) fn leave() -> ! {
+    // SAFETY: takes no pointer, and runs nothing of this process.
+    unsafe { libc::_exit(0) }
 }
 
 pub(crate) fn setsid() {

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The thread that closes ports. It closes those that it has before it ends.
 pub(crate) struct Closing {
     queue: Arc<Queue>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Queue {
@@ -51,11 +51,28 @@ impl Closing {
     pub(crate) fn new(on_settled: impl Fn() + Send + Sync + 'static) -> std::io::Result<Closing> {
         let on_settled = Box::new(on_settled);
         let queue = Arc::new(Queue { state: Mutex::default(), changed: Condvar::new(), on_settled });
-        let thread = {
-            let queue = Arc::clone(&queue);
-            std::thread::Builder::new().name("closing".into()).spawn(move || run(&queue))?
-        };
-        Ok(Closing { queue, thread: Some(thread) })
+        let closing = Closing { queue, thread: Mutex::default() };
+        closing.start()?;
+        Ok(closing)
+    }
+
+    /// Starts the thread, which does not run.
+    pub(crate) fn start(&self) -> std::io::Result<()> {
+        self.queue.lock().is_stopping = false;
+        let queue = Arc::clone(&self.queue);
+        let thread = std::thread::Builder::new().name("closing".into()).spawn(move || run(&queue))?;
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(())
+    }
+
+    /// Closes the ports that it has, and ends the thread.
+    pub(crate) fn end(&self) {
+        self.queue.lock().is_stopping = true;
+        self.queue.changed.notify_all();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
     }
 
     /// Closes the ports as soon as nobody else holds them.
@@ -83,11 +100,7 @@ impl Closing {
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.queue.lock().is_stopping = true;
-        self.queue.changed.notify_all();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.end();
     }
 }
 

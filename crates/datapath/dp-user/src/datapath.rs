@@ -2,14 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base::{Clock, DpPort, MacAddr};
 use dp::{
     Capabilities, Datapath, DpError, DpStats, DummyControl, Errno, Execute, Flow, FlowPut, FlowStats, Meter,
-    MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode, Ufid, Upcall, WorkerId,
+    MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode, Succession, Ufid, Upcall,
+    WorkerId,
 };
 use netdev::Device;
 
@@ -26,7 +27,7 @@ use crate::{together, tuning};
 /// A userspace datapath and its worker threads, which end with it.
 pub struct DpUser {
     pub(crate) shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl DpUser {
@@ -58,7 +59,15 @@ impl DpUser {
             main_context: Mutex::new(Context::new(1)),
             tuning: Waker::new()?,
             is_stopping: AtomicBool::new(false),
+            is_forgotten: AtomicBool::new(false),
         });
+        let datapath = DpUser { shared, threads: Mutex::default() };
+        datapath.start_threads()?;
+        Ok(datapath)
+    }
+
+    pub(crate) fn start_threads(&self) -> std::io::Result<()> {
+        let shared = &self.shared;
         let mut threads = Vec::new();
         if !shared.workers.is_empty() {
             let shared = shared.clone();
@@ -71,7 +80,23 @@ impl DpUser {
             let thread = std::thread::Builder::new().name(format!("worker{index}"));
             threads.push(thread.spawn(move || worker::run(&shared, index))?);
         }
-        Ok(DpUser { shared, threads })
+        *self.threads() = threads;
+        Ok(())
+    }
+
+    pub(crate) fn end_threads(&self) {
+        self.shared.is_stopping.store(true, Ordering::Release);
+        for worker in &self.shared.workers {
+            worker.waker.wake();
+        }
+        self.shared.tuning.wake();
+        for thread in self.threads().drain(..) {
+            let _ = thread.join();
+        }
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From here on `ct` actions go through this door; before, they do nothing.
@@ -120,10 +145,7 @@ impl DpUser {
         let result = change(&mut ports)?;
         self.shared.ports.store(Arc::new(ports));
         self.shared.changes.note();
-        for worker in &self.shared.workers {
-            worker.receiving.note();
-            worker.waker.wake();
-        }
+        self.shared.call_workers();
         Ok(result)
     }
 
@@ -171,13 +193,9 @@ impl DpUser {
 
 impl Drop for DpUser {
     fn drop(&mut self) {
-        self.shared.is_stopping.store(true, Ordering::Release);
-        for worker in &self.shared.workers {
-            worker.waker.wake();
-        }
-        self.shared.tuning.wake();
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
+        self.end_threads();
+        if self.shared.is_forgotten.load(Ordering::Acquire) {
+            return std::mem::forget(self.shared.ports.swap(Arc::default()));
         }
         // The thread that closes is to have the last hold on each.
         let ports = self.shared.ports.swap(Arc::default());
@@ -204,9 +222,10 @@ impl Datapath for DpUser {
         let first = self.shared.devices_made.fetch_add(free().count() as u32, Ordering::Relaxed);
         let is_dummy = self.shared.config.is_dummy;
         let numbered: Vec<_> = free().zip(first..).collect();
-        let mut opened =
-            together::for_each(numbered, |(spec, sequence)| Device::open(spec, sequence, is_dummy))
-                .into_iter();
+        let mut opened = together::open_each(numbered, |(spec, sequence)| {
+            Device::open_as(spec, sequence, is_dummy, self.shared.arrival(spec))
+        })
+        .into_iter();
         self.change_ports(|ports| {
             let added = specs.iter().zip(checked).map(|(spec, checked)| {
                 checked?;
@@ -436,6 +455,10 @@ impl Datapath for DpUser {
             // Its port went meanwhile.
             None => netdev::tap::Tap::open(name)?.set_persistent(false),
         }
+    }
+
+    fn succession(&self) -> Option<&dyn Succession> {
+        Some(self)
     }
 
     fn dummies(&self) -> Option<&dyn DummyControl> {

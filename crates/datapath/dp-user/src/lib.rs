@@ -42,6 +42,7 @@ mod ports;
 mod process;
 mod share;
 mod shared;
+mod succession;
 mod sync;
 mod table;
 mod together;
@@ -51,4 +52,4 @@ mod waker;
 mod worker;
 
 pub use datapath::DpUser;
-pub use shared::{Config, Tracker};
+pub use shared::{Config, Predecessor, Tracker};

@@ -1,12 +1,14 @@
 //! What all threads of a datapath share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
-use std::sync::{Arc, Mutex};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base::{Clock, DpPort, Timestamp};
-use dp::{Conntrack, DpStats, Packet, Upcall, WorkerId};
+use dp::{Conntrack, DpStats, Packet, PortKind, PortSpec, Upcall, WorkerId};
+use netdev::Arrival;
 use netlink::LinkChange;
 
 use crate::closing::Closing;
@@ -32,11 +34,51 @@ pub struct Config {
     pub workers: usize,
     /// VLAN tags that keys hold (`other_config:vlan-limit`).
     pub max_vlans: usize,
+    /// Another process forwards by the devices until [`dp::Succession::hear`].
+    pub predecessor: Option<Arc<Predecessor>>,
+}
+
+/// A process that forwards by devices that are opened here, too.
+#[derive(Debug)]
+pub struct Predecessor {
+    /// Its devices: of an internal port the device itself, of others the sockets.
+    devices: Mutex<HashMap<String, Vec<OwnedFd>>>,
+    is_there: AtomicBool,
+}
+
+impl Predecessor {
+    /// One that has these devices.
+    pub fn new(devices: HashMap<String, Vec<OwnedFd>>) -> Predecessor {
+        Predecessor { devices: Mutex::new(devices), is_there: AtomicBool::new(true) }
+    }
+
+    fn arrival(&self, spec: &PortSpec) -> Arrival {
+        if !self.is_there.load(Ordering::Acquire) {
+            return Arrival::Alone;
+        }
+        let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_tap = matches!(spec.kind, PortKind::Internal | PortKind::Tap);
+        let tap = if is_tap { devices.remove(&spec.name).and_then(|mut fds| fds.pop()) } else { None };
+        Arrival::Beside { tap }
+    }
+
+    /// It goes. The sockets by which it has received until now.
+    fn gone(&self) -> HashMap<String, Vec<OwnedFd>> {
+        self.is_there.store(false, Ordering::Release);
+        std::mem::take(&mut *self.devices.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { name: "ovs-netdev".into(), kind: "netdev".into(), is_dummy: false, workers: 1, max_vlans: 1 }
+        Config {
+            name: "ovs-netdev".into(),
+            kind: "netdev".into(),
+            is_dummy: false,
+            workers: 1,
+            max_vlans: 1,
+            predecessor: None,
+        }
     }
 }
 
@@ -70,6 +112,8 @@ pub(crate) struct Shared {
     /// Wakes the thread that helps busy devices.
     pub(crate) tuning: Waker,
     pub(crate) is_stopping: AtomicBool,
+    /// Ports are another process's, and not closed here.
+    pub(crate) is_forgotten: AtomicBool,
 }
 
 impl Shared {
@@ -94,6 +138,29 @@ impl Shared {
         let ports = self.ports.load_full();
         ports.iter().filter(changed).for_each(|port| port.changed());
         self.changes.note();
+    }
+
+    /// Whether another process forwards by the devices.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.config.predecessor.as_ref().is_some_and(|other| other.is_there.load(Ordering::Acquire))
+    }
+
+    /// How a device is to be opened.
+    pub(crate) fn arrival(&self, spec: &PortSpec) -> Arrival {
+        self.config.predecessor.as_ref().map_or(Arrival::Alone, |other| other.arrival(spec))
+    }
+
+    /// The other process goes. The sockets by which it has received until now.
+    pub(crate) fn is_alone(&self) -> HashMap<String, Vec<OwnedFd>> {
+        self.config.predecessor.as_ref().map(|other| other.gone()).unwrap_or_default()
+    }
+
+    /// Makes workers look at which ports there are to receive on.
+    pub(crate) fn call_workers(&self) {
+        for worker in &self.workers {
+            worker.receiving.note();
+            worker.waker.wake();
+        }
     }
 
     pub(crate) fn part(&self, id: WorkerId) -> Option<&Arc<Part>> {

@@ -1,7 +1,7 @@
 //! Many waits for the kernel as one.
 //!
-//! The kernel makes whoever maps a ring or closes a socket wait until no processor looks at what was there before: some ten
-//! milliseconds each. Devices that are opened or closed together wait together.
+//! The kernel makes whoever closes a packet socket wait until no processor looks at what was there before: some ten
+//! milliseconds each. Devices that are closed together wait together.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
@@ -9,12 +9,27 @@ use std::thread;
 
 /// How many threads wait at once, the caller's among them.
 const THREADS: usize = 64;
+/// How many open devices at once. The kernel does most of that under one lock; more threads than these wait for it only.
+const OPENERS: usize = 4;
 
 /// Runs `act` on every item; the results are in the order of `items`, `None` where `act` panicked.
 ///
 /// Each thread takes the next item from a queue, so one that waits long delays no other. Where no thread can be made, the
 /// caller does the work itself.
 pub(crate) fn for_each<T: Send, R: Send>(items: Vec<T>, act: impl Fn(T) -> R + Sync) -> Vec<Option<R>> {
+    by_threads(THREADS, items, act)
+}
+
+/// The same for what waits for the kernel's lock of network devices, and for little else.
+pub(crate) fn open_each<T: Send, R: Send>(items: Vec<T>, act: impl Fn(T) -> R + Sync) -> Vec<Option<R>> {
+    by_threads(OPENERS, items, act)
+}
+
+fn by_threads<T: Send, R: Send>(
+    threads: usize,
+    items: Vec<T>,
+    act: impl Fn(T) -> R + Sync,
+) -> Vec<Option<R>> {
     let count = items.len();
     let queue = Mutex::new(items.into_iter().enumerate());
     let work = || {
@@ -29,7 +44,7 @@ pub(crate) fn for_each<T: Send, R: Send>(items: Vec<T>, act: impl Fn(T) -> R + S
     let mut results: Vec<Option<R>> = Vec::new();
     results.resize_with(count, || None);
     thread::scope(|scope| {
-        let helpers: Vec<_> = (1..count.min(THREADS))
+        let helpers: Vec<_> = (1..count.min(threads))
             .map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
             .collect();
         let own = work();

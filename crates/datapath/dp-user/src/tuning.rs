@@ -122,10 +122,7 @@ impl Office<'_> {
     fn review_rings(&self, ports: &Ports, now: Instant, is_due: bool) {
         let came = devices(ports).filter(|device| device.review_ring(now, is_due)).count();
         if came > 0 {
-            for worker in &self.shared.workers {
-                worker.receiving.note();
-                worker.waker.wake();
-            }
+            self.shared.call_workers();
         }
     }
 

@@ -164,7 +164,10 @@ impl Worker<'_> {
             (0..self.sources.len()).filter(|&index| matches!(self.sources.get(index), Some(None))).collect();
         let count = self.shared.workers.len().max(1);
         for port in ports.iter().filter(|port| port.number.0 as usize % count == self.index) {
-            let Some(fd) = port.device.fd().filter(|_| !self.served.contains(&port.number)) else { continue };
+            // What an internal port has received another process takes, while one forwards.
+            let waits = port.device.as_tap().is_some() && self.shared.is_deaf();
+            let is_new = !waits && !self.served.contains(&port.number);
+            let Some(fd) = port.device.fd().filter(|_| is_new) else { continue };
             let index = free.pop().unwrap_or_else(|| {
                 self.sources.push(None);
                 self.sources.len() - 1

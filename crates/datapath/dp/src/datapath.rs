@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use base::{DpPort, MacAddr, PortStats, Timestamp};
@@ -366,10 +367,45 @@ pub trait Datapath: Send + Sync {
         Ok(())
     }
 
+    /// How another process goes on with its devices, where that is possible.
+    fn succession(&self) -> Option<&dyn Succession> {
+        None
+    }
+
     /// How its dummy ports are driven, where it can have some.
     fn dummies(&self) -> Option<&dyn DummyControl> {
         None
     }
+}
+
+/// A datapath that forwards on in a copy of this process while the next one starts, and lets that one go on.
+///
+/// The old process pauses, forks, and forgets its ports; the copy resumes. The next process opens the same devices deaf.
+/// When it is ready, it hears, and the copy hands over what is left.
+pub trait Succession {
+    /// Whether it has devices of the machine.
+    fn has_devices(&self) -> bool;
+
+    /// Ends all its threads. Nothing is forwarded, and no port is closed, until [`Succession::resume`].
+    fn pause(&self);
+
+    /// Starts its threads again, which may be in another process.
+    ///
+    /// # Errors
+    /// The system refuses threads.
+    fn resume(&self) -> std::io::Result<()>;
+
+    /// From here on its ports are another process's: they are not closed when it ends.
+    fn forget_ports(&self);
+
+    /// Forwards what was received, ends all its threads, and takes back what the next process does not know of.
+    fn hand_over(&self);
+
+    /// Begins to receive, where that had to wait for the process before, which only takes what it has received from here on.
+    fn hear(&self);
+
+    /// Descriptors of its devices for the next process, by their names.
+    fn devices(&self) -> Vec<(String, OwnedFd)>;
 }
 
 /// A datapath that may have dummy ports. Nothing else of it needs to be known to drive them.

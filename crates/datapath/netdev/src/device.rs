@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use base::{DpPort, MacAddr};
 use dp::{
@@ -39,18 +39,50 @@ pub enum DeviceKind {
     Tunnel,
 }
 
+/// Whether another process forwards by the device.
+#[derive(Debug)]
+pub enum Arrival {
+    /// None that matters here.
+    Alone,
+    /// The process before this one does, and the device is to receive nothing until [`PacketDevice::hear`].
+    Beside {
+        /// An internal port's, if the other process has it.
+        tap: Option<OwnedFd>,
+    },
+}
+
 impl Device {
     /// Opens what `spec` asks for. `is_dummy`: the datapath is for tests, where system devices are dummies too;
     /// `sequence` counts devices, and gives dummies their addresses.
     pub fn open(spec: &PortSpec, sequence: u32, is_dummy: bool) -> Result<Device, DpError> {
+        Device::open_as(spec, sequence, is_dummy, Arrival::Alone)
+    }
+
+    /// The same, where another process may have the device.
+    pub fn open_as(
+        spec: &PortSpec,
+        sequence: u32,
+        is_dummy: bool,
+        arrival: Arrival,
+    ) -> Result<Device, DpError> {
         let dummy = || DeviceKind::Dummy(Dummy::open(spec, sequence));
+        let mut known = None;
         let kind = match spec.kind {
             PortKind::Dummy | PortKind::DummyInternal | PortKind::DummyPmd => dummy(),
             PortKind::System | PortKind::Internal | PortKind::Tap if is_dummy => dummy(),
             PortKind::Internal | PortKind::Tap => {
-                DeviceKind::Tap(Tap::open(&spec.name).map_err(|e| refused(spec, &e))?)
+                let tap = match arrival {
+                    Arrival::Beside { tap: Some(tap) } => Ok(Tap::of_other_process(&spec.name, tap)),
+                    Arrival::Beside { tap: None } | Arrival::Alone => Tap::open(&spec.name),
+                };
+                DeviceKind::Tap(tap.map_err(|e| refused(spec, &e))?)
             }
-            PortKind::System => DeviceKind::Packet(open_packet(spec, sequence)?),
+            PortKind::System => {
+                let is_deaf = matches!(arrival, Arrival::Beside { .. });
+                let (device, link) = open_packet(spec, sequence, is_deaf)?;
+                known = Some(link);
+                DeviceKind::Packet(device)
+            }
             // Only a module of the kernel's that few have carries these.
             PortKind::Tunnel(TunnelKind::Lisp | TunnelKind::Stt) => {
                 return Err(UnknownPortKind(spec.kind.to_string()).into());
@@ -58,7 +90,7 @@ impl Device {
             PortKind::Tunnel(_) => DeviceKind::Tunnel,
         };
         let mut device = Device { kind, spec: spec.clone(), ifindex: None, dropped_before: 0 };
-        if let Some(link) = device.link() {
+        if let Some(link) = known.or_else(|| device.link()) {
             device.ifindex = Some(link.index);
             device.dropped_before = device.dropped_by_kernel(&link.counters);
         }
@@ -150,6 +182,15 @@ impl Device {
                 true
             }
             DeviceKind::Tap(_) | DeviceKind::Dummy(_) | DeviceKind::Tunnel => false,
+        }
+    }
+
+    /// Descriptors of its sockets for another process that is to take its place.
+    pub fn share(&self) -> io::Result<Vec<OwnedFd>> {
+        match &self.kind {
+            DeviceKind::Packet(device) => device.share(),
+            DeviceKind::Tap(tap) => Ok(vec![tap.share()?]),
+            DeviceKind::Dummy(_) | DeviceKind::Tunnel => Ok(Vec::new()),
         }
     }
 
@@ -319,10 +360,16 @@ fn refused(spec: &PortSpec, error: &io::Error) -> DpError {
     DpError::Open { name: spec.name.clone(), reason, errno: crate::rights::errno(error) }
 }
 
-fn open_packet(spec: &PortSpec, sequence: u32) -> Result<PacketDevice, DpError> {
+fn open_packet(
+    spec: &PortSpec,
+    sequence: u32,
+    is_deaf: bool,
+) -> Result<(PacketDevice, netlink::Link), DpError> {
     let link = netlink::link(&spec.name).map_err(|e| refused(spec, &e))?;
     let Some(link) = link else { return Err(refused(spec, &io::Error::from_raw_os_error(libc::ENODEV))) };
-    PacketDevice::open(&spec.name, link.index, sequence).map_err(|e| refused(spec, &e))
+    let device =
+        PacketDevice::open(&spec.name, link.index, sequence, is_deaf).map_err(|e| refused(spec, &e))?;
+    Ok((device, link))
 }
 
 #[cfg(test)]

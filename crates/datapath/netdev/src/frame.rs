@@ -7,7 +7,7 @@ use dp::{DropReason, Packet};
 use wire::ethernet;
 
 use crate::pool::{LARGE, SMALL};
-use crate::{Pool, vnet};
+use crate::{Pool, socket, vnet};
 
 const STATUS_VLAN_VALID: u32 = 1 << 4;
 const STATUS_VLAN_TPID_VALID: u32 = 1 << 6;
@@ -103,17 +103,14 @@ pub(crate) fn next(fd: &OwnedFd, pool: &mut Pool) -> io::Result<Frame> {
 
 /// What the kernel says of a frame beside it.
 fn aside(message: &libc::msghdr) -> Aside {
-    const PACKET_AUXDATA: i32 = 8;
     // SAFETY: the message is as recvmsg(2) has left it, its control part alive.
     let first = unsafe { libc::CMSG_FIRSTHDR(message) };
     // SAFETY: null, or a header within the control part.
     let Some(head) = (unsafe { first.as_ref() }) else { return Aside::default() };
-    let wanted = std::mem::size_of::<Aside>() + std::mem::size_of::<libc::cmsghdr>();
-    if (head.cmsg_level, head.cmsg_type) != (libc::SOL_PACKET, PACKET_AUXDATA)
-        || (head.cmsg_len as usize) < wanted
-    {
+    if (head.cmsg_level, head.cmsg_type) != (libc::SOL_PACKET, socket::PACKET_AUXDATA) {
         return Aside::default();
     }
-    // SAFETY: the data is as long as an `Aside`, which consists of numbers.
+    // SAFETY: the control part has room for an `Aside` behind the header, zeroed before where the kernel wrote less; it
+    // consists of numbers.
     unsafe { libc::CMSG_DATA(first).cast::<Aside>().read_unaligned() }
 }

@@ -41,7 +41,7 @@ mod testing;
 mod turns;
 pub mod vnet;
 
-pub use device::{Device, DeviceKind};
+pub use device::{Arrival, Device, DeviceKind};
 pub use lease::{Lease, LeaseState};
 pub use listeners::Listeners;
 pub use merging::Merging;

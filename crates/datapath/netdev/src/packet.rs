@@ -42,9 +42,9 @@ pub struct PacketDevice {
 
 impl PacketDevice {
     /// Opens the device, sets it promiscuous, and keeps its frames from the host's own stack. `sequence` differs between
-    /// all devices that are open.
-    pub fn open(name: &str, ifindex: u32, sequence: u32) -> io::Result<PacketDevice> {
-        let plain = open_plain(ifindex)?;
+    /// all devices that are open. `is_deaf`: it receives nothing until [`PacketDevice::hear`].
+    pub fn open(name: &str, ifindex: u32, sequence: u32, is_deaf: bool) -> io::Result<PacketDevice> {
+        let plain = open_plain(ifindex, is_deaf)?;
         Ok(PacketDevice {
             name: name.to_owned(),
             ifindex,
@@ -54,6 +54,22 @@ impl PacketDevice {
             losses: Losses::default(),
             _ingress: close_ingress(name, ifindex, sequence),
         })
+    }
+
+    /// Whether frames that it has received wait.
+    pub fn has_frames(&self) -> bool {
+        let mut has_some = false;
+        self.receiving.sockets(|fd| has_some |= socket::is_readable(fd));
+        has_some
+    }
+
+    /// Begins to receive, in place of sockets that another process has: what they have received it takes, and nothing more.
+    /// A frame that comes between the two calls for this is lost.
+    pub fn hear(&self, others: &[OwnedFd]) {
+        let deaf = others.iter().try_for_each(socket::turn_deaf);
+        if let Err(error) = deaf.and_then(|()| socket::hear(self.receiving.plain())) {
+            log::warn!(target: "netdev_linux", "{}: it receives nothing ({})", self.name, base::error_text(&error));
+        }
     }
 
     /// Its name when it was opened.
@@ -74,6 +90,13 @@ impl PacketDevice {
     /// The device is as it was before.
     pub fn end_merging(&self) {
         self.merging.end(&self.name);
+    }
+
+    /// Descriptors of its sockets for another process.
+    pub(crate) fn share(&self) -> io::Result<Vec<OwnedFd>> {
+        let mut shared = Vec::new();
+        self.receiving.sockets(|fd| shared.push(fd.try_clone()));
+        shared.into_iter().collect()
     }
 
     /// What captures of this namespace are distinguished by: the numbers of the sockets that frames come from.
@@ -217,8 +240,12 @@ impl PacketDevice {
 }
 
 /// A socket that receives and sends, with the device promiscuous as long as it is open.
-pub(crate) fn open_plain(ifindex: u32) -> io::Result<OwnedFd> {
+pub(crate) fn open_plain(ifindex: u32, is_deaf: bool) -> io::Result<OwnedFd> {
     let fd = socket::packet_socket()?;
+    socket::spare(&fd)?;
+    if is_deaf {
+        socket::turn_deaf(&fd)?;
+    }
     for option in [socket::PACKET_VNET_HDR, socket::PACKET_AUXDATA, socket::PACKET_IGNORE_OUTGOING] {
         socket::set_option(&fd, libc::SOL_PACKET, option, 1i32)?;
     }
@@ -259,7 +286,7 @@ impl Losses {
 fn close_ingress(name: &str, ifindex: u32, sequence: u32) -> Option<IngressGuard> {
     match IngressGuard::close(ifindex, sequence.wrapping_add(1).max(1)) {
         Ok(guard) => {
-            let addresses = netlink::addresses(name).unwrap_or_default();
+            let addresses = netlink::addresses_of(ifindex).unwrap_or_default();
             for address in addresses.iter().filter(|address| !is_link_local(address)) {
                 log::warn!(
                     target: "netdev_linux",
@@ -312,7 +339,7 @@ mod tests {
             return None;
         }
         let index = netlink::link("p").unwrap().unwrap().index;
-        Some((PacketDevice::open("p", index, 0).unwrap(), Wire::open("w")))
+        Some((PacketDevice::open("p", index, 0, false).unwrap(), Wire::open("w")))
     }
 
     fn tagged(len: usize) -> Vec<u8> {
@@ -378,6 +405,22 @@ mod tests {
             device.losses().received() >= 50
         });
         receive_all(2048, |pool, out| device.receive(pool, out, BATCH));
+    }
+
+    #[test]
+    fn a_deaf_device_hears_what_comes_from_when_it_is_to() {
+        let Some((first, wire)) = pair() else { return };
+        let second = PacketDevice::open("p", first.ifindex(), 1, true).unwrap();
+        (0..3).for_each(|n| wire.send(&frame(60 + n)));
+        receive_all(3, |pool, out| first.receive(pool, out, BATCH));
+        wire.send(&frame(69));
+        second.hear(&first.share().unwrap());
+        wire.send(&frame(70));
+        let received = receive_all(1, |pool, out| second.receive(pool, out, BATCH));
+        assert_eq!(received[0].bytes(), frame(70));
+        let received = receive_all(1, |pool, out| first.receive(pool, out, BATCH));
+        assert_eq!(received[0].bytes(), frame(69));
+        assert_eq!(first.receive(&mut Pool::new(), &mut Vec::new(), BATCH).unwrap(), 0);
     }
 
     #[test]

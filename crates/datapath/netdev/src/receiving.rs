@@ -244,7 +244,7 @@ mod tests {
                 return None;
             }
             let index = netlink::link("p").unwrap().unwrap().index;
-            let plain = crate::packet::open_plain(index).unwrap();
+            let plain = crate::packet::open_plain(index, false).unwrap();
             let now = Instant::now();
             let receiving = Receiving::new(index, plain, now);
             Some(Port { receiving, wire: Wire::open("w"), now, received: Vec::new() })

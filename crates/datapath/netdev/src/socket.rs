@@ -85,6 +85,13 @@ pub(crate) fn option<T: Plain + Default>(fd: &OwnedFd, level: i32, name: i32) ->
     if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(value) }
 }
 
+/// Whether something can be read from the socket now.
+pub(crate) fn is_readable(fd: &OwnedFd) -> bool {
+    let mut request = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: the pointer is to one live pollfd.
+    unsafe { libc::poll(&raw mut request, 1, 0) > 0 && request.revents & libc::POLLIN != 0 }
+}
+
 /// The number of the socket, by which /proc names it.
 pub(crate) fn inode(fd: &OwnedFd) -> io::Result<u64> {
     // SAFETY: all-zero bytes are a valid stat.
@@ -110,6 +117,25 @@ pub(crate) fn bind(fd: &OwnedFd, ifindex: u32, protocol: u16) -> io::Result<()> 
         )
     };
     if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// How many descriptors devices leave to all else that the process does.
+const SPARE: u64 = 64;
+
+/// Refuses a descriptor that was opened for a device where few are left: without some, the switch could not even find out what
+/// became of the devices that it has.
+pub(crate) fn spare(fd: &OwnedFd) -> io::Result<()> {
+    // SAFETY: all-zero bytes are a valid rlimit.
+    let mut limit: libc::rlimit = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live rlimit.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } < 0 {
+        return Ok(());
+    }
+    // The kernel gives the lowest number that is free.
+    match (fd.as_raw_fd() as u64).saturating_add(SPARE) < limit.rlim_cur {
+        true => Ok(()),
+        false => Err(io::Error::from_raw_os_error(libc::EMFILE)),
+    }
 }
 
 /// From here on the socket takes no frame; what it has taken waits.

@@ -39,6 +39,7 @@ impl Tap {
             .open("/dev/net/tun")
             .map_err(crate::rights::tun_failed)?
             .into();
+        socket::spare(&fd)?;
         // SAFETY: all-zero bytes are a valid ifreq.
         let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
         if name.is_empty() || name.len() >= request.ifr_name.len() {
@@ -48,11 +49,7 @@ impl Tap {
             *place = byte as libc::c_char;
         }
         request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as i16;
-        // SAFETY: TUNSETIFF reads and writes the ifreq, which lives until the call returns.
-        let rc = unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETIFF as _, &raw mut request) };
-        if rc < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        attach(&fd, &mut request)?;
         for offloads in [OFFLOADS | UDP_OFFLOADS, OFFLOADS] {
             // SAFETY: TUNSETOFFLOAD takes a number and no pointer.
             let rc = unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETOFFLOAD as _, offloads) };
@@ -60,7 +57,17 @@ impl Tap {
                 break;
             }
         }
-        Ok(Tap { name: name.to_owned(), fd, losses: Losses::default() })
+        Ok(Tap::of_other_process(name, fd))
+    }
+
+    /// The device `name` by a descriptor of another process.
+    pub(crate) fn of_other_process(name: &str, fd: OwnedFd) -> Tap {
+        Tap { name: name.to_owned(), fd, losses: Losses::default() }
+    }
+
+    /// A descriptor for another process.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        self.fd.try_clone()
     }
 
     /// Its name.
@@ -130,6 +137,27 @@ impl Tap {
             pool.give_back(packet);
         }
     }
+}
+
+/// How often a device is tried for that a process that was killed has not let go of yet, and for how long each time.
+const TRIES: u32 = 50;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// Makes the descriptor that of the device that `request` names.
+fn attach(fd: &OwnedFd, request: &mut libc::ifreq) -> io::Result<()> {
+    for rest in (0..TRIES).rev() {
+        // SAFETY: TUNSETIFF reads and writes the ifreq, which lives until the call returns.
+        let rc = unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETIFF as _, &raw mut *request) };
+        if rc >= 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::EBUSY) || rest == 0 {
+            return Err(error);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
 }
 
 impl AsFd for Tap {

@@ -313,6 +313,24 @@ impl Datapaths {
     /// Stops serving misses, and waits for the revalidators.
     pub fn end(&self) {
         self.shared().iter().for_each(|below| below.flows.end());
+        self.wait_for_revalidators();
+    }
+
+    /// Ends all threads. Misses are served again when the datapaths are resumed ([`dp::Succession`]), in this process or in a
+    /// copy of it; flows are not looked through again.
+    pub fn pause(&self) {
+        self.shared().iter().for_each(|below| below.flows.pause());
+        self.wait_for_revalidators();
+        self.each_succession(|datapath| datapath.pause());
+    }
+
+    /// Calls `act` with each that another process may go on with.
+    pub fn each_succession(&self, act: impl FnMut(&dyn dp::Succession)) {
+        let shared = self.shared();
+        shared.iter().filter_map(|below| below.datapath.succession()).for_each(act);
+    }
+
+    fn wait_for_revalidators(&self) {
         let revalidators: Vec<JoinHandle<()>> =
             self.open().shared.values_mut().filter_map(|shared| shared.revalidator.take()).collect();
         for revalidator in revalidators {

@@ -325,10 +325,15 @@ impl FlowSync {
         }
     }
 
-    /// Ends [`FlowSync::run`] and stops serving misses.
-    pub fn end(&self) {
+    /// Ends [`FlowSync::run`]; misses are served on.
+    pub fn pause(&self) {
         self.rounds().ending = true;
         self.wake.notify_all();
+    }
+
+    /// Ends [`FlowSync::run`] and stops serving misses.
+    pub fn end(&self) {
+        self.pause();
         self.datapath.set_upcall(None);
     }
 }

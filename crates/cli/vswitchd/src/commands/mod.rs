@@ -80,7 +80,10 @@ fn register_changes(registry: &mut Registry<State>) {
     registry.add("bridge/clear", "bridge", 1, 1, |state, args| {
         saved::clear(&mut state.running.manager, &state.switch, &args[0])
     });
-    registry.add("netdev/keep", "", 0, 0, |state, _| Ok(saved::keep_devices(&state.datapaths)));
+    registry.add("netdev/keep", "", 0, 0, |state, _| {
+        state.is_followed = true;
+        Ok(saved::keep_devices(&state.datapaths))
+    });
     registry.add("netdev/release", "name...", 1, usize::MAX, |state, args| {
         saved::release_devices(&state.datapaths, args)
     });
