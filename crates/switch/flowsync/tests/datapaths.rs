@@ -41,7 +41,14 @@ impl World {
             let open = move |called: &str, purpose| {
                 opened.lock().unwrap().push((called.to_owned(), purpose));
                 let kind = String::from(name);
-                let config = Config { name: called.into(), kind, is_dummy: true, workers: 0, max_vlans: 1 };
+                let config = Config {
+                    name: called.into(),
+                    kind,
+                    is_dummy: true,
+                    workers: 0,
+                    max_vlans: 1,
+                    predecessor: None,
+                };
                 DpUser::new(config, clock.clone()).map(|made| Arc::new(made) as Arc<dyn Datapath>)
             };
             Kind { name, aliases, shared, open: Box::new(open) }

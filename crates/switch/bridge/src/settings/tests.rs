@@ -119,9 +119,9 @@ fn a_setting_is_named_with_its_row_and_what_is_done_instead() {
         "Interface x: ingress_policing_rate is not supported yet and has no effect"
     );
     assert_eq!(
-        unread("Port", "bond_mode", false),
-        "Port x: bond_mode is not supported yet and has no effect; \
-         the port uses one member at a time, as active-backup does"
+        unread("Bridge", "stp_enable", false),
+        "Bridge x: stp_enable is not supported yet and has no effect; instead, an address is taken from one port \
+         at a time, so that a flooded frame that comes back is dropped"
     );
     assert_eq!(
         unread("Open_vSwitch", "other_config:smc-enable", true),

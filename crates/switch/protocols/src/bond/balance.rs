@@ -25,17 +25,29 @@ pub(super) struct Balance {
     next: i64,
     /// Whoever sets another interval sees what comes of it first.
     not_before: i64,
+    is_assigned: bool,
 }
 
 impl Balance {
     /// No part has a member yet; load is first moved at `next`.
     pub(super) fn new(next: i64) -> Balance {
-        Balance { buckets: vec![Bucket::default(); BUCKETS], turn: 0, next, not_before: 0 }
+        Balance {
+            buckets: vec![Bucket::default(); BUCKETS],
+            turn: 0,
+            next,
+            not_before: 0,
+            is_assigned: false,
+        }
     }
 
     /// When load is moved next.
     pub(super) fn next(&self) -> i64 {
         self.next
+    }
+
+    /// Whether parts were given to members.
+    pub(super) fn is_assigned(&self) -> bool {
+        self.is_assigned
     }
 
     /// When there is something to do next.
@@ -77,6 +89,7 @@ impl Balance {
 
     /// Gives parts whose member does not work, and those without packets, to those that work, in turn.
     pub(super) fn assign(&mut self, enabled: &[OfPort]) {
+        self.is_assigned = true;
         for bucket in &mut self.buckets {
             if bucket.bytes > 0 && bucket.member.is_some_and(|member| enabled.contains(&member)) {
                 continue;

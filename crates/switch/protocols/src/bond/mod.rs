@@ -167,7 +167,7 @@ impl Bond {
         self.choose_active(now);
         if self.state_is_balanced() {
             let enabled = self.enabled();
-            if self.shared.state().enabled != enabled || self.shared.state().buckets.is_empty() {
+            if self.shared.state().enabled != enabled || !self.balance.is_assigned() {
                 self.account();
                 self.balance.assign(&enabled);
             }
