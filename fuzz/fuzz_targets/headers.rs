@@ -42,6 +42,7 @@ fuzz_target!(|bytes: &[u8]| {
     check::<wire::erspan::Header>(bytes);
     check::<wire::bfd::Header>(bytes);
     check::<wire::lacp::Header>(bytes);
+    check::<wire::cfm::Header>(bytes);
     check::<wire::gtpu::Base>(bytes);
     check::<wire::gtpu::Header>(bytes);
     set(bytes);

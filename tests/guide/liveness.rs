@@ -14,19 +14,24 @@ struct Neighbours {
 
 impl Neighbours {
     fn new() -> Neighbours {
+        let watched = "bfd:enable=true bfd:min_rx=100 bfd:min_tx=100";
+        let neighbours = Neighbours::watched(watched, watched);
+        until("both sides hear each other", || neighbours.forwarding() == ["true", "true"]);
+        neighbours
+    }
+
+    /// The same with other settings of the two interfaces.
+    fn watched(ours_asks: &str, theirs_asks: &str) -> Neighbours {
         let world = World::new();
         let (host, other) = (world.host("ours"), world.host("theirs"));
         world.wire(&host, "pa", &other, "pb");
         let ours = Switch::start(&world, &host, "ours", Programs::Ours);
         let theirs = Switch::start(&world, &other, "theirs", Programs::Reference);
-        let watched = "bfd:enable=true bfd:min_rx=100 bfd:min_tx=100";
-        ours.vsctl(&format!("add-br br0 -- add-port br0 pa -- set interface pa {watched}"));
+        ours.vsctl(&format!("add-br br0 -- add-port br0 pa -- set interface pa {ours_asks}"));
         theirs.vsctl(&format!(
-            "add-br br0 -- set bridge br0 datapath_type=netdev -- add-port br0 pb -- set interface pb {watched}"
+            "add-br br0 -- set bridge br0 datapath_type=netdev -- add-port br0 pb -- set interface pb {theirs_asks}"
         ));
-        let neighbours = Neighbours { ours, theirs, host, _world: world };
-        until("both sides hear each other", || neighbours.forwarding() == ["true", "true"]);
-        neighbours
+        Neighbours { ours, theirs, host, _world: world }
     }
 
     /// What each side says of its port.
@@ -145,4 +150,40 @@ fn reconfiguration_delays_no_packet_that_a_neighbour_waits_for() {
     assert!(begun.elapsed() > Duration::from_millis(600), "twice as long as the neighbour waits");
     assert_eq!(status(&pair.theirs, "pb", "flap_count"), "1");
     assert_eq!(pair.forwarding(), ["true", "true"]);
+}
+
+#[test]
+fn connectivity_checks_agree_with_the_references() {
+    if !can_run() {
+        return;
+    }
+    let asked = "other_config:cfm_interval=100 other_config:cfm_extended=true";
+    let pair = Neighbours::watched(&format!("cfm_mpid=1 {asked}"), &format!("cfm_mpid=2 {asked}"));
+    let column = |switch: &Switch, port: &str, column: &str| {
+        switch.vsctl(&format!("get interface {port} {column}")).trim().to_owned()
+    };
+    let is_well = || {
+        column(&pair.ours, "pa", "cfm_remote_mpids") == "[2]"
+            && column(&pair.theirs, "pb", "cfm_remote_mpids") == "[1]"
+            && column(&pair.ours, "pa", "cfm_fault") == "false"
+            && column(&pair.theirs, "pb", "cfm_fault") == "false"
+    };
+    until("both sides are well", is_well);
+    until("health is known", || column(&pair.ours, "pa", "cfm_health") == "100");
+    let lines = |text: String| {
+        text.lines().map(|line| line.split(':').next().unwrap_or("").to_owned()).collect::<Vec<_>>()
+    };
+    let ours = lines(pair.ours.appctl("cfm/show pa"));
+    let theirs = lines(pair.theirs.appctl("cfm/show pb"));
+    assert_eq!(ours[2..ours.len() - 3], theirs[2..theirs.len() - 3], "the same lines");
+
+    pair.theirs.vsctl("set interface pb other_config:cfm_opstate=down");
+    until("our side knows", || column(&pair.ours, "pa", "cfm_remote_opstate") == "down");
+    pair.theirs.vsctl("clear interface pb cfm_mpid");
+    until("our side notices", || column(&pair.ours, "pa", "cfm_fault_status") == "[recv]");
+    assert_eq!(column(&pair.ours, "pa", "cfm_fault"), "true");
+    pair.ours.vsctl("clear interface pa cfm_mpid");
+    assert_eq!(column(&pair.ours, "pa", "cfm_fault"), "[]");
+    let refused = pair.ours.ctl("ovs-appctl", "cfm/show pa");
+    assert_eq!((refused.status, refused.err.lines().next()), (2, Some("no such CFM object")));
 }

@@ -22,6 +22,7 @@
 pub mod arp;
 pub mod bfd;
 pub mod bytes;
+pub mod cfm;
 pub mod checksum;
 pub mod cursor;
 pub mod erspan;

@@ -250,6 +250,16 @@ made! {
         min_rx: v.u32(32),
         min_echo_rx: v.u32(32),
     };
+    cfm::Header: v => cfm::Header {
+        opcode: v.u8(8),
+        flags: v.u8(8),
+        sequence: v.u32(32),
+        mpid: v.u16(16),
+        maid: std::array::from_fn(|_| v.u8(8)),
+        interval_ms: v.u16(16),
+        extended_mpid: u64::from(v.u32(32)) << 32 | u64::from(v.u32(32)),
+        is_down: v.flag(),
+    };
     lacp::Header: v => lacp::Header { actor: v.lacp_info(), partner: v.lacp_info() };
     gtpu::Base: v => gtpu::Base { flags: v.u8(8), message: v.u8(8), len: v.u16(16), endpoint: v.u32(32) };
     gtpu::Header: v => gtpu::Header {

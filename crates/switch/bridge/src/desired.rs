@@ -229,6 +229,7 @@ fn local_port(bridge: &str) -> DesiredPort {
         mac: None,
         mtu: None,
         bfd: Default::default(),
+        cfm: None,
         lacp: Default::default(),
     };
     DesiredPort {
@@ -317,6 +318,7 @@ pub(crate) mod tests {
             mac: None,
             mtu: None,
             bfd: BTreeMap::new(),
+            cfm: None,
             lacp: Default::default(),
         }
     }

@@ -293,7 +293,7 @@ fn frames_of_a_protocol_go_to_it_and_nowhere_else() {
     assert_eq!((sent(), world.kept.1.lock().unwrap().len()), (Some(1), 0), "nobody watches the port");
 
     let watch = |frames| {
-        let watched = Arc::new(Watched::new(Some(frames), false, false));
+        let watched = Arc::new(Watched::new(Some(frames), None, false, false));
         world.switch.write().get_mut(world.bridge).unwrap().watch_port(OfPort(1), Some(watched));
     };
     watch(BfdFrames::default());

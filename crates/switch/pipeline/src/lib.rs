@@ -63,4 +63,4 @@ pub use state::{
 pub use translate::{installable, translate};
 pub use view::{BridgeView, Network, SharedNetwork, View};
 pub use vlan::{PriorityTags, VlanConfig, VlanMode, VlanSet};
-pub use watched::{BfdFrames, Protocol, Watched};
+pub use watched::{BfdFrames, CfmFrames, Protocol, Watched};

@@ -5,7 +5,7 @@ use flow::slot;
 use crate::context::Context;
 use crate::effects::Effect;
 use crate::state::{BridgeId, Port};
-use crate::watched::{BfdFrames, Protocol};
+use crate::watched::{BfdFrames, CfmFrames, Protocol};
 
 const IPV4: u16 = 0x0800;
 
@@ -15,6 +15,8 @@ impl Context<'_> {
         let Some(watched) = &port.watched else { return false };
         let protocol = if watched.bfd.as_ref().is_some_and(|frames| self.is_bfd(frames)) {
             Protocol::Bfd
+        } else if watched.cfm.as_ref().is_some_and(|frames| self.is_cfm(frames)) {
+            Protocol::Cfm
         } else if watched.lacp && self.packet.key.dl_type() == wire::lacp::ETHER_TYPE {
             Protocol::Lacp
         } else {
@@ -23,6 +25,22 @@ impl Context<'_> {
         self.out.slow = self.out.slow.with(protocol.slow_path());
         self.out.effects.push(Effect::Take { bridge, port: port.number, protocol });
         self.out.is_taken = true;
+        true
+    }
+
+    fn is_cfm(&mut self, frames: &CfmFrames) -> bool {
+        let (key, mask) = (&self.packet.key, &mut self.out.mask);
+        if key.dl_type() != wire::cfm::ETHER_TYPE {
+            return false;
+        }
+        mask.add_all(slot::DL_DST);
+        if key.dl_dst() != frames.destination {
+            return false;
+        }
+        if frames.without_tunnel_key {
+            mask.add_all(slot::TUN_ID);
+            return key.tun_id() == 0;
+        }
         true
     }
 

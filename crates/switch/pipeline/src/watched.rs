@@ -12,6 +12,8 @@ pub enum Protocol {
     Bfd,
     /// Link aggregation.
     Lacp,
+    /// Connectivity fault management.
+    Cfm,
 }
 
 impl Protocol {
@@ -19,6 +21,7 @@ impl Protocol {
         match self {
             Protocol::Bfd => SlowPath::BFD,
             Protocol::Lacp => SlowPath::LACP,
+            Protocol::Cfm => SlowPath::CFM,
         }
     }
 }
@@ -28,6 +31,8 @@ impl Protocol {
 pub struct Watched {
     /// The frames of a session of bidirectional forwarding detection.
     pub bfd: Option<BfdFrames>,
+    /// The frames of connectivity fault management.
+    pub cfm: Option<CfmFrames>,
     /// Whether link aggregation is spoken here.
     pub lacp: bool,
     is_up: AtomicBool,
@@ -35,8 +40,8 @@ pub struct Watched {
 
 impl Watched {
     /// `is_up`: see [`Watched::is_up`].
-    pub fn new(bfd: Option<BfdFrames>, lacp: bool, is_up: bool) -> Watched {
-        Watched { bfd, lacp, is_up: AtomicBool::new(is_up) }
+    pub fn new(bfd: Option<BfdFrames>, cfm: Option<CfmFrames>, lacp: bool, is_up: bool) -> Watched {
+        Watched { bfd, cfm, lacp, is_up: AtomicBool::new(is_up) }
     }
 
     /// Whether the neighbour is heard, so that the port may be forwarded through.
@@ -57,6 +62,15 @@ pub struct BfdFrames {
     pub destination_mac: Option<MacAddr>,
     /// Only those to this IPv4 address.
     pub destination: Option<u32>,
+    /// Only those whose tunnel has no key.
+    pub without_tunnel_key: bool,
+}
+
+/// Which frames of connectivity fault management are the port's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CfmFrames {
+    /// Only those to this address.
+    pub destination: MacAddr,
     /// Only those whose tunnel has no key.
     pub without_tunnel_key: bool,
 }

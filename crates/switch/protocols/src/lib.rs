@@ -15,6 +15,7 @@
 
 pub mod bfd;
 pub mod bond;
+pub mod cfm;
 pub mod lacp;
 mod monitor;
 

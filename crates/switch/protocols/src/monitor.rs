@@ -12,7 +12,7 @@ use std::time::Duration;
 use base::{Clock, MacAddr, OfPort};
 use pipeline::{BridgeId, Protocol, Watched};
 
-use crate::{bfd, bond, lacp};
+use crate::{bfd, bond, cfm, lacp};
 use ports::{Ports, Step};
 
 /// How many frames may wait for the thread; what comes beyond that is dropped and counted.
@@ -55,6 +55,8 @@ pub struct Watch {
     pub mac: MacAddr,
     /// `None`: no such session.
     pub bfd: Option<bfd::Settings>,
+    /// The same.
+    pub cfm: Option<cfm::Settings>,
 }
 
 /// A port in the sense of the database, whose members are joined.

@@ -19,10 +19,6 @@ const FEATURES: &[Feature] = &[
         ],
     },
     Feature {
-        name: "CFM",
-        commands: &[("cfm/set-fault", "[interface] normal|false|true"), ("cfm/show", "[interface]")],
-    },
-    Feature {
         name: "connection tracking",
         commands: &[
             ("dpctl/ct-bkts", "[dp] [gt=N]"),

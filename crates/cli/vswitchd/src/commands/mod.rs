@@ -3,6 +3,7 @@
 mod absent;
 mod bfd;
 mod bond;
+mod cfm;
 mod dpctl;
 mod dpif;
 mod dummy;
@@ -34,6 +35,7 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
     let datapaths = || Arc::clone(&state.datapaths);
     let clock = || state.clock.clone();
     bfd::register(&mut registry, Arc::clone(&state.running.monitor));
+    cfm::register(&mut registry, Arc::clone(&state.running.monitor));
     bond::register(&mut registry, Arc::clone(&state.running.monitor));
     fdb::register(&mut registry, fdb::Fdb { switch: switch(), clock: clock() });
     dpif::register(&mut registry, dpif::Dpif { switch: switch(), datapaths: datapaths(), clock: clock() });
@@ -172,6 +174,19 @@ fn exit(is_asked: &mut bool, args: &[String]) -> Result<String, String> {
         }
         Some(other) => Err(format!("{other}: the only option is --cleanup")),
     }
+}
+
+/// An interface, if one is named before the last word, and whether the last word is true or false; `None` for "normal".
+fn of_interface(args: &[String]) -> Result<(Option<&str>, Option<bool>), String> {
+    let wrong = || "unknown fault string".to_owned();
+    let (word, before) = args.split_last().ok_or_else(wrong)?;
+    let forced = match word.to_ascii_lowercase().as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        "normal" => None,
+        _ => return Err(wrong()),
+    };
+    Ok((before.first().map(String::as_str), forced))
 }
 
 /// The bridge of this name, or the refusal.

@@ -2,6 +2,7 @@
 
 mod aggregation;
 mod coming;
+mod connectivity;
 mod refused;
 mod status;
 mod troubles;
@@ -73,6 +74,8 @@ pub struct DesiredInterface {
     pub mtu: Option<u32>,
     /// The column of that name.
     pub bfd: BTreeMap<String, String>,
+    /// How connectivity is checked.
+    pub cfm: Option<protocols::cfm::Settings>,
     /// How link aggregation has it.
     pub lacp: DesiredLacpMember,
 }
@@ -132,6 +135,7 @@ pub(crate) fn desire(row: &Row) -> DesiredInterface {
         mac: row.mac(table::MAC),
         mtu: row.integer(table::MTU_REQUEST).and_then(|mtu| u32::try_from(mtu).ok()),
         bfd: row.map(table::BFD),
+        cfm: connectivity::desire(row),
         lacp: aggregation::desire(row),
     }
 }

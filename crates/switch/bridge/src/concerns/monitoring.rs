@@ -27,7 +27,9 @@ impl Concern for Monitoring {
                 continue;
             };
             let bfd = protocols::bfd::Settings::read(&interface.name, &interface.bfd, &mut complaints);
-            notices.extend(running.watch(bridge, *number, &interface.name, bfd));
+            let asked =
+                Watch { name: interface.name.clone(), mac: MacAddr::ZERO, bfd, cfm: interface.cfm.clone() };
+            notices.extend(running.watch(bridge, *number, asked));
             notices.extend(running.enliven(bridge, *number));
         }
         running.notices.extend(notices);
@@ -57,17 +59,11 @@ impl Concern for Monitoring {
 
 impl Running {
     /// Has the protocols watch a port as its interface asks for.
-    fn watch(
-        &self,
-        bridge: &RunningBridge,
-        number: OfPort,
-        name: &str,
-        bfd: Option<protocols::bfd::Settings>,
-    ) -> Option<Notice> {
+    fn watch(&self, bridge: &RunningBridge, number: OfPort, mut asked: Watch) -> Option<Notice> {
         let port = {
             let switch = self.switch.read();
             let entry = switch.get(bridge.id)?.port_entry(number)?;
-            if bfd.is_none() && entry.port.watched.is_none() {
+            if asked.bfd.is_none() && asked.cfm.is_none() && entry.port.watched.is_none() {
                 return None;
             }
             (entry.desc.hw_addr, entry.port.datapath)
@@ -75,7 +71,8 @@ impl Running {
         let (mac, datapath_port) = port;
         let id = PortId { bridge: bridge.id, port: number };
         self.routes.set(id, bridge, datapath_port);
-        self.monitor.watch(id, Watch { name: name.to_owned(), mac, bfd });
+        asked.mac = mac;
+        self.monitor.watch(id, asked);
         let watched = self.monitor.watched(id);
         let news = self.switch.write().get_mut(bridge.id)?.watch_port(number, watched)?;
         Some(Notice::Port { bridge: bridge.id, news })

@@ -9,6 +9,7 @@ use pipeline::{BridgeId, LacpStatus, Protocol, Watched};
 use super::{Joined, Link, PortId, Watch};
 use crate::bfd;
 use crate::bond::Bond;
+use crate::cfm;
 use crate::lacp::{self, Lacp};
 
 /// The ports from which packets of sessions come (RFC 5881, section 4).
@@ -20,8 +21,10 @@ pub(super) struct Port {
     pub name: String,
     mac: MacAddr,
     pub bfd: Option<bfd::Session>,
-    /// The frames of `bfd`.
-    frames: Option<pipeline::BfdFrames>,
+    pub cfm: Option<cfm::Session>,
+    /// The frames of these.
+    bfd_frames: Option<pipeline::BfdFrames>,
+    cfm_frames: Option<pipeline::CfmFrames>,
     /// The aggregate that it is a member of.
     aggregate: Option<u32>,
     pub watched: Option<Arc<Watched>>,
@@ -77,8 +80,9 @@ impl Ports {
     }
 
     pub(super) fn watch(&mut self, id: PortId, watch: Watch, received: u64, now: i64) {
-        let is_wanted =
-            watch.bfd.is_some() || self.by_id.get(&id).is_some_and(|port| port.aggregate.is_some());
+        let is_wanted = watch.bfd.is_some()
+            || watch.cfm.is_some()
+            || self.by_id.get(&id).is_some_and(|port| port.aggregate.is_some());
         if !is_wanted {
             self.forget(id);
             return;
@@ -90,7 +94,14 @@ impl Ports {
         port.aggregate = aggregate;
         port.name = watch.name;
         port.mac = watch.mac;
-        port.frames = watch.bfd.as_ref().map(bfd::Settings::frames);
+        port.bfd_frames = watch.bfd.as_ref().map(bfd::Settings::frames);
+        port.cfm_frames = watch.cfm.as_ref().map(cfm::Settings::frames);
+        match (&mut port.cfm, watch.cfm) {
+            (Some(session), Some(settings)) => session.configure(settings, received, now),
+            (session, settings) => {
+                *session = settings.map(|settings| cfm::Session::new(&port.name, settings, received, now));
+            }
+        }
         match (&mut port.bfd, watch.bfd, identity) {
             (Some(session), Some(settings), _) => session.configure(settings, received, now),
             (session @ None, Some(settings), Some(identity)) => {
@@ -177,7 +188,7 @@ impl Ports {
     fn leave(&mut self, id: PortId) {
         let Some(port) = self.by_id.get_mut(&id) else { return };
         port.aggregate = None;
-        if port.bfd.is_none() {
+        if port.bfd.is_none() && port.cfm.is_none() {
             self.forget(id);
         } else {
             self.refresh(id, 0);
@@ -256,6 +267,11 @@ impl Ports {
                 }
                 self.wake_port_now(id);
             }
+            Protocol::Cfm => {
+                if let Some(session) = &mut port.cfm {
+                    session.receive(frame, now);
+                }
+            }
             Protocol::Lacp => {
                 let Some(number) = port.aggregate else { return };
                 let aggregate = self.aggregates.get_mut(&number);
@@ -271,6 +287,11 @@ impl Ports {
         let Some(port) = self.by_id.get_mut(&id) else { return };
         let mac = port.mac;
         if let Some(session) = &mut port.bfd {
+            session.run(|| link.received(id), now);
+            step.frames.extend(session.frame(mac, now).map(|frame| (id, frame)));
+            step.has_news |= session.take_news();
+        }
+        if let Some(session) = &mut port.cfm {
             session.run(|| link.received(id), now);
             step.frames.extend(session.frame(mac, now).map(|frame| (id, frame)));
             step.has_news |= session.take_news();
@@ -307,14 +328,18 @@ impl Ports {
         let Some(port) = self.by_id.get_mut(&id) else { return false };
         let lacp = port.aggregate.and_then(|number| self.aggregates.get(&number)?.lacp.as_ref());
         let is_joined = lacp.is_none_or(|lacp| lacp.may_enable(id.port));
-        let is_up = is_joined && port.bfd.as_mut().is_none_or(|session| session.is_forwarding(now));
+        let forwards = port.bfd.as_mut().map(|session| session.is_forwarding(now));
+        let is_up = is_joined && port.is_heard(forwards);
         let is_spoken = lacp.is_some();
-        let wanted = (port.frames.as_ref(), is_spoken);
+        let wanted = (port.bfd_frames.as_ref(), port.cfm_frames.as_ref(), is_spoken);
         let has_changed = match &port.watched {
-            Some(watched) if (watched.bfd.as_ref(), watched.lacp) == wanted => watched.set_up(is_up),
-            _ if port.frames.is_none() && !is_spoken => port.watched.take().is_some(),
+            Some(watched) if (watched.bfd.as_ref(), watched.cfm.as_ref(), watched.lacp) == wanted => {
+                watched.set_up(is_up)
+            }
+            _ if wanted == (None, None, false) => port.watched.take().is_some(),
             _ => {
-                port.watched = Some(Arc::new(Watched::new(port.frames.clone(), is_spoken, is_up)));
+                let (bfd, cfm) = (port.bfd_frames.clone(), port.cfm_frames.clone());
+                port.watched = Some(Arc::new(Watched::new(bfd, cfm, is_spoken, is_up)));
                 true
             }
         };
@@ -348,7 +373,8 @@ impl Ports {
                     self.wakes.retain(|(_, other)| *other != wake);
                     return;
                 };
-                let at = port.bfd.as_ref().map_or(i64::MAX, bfd::Session::wakes_at);
+                let bfd = port.bfd.as_ref().map_or(i64::MAX, bfd::Session::wakes_at);
+                let at = bfd.min(port.cfm.as_ref().map_or(i64::MAX, cfm::Session::wakes_at));
                 (&mut port.wakes_at, at)
             }
             Wake::Aggregate(number) => {
@@ -373,10 +399,22 @@ impl Port {
             name: name.to_owned(),
             mac,
             bfd: None,
-            frames: None,
+            cfm: None,
+            bfd_frames: None,
+            cfm_frames: None,
             aggregate: None,
             watched: None,
             wakes_at: i64::MAX,
+        }
+    }
+}
+
+impl Port {
+    /// Whether one of those that watch the port, if any does, hears its neighbour. `forwards` is what BFD says.
+    fn is_heard(&self, forwards: Option<bool>) -> bool {
+        match (forwards, self.cfm.as_ref().map(cfm::Session::is_up)) {
+            (None, None) => true,
+            (bfd, cfm) => bfd == Some(true) || cfm == Some(true),
         }
     }
 }
@@ -428,8 +466,9 @@ impl Aggregate {
         let Some(bond) = &mut self.bond else { return false };
         let lacp = self.lacp.as_ref();
         let may_enable = |port| {
-            let session = ports.get(&PortId { bridge, port }).and_then(|port| port.bfd.as_ref());
-            session.is_none_or(bfd::Session::forwards) && lacp.is_none_or(|lacp| lacp.may_enable(port))
+            let watched = ports.get(&PortId { bridge, port });
+            let is_heard = |port: &Port| port.is_heard(port.bfd.as_ref().map(bfd::Session::forwards));
+            watched.is_none_or(is_heard) && lacp.is_none_or(|lacp| lacp.may_enable(port))
         };
         bond.run(status, may_enable, now)
     }

@@ -63,7 +63,7 @@ impl Wire {
 
 fn quick(name: &str) -> Watch {
     let bfd = bfd::Settings { min_tx: 50, min_rx: 50, ..bfd::Settings::default() };
-    Watch { name: name.to_owned(), mac: MacAddr::ZERO, bfd: Some(bfd) }
+    Watch { name: name.to_owned(), mac: MacAddr::ZERO, bfd: Some(bfd), cfm: None }
 }
 
 fn watch(monitor: &Monitor, port: PortId, asked: Watch) -> Option<Arc<Watched>> {

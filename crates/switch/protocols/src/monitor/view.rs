@@ -3,9 +3,10 @@
 use base::MacAddr;
 use pipeline::BridgeId;
 
-use super::ports::Aggregate;
+use super::ports::{Aggregate, Port};
 use super::{Monitor, PortId, Step, lock};
 use crate::bond::Bond;
+use crate::cfm;
 
 impl Monitor {
     /// What `Interface.bfd_status` shows; empty where there is no session.
@@ -14,6 +15,27 @@ impl Monitor {
         let mut ports = lock(&self.ports);
         let session = ports.by_id.get_mut(&id).and_then(|port| port.bfd.as_mut());
         session.map(|session| session.status(now)).unwrap_or_default()
+    }
+
+    /// What the database shows of connectivity checks; `None` where there are none.
+    pub fn cfm_status(&self, id: PortId) -> Option<cfm::Status> {
+        Some(lock(&self.ports).by_id.get(&id)?.cfm.as_ref()?.status())
+    }
+
+    /// The text of `cfm/show`; `None` where the interface has no session.
+    pub fn show_cfm(&self, name: Option<&str>) -> Option<String> {
+        let now = self.now();
+        let ports = lock(&self.ports);
+        let mut sessions = ports.by_id.values().filter_map(|port| Some((&port.name, port.cfm.as_ref()?)));
+        match name {
+            None => Some(sessions.map(|(_, cfm)| cfm.details(now)).collect()),
+            Some(name) => sessions.find(|(of, _)| *of == name).map(|(_, cfm)| cfm.details(now)),
+        }
+    }
+
+    /// Has a session, or all, be at fault whatever it finds, or follow what it finds. False where the interface has none.
+    pub fn force_cfm(&self, name: Option<&str>, is_faulty: Option<bool>) -> bool {
+        self.force(name, |port| port.cfm.as_mut().map(|session| session.force(is_faulty)).is_some())
     }
 
     /// What `Interface.lacp_current` shows; `None` for who is no member.
@@ -46,16 +68,15 @@ impl Monitor {
 
     /// Has a session, or all, forward whatever its state is, or follow its state. False where the interface has none.
     pub fn force_bfd(&self, name: Option<&str>, forwarding: Option<bool>) -> bool {
+        self.force(name, |port| port.bfd.as_mut().map(|session| session.force(forwarding)).is_some())
+    }
+
+    /// Changes the port of this name, or all, as `change` does, which says whether there is something to change.
+    fn force(&self, name: Option<&str>, change: impl Fn(&mut Port) -> bool) -> bool {
         let now = self.now();
         let mut ports = lock(&self.ports);
         let of_name = ports.by_id.iter_mut().filter(|(_, port)| name.is_none_or(|name| port.name == name));
-        let mut forced = Vec::new();
-        for (id, port) in of_name {
-            if let Some(session) = &mut port.bfd {
-                session.force(forwarding);
-                forced.push(*id);
-            }
-        }
+        let forced: Vec<PortId> = of_name.filter_map(|(id, port)| change(port).then_some(*id)).collect();
         let mut step = Step { has_news: true, ..Step::default() };
         for id in &forced {
             step.has_changed |= ports.refresh(*id, now);

@@ -9,7 +9,7 @@ use ofp::{port_config, port_state};
 use protocols::PortId;
 use schema::interface;
 
-use super::{DesiredInterface, RunningInterface, refused};
+use super::{DesiredInterface, RunningInterface, connectivity, refused};
 use crate::running::{Running, RunningBridge};
 use crate::writer::{pairs, texts};
 
@@ -29,6 +29,8 @@ pub(crate) enum State {
         bfd: Vec<(String, String)>,
         /// Whether link aggregation knows the neighbour.
         lacp_current: Option<bool>,
+        /// What connectivity checks have found, if there are any.
+        cfm: Option<protocols::cfm::Status>,
     },
     /// Why it cannot be used, as far as the row says.
     Broken(Option<String>),
@@ -68,6 +70,7 @@ impl State {
             has_link: state & port_state::LINK_DOWN == 0,
             info: datapath.and_then(|port| bridge.below.datapath.port(port)),
             bfd: running.monitor.bfd_status(PortId { bridge: bridge.id, port: number }),
+            cfm: running.monitor.cfm_status(PortId { bridge: bridge.id, port: number }),
             lacp_current: running.monitor.lacp_current(PortId { bridge: bridge.id, port: number }),
         }
     }
@@ -77,7 +80,7 @@ impl State {
         match self {
             State::Gone => Vec::new(),
             State::Broken(error) => broken(text(error)),
-            State::Working { number, error, mac, is_up, has_link, info, bfd, lacp_current } => {
+            State::Working { number, error, mac, is_up, has_link, info, bfd, lacp_current, cfm } => {
                 let shown = number.to_u16().map_or(i64::from(number.0), i64::from);
                 let mut columns = vec![
                     (interface::OFPORT, Datum::from(shown)),
@@ -87,7 +90,7 @@ impl State {
                 columns.extend(device(info.as_deref(), *is_up, *has_link));
                 columns.push((interface::LACP_CURRENT, lacp_current.map_or(Datum::Empty, Datum::from)));
                 columns.push((interface::BFD_STATUS, texts(bfd.iter().cloned())));
-                columns.extend(MONITORING.map(|column| (column, Datum::Empty)));
+                columns.extend(connectivity::columns(cfm.as_ref()));
                 columns
             }
         }
@@ -119,16 +122,6 @@ fn device(info: Option<&PortInfo>, is_up: bool, has_link: bool) -> Vec<(&'static
         (interface::STATUS, texts(info.status.clone())),
     ]
 }
-
-/// What would be known of an interface's peers if it were watched.
-const MONITORING: [&str; 6] = [
-    interface::CFM_FAULT,
-    interface::CFM_FAULT_STATUS,
-    interface::CFM_FLAP_COUNT,
-    interface::CFM_HEALTH,
-    interface::CFM_REMOTE_MPIDS,
-    interface::CFM_REMOTE_OPSTATE,
-];
 
 /// The counters of an interface; none while it cannot be used.
 pub(super) fn statistics(
@@ -166,7 +159,8 @@ pub(crate) fn broken(error: Datum) -> Vec<(&'static str, Datum)> {
         interface::LACP_CURRENT,
     ];
     let mut columns = vec![(interface::OFPORT, Datum::from(-1)), (interface::ERROR, error)];
-    columns.extend(empty.into_iter().chain(MONITORING).map(|column| (column, Datum::Empty)));
+    columns.extend(empty.map(|column| (column, Datum::Empty)));
+    columns.extend(connectivity::columns(None));
     columns
 }
 
