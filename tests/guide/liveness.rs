@@ -52,7 +52,7 @@ fn both_sides_come_up_and_the_database_and_the_commands_say_so() {
     }
     let pair = Neighbours::new();
     for (key, value) in [("state", "up"), ("remote_state", "up"), ("diagnostic", "No Diagnostic")] {
-        assert_eq!(status(&pair.ours, "pa", key), value);
+        until(&format!("{key} is {value}"), || status(&pair.ours, "pa", key) == value);
     }
     until("the switch has shown that it was up once", || status(&pair.ours, "pa", "flap_count") == "1");
     let shape = |text: String| -> Vec<String> {

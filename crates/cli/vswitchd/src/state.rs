@@ -293,6 +293,15 @@ impl State {
         }
     }
 
+    /// Ports are closed, or what protocols say of them has changed.
+    pub(crate) fn ports_have_changed(&mut self) {
+        self.confirm_configuration();
+        let news = self.running.follow_protocols();
+        if news != Extent::default() {
+            self.write_status(news);
+        }
+    }
+
     /// Writes the status columns that differ; later, while an earlier write is under way.
     fn write_status(&mut self, extent: Extent) {
         if !self.owns_lock || !self.replica.is_live() {

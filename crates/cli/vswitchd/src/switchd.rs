@@ -70,7 +70,7 @@ impl Switchd {
             options.dummies,
             !options.daemon.is_unconfined,
         );
-        running.start_protocols().map_err(|e| rpc::error_text(&e))?;
+        running.start_protocols(watcher(&ports_changed)).map_err(|e| rpc::error_text(&e))?;
         let replica = follow_database(options, &clock);
         let control = unixctl::Server::new(options.unixctl.as_deref(), PROGRAM)
             .await
@@ -105,7 +105,7 @@ impl Switchd {
                     self.commands.dispatch(&mut self.state, request);
                 }
                 Some(handed) = self.handed.recv() => self.state.take_handed(handed),
-                () = self.state.ports_changed.notified() => self.state.confirm_configuration(),
+                () = self.state.ports_changed.notified() => self.state.ports_have_changed(),
                 _ = tick.tick() => self.state.tick(),
             }
             self.state.settle().await;

@@ -134,8 +134,9 @@ impl Running {
         }
     }
 
-    /// Starts the thread of the protocols.
-    pub fn start_protocols(&self) -> std::io::Result<()> {
+    /// Starts the thread of the protocols. `notify` is called when [`Running::follow_protocols`] has something to do.
+    pub fn start_protocols(&self, notify: Arc<dyn Fn() + Send + Sync>) -> std::io::Result<()> {
+        self.routes.set_notify(notify);
         self.monitor.start(Arc::clone(&self.routes) as Arc<dyn protocols::Link>)
     }
 

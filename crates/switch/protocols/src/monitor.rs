@@ -42,6 +42,8 @@ pub trait Link: Send + Sync {
     fn received(&self, port: PortId) -> u64;
     /// Packets are forwarded otherwise from now on: by ports ([`Watched::is_up`]) or bonds ([`pipeline::Bond::state`]).
     fn changed(&self);
+    /// What operators see has changed ([`Monitor::take_news`]).
+    fn news(&self);
     /// Addresses behind other ports of the bridge are reached by another member of a bond: other switches are to learn it.
     fn announce(&self, bridge: BridgeId, port: &str, bond: &pipeline::Bond);
 }
@@ -242,6 +244,9 @@ impl Monitor {
         }
         if step.has_changed || step.has_news {
             self.has_news.store(true, Ordering::Release);
+            if let Some(link) = self.link.get() {
+                link.news();
+            }
         }
     }
 

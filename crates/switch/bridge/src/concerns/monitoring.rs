@@ -1,7 +1,7 @@
 //! Protocols that watch over links: what interfaces ask for, and what follows when a neighbour is not heard any more.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base::{Clock, DpPort, MacAddr, OfPort, Timestamp};
 use flow::FlowKey;
@@ -39,25 +39,30 @@ impl Concern for Monitoring {
     }
 
     fn tick(&self, running: &mut Running, _now: Timestamp) -> Extent {
-        if !running.monitor.take_news() {
+        running.follow_protocols()
+    }
+}
+
+impl Running {
+    /// Tells controllers what the protocols have found. Returns what is to be reported.
+    pub fn follow_protocols(&mut self) -> Extent {
+        if !self.monitor.take_news() {
             return Extent::default();
         }
-        for bridge in running.bridges.values() {
-            let mut switch = running.switch.write();
+        for bridge in self.bridges.values() {
+            let mut switch = self.switch.write();
             let Some(state) = switch.get_mut(bridge.id) else { continue };
             let watched = state.port_entries().filter(|entry| entry.port.watched.is_some());
             let watched: Vec<OfPort> = watched.map(|entry| entry.port.number).collect();
             for number in watched {
                 // What the protocol says is in the port already; controllers are to know, too.
                 let news = state.update_port(number, |_| ());
-                running.notices.extend(news.map(|news| Notice::Port { bridge: bridge.id, news }));
+                self.notices.extend(news.map(|news| Notice::Port { bridge: bridge.id, news }));
             }
         }
         Extent::STATE
     }
-}
 
-impl Running {
     /// Has the protocols watch a port as its interface asks for.
     fn watch(&self, bridge: &RunningBridge, number: OfPort, mut asked: Watch) -> Option<Notice> {
         let port = {
@@ -102,6 +107,8 @@ pub(crate) struct Routes {
     datapaths: Arc<Datapaths>,
     clock: Clock,
     by_port: Mutex<HashMap<PortId, Route>>,
+    /// Called when there is something to tell the database and controllers.
+    notify: OnceLock<Arc<dyn Fn() + Send + Sync>>,
 }
 
 /// How a port is reached.
@@ -120,7 +127,13 @@ impl std::fmt::Debug for Routes {
 
 impl Routes {
     pub(crate) fn new(switch: Arc<SharedSwitch>, datapaths: Arc<Datapaths>, clock: Clock) -> Arc<Routes> {
-        Arc::new(Routes { switch, datapaths, clock, by_port: Mutex::default() })
+        Arc::new(Routes { switch, datapaths, clock, by_port: Mutex::default(), notify: OnceLock::new() })
+    }
+
+    pub(crate) fn set_notify(&self, notify: Arc<dyn Fn() + Send + Sync>) {
+        if self.notify.set(notify).is_err() {
+            base::broken!("the protocols were started twice");
+        }
     }
 
     fn by_port(&self) -> MutexGuard<'_, HashMap<PortId, Route>> {
@@ -183,6 +196,12 @@ impl Link for Routes {
 
     fn changed(&self) {
         self.switch.liveness_changed();
+    }
+
+    fn news(&self) {
+        if let Some(notify) = self.notify.get() {
+            notify();
+        }
     }
 
     fn announce(&self, bridge: BridgeId, port: &str, bond: &pipeline::Bond) {

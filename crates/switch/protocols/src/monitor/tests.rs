@@ -34,6 +34,8 @@ impl Link for Wire {
         0
     }
 
+    fn news(&self) {}
+
     fn announce(&self, _: BridgeId, _: &str, _: &pipeline::Bond) {}
 
     fn changed(&self) {
