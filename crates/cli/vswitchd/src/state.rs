@@ -180,6 +180,7 @@ impl State {
         manager.expire_rules();
         manager.expire_bundles();
         manager.log_changed_rules();
+        manager.give_back_memory();
         manager.send_waiting_packet_ins();
         manager.run_fail_open();
         for bridge in self.switch.read().bridges() {

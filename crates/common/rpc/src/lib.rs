@@ -14,6 +14,7 @@ pub mod dirs;
 pub mod framing;
 pub mod hint;
 pub mod holder;
+pub mod memory;
 pub mod message;
 pub mod options;
 pub mod program;

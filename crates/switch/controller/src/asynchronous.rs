@@ -179,8 +179,21 @@ impl Manager {
             return;
         }
         let debris = self.switch.write().get_mut(bridge).map(ofproto::Bridge::take_debris);
+        let free = move || {
+            drop((changes, debris));
+            rpc::memory::give_back();
+        };
         // Where no thread can be had, they are freed here.
-        let _ = std::thread::Builder::new().name("free".to_owned()).spawn(move || drop((changes, debris)));
+        let _ = std::thread::Builder::new().name("free".to_owned()).spawn(free);
+    }
+
+    /// Gives the memory back of rules that are gone, if they were many.
+    pub fn give_back_memory(&mut self) {
+        let rules = self.switch.read().bridges().map(ofproto::Bridge::rule_count).sum();
+        if self.rule_memory.is_due(rules) {
+            // Where no thread can be had, memory is kept.
+            let _ = std::thread::Builder::new().name("trim".to_owned()).spawn(rpc::memory::give_back);
+        }
     }
 
     /// Tables that became fuller or emptier than somebody wants to know.

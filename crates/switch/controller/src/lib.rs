@@ -35,6 +35,7 @@ mod handle;
 mod life;
 mod listings;
 mod manager;
+mod memory;
 mod monitors;
 mod outbox;
 mod peer;

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::bundles::DEFAULT_BUNDLE_IDLE;
 use crate::channel::{Event, HANDSHAKE, PeerId, Setup, Target, keep_connected, serve};
 use crate::fail_mode::{FailOpen, add_default_rule};
+use crate::memory::RuleMemory;
 use crate::peer::{Kind, Peer};
 use crate::schedule::RateLimit;
 use crate::snoop::Said;
@@ -104,6 +105,7 @@ pub struct Manager {
     pub(crate) ready: VecDeque<PeerId>,
     /// Whether the next turn goes before what has happened meanwhile.
     ready_first: bool,
+    pub(crate) rule_memory: RuleMemory,
 }
 
 /// How many events may wait before connections are made to.
@@ -127,6 +129,7 @@ impl Manager {
             wanted: Vec::new(),
             ready: VecDeque::new(),
             ready_first: false,
+            rule_memory: RuleMemory::default(),
         }
     }
 
