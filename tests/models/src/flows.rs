@@ -90,7 +90,7 @@ impl World {
         key.refill(&packet.metadata, packet.bytes(), 1);
         self.clock.warp(Duration::from_nanos(1));
         let door: &dyn Upcall = &*self.sync;
-        match self.table.0.serve(Some(door), &mut packet, &key, self.clock.now()) {
+        match self.table.0.serve(Some(door), &mut packet, &key, None, self.clock.now()) {
             Served::Cached(actions) | Served::Translated(actions) => destination(&actions),
             Served::Unserved => panic!("somebody serves"),
         }
@@ -269,7 +269,7 @@ impl Datapath for Table {
         self.0.dump(visit);
     }
     fn flow_flush(&self) {
-        self.0.lock().clear();
+        self.0.clear();
     }
     fn set_upcall(&self, _: Option<Arc<dyn Upcall>>) {}
     fn set_max_vlans(&self, _: usize) {}

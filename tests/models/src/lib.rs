@@ -7,7 +7,7 @@
 //! Enters: nothing. Leaves: functions that panic when some order breaks what the files promise; the tests call one each.
 
 // Used by the files that are included.
-use {classifier as _, fields as _, log as _, ofp as _, thiserror as _};
+use {classifier as _, fields as _, hashbrown as _, log as _, ofp as _, thiserror as _};
 
 /// What the included files take for `std::sync`.
 mod sync {

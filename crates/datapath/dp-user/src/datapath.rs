@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base::{Clock, DpPort, MacAddr};
 use dp::{
-    Capabilities, Datapath, DpError, DpStats, DummyControl, Errno, Execute, Flow, FlowPut, FlowStats, Meter,
-    MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode, Succession, Ufid, Upcall,
-    WorkerId,
+    Capabilities, Datapath, DpError, DpStats, DummyControl, Errno, Execute, Flow, FlowGlance, FlowPut,
+    FlowStats, Meter, MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode, Succession,
+    Ufid, Upcall, WorkerId,
 };
 use netdev::Device;
 
@@ -369,9 +369,15 @@ impl Datapath for DpUser {
         }
     }
 
+    fn flow_glance(&self, visit: &mut dyn FnMut(FlowGlance)) {
+        for part in self.shared.parts() {
+            part.flows.glance(visit);
+        }
+    }
+
     fn flow_flush(&self) {
         for part in self.shared.parts() {
-            part.flows.lock().clear();
+            part.flows.clear();
         }
     }
 

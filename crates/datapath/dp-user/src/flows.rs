@@ -8,16 +8,18 @@ use std::sync::Arc;
 
 use base::Timestamp;
 use dp::{
-    Action, DpError, Flow, FlowPut, FlowStats, Packet, PutMode, Ufid, Upcall, UpcallOutcome, UpcallPacket,
-    WorkerId,
+    Action, DpError, Flow, FlowGlance, FlowPut, FlowStats, Packet, PutMode, Ufid, Upcall, UpcallOutcome,
+    UpcallPacket, WorkerId,
 };
 use flow::{FlowKey, FlowMask, PacketKey, slot};
 
-use super::table::Table;
+use super::table::{Moment, Table};
 use crate::sync::{Mutex, MutexGuard};
 
 /// Flows copied under one hold of the lock.
-const DUMP_CHUNK: u32 = 256;
+const DUMP_CHUNK: u32 = 64;
+/// The same where little is copied of each.
+const GLANCE_CHUNK: u32 = 512;
 
 /// The flows of one thread.
 pub(crate) struct Flows {
@@ -57,19 +59,24 @@ impl Flows {
     /// Its actions follow from rules at least as new as the fence was when this was called: a flow that is older is
     /// checked first. A flow is installed with the version that its translation began with, so that whoever looks for
     /// stale flows finds it where the rules have changed meanwhile.
+    ///
+    /// `missed` is a moment at which no flow matched the packet, if there was one.
     pub(crate) fn serve(
         &self,
         door: Option<&dyn Upcall>,
         packet: &mut Packet,
         key: &PacketKey,
+        missed: Option<Moment>,
         now: Timestamp,
     ) -> Served {
-        let find = |packet: &Packet| self.find(packet, key, door.map_or(0, |door| door.fence()), now);
+        let find = |packet: &Packet, missed| {
+            self.find(packet, key, missed, door.map_or(0, |door| door.fence()), now)
+        };
         // A packet before it in the batch may have installed what it needs.
-        let mut found = find(packet);
+        let mut found = find(packet, missed);
         if let (Found::Stale(flow), Some(door)) = (&found, door) {
             door.check(flow);
-            found = find(packet);
+            found = find(packet, None);
         }
         if let Found::Valid(actions) = found {
             return Served::Cached(actions);
@@ -77,39 +84,53 @@ impl Flows {
         let Some(door) = door else { return Served::Unserved };
         let ufid = Ufid::of(key.key());
         let mut upcall = UpcallPacket { packet, key: key.key(), ufid, worker: self.worker, now };
-        let outcome = door.miss(&mut upcall);
+        let mut outcome = door.miss(&mut upcall);
         if outcome.install {
-            self.install(ufid, key.key(), &outcome);
+            self.install(ufid, key.key(), &mut outcome);
         }
         Served::Translated(outcome.actions)
     }
 
     /// Looks one packet up, and counts it where the flow may be used.
-    fn find(&self, packet: &Packet, key: &PacketKey, fence: u64, now: Timestamp) -> Found {
+    fn find(
+        &self,
+        packet: &Packet,
+        key: &PacketKey,
+        missed: Option<Moment>,
+        fence: u64,
+        now: Timestamp,
+    ) -> Found {
         let mut table = self.lock();
-        let Some((place, _)) = table.lookup(key, key.hash()) else { return Found::Unknown };
+        let place = match missed {
+            Some(moment) => table.lookup_since(moment, key),
+            None => table.lookup(key, key.hash()).map(|(place, _)| place),
+        };
+        let Some(place) = place else { return Found::Unknown };
         let Some(entry) = table.entry_mut(place) else {
             base::broken!("a lookup found a place without a flow");
             return Found::Unknown;
         };
         if entry.is_older_than(fence) {
-            return Found::Stale(Box::new(entry.to_flow(self.worker)));
+            let flow = table.flow_at(place, self.worker);
+            return flow.map_or(Found::Unknown, |flow| Found::Stale(Box::new(flow)));
         }
         entry.count(packet.len(), tcp_flags(key.key()), now);
         Found::Valid(entry.actions.clone())
     }
 
     /// Installs the megaflow. Its counters begin at zero: the packet that made it is counted by whoever translated.
-    fn install(&self, ufid: Ufid, key: &FlowKey, outcome: &UpcallOutcome) {
-        let mask = installable(&outcome.mask);
+    fn install(&self, ufid: Ufid, key: &FlowKey, outcome: &mut UpcallOutcome) {
+        make_installable(&mut outcome.mask);
         let actions = outcome.install_actions.as_ref().unwrap_or(&outcome.actions).clone();
-        match self.lock().insert(ufid, key, &mask, actions, Some(outcome.version)) {
-            Ok(_) | Err(DpError::FlowExists) => {}
+        match self.lock().install(ufid, key, &mut outcome.mask, actions, outcome.version) {
+            Ok(()) | Err(DpError::FlowExists) => {}
             Err(error) => log::debug!(target: "dpif_netdev", "failed to install a flow: {error}"),
         }
     }
 
     pub(crate) fn put(&self, ufid: Ufid, put: &FlowPut, may_create: bool) -> Result<(), DpError> {
+        let mut mask = put.mask.clone();
+        make_putable(&mut mask);
         let mut table = self.lock();
         if put.mode != PutMode::Create && table.modify(ufid, put.actions.clone(), put.version, put.zero_stats)
         {
@@ -118,7 +139,7 @@ impl Flows {
         if put.mode == PutMode::Modify || !may_create {
             return Err(DpError::NoFlow);
         }
-        table.insert(ufid, &put.key, &putable(&put.mask), put.actions.clone(), put.version).map(|_| ())
+        table.insert(ufid, &put.key, &mask, put.actions.clone(), put.version)
     }
 
     pub(crate) fn confirm(&self, flow: &Flow, version: u64) {
@@ -135,25 +156,39 @@ impl Flows {
 
     /// Calls `visit` with every flow; the lock is not held during the call.
     pub(crate) fn dump(&self, visit: &mut dyn FnMut(Flow)) {
+        self.walk(DUMP_CHUNK, |table, place| table.flow_at(place, self.worker), visit);
+    }
+
+    /// The same with what is seen at a glance.
+    pub(crate) fn glance(&self, visit: &mut dyn FnMut(FlowGlance)) {
+        self.walk(GLANCE_CHUNK, |table, place| table.glance_at(place, self.worker), visit);
+    }
+
+    fn walk<F>(&self, chunk: u32, copy: impl Fn(&Table, u32) -> Option<F>, visit: &mut dyn FnMut(F)) {
         let mut flows = Vec::new();
         let mut at = Some(0);
         while let Some(place) = at {
-            at = self.lock().chunk(place, DUMP_CHUNK, self.worker, &mut flows);
+            at = self.lock().chunk(place, chunk, &mut flows, &copy);
             flows.drain(..).for_each(&mut *visit);
         }
     }
+
+    /// Removes all flows.
+    pub(crate) fn clear(&self) {
+        // Many flows take long to drop, and packets wait for the lock.
+        let flows = std::mem::replace(&mut *self.lock(), Table::new());
+        drop(flows);
+    }
 }
 
-/// The mask of a flow that a packet made, as the text and netlink forms can express it.
-fn installable(mask: &FlowMask) -> FlowMask {
-    let mut mask = putable(mask);
+/// Makes it the mask of a flow that a packet made, as the text and netlink forms can express it.
+fn make_installable(mask: &mut FlowMask) {
+    make_putable(mask);
     mask.add_all(slot::PACKET_TYPE);
-    mask
 }
 
 /// The same for a flow that somebody put, who may leave the packet's type open.
-fn putable(mask: &FlowMask) -> FlowMask {
-    let mut mask = mask.clone();
+fn make_putable(mask: &mut FlowMask) {
     for place in [slot::RECIRC_ID, slot::IN_PORT, slot::DL_TYPE] {
         mask.add_all(place);
     }
@@ -161,7 +196,6 @@ fn putable(mask: &FlowMask) -> FlowMask {
     if mask.bits(slot::VLAN0_TCI) == 0 {
         mask.add_all(slot::VLAN0_TCI);
     }
-    mask
 }
 
 /// The TCP flags that a packet of this key adds to those of its flow.

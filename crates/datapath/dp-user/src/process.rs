@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::flows::{Served, tcp_flags};
 use crate::ports::Ports;
 use crate::shared::{Part, Shared};
+use crate::table::Moment;
 use crate::tunnel;
 
 /// What every packet that comes from a wire begins with.
@@ -35,6 +36,8 @@ type Groups = SmallVec<[(u32, Arc<[Action]>); BATCH]>;
 
 /// No flow: the group of a packet that missed.
 const MISS: u8 = u8::MAX;
+/// Nor of one whose flow is older than the fence.
+const STALE: u8 = MISS - 1;
 
 impl<'a> Run<'a> {
     pub(crate) fn new(shared: &'a Shared, part: &'a Part, context: &'a mut Context) -> Run<'a> {
@@ -87,7 +90,7 @@ impl<'a> Run<'a> {
     fn round(&mut self, packets: &mut Vec<Packet>) {
         let mut groups = Groups::new();
         let mut group_of = [MISS; BATCH];
-        self.classify(packets, &mut groups, &mut group_of);
+        let looked_up = self.classify(packets, &mut groups, &mut group_of);
         let mut missed = Vec::new();
         for (index, packet) in packets.drain(..).enumerate() {
             let group = group_of.get(index).and_then(|&group| groups.get(usize::from(group)));
@@ -105,21 +108,23 @@ impl<'a> Run<'a> {
             }
         }
         for (index, packet) in missed {
+            let is_stale = group_of.get(index) == Some(&STALE);
+            let moment = (!is_stale).then_some(looked_up);
             let Some(place) = self.context.keys.get_mut(index) else {
                 base::broken!("a batch is longer than {BATCH}");
                 self.dropped(packet, DropReason::Internal);
                 continue;
             };
             let key = std::mem::take(place);
-            self.miss(packet, &key);
+            self.miss(packet, &key, moment);
             if let Some(place) = self.context.keys.get_mut(index) {
                 *place = key;
             }
         }
     }
 
-    /// Looks the packets up under the table's lock. Those whose place in `group_of` is left alone missed.
-    fn classify(&mut self, packets: &[Packet], groups: &mut Groups, group_of: &mut [u8; BATCH]) {
+    /// Looks the packets up under the table's lock; when that was. Those whose place in `group_of` is left alone missed.
+    fn classify(&mut self, packets: &[Packet], groups: &mut Groups, group_of: &mut [u8; BATCH]) -> Moment {
         let max_vlans = self.shared.max_vlans.load(Ordering::Relaxed);
         let mut hashes = [0u64; BATCH];
         for ((packet, key), hash) in packets.iter().zip(&mut self.context.keys).zip(&mut hashes) {
@@ -138,6 +143,7 @@ impl<'a> Run<'a> {
             };
             if entry.is_older_than(fence) {
                 // It may do what rules that are gone say: looked at when the lock is free.
+                *group = STALE;
                 continue;
             }
             match found {
@@ -155,19 +161,21 @@ impl<'a> Run<'a> {
             });
             *group = at as u8;
         }
+        let looked_up = table.moment();
         drop(table);
         let counters = &self.part.counters;
         counters.cache_hits.add(cache_hits);
         counters.table_hits.add(table_hits);
         counters.subtables.add(subtables);
+        looked_up
     }
 
     /// A packet that no flow matched: asked for, then acted upon.
-    fn miss(&mut self, mut packet: Packet, key: &flow::PacketKey) {
+    fn miss(&mut self, mut packet: Packet, key: &flow::PacketKey, missed: Option<Moment>) {
         let door = self.shared.upcall.load_full();
         let door: Option<&dyn dp::Upcall> = door.as_deref().map(|door| &*door.0);
         let counters = &self.part.counters;
-        match self.part.flows.serve(door, &mut packet, key, self.now) {
+        match self.part.flows.serve(door, &mut packet, key, missed, self.now) {
             Served::Cached(actions) => {
                 counters.cache_hits.add(1);
                 dp::execute(self, packet, &actions);

@@ -1,21 +1,31 @@
 //! The flows of one thread.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use base::Timestamp;
-use classifier::{Found, Megaflows};
-use dp::{Action, DpError, Flow, FlowStats, Ufid, WorkerId};
+use base::{DpPort, Timestamp};
+use classifier::{Found, Megaflows, Width};
+use dp::{Action, DpError, Flow, FlowGlance, FlowStats, Ufid, WorkerId};
 use flow::{FlowKey, FlowMask, PacketKey, SparseKey};
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+base::coverage!(static ROUNDED = "megaflow_mask_rounded");
+base::coverage!(static UNITED = "megaflow_mask_united");
+base::coverage!(static WHOLE = "megaflow_mask_whole");
 
 /// Flows that one table takes at most.
 const MAX_FLOWS: usize = 400_000;
+
+/// Flows of which is known that they were the last to come.
+const LATEST: usize = 64;
+
+/// Lists of actions that are remembered to be shared.
+const OUTPUTS: usize = 16;
 
 /// A flow in its table.
 pub(crate) struct Entry {
     ufid: Ufid,
     key: SparseKey,
-    mask: SparseKey,
     pub(crate) actions: Arc<[Action]>,
     pub(crate) stats: FlowStats,
     version: Version,
@@ -53,27 +63,39 @@ impl Entry {
         self.stats.tcp_flags |= tcp_flags;
     }
 
-    pub(crate) fn to_flow(&self, worker: WorkerId) -> Flow {
-        Flow {
-            ufid: self.ufid,
-            worker,
-            key: Arc::new(FlowKey::from(&self.key)),
-            mask: Arc::new(FlowMask::from(&self.mask)),
-            actions: self.actions.clone(),
-            stats: self.stats,
-            version: self.version.get(),
-        }
+    fn glance(&self, worker: WorkerId) -> FlowGlance {
+        FlowGlance { ufid: self.ufid, worker, stats: self.stats, version: self.version.get() }
     }
 }
 
+/// How many flows had come to a table at some time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Moment(u64);
+
 pub(crate) struct Table {
     flows: Megaflows<Entry>,
-    by_ufid: HashMap<Ufid, u32>,
+    /// Their places by their ids.
+    by_ufid: HashTable<u32>,
+    /// Senders of packets choose ids, so the hash is another one in each process.
+    hasher: DefaultHashBuilder,
+    /// How many flows came, ever.
+    came: u64,
+    /// Where those went that came last.
+    latest: [u32; LATEST],
+    /// Lists of actions that are no more than an output, by the number of the port.
+    outputs: [Option<Arc<[Action]>>; OUTPUTS],
 }
 
 impl Table {
     pub(crate) fn new() -> Table {
-        Table { flows: Megaflows::new(), by_ufid: HashMap::new() }
+        Table {
+            flows: Megaflows::new(),
+            by_ufid: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            came: 0,
+            latest: [0; LATEST],
+            outputs: [const { None }; OUTPUTS],
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -89,9 +111,43 @@ impl Table {
         self.flows.lookup(key, hash)
     }
 
+    /// The present, to be given to [`Table::lookup_since`] later.
+    #[inline]
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(self.came)
+    }
+
+    /// Looks up a key that no flow matched at that moment: of the flows, those that came since are asked.
+    pub(crate) fn lookup_since(&mut self, moment: Moment, key: &PacketKey) -> Option<u32> {
+        if self.came - moment.0 > LATEST as u64 {
+            return self.flows.lookup(key, key.hash()).map(|(place, _)| place);
+        }
+        let places = (moment.0..self.came).filter_map(|number| self.latest.get(number as usize % LATEST));
+        places.copied().find(|&place| self.flows.is_match(place, key.key()))
+    }
+
     #[inline]
     pub(crate) fn entry_mut(&mut self, place: u32) -> Option<&mut Entry> {
         self.flows.get_mut(place)
+    }
+
+    /// Adds a flow that a packet made, with a mask that may be wider than needed: see [`Megaflows::fit`].
+    pub(crate) fn install(
+        &mut self,
+        ufid: Ufid,
+        key: &FlowKey,
+        mask: &mut FlowMask,
+        actions: Arc<[Action]>,
+        version: u64,
+    ) -> Result<(), DpError> {
+        match self.flows.fit(key, mask) {
+            Width::Exact => {}
+            Width::Rounded => ROUNDED.count(),
+            Width::United => UNITED.count(),
+            Width::Whole => WHOLE.count(),
+        }
+        let actions = self.shared(actions);
+        self.insert(ufid, key, mask, actions, Some(version))
     }
 
     pub(crate) fn insert(
@@ -101,8 +157,8 @@ impl Table {
         mask: &FlowMask,
         actions: Arc<[Action]>,
         version: Option<u64>,
-    ) -> Result<u32, DpError> {
-        if self.by_ufid.contains_key(&ufid) {
+    ) -> Result<(), DpError> {
+        if self.place_of(ufid).is_some() {
             return Err(DpError::FlowExists);
         }
         if self.flows.len() >= MAX_FLOWS {
@@ -111,7 +167,6 @@ impl Table {
         let entry = Entry {
             ufid,
             key: SparseKey::from(key),
-            mask: SparseKey::from(mask),
             actions,
             stats: FlowStats::default(),
             version: Version::new(version),
@@ -122,12 +177,33 @@ impl Table {
             log::debug!(target: "dpif_netdev", "flow_add: {ufid} {flow}, actions:{actions}");
         }
         let place = self.flows.insert(key, mask, entry);
-        self.by_ufid.insert(ufid, place);
-        Ok(place)
+        let (flows, hasher) = (&self.flows, &self.hasher);
+        let hash_at = |&place: &u32| flows.get(place).map_or(0, |entry| hasher.hash_one(entry.ufid));
+        self.by_ufid.insert_unique(hasher.hash_one(ufid), place, hash_at);
+        if let Some(latest) = self.latest.get_mut(self.came as usize % LATEST) {
+            *latest = place;
+        }
+        self.came += 1;
+        Ok(())
+    }
+
+    /// The list, shared with a flow that came lately and has the same: most flows of a time do one of few things.
+    fn shared(&mut self, actions: Arc<[Action]>) -> Arc<[Action]> {
+        let [Action::Output(DpPort(port))] = &actions[..] else { return actions };
+        match self.outputs.get_mut(*port as usize % OUTPUTS) {
+            Some(Some(known)) if *known == actions => Arc::clone(known),
+            Some(place) => Arc::clone(place.insert(actions)),
+            None => actions,
+        }
+    }
+
+    fn place_of(&self, ufid: Ufid) -> Option<u32> {
+        let is_it = |&place: &u32| self.flows.get(place).is_some_and(|entry| entry.ufid == ufid);
+        self.by_ufid.find(self.hasher.hash_one(ufid), is_it).copied()
     }
 
     fn by_ufid_mut(&mut self, ufid: Ufid) -> Option<&mut Entry> {
-        self.flows.get_mut(*self.by_ufid.get(&ufid)?)
+        self.flows.get_mut(self.place_of(ufid)?)
     }
 
     pub(crate) fn confirm(&mut self, flow: &Flow, version: u64) {
@@ -155,28 +231,116 @@ impl Table {
     }
 
     pub(crate) fn remove(&mut self, ufid: Ufid) -> Option<FlowStats> {
-        let place = self.by_ufid.remove(&ufid)?;
-        let entry = self.flows.remove(place);
-        if entry.is_none() {
-            base::broken!("{ufid} has a place without a flow");
+        let (flows, hasher) = (&self.flows, &self.hasher);
+        let is_it = |&place: &u32| flows.get(place).is_some_and(|entry| entry.ufid == ufid);
+        let (place, _) = self.by_ufid.find_entry(hasher.hash_one(ufid), is_it).ok()?.remove();
+        if self.by_ufid.len() < self.by_ufid.capacity() / 8 {
+            let hash_at = |&place: &u32| flows.get(place).map_or(0, |entry| hasher.hash_one(entry.ufid));
+            self.by_ufid.shrink_to_fit(hash_at);
         }
-        entry.map(|entry| entry.stats)
+        self.flows.remove(place).map(|entry| entry.stats)
     }
 
     pub(crate) fn get(&self, ufid: Ufid, worker: WorkerId) -> Option<Flow> {
-        let place = *self.by_ufid.get(&ufid)?;
-        self.flows.get(place).map(|entry| entry.to_flow(worker))
+        self.flow_at(self.place_of(ufid)?, worker)
     }
 
-    /// Copies of the flows in up to `count` places from `place` on; the place to go on from.
-    pub(crate) fn chunk(&self, place: u32, count: u32, worker: WorkerId, out: &mut Vec<Flow>) -> Option<u32> {
+    /// A copy of the flow at `place`.
+    pub(crate) fn flow_at(&self, place: u32, worker: WorkerId) -> Option<Flow> {
+        let entry = self.flows.get(place)?;
+        Some(Flow {
+            ufid: entry.ufid,
+            worker,
+            key: Arc::new(FlowKey::from(&entry.key)),
+            mask: Arc::new(FlowMask::from(self.flows.mask(place)?)),
+            actions: entry.actions.clone(),
+            stats: entry.stats,
+            version: entry.version.get(),
+        })
+    }
+
+    /// What `copy` takes of the flows in up to `count` places from `place` on; the place to go on from.
+    pub(crate) fn chunk<F>(
+        &self,
+        place: u32,
+        count: u32,
+        out: &mut Vec<F>,
+        copy: impl Fn(&Table, u32) -> Option<F>,
+    ) -> Option<u32> {
         let end = place.saturating_add(count).min(self.flows.places());
-        out.extend((place..end).filter_map(|place| self.flows.get(place)).map(|entry| entry.to_flow(worker)));
+        out.extend((place..end).filter_map(|place| copy(self, place)));
         (end < self.flows.places()).then_some(end)
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.flows.clear();
-        self.by_ufid.clear();
+    /// What is seen of the flow at `place` at a glance.
+    pub(crate) fn glance_at(&self, place: u32, worker: WorkerId) -> Option<FlowGlance> {
+        self.flows.get(place).map(|entry| entry.glance(worker))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flow::{Metadata, slot};
+
+    use super::*;
+
+    /// The key of a packet that came in by this port.
+    fn key_of(port: u32) -> PacketKey {
+        let mut key = PacketKey::new();
+        key.refill(&Metadata::new(DpPort(port)), &[0; 60], 1);
+        key
+    }
+
+    fn add(table: &mut Table, port: u32) {
+        let key = key_of(port);
+        let mut mask = FlowMask::new();
+        mask.add_all(slot::IN_PORT);
+        let actions = Arc::from([Action::Output(DpPort(port % 2))]);
+        table.install(Ufid::of(key.key()), key.key(), &mut mask, actions, 1).unwrap();
+    }
+
+    #[test]
+    fn flows_that_came_since_are_found_and_only_they_are_looked_at() {
+        let mut table = Table::new();
+        add(&mut table, 1);
+        let moment = table.moment();
+        assert_eq!(table.lookup_since(moment, &key_of(1)), None, "it was there before");
+        for port in 2..2 + LATEST as u32 {
+            add(&mut table, port);
+        }
+        for port in 2..2 + LATEST as u32 {
+            let found = table
+                .lookup_since(moment, &key_of(port))
+                .and_then(|place| table.flow_at(place, WorkerId::Main));
+            assert_eq!(found.map(|flow| flow.key.in_port()), Some(port));
+        }
+        // Of more than it remembers it knows no order, and looks at all.
+        add(&mut table, 1000);
+        for port in 1..2 + LATEST as u32 {
+            assert!(table.lookup_since(moment, &key_of(port)).is_some());
+        }
+        assert_eq!(table.lookup_since(moment, &key_of(2000)), None);
+    }
+
+    #[test]
+    fn a_flow_that_came_and_went_is_not_found() {
+        let mut table = Table::new();
+        let moment = table.moment();
+        add(&mut table, 1);
+        table.remove(Ufid::of(key_of(1).key())).unwrap();
+        assert_eq!(table.lookup_since(moment, &key_of(1)), None);
+        // Its place is another one's.
+        add(&mut table, 2);
+        assert_eq!(table.lookup_since(moment, &key_of(1)), None);
+        assert!(table.lookup_since(moment, &key_of(2)).is_some());
+    }
+
+    #[test]
+    fn flows_that_only_output_share_their_actions() {
+        let mut table = Table::new();
+        (1..=4).for_each(|port| add(&mut table, port));
+        let actions = |port| table.get(Ufid::of(key_of(port).key()), WorkerId::Main).unwrap().actions;
+        assert!(Arc::ptr_eq(&actions(1), &actions(3)) && Arc::ptr_eq(&actions(2), &actions(4)));
+        assert_eq!(*actions(1), [Action::Output(DpPort(1))]);
     }
 }

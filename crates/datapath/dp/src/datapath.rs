@@ -172,6 +172,25 @@ pub struct Flow {
     pub version: Option<u64>,
 }
 
+/// What is seen of a megaflow without looking at its key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlowGlance {
+    /// As in [`Flow::ufid`].
+    pub ufid: Ufid,
+    /// As in [`Flow::worker`].
+    pub worker: WorkerId,
+    /// Its counters.
+    pub stats: FlowStats,
+    /// As in [`Flow::version`].
+    pub version: Option<u64>,
+}
+
+impl From<&Flow> for FlowGlance {
+    fn from(flow: &Flow) -> FlowGlance {
+        FlowGlance { ufid: flow.ufid, worker: flow.worker, stats: flow.stats, version: flow.version }
+    }
+}
+
 /// May the flow be new, may it exist?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PutMode {
@@ -341,6 +360,10 @@ pub trait Datapath: Send + Sync {
     /// between; a flow that comes or goes meanwhile may or may not be seen.
     /// No lock is held during the call.
     fn flow_dump(&self, visit: &mut dyn FnMut(Flow));
+    /// The same where keys, masks and actions are of no interest, which is much cheaper.
+    fn flow_glance(&self, visit: &mut dyn FnMut(FlowGlance)) {
+        self.flow_dump(&mut |flow| visit(FlowGlance::from(&flow)));
+    }
     fn flow_flush(&self);
 
     /// Runs the actions on the calling thread; packets have left when it returns.

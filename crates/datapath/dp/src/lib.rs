@@ -45,8 +45,8 @@ pub use action::{
 pub use attr::Attr;
 pub use capabilities::Capabilities;
 pub use datapath::{
-    Datapath, DpError, DpId, DpStats, DummyControl, Execute, Flow, FlowPut, FlowStats, Meter, MeterBand,
-    MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, Succession, Ufid, UfidError, WorkerId,
+    Datapath, DpError, DpId, DpStats, DummyControl, Execute, Flow, FlowGlance, FlowPut, FlowStats, Meter,
+    MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, Succession, Ufid, UfidError, WorkerId,
 };
 pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, execute};

@@ -28,10 +28,12 @@
 mod classified;
 mod megaflows;
 mod prefixes;
+mod rounding;
 mod subtable;
 
 pub use classified::{Classified, Rule};
-pub use megaflows::{Found, Megaflow, Megaflows};
+pub use megaflows::{EXACT_MASKS, Found, Megaflows, ROUNDED_MASKS, UNITED_MASKS};
+pub use rounding::{Width, round};
 
 use std::sync::Arc;
 

@@ -1,53 +1,108 @@
 //! The datapath's table: megaflows, without priorities, behind a cache of signatures.
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher as _;
 
 use flow::extract::mix;
-use flow::{FlowKey, FlowMask, PacketKey, SparseKey};
-use hashbrown::{HashMap, HashTable};
+use flow::{FlowKey, FlowMask, PacketKey, SparseKey, WORDS, slot};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+
+use crate::rounding::{self, Width};
 
 /// Ways of one set of the signature cache.
 const WAYS: usize = 4;
-/// Sets of the signature cache: 2^15 sets of 4 ways are 1 MiB, touched as used.
-const SETS: usize = 1 << 15;
-/// Lookups after which the subtables are sorted by use.
+/// Sets of the signature cache at least: 2^15 sets of 4 ways are 1 MiB, touched as used.
+const MIN_SETS: usize = 1 << 15;
+/// Sets of it at most.
+const MAX_SETS: usize = 1 << 18;
+/// Lookups of a port's packets after which its subtables are sorted by use.
 const SORT_EVERY: u32 = 1 << 14;
+
+/// Masks that the flows of one port have before new ones are rounded.
+pub const EXACT_MASKS: usize = 32;
+/// Masks of one port, rounded ones among them, before new ones are united.
+pub const ROUNDED_MASKS: usize = 48;
+/// Masks of one port before the flows that want another one match all that a packet has. Of these masks there are two:
+/// with and without the options of tunnels.
+pub const UNITED_MASKS: usize = 56;
+
+/// Ports with a smaller number have their masks at that place in a list.
+const LISTED_PORTS: u32 = 1 << 16;
 
 /// A megaflow as it is kept.
 #[derive(Debug)]
-pub struct Megaflow<T> {
-    parts: Box<[(u64, u64)]>,
-    indices: Box<[u8]>,
+struct Megaflow<T> {
+    /// The words of its key where its mask has any, in the order of [`Subtable::masked`].
+    words: Box<[u64]>,
     subtable: u32,
-    hash: u64,
-    /// What the caller keeps with the flow.
-    pub value: T,
+    value: T,
 }
 
-impl<T> Megaflow<T> {
-    #[inline]
-    fn is_match(&self, key: &FlowKey) -> bool {
-        let mut difference = 0;
-        for (&(word, mask), &index) in self.parts.iter().zip(&self.indices) {
-            difference |= (key.word(usize::from(index)) & mask) ^ word;
-        }
-        difference == 0
-    }
-}
-
+/// The flows of one port with one mask.
 #[derive(Debug)]
 struct Subtable {
     mask: SparseKey,
-    parts: Box<[(u8, u64)]>,
-    /// Places in `Megaflows::flows`.
-    places: HashTable<u32>,
+    /// The mask's words that every key has, with their numbers.
+    near: Box<[(u8, u64)]>,
+    /// Those of the extension, which few masks have.
+    far: Box<[(u8, u64)]>,
+    /// Half of each flow's hash, and its place in `Megaflows::flows`: most flows that are not meant are told from the
+    /// hash, without a look at them.
+    places: HashTable<(u32, u32)>,
     hits: u32,
+    port: Option<u32>,
+    seed: u64,
+}
+
+/// The hash of a masked key for the hash table: that of 32 bits, twice.
+#[inline]
+fn spread(half: u32) -> u64 {
+    u64::from(half) << 32 | u64::from(half)
 }
 
 impl Subtable {
-    #[inline]
-    fn hash(&self, key: &FlowKey) -> u64 {
-        self.parts.iter().fold(0, |hash, &(index, mask)| mix(hash, key.word(usize::from(index)) & mask))
+    /// The words of the key that count, in the order of a flow's words.
+    fn masked(&self, key: &FlowKey) -> Box<[u64]> {
+        let parts = self.near.iter().chain(&self.far);
+        parts.map(|&(index, mask)| key.word(usize::from(index)) & mask).collect()
+    }
+
+    #[inline(always)]
+    fn hash(&self, key: &FlowKey) -> u32 {
+        let core = key.core();
+        let near = self.near.iter();
+        let hash =
+            near.fold(self.seed, |hash, &(index, mask)| mix(hash, core[usize::from(index) % WORDS] & mask));
+        if self.far.is_empty() { hash as u32 } else { self.hash_far(hash, key) }
+    }
+
+    #[cold]
+    fn hash_far(&self, hash: u64, key: &FlowKey) -> u32 {
+        let far = self.far.iter();
+        far.fold(hash, |hash, &(index, mask)| mix(hash, key.word(usize::from(index)) & mask)) as u32
+    }
+
+    /// The hash of a key of which these are the masked words.
+    fn hash_of(&self, words: &[u64]) -> u32 {
+        words.iter().fold(self.seed, |hash, &word| mix(hash, word)) as u32
+    }
+
+    #[inline(always)]
+    fn is_match(&self, words: &[u64], key: &FlowKey) -> bool {
+        let core = key.core();
+        for (&(index, mask), &word) in self.near.iter().zip(words) {
+            // A loop without this way out would be made one of vectors, which are slower for so few words.
+            if core[usize::from(index) % WORDS] & mask != word {
+                return false;
+            }
+        }
+        self.far.is_empty() || self.is_far_match(words, key)
+    }
+
+    #[cold]
+    fn is_far_match(&self, words: &[u64], key: &FlowKey) -> bool {
+        let words = words.get(self.near.len()..).unwrap_or_default();
+        self.far.iter().zip(words).all(|(&(index, mask), &word)| key.word(usize::from(index)) & mask == word)
     }
 }
 
@@ -58,6 +113,16 @@ struct Signature {
     place: u32,
 }
 
+/// The masks of the flows of one port, or of those that packets of any port match.
+#[derive(Debug, Default)]
+struct Masks {
+    /// Subtables, by falling number of hits when they were sorted last.
+    order: Vec<u32>,
+    lookups: u32,
+    /// The united mask that was made last.
+    united: Option<Box<FlowMask>>,
+}
+
 /// Megaflows by packet.
 ///
 /// Megaflows must not contradict each other: where two match the same packet,
@@ -65,17 +130,29 @@ struct Signature {
 /// remembers by the hash of whole keys where the answer stood; the answer is
 /// compared with the key under its mask, so a stale or colliding entry costs
 /// time and nothing else.
+///
+/// Each port has masks of its own, and a packet is looked up under those of
+/// its port alone. Whoever sends packets can make flows with masks of many
+/// kinds, which every miss has to ask; [`Megaflows::fit`] bounds them.
 #[derive(Debug)]
 pub struct Megaflows<T> {
     flows: Vec<Option<Megaflow<T>>>,
     /// Places without a flow, those first that have been so longest.
     free: VecDeque<u32>,
     subtables: Vec<Subtable>,
-    by_mask: HashMap<SparseKey, u32>,
-    order: Vec<u32>,
+    /// Places in `subtables` without flows.
+    free_subtables: Vec<u32>,
+    /// By number of port.
+    ports: Vec<Masks>,
+    /// Of ports with large numbers.
+    far_ports: HashMap<u32, Masks>,
+    /// Of flows that do not say of which port they are.
+    any_port: Masks,
     cache: Box<[[Signature; WAYS]]>,
-    lookups: u32,
+    victim: u32,
     len: usize,
+    /// Senders of packets choose keys, so hashes are others in each process.
+    seed: u64,
 }
 
 /// How a lookup found its answer.
@@ -93,6 +170,10 @@ impl<T> Default for Megaflows<T> {
     }
 }
 
+fn new_cache(sets: usize) -> Box<[[Signature; WAYS]]> {
+    vec![[Signature::default(); WAYS]; sets].into_boxed_slice()
+}
+
 impl<T> Megaflows<T> {
     /// A table without flows.
     pub fn new() -> Megaflows<T> {
@@ -100,11 +181,14 @@ impl<T> Megaflows<T> {
             flows: Vec::new(),
             free: VecDeque::new(),
             subtables: Vec::new(),
-            by_mask: HashMap::new(),
-            order: Vec::new(),
-            cache: vec![[Signature::default(); WAYS]; SETS].into_boxed_slice(),
-            lookups: 0,
+            free_subtables: Vec::new(),
+            ports: Vec::new(),
+            far_ports: HashMap::new(),
+            any_port: Masks::default(),
+            cache: new_cache(MIN_SETS),
+            victim: 0,
             len: 0,
+            seed: DefaultHashBuilder::default().hash_one(0),
         }
     }
 
@@ -118,9 +202,14 @@ impl<T> Megaflows<T> {
         self.len == 0
     }
 
-    /// How many masks the flows have: the subtables that a miss asks.
+    /// How many masks the flows have, the same mask counting once for each port.
     pub fn mask_count(&self) -> usize {
-        self.order.len()
+        self.subtables.len() - self.free_subtables.len()
+    }
+
+    /// How many masks the flows of one port have: the subtables that a miss of its packets asks.
+    pub fn masks_of_port(&self, port: u32) -> usize {
+        self.masks(Some(port)).map_or(0, |masks| masks.order.len())
     }
 
     /// The flow at `place`, which stays its place until it is removed.
@@ -130,8 +219,24 @@ impl<T> Megaflows<T> {
     }
 
     /// The same, to be changed.
+    #[inline]
     pub fn get_mut(&mut self, place: u32) -> Option<&mut T> {
         self.flows.get_mut(place as usize)?.as_mut().map(|flow| &mut flow.value)
+    }
+
+    /// The mask of the flow at `place`.
+    pub fn mask(&self, place: u32) -> Option<&SparseKey> {
+        let flow = self.flows.get(place as usize)?.as_ref()?;
+        self.subtables.get(flow.subtable as usize).map(|table| &table.mask)
+    }
+
+    /// Whether there is a flow at `place` which `key` matches.
+    pub fn is_match(&self, place: u32, key: &FlowKey) -> bool {
+        let flow = self.flows.get(place as usize).and_then(Option::as_ref);
+        flow.is_some_and(|flow| {
+            let table = self.subtables.get(flow.subtable as usize);
+            table.is_some_and(|table| table.is_match(&flow.words, key))
+        })
     }
 
     /// The number of places, some of them empty; for walking in chunks.
@@ -139,30 +244,98 @@ impl<T> Megaflows<T> {
         self.flows.len() as u32
     }
 
-    /// Adds a flow; its place. The caller sees to it that none with this match exists.
-    pub fn insert(&mut self, key: &FlowKey, mask: &FlowMask, value: T) -> u32 {
-        let sparse = SparseKey::from(mask);
-        let id = match self.by_mask.get(&sparse) {
-            Some(&id) => id,
-            None => {
-                let parts = sparse.iter().map(|(index, mask)| (index as u8, mask)).collect();
-                self.subtables.push(Subtable {
-                    mask: sparse.clone(),
-                    parts,
-                    places: HashTable::new(),
-                    hits: 0,
-                });
-                let id = (self.subtables.len() - 1) as u32;
-                self.by_mask.insert(sparse.clone(), id);
-                self.order.push(id);
+    fn masks(&self, port: Option<u32>) -> Option<&Masks> {
+        match port {
+            Some(port) if port < LISTED_PORTS => self.ports.get(port as usize),
+            Some(port) => self.far_ports.get(&port),
+            None => Some(&self.any_port),
+        }
+    }
+
+    fn masks_mut(&mut self, port: Option<u32>) -> &mut Masks {
+        match port {
+            Some(port) if port < LISTED_PORTS => {
+                let index = port as usize;
+                if self.ports.len() <= index {
+                    self.ports.resize_with(index + 1, Masks::default);
+                }
+                match self.ports.get_mut(index) {
+                    Some(masks) => masks,
+                    None => &mut self.any_port,
+                }
+            }
+            Some(port) => self.far_ports.entry(port).or_default(),
+            None => &mut self.any_port,
+        }
+    }
+
+    /// Widens the mask of a flow that a packet with `key` makes, where its port has many masks already; how far.
+    ///
+    /// However packets are made, the flows of a port whose masks went through here have [`UNITED_MASKS`] different
+    /// ones at most, and two more.
+    pub fn fit(&mut self, key: &FlowKey, mask: &mut FlowMask) -> Width {
+        let port = port_of(key, mask.bits(slot::IN_PORT));
+        let Some(masks) = self.masks(port) else { return Width::Exact };
+        let count = masks.order.len();
+        if count < EXACT_MASKS || self.subtable_of(port, &SparseKey::from(&*mask)).is_some() {
+            return Width::Exact;
+        }
+        rounding::round(mask, key);
+        if count < ROUNDED_MASKS || self.subtable_of(port, &SparseKey::from(&*mask)).is_some() {
+            return Width::Rounded;
+        }
+        let before = self.masks(port).and_then(|masks| masks.united.as_deref());
+        if let Some(before) = before {
+            mask.unite(before);
+        }
+        if count < UNITED_MASKS || self.subtable_of(port, &SparseKey::from(&*mask)).is_some() {
+            if before != Some(&*mask) {
+                self.masks_mut(port).united = Some(Box::new(mask.clone()));
+            }
+            return Width::United;
+        }
+        rounding::make_whole(mask);
+        Width::Whole
+    }
+
+    fn subtable_of(&self, port: Option<u32>, mask: &SparseKey) -> Option<u32> {
+        let is_it = |id: u32| self.subtables.get(id as usize).is_some_and(|table| table.mask == *mask);
+        self.masks(port)?.order.iter().copied().find(|&id| is_it(id))
+    }
+
+    fn add_subtable(&mut self, port: Option<u32>, mask: SparseKey) -> u32 {
+        let parts = mask.iter().map(|(index, mask)| (index as u8, mask));
+        let (near, far): (Vec<_>, Vec<_>) = parts.partition(|&(index, _)| usize::from(index) < WORDS);
+        let (near, far) = (near.into(), far.into());
+        let table = Subtable { mask, near, far, places: HashTable::new(), hits: 0, port, seed: self.seed };
+        let id = match self.free_subtables.pop() {
+            Some(id) => {
+                if let Some(place) = self.subtables.get_mut(id as usize) {
+                    *place = table;
+                }
                 id
             }
+            None => {
+                self.subtables.push(table);
+                (self.subtables.len() - 1) as u32
+            }
         };
-        let parts = sparse.iter().map(|(index, mask)| (key.word(index) & mask, mask)).collect();
-        let indices = sparse.iter().map(|(index, _)| index as u8).collect();
+        self.masks_mut(port).order.push(id);
+        id
+    }
+
+    /// Adds a flow; its place. The caller sees to it that none with this match exists.
+    pub fn insert(&mut self, key: &FlowKey, mask: &FlowMask, value: T) -> u32 {
+        let port = port_of(key, mask.bits(slot::IN_PORT));
+        let sparse = SparseKey::from(mask);
+        let id = match self.subtable_of(port, &sparse) {
+            Some(id) => id,
+            None => self.add_subtable(port, sparse),
+        };
         let Some(table) = self.subtables.get_mut(id as usize) else { return u32::MAX };
-        let hash = table.hash(key);
-        let flow = Megaflow { parts, indices, subtable: id, hash, value };
+        let words = table.masked(key);
+        let half = table.hash_of(&words);
+        let flow = Megaflow { words, subtable: id, value };
         let place = match self.free.pop_front() {
             Some(place) => {
                 if let Some(slot) = self.flows.get_mut(place as usize) {
@@ -175,11 +348,11 @@ impl<T> Megaflows<T> {
                 (self.flows.len() - 1) as u32
             }
         };
-        let flows = &self.flows;
-        table.places.insert_unique(hash, place, |&p| {
-            flows.get(p as usize).and_then(Option::as_ref).map_or(0, |f| f.hash)
-        });
+        table.places.insert_unique(spread(half), (half, place), |&(half, _)| spread(half));
         self.len += 1;
+        if self.len * 2 > self.cache.len() * WAYS && self.cache.len() < MAX_SETS {
+            self.cache = new_cache(self.cache.len() * 2);
+        }
         place
     }
 
@@ -189,35 +362,33 @@ impl<T> Megaflows<T> {
         self.free.push_back(place);
         self.len -= 1;
         if let Some(table) = self.subtables.get_mut(flow.subtable as usize) {
-            if let Ok(entry) = table.places.find_entry(flow.hash, |&p| p == place) {
+            let hash = spread(table.hash_of(&flow.words));
+            if let Ok(entry) = table.places.find_entry(hash, |&(_, p)| p == place) {
                 entry.remove();
             }
             if table.places.is_empty() {
                 self.drop_subtable(flow.subtable);
+            } else if table.places.len() < table.places.capacity() / 8 {
+                table.places.shrink_to_fit(|&(half, _)| spread(half));
             }
+        }
+        if self.len * 16 < self.cache.len() * WAYS && self.cache.len() > MIN_SETS {
+            self.cache = new_cache(self.cache.len() / 2);
         }
         Some(flow.value)
     }
 
     fn drop_subtable(&mut self, id: u32) {
-        let last = self.subtables.len() as u32 - 1;
-        let gone = self.subtables.swap_remove(id as usize);
-        self.by_mask.remove(&gone.mask);
-        self.order.retain(|&other| other != id);
-        if last == id {
-            return;
-        }
-        for other in &mut self.order {
-            if *other == last {
-                *other = id;
-            }
-        }
-        if let Some(moved) = self.subtables.get(id as usize) {
-            self.by_mask.insert(moved.mask.clone(), id);
-            for &place in &moved.places {
-                if let Some(Some(flow)) = self.flows.get_mut(place as usize) {
-                    flow.subtable = id;
-                }
+        let Some(table) = self.subtables.get_mut(id as usize) else { return };
+        table.places = HashTable::new();
+        let port = table.port;
+        self.free_subtables.push(id);
+        let masks = self.masks_mut(port);
+        masks.order.retain(|&other| other != id);
+        if masks.order.is_empty() {
+            *masks = Masks::default();
+            if let Some(port) = port {
+                self.far_ports.remove(&port);
             }
         }
     }
@@ -225,24 +396,24 @@ impl<T> Megaflows<T> {
     /// The flow that `key` matches, `hash` being [`PacketKey::hash`]; its place, and how it was found.
     #[inline]
     pub fn lookup(&mut self, key: &PacketKey, hash: u64) -> Option<(u32, Found)> {
-        let set = hash as usize % SETS;
+        let set = hash as usize & (self.cache.len() - 1);
         let tag = (hash >> 32) as u32;
         for signature in self.cache.get(set)? {
             if signature.tag == tag && signature.place != 0 {
                 let place = signature.place - 1;
                 if let Some(Some(flow)) = self.flows.get(place as usize)
-                    && flow.is_match(key.key())
+                    && let Some(table) = self.subtables.get(flow.subtable as usize)
+                    && table.is_match(&flow.words, key.key())
                 {
                     return Some((place, Found::Cache));
                 }
             }
         }
         let (place, asked) = self.lookup_table(key.key())?;
+        self.victim = self.victim.wrapping_add(1);
         if let Some(ways) = self.cache.get_mut(set) {
-            let way = ways
-                .iter()
-                .position(|s| s.tag == tag || s.place == 0)
-                .unwrap_or(self.lookups as usize % WAYS);
+            let way =
+                ways.iter().position(|s| s.tag == tag || s.place == 0).unwrap_or(self.victim as usize % WAYS);
             if let Some(entry) = ways.get_mut(way) {
                 *entry = Signature { tag, place: place + 1 };
             }
@@ -251,46 +422,71 @@ impl<T> Megaflows<T> {
     }
 
     /// The same without the cache, for whoever has no packet's hash.
+    #[inline]
     pub fn lookup_table(&mut self, key: &FlowKey) -> Option<(u32, u32)> {
-        self.lookups = self.lookups.wrapping_add(1);
-        if self.lookups.is_multiple_of(SORT_EVERY) {
-            self.sort();
-        }
-        let flows = &self.flows;
-        let mut asked = 0;
-        for &id in &self.order {
-            asked += 1;
-            let Some(table) = self.subtables.get_mut(id as usize) else { continue };
-            let hash = table.hash(key);
-            let found = table.places.find(hash, |&place| {
-                flows.get(place as usize).and_then(Option::as_ref).is_some_and(|flow| flow.is_match(key))
-            });
-            if let Some(&place) = found {
-                table.hits = table.hits.saturating_add(1);
-                return Some((place, asked));
+        let port = key.in_port();
+        let own = match self.ports.get_mut(port as usize) {
+            Some(masks) => Some(masks),
+            None if self.far_ports.is_empty() => None,
+            None => self.far_ports.get_mut(&port),
+        };
+        let mut order: &[u32] = &[];
+        if let Some(masks) = own {
+            masks.lookups = masks.lookups.wrapping_add(1);
+            if masks.lookups.is_multiple_of(SORT_EVERY) {
+                sort(masks, &mut self.subtables);
             }
+            order = &masks.order;
         }
-        None
-    }
-
-    /// Brings the subtables that are hit most to the front.
-    fn sort(&mut self) {
-        let tables = &mut self.subtables;
-        self.order
-            .sort_by_key(|&id| std::cmp::Reverse(tables.get(id as usize).map_or(0, |table| table.hits)));
-        for table in tables {
-            table.hits /= 2;
+        let (mut asked, mut is_last) = (0, false);
+        loop {
+            for &id in order {
+                asked += 1;
+                let Some(table) = self.subtables.get_mut(id as usize) else { continue };
+                let half = table.hash(key);
+                let flows = &self.flows;
+                let found = table.places.find(spread(half), |&(other, place)| {
+                    other == half
+                        && flows
+                            .get(place as usize)
+                            .and_then(Option::as_ref)
+                            .is_some_and(|flow| table.is_match(&flow.words, key))
+                });
+                if let Some(&(_, place)) = found {
+                    table.hits = table.hits.saturating_add(1);
+                    return Some((place, asked));
+                }
+            }
+            if is_last || self.any_port.order.is_empty() {
+                return None;
+            }
+            is_last = true;
+            order = &self.any_port.order;
         }
     }
 
     /// Removes all flows; places are given out from the first again.
     pub fn clear(&mut self) {
-        self.flows.clear();
-        self.free.clear();
-        self.subtables.clear();
-        self.by_mask.clear();
-        self.order.clear();
-        self.cache.fill([Signature::default(); WAYS]);
-        self.len = 0;
+        *self = Megaflows::new();
     }
 }
+
+/// The number of the port whose packets alone match, by the bits that a mask has of it.
+fn port_of(key: &FlowKey, bits: u128) -> Option<u32> {
+    (bits == slot::IN_PORT.ones()).then(|| key.in_port())
+}
+
+/// Brings the subtables that are hit most to the front.
+#[cold]
+fn sort(masks: &mut Masks, subtables: &mut [Subtable]) {
+    let hits = |id: u32| subtables.get(id as usize).map_or(0, |table| table.hits);
+    masks.order.sort_by_key(|&id| std::cmp::Reverse(hits(id)));
+    for &id in &masks.order {
+        if let Some(table) = subtables.get_mut(id as usize) {
+            table.hits /= 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,13 +10,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use base::Clock;
 use dp::{Datapath, DpId, PortWatcher};
 use pipeline::SharedNetwork;
 
-use super::{DEFAULT_FLOW_LIMIT, DEFAULT_MAX_IDLE, FlowSync, Sink};
+use super::{Bounds, FlowSync, Sink};
 
 /// A kind of datapath that can be opened.
 pub struct Kind {
@@ -112,8 +111,7 @@ struct Shared {
 /// What holds for all that bridges share, those that are yet to be opened too.
 #[derive(Clone, Copy, Debug)]
 struct Settings {
-    flow_limit: usize,
-    max_idle: Duration,
+    bounds: Bounds,
     max_vlans: usize,
     has_megaflows: bool,
     is_serving: bool,
@@ -121,13 +119,7 @@ struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings {
-            flow_limit: DEFAULT_FLOW_LIMIT,
-            max_idle: DEFAULT_MAX_IDLE,
-            max_vlans: 1,
-            has_megaflows: true,
-            is_serving: true,
-        }
+        Settings { bounds: Bounds::default(), max_vlans: 1, has_megaflows: true, is_serving: true }
     }
 }
 
@@ -184,7 +176,7 @@ impl Datapaths {
         let id = open.new_id();
         let (network, sink) = (Arc::clone(&self.network), Arc::clone(&self.sink));
         let flows = FlowSync::new(network, id, Arc::clone(&datapath), sink, self.clock.clone());
-        flows.set_limits(settings.flow_limit, settings.max_idle);
+        flows.set_limits(settings.bounds);
         flows.set_megaflows(settings.has_megaflows);
         flows.serve(settings.is_serving);
         let revalidator = {
@@ -246,10 +238,10 @@ impl Datapaths {
         Some((id, Arc::clone(found)))
     }
 
-    /// How many megaflows each may have, and how long one without packets stays.
-    pub fn set_limits(&self, flow_limit: usize, max_idle: Duration) {
-        self.change(|settings| (settings.flow_limit, settings.max_idle) = (flow_limit, max_idle));
-        self.shared().iter().for_each(|below| below.flows.set_limits(flow_limit, max_idle));
+    /// How many megaflows each may have, how long one without packets stays, and how often they are looked through.
+    pub fn set_limits(&self, bounds: Bounds) {
+        self.change(|settings| settings.bounds = bounds);
+        self.shared().iter().for_each(|below| below.flows.set_limits(bounds));
     }
 
     /// How many VLAN tags of a packet are looked at.

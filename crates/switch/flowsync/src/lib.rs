@@ -17,7 +17,9 @@
 // An enum that grows is to be answered for in every place that looks at it.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
+mod credits;
 mod datapaths;
+mod limits;
 mod revalidate;
 mod sync;
 mod tracked;
@@ -31,19 +33,11 @@ use dp::{Datapath, DpId};
 use flow::FlowKey;
 use pipeline::{BridgeId, SharedNetwork};
 
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 
 pub use datapaths::{Below, Datapaths, Kind, OpenError, Purpose};
+pub use limits::{Bounds, DEFAULT_FLOW_LIMIT, DEFAULT_MAX_IDLE, REVALIDATION_INTERVAL};
 pub use revalidate::Round;
-
-/// The most megaflows unless `other_config:flow-limit` says otherwise.
-pub const DEFAULT_FLOW_LIMIT: usize = 200_000;
-
-/// How long a megaflow without packets stays unless `other_config:max-idle` says otherwise.
-pub const DEFAULT_MAX_IDLE: Duration = Duration::from_secs(10);
-
-/// How often flows are looked through though nothing changed (`other_config:max-revalidator`).
-pub const REVALIDATION_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A packet for the controllers.
 #[derive(Clone, Debug)]
@@ -124,15 +118,6 @@ pub trait Sink: Send + Sync {
     fn take(&self, bridge: BridgeId, port: OfPort, protocol: pipeline::Protocol, frame: &[u8]);
 }
 
-/// The bounds that operators can set.
-#[derive(Debug)]
-struct Limits {
-    flows: AtomicUsize,
-    max_idle_ms: AtomicU64,
-    /// Flows match exactly one packet's headers, for debugging.
-    exact: AtomicBool,
-}
-
 /// The keeper of one datapath's flows.
 pub struct FlowSync {
     network: Arc<dyn SharedNetwork>,
@@ -141,8 +126,8 @@ pub struct FlowSync {
     datapath: Arc<dyn Datapath>,
     sink: Arc<dyn Sink>,
     clock: Clock,
-    limits: Limits,
-    flows: Mutex<tracked::Flows>,
+    limits: limits::Limits,
+    flows: tracked::Flows,
     /// The epoch that all installed flows are of.
     settled: AtomicU64,
     rounds: Mutex<Rounds>,
@@ -199,12 +184,8 @@ impl FlowSync {
             datapath: Arc::clone(&datapath),
             sink,
             clock,
-            limits: Limits {
-                flows: AtomicUsize::new(DEFAULT_FLOW_LIMIT),
-                max_idle_ms: AtomicU64::new(DEFAULT_MAX_IDLE.as_millis() as u64),
-                exact: AtomicBool::new(false),
-            },
-            flows: Mutex::default(),
+            limits: limits::Limits::default(),
+            flows: tracked::Flows::default(),
             settled: AtomicU64::new(0),
             rounds: Mutex::default(),
             wake: Condvar::new(),
@@ -220,9 +201,8 @@ impl FlowSync {
         self.datapath.set_upcall(door);
     }
 
-    pub fn set_limits(&self, flows: usize, max_idle: Duration) {
-        self.limits.flows.store(flows.max(1), Ordering::Relaxed);
-        self.limits.max_idle_ms.store(max_idle.as_millis() as u64, Ordering::Relaxed);
+    pub fn set_limits(&self, bounds: Bounds) {
+        self.limits.set(bounds);
     }
 
     /// Whether flows match as widely as translation allows (`upcall/enable-megaflows`), or exactly.
@@ -231,13 +211,19 @@ impl FlowSync {
         self.purge();
     }
 
+    /// How many megaflows there may be now: fewer than configured while it takes long to look them through.
     pub fn flow_limit(&self) -> usize {
-        self.limits.flows.load(Ordering::Relaxed)
+        self.limits.flows()
+    }
+
+    /// How long it took to look all flows through, in milliseconds.
+    pub fn round_ms(&self) -> u64 {
+        self.limits.duration_ms()
     }
 
     /// How many megaflows are kept.
     pub fn flow_count(&self) -> usize {
-        self.flows().len()
+        self.flows.len()
     }
 
     /// Sends a packet as a controller asks: `actions` are run on it as if it had come in by `in_port`.
@@ -341,10 +327,6 @@ impl FlowSync {
         self.network.read(&mut |network| network.apply(&translation.effects, credit));
         self.hand_over(&translation.effects, packet.bytes());
         self.datapath.execute(dp::Execute { packet, actions: &translation.actions, now: credit.used })
-    }
-
-    fn flows(&self) -> MutexGuard<'_, tracked::Flows> {
-        self.flows.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn rounds(&self) -> MutexGuard<'_, Rounds> {

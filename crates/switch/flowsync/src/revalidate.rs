@@ -1,15 +1,15 @@
 //! Rounds over the installed flows.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::Timestamp;
-use dp::{Flow, FlowPut, PutMode};
+use dp::{Flow, FlowGlance, FlowPut, PutMode};
 
-use super::tracked::{FlowId, Removal, Tracked};
+use super::FlowSync;
+use super::credits::Credits;
+use super::tracked::{Removal, Tracked};
 use super::upcall::translate;
-use super::{FlowSync, REVALIDATION_INTERVAL};
 use crate::sync::Ordering;
 
 base::coverage!(static ROUNDS = "revalidate_round");
@@ -31,13 +31,28 @@ pub struct Round {
     pub removed: usize,
 }
 
-/// What is to become of a flow.
+/// What is to become of a flow, by a glance at it.
 enum Verdict {
     Keep,
-    /// The number by which it is remembered, if it is.
-    Remove(Option<u64>),
+    Remove,
+    /// It may be of rules that are gone.
+    Compare,
+}
+
+/// What a flow is beside a translation of its key by the rules of now.
+enum Comparison {
+    Right,
+    /// It matches too much, or should not be there.
+    Wrong,
     /// It matches as it should, but does something else.
-    Change(Arc<[dp::Action]>),
+    Other(Arc<[dp::Action]>),
+}
+
+/// What became of a flow.
+enum Outcome {
+    Kept,
+    Changed,
+    Removed,
 }
 
 impl FlowSync {
@@ -49,22 +64,34 @@ impl FlowSync {
         let now = self.clock.now();
         let epoch = self.network.epoch();
         let max_idle = self.max_idle();
+        self.log_dump(now);
         let mut round = Round::default();
-        let mut seen = HashSet::new();
-        self.datapath.flow_dump(&mut |flow| {
-            self.log_dumped(&flow, now);
-            seen.insert((flow.worker, flow.ufid));
-            let verdict = self.judge(&flow, epoch, now, max_idle);
-            let counter = match verdict {
+        let mut credits = Credits::default();
+        self.datapath.flow_glance(&mut |flow| {
+            let number = self.credit_one(&flow, now, &mut credits);
+            let counter = match self.judge(&flow, number, epoch, now, max_idle) {
                 Verdict::Keep => &mut round.kept,
-                Verdict::Remove(_) => &mut round.removed,
-                Verdict::Change(_) => &mut round.changed,
+                Verdict::Remove => {
+                    REMOVED.count();
+                    self.remove(&flow, number, now);
+                    &mut round.removed
+                }
+                Verdict::Compare => match self.compare_and_carry_out(&flow, number, epoch, now) {
+                    Outcome::Kept => &mut round.kept,
+                    Outcome::Changed => &mut round.changed,
+                    Outcome::Removed => &mut round.removed,
+                },
             };
             *counter += 1;
-            self.carry_out(&flow, verdict, epoch, now);
+            if credits.is_large() {
+                credits.apply(&*self.network);
+            }
         });
-        self.forget_missing(&seen);
+        credits.apply(&*self.network);
+        // Forgets flows that the datapath does not have: refused by it, or deleted behind our back.
+        MISSING.add(self.flows.end_round() as u64);
         self.settled.store(epoch, Ordering::Release);
+        self.limits.adapt(self.clock.now() - now, round.kept + round.changed);
         round
     }
 
@@ -73,106 +100,128 @@ impl FlowSync {
         let now = self.clock.now();
         // Read before translating, as in a round.
         let epoch = self.network.epoch();
-        let verdict = match self.credit_one(flow, now) {
-            Some(number) => self.compare(flow, number),
-            None => Verdict::Remove(None),
+        let glance = FlowGlance::from(flow);
+        let mut credits = Credits::default();
+        let number = self.credit_one(&glance, now, &mut credits);
+        credits.apply(&*self.network);
+        let verdict = match number {
+            Some(_) => self.compare(flow),
+            None => Comparison::Wrong,
         };
-        self.carry_out(flow, verdict, epoch, now);
+        self.carry_out(flow, number, verdict, epoch, now);
     }
 
-    fn carry_out(&self, flow: &Flow, verdict: Verdict, epoch: u64, now: Timestamp) {
-        match verdict {
-            Verdict::Keep if is_older(flow, epoch) => {
+    /// Fetches the flow, translates its key again, and does what follows from that.
+    fn compare_and_carry_out(
+        &self,
+        flow: &FlowGlance,
+        number: Option<u64>,
+        epoch: u64,
+        now: Timestamp,
+    ) -> Outcome {
+        match self.datapath.flow_get(flow.ufid, Some(flow.worker)) {
+            Some(flow) => self.carry_out(&flow, number, self.compare(&flow), epoch, now),
+            // Somebody has removed it meanwhile.
+            None => Outcome::Removed,
+        }
+    }
+
+    fn carry_out(
+        &self,
+        flow: &Flow,
+        number: Option<u64>,
+        comparison: Comparison,
+        epoch: u64,
+        now: Timestamp,
+    ) -> Outcome {
+        match comparison {
+            Comparison::Right => {
                 self.datapath.flow_confirm(flow, epoch);
+                Outcome::Kept
             }
-            Verdict::Keep => {}
-            Verdict::Remove(number) => {
+            Comparison::Wrong => {
                 REMOVED.count();
-                self.remove(flow, number, now);
+                self.remove(&FlowGlance::from(flow), number, now);
+                Outcome::Removed
             }
-            Verdict::Change(actions) => {
+            Comparison::Other(actions) => {
                 CHANGED.count();
                 self.change(flow, actions, epoch);
+                Outcome::Changed
             }
         }
     }
 
-    /// Forgets flows that the datapath does not have: refused by it, or deleted behind our back.
-    fn forget_missing(&self, seen: &HashSet<FlowId>) {
-        MISSING.add(self.flows().forget_missing(seen) as u64);
-    }
-
-    fn log_dumped(&self, flow: &Flow, now: Timestamp) {
-        if log::log_enabled!(target: "dpif", log::Level::Debug) {
+    /// Writes all flows to the log, where somebody wants to read that.
+    fn log_dump(&self, now: Timestamp) {
+        if !log::log_enabled!(target: "dpif", log::Level::Debug) {
+            return;
+        }
+        self.datapath.flow_dump(&mut |flow| {
             log::debug!(
                 target: "dpif",
                 "{}@{}: flow_dump {} {}",
                 self.datapath.kind(),
                 self.datapath.name(),
                 flow.ufid,
-                dp::text::format_flow(flow, now, true, None)
+                dp::text::format_flow(&flow, now, true, None)
             );
-        }
+        });
     }
 
     /// How long an idle flow may stay: less when there are more than allowed.
     fn max_idle(&self) -> Duration {
-        let idle = Duration::from_millis(self.limits.max_idle_ms.load(Ordering::Relaxed));
-        let (count, limit) = (self.flow_count(), self.flow_limit());
-        if count > 2 * limit {
-            Duration::ZERO
-        } else if count > limit {
-            idle.min(Duration::from_millis(100))
+        self.limits.max_idle_of(self.flow_count())
+    }
+
+    fn judge(
+        &self,
+        flow: &FlowGlance,
+        number: Option<u64>,
+        epoch: u64,
+        now: Timestamp,
+        max_idle: Duration,
+    ) -> Verdict {
+        let is_idle = flow.stats.used.is_some_and(|used| now - used > max_idle);
+        // Nobody remembers why a flow without a number is there.
+        if number.is_none() || is_idle {
+            Verdict::Remove
+        } else if is_older(flow, epoch) {
+            Verdict::Compare
         } else {
-            idle
+            Verdict::Keep
         }
     }
 
-    fn judge(&self, flow: &Flow, epoch: u64, now: Timestamp, max_idle: Duration) -> Verdict {
-        // Nobody remembers why it is there.
-        let Some(number) = self.credit_one(flow, now) else { return Verdict::Remove(None) };
-        let idle_since = flow.stats.used.unwrap_or(Timestamp::ZERO);
-        if flow.stats.used.is_some() && now - idle_since > max_idle {
-            return Verdict::Remove(Some(number));
-        }
-        if is_older(flow, epoch) { self.compare(flow, number) } else { Verdict::Keep }
-    }
-
-    /// Credits what the flow has forwarded since the last time; the number by which it is remembered, if it is.
-    fn credit_one(&self, flow: &Flow, now: Timestamp) -> Option<u64> {
-        let (number, effects, credit) = {
-            let mut flows = self.flows();
-            let tracked = flows.get_mut((flow.worker, flow.ufid))?;
-            let credit = tracked.take_credit(flow.stats, now);
-            (tracked.number(), Arc::clone(&tracked.effects), credit)
-        };
-        if let Some(credit) = credit {
-            self.network.read(&mut |network| network.apply(&effects, credit));
-        }
-        Some(number)
+    /// Notes what the flow has forwarded since the last time; the number by which it is remembered, if it is.
+    fn credit_one(&self, flow: &FlowGlance, now: Timestamp, credits: &mut Credits) -> Option<u64> {
+        self.flows.with((flow.worker, flow.ufid), |tracked| {
+            tracked.seen();
+            if let Some(credit) = tracked.take_credit(flow.stats, now) {
+                credits.add(&tracked.effects, credit);
+            }
+            tracked.number()
+        })
     }
 
     /// Translates the flow's key again and compares.
-    fn compare(&self, flow: &Flow, number: u64) -> Verdict {
+    fn compare(&self, flow: &Flow) -> Comparison {
         let mut made = None;
         let purpose = pipeline::Purpose::Flow;
         self.network.read(&mut |network| made = translate(network, self.id, &flow.key, purpose));
-        let Some((_, translation)) = made else { return Verdict::Remove(Some(number)) };
-        // A wider mask than needed only costs hits; a narrower one is wrong.
+        let Some((_, translation)) = made else { return Comparison::Wrong };
+        // A narrower mask than needed only costs hits; a wider one is wrong.
         let is_cached = translation.error.is_none_or(pipeline::Error::may_be_cached);
         if !is_cached || !flow.mask.covers(&translation.mask) {
-            return Verdict::Remove(Some(number));
+            return Comparison::Wrong;
         }
         let actions = if translation.slow.is_empty() {
             translation.actions
         } else {
             vec![dp::Action::slow_path(translation.slow)]
         };
-        if let Some(tracked) = self.flows().get_mut((flow.worker, flow.ufid)) {
-            tracked.effects = translation.effects.into();
-            tracked._frozen = translation.frozen;
-        }
-        if *flow.actions == *actions { Verdict::Keep } else { Verdict::Change(actions.into()) }
+        self.flows.replace((flow.worker, flow.ufid), translation.effects, translation.frozen);
+        if *flow.actions == *actions { Comparison::Right } else { Comparison::Other(actions.into()) }
     }
 
     fn change(&self, flow: &Flow, actions: Arc<[dp::Action]>, epoch: u64) {
@@ -196,25 +245,21 @@ impl FlowSync {
     ///
     /// Of several threads that want to remove it one does, which has what is to be credited. A flow that a packet has made
     /// anew meanwhile stays: it is remembered before it is installed, and would be forgotten for ever.
-    fn remove(&self, flow: &Flow, number: Option<u64>, now: Timestamp) {
+    fn remove(&self, flow: &FlowGlance, number: Option<u64>, now: Timestamp) {
         let id = (flow.worker, flow.ufid);
-        let removal = self.flows().begin_removal(id, number);
-        let Some(removal) = removal else { return };
+        let Some(removal) = self.flows.begin_removal(id, number) else { return };
         let last = self.datapath.flow_del(flow.ufid, Some(flow.worker)).ok();
-        let due = {
-            let mut flows = self.flows();
-            let due = |tracked: &mut Tracked| {
-                let credit = tracked.take_credit(last?, now)?;
-                Some((Arc::clone(&tracked.effects), credit))
-            };
-            match removal {
-                Removal::Of(mut tracked) => {
-                    flows.end_removal(id, tracked.number());
-                    due(&mut tracked)
-                }
-                // Perhaps it was one that a packet has just made.
-                Removal::OfUnknown => flows.get_mut(id).and_then(due),
+        let due = |tracked: &mut Tracked| {
+            let credit = tracked.take_credit(last?, now)?;
+            Some((Arc::clone(&tracked.effects), credit))
+        };
+        let due = match removal {
+            Removal::Of(mut tracked) => {
+                self.flows.end_removal(id, tracked.number());
+                due(&mut tracked)
             }
+            // Perhaps it was one that a packet has just made.
+            Removal::OfUnknown => self.flows.with(id, due).flatten(),
         };
         if let Some((effects, credit)) = due {
             self.network.read(&mut |network| network.apply(&effects, credit));
@@ -235,30 +280,27 @@ impl FlowSync {
             }
             rounds.credited = Some(now);
         }
-        let mut credits = Vec::new();
-        self.datapath.flow_dump(&mut |flow| {
-            let mut flows = self.flows();
-            let Some(tracked) = flows.get_mut((flow.worker, flow.ufid)) else { return };
-            if let Some(credit) = tracked.take_credit(flow.stats, now) {
-                credits.push((credit, Arc::clone(&tracked.effects)));
-            }
-        });
-        if !credits.is_empty() {
-            self.network.read(&mut |network| {
-                for (credit, effects) in &credits {
-                    network.apply(effects, *credit);
+        let mut credits = Credits::default();
+        self.datapath.flow_glance(&mut |flow| {
+            self.flows.with((flow.worker, flow.ufid), |tracked| {
+                if let Some(credit) = tracked.take_credit(flow.stats, now) {
+                    credits.add(&tracked.effects, credit);
                 }
             });
-        }
+            if credits.is_large() {
+                credits.apply(&*self.network);
+            }
+        });
+        credits.apply(&*self.network);
     }
 
     /// Removes every flow, after crediting its packets (`revalidator/purge`).
     pub fn purge(&self) {
         let now = self.clock.now();
         let mut flows = Vec::new();
-        self.datapath.flow_dump(&mut |flow| flows.push(flow));
+        self.datapath.flow_glance(&mut |flow| flows.push(flow));
         for flow in flows {
-            let number = self.flows().get_mut((flow.worker, flow.ufid)).map(|tracked| tracked.number());
+            let number = self.flows.with((flow.worker, flow.ufid), |tracked| tracked.number());
             self.remove(&flow, number, now);
         }
     }
@@ -273,7 +315,8 @@ impl FlowSync {
     pub fn tick(&self) {
         let now = self.clock.now();
         let changed = self.is_unsettled();
-        let due = self.rounds().last.is_none_or(|last| now - last >= REVALIDATION_INTERVAL);
+        let interval = self.limits.interval();
+        let due = self.rounds().last.is_none_or(|last| now - last >= interval);
         if changed || due {
             self.poke();
         }
@@ -339,6 +382,6 @@ impl FlowSync {
 }
 
 /// Whether the flow is known to be right by rules from before `epoch` alone.
-fn is_older(flow: &Flow, epoch: u64) -> bool {
+fn is_older(flow: &FlowGlance, epoch: u64) -> bool {
     flow.version.is_some_and(|version| version < epoch)
 }

@@ -1,16 +1,25 @@
 //! What is remembered of each installed megaflow beside what the datapath has.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use base::Timestamp;
 use dp::{FlowStats, Ufid, WorkerId};
+use flow::extract::mix;
+use hashbrown::HashMap;
 use pipeline::{Credit, Effect, FrozenId};
+
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 
 /// Rounds after which a flow that the datapath did not show in any of them is taken for gone.
 ///
 /// One is not enough: a flow is remembered before it is installed, and a round may pass in between.
 const MISSED_ROUNDS: u8 = 4;
+
+/// Parts of the memory, each behind a lock of its own: threads that make flows at once seldom want the same.
+const SHARDS: usize = 16;
+
+/// Lists of effects that one part remembers to share them. Most flows of a time are credited to few lists.
+const RECENT: usize = 32;
 
 /// Who forwards with a megaflow, and its id there. Each worker has flows of its own, with counters of its own.
 pub(crate) type FlowId = (WorkerId, Ufid);
@@ -21,23 +30,39 @@ pub(crate) struct Tracked {
     /// What every further packet of it is to be credited to.
     pub effects: Arc<[Effect]>,
     /// Kept alive for the actions that refer to them.
-    pub _frozen: Vec<Arc<FrozenId>>,
+    pub _frozen: Box<[Arc<FrozenId>]>,
     /// Tells it from others that had or will have its id.
     number: u64,
     /// When it was made. What the datapath counted before is another flow's.
     since: Timestamp,
     /// What was credited so far.
     credited: FlowStats,
+    /// The datapath has shown it in the round that goes on.
+    is_seen: bool,
     /// Rounds since the datapath showed it last.
     missed_rounds: u8,
 }
 
 /// All megaflows that are remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Flows {
+    shards: Box<[Mutex<Shard>]>,
+    count: AtomicUsize,
+}
+
+impl Default for Flows {
+    fn default() -> Flows {
+        Flows { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), count: AtomicUsize::new(0) }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shard {
     by_id: HashMap<FlowId, Place>,
     /// How many were ever made.
     made: u64,
+    /// Lists that were made in this round, by their marks; empty or [`RECENT`] places.
+    recent: Vec<Option<Arc<[Effect]>>>,
 }
 
 #[derive(Debug)]
@@ -55,46 +80,92 @@ pub(crate) enum Removal {
     OfUnknown,
 }
 
-impl Flows {
-    pub(crate) fn len(&self) -> usize {
-        self.by_id.len()
-    }
-
-    pub(crate) fn contains(&self, id: FlowId) -> bool {
-        self.by_id.contains_key(&id)
-    }
-
-    /// Remembers a flow that is to be installed.
-    pub(crate) fn insert(
-        &mut self,
-        id: FlowId,
-        effects: Arc<[Effect]>,
-        frozen: Vec<Arc<FrozenId>>,
-        since: Timestamp,
-    ) {
-        self.made += 1;
-        let tracked = Tracked {
-            effects,
-            _frozen: frozen,
-            number: self.made,
-            since,
-            credited: FlowStats::default(),
-            missed_rounds: 0,
+impl Shard {
+    /// The list, shared with a flow that was made recently and has the same.
+    fn shared(&mut self, effects: Vec<Effect>) -> Arc<[Effect]> {
+        self.recent.resize(RECENT, None);
+        let mark = effects.iter().fold(0, |mark, effect| mix(mark, effect.mark()));
+        let Some(place) = self.recent.get_mut(mark as usize % RECENT) else { return effects.into() };
+        let is_it = |known: &&mut Arc<[Effect]>| {
+            known.len() == effects.len() && known.iter().zip(&effects).all(|(a, b)| a.is_same(b))
         };
-        self.by_id.insert(id, Place::Known(tracked));
+        match place.as_mut().filter(is_it) {
+            Some(known) => Arc::clone(known),
+            None => Arc::clone(place.insert(effects.into())),
+        }
     }
 
-    pub(crate) fn get_mut(&mut self, id: FlowId) -> Option<&mut Tracked> {
+    fn get_mut(&mut self, id: FlowId) -> Option<&mut Tracked> {
         match self.by_id.get_mut(&id)? {
             Place::Known(tracked) => Some(tracked),
             Place::Leaving(_) => None,
         }
     }
+}
+
+impl Flows {
+    fn shard(&self, id: FlowId) -> MutexGuard<'_, Shard> {
+        // An id is a hash already.
+        let index = (id.1.0 >> 64) as usize % self.shards.len();
+        self.shards[index].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// How many there are, or were a moment ago.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Remembers a flow that is to be installed; false when there are `limit` already.
+    pub(crate) fn insert(
+        &self,
+        id: FlowId,
+        effects: Vec<Effect>,
+        frozen: Vec<Arc<FrozenId>>,
+        since: Timestamp,
+        limit: usize,
+    ) -> bool {
+        let mut shard = self.shard(id);
+        let is_new = !shard.by_id.contains_key(&id);
+        if is_new {
+            if self.len() >= limit {
+                return false;
+            }
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+        shard.made += 1;
+        let tracked = Tracked {
+            effects: shard.shared(effects),
+            _frozen: frozen.into(),
+            number: shard.made,
+            since,
+            credited: FlowStats::default(),
+            is_seen: false,
+            missed_rounds: 0,
+        };
+        shard.by_id.insert(id, Place::Known(tracked));
+        true
+    }
+
+    /// What `look` makes of a flow that is remembered and that nobody removes.
+    pub(crate) fn with<R>(&self, id: FlowId, look: impl FnOnce(&mut Tracked) -> R) -> Option<R> {
+        self.shard(id).get_mut(id).map(look)
+    }
+
+    /// Replaces what is remembered of a flow, whose packets go another way from now on.
+    pub(crate) fn replace(&self, id: FlowId, effects: Vec<Effect>, frozen: Vec<Arc<FrozenId>>) {
+        let mut shard = self.shard(id);
+        let effects = shard.shared(effects);
+        if let Some(tracked) = shard.get_mut(id) {
+            tracked.effects = effects;
+            tracked._frozen = frozen.into();
+        }
+    }
 
     /// Begins to remove the flow that was found to have this number, or none. Nobody may where another one removes it, or
     /// where it was made anew meanwhile: a flow is remembered before it is installed.
-    pub(crate) fn begin_removal(&mut self, id: FlowId, found: Option<u64>) -> Option<Removal> {
-        let Some(place) = self.by_id.get_mut(&id) else {
+    pub(crate) fn begin_removal(&self, id: FlowId, found: Option<u64>) -> Option<Removal> {
+        let mut shard = self.shard(id);
+        let Some(place) = shard.by_id.get_mut(&id) else {
             return found.is_none().then_some(Removal::OfUnknown);
         };
         match place {
@@ -110,24 +181,34 @@ impl Flows {
     }
 
     /// The datapath has the flow of this number no more.
-    pub(crate) fn end_removal(&mut self, id: FlowId, number: u64) {
-        if matches!(self.by_id.get(&id), Some(Place::Leaving(leaving)) if *leaving == number) {
-            self.by_id.remove(&id);
+    pub(crate) fn end_removal(&self, id: FlowId, number: u64) {
+        let mut shard = self.shard(id);
+        if matches!(shard.by_id.get(&id), Some(Place::Leaving(leaving)) if *leaving == number) {
+            shard.by_id.remove(&id);
+            self.count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// Forgets those that were not seen in some rounds in a row; how many.
-    pub(crate) fn forget_missing(&mut self, seen: &HashSet<FlowId>) -> usize {
-        let before = self.by_id.len();
-        self.by_id.retain(|id, place| match place {
-            Place::Leaving(_) => true,
-            Place::Known(tracked) if seen.contains(id) => {
-                tracked.seen();
-                true
+    /// A round has ended: forgets flows that were not seen in some rounds in a row; how many.
+    pub(crate) fn end_round(&self) -> usize {
+        let mut forgotten = 0;
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let before = shard.by_id.len();
+            shard.by_id.retain(|_, place| match place {
+                Place::Leaving(_) => true,
+                Place::Known(tracked) => !tracked.is_forgotten(),
+            });
+            let after = shard.by_id.len();
+            if after < shard.by_id.capacity() / 8 {
+                shard.by_id.shrink_to_fit();
             }
-            Place::Known(tracked) => !tracked.missed(),
-        });
-        before - self.by_id.len()
+            // They would keep rules that are gone.
+            shard.recent.clear();
+            forgotten += before - after;
+        }
+        self.count.fetch_sub(forgotten, Ordering::Relaxed);
+        forgotten
     }
 }
 
@@ -155,13 +236,13 @@ impl Tracked {
     }
 
     /// The datapath has shown the flow.
-    fn seen(&mut self) {
-        self.missed_rounds = 0;
+    pub(crate) fn seen(&mut self) {
+        self.is_seen = true;
     }
 
-    /// A round has ended without the flow; whether it is to be forgotten.
-    fn missed(&mut self) -> bool {
-        self.missed_rounds = self.missed_rounds.saturating_add(1);
+    /// A round has ended; whether the flow is to be forgotten.
+    fn is_forgotten(&mut self) -> bool {
+        self.missed_rounds = if std::mem::take(&mut self.is_seen) { 0 } else { self.missed_rounds + 1 };
         self.missed_rounds >= MISSED_ROUNDS
     }
 }
@@ -180,17 +261,17 @@ mod tests {
         FlowStats { packets, bytes: packets * 100, used: Some(at(ms)), tcp_flags: 0 }
     }
 
-    fn insert(flows: &mut Flows, ms: u64) -> u64 {
-        flows.insert(ID, Arc::new([]), Vec::new(), at(ms));
-        flows.get_mut(ID).unwrap().number()
+    fn insert(flows: &Flows, ms: u64) -> u64 {
+        assert!(flows.insert(ID, Vec::new(), Vec::new(), at(ms), 10));
+        flows.with(ID, |tracked| tracked.number()).unwrap()
     }
 
     #[test]
     fn every_packet_is_credited_once() {
-        let mut flows = Flows::default();
-        insert(&mut flows, 0);
-        let mut take = |packets, ms| {
-            let credit = flows.get_mut(ID).unwrap().take_credit(stats(packets, ms), at(ms));
+        let flows = Flows::default();
+        insert(&flows, 0);
+        let take = |packets, ms| {
+            let credit = flows.with(ID, |tracked| tracked.take_credit(stats(packets, ms), at(ms))).unwrap();
             credit.map(|credit| (credit.packets, credit.bytes))
         };
         assert_eq!(take(3, 10), Some((3, 300)));
@@ -203,28 +284,60 @@ mod tests {
 
     #[test]
     fn what_a_flow_of_the_same_id_counted_before_is_not_credited() {
-        let mut flows = Flows::default();
-        insert(&mut flows, 50);
-        let tracked = flows.get_mut(ID).unwrap();
-        assert_eq!(tracked.take_credit(stats(3, 40), at(60)), None);
-        assert_eq!(tracked.take_credit(stats(2, 60), at(60)).map(|credit| credit.packets), Some(2));
+        let flows = Flows::default();
+        insert(&flows, 50);
+        let take = |stats| flows.with(ID, |tracked| tracked.take_credit(stats, at(60))).unwrap();
+        assert_eq!(take(stats(3, 40)), None);
+        assert_eq!(take(stats(2, 60)).map(|credit| credit.packets), Some(2));
     }
 
     #[test]
     fn a_flow_is_forgotten_only_after_some_rounds_in_a_row() {
-        let mut flows = Flows::default();
-        insert(&mut flows, 0);
-        let unseen = HashSet::new();
-        assert_eq!((0..3).map(|_| flows.forget_missing(&unseen)).sum::<usize>(), 0);
-        assert_eq!(flows.forget_missing(&HashSet::from([ID])), 0);
-        assert_eq!((0..3).map(|_| flows.forget_missing(&unseen)).sum::<usize>(), 0);
-        assert_eq!((flows.forget_missing(&unseen), flows.len()), (1, 0));
+        let flows = Flows::default();
+        insert(&flows, 0);
+        assert_eq!((0..3).map(|_| flows.end_round()).sum::<usize>(), 0);
+        flows.with(ID, Tracked::seen).unwrap();
+        assert_eq!(flows.end_round(), 0);
+        assert_eq!((0..3).map(|_| flows.end_round()).sum::<usize>(), 0);
+        assert_eq!((flows.end_round(), flows.len()), (1, 0));
+    }
+
+    #[test]
+    fn there_are_as_many_as_the_limit_allows() {
+        let flows = Flows::default();
+        let insert =
+            |id: u128| flows.insert((WorkerId::Main, Ufid(id << 64)), Vec::new(), Vec::new(), at(0), 3);
+        assert_eq!((0..5).map(insert).collect::<Vec<_>>(), [true, true, true, false, false]);
+        assert!(insert(1), "it is made anew");
+        assert_eq!(flows.len(), 3);
+    }
+
+    #[test]
+    fn flows_with_the_same_effects_share_them() {
+        let flows = Flows::default();
+        let rules: Vec<_> = (0..2).map(|_| Arc::new(pipeline::Counters::default())).collect();
+        let effects = |rule: usize| vec![Effect::CountMirror(Arc::clone(&rules[rule]))];
+        for (id, rule) in [(1, 0), (2, 0), (3, 1)] {
+            flows.insert((WorkerId::Main, Ufid(id)), effects(rule), Vec::new(), at(0), 10);
+        }
+        let of = |id| flows.with((WorkerId::Main, Ufid(id)), |tracked| Arc::clone(&tracked.effects)).unwrap();
+        assert!(Arc::ptr_eq(&of(1), &of(2)));
+        assert!(!Arc::ptr_eq(&of(1), &of(3)));
+        // Nobody keeps a list that no flow has, longer than for a round.
+        drop(
+            flows.begin_removal(
+                (WorkerId::Main, Ufid(3)),
+                flows.with((WorkerId::Main, Ufid(3)), |t| t.number()),
+            ),
+        );
+        flows.end_round();
+        assert_eq!(Arc::strong_count(&rules[1]), 1);
     }
 
     #[test]
     fn one_thread_removes_a_flow() {
-        let mut flows = Flows::default();
-        let number = insert(&mut flows, 0);
+        let flows = Flows::default();
+        let number = insert(&flows, 0);
         assert!(matches!(flows.begin_removal(ID, Some(number)), Some(Removal::Of(_))));
         assert!(flows.begin_removal(ID, Some(number)).is_none());
         assert!(flows.begin_removal(ID, None).is_none(), "it is remembered until it is gone");
@@ -235,14 +348,14 @@ mod tests {
 
     #[test]
     fn a_flow_that_was_made_anew_stays() {
-        let mut flows = Flows::default();
-        let old = insert(&mut flows, 0);
+        let flows = Flows::default();
+        let old = insert(&flows, 0);
         let Some(Removal::Of(_)) = flows.begin_removal(ID, Some(old)) else { panic!("it is known") };
-        let new = insert(&mut flows, 1);
+        let new = insert(&flows, 1);
         flows.end_removal(ID, old);
         for found in [Some(old), None] {
             assert!(flows.begin_removal(ID, found).is_none());
         }
-        assert_eq!(flows.get_mut(ID).unwrap().number(), new);
+        assert_eq!(flows.with(ID, |tracked| tracked.number()), Some(new));
     }
 }

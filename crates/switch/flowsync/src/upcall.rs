@@ -182,14 +182,12 @@ impl FlowSync {
         effects: Vec<pipeline::Effect>,
         frozen: Vec<Arc<pipeline::FrozenId>>,
     ) -> bool {
-        let mut flows = self.flows();
         let id = (upcall.worker, upcall.ufid);
-        if flows.len() >= self.flow_limit() && !flows.contains(id) {
+        let is_remembered = self.flows.insert(id, effects, frozen, upcall.now, self.flow_limit());
+        if !is_remembered {
             FLOW_LIMIT_HIT.count();
-            return false;
         }
-        flows.insert(id, effects.into(), frozen, upcall.now);
-        true
+        is_remembered
     }
 
     /// A packet of a flow whose actions cannot be cached: it is translated each time.

@@ -47,7 +47,7 @@ impl World {
                     is_dummy: true,
                     workers: 0,
                     max_vlans: 1,
-                    predecessor: None,
+                    ..Config::default()
                 };
                 DpUser::new(config, clock.clone()).map(|made| Arc::new(made) as Arc<dyn Datapath>)
             };
@@ -144,7 +144,7 @@ fn a_datapath_made_by_hand_has_a_name_of_its_own_and_can_be_removed() {
 fn what_is_set_holds_for_datapaths_that_are_opened_later() {
     let world = World::new();
     let before = world.datapaths.below("one").unwrap();
-    world.datapaths.set_limits(7, flowsync::DEFAULT_MAX_IDLE);
+    world.datapaths.set_limits(flowsync::Bounds { flow_limit: 7, ..flowsync::Bounds::default() });
     world.datapaths.set_max_vlans(2);
     world.datapaths.serve(false);
     let (bridge, after) = world.bridge("b", "two");

@@ -41,6 +41,73 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Whether both do the same to the same things.
+    pub fn is_same(&self, other: &Effect) -> bool {
+        match (self, other) {
+            (Effect::CountRule(a), Effect::CountRule(b)) => Arc::ptr_eq(a, b),
+            (
+                Effect::CountTable { traffic, matched },
+                Effect::CountTable { traffic: other, matched: other_matched },
+            ) => Arc::ptr_eq(traffic, other) && matched == other_matched,
+            (
+                Effect::CountPatch { sent, received },
+                Effect::CountPatch { sent: other_sent, received: other_received },
+            ) => Arc::ptr_eq(sent, other_sent) && Arc::ptr_eq(received, other_received),
+            (
+                Effect::LearnMac { bridge, vlan, mac, port, gratuitous_arp_on_bond },
+                Effect::LearnMac { bridge: b, vlan: v, mac: m, port: p, gratuitous_arp_on_bond: g },
+            ) => (bridge, vlan, mac, port, gratuitous_arp_on_bond) == (b, v, m, p, g),
+            (
+                Effect::LearnRule { bridge, rule, limit },
+                Effect::LearnRule { bridge: b, rule: r, limit: l },
+            ) => Arc::ptr_eq(rule, r) && (bridge, limit) == (b, l),
+            (
+                Effect::FinTimeout { bridge, rule, idle_s, hard_s },
+                Effect::FinTimeout { bridge: b, rule: r, idle_s: idle, hard_s: hard },
+            ) => Arc::ptr_eq(rule, r) && (bridge, idle_s, hard_s) == (b, idle, hard),
+            (Effect::CountGroup { group, bucket }, Effect::CountGroup { group: g, bucket: b }) => {
+                Arc::ptr_eq(group, g) && bucket == b
+            }
+            (Effect::CountMirror(a), Effect::CountMirror(b)) => Arc::ptr_eq(a, b),
+            (Effect::FlowRecord { bridge, output }, Effect::FlowRecord { bridge: b, output: o }) => {
+                (bridge, output) == (b, o)
+            }
+            (Effect::CountBond { bond, bucket }, Effect::CountBond { bond: other, bucket: b }) => {
+                Arc::ptr_eq(bond, other) && bucket == b
+            }
+            (
+                Effect::Take { bridge, port, protocol },
+                Effect::Take { bridge: b, port: p, protocol: other },
+            ) => (bridge, port, protocol) == (b, p, other),
+            _ => false,
+        }
+    }
+
+    /// A number that the same effects have in common and most others do not.
+    pub fn mark(&self) -> u64 {
+        fn address<T>(of: &Arc<T>) -> u64 {
+            Arc::as_ptr(of).addr() as u64
+        }
+        match self {
+            Effect::CountRule(rule) => address(rule),
+            Effect::CountTable { traffic, matched } => address(traffic) | u64::from(*matched),
+            Effect::CountPatch { sent, .. } => address(sent),
+            Effect::LearnMac { vlan, mac, .. } => mac.to_u64() << 16 | u64::from(*vlan),
+            Effect::LearnRule { rule, .. } => address(rule),
+            Effect::FinTimeout { rule, .. } => address(rule),
+            Effect::CountGroup { group, bucket } => address(group) ^ bucket.unwrap_or(usize::MAX) as u64,
+            Effect::CountMirror(counters) => address(counters),
+            Effect::CountBond { bond, bucket } => address(bond) ^ u64::from(*bucket),
+            Effect::Take { port, .. } => u64::from(port.0),
+            Effect::FlowRecord { output, .. } => match output {
+                Output::Drop => 1,
+                Output::Port(port) => u64::from(port.0) << 8,
+                Output::Multiple => 2,
+                Output::Flood => 3,
+            },
+        }
+    }
+
     /// Whether the switch learns something by it, beside counting.
     pub fn teaches(&self) -> bool {
         matches!(self, Effect::LearnMac { .. } | Effect::LearnRule { .. })

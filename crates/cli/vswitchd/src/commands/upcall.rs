@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use flowsync::Datapaths;
+use flowsync::{Bounds, Datapaths};
 use ofproto::SharedSwitch;
 use rpc::unixctl::Registry;
 
@@ -20,7 +20,7 @@ pub(super) fn register<C: 'static>(registry: &mut Registry<C>, upcalls: Upcalls)
     group.add("upcall/show", "", 0, 0, |upcalls, _| Ok(show(upcalls)));
     group.add("upcall/set-flow-limit", "flow-limit-number", 1, 1, |upcalls, args| {
         let limit = args[0].parse().map_err(|_| format!("{}: not a number", args[0]))?;
-        upcalls.datapaths.set_limits(limit, flowsync::DEFAULT_MAX_IDLE);
+        upcalls.datapaths.set_limits(Bounds { flow_limit: limit, ..Bounds::default() });
         Ok(format!("set flow_limit to {limit}\n"))
     });
     // Flows always have UFIDs here, and dumps always tell all.
@@ -52,10 +52,12 @@ fn show(upcalls: &Upcalls) -> String {
     let mut out = String::new();
     for below in datapaths_in_use(&upcalls.datapaths, &upcalls.switch) {
         let (keys, count) = (below.flows.flow_count(), below.datapath.stats().flows);
+        // As long as any round takes in the reference.
+        let duration = below.flows.round_ms().max(1);
         // Writing to a String cannot fail.
         let _ = write!(
             out,
-            "{}:\n  flows         : (current {count}) (avg {count}) (max {count}) (limit {})\n  dump duration : 1ms\n  ufid enabled : true\n\n  1: (keys {keys})\n",
+            "{}:\n  flows         : (current {count}) (avg {count}) (max {count}) (limit {})\n  dump duration : {duration}ms\n  ufid enabled : true\n\n  1: (keys {keys})\n",
             below.full_name(),
             below.flows.flow_limit()
         );

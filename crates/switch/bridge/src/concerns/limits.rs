@@ -17,6 +17,8 @@ pub struct DesiredLimits {
     pub flow_limit: usize,
     /// How long a megaflow without packets stays (`max-idle`).
     pub max_idle: Duration,
+    /// How often megaflows are looked through though nothing changed (`max-revalidator`).
+    pub max_revalidator: Duration,
     /// How many VLAN tags of a packet are looked at (`vlan-limit`).
     pub max_vlans: usize,
     /// Rules are about to be restored: until then no packet is served (`flow-restore-wait`).
@@ -26,11 +28,15 @@ pub struct DesiredLimits {
 /// As many VLAN tags as switches looked at before they could look at more.
 const DEFAULT_MAX_VLANS: usize = 1;
 
+/// Less for `max-revalidator` counts as this.
+const LEAST_MAX_REVALIDATOR: Duration = Duration::from_millis(100);
+
 impl Default for DesiredLimits {
     fn default() -> DesiredLimits {
         DesiredLimits {
             flow_limit: flowsync::DEFAULT_FLOW_LIMIT,
             max_idle: flowsync::DEFAULT_MAX_IDLE,
+            max_revalidator: flowsync::REVALIDATION_INTERVAL,
             max_vlans: DEFAULT_MAX_VLANS,
             awaits_rules: false,
         }
@@ -43,6 +49,8 @@ pub(crate) fn desire(root: &Row) -> DesiredLimits {
     DesiredLimits {
         flow_limit: number("flow-limit").map_or(default.flow_limit, |n| n as usize),
         max_idle: number("max-idle").map_or(default.max_idle, Duration::from_millis),
+        max_revalidator: number("max-revalidator")
+            .map_or(default.max_revalidator, |ms| Duration::from_millis(ms).max(LEAST_MAX_REVALIDATOR)),
         max_vlans: match number("vlan-limit") {
             None => default.max_vlans,
             Some(0) => usize::MAX,
@@ -63,7 +71,11 @@ impl Concern for Limits {
             log::info!(target: "bridge", "flow-restore-wait {change}");
             running.datapaths.serve(!limits.awaits_rules);
         }
-        running.datapaths.set_limits(limits.flow_limit, limits.max_idle);
+        running.datapaths.set_limits(flowsync::Bounds {
+            flow_limit: limits.flow_limit,
+            max_idle: limits.max_idle,
+            interval: limits.max_revalidator,
+        });
         running.datapaths.set_max_vlans(limits.max_vlans);
         running.limits = limits;
     }

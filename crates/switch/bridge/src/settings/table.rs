@@ -196,7 +196,7 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     (ROOT, open_vswitch::OTHER_CONFIG, "vlan-limit", Read),
     (ROOT, open_vswitch::OTHER_CONFIG, "bundle-idle-timeout", Read),
     (ROOT, open_vswitch::OTHER_CONFIG, "enable-statistics", Read),
-    (ROOT, open_vswitch::OTHER_CONFIG, "max-revalidator", Tuning),
+    (ROOT, open_vswitch::OTHER_CONFIG, "max-revalidator", Read),
     (ROOT, open_vswitch::OTHER_CONFIG, "min-revalidate-pps", Tuning),
     (ROOT, open_vswitch::OTHER_CONFIG, "offloaded-stats-delay", Tuning),
     (ROOT, open_vswitch::OTHER_CONFIG, "n-handler-threads", Tuning),
