@@ -12,6 +12,25 @@ use std::collections::BTreeMap;
 pub(crate) struct PrefixSet {
     width: u32,
     prefixes: Prefixes,
+    /// How many rules have a prefix of each length.
+    lens: BTreeMap<u32, u32>,
+}
+
+/// What a set knows of one value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OfValue {
+    /// As [`PrefixSet::bits`].
+    pub(crate) bits: u32,
+    /// Bit `len` is set when the set has the value's prefix of length `len + 1`.
+    lens: u128,
+}
+
+impl OfValue {
+    /// Whether the set has the value's prefix of this length, which is not zero.
+    #[inline]
+    pub(crate) fn has(self, len: u32) -> bool {
+        self.lens >> (len - 1) & 1 != 0
+    }
 }
 
 /// How many rules have each prefix. In order: by value, its other bits zero, then by length.
@@ -45,7 +64,7 @@ impl PrefixSet {
     pub(crate) fn new(width: u32) -> PrefixSet {
         let prefixes =
             if width <= 32 { Prefixes::Short(BTreeMap::new()) } else { Prefixes::Long(BTreeMap::new()) };
-        PrefixSet { width, prefixes }
+        PrefixSet { width, prefixes, lens: BTreeMap::new() }
     }
 
     /// The first `len` bits set.
@@ -67,6 +86,7 @@ impl PrefixSet {
             Prefixes::Long(map) => map.entry((value, len)).or_insert(0),
         };
         *count += 1;
+        *self.lens.entry(len).or_insert(0) += 1;
     }
 
     pub(crate) fn remove(&mut self, value: u128, len: u32) {
@@ -75,6 +95,7 @@ impl PrefixSet {
             Prefixes::Short(map) => decrement(map, short(value, len)),
             Prefixes::Long(map) => decrement(map, (value, len)),
         }
+        decrement(&mut self.lens, len);
     }
 
     pub(crate) fn contains(&self, value: u128, len: u32) -> bool {
@@ -83,6 +104,14 @@ impl PrefixSet {
             Prefixes::Short(map) => map.contains_key(&short(value, len)),
             Prefixes::Long(map) => map.contains_key(&(value, len)),
         }
+    }
+
+    /// All that is asked of one value again and again.
+    pub(crate) fn of_value(&self, value: u128) -> OfValue {
+        let bits = self.bits(value);
+        // A prefix of the value is no longer than the bits that decide which it has.
+        let lens = self.lens.range(..=bits).filter(|(len, _)| self.contains(value, **len));
+        OfValue { bits, lens: lens.fold(0, |lens, (len, _)| lens | 1 << (len - 1)) }
     }
 
     /// How many first bits of `value` decide which prefixes it has.
@@ -134,6 +163,8 @@ mod tests {
             let has = |value: u16| -> Vec<bool> { (1..=16).map(|len| set.contains(value.into(), len)).collect() };
             for &a in &values {
                 let mask = set.mask(set.bits(a.into())) as u16;
+                let known = set.of_value(a.into());
+                prop_assert_eq!((1..=16).map(|len| known.has(len)).collect::<Vec<_>>(), has(a));
                 for &b in &values {
                     let b = a & mask | b & !mask;
                     prop_assert_eq!(has(a), has(b));

@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use crate::classified::Classified;
-use crate::prefixes::PrefixSet;
+use crate::prefixes::{OfValue, PrefixSet};
 
 /// Rules with equal masked keys, by falling priority. Nearly always it is one, so that one takes no memory of its own.
 #[derive(Debug)]
@@ -141,24 +141,24 @@ impl Ports {
 /// What one lookup knows of the key's tracked fields, found when first needed.
 pub(crate) struct Asked<'a> {
     fields: &'a [(Slot, PrefixSet)],
-    bits: SmallVec<[Option<u32>; 4]>,
+    prefixes: SmallVec<[Option<OfValue>; 4]>,
 }
 
 impl<'a> Asked<'a> {
     pub(crate) fn new(fields: &'a [(Slot, PrefixSet)]) -> Asked<'a> {
-        Asked { fields, bits: SmallVec::from_elem(None, fields.len()) }
+        Asked { fields, prefixes: SmallVec::from_elem(None, fields.len()) }
     }
 
     /// Whether no rule of the table has the key's prefix of this length, and that is cheaper to
     /// depend on than the subtable's own mask. Adds what it depends on.
     fn rules_out(&mut self, key: &FlowKey, index: usize, len: u32, depends: &mut FlowMask) -> bool {
         let Some((field, set)) = self.fields.get(index) else { return false };
-        let value = key.read(*field);
-        if set.contains(value, len) {
+        let Some(known) = self.prefixes.get_mut(index) else { return false };
+        let known = *known.get_or_insert_with(|| set.of_value(key.read(*field)));
+        if known.has(len) {
             return false;
         }
-        let Some(known) = self.bits.get_mut(index) else { return false };
-        let bits = *known.get_or_insert_with(|| set.bits(value));
+        let bits = known.bits;
         let mask = set.mask(bits);
         let is_free = depends.bits(*field) & mask == mask;
         if bits <= len || is_free {
