@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // as tests, benchmarks say what they expect by unwrapping
 
 use std::hint::black_box;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use base::{Clock, DpPort, MacAddr, Timestamp};
@@ -14,7 +15,7 @@ use flowsync::{FlowSync, PacketIn, Sample, Sink};
 use gungraun::prelude::*;
 use ofp::{FlowMod, FlowModCommand};
 use ofproto::{NewPort, SharedSwitch};
-use pipeline::SharedNetwork;
+use pipeline::{BridgeId, SharedNetwork};
 
 /// An Ethernet frame of 60 bytes: UDP over IPv4, from `source_port`.
 fn frame(source_port: u16) -> Vec<u8> {
@@ -84,6 +85,31 @@ fn table_hit(mut of: Box<(Megaflows<u32>, PacketKey)>) -> Box<(Megaflows<u32>, P
     of
 }
 
+/// Numbers that look like random ones.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = flow::extract::mix(self.0, 0x1234_5678_9abc_def1);
+        (self.0 >> 20) % limit
+    }
+
+    /// Of 10.0.0.0/8.
+    fn address(&mut self) -> Ipv4Addr {
+        Ipv4Addr::from(10 << 24 | self.below(1 << 24) as u32)
+    }
+
+    /// A frame with a 5-tuple of its own.
+    fn frame(&mut self) -> Vec<u8> {
+        let mut frame = frame(1024 + self.below(64_512) as u16);
+        for place in [26, 30] {
+            frame[place..place + 4].copy_from_slice(&self.address().octets());
+        }
+        frame[36..38].copy_from_slice(&(1 + self.below(65_535) as u16).to_be_bytes());
+        frame
+    }
+}
+
 struct NoSink;
 
 impl Sink for NoSink {
@@ -95,13 +121,53 @@ impl Sink for NoSink {
 /// A datapath of dummies under a bridge with the ports 1 and 2.
 struct World {
     datapath: Arc<DpUser>,
-    _switch: Arc<SharedSwitch>,
+    switch: Arc<SharedSwitch>,
+    bridge: BridgeId,
     _flows: Arc<FlowSync>,
 }
 
 impl World {
     /// One rule: connections to port 80 go from 1 to 2.
     fn new() -> World {
+        let world = World::without_rules();
+        world.add_rule(0, 0x8000, "udp,in_port=1,tp_src=0/0,tp_dst=80", "output:2");
+        world.send(1);
+        world
+    }
+
+    /// Ten tables with a hundred rules each, on prefixes and L4 ports, and a packet that has passed them.
+    fn with_pipeline() -> World {
+        let world = World::without_rules();
+        let mut random = Random(11);
+        for table in 0..10 {
+            let next = if table < 9 { format!("goto_table:{}", table + 1) } else { "output:2".to_owned() };
+            for _ in 0..99 {
+                let [src, dst] = [0, 0].map(|_| random.address());
+                let [src_len, dst_len] = [0, 0].map(|_| 8 * (1 + random.below(4)));
+                let protocol = if random.below(2) == 0 { "tcp" } else { "udp" };
+                let (from, to) = (1024 + random.below(64_512), 1 + random.below(65_535));
+                let matching = format!(
+                    "{protocol},nw_src={src}/{src_len},nw_dst={dst}/{dst_len},tp_src={from},tp_dst={to}"
+                );
+                world.add_rule(table, 100 + (src_len + dst_len) as u16, &matching, &next);
+            }
+            world.add_rule(table, 1, "", &next);
+        }
+        world.send(1);
+        world
+    }
+
+    fn add_rule(&self, table: u8, priority: u16, matching: &str, instructions: &str) {
+        let mut request = FlowMod::new(FlowModCommand::Add);
+        request.table = table;
+        request.priority = priority;
+        request.m = fields::Match::parse(matching, None).unwrap().0;
+        request.actions = ofp::parse_instructions(instructions, ofp::Names::default()).unwrap().0;
+        let mut switch = self.switch.write();
+        switch.get_mut(self.bridge).unwrap().flow_mod(&request, Timestamp::ZERO).unwrap();
+    }
+
+    fn without_rules() -> World {
         let clock = Clock::new();
         clock.stop();
         let config = Config { is_dummy: true, workers: 0, ..Config::default() };
@@ -114,22 +180,15 @@ impl World {
             let mut switch = switch.write();
             switch.get_mut(bridge).unwrap().add_port(port, Timestamp::ZERO).unwrap();
         }
-        let mut request = FlowMod::new(FlowModCommand::Add);
-        request.priority = 0x8000;
-        request.m = fields::Match::parse("udp,in_port=1,tp_src=0/0,tp_dst=80", None).unwrap().0;
-        request.actions = ofp::parse_actions("output:2", ofp::Names::default()).unwrap().0;
-        switch.write().get_mut(bridge).unwrap().flow_mod(&request, clock.now()).unwrap();
         switch.write().reconnect();
         let flows = FlowSync::new(
             Arc::clone(&switch) as Arc<dyn SharedNetwork>,
             DpId(1),
             Arc::clone(&datapath) as Arc<dyn Datapath>,
             Arc::new(NoSink),
-            clock.clone(),
+            clock,
         );
-        let world = World { datapath, _switch: switch, _flows: flows };
-        world.send(1);
-        world
+        World { datapath, switch, bridge, _flows: flows }
     }
 
     /// With one flow that somebody put: its actions are `actions`.
@@ -157,8 +216,11 @@ impl World {
     }
 
     fn send(&self, source_port: u16) {
-        let packet = Packet::from_bytes(&frame(source_port));
-        self.datapath.receive(DpPort(1), packet).unwrap();
+        self.send_frame(&frame(source_port));
+    }
+
+    fn send_frame(&self, frame: &[u8]) {
+        self.datapath.receive(DpPort(1), Packet::from_bytes(frame)).unwrap();
     }
 }
 
@@ -188,5 +250,28 @@ fn miss(world: World) -> World {
     world
 }
 
-library_benchmark_group!(name = tiers, benchmarks = [extraction, cache_hit, table_hit, packet, miss]);
+/// A world of many rules in which so many packets were sent, each of a flow of its own; and the frames that are next.
+fn busy(packets: u32) -> Box<(World, Vec<Vec<u8>>)> {
+    let world = World::with_pipeline();
+    let mut random = Random(7);
+    for _ in 0..packets {
+        world.send_frame(&random.frame());
+    }
+    Box::new((world, (0..100).map(|_| random.frame()).collect()))
+}
+
+// A hundred packets of new 5-tuples through ten tables with a thousand rules.
+#[library_benchmark]
+#[bench::first(args = [1], setup = busy)]
+#[bench::later(args = [3000], setup = busy)]
+fn hundred_misses(of: Box<(World, Vec<Vec<u8>>)>) -> Box<(World, Vec<Vec<u8>>)> {
+    let (world, frames) = &*of;
+    frames.iter().for_each(|frame| world.send_frame(black_box(frame)));
+    of
+}
+
+library_benchmark_group!(
+    name = tiers,
+    benchmarks = [extraction, cache_hit, table_hit, packet, miss, hundred_misses]
+);
 main!(library_benchmark_groups = tiers);
