@@ -65,7 +65,7 @@ impl Default for Header {
 
 impl TypedForm for Header {
     fn parse(bytes: &[u8]) -> Option<Header> {
-        let mut input = Reader::new(bytes.get(..LEAST_LEN)?);
+        let mut input = Reader::new(bytes.get(..LEN)?);
         let _level_and_version = input.u8()?;
         let (opcode, flags, _tlv_offset) = (input.u8()?, input.u8()?, input.u8()?);
         Some(Header {

@@ -5,7 +5,7 @@ mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -86,7 +86,8 @@ pub struct JoinedMember {
 /// The protocols of all ports.
 pub struct Monitor {
     clock: Clock,
-    link: OnceLock<Arc<dyn Link>>,
+    /// None before the start, and again after the end: who is behind it holds the monitor, too.
+    link: Mutex<Option<Arc<dyn Link>>>,
     inbox: Mutex<Inbox>,
     wake: Condvar,
     ports: Mutex<Ports>,
@@ -114,7 +115,7 @@ impl Monitor {
     pub fn new(clock: Clock) -> Arc<Monitor> {
         Arc::new(Monitor {
             clock,
-            link: OnceLock::new(),
+            link: Mutex::default(),
             inbox: Mutex::default(),
             wake: Condvar::new(),
             ports: Mutex::default(),
@@ -125,17 +126,14 @@ impl Monitor {
 
     /// Starts the thread. To be called once.
     pub fn start(self: &Arc<Monitor>, link: Arc<dyn Link>) -> std::io::Result<()> {
-        if self.link.set(link).is_err() {
-            base::broken!("the protocols were started twice");
-            return Ok(());
-        }
+        *lock(&self.link) = Some(link);
         let monitor = Arc::clone(self);
         let thread = std::thread::Builder::new().name("protocols".into()).spawn(move || monitor.serve())?;
         *lock(&self.thread) = Some(thread);
         Ok(())
     }
 
-    /// Ends the thread.
+    /// Ends the thread; nothing happens afterwards.
     pub fn end(&self) {
         lock(&self.inbox).is_ending = true;
         self.wake.notify_all();
@@ -144,11 +142,16 @@ impl Monitor {
         {
             base::broken!("the thread of the protocols has panicked");
         }
+        *lock(&self.link) = None;
+    }
+
+    fn link(&self) -> Option<Arc<dyn Link>> {
+        lock(&self.link).clone()
     }
 
     /// Watches a port as `watch` says, from now on.
     pub fn watch(&self, id: PortId, watch: Watch) {
-        let received = self.link.get().map_or(0, |link| link.received(id));
+        let received = self.link().map_or(0, |link| link.received(id));
         let now = self.now();
         lock(&self.ports).watch(id, watch, received, now);
         self.poke();
@@ -217,10 +220,10 @@ impl Monitor {
 
     /// Does what is to be done now.
     pub fn run(&self) {
-        let Some(link) = self.link.get() else { return };
+        let Some(link) = self.link() else { return };
         for _ in 0..ROUNDS {
             let frames = std::mem::take(&mut lock(&self.inbox).frames);
-            let mut step = lock(&self.ports).step(frames, &**link, self.now());
+            let mut step = lock(&self.ports).step(frames, &*link, self.now());
             self.tell(&step);
             let is_done = step.frames.is_empty();
             for (port, frame) in step.frames.drain(..) {
@@ -238,13 +241,13 @@ impl Monitor {
 
     fn tell(&self, step: &Step) {
         if step.has_changed
-            && let Some(link) = self.link.get()
+            && let Some(link) = self.link()
         {
             link.changed();
         }
         if step.has_changed || step.has_news {
             self.has_news.store(true, Ordering::Release);
-            if let Some(link) = self.link.get() {
+            if let Some(link) = self.link() {
                 link.news();
             }
         }

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use base::MacAddr;
 use wire::TypedForm;
-use wire::cfm::{DESTINATION, DESTINATION_EXTENDED, ETHER_TYPE, FLAG_RDI, Header, MAID_LEN, OPCODE};
+use wire::cfm::{
+    DESTINATION, DESTINATION_EXTENDED, ETHER_TYPE, FLAG_RDI, Header, LEAST_LEN, MAID_LEN, OPCODE,
+};
 
 pub use settings::{Settings, Vlan};
 
@@ -320,7 +322,11 @@ impl Session {
     pub fn receive(&mut self, frame: &[u8], now: i64) {
         let Some((source, bytes)) = content(frame) else { return };
         let name = &self.name;
-        let Some(message) = Header::parse(bytes) else {
+        let mut padded = bytes.to_vec();
+        if padded.len() == LEAST_LEN {
+            padded.push(0);
+        }
+        let Some(message) = Header::parse(&padded) else {
             log::info!(
                 target: base::bounded!("cfm", 20),
                 "{name}: Received an unparseable 802.1ag CCM heartbeat."

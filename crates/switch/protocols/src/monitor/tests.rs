@@ -1,7 +1,7 @@
 //! Two ports that are joined by a wire.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Condvar, Weak};
+use std::sync::{Condvar, OnceLock, Weak};
 use std::time::Instant;
 
 use super::*;
@@ -96,7 +96,7 @@ fn a_clock_that_is_warped_is_followed_by_whoever_warps_it() {
     clock.stop();
     let monitor = Monitor::new(clock.clone());
     let wire = Wire::joining(&monitor);
-    monitor.link.set(Arc::clone(&wire) as Arc<dyn Link>).ok().unwrap();
+    *lock(&monitor.link) = Some(Arc::clone(&wire) as Arc<dyn Link>);
     let ports = watch_both(&monitor);
     for _ in 0..30 {
         clock.warp(Duration::from_millis(100));
@@ -143,7 +143,7 @@ fn frames_beyond_what_may_wait_are_dropped() {
 fn an_operator_forces_one_session_or_all() {
     let monitor = Monitor::new(Clock::new());
     let wire = Wire::joining(&monitor);
-    monitor.link.set(Arc::clone(&wire) as Arc<dyn Link>).ok().unwrap();
+    *lock(&monitor.link) = Some(Arc::clone(&wire) as Arc<dyn Link>);
     let ports = watch_both(&monitor);
     let up = || [ports[0].is_up(), ports[1].is_up()];
     assert!(monitor.force_bfd(Some("p2"), Some(true)));
@@ -182,7 +182,7 @@ fn a_member_whose_neighbour_is_silent_leaves_its_bond() {
     clock.stop();
     let monitor = Monitor::new(clock.clone());
     let wire = Wire::joining(&monitor);
-    monitor.link.set(Arc::clone(&wire) as Arc<dyn Link>).ok().unwrap();
+    *lock(&monitor.link) = Some(Arc::clone(&wire) as Arc<dyn Link>);
     let bond = monitor.join(BridgeId(1), joined(pipeline::BondMode::ActiveBackup)).unwrap();
     assert_eq!(bond.state().active, Some(P1.port));
     // The first member speaks to nobody, the second is not watched.
@@ -201,7 +201,7 @@ fn a_member_whose_neighbour_is_silent_leaves_its_bond() {
 fn links_are_followed_and_bonds_are_shown() {
     let monitor = Monitor::new(Clock::new());
     let wire = Wire::joining(&monitor);
-    monitor.link.set(Arc::clone(&wire) as Arc<dyn Link>).ok().unwrap();
+    *lock(&monitor.link) = Some(Arc::clone(&wire) as Arc<dyn Link>);
     let bond = monitor.join(BridgeId(1), joined(pipeline::BondMode::BalanceSlb)).unwrap();
     let again = monitor.join(BridgeId(1), joined(pipeline::BondMode::BalanceSlb)).unwrap();
     assert!(Arc::ptr_eq(&bond, &again));
