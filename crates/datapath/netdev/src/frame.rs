@@ -59,10 +59,13 @@ pub(crate) fn next(fd: &OwnedFd, pool: &mut Pool) -> io::Result<Frame> {
     let mut overflow = pool.large();
     let (space, more) = (packet.space_mut(), overflow.space_mut());
     let room = space.len().min(SMALL);
+    // What does not fit goes to where it stands when the beginning is copied in front of it.
+    let end = more.len().min(LARGE);
+    let beyond = more.get_mut(room..end).unwrap_or_default();
     let mut parts = [
         libc::iovec { iov_base: header.as_mut_ptr().cast(), iov_len: vnet::LEN },
         libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: room },
-        libc::iovec { iov_base: more.as_mut_ptr().cast(), iov_len: more.len().min(LARGE - room) },
+        libc::iovec { iov_base: beyond.as_mut_ptr().cast(), iov_len: beyond.len() },
     ];
     // SAFETY: all-zero bytes are a valid msghdr: null pointers with zero lengths.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -83,10 +86,8 @@ pub(crate) fn next(fd: &OwnedFd, pool: &mut Pool) -> io::Result<Frame> {
     let aside = aside(&message);
     let len = (len as usize).saturating_sub(vnet::LEN);
     packet.set_len(len.min(room));
-    if let Some(rest) = len.checked_sub(room).filter(|rest| *rest > 0) {
-        // It goes on in the other buffer, which has room for both.
-        overflow.set_len(rest);
-        overflow.insert(0, room);
+    if len > room {
+        overflow.set_len(len.min(end));
         if let Some(place) = overflow.bytes_mut().get_mut(..room) {
             place.copy_from_slice(packet.bytes());
         }

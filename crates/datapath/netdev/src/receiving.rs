@@ -228,7 +228,7 @@ impl Hearing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Wire, frame, has_pair, receive_all};
+    use crate::testing::{Wire, frame, has_pair, ip, receive_all};
     use dp::Packet;
 
     struct Port {
@@ -314,6 +314,30 @@ mod tests {
         assert!(!port.receiving.has_ring());
         let expected: Vec<Packet> = lens(60..260).collect();
         assert!(port.received.iter().map(Packet::bytes).eq(expected.iter().map(Packet::bytes)));
+    }
+
+    /// Frames that a small buffer cannot hold are whole, and no buffer grows by them.
+    #[test]
+    fn large_frames_are_whole_and_cost_no_memory() {
+        let Some(port) = Port::open() else { return };
+        ip("link set p mtu 60000");
+        ip("link set w mtu 60000");
+        let (merging, losses, mut pool) = (Merging::default(), Losses::default(), Pool::new());
+        for len in [2000, 2048, 2049, 3000, 40_000, 60_000].repeat(20) {
+            let sent: Vec<u8> =
+                frame(len).into_iter().enumerate().map(|(at, byte)| byte ^ (at / 100) as u8).collect();
+            let sent = [&frame(60)[..14], &sent[14..]].concat();
+            port.wire.send(&sent);
+            let mut taken = Vec::new();
+            while taken.is_empty() {
+                port.receiving.receive(&mut pool, &mut taken, 1, &merging, &losses).unwrap();
+            }
+            let packet = taken.remove(0);
+            assert!(packet.bytes() == sent, "{len}");
+            let room = packet.headroom() + packet.len() + packet.tailroom();
+            assert!(room <= crate::pool::LARGE + 1024, "{room}");
+            pool.give_back(packet);
+        }
     }
 
     #[test]
