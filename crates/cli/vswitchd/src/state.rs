@@ -20,6 +20,9 @@ const MAX_CATCH_UP: usize = 100;
 /// How often counters are written to the database unless `other_config:stats-update-interval` says more.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(5);
 
+/// So many ports added between two rounds of statistics leave memory that is worth giving back.
+const MANY_PORTS: u64 = 50;
+
 /// All state of the control thread: what commands work on.
 pub(crate) struct State {
     pub clock: Clock,
@@ -62,6 +65,8 @@ struct Timers {
     statistics: Timestamp,
     coverage: Timestamp,
     port_epoch: u64,
+    /// How many ports had ever been added.
+    ports_added: u64,
 }
 
 impl State {
@@ -201,8 +206,18 @@ impl State {
         }
         if now - self.timers.statistics >= self.statistics_interval() {
             self.timers.statistics = now;
+            self.give_back_memory();
             self.write_status(Extent::ROUND);
         }
+    }
+
+    /// What opening many ports took and left is given back to the system.
+    fn give_back_memory(&mut self) {
+        let added = self.running.added();
+        if added >= self.timers.ports_added + MANY_PORTS {
+            rpc::memory::give_back();
+        }
+        self.timers.ports_added = added;
     }
 
     /// `other_config:stats-update-interval`, in milliseconds.

@@ -140,6 +140,11 @@ impl Running {
         self.monitor.start(Arc::clone(&self.routes) as Arc<dyn protocols::Link>)
     }
 
+    /// How many interfaces were ever added.
+    pub fn added(&self) -> u64 {
+        self.added
+    }
+
     pub fn bridges(&self) -> &BTreeMap<String, RunningBridge> {
         &self.bridges
     }
