@@ -146,6 +146,17 @@ pub fn header(dst: MacAddr, src: MacAddr, ether_type: u16) -> [u8; HEADER_LEN] {
     array(&Header { dst, src, ether_type })
 }
 
+/// The same with a tag of 802.1Q, unless `tci` is zero.
+pub fn tagged_header(dst: MacAddr, src: MacAddr, tci: u16, ether_type: u16) -> Vec<u8> {
+    if tci == 0 {
+        return header(dst, src, ether_type).to_vec();
+    }
+    let mut out = header(dst, src, TYPE_VLAN).to_vec();
+    out.extend(tci.to_be_bytes());
+    out.extend(ether_type.to_be_bytes());
+    out
+}
+
 /// Where the first tag of a frame stands, or would: behind the addresses.
 pub const TAG_OFFSET: usize = 12;
 

@@ -13,6 +13,15 @@
 // An enum that grows is to be answered for in every place that looks at it.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
+/// A line of what operators see, at the end of a String.
+macro_rules! put {
+    ($out:expr, $($what:tt)+) => {{
+        use std::fmt::Write;
+        // Writing to a String cannot fail.
+        let _ = writeln!($out, $($what)+);
+    }};
+}
+
 pub mod bfd;
 pub mod bond;
 pub mod cfm;

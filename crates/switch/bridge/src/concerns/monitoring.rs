@@ -228,14 +228,7 @@ const RARP_REQUEST: u16 = 3;
 
 /// A frame by which other switches learn where `mac` is: a reverse ARP request that nobody answers.
 fn learning_frame(mac: MacAddr, vlan: u16) -> Vec<u8> {
-    let header = wire::ethernet::Header { dst: MacAddr::BROADCAST, src: mac, ether_type: RARP };
-    let mut frame = header.to_bytes();
-    if vlan != 0 {
-        frame.truncate(wire::ethernet::TAG_OFFSET);
-        frame.extend(pipeline::vlan::TPID_8021Q.to_be_bytes());
-        frame.extend(vlan.to_be_bytes());
-        frame.extend(RARP.to_be_bytes());
-    }
+    let mut frame = wire::ethernet::tagged_header(MacAddr::BROADCAST, mac, vlan, RARP);
     let request =
         wire::arp::Packet { op: RARP_REQUEST, sender_mac: mac, target_mac: mac, ..Default::default() };
     request.append(&mut frame);

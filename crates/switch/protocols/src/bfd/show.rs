@@ -1,7 +1,5 @@
 //! A session as operators see it.
 
-use std::fmt::Write;
-
 use wire::bfd::flag;
 
 use super::Session;
@@ -25,42 +23,27 @@ impl Session {
     /// The text of `bfd/show` at `now`, in milliseconds.
     pub(crate) fn details(&mut self, now: i64) -> String {
         let mut out = String::new();
-        let mut line = |text: &str, value: &dyn std::fmt::Display| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "  {text}: {value}");
-        };
-        let ms = |interval: i64| format!("{interval}ms");
-        let approximate = |interval: i64| format!("Approx {interval}ms");
-        let from_now = |time: i64| format!("now {:+}ms", time - now);
-        line("Forwarding", &self.is_forwarding(now));
-        line("Detect Multiplier", &self.settings.multiplier);
-        line("Concatenated Path Down", &self.settings.concatenated_path_down);
-        line("TX Interval", &approximate(self.tx_interval()));
-        line("RX Interval", &approximate(self.rx_interval()));
-        line("Detect Time", &from_now(self.times.detect));
-        line("Next TX Time", &from_now(self.times.next_tx));
-        line("Last TX Time", &from_now(self.times.last_tx));
-        out.push('\n');
-        let mut line = |text: &str, value: &dyn std::fmt::Display| {
-            let _ = writeln!(out, "  {text}: {value}");
-        };
-        line("Local Flags", &flag_names(self.local.flags));
-        line("Local Session State", &self.local.state.name());
-        line("Local Diagnostic", &self.local.diagnostic.text());
-        line("Local Discriminator", &format!("{:#x}", self.local.discriminator));
-        line("Local Minimum TX Interval", &ms(self.min_tx()));
-        line("Local Minimum RX Interval", &ms(self.local.min_rx));
-        out.push('\n');
-        let mut line = |text: &str, value: &dyn std::fmt::Display| {
-            let _ = writeln!(out, "  {text}: {value}");
-        };
-        line("Remote Flags", &flag_names(self.remote.flags));
-        line("Remote Session State", &self.remote.state.name());
-        line("Remote Diagnostic", &self.remote.diagnostic.text());
-        line("Remote Discriminator", &format!("{:#x}", self.remote.discriminator));
-        line("Remote Minimum TX Interval", &ms(self.remote.min_tx));
-        line("Remote Minimum RX Interval", &ms(self.remote.min_rx));
-        line("Remote Detect Multiplier", &self.remote.multiplier);
+        put!(out, "  Forwarding: {}", self.is_forwarding(now));
+        put!(out, "  Detect Multiplier: {}", self.settings.multiplier);
+        put!(out, "  Concatenated Path Down: {}", self.settings.concatenated_path_down);
+        put!(out, "  TX Interval: Approx {}ms", self.tx_interval());
+        put!(out, "  RX Interval: Approx {}ms", self.rx_interval());
+        put!(out, "  Detect Time: now {:+}ms", self.times.detect - now);
+        put!(out, "  Next TX Time: now {:+}ms", self.times.next_tx - now);
+        put!(out, "  Last TX Time: now {:+}ms", self.times.last_tx - now);
+        put!(out, "\n  Local Flags: {}", flag_names(self.local.flags));
+        put!(out, "  Local Session State: {}", self.local.state.name());
+        put!(out, "  Local Diagnostic: {}", self.local.diagnostic.text());
+        put!(out, "  Local Discriminator: {:#x}", self.local.discriminator);
+        put!(out, "  Local Minimum TX Interval: {}ms", self.min_tx());
+        put!(out, "  Local Minimum RX Interval: {}ms", self.local.min_rx);
+        put!(out, "\n  Remote Flags: {}", flag_names(self.remote.flags));
+        put!(out, "  Remote Session State: {}", self.remote.state.name());
+        put!(out, "  Remote Diagnostic: {}", self.remote.diagnostic.text());
+        put!(out, "  Remote Discriminator: {:#x}", self.remote.discriminator);
+        put!(out, "  Remote Minimum TX Interval: {}ms", self.remote.min_tx);
+        put!(out, "  Remote Minimum RX Interval: {}ms", self.remote.min_rx);
+        put!(out, "  Remote Detect Multiplier: {}", self.remote.multiplier);
         out
     }
 

@@ -1,17 +1,8 @@
 //! A bond as operators see it.
 
-use std::fmt::Write;
-
 use pipeline::BondMode;
 
 use super::{Bond, Member};
-
-/// Writing to a String cannot fail.
-macro_rules! put {
-    ($out:expr, $($what:tt)+) => {{
-        let _ = writeln!($out, $($what)+);
-    }};
-}
 
 impl Bond {
     fn by_name(&self) -> Vec<(&base::OfPort, &Member)> {

@@ -293,18 +293,13 @@ impl Session {
             is_down: settings.is_extended && !settings.is_up,
             ..Header::default()
         };
-        let mut frame = wire::ethernet::header(self.destination(), mac, ETHER_TYPE).to_vec();
+        let destination = self.destination();
         let vlan = match settings.vlan {
             Vlan::Id(vlan) => vlan,
             Vlan::Random => self.next_random(),
         };
         let tci = vlan & 0xfff | u16::from(self.settings.pcp) << 13;
-        if tci != 0 {
-            frame.truncate(wire::ethernet::TAG_OFFSET);
-            frame.extend(pipeline::vlan::TPID_8021Q.to_be_bytes());
-            frame.extend(tci.to_be_bytes());
-            frame.extend(ETHER_TYPE.to_be_bytes());
-        }
+        let mut frame = wire::ethernet::tagged_header(destination, mac, tci, ETHER_TYPE);
         message.append(&mut frame);
         Some(frame)
     }

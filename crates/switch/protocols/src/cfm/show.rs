@@ -1,15 +1,6 @@
 //! A session as operators see it.
 
-use std::fmt::Write;
-
 use super::{Health, Session};
-
-/// Writing to a String cannot fail.
-macro_rules! put {
-    ($out:expr, $($what:tt)+) => {{
-        let _ = writeln!($out, $($what)+);
-    }};
-}
 
 impl Session {
     /// The text of `cfm/show` at `now`, in milliseconds.

@@ -1,7 +1,5 @@
 //! An aggregate as operators see it.
 
-use std::fmt::Write;
-
 use wire::lacp::{Info, state};
 
 use super::{Lacp, Member, Status};
@@ -25,13 +23,6 @@ impl Status {
             Status::Defaulted => "defaulted",
         }
     }
-}
-
-/// Writing to a String cannot fail.
-macro_rules! put {
-    ($out:expr, $($what:tt)+) => {{
-        let _ = writeln!($out, $($what)+);
-    }};
 }
 
 fn put_end(out: &mut String, end: &str, info: &Info) {
