@@ -2,7 +2,9 @@
 //! Any text is the rules of a bridge and any bytes are a packet: translation ends, and what its megaflow leaves
 //! out could have been otherwise.
 
-use base::{DpPort, Timestamp};
+use std::sync::Arc;
+
+use base::{DpPort, OfPort, Timestamp};
 use fields::Protocols;
 use flow::{FlowKey, Slot, slot};
 use libfuzzer_sys::fuzz_target;
@@ -14,17 +16,28 @@ use pipeline::{BridgeId, Request, Start, Translation, VlanConfig};
 const PLACES: [Slot; 7] =
     [slot::NW_TTL, slot::TP_SRC, slot::TP_DST, slot::NW_SRC, slot::NW_DST, slot::DL_SRC, slot::NW_TOS];
 
-fn bridge_with_three_ports() -> (Switch, BridgeId) {
+/// Two ports, and a bond of two whose packets are shared by their source.
+fn bridge_with_ports() -> (Switch, BridgeId) {
     let mut switch = Switch::new();
     let id = switch.add_bridge("br0", dp::DpId(1), dp::Capabilities::ALL);
-    for number in 1..=3 {
-        let (name, bundle) = (format!("p{number}"), switch.new_bundle_id());
+    let bond = Arc::new(pipeline::Bond::default());
+    let members = [OfPort(3), OfPort(4)];
+    bond.set_state(pipeline::BondState {
+        mode: pipeline::BondMode::BalanceSlb,
+        enabled: members.to_vec(),
+        active: Some(members[0]),
+        buckets: (0..pipeline::BUCKETS).map(|bucket| Some(members[bucket % 2])).collect(),
+        ..pipeline::BondState::default()
+    });
+    for (ports, bond) in [(1..=1, None), (2..=2, None), (3..=4, Some(bond))] {
+        let bundle = switch.new_bundle_id();
         let Some(bridge) = switch.get_mut(id) else { continue };
-        let new = NewPort { name: name.clone(), datapath: Some(DpPort(10 + number)), ..NewPort::default() };
-        let Some(port) = bridge.add_port(new, Timestamp::ZERO) else { continue };
-        let number = port.status.desc.port;
-        let (ports, active) = (vec![number], Some(number));
-        let config = BundleConfig { name, ports, active, vlan: VlanConfig::default(), protected: false };
+        for number in ports.clone() {
+            let (name, datapath) = (format!("p{number}"), Some(DpPort(10 + number)));
+            bridge.add_port(NewPort { name, datapath, ..NewPort::default() }, Timestamp::ZERO);
+        }
+        let (name, ports) = (format!("b{}", ports.start()), ports.map(OfPort).collect());
+        let config = BundleConfig { name, ports, bond, vlan: VlanConfig::default(), protected: false };
         bridge.set_bundle(config, || bundle);
     }
     switch.reconnect();
@@ -57,7 +70,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some(at) = bytes.iter().position(|byte| *byte == 0) else { return };
     let (rules, packet) = bytes.split_at(at);
     let Ok(rules) = std::str::from_utf8(rules) else { return };
-    let (mut switch, id) = bridge_with_three_ports();
+    let (mut switch, id) = bridge_with_ports();
     let added = rules.lines().take(32).filter_map(|line| add(&mut switch, id, line)).count();
     if added == 0 {
         return;
