@@ -227,8 +227,8 @@ fn what_a_port_is_not_asked_for_in_time_is_counted_there() {
     let pid = std::fs::read_to_string(pair.switch.dir.join("ovs-vswitchd.pid")).unwrap();
     let signal = |name: &str| pair.switch.host.ok(&format!("kill -{name} {}", pid.trim()));
     signal("STOP");
-    // More frames than the ring has slots.
-    let unanswered = pair.a.run("ping -q -f -c 4000 -l 4000 -w 2 10.1.0.2");
+    // More frames than the queue of the socket has room for.
+    let unanswered = pair.a.run("ping -q -f -c 40000 -l 40000 -w 3 10.1.0.2");
     signal("CONT");
     assert!(unanswered.out.contains(" 0 received"), "{unanswered:?}");
     until("losses are counted", || pair.counter("datapath_drop_rx_queue_full") > 0);

@@ -139,6 +139,10 @@ impl Receiving {
             ring.is_losing = false;
             losses.count_overflow(&ring.fd);
         }
+        if count == limit && (state.hearing == Hearing::Plain || state.has_rest) {
+            // The queue tells only who asks; one that overflows has more than is taken at once.
+            losses.count_overflow(&self.plain);
+        }
         Ok(count)
     }
 
@@ -314,6 +318,18 @@ mod tests {
         assert!(!port.receiving.has_ring());
         let expected: Vec<Packet> = lens(60..260).collect();
         assert!(port.received.iter().map(Packet::bytes).eq(expected.iter().map(Packet::bytes)));
+    }
+
+    #[test]
+    fn what_finds_no_room_in_the_queue_is_counted() {
+        let Some(port) = Port::open() else { return };
+        (0..100_000).for_each(|_| port.wire.send(&frame(60)));
+        let (merging, losses, mut pool) = (Merging::default(), Losses::default(), Pool::new());
+        let mut taken = Vec::new();
+        while port.receiving.receive(&mut pool, &mut taken, crate::BATCH, &merging, &losses).unwrap() > 0 {}
+        let lost = 100_000 - taken.len() as u64;
+        assert!(lost > 0);
+        assert_eq!(losses.received(), lost);
     }
 
     /// Frames that a small buffer cannot hold are whole, and no buffer grows by them.
