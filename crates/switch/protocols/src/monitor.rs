@@ -92,6 +92,8 @@ pub struct Monitor {
     wake: Condvar,
     ports: Mutex<Ports>,
     has_news: AtomicBool,
+    /// Held by who runs, so that frames are sent in order.
+    turn: Mutex<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -120,6 +122,7 @@ impl Monitor {
             wake: Condvar::new(),
             ports: Mutex::default(),
             has_news: AtomicBool::new(false),
+            turn: Mutex::default(),
             thread: Mutex::default(),
         })
     }
@@ -221,6 +224,7 @@ impl Monitor {
     /// Does what is to be done now.
     pub fn run(&self) {
         let Some(link) = self.link() else { return };
+        let _turn = lock(&self.turn);
         for _ in 0..ROUNDS {
             let frames = std::mem::take(&mut lock(&self.inbox).frames);
             let mut step = lock(&self.ports).step(frames, &*link, self.now());
