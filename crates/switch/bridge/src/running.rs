@@ -192,6 +192,17 @@ impl Running {
         self.manager.settle().await;
     }
 
+    /// Tells controllers of ports as [`Running::tell`] does, up to a bridge that has gone.
+    pub fn tell_ports(&mut self) {
+        let mut notices = std::mem::take(&mut self.notices).into_iter().peekable();
+        while let Some(Notice::Port { bridge, news }) =
+            notices.next_if(|notice| matches!(notice, Notice::Port { .. }))
+        {
+            self.manager.tell_port(bridge, &news, None);
+        }
+        self.notices = notices.collect();
+    }
+
     /// Takes a packet that was sampled.
     pub fn take_sample(&mut self, sample: &Sample) {
         let mut exports = std::mem::take(&mut self.exports);

@@ -103,6 +103,8 @@ fn register_changes(registry: &mut Registry<State>) {
             state.datapaths.shared().iter().for_each(|below| below.flows.wait_round());
             state.running.monitor.run();
             state.tick();
+            // Who is answered finds that controllers were told.
+            state.running.tell_ports();
         })
     });
 }
