@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use end_to_end::{can_run, until};
+use end_to_end::{Programs, Switch, World, can_run, until};
 
 use crate::Pair;
 
@@ -103,6 +103,21 @@ fn devices_are_as_before_when_no_process_follows() {
     assert!(!pair.switch.dir.join(".ovs-vswitchd.keeper").exists());
     pair.switch.start_daemon();
     until("packets pass again", || pair.a.reaches("10.1.0.2", 1));
+}
+
+#[test]
+fn another_switch_gets_the_devices_at_once() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let host = world.host("sw");
+    for name in ["first", "second", "third"] {
+        let mut switch = Switch::start(&world, &host, name, Programs::Ours);
+        switch.vsctl("add-br br0");
+        assert_eq!(switch.vsctl("get interface br0 error"), "[]\n");
+        switch.end_daemon();
+    }
 }
 
 #[test]

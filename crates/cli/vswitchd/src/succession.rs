@@ -14,13 +14,18 @@
 //! ```
 //!
 //! A greeting that the keeper does not know is from a process of another version, which starts as if nobody was there.
+//!
+//! A switch with another pidfile that starts among the same devices may want some of them for itself. It finds the keeper by
+//! an abstract socket, which is seen where the devices are, in the network namespace; a keeper that is called there closes
+//! the devices at once.
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +45,11 @@ const READY: &[u8; 6] = b"ready\n";
 /// Room for a device's name and a zero.
 const NAME: usize = 16;
 
+/// What the names of the abstract sockets begin with; the keeper's number follows.
+const CALLED: &str = "ironbridge-keeper-";
+
 /// How long the keeper waits for the next process where nobody has said that there will be one, and where somebody has.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(500);
 const LONG_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the next process may take to be ready.
 const START: Duration = Duration::from_secs(60);
@@ -61,8 +69,8 @@ pub(crate) fn leave_keeper(datapaths: &Datapaths, path: &Path, is_expected: bool
     if !has_devices {
         return false;
     }
-    let listener = match listen(path) {
-        Ok(listener) => listener,
+    let doors = match Doors::open(path) {
+        Ok(doors) => doors,
         Err(error) => {
             let why = rpc::error_text(&error);
             log::warn!(target: "vswitchd", "forwarding ends with this process: {}: {why}", path.display());
@@ -70,9 +78,9 @@ pub(crate) fn leave_keeper(datapaths: &Datapaths, path: &Path, is_expected: bool
         }
     };
     datapaths.pause();
-    match holder::split(&[listener.as_raw_fd()]) {
+    match holder::split(&[doors.heir.as_raw_fd(), doors.others.as_raw_fd()]) {
         Ok(true) => {
-            keep(datapaths, &listener, path, if is_expected { LONG_PATIENCE } else { PATIENCE });
+            keep(datapaths, doors, path, if is_expected { LONG_PATIENCE } else { PATIENCE });
             holder::leave();
         }
         Ok(false) => {
@@ -83,6 +91,55 @@ pub(crate) fn leave_keeper(datapaths: &Datapaths, path: &Path, is_expected: bool
             log::warn!(target: "vswitchd", "forwarding ends with this process: {}", rpc::error_text(&error));
             resume(datapaths);
             false
+        }
+    }
+}
+
+/// Where the keeper is called.
+struct Doors {
+    /// By the process that goes on in its place.
+    heir: UnixListener,
+    /// By switches that want the devices for themselves.
+    others: UnixListener,
+}
+
+impl Doors {
+    fn open(path: &Path) -> io::Result<Doors> {
+        let name = format!("{CALLED}{}", std::process::id());
+        let others = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+        Ok(Doors { heir: listen(path)?, others })
+    }
+
+    /// Waits for the next process. An error when it does not come in time, or another switch wants the devices.
+    fn meet(&self, patience: Duration) -> io::Result<UnixStream> {
+        let limit = Timespec::try_from(patience).map_err(io::Error::other)?;
+        let mut fds = [PollFd::new(&self.heir, PollFlags::IN), PollFd::new(&self.others, PollFlags::IN)];
+        if poll(&mut fds, Some(&limit))? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let [heir, _] = fds;
+        if heir.revents().is_empty() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        Ok(self.heir.accept()?.0)
+    }
+}
+
+/// Has the keepers of other switches close their devices, which this one may want.
+pub(crate) fn send_others_away() {
+    // Without the list, a device that is in use is an error of its port.
+    let Ok(sockets) = std::fs::read_to_string("/proc/self/net/unix") else { return };
+    let names = sockets.lines().filter_map(|line| line.split_whitespace().last()?.strip_prefix('@'));
+    let mut calls: Vec<UnixStream> = names
+        .filter(|name| name.starts_with(CALLED))
+        .filter_map(|name| UnixStream::connect_addr(&SocketAddr::from_abstract_name(name).ok()?).ok())
+        .collect();
+    for call in &mut calls {
+        // It hangs up when the devices are closed, or is gone.
+        let waits = call.set_read_timeout(Some(ANSWER)).and_then(|()| call.read(&mut [0]));
+        if let Err(error) = waits {
+            let why = rpc::error_text(&error);
+            log::debug!(target: "vswitchd", "another switch that has ended: {why}");
         }
     }
 }
@@ -104,31 +161,23 @@ fn resume(datapaths: &Datapaths) {
 }
 
 /// The keeper's whole life.
-fn keep(datapaths: &Datapaths, listener: &UnixListener, path: &Path, patience: Duration) {
+fn keep(datapaths: &Datapaths, doors: Doors, path: &Path, patience: Duration) {
     resume(datapaths);
-    let met = meet(listener, patience);
+    let met = doors.meet(patience);
     // Whoever comes later starts as if nobody was here.
     let _ = std::fs::remove_file(path);
-    let handed_over = met.and_then(|mut next| {
-        serve(datapaths, &mut next)?;
-        datapaths.each_succession(|datapath| datapath.hand_over());
-        Ok(())
-    });
-    match handed_over {
-        Ok(()) => {}
-        // Nobody came, or whoever came is gone.
+    let Ok(mut next) = met else {
+        close_ports(datapaths);
+        // Who called is told so by hanging up.
+        drop(doors);
+        return;
+    };
+    drop(doors);
+    match serve(datapaths, &mut next) {
+        Ok(()) => datapaths.each_succession(|datapath| datapath.hand_over()),
+        // Whoever came is gone.
         Err(_) => close_ports(datapaths),
     }
-}
-
-/// Waits for the next process.
-fn meet(listener: &UnixListener, patience: Duration) -> io::Result<UnixStream> {
-    let limit = Timespec::try_from(patience).map_err(io::Error::other)?;
-    let mut fds = [PollFd::new(listener, PollFlags::IN)];
-    if poll(&mut fds, Some(&limit))? == 0 {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    Ok(listener.accept()?.0)
 }
 
 /// Serves the next process until it is ready.

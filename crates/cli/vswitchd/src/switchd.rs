@@ -47,6 +47,7 @@ impl Switchd {
         let clock = Clock::new();
         let keeper_path = options.daemon.pidfile.as_deref().map(succession::socket_path);
         let keeper = keeper_path.as_deref().and_then(Keeper::find);
+        succession::send_others_away();
         let switch = Arc::new(SharedSwitch::default());
         let monitor = Monitor::new(clock.clone());
         let (sink, handed) = handover(&monitor);
