@@ -182,6 +182,8 @@ impl PacketDevice {
     }
 
     fn send_chunk(&self, packets: &[Packet]) {
+        // The socket's own protocol says what it hears.
+        let mut address = socket::address(self.ifindex, 0);
         let mut headers = [[0u8; vnet::LEN]; BATCH];
         let mut parts = [[libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; 2]; BATCH];
         // SAFETY: all-zero bytes are a valid mmsghdr: null pointers with zero lengths.
@@ -199,13 +201,15 @@ impl PacketDevice {
                 libc::iovec { iov_base: header.as_mut_ptr().cast(), iov_len: vnet::LEN },
                 libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() },
             ];
+            message.msg_hdr.msg_name = (&raw mut address).cast();
+            message.msg_hdr.msg_namelen = std::mem::size_of_val(&address) as libc::socklen_t;
             message.msg_hdr.msg_iov = part.as_mut_ptr();
             message.msg_hdr.msg_iovlen = 2;
         }
         let mut done = 0;
         while done < count {
             let rest = messages.get_mut(done..count).unwrap_or(&mut []);
-            // SAFETY: each message points to its part of `parts`, and that to `headers` and to the packets' bytes,
+            // SAFETY: each message points to `address` and to its part of `parts`, and that to `headers` and to the packets' bytes,
             // all of which live until the call returns and are only read.
             let sent = unsafe {
                 libc::sendmmsg(
@@ -230,7 +234,8 @@ impl PacketDevice {
                 // Any other error is about one packet.
                 _ => {
                     if let Some(packet) = packets.get(done) {
-                        socket::send_refused(self.receiving.plain(), packet, &error, &self.losses);
+                        let finished = socket::in_place_of_refused(packet, &error, &self.losses);
+                        finished.chunks(BATCH).for_each(|chunk| self.send_chunk(chunk));
                     }
                     1
                 }

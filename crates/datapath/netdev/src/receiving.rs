@@ -204,7 +204,7 @@ impl Receiving {
         drop(state);
         self.rings.fetch_add(1, Ordering::AcqRel);
         // It sends only: no frame shall cost a look at its filter.
-        socket::bind(&self.plain, self.ifindex, 0)
+        socket::bind(&self.plain, self.ifindex, socket::NO_PROTOCOL)
     }
 
     /// From here on frames come by the queue.
@@ -295,6 +295,24 @@ mod tests {
         port.pass(WORTH as usize);
         assert!(port.review(Duration::from_millis(1)));
         port.pass(10);
+    }
+
+    /// Each socket that hears a device costs whoever sends to it.
+    #[test]
+    fn one_socket_hears_the_device() {
+        let Some(port) = Port::open() else { return };
+        let hearing = || {
+            let table = std::fs::read_to_string("/proc/thread-self/net/packet").unwrap();
+            let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            let device = port.receiving.ifindex.to_string();
+            rows.filter(|row| row.get(3..5) == Some(&["0003", &device])).count()
+        };
+        assert_eq!(hearing(), 1);
+        port.receiving.take_ring().unwrap();
+        assert_eq!(hearing(), 1);
+        port.receiving.leave_ring().unwrap();
+        port.receiving.review(port.now, true).unwrap();
+        assert_eq!(hearing(), 1);
     }
 
     #[test]

@@ -101,13 +101,22 @@ pub(crate) fn inode(fd: &OwnedFd) -> io::Result<u64> {
     if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(stat.st_ino) }
 }
 
-/// Binds a packet socket to one device; `protocol` 0: for sending only.
-pub(crate) fn bind(fd: &OwnedFd, ifindex: u32, protocol: u16) -> io::Result<()> {
+/// A protocol that no frame has (IANA reserves the number): who listens to it hears nothing.
+pub(crate) const NO_PROTOCOL: u16 = 0xffff;
+
+/// A device's address for packet sockets. As where frames go, `protocol` is 0: the kernel reads it from the frames.
+pub(crate) fn address(ifindex: u32, protocol: u16) -> libc::sockaddr_ll {
     // SAFETY: all-zero bytes are a valid sockaddr_ll.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;
     address.sll_protocol = protocol.to_be();
     address.sll_ifindex = ifindex as i32;
+    address
+}
+
+/// Binds a packet socket to one device and to the frames of one protocol.
+pub(crate) fn bind(fd: &OwnedFd, ifindex: u32, protocol: u16) -> io::Result<()> {
+    let address = address(ifindex, protocol);
     // SAFETY: pointer and length describe `address`.
     let rc = unsafe {
         libc::bind(
@@ -185,18 +194,14 @@ pub(crate) fn write_frame(fd: &OwnedFd, packet: &Packet) -> io::Result<()> {
     if len < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sends a packet that the kernel has refused with `error` in another form, where that may help, and counts it as lost
-/// where it does not: the packet is cut and summed here, which kernels before 6.2 do not do for UDP that is sent to a
-/// socket or a tap.
-pub(crate) fn send_refused(fd: &OwnedFd, packet: &Packet, error: &io::Error, losses: &Losses) {
+/// What to send in place of a packet that the kernel has refused with `error`: the packet cut and summed here, which kernels
+/// before 6.2 do not do for UDP that is sent to a socket or a tap. Where that does not help, the packet is counted as lost.
+pub(crate) fn in_place_of_refused(packet: &Packet, error: &io::Error, losses: &Losses) -> Vec<Packet> {
     let mut finished = Vec::new();
     let may_help = error.raw_os_error() == Some(libc::EINVAL) && !packet.offload.is_none();
     if !may_help || dp::offload::segment(packet.clone(), &mut finished).is_err() {
-        return losses.refused_one(packet, error);
+        losses.refused_one(packet, error);
+        finished.clear();
     }
-    for segment in finished {
-        if let Err(error) = write_frame(fd, &segment) {
-            losses.refused_one(&segment, &error);
-        }
-    }
+    finished
 }

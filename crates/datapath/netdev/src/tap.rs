@@ -132,7 +132,11 @@ impl Tap {
     pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
         for packet in packets.drain(..) {
             if let Err(error) = socket::write_frame(&self.fd, &packet) {
-                socket::send_refused(&self.fd, &packet, &error, &self.losses);
+                for finished in socket::in_place_of_refused(&packet, &error, &self.losses) {
+                    if let Err(error) = socket::write_frame(&self.fd, &finished) {
+                        self.losses.refused_one(&finished, &error);
+                    }
+                }
             }
             pool.give_back(packet);
         }
