@@ -15,7 +15,7 @@ const WAYS: usize = 4;
 const MIN_SETS: usize = 1 << 15;
 /// Sets of it at most.
 const MAX_SETS: usize = 1 << 18;
-/// Lookups of a port's packets after which its subtables are sorted by use.
+/// Packets of a port that were not of its first subtable after which its subtables are sorted by use.
 const SORT_EVERY: u32 = 1 << 14;
 
 /// Masks that the flows of one port have before new ones are rounded.
@@ -49,7 +49,7 @@ struct Subtable {
     /// Half of each flow's hash, and its place in `Megaflows::flows`: most flows that are not meant are told from the
     /// hash, without a look at them.
     places: HashTable<(u32, u32)>,
-    hits: u32,
+    hits: u64,
     port: Option<u32>,
     seed: u64,
 }
@@ -118,7 +118,8 @@ struct Signature {
 struct Masks {
     /// Subtables, by falling number of hits when they were sorted last.
     order: Vec<u32>,
-    lookups: u32,
+    /// Since they were sorted.
+    late_hits: u32,
     /// The united mask that was made last.
     united: Option<Box<FlowMask>>,
 }
@@ -425,43 +426,43 @@ impl<T> Megaflows<T> {
     #[inline]
     pub fn lookup_table(&mut self, key: &FlowKey) -> Option<(u32, u32)> {
         let port = key.in_port();
-        let own = match self.ports.get_mut(port as usize) {
-            Some(masks) => Some(masks),
-            None if self.far_ports.is_empty() => None,
-            None => self.far_ports.get_mut(&port),
+        let own = match self.ports.get(port as usize) {
+            Some(masks) => masks.order.as_slice(),
+            None if self.far_ports.is_empty() => &[],
+            None => self.far_ports.get(&port).map_or(&[][..], |masks| &masks.order),
         };
-        let mut order: &[u32] = &[];
-        if let Some(masks) = own {
-            masks.lookups = masks.lookups.wrapping_add(1);
-            if masks.lookups.is_multiple_of(SORT_EVERY) {
-                sort(masks, &mut self.subtables);
+        let (flows, subtables) = (self.flows.as_slice(), self.subtables.as_mut_slice());
+        if let Some((place, asked)) = ask(own, subtables, flows, key) {
+            if asked > 1 {
+                self.count_late_hit(Some(port));
             }
-            order = &masks.order;
+            return Some((place, asked));
         }
-        let (mut asked, mut is_last) = (0, false);
-        loop {
-            for &id in order {
-                asked += 1;
-                let Some(table) = self.subtables.get_mut(id as usize) else { continue };
-                let half = table.hash(key);
-                let flows = &self.flows;
-                let found = table.places.find(spread(half), |&(other, place)| {
-                    other == half
-                        && flows
-                            .get(place as usize)
-                            .and_then(Option::as_ref)
-                            .is_some_and(|flow| table.is_match(&flow.words, key))
-                });
-                if let Some(&(_, place)) = found {
-                    table.hits = table.hits.saturating_add(1);
-                    return Some((place, asked));
-                }
-            }
-            if is_last || self.any_port.order.is_empty() {
-                return None;
-            }
-            is_last = true;
-            order = &self.any_port.order;
+        if self.any_port.order.is_empty() {
+            return None;
+        }
+        let before = own.len() as u32;
+        let (place, asked) = ask(&self.any_port.order, subtables, flows, key)?;
+        if asked > 1 {
+            self.count_late_hit(None);
+        }
+        Some((place, before + asked))
+    }
+
+    /// Counts a packet that was looked up in vain in subtables before its own; after many, those that are hit most come to
+    /// the front.
+    #[inline(never)]
+    fn count_late_hit(&mut self, port: Option<u32>) {
+        let masks = match port {
+            Some(port) if port < LISTED_PORTS => self.ports.get_mut(port as usize),
+            Some(port) => self.far_ports.get_mut(&port),
+            None => Some(&mut self.any_port),
+        };
+        let Some(masks) = masks else { return };
+        masks.late_hits += 1;
+        if masks.late_hits == SORT_EVERY {
+            masks.late_hits = 0;
+            sort(masks, &mut self.subtables);
         }
     }
 
@@ -474,6 +475,34 @@ impl<T> Megaflows<T> {
 /// The number of the port whose packets alone match, by the bits that a mask has of it.
 fn port_of(key: &FlowKey, bits: u128) -> Option<u32> {
     (bits == slot::IN_PORT.ones()).then(|| key.in_port())
+}
+
+/// The flow that `key` matches under one of these subtables, which are asked in turn; its place, and how many were asked.
+#[inline(always)]
+fn ask<T>(
+    order: &[u32],
+    subtables: &mut [Subtable],
+    flows: &[Option<Megaflow<T>>],
+    key: &FlowKey,
+) -> Option<(u32, u32)> {
+    let mut asked = 0;
+    for &id in order {
+        asked += 1;
+        let Some(table) = subtables.get_mut(id as usize) else { continue };
+        let half = table.hash(key);
+        let found = table.places.find(spread(half), |&(other, place)| {
+            other == half
+                && flows
+                    .get(place as usize)
+                    .and_then(Option::as_ref)
+                    .is_some_and(|flow| table.is_match(&flow.words, key))
+        });
+        if let Some(&(_, place)) = found {
+            table.hits += 1;
+            return Some((place, asked));
+        }
+    }
+    None
 }
 
 /// Brings the subtables that are hit most to the front.

@@ -166,6 +166,30 @@ fn the_budget_of_one_port_is_not_anothers() {
 }
 
 #[test]
+fn subtables_that_are_hit_most_are_asked_first() {
+    for port in [Some(1), Some(LISTED_PORTS + 5), None] {
+        let mut table = Megaflows::new();
+        let keys = [8, 16, 24].map(|len| {
+            let mut key = FlowKey::new();
+            let mut mask = of_prefixes(&mut key, [len, 0, 0, 0]);
+            key.set_nw_src(len << 24);
+            match port {
+                Some(port) => key.set_in_port(port),
+                None => mask.set_bits(slot::IN_PORT, 0),
+            }
+            table.insert(&key, &mask, len);
+            key
+        });
+        let asked_for = |table: &mut Megaflows<u32>, key| table.lookup_table(key).map(|(_, asked)| asked);
+        assert_eq!([0, 1, 2].map(|at| asked_for(&mut table, &keys[at])), [Some(1), Some(2), Some(3)]);
+        for _ in 0..SORT_EVERY {
+            table.lookup_table(&keys[2]);
+        }
+        assert_eq!([0, 1, 2].map(|at| asked_for(&mut table, &keys[at])), [Some(2), Some(3), Some(1)]);
+    }
+}
+
+#[test]
 fn an_exact_mask_that_is_there_is_used_beyond_the_budget_too() {
     let mut table = Megaflows::new();
     let mut key = FlowKey::new();
