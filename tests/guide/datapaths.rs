@@ -124,3 +124,39 @@ fn a_patch_needs_a_peer_on_the_same_datapath() {
     until("they find each other", || error("to").trim() == "[]" && error("from").trim() == "[]");
     assert_eq!(switch.appctl("dpctl/dump-dps"), "dummy@ovs-dummy\n");
 }
+
+/// How many threads of the daemon keep the flows of a datapath.
+fn revalidators(switch: &Switch) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", switch.pid())).unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.trim_end() == "revalidator").count()
+}
+
+#[test]
+fn a_datapath_goes_with_its_last_bridge() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let [host, a, b] = ["sw", "a", "b"].map(|name| world.host(name));
+    world.wire(&a, "eth0", &host, "p1");
+    world.wire(&b, "eth0", &host, "p2");
+    a.address("eth0", "10.0.0.1/24");
+    b.address("eth0", "10.0.0.2/24");
+    let switch = Switch::start(&world, &host, "sw", Programs::Ours);
+    for _ in 0..2 {
+        switch.vsctl(
+            "add-br br0 -- set bridge br0 datapath_type=netdev -- add-br br1 -- set bridge br1 datapath_type=netdev \
+             -- add-port br0 p1 -- add-port br0 p2",
+        );
+        assert!(a.reaches("10.0.0.2", 20));
+        switch.vsctl("del-br br1");
+        assert_eq!(
+            (revalidators(&switch), switch.appctl("dpctl/dump-dps").as_str()),
+            (1, "netdev@ovs-netdev\n")
+        );
+        switch.vsctl("del-br br0");
+        until("the datapath is closed", || revalidators(&switch) == 0);
+        assert_eq!(switch.appctl("dpctl/dump-dps"), "");
+    }
+}

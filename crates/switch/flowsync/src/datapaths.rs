@@ -1,7 +1,7 @@
 //! The datapaths of the process: which kinds there are, which are open, and who keeps the flows of each.
 //!
-//! Bridges of one kind share a datapath, which is opened with the first of them and stays; it has a [`FlowSync`] and that
-//! one's revalidator thread. Others are opened by hand (`dpctl/add-dp`): no bridge knows them, and nobody serves their
+//! Bridges of one kind share a datapath, which is opened with the first of them and closed after the last; it has a
+//! [`FlowSync`] and that one's revalidator thread. Others are opened by hand (`dpctl/add-dp`): no bridge knows them, and nobody serves their
 //! misses.
 //!
 //! The program hands over the table of kinds; nobody else knows what implements a datapath.
@@ -99,6 +99,8 @@ struct Open {
     shared: BTreeMap<DpId, Shared>,
     by_hand: BTreeMap<DpId, Arc<dyn Datapath>>,
     settings: Settings,
+    /// The sum of the port epochs of those that were closed.
+    epochs_before: u64,
 }
 
 /// One that bridges share.
@@ -199,6 +201,24 @@ impl Datapaths {
         self.open().shared.values().map(|shared| shared.below.clone()).collect()
     }
 
+    /// Closes those that bridges shared and no bridge is on any more, once the devices of their ports are closed.
+    pub fn close_unused(&self, is_used: impl Fn(DpId) -> bool) {
+        let is_over = |id: &DpId, shared: &mut Shared| !is_used(*id) && shared.below.datapath.is_settled();
+        let mut open = self.open();
+        let closed: Vec<(DpId, Shared)> = open.shared.extract_if(.., is_over).collect();
+        for (_, Shared { below, .. }) in &closed {
+            // Another number than before, whatever is opened next.
+            open.epochs_before = open.epochs_before.wrapping_add(below.datapath.port_epoch()).wrapping_add(1);
+        }
+        drop(open);
+        // Their threads are waited for when nobody else is kept from the others.
+        for (_, Shared { below, revalidator, .. }) in closed {
+            below.flows.end();
+            // One that panicked has been reported where it did.
+            revalidator.map(JoinHandle::join);
+        }
+    }
+
     /// Opens one by hand.
     ///
     /// # Errors
@@ -275,7 +295,9 @@ impl Datapaths {
 
     /// A number that changes whenever a port came, went or changed its state.
     pub fn port_epoch(&self) -> u64 {
-        self.shared().iter().fold(0, |sum, below| sum.wrapping_add(below.datapath.port_epoch()))
+        let open = self.open();
+        let epochs = open.shared.values().map(|shared| shared.below.datapath.port_epoch());
+        epochs.fold(open.epochs_before, u64::wrapping_add)
     }
 
     /// Whether the devices of all ports that were deleted are closed.

@@ -141,6 +141,29 @@ fn a_datapath_made_by_hand_has_a_name_of_its_own_and_can_be_removed() {
 }
 
 #[test]
+fn a_datapath_is_closed_after_its_last_bridge_and_opened_anew_with_the_next() {
+    let world = World::new();
+    let (_, one) = world.bridge("a", "one");
+    let (of_two, two) = world.bridge("b", "two");
+    let ids = || world.switch.read().bridges().map(ofproto::Bridge::datapath).collect::<Vec<_>>();
+    world.datapaths.close_unused(|id| ids().contains(&id));
+    assert_eq!(world.datapaths.shared().len(), 2, "each has a bridge");
+    let epoch = world.datapaths.port_epoch();
+    let (closed, id) = (Arc::downgrade(&two.datapath), two.id);
+    drop(two);
+    world.switch.write().remove_bridge(of_two);
+    world.datapaths.close_unused(|id| ids().contains(&id));
+    assert!(closed.upgrade().is_none() && world.datapaths.get(id).is_none());
+    assert_ne!(world.datapaths.port_epoch(), epoch);
+    assert_eq!(world.datapaths.below("one").unwrap().id, one.id, "the other one stays");
+    let (again, two) = world.bridge("b", "two");
+    assert_ne!(two.id, id);
+    World::send(&two);
+    world.datapaths.credit();
+    assert_eq!(world.counted(again), 1);
+}
+
+#[test]
 fn what_is_set_holds_for_datapaths_that_are_opened_later() {
     let world = World::new();
     let before = world.datapaths.below("one").unwrap();

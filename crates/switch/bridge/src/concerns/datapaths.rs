@@ -1,4 +1,5 @@
-//! The datapaths that bridges are on: which kinds there are, what bridges know of theirs, and reporting what each can do.
+//! The datapaths that bridges are on: which kinds there are, what bridges know of theirs, closing those without bridges, and
+//! reporting what each can do.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use schema::{datapath, open_vswitch};
 
 use super::{Concern, Pass};
 use crate::columns::Columns;
+use crate::desired::Desired;
 use crate::running::Running;
 use crate::status::{Report, Reporting};
 use crate::writer::texts;
@@ -23,6 +25,16 @@ impl Concern for Datapaths {
         if let Some(state) = running.switch.write().get_mut(bridge.id) {
             state.set_capabilities(capabilities);
         }
+    }
+
+    fn finish(&self, running: &mut Running, _desired: &Desired) {
+        close_unused(running);
+    }
+
+    /// The devices of the last bridge's ports may be closed by now.
+    fn follow(&self, running: &mut Running) -> bool {
+        close_unused(running);
+        false
     }
 
     /// Reports of each datapath that has a row what it can do. Clients may change it then: it is written once.
@@ -54,6 +66,10 @@ impl Concern for Datapaths {
             out.told.datapaths.insert(key);
         }
     }
+}
+
+fn close_unused(running: &Running) {
+    running.datapaths.close_unused(|id| running.bridges().values().any(|bridge| bridge.below.id == id));
 }
 
 /// What a datapath can do, by the names that ovs-vswitchd.conf.db(5) has for it.
