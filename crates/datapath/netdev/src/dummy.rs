@@ -46,6 +46,8 @@ struct Io {
     rx_pcap: Option<PcapWriter>,
     tx_pcap: Option<PcapWriter>,
     listener: Option<UnixListener>,
+    /// Where its peer listens, which may be there later than the port.
+    peer: Option<String>,
     streams: Vec<Stream>,
     /// Addresses whose ARP requests the port answers itself.
     addresses: Vec<u32>,
@@ -58,6 +60,8 @@ struct Io {
 struct Stream {
     socket: UnixStream,
     received: Vec<u8>,
+    /// It goes to [`Io::peer`].
+    is_outgoing: bool,
 }
 
 impl Dummy {
@@ -99,12 +103,8 @@ impl Dummy {
             io.tx_pcap = create("tx_pcap");
         }
         io.streams.clear();
-        if let Some(path) = spec.option("stream").and_then(|s| s.strip_prefix("unix:"))
-            && let Ok(socket) = UnixStream::connect(path)
-            && socket.set_nonblocking(true).is_ok()
-        {
-            io.streams.push(Stream { socket, received: Vec::new() });
-        }
+        io.peer = spec.option("stream").and_then(|s| s.strip_prefix("unix:")).map(str::to_owned);
+        io.connect();
         if let Some(path) = spec.option("pstream").and_then(|s| s.strip_prefix("punix:")) {
             let _ = std::fs::remove_file(path);
             io.listener = UnixListener::bind(path).ok().filter(|l| l.set_nonblocking(true).is_ok());
@@ -216,8 +216,9 @@ impl Dummy {
             && let Ok((socket, _)) = listener.accept()
             && socket.set_nonblocking(true).is_ok()
         {
-            io.streams.push(Stream { socket, received: Vec::new() });
+            io.streams.push(Stream { socket, received: Vec::new(), is_outgoing: false });
         }
+        io.connect();
         let before = out.len();
         let mut received = std::mem::take(&mut io.answers);
         io.streams.retain_mut(|stream| stream.read(&mut received));
@@ -261,6 +262,19 @@ impl Dummy {
             let answer = io.addresses.iter().find_map(|&ip| flow::compose::arp_reply(bytes, mac, ip));
             io.answers.extend(answer.map(|bytes| Packet::from_bytes(&bytes)));
             pool.give_back(packet);
+        }
+    }
+}
+
+impl Io {
+    /// Connects to the peer, if it has one and is not connected.
+    fn connect(&mut self) {
+        if let Some(path) = &self.peer
+            && !self.streams.iter().any(|stream| stream.is_outgoing)
+            && let Ok(socket) = UnixStream::connect(path)
+            && socket.set_nonblocking(true).is_ok()
+        {
+            self.streams.push(Stream { socket, received: Vec::new(), is_outgoing: true });
         }
     }
 }
@@ -355,6 +369,22 @@ mod tests {
         };
         pass(&active, &passive, 60);
         pass(&passive, &active, 1514);
+    }
+
+    #[test]
+    fn a_peer_may_come_later_than_the_port_and_go_and_come_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("peer").to_str().unwrap().to_owned();
+        let active = open(&[("stream", &format!("unix:{path}"))]);
+        for _ in 0..2 {
+            let passive = open(&[("pstream", &format!("punix:{path}"))]);
+            let mut received = Vec::new();
+            until("the frame arrives", || {
+                active.receive(&mut Vec::new());
+                active.send(&mut vec![Packet::from_bytes(&frame(60))], &mut Pool::new());
+                passive.receive(&mut received) > 0
+            });
+        }
     }
 
     #[test]
