@@ -43,6 +43,10 @@ fuzz_target!(|bytes: &[u8]| {
     check::<wire::bfd::Header>(bytes);
     check::<wire::lacp::Header>(bytes);
     check::<wire::cfm::Header>(bytes);
+    check::<wire::stp::Bpdu>(bytes);
+    if let Some(unit) = wire::stp::payload(bytes) {
+        check::<wire::stp::Bpdu>(unit);
+    }
     check::<wire::gtpu::Base>(bytes);
     check::<wire::gtpu::Header>(bytes);
     set(bytes);

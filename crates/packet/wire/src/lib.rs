@@ -40,6 +40,7 @@ pub mod mpls;
 pub mod nd;
 pub mod nsh;
 pub mod sctp;
+pub mod stp;
 pub mod tcp;
 pub mod transport;
 pub mod udp;

@@ -53,6 +53,20 @@ impl Values<'_> {
         }
     }
 
+    fn bpdu(&mut self) -> stp::Config {
+        stp::Config {
+            flags: self.u8(8),
+            root: u64::from(self.u32(32)) << 32 | u64::from(self.u32(32)),
+            cost: self.u32(32),
+            bridge: u64::from(self.u32(32)) << 32 | u64::from(self.u32(32)),
+            port: self.u16(16),
+            message_age: self.u16(16),
+            max_age: self.u16(16),
+            hello_time: self.u16(16),
+            forward_delay: self.u16(16),
+        }
+    }
+
     fn flag(&mut self) -> bool {
         self.number(1) & 1 == 1
     }
@@ -261,6 +275,11 @@ made! {
         is_down: v.flag(),
     };
     lacp::Header: v => lacp::Header { actor: v.lacp_info(), partner: v.lacp_info() };
+    stp::Bpdu: v => match v.u8(2) % 3 {
+        0 => stp::Bpdu::Config(v.bpdu()),
+        1 => stp::Bpdu::Rapid(v.bpdu()),
+        _ => stp::Bpdu::Notification,
+    };
     gtpu::Base: v => gtpu::Base { flags: v.u8(8), message: v.u8(8), len: v.u16(16), endpoint: v.u32(32) };
     gtpu::Header: v => gtpu::Header {
         message: v.u8(8),
