@@ -139,8 +139,8 @@ fn what_a_learning_switch_drops_is_counted_by_reason() {
     assert!([&one, &other].contains(&&expected) && one != other, "{one:?} {other:?}");
 
     switch.vsctl("set bridge br0 stp_enable=true");
-    dummies.receive("p1", &from("50:54:00:00:00:55"));
-    dummies.drops_for("drop_rules_loop_guard", "p3", &from("50:54:00:00:00:55"));
+    until("the tree has the port", || switch.appctl("stp/show br0").contains("listening"));
+    dummies.drops_for("drop_rules_spanning_tree", "p1", &from("50:54:00:00:00:55"));
 }
 
 #[test]

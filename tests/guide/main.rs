@@ -33,6 +33,7 @@ mod refusals;
 mod restart;
 mod rows;
 mod sflow;
+mod spanning;
 mod succession;
 mod unread;
 mod unsupported;

@@ -48,7 +48,7 @@ reasons! {
     VlanNotAllowed "drop_rules_vlan_not_allowed" "The VLAN is not one of those that the input port takes.",
     ReservedMac "drop_rules_reserved_mac" "The destination is an address that bridges do not forward.",
     BondRefused "drop_rules_bond_refused" "The packet came in by a member of a bond that does not receive at the moment.",
-    LoopGuard "drop_rules_loop_guard" "The source was heard of on another port a moment ago, and the bridge keeps loops out.",
+    SpanningTree "drop_rules_spanning_tree" "Spanning tree lets the port that the packet came in by, or was to leave by, not forward.",
     SamePort "drop_rules_same_port" "The destination is on the port that the packet came in by.",
     NoOutputPort "drop_rules_no_output_port" "The output port does not exist, or has no device.",
     ProtectedPorts "drop_rules_protected_ports" "Input and output are protected ports.",

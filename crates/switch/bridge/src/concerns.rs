@@ -18,6 +18,7 @@ pub(crate) mod limits;
 pub(crate) mod machine;
 pub(crate) mod mirrors;
 pub(crate) mod monitoring;
+pub(crate) mod spanning;
 pub(crate) mod tables;
 pub(crate) mod unread;
 
@@ -33,7 +34,7 @@ use crate::running::{Running, RunningBridge};
 use crate::status::{Report, Reporting};
 
 /// All concerns. Later ones rely on earlier ones: mirrors choose among bundles, bundles among interfaces.
-pub(crate) const CONCERNS: [&dyn Concern; 15] = [
+pub(crate) const CONCERNS: [&dyn Concern; 16] = [
     &limits::Limits,
     &datapaths::Datapaths,
     &bridges::Bridges,
@@ -45,6 +46,7 @@ pub(crate) const CONCERNS: [&dyn Concern; 15] = [
     &forwarding::Forwarding,
     &tables::FlowTables,
     &mirrors::Mirrors,
+    &spanning::Spanning,
     &exports::BridgeExports,
     &controllers::Controllers,
     &machine::Machine,

@@ -27,6 +27,7 @@ use crate::concerns::forwarding::{self, DesiredForwarding};
 use crate::concerns::interfaces::{self, DesiredInterface, InterfaceKind};
 use crate::concerns::limits::{self, DesiredLimits};
 use crate::concerns::mirrors::{self, DesiredMirror};
+use crate::concerns::spanning::{self, DesiredTree};
 use crate::concerns::{addresses, tables};
 use crate::memo::Memo;
 use crate::settings::{self, Unread};
@@ -67,6 +68,8 @@ pub struct DesiredBridge {
     pub ports: Vec<Arc<DesiredPort>>,
     pub exports: Vec<DesiredExport>,
     pub forwarding: DesiredForwarding,
+    /// How it keeps loops out, if it does.
+    pub spanning: Option<DesiredTree>,
     pub dp_desc: Option<String>,
     pub mirrors: Vec<DesiredMirror>,
     pub tables: Vec<(TableId, TableSettings)>,
@@ -210,6 +213,7 @@ fn desire_bridge(rows: &Tables, row: &Row, known: &mut KnownRows) -> DesiredBrid
         ports,
         exports: exports::desire(rows, row),
         forwarding: forwarding::desire(row),
+        spanning: spanning::desire(row),
         dp_desc: other("dp-desc").map(str::to_owned),
         mirrors: mirrors::desire(rows, row),
         tables: tables::desire(rows, row),
@@ -239,6 +243,7 @@ fn local_port(bridge: &str) -> DesiredPort {
         vlan: VlanConfig::default(),
         protected: false,
         bond: bundles::no_bond(),
+        spanning: Default::default(),
         lacp: None,
         mac: None,
         fake_bridge: false,
@@ -287,6 +292,7 @@ pub(crate) mod tests {
             ports: ports.into_iter().map(Arc::new).collect(),
             exports: Vec::new(),
             forwarding: DesiredForwarding::default(),
+            spanning: None,
             dp_desc: None,
             mirrors: Vec::new(),
             tables: Vec::new(),
@@ -301,6 +307,7 @@ pub(crate) mod tests {
             vlan: VlanConfig::default(),
             protected: false,
             bond: bundles::no_bond(),
+            spanning: Default::default(),
             lacp: None,
             mac: None,
             fake_bridge: false,

@@ -82,6 +82,8 @@ pub struct RunningBridge {
     /// The address that it had when the program ran before, until a port is found that lends it one.
     pub(crate) last_mac: Option<MacAddr>,
     pub(crate) interfaces: HashMap<String, RunningInterface>,
+    /// The numbers of ports in the spanning tree that nobody asked for, so that they stay when others come.
+    pub(crate) tree_numbers: BTreeMap<String, u16>,
     /// The least MTU of its ports when its internal ports were last given one.
     pub(crate) least_mtu: Option<u32>,
     /// The numbers of interfaces whose device has vanished, for when it comes back.
@@ -321,6 +323,7 @@ impl Running {
             lender: None,
             last_mac: config.last_mac,
             interfaces: HashMap::new(),
+            tree_numbers: BTreeMap::new(),
             least_mtu: None,
             vanished: HashMap::new(),
             touched: HashSet::new(),
@@ -337,6 +340,7 @@ impl Running {
         }
         self.bridges.remove(name);
         self.monitor.leave(id);
+        self.routes.set_learned(id, None);
         self.switch.write().remove_bridge(id);
         self.notices.push(Notice::BridgeRemoved(id));
     }

@@ -61,18 +61,7 @@ impl Unread {
         if self.is_tuning {
             return format!("{table} {row}: {setting} has no effect on this switch");
         }
-        let instead = instead(table, setting).map(|instead| format!("; {instead}")).unwrap_or_default();
-        format!("{table} {row}: {setting} is not supported yet and has no effect{instead}")
-    }
-}
-
-/// What is done where doing nothing would be dangerous.
-pub(crate) fn instead(table: &str, setting: &str) -> Option<&'static str> {
-    match (table, setting) {
-        (bridge::NAME_OF_TABLE, bridge::STP_ENABLE | bridge::RSTP_ENABLE) => Some(
-            "instead, an address is taken from one port at a time, so that a flooded frame that comes back is dropped",
-        ),
-        _ => None,
+        format!("{table} {row}: {setting} is not supported yet and has no effect")
     }
 }
 

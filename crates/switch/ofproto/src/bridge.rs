@@ -10,7 +10,7 @@ use flow::{FlowKey, FlowMask, SparseMatch};
 use ofp::{Action, PacketInReason};
 use pipeline::{
     BridgeId, BridgeView, Bundle, BundleId, Counters, Exports, Fragments, Group, Mirror, Miss, MissRules,
-    Port, Rule, TableTraffic,
+    Port, Rule, SpanningTree, TableTraffic,
 };
 
 use crate::common::Common;
@@ -24,8 +24,8 @@ use crate::table::{Debris, Table};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     pub forwards_bpdus: bool,
-    /// Loops are kept out; see [`pipeline::BridgeView::guards_loops`].
-    pub guards_loops: bool,
+    /// By which protocol loops are kept out.
+    pub spanning_tree: Option<SpanningTree>,
     pub fragments: Fragments,
     /// Whether packets without a rule go to controllers, in tables that do not say otherwise.
     pub misses_to_controller: bool,
@@ -70,7 +70,7 @@ pub struct Bridge {
     pub(crate) groups: BTreeMap<u32, Arc<Group>>,
     pub(crate) meters: BTreeMap<u32, Meter>,
     mirrors: Vec<Mirror>,
-    macs: Mutex<MacTable>,
+    macs: Arc<Mutex<MacTable>>,
     miss_rules: MissRules,
     settings: Settings,
     epoch: Arc<Epoch>,
@@ -104,7 +104,7 @@ impl Bridge {
             groups: BTreeMap::new(),
             meters: BTreeMap::new(),
             mirrors: Vec::new(),
-            macs: Mutex::default(),
+            macs: Arc::default(),
             miss_rules: miss_rules(),
             settings: Settings::default(),
             epoch,
@@ -156,6 +156,11 @@ impl Bridge {
     /// What was learned. Do not hold it across a translation.
     pub fn macs(&self) -> MutexGuard<'_, MacTable> {
         self.macs.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The same for who cannot wait for the bridges. Who changes it so moves the epoch afterwards.
+    pub fn shared_macs(&self) -> Arc<Mutex<MacTable>> {
+        Arc::clone(&self.macs)
     }
 
     pub fn table(&self, id: TableId) -> Option<&Table> {
@@ -385,8 +390,8 @@ impl BridgeView for Bridge {
         self.settings.forwards_bpdus
     }
 
-    fn guards_loops(&self) -> bool {
-        self.settings.guards_loops
+    fn spanning_tree(&self) -> Option<SpanningTree> {
+        self.settings.spanning_tree
     }
 
     fn exports(&self) -> &Exports {

@@ -231,6 +231,29 @@ impl MacTable {
         addresses
     }
 
+    /// Forgets what was learned behind a port; what was put in by hand stays.
+    pub fn flush_learned(&mut self, port: BundleId) {
+        let behind = self.per_port.get(&port);
+        let addresses: Vec<Address> = behind.into_iter().flat_map(|ages| ages.values().copied()).collect();
+        self.forget_all(&addresses);
+    }
+
+    /// What was learned behind one port is behind another one from now on.
+    pub fn move_port(&mut self, from: BundleId, to: BundleId) {
+        if from == to {
+            return;
+        }
+        let moved = self.per_port.remove(&from).unwrap_or_default();
+        for (sequence, address) in moved {
+            if let Some(entry) = self.entries.get_mut(&address) {
+                entry.port = to;
+                self.usage.lose(from);
+                self.usage.gain(to);
+                self.per_port.entry(to).or_default().insert(sequence, address);
+            }
+        }
+    }
+
     /// Forgets addresses, wherever they are. Returns whether any was known.
     pub fn forget_all(&mut self, addresses: &[(u16, MacAddr)]) -> bool {
         addresses.iter().fold(false, |any, &address| self.forget(address).is_some() | any)
@@ -316,6 +339,22 @@ mod tests {
         assert!(table.expire(at(500)));
         assert!(table.is_empty());
         assert_eq!(table.counters, MacCounters { learned: 1, expired: 1, evicted: 0, moved: 1 });
+    }
+
+    #[test]
+    fn what_was_learned_moves_from_port_to_port() {
+        let mut table = MacTable::default();
+        table.learn(0, mac(2), A, false, at(0));
+        table.learn(0, mac(4), B, false, at(0));
+        table.add_static(0, mac(6), A, at(0));
+        table.move_port(A, B);
+        let port = |n| table.lookup(0, mac(n));
+        assert_eq!([port(2), port(4), port(6)], [Some(B), Some(B), Some(A)], "those put in by hand stay");
+        table.flush_learned(B);
+        assert_eq!(table.len(), 1, "what was put in by hand stays");
+        assert!(table.learn(0, mac(2), A, false, at(1)));
+        table.expire(at(10_000));
+        assert_eq!(table.len(), 1);
     }
 
     #[test]

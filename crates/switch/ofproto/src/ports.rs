@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::{DpPort, MacAddr, OfPort, Timestamp};
 use ofp::{PortReason, PortStatus, port_config};
-use pipeline::{Bond, Bundle, BundleId, Port, PortFlags, VlanConfig, Watched};
+use pipeline::{Bond, Bundle, BundleId, Port, PortFlags, SpanningPort, SpanningState, VlanConfig, Watched};
 
 use crate::bridge::{Bridge, PortEntry};
 
@@ -62,6 +62,12 @@ impl Bridge {
             flags: flags(desc.config),
             has_link: has_link(new.datapath, &desc),
             watched: None,
+            // Before spanning tree has it, it forwards nothing: it may close a loop.
+            spanning: self
+                .settings()
+                .spanning_tree
+                .filter(|_| number != OfPort::LOCAL)
+                .map(|_| Arc::default()),
             traffic: Arc::default(),
         };
         let entry = PortEntry { port, desc: desc.clone(), peer_name: new.peer_name, created: now };
@@ -114,7 +120,6 @@ impl Bridge {
 
     /// Takes in what a device reports of itself. Returns a message if controllers should know.
     pub fn update_port(&mut self, number: OfPort, change: impl FnOnce(&mut PortEntry)) -> Option<PortNews> {
-        let guards_loops = self.settings().guards_loops;
         let entry = self.ports.get_mut(&number)?;
         let forwarding = |port: &Port| (port.flags, port.datapath, port.is_live());
         let (desc, before) = (entry.desc.clone(), forwarding(&entry.port));
@@ -122,13 +127,8 @@ impl Bridge {
         entry.port.flags = flags(entry.desc.config);
         entry.port.has_link = has_link(entry.port.datapath, &entry.desc);
         entry.show_liveness();
+        entry.show_spanning();
         let told = entry.desc.clone();
-        let went_down = before.2 && !entry.port.is_live();
-        if let Some(bundle) = entry.port.bundle.filter(|_| went_down && guards_loops) {
-            // What was behind it may come another way now.
-            self.macs().flush_port(bundle);
-        }
-        let entry = self.ports.get(&number)?;
         if before != forwarding(&entry.port) {
             if let Some(bundle) = entry.port.bundle {
                 self.refresh_floodable(bundle);
@@ -167,6 +167,22 @@ impl Bridge {
                 entry.desc.state |= ofp::port_state::LIVE;
             }
         })
+    }
+
+    /// Has spanning tree say what a port does, or not any more. Returns a message if controllers should know.
+    pub fn span_port(&mut self, number: OfPort, spanning: Option<Arc<SpanningPort>>) -> Option<PortNews> {
+        let entry = self.ports.get_mut(&number)?;
+        let is_same = match (&entry.port.spanning, &spanning) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if is_same {
+            return None;
+        }
+        entry.port.spanning = spanning;
+        self.changed();
+        self.update_port(number, |_| ())
     }
 
     /// Makes or changes a bundle; saying again what it is moves nothing.
@@ -248,6 +264,19 @@ impl Bridge {
 }
 
 impl PortEntry {
+    /// What spanning tree says of the port, as OpenFlow 1.0 shows it.
+    fn show_spanning(&mut self) {
+        use ofp::port_state::{STP_BLOCK, STP_FORWARD, STP_LEARN, STP_LISTEN, STP_MASK};
+        let shown = match self.port.spanning.as_ref().map(|port| port.state()) {
+            None | Some(SpanningState::Disabled) => 0,
+            Some(SpanningState::Listening | SpanningState::Discarding) => STP_LISTEN,
+            Some(SpanningState::Blocking) => STP_BLOCK,
+            Some(SpanningState::Learning) => STP_LEARN,
+            Some(SpanningState::Forwarding) => STP_FORWARD,
+        };
+        self.desc.state = self.desc.state & !STP_MASK | shown;
+    }
+
     /// A port whose neighbour is not heard is not live, whatever its link is.
     fn show_liveness(&mut self) {
         let Some(watched) = &self.port.watched else { return };
@@ -273,5 +302,6 @@ pub(crate) fn flags(config: u32) -> PortFlags {
         no_flood: config & port_config::NO_FLOOD != 0,
         no_forward: config & port_config::NO_FWD != 0,
         no_packet_in: config & port_config::NO_PACKET_IN != 0,
+        no_receive_stp: config & port_config::NO_RECV_STP != 0,
     }
 }

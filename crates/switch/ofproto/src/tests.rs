@@ -11,6 +11,8 @@ use proptest::prelude::*;
 
 use crate::{BundleConfig, NewPort, Switch};
 
+mod spanning;
+
 /// A bridge with ports 1, 2, … (datapath ports 11, 12, …) of these VLAN modes.
 fn switch_with(ports: &[VlanConfig]) -> (Switch, BridgeId) {
     let mut switch = Switch::new();

@@ -38,6 +38,7 @@ mod normal;
 mod output;
 mod report;
 mod request;
+mod spanning;
 pub mod state;
 mod taken;
 pub mod trace;
@@ -56,6 +57,7 @@ pub use group::{Bucket as GroupBucket, Group, GroupBuckets, Selection};
 pub use mirror::{MAX_MIRRORS, Mirror, MirrorOutput, settle_duplicates};
 pub use report::{describe, report};
 pub use request::{Error, Purpose, Request, Start, Trace, Translation};
+pub use spanning::{SpanningPort, SpanningState, SpanningTree};
 pub use state::{
     BridgeId, Bundle, BundleId, Counters, Credit, Fragments, Miss, MissRules, Port, PortFlags, PortTraffic,
     Rule, TableTraffic,

@@ -12,11 +12,8 @@ use crate::commit::commit;
 use crate::context::Context;
 use crate::effects::{Effect, Output};
 use crate::frozen::Frozen;
-use crate::state::{Bundle, BundleId};
+use crate::state::{Bundle, BundleId, Port};
 use crate::vlan::{PriorityTags, Tags, is_vlan};
-
-/// Where bridge protocol data units go.
-const SPANNING_TREE: MacAddr = MacAddr([0x01, 0x80, 0xc2, 0, 0, 0]);
 
 /// By what a packet leaves through a port in the sense of the database.
 enum Way {
@@ -67,9 +64,7 @@ impl Context<'_> {
                 bundle.vlan.input(wire_tags)
             }
         };
-        // What spanning tree says goes through a bridge that has none of its own: so others see a loop through it.
-        let is_for_others = bridge.guards_loops() && self.packet.key.dl_dst() == SPANNING_TREE;
-        if !bridge.forwards_bpdus() && self.packet.key.dl_dst().is_reserved() && !is_for_others {
+        if !bridge.forwards_bpdus() && self.packet.key.dl_dst().is_reserved() {
             return self
                 .lost(DropReason::ReservedMac)
                 .detail(|| "packet has reserved destination MAC, dropping".to_owned());
@@ -79,14 +74,6 @@ impl Context<'_> {
             && !self.is_admitted(bundle, in_number, vlan)
         {
             return;
-        }
-        if let Some(bundle) = in_bundle
-            && bridge.guards_loops()
-            && self.source_of(vlan).is_some_and(|known| known != bundle.id)
-        {
-            return self
-                .lost(DropReason::LoopGuard)
-                .detail(|| "source is known on another port and loops are kept out, dropping".to_owned());
         }
         if let Some(bundle) = in_bundle {
             let gratuitous_arp_on_bond = bundle.bond.is_some() && self.is_gratuitous_arp();
@@ -247,9 +234,12 @@ impl Context<'_> {
 
     fn flood_bundles(&mut self, in_id: Option<BundleId>, tags: Tags, is_last: bool) {
         let bridge = self.walk.bridge;
+        let has_tree = bridge.spanning_tree().is_some();
+        let forwards = |number: &OfPort| bridge.port(*number).is_none_or(Port::forwards);
         let candidates: Vec<&Bundle> = bridge
             .bundles()
             .filter(|bundle| Some(bundle.id) != in_id && bundle.floodable)
+            .filter(|bundle| !has_tree || bundle.ports.iter().all(forwards))
             .filter(|bundle| !bridge.mirrors().iter().any(|mirror| mirror.outputs_to(bundle.id)))
             .collect();
         if candidates.iter().any(|bundle| bundle.vlan.looks_at_inner_tag(tags)) {

@@ -56,13 +56,28 @@ impl Context<'_> {
             .map(|port| port.number)
             .collect();
         for (index, number) in targets.iter().enumerate() {
-            self.output_to(*number, is_last && index + 1 == targets.len());
+            let is_last = is_last && index + 1 == targets.len();
+            // OpenFlow's ALL means all ports, whatever spanning tree says of them.
+            if all {
+                self.output_past_tree(*number, is_last);
+            } else {
+                self.output_to(*number, is_last);
+            }
         }
         self.out.output = Output::Flood;
     }
 
     /// Output to a real port, with the packet as it is now.
     pub(crate) fn output_to(&mut self, number: OfPort, is_last: bool) {
+        self.output_where(number, true, is_last);
+    }
+
+    /// The same by ports that spanning tree holds back, too.
+    fn output_past_tree(&mut self, number: OfPort, is_last: bool) {
+        self.output_where(number, false, is_last);
+    }
+
+    fn output_where(&mut self, number: OfPort, heeds_tree: bool, is_last: bool) {
         let bridge = self.walk.bridge;
         let Some(port) = bridge.port(number) else {
             return self.lost(DropReason::NoOutputPort).warning(|| "Nonexistent output port".to_owned());
@@ -79,6 +94,9 @@ impl Context<'_> {
             return self
                 .lost(DropReason::ProtectedPorts)
                 .warning(|| "Flow is between protected ports, skipping output.".to_owned());
+        }
+        if heeds_tree && self.is_held_back(bridge, port) {
+            return;
         }
         if self.packet.key.packet_type() != 0 {
             return self
@@ -166,11 +184,14 @@ impl Context<'_> {
             self.walk.depth -= 1;
             self.finish_lists();
             let inner = std::mem::replace(&mut self.out.actions, outer);
-            if self.append_inner(inner, is_last) {
+            if !peer.forwards() {
+                // Addresses were learned, which is all that spanning tree lets the port do.
+                self.out.base = kept_base;
+                let kept = self.out.actions.len();
+                self.take_back(kept);
+            } else if self.append_inner(inner, is_last) {
                 self.out.base = kept_base;
             }
-        } else {
-            self.lost(DropReason::PortNoReceive);
         }
         self.out.record.close();
     }

@@ -11,6 +11,7 @@ use flow::SparseMatch;
 use ofp::Action;
 
 use crate::bond::Bond;
+use crate::spanning::SpanningPort;
 use crate::vlan::VlanConfig;
 use crate::watched::Watched;
 
@@ -30,6 +31,8 @@ pub struct PortFlags {
     pub no_flood: bool,
     pub no_forward: bool,
     pub no_packet_in: bool,
+    /// Units of a spanning tree's protocol are not let in.
+    pub no_receive_stp: bool,
 }
 
 /// An OpenFlow port.
@@ -47,6 +50,8 @@ pub struct Port {
     pub has_link: bool,
     /// What protocols do here.
     pub watched: Option<Arc<Watched>>,
+    /// What spanning tree lets it do, if it is part of one.
+    pub spanning: Option<Arc<SpanningPort>>,
     /// What crossed a patch port, which no device counts.
     pub traffic: Arc<PortTraffic>,
 }

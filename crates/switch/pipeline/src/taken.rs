@@ -12,20 +12,36 @@ const IPV4: u16 = 0x0800;
 impl Context<'_> {
     /// Whether the packet, as it comes in by `port` of a bridge, goes to a protocol and nowhere else.
     pub(crate) fn is_taken(&mut self, bridge: BridgeId, port: &Port) -> bool {
-        let Some(watched) = &port.watched else { return false };
-        let protocol = if watched.bfd.as_ref().is_some_and(|frames| self.is_bfd(frames)) {
-            Protocol::Bfd
-        } else if watched.cfm.as_ref().is_some_and(|frames| self.is_cfm(frames)) {
-            Protocol::Cfm
-        } else if watched.lacp && self.packet.key.dl_type() == wire::lacp::ETHER_TYPE {
-            Protocol::Lacp
-        } else {
-            return false;
-        };
+        let Some(protocol) = self.protocol_at(bridge, port) else { return false };
         self.out.slow = self.out.slow.with(protocol.slow_path());
         self.out.effects.push(Effect::Take { bridge, port: port.number, protocol });
         self.out.is_taken = true;
         true
+    }
+
+    fn protocol_at(&mut self, bridge: BridgeId, port: &Port) -> Option<Protocol> {
+        if let Some(watched) = &port.watched {
+            if watched.bfd.as_ref().is_some_and(|frames| self.is_bfd(frames)) {
+                return Some(Protocol::Bfd);
+            }
+            if watched.cfm.as_ref().is_some_and(|frames| self.is_cfm(frames)) {
+                return Some(Protocol::Cfm);
+            }
+            if watched.lacp && self.packet.key.dl_type() == wire::lacp::ETHER_TYPE {
+                return Some(Protocol::Lacp);
+            }
+        }
+        // A bridge with a spanning tree forwards none of its units, not even from ports that take no part.
+        let has_tree = self.view.bridge(bridge).is_some_and(|bridge| bridge.spanning_tree().is_some());
+        (has_tree && self.is_bpdu()).then_some(Protocol::SpanningTree)
+    }
+
+    /// Whether the packet is one by which `port` is watched.
+    pub(crate) fn is_for_liveness(&mut self, port: &Port) -> bool {
+        port.watched.as_ref().is_some_and(|watched| {
+            watched.cfm.as_ref().is_some_and(|frames| self.is_cfm(frames))
+                || watched.bfd.as_ref().is_some_and(|frames| self.is_bfd(frames))
+        })
     }
 
     fn is_cfm(&mut self, frames: &CfmFrames) -> bool {

@@ -117,6 +117,7 @@ impl Context<'_> {
         if thawed.is_none() {
             self.out.export.begin(bridge.exports(), &mut self.out.actions);
         }
+        let sampled = self.out.actions.len();
         if in_port.is_none_or(|port| self.may_receive(port)) {
             match (&thawed, start) {
                 (Some(thawed), _) => match thawed.state().bond {
@@ -132,9 +133,11 @@ impl Context<'_> {
                 }
                 (None, _) => self.lookup_first(),
             }
+            if in_port.is_some_and(|port| !port.forwards()) {
+                self.take_back(sampled);
+                self.out.slow = SlowPath::default();
+            }
             self.finish_lists();
-        } else {
-            self.lost(DropReason::PortNoReceive);
         }
         let vlan_tci = self.out.base.vlan_tci(0);
         self.out.export.finish(self.walk.bridge.exports(), vlan_tci, &mut self.out.actions);
@@ -196,9 +199,23 @@ impl Context<'_> {
         }
     }
 
-    /// Whether the port's configuration lets packets in; STP's own frames have a flag of their own.
-    pub(crate) fn may_receive(&self, port: &Port) -> bool {
-        !port.flags.no_receive || self.packet.key.dl_dst().is_reserved()
+    /// Whether the port's configuration lets packets in, and spanning tree has addresses learned from them. Units of
+    /// spanning tree have a flag of their own.
+    pub(crate) fn may_receive(&mut self, port: &Port) -> bool {
+        let flags = &port.flags;
+        let is_barred = if flags.no_receive == flags.no_receive_stp {
+            flags.no_receive
+        } else if self.is_bpdu() {
+            flags.no_receive_stp
+        } else {
+            flags.no_receive
+        };
+        if is_barred {
+            self.lost(DropReason::PortNoReceive);
+        } else if !port.learns() {
+            self.lost(DropReason::SpanningTree);
+        }
+        !is_barred && port.learns()
     }
 
     /// The first lookup of all: the packet is mirrored between finding the rule and running it, and stays with the rule.

@@ -15,6 +15,7 @@ use crate::exports::Exports;
 use crate::frozen::{Frozen, FrozenId};
 use crate::group::Group;
 use crate::mirror::Mirror;
+use crate::spanning::SpanningTree;
 use crate::state::{
     BridgeId, Bundle, BundleId, Credit, Fragments, Miss, MissRules, Port, Rule, TableTraffic,
 };
@@ -84,10 +85,9 @@ pub trait BridgeView {
     fn learned(&self, vlan: u16, mac: MacAddr) -> Option<BundleId>;
     /// Whether frames to 01:80:c2:00:00:0x are forwarded like others.
     fn forwards_bpdus(&self) -> bool;
-    /// Whether NORMAL takes an address from one port only, until it is forgotten there: a flooded frame that comes back
-    /// another way is dropped, which keeps it from going round.
-    fn guards_loops(&self) -> bool {
-        false
+    /// By which protocol the bridge keeps loops out, if by any: its units are its own, and ports do what it says.
+    fn spanning_tree(&self) -> Option<SpanningTree> {
+        None
     }
     /// What samples its packets.
     fn exports(&self) -> &Exports;

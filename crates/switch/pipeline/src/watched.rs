@@ -14,6 +14,8 @@ pub enum Protocol {
     Lacp,
     /// Connectivity fault management.
     Cfm,
+    /// Spanning tree, of either kind.
+    SpanningTree,
 }
 
 impl Protocol {
@@ -22,6 +24,7 @@ impl Protocol {
             Protocol::Bfd => SlowPath::BFD,
             Protocol::Lacp => SlowPath::LACP,
             Protocol::Cfm => SlowPath::CFM,
+            Protocol::SpanningTree => SlowPath::STP,
         }
     }
 }

@@ -27,5 +27,8 @@ pub mod bond;
 pub mod cfm;
 pub mod lacp;
 mod monitor;
+pub mod rstp;
+pub mod spanning;
+pub mod stp;
 
 pub use monitor::{Joined, JoinedMember, Link, Monitor, PortId, Watch};

@@ -10,8 +10,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use base::{Clock, MacAddr, OfPort};
-use pipeline::{BridgeId, Protocol, Watched};
+use pipeline::{BridgeId, Protocol, SpanningPort, Watched};
 
+use crate::spanning::{self, Flush};
 use crate::{bfd, bond, cfm, lacp};
 use ports::{Ports, Step};
 
@@ -44,6 +45,8 @@ pub trait Link: Send + Sync {
     fn changed(&self);
     /// What operators see has changed ([`Monitor::take_news`]).
     fn news(&self);
+    /// A bridge's spanning tree has learned addresses forgotten.
+    fn flush(&self, bridge: BridgeId, flush: Flush);
     /// Addresses behind other ports of the bridge are reached by another member of a bond: other switches are to learn it.
     fn announce(&self, bridge: BridgeId, port: &str, bond: &pipeline::Bond);
 }
@@ -92,6 +95,7 @@ pub struct Monitor {
     wake: Condvar,
     ports: Mutex<Ports>,
     has_news: AtomicBool,
+    notes: Mutex<Vec<String>>,
     /// Held by who runs, so that frames are sent in order.
     turn: Mutex<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -122,6 +126,7 @@ impl Monitor {
             wake: Condvar::new(),
             ports: Mutex::default(),
             has_news: AtomicBool::new(false),
+            notes: Mutex::default(),
             turn: Mutex::default(),
             thread: Mutex::default(),
         })
@@ -178,6 +183,29 @@ impl Monitor {
         self.has_news.store(true, Ordering::Release);
     }
 
+    /// Has a bridge, of this name, take part in a spanning tree as `settings` say, or not any more. Returns what its ports
+    /// do.
+    pub fn span(
+        &self,
+        bridge: BridgeId,
+        name: &str,
+        settings: Option<&spanning::Settings>,
+    ) -> BTreeMap<OfPort, Arc<SpanningPort>> {
+        let now = self.now();
+        let (ports, step) = lock(&self.ports).span(bridge, name, settings, now);
+        self.tell(&step);
+        self.poke();
+        ports
+    }
+
+    /// The link of a port that takes part in a spanning tree has come up or gone down.
+    pub fn set_spanning_link(&self, id: PortId, has_link: bool) {
+        let now = self.now();
+        if lock(&self.ports).set_spanning_link(id, has_link, now) {
+            self.poke();
+        }
+    }
+
     /// A bridge goes, with all its ports.
     pub fn leave(&self, bridge: BridgeId) {
         lock(&self.ports).leave_bridge(bridge);
@@ -221,6 +249,11 @@ impl Monitor {
         self.has_news.swap(false, Ordering::AcqRel)
     }
 
+    /// What is to be logged since this was asked last.
+    pub fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.notes))
+    }
+
     /// Does what is to be done now.
     pub fn run(&self) {
         let Some(link) = self.link() else { return };
@@ -244,11 +277,15 @@ impl Monitor {
     }
 
     fn tell(&self, step: &Step) {
-        if step.has_changed
+        if let Some(link) = self.link() {
+            step.flushes.iter().for_each(|(bridge, flush)| link.flush(*bridge, *flush));
+        }
+        if (step.has_changed || !step.flushes.is_empty())
             && let Some(link) = self.link()
         {
             link.changed();
         }
+        lock(&self.notes).extend_from_slice(&step.notes);
         if step.has_changed || step.has_news {
             self.has_news.store(true, Ordering::Release);
             if let Some(link) = self.link() {

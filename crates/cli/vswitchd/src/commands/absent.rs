@@ -109,8 +109,6 @@ const FEATURES: &[Feature] = &[
         ],
     },
     Feature { name: "QoS", commands: &[("qos/show", "interface"), ("qos/show-types", "interface")] },
-    Feature { name: "RSTP", commands: &[("rstp/show", "[bridge]"), ("rstp/tcn", "[bridge]")] },
-    Feature { name: "STP", commands: &[("stp/show", "[bridge]"), ("stp/tcn", "[bridge]")] },
     Feature {
         name: "measuring with stopwatches",
         commands: &[("stopwatch/reset", "[NAME]"), ("stopwatch/show", "[NAME]")],

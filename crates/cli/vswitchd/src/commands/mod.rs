@@ -12,6 +12,7 @@ mod flow_lines;
 mod in_use;
 mod memory;
 mod saved;
+mod spanning;
 mod time;
 mod trace;
 mod upcall;
@@ -36,6 +37,7 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
     let clock = || state.clock.clone();
     bfd::register(&mut registry, Arc::clone(&state.running.monitor));
     cfm::register(&mut registry, Arc::clone(&state.running.monitor));
+    spanning::register(&mut registry, &state.running.monitor);
     bond::register(&mut registry, Arc::clone(&state.running.monitor));
     fdb::register(&mut registry, fdb::Fdb { switch: switch(), clock: clock() });
     dpif::register(&mut registry, dpif::Dpif { switch: switch(), datapaths: datapaths(), clock: clock() });

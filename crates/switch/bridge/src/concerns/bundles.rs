@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::concerns::interfaces::DesiredInterface;
+use crate::concerns::spanning::{self, DesiredTreePort};
 use crate::desired::Desired;
 use crate::running::{Notice, Running, RunningBridge};
 use crate::status::{Report, Reporting, is_shown};
@@ -33,6 +34,8 @@ pub struct DesiredPort {
     pub protected: bool,
     /// How several interfaces share the packets.
     pub bond: protocols::bond::Settings,
+    /// How it takes part in a spanning tree.
+    pub spanning: DesiredTreePort,
     /// How the neighbour is asked which links are joined.
     pub lacp: Option<DesiredLacp>,
     /// The address by which it takes part in choosing the bridge's, instead of its first interface's.
@@ -50,6 +53,7 @@ pub(crate) fn desire(row: &Row, mut interfaces: Vec<DesiredInterface>) -> Desire
         vlan: desire_vlan(row),
         protected: row.is_true(table::PROTECTED),
         bond: joining::desire_bond(row),
+        spanning: spanning::desire_port(row),
         lacp: joining::desire_lacp(row),
         mac: row.mac(table::MAC),
         fake_bridge: row.is_true(table::FAKE_BRIDGE),
@@ -137,6 +141,8 @@ impl Concern for Bundles {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     unsupported: Option<String>,
+    /// What spanning tree says of it.
+    spanning: spanning::PortColumns,
     /// Of several interfaces: the address of the one that forwards. A port that is no bond any more keeps what it showed, as
     /// in the reference.
     active: Option<Option<MacAddr>>,
@@ -146,6 +152,7 @@ impl State {
     fn of(running: &Running, bridge: &RunningBridge, desired: &DesiredPort) -> State {
         State {
             unsupported: running.unsupported_of(&desired.uuid),
+            spanning: spanning::port_columns(running, bridge, desired),
             active: running.monitor.active_mac(bridge.id, &desired.name),
         }
     }
@@ -153,10 +160,8 @@ impl State {
     fn columns(&self) -> Vec<(&'static str, Datum)> {
         let unsupported = self.unsupported.iter().map(|text| ("unsupported".to_owned(), text.clone()));
         let mut columns = vec![
-            (table::STATUS, texts(unsupported)),
-            (table::STATISTICS, Datum::Empty),
-            (table::RSTP_STATUS, Datum::Empty),
-            (table::RSTP_STATISTICS, Datum::Empty),
+            (table::STATUS, texts(unsupported.chain(self.spanning.stp.clone()))),
+            (table::RSTP_STATUS, texts(self.spanning.rstp.clone())),
         ];
         if let Some(active) = self.active {
             let mac = active.map_or(Datum::Empty, |mac| Datum::from(mac.to_string()));

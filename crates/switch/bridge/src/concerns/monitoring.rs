@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use base::{Clock, DpPort, MacAddr, OfPort, Timestamp};
 use flow::FlowKey;
 use flowsync::{Below, Datapaths};
-use ofproto::SharedSwitch;
-use pipeline::BridgeId;
+use ofproto::{MacTable, SharedSwitch};
+use pipeline::{BridgeId, BundleId};
+use protocols::spanning::Flush;
 use protocols::{Link, PortId, Watch};
 use wire::TypedForm;
 
@@ -49,10 +50,14 @@ impl Running {
         if !self.monitor.take_news() {
             return Extent::default();
         }
+        for note in self.monitor.take_notes() {
+            log::debug!(target: "ofproto_dpif", "{note}");
+        }
         for bridge in self.bridges.values() {
             let mut switch = self.switch.write();
             let Some(state) = switch.get_mut(bridge.id) else { continue };
-            let watched = state.port_entries().filter(|entry| entry.port.watched.is_some());
+            let has_protocol = |port: &pipeline::Port| port.watched.is_some() || port.spanning.is_some();
+            let watched = state.port_entries().filter(|entry| has_protocol(&entry.port));
             let watched: Vec<OfPort> = watched.map(|entry| entry.port.number).collect();
             for number in watched {
                 // What the protocol says is in the port already; controllers are to know, too.
@@ -107,8 +112,17 @@ pub(crate) struct Routes {
     datapaths: Arc<Datapaths>,
     clock: Clock,
     by_port: Mutex<HashMap<PortId, Route>>,
+    /// The addresses that a bridge with a spanning tree has learned, reached without a lock over bridges.
+    learned: Mutex<HashMap<BridgeId, Learned>>,
     /// Called when there is something to tell the database and controllers.
     notify: OnceLock<Arc<dyn Fn() + Send + Sync>>,
+}
+
+/// The addresses that a bridge has learned.
+pub(crate) struct Learned {
+    pub macs: Arc<Mutex<MacTable>>,
+    /// The ports in the sense of the database, behind which they are.
+    pub bundles: HashMap<OfPort, BundleId>,
 }
 
 /// How a port is reached.
@@ -127,7 +141,14 @@ impl std::fmt::Debug for Routes {
 
 impl Routes {
     pub(crate) fn new(switch: Arc<SharedSwitch>, datapaths: Arc<Datapaths>, clock: Clock) -> Arc<Routes> {
-        Arc::new(Routes { switch, datapaths, clock, by_port: Mutex::default(), notify: OnceLock::new() })
+        Arc::new(Routes {
+            switch,
+            datapaths,
+            clock,
+            by_port: Mutex::default(),
+            learned: Mutex::default(),
+            notify: OnceLock::new(),
+        })
     }
 
     pub(crate) fn set_notify(&self, notify: Arc<dyn Fn() + Send + Sync>) {
@@ -142,6 +163,15 @@ impl Routes {
 
     pub(crate) fn set(&self, id: PortId, bridge: &RunningBridge, port: Option<DpPort>) {
         self.by_port().insert(id, Route { below: bridge.below.clone(), port });
+    }
+
+    /// Where the addresses are that a bridge has learned; `None` when nobody has them forgotten any more.
+    pub(crate) fn set_learned(&self, bridge: BridgeId, learned: Option<Learned>) {
+        let mut by_bridge = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        match learned {
+            Some(learned) => drop(by_bridge.insert(bridge, learned)),
+            None => drop(by_bridge.remove(&bridge)),
+        }
     }
 
     fn forget(&self, id: PortId) {
@@ -201,6 +231,24 @@ impl Link for Routes {
     fn news(&self) {
         if let Some(notify) = self.notify.get() {
             notify();
+        }
+    }
+
+    fn flush(&self, bridge: BridgeId, flush: Flush) {
+        let by_bridge = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(learned) = by_bridge.get(&bridge) else { return };
+        let mut macs = learned.macs.lock().unwrap_or_else(PoisonError::into_inner);
+        let bundle = |port: &OfPort| learned.bundles.get(port).copied();
+        match flush {
+            Flush::All => macs.flush(),
+            Flush::Port(port) => {
+                bundle(&port).into_iter().for_each(|bundle| macs.flush_learned(bundle));
+            }
+            Flush::Move { from, to } => {
+                if let (Some(from), Some(to)) = (bundle(&from), bundle(&to)) {
+                    macs.move_port(from, to);
+                }
+            }
         }
     }
 

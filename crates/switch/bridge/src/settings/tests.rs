@@ -110,18 +110,13 @@ fn every_documented_key_is_listed() {
 }
 
 #[test]
-fn a_setting_is_named_with_its_row_and_what_is_done_instead() {
+fn a_setting_is_named_with_its_row() {
     let unread = |table, setting: &str, is_tuning| {
         Unread { table, uuid: Uuid::nil(), row: "x".into(), setting: setting.into(), is_tuning }.text()
     };
     assert_eq!(
         unread("Interface", "ingress_policing_rate", false),
         "Interface x: ingress_policing_rate is not supported yet and has no effect"
-    );
-    assert_eq!(
-        unread("Bridge", "stp_enable", false),
-        "Bridge x: stp_enable is not supported yet and has no effect; instead, an address is taken from one port \
-         at a time, so that a flooded frame that comes back is dropped"
     );
     assert_eq!(
         unread("Open_vSwitch", "other_config:smc-enable", true),

@@ -1,5 +1,7 @@
 //! The ports with their protocols, and when each is to be run.
 
+mod trees;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -11,6 +13,8 @@ use crate::bfd;
 use crate::bond::Bond;
 use crate::cfm;
 use crate::lacp::{self, Lacp};
+use crate::spanning::Flush;
+use trees::Spanned;
 
 /// The ports from which packets of sessions come (RFC 5881, section 4).
 const SOURCE_PORTS: std::ops::Range<u16> = 49_152..65_535;
@@ -49,12 +53,14 @@ pub(super) struct Aggregate {
 enum Wake {
     Port(PortId),
     Aggregate(u32),
+    Tree(BridgeId),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Ports {
     pub by_id: BTreeMap<PortId, Port>,
     pub aggregates: BTreeMap<u32, Aggregate>,
+    pub trees: BTreeMap<BridgeId, Spanned>,
     /// When each is to be run.
     wakes: BTreeSet<(i64, Wake)>,
     /// How many sessions, and how many aggregates, there ever were.
@@ -67,6 +73,10 @@ pub(super) struct Ports {
 pub(super) struct Step {
     pub frames: Vec<(PortId, Vec<u8>)>,
     pub announcements: Vec<(BridgeId, String, Arc<pipeline::Bond>)>,
+    /// Learned addresses to be forgotten.
+    pub flushes: Vec<(BridgeId, Flush)>,
+    /// What is to be logged.
+    pub notes: Vec<String>,
     /// Packets are forwarded otherwise.
     pub has_changed: bool,
     /// What operators see has changed.
@@ -178,6 +188,7 @@ impl Ports {
         let of_bridge = self.aggregates.values().filter(|one| one.bridge == bridge);
         let names: Vec<String> = of_bridge.map(|one| one.name.clone()).collect();
         names.iter().for_each(|name| self.part(bridge, name));
+        self.end_tree(bridge, &mut Step::default());
         let ports: Vec<PortId> = self.by_id.keys().filter(|id| id.bridge == bridge).copied().collect();
         for id in ports {
             self.forget(id);
@@ -252,6 +263,7 @@ impl Ports {
             match wake {
                 Wake::Port(id) => self.run_port(id, link, now, &mut step),
                 Wake::Aggregate(number) => self.run_aggregate(number, now, &mut step),
+                Wake::Tree(bridge) => self.run_tree(bridge, now, &mut step),
             }
             self.wake(wake, now);
         }
@@ -259,6 +271,13 @@ impl Ports {
     }
 
     fn receive(&mut self, id: PortId, protocol: Protocol, frame: &[u8], link: &dyn Link, now: i64) {
+        if protocol == Protocol::SpanningTree {
+            if let Some(spanned) = self.trees.get_mut(&id.bridge) {
+                spanned.tree.receive(id.port, frame, now);
+                self.wake_tree_now(id.bridge);
+            }
+            return;
+        }
         let Some(port) = self.by_id.get_mut(&id) else { return };
         match protocol {
             Protocol::Bfd => {
@@ -280,6 +299,7 @@ impl Ports {
                 }
                 self.wake_now(number);
             }
+            Protocol::SpanningTree => {}
         }
     }
 
@@ -346,6 +366,9 @@ impl Ports {
         if let Some(number) = port.aggregate.filter(|_| has_changed) {
             self.wake_now(number);
         }
+        if has_changed {
+            self.wake_tree_now(id.bridge);
+        }
         has_changed
     }
 
@@ -384,6 +407,14 @@ impl Ports {
                 };
                 let at = aggregate.next();
                 (&mut aggregate.wakes_at, at)
+            }
+            Wake::Tree(bridge) => {
+                let Some(spanned) = self.trees.get_mut(&bridge) else {
+                    self.wakes.retain(|(_, other)| *other != wake);
+                    return;
+                };
+                let at = spanned.tree.wakes_at();
+                (&mut spanned.wakes_at, at)
             }
         };
         let at = at.max(now.saturating_add(1));

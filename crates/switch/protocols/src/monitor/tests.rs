@@ -36,6 +36,8 @@ impl Link for Wire {
 
     fn news(&self) {}
 
+    fn flush(&self, _: BridgeId, _: Flush) {}
+
     fn announce(&self, _: BridgeId, _: &str, _: &pipeline::Bond) {}
 
     fn changed(&self) {

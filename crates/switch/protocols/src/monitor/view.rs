@@ -1,12 +1,13 @@
 //! What operators see of the protocols, and what they do about them.
 
 use base::MacAddr;
-use pipeline::BridgeId;
+use pipeline::{BridgeId, SpanningTree};
 
 use super::ports::{Aggregate, Port};
 use super::{Monitor, PortId, Step, lock};
 use crate::bond::Bond;
 use crate::cfm;
+use crate::spanning::{self, Tree};
 
 impl Monitor {
     /// What `Interface.bfd_status` shows; empty where there is no session.
@@ -51,6 +52,43 @@ impl Monitor {
         let mut aggregates = ports.aggregates.values();
         let aggregate = aggregates.find(|one| one.bridge() == bridge && one.name == port)?;
         Some(aggregate.bond.as_ref()?.active_mac())
+    }
+
+    /// What the database shows of a bridge's spanning tree; `None` where there is none.
+    pub fn spanning_status(&self, bridge: BridgeId) -> Option<spanning::Status> {
+        Some(lock(&self.ports).trees.get(&bridge)?.tree.status())
+    }
+
+    /// The same of a port that takes part in one.
+    pub fn spanning_port_status(&self, id: PortId) -> Option<spanning::PortStatus> {
+        lock(&self.ports).trees.get(&id.bridge)?.tree.port_status(id.port)
+    }
+
+    /// The text of `stp/show` or `rstp/show`, of the bridge of this name or of all; `None` where there is none.
+    pub fn show_trees(&self, kind: SpanningTree, name: Option<&str>) -> Option<String> {
+        let ports = lock(&self.ports);
+        let mut trees = ports.trees.values().map(|spanned| &spanned.tree).filter(|tree| tree.kind() == kind);
+        match name {
+            None => Some(trees.map(Tree::details).collect()),
+            Some(name) => trees.find(|tree| tree.name() == name).map(Tree::details),
+        }
+    }
+
+    /// Has a bridge, or all, act as if the topology had changed. False where there is no such tree.
+    pub fn notify_topology_change(&self, kind: SpanningTree, name: Option<&str>) -> bool {
+        let now = self.now();
+        let mut ports = lock(&self.ports);
+        let trees = ports.trees.iter_mut().filter(|(_, spanned)| spanned.tree.kind() == kind);
+        let trees = trees.filter(|(_, spanned)| name.is_none_or(|name| spanned.tree.name() == name));
+        let mut changed = Vec::new();
+        for (bridge, spanned) in trees {
+            spanned.tree.notify_change(now);
+            changed.push(*bridge);
+        }
+        changed.iter().for_each(|bridge| ports.wake_tree_now(*bridge));
+        drop(ports);
+        self.poke();
+        name.is_none() || !changed.is_empty()
     }
 
     /// The text of `bfd/show`; `None` where the interface has no session.

@@ -1,0 +1,367 @@
+//! Spanning trees: rings of switches of ours, of the reference and of the kernel agree on where to cut, say the same of it,
+//! and go another way when a wire is gone.
+
+use std::time::{Duration, Instant};
+
+use end_to_end::{Host, Programs, Switch, World, can_run, holds_within, until};
+
+/// The protocols, by the names of their settings, and how long they may take to agree.
+const KINDS: [(&str, Duration); 2] = [("stp", Duration::from_secs(25)), ("rstp", Duration::from_secs(15))];
+
+/// Three switches in a ring: `br1`, `br2`, `br3`, the ports named after where they lead. A host is at `br1` and at `br3`.
+struct Ring {
+    switches: Vec<Switch>,
+    hosts: [Host; 2],
+    kind: &'static str,
+    _world: World,
+}
+
+impl Ring {
+    fn new(kind: &'static str, programs: [Programs; 3]) -> Ring {
+        let world = World::new();
+        let hosts = [world.host("a"), world.host("b")];
+        let machines = ["one", "two", "three"].map(|name| world.host(name));
+        for (from, to) in [(0, 1), (1, 2), (2, 0)] {
+            let names = [format!("to{}", to + 1), format!("to{}", from + 1)];
+            world.wire(&machines[from], &names[0], &machines[to], &names[1]);
+        }
+        for (host, machine, ip) in [(0, 0, "10.0.0.1/24"), (1, 2, "10.0.0.2/24")] {
+            world.wire(&hosts[host], "eth0", &machines[machine], "host");
+            hosts[host].address("eth0", ip);
+        }
+        let mut switches = Vec::new();
+        for (index, (machine, programs)) in machines.iter().zip(programs).enumerate() {
+            let number = index + 1;
+            let switch = Switch::start(&world, machine, &format!("sw{number}"), programs);
+            let times = match kind {
+                "stp" => "other_config:stp-forward-delay=4 other_config:stp-max-age=6",
+                _ => "",
+            };
+            let id = format!("other_config:hwaddr=02:00:00:00:00:0{number}");
+            switch.vsctl(&format!(
+                "add-br br{number} -- set bridge br{number} datapath_type=netdev {id} {times} {kind}_enable=true"
+            ));
+            let others = (1..=3).filter(|other| *other != number).map(|other| format!("to{other}"));
+            let mut ports: Vec<String> = others.collect();
+            if index != 1 {
+                ports.push("host".to_owned());
+            }
+            for (place, port) in ports.iter().enumerate() {
+                let request = format!("ofport_request={}", place + 1);
+                let settings = format!("other_config:{kind}-port-num={}", place + 1);
+                switch.vsctl(&format!(
+                    "add-port br{number} {port} -- set interface {port} {request} -- set port {port} {settings}"
+                ));
+            }
+            switches.push(switch);
+        }
+        Ring { switches, hosts, kind, _world: world }
+    }
+
+    fn show(&self, number: usize) -> String {
+        self.switches[number - 1].appctl(&format!("{}/show br{number}", self.kind))
+    }
+
+    /// The roles and states of the ports between switches.
+    fn ways(&self) -> Vec<String> {
+        let mut ways = Vec::new();
+        for number in 1..=3 {
+            for line in self.show(number).lines() {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                if let [port, role, state, ..] = words[..]
+                    && port.starts_with("to")
+                {
+                    ways.push(format!("br{number} {port} {role} {state}").to_lowercase());
+                }
+            }
+        }
+        ways
+    }
+
+    fn is_still(&self) -> bool {
+        let ways = self.ways();
+        let forwards = ways.iter().filter(|way| way.ends_with("forwarding")).count();
+        forwards == 5 && ways.iter().any(|way| way.contains("alternate"))
+    }
+
+    /// All that operators see of the tree, but for counters and seconds.
+    fn seen(&self) -> Vec<String> {
+        let mut seen = Vec::new();
+        for (index, switch) in self.switches.iter().enumerate() {
+            let number = index + 1;
+            seen.push(self.show(number));
+            seen.push(switch.vsctl(&format!("get bridge br{number} status rstp_status")));
+            let ports = switch.vsctl(&format!("list-ports br{number}"));
+            for port in ports.lines() {
+                let shown = switch.vsctl(&format!("get port {port} status rstp_status"));
+                let (before, after) = shown.split_once("stp_sec_in_state=\"").unwrap_or((&shown, "0\""));
+                let (_, after) = after.split_once('"').unwrap();
+                seen.push(format!("{before}{after}"));
+                for column in ["statistics", "rstp_statistics"] {
+                    let counters = switch.vsctl(&format!("get port {port} {column}"));
+                    let names =
+                        counters.trim().split(", ").map(|one| one.split('=').next().unwrap_or_default());
+                    seen.push(names.collect::<Vec<_>>().join(" "));
+                }
+            }
+            let ports = switch.ofctl(&format!("show br{number}"));
+            let states = ports.lines().filter(|line| line.contains("state:") || line.contains("(to"));
+            let names = states.map(|line| line.split("): addr").next().unwrap_or_default().trim().to_owned());
+            seen.push(names.collect::<Vec<_>>().join(","));
+        }
+        seen
+    }
+
+    fn all_seen(&self) -> Vec<String> {
+        // The database follows in rounds of five seconds.
+        let has_counters = |switch: &Switch| {
+            let shown = switch.vsctl("get port host statistics rstp_statistics");
+            shown.contains("stp_tx_count")
+        };
+        until("counters are shown", || [0, 2].iter().all(|index| has_counters(&self.switches[*index])));
+        self.seen()
+    }
+
+    /// Frames that a host has received.
+    fn received(&self, host: usize) -> u64 {
+        let counter = self.hosts[host].ok("cat /sys/class/net/eth0/statistics/rx_packets");
+        counter.trim().parse().expect("a counter")
+    }
+}
+
+use Programs::{Ours, Reference};
+
+#[test]
+fn rings_of_ours_and_of_the_reference_are_cut_at_the_same_place_and_look_the_same() {
+    if !can_run() {
+        return;
+    }
+    for (kind, limit) in KINDS {
+        let mut known: Option<Vec<String>> = None;
+        for programs in [[Reference; 3], [Ours, Reference, Reference], [Reference, Ours, Ours], [Ours; 3]] {
+            let ring = Ring::new(kind, programs);
+            assert!(holds_within(limit, || ring.is_still()), "{kind}, {programs:?}: {:#?}", ring.ways());
+            assert!(ring.hosts[0].reaches("10.0.0.2", 10), "{kind}, {programs:?}");
+            let seen = ring.all_seen();
+            match &known {
+                None => known = Some(seen),
+                Some(known) => assert_eq!(*known, seen, "{kind}, {programs:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_ring_carries_no_frame_round_and_heals_when_a_wire_is_gone() {
+    if !can_run() {
+        return;
+    }
+    for (kind, limit) in KINDS {
+        let ring = Ring::new(kind, [Ours, Reference, Ours]);
+        assert!(holds_within(limit, || ring.is_still()), "{kind}: {:#?}", ring.ways());
+        assert!(ring.hosts[0].reaches("10.0.0.2", 10));
+        let before = [0, 1].map(|host| ring.received(host));
+        for _ in 0..5 {
+            ring.hosts[0].run("ping -c 1 -W 1 10.0.0.77");
+            ring.hosts[1].run("ping -c 1 -W 1 10.0.0.78");
+        }
+        let news = [0, 1].map(|host| ring.received(host) - before[host]);
+        assert!(news[0] < 100 && news[1] < 100, "{kind}: {news:?} frames");
+        // Between the root and the third switch.
+        ring.switches[0].host.ok("ip link set to3 down");
+        let cut = Instant::now();
+        assert!(ring.hosts[0].reaches("10.0.0.2", 25), "{kind}: {:#?}", ring.ways());
+        if kind == "rstp" {
+            assert!(cut.elapsed() < Duration::from_secs(6), "{:?}", cut.elapsed());
+        }
+        ring.switches[0].host.ok("ip link set to3 up");
+        assert!(holds_within(limit, || ring.is_still()), "{kind}: {:#?}", ring.ways());
+        assert!(ring.hosts[1].reaches("10.0.0.1", 25));
+    }
+}
+
+#[test]
+fn the_kernels_bridge_and_ours_keep_one_of_two_wires_open_whichever_is_the_root() {
+    if !can_run() {
+        return;
+    }
+    for (kind, priority) in [("stp", 0x1000), ("stp", 0xf000), ("rstp", 0x1000), ("rstp", 0xf000)] {
+        let world = World::new();
+        let (a, b, one, two) = (world.host("a"), world.host("b"), world.host("one"), world.host("two"));
+        world.wire(&a, "eth0", &one, "ha");
+        world.wire(&b, "eth0", &two, "hb");
+        a.address("eth0", "10.0.0.1/24");
+        b.address("eth0", "10.0.0.2/24");
+        for (x, y) in [("x1", "x2"), ("y1", "y2")] {
+            world.wire(&one, x, &two, y);
+        }
+        let switch = Switch::start(&world, &one, "sw", Ours);
+        // The kernel's takes forward_delay and the like in hundredths of a second.
+        two.ok("ip link add br2 type bridge forward_delay 400 max_age 600 hello_time 100 priority 32768");
+        two.ok("ip link set br2 type bridge stp_state 1");
+        for port in ["hb", "x2", "y2"] {
+            two.ok(&format!("ip link set {port} master br2"));
+        }
+        two.ok("ip link set br2 up");
+        switch.vsctl(&format!(
+            "add-br br1 -- set bridge br1 other_config:{kind}-priority={priority} other_config:{kind}-forward-delay=4 \
+             other_config:{kind}-max-age=6 {kind}_enable=true -- add-port br1 ha -- add-port br1 x1 -- add-port br1 y1"
+        ));
+        assert!(a.reaches("10.0.0.2", 40), "{kind} {priority}");
+        let blocked = || {
+            let ours = switch.appctl(&format!("{kind}/show br1")).to_lowercase();
+            let ours = ours.lines().filter(|line| line.contains("alternate")).count();
+            let theirs = two.ok("bridge link show");
+            let theirs = theirs.lines().filter(|line| line.contains("state blocking")).count();
+            (ours, theirs)
+        };
+        let expected = if priority < 0x8000 { (0, 1) } else { (1, 0) };
+        assert_eq!(blocked(), expected, "{kind} {priority}");
+        one.ok("ip link set x1 down");
+        assert!(a.reaches("10.0.0.2", 40), "{kind} {priority}: without x");
+        let text = switch.appctl(&format!("{kind}/show br1"));
+        assert_eq!(text.contains("This bridge is the root"), priority < 0x8000, "{text}");
+    }
+}
+
+#[test]
+fn patch_ports_that_join_two_bridges_twice_make_no_loop() {
+    if !can_run() {
+        return;
+    }
+    for (kind, _) in KINDS {
+        let world = World::new();
+        let (a, b, one) = (world.host("a"), world.host("b"), world.host("one"));
+        world.wire(&a, "eth0", &one, "ha");
+        world.wire(&b, "eth0", &one, "hb");
+        a.address("eth0", "10.0.0.1/24");
+        b.address("eth0", "10.0.0.2/24");
+        let switch = Switch::start(&world, &one, "sw", Ours);
+        let times = format!("other_config:{kind}-forward-delay=4 other_config:{kind}-max-age=6");
+        let bridge = |name: &str| format!("add-br {name} -- set bridge {name} {times} {kind}_enable=true");
+        switch.vsctl(&format!(
+            "{} -- add-port br1 ha -- {} -- add-port br2 hb",
+            bridge("br1"),
+            bridge("br2")
+        ));
+        for link in ["x", "y"] {
+            switch.vsctl(&format!(
+                "add-port br1 {link}1 -- set interface {link}1 type=patch options:peer={link}2 \
+                 -- add-port br2 {link}2 -- set interface {link}2 type=patch options:peer={link}1"
+            ));
+        }
+        assert!(a.reaches("10.0.0.2", 40), "{kind}");
+        let received =
+            || a.ok("cat /sys/class/net/eth0/statistics/rx_packets").trim().parse::<u64>().unwrap();
+        let before = received();
+        for _ in 0..3 {
+            b.run("ping -c 1 -W 1 10.0.0.78");
+        }
+        assert!(received() - before < 60, "{kind}: {} frames", received() - before);
+        // Without the tree, what it did is gone.
+        switch.vsctl(&format!(
+            "del-port x1 -- set bridge br1 {kind}_enable=false -- set bridge br2 {kind}_enable=false"
+        ));
+        assert!(a.reaches("10.0.0.2", 5));
+        assert_eq!(switch.appctl(&format!("{kind}/show")).trim(), "");
+        assert_eq!(switch.vsctl("get bridge br1 status rstp_status"), "{}\n{}\n");
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_are_named_as_the_reference_names_them() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let mut said = Vec::new();
+    for programs in [Reference, Ours] {
+        let host = world.host(if programs == Ours { "o" } else { "t" });
+        let switch = Switch::start(&world, &host, if programs == Ours { "ours" } else { "theirs" }, programs);
+        switch
+            .vsctl("add-br br0 -- set bridge br0 datapath_type=netdev other_config:hwaddr=02:00:00:00:00:01");
+        for port in ["p1", "p2", "p3", "p4"] {
+            host.ok(&format!("ip link add {port} type veth peer name {port}peer"));
+        }
+        switch.vsctl("add-port br0 p1 -- add-port br0 p2 -- add-bond br0 bond p3 p4");
+        switch.vsctl("set bridge br0 stp_enable=true rstp_enable=true");
+        switch.vsctl("set bridge br0 rstp_enable=false other_config:stp-system-id=nonsense");
+        switch.vsctl("set port p1 other_config:stp-port-num=0");
+        switch.vsctl("set port p1 other_config:stp-port-num=7 -- set port p2 other_config:stp-port-num=7");
+        switch.vsctl("remove port p2 other_config stp-port-num");
+        switch.vsctl("set bridge br0 stp_enable=false rstp_enable=true other_config:rstp-address=x");
+        switch.vsctl("set port p1 other_config:rstp-port-num=5000");
+        let log = std::fs::read_to_string(switch.dir.join("ovs-vswitchd.log")).unwrap_or_default();
+        let lines =
+            log.lines().filter_map(|line| line.split_once("|bridge|").map(|(_, line)| line.to_owned()));
+        let lines = lines.filter(|line| line.to_lowercase().contains("stp"));
+        // Which of two ports with one number comes first is a matter of chance in the reference.
+        let lines = lines
+            .map(|line| if line.contains("duplicate") { line.replace("port p1", "port p2") } else { line });
+        let mut lines: Vec<String> = lines.collect();
+        lines.sort();
+        lines.dedup();
+        said.push(lines);
+    }
+    assert!(said[0].len() >= 8, "{:#?}", said[0]);
+    assert_eq!(said[0], said[1]);
+}
+
+/// The lines that docs/spanning-tree.md sets off for typing, in order, with what it shows beneath them.
+fn page() -> Vec<(Vec<String>, String)> {
+    let whole =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/spanning-tree.md")).unwrap();
+    let mut typed: Vec<(Vec<String>, String)> = Vec::new();
+    for (number, part) in whole.split("```").enumerate().filter(|(number, _)| number % 2 == 1) {
+        match (part.strip_prefix("sh\n"), part.strip_prefix("text\n"), typed.last_mut()) {
+            (Some(lines), ..) => typed.push((lines.lines().map(str::to_owned).collect(), String::new())),
+            (None, Some(text), Some((_, shown))) => shown.push_str(text),
+            _ => panic!("block {number} is neither 'sh' nor 'text'"),
+        }
+    }
+    typed
+}
+
+#[test]
+fn the_page_on_spanning_trees_works_as_it_says() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let (one, two) = (world.host("one"), world.host("two"));
+    world.wire(&one, "uplink1", &two, "x");
+    world.wire(&one, "uplink2", &two, "y");
+    world.wire(&one, "server1", &two, "z");
+    let other = Switch::start(&world, &two, "other", Reference);
+    other.vsctl(
+        "add-br core -- set bridge core datapath_type=netdev other_config:hwaddr=02:00:00:00:00:0a rstp_enable=true \
+         other_config:rstp-priority=4096 -- add-port core x -- set port x other_config:rstp-port-num=1 \
+         -- add-port core y -- set port y other_config:rstp-port-num=2",
+    );
+    let switch = Switch::start(&world, &one, "sw", Ours);
+    switch.vsctl("add-br br0 -- set bridge br0 other_config:hwaddr=02:00:00:00:00:01");
+    switch.vsctl("add-port br0 uplink1 -- add-port br0 uplink2 -- add-port br0 server1");
+    let programs = Ours.path("ovs").parent().unwrap().display().to_string();
+    for (lines, shown) in page() {
+        for line in &lines {
+            let environment = switch.command("ovs-appctl");
+            let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
+            let mut typed = std::process::Command::new("ip");
+            typed.args(["netns", "exec", &one.namespace, "sh", "-c", line]).env("PATH", path);
+            for (name, value) in environment.get_envs() {
+                typed.env(name, value.unwrap_or_default());
+            }
+            let mut last = end_to_end::run(&mut typed);
+            assert_eq!(last.status, 0, "{line}: {last:?}");
+            let has_all =
+                |out: &str| shown.lines().all(|line| line.is_empty() || out.contains(line.trim_end()));
+            if Some(line) == lines.last() && !shown.is_empty() {
+                let is_shown = holds_within(Duration::from_secs(60), || {
+                    last = end_to_end::run(&mut typed);
+                    has_all(&last.out)
+                });
+                assert!(is_shown, "{line}: the page shows\n{shown}\nand it was\n{}", last.out);
+            }
+        }
+    }
+}
