@@ -40,6 +40,7 @@ mod unsupported;
 mod vlans;
 mod vtep;
 mod whole_bundles;
+mod workers;
 
 use end_to_end::{Host, Programs, Switch, World};
 

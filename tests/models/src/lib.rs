@@ -26,4 +26,5 @@ mod netdev;
 pub mod counters;
 pub mod flows;
 pub mod known;
+pub mod seats;
 pub mod turns;

@@ -44,3 +44,8 @@ fn flows_are_removed_while_packets_pass_and_flows_are_looked_through() {
 fn counters_are_read_while_flows_are_looked_through() {
     models::flows::counters_are_read_while_flows_are_looked_through();
 }
+
+#[test]
+fn a_queue_has_one_worker_at_a_time() {
+    models::seats::a_queue_has_one_worker_at_a_time();
+}

@@ -5,14 +5,24 @@ use std::sync::Arc;
 use base::Clock;
 use bridge::Dummies;
 use dp::Datapath;
-use dp_user::{DpUser, Predecessor};
-use flowsync::{Kind, Purpose};
+use dp_user::{DpUser, Predecessor, Processors};
+use flowsync::Kind;
+
+use crate::options::Options;
 
 /// The table of kinds. Tests may have a kind of their own beside the others.
-pub(crate) fn kinds(dummies: Dummies, clock: &Clock, predecessor: Option<&Arc<Predecessor>>) -> Vec<Kind> {
-    let mut kinds = vec![userspace("netdev", &["system"], "ovs-netdev", dummies, clock, predecessor)];
-    if dummies != Dummies::None {
-        kinds.push(userspace("dummy", &[], "ovs-dummy", dummies, clock, None));
+pub(crate) fn kinds(options: &Options, clock: &Clock, predecessor: Option<&Arc<Predecessor>>) -> Vec<Kind> {
+    let processors = options.dummy_nodes.as_deref().map_or_else(Processors::of_machine, Processors::dummies);
+    processors.log();
+    let config = dp_user::Config {
+        is_dummy: matches!(options.dummies, Dummies::Override | Dummies::System),
+        processors: Some(processors),
+        ..dp_user::Config::default()
+    };
+    let real = dp_user::Config { predecessor: predecessor.cloned(), ..config.clone() };
+    let mut kinds = vec![userspace("netdev", &["system"], "ovs-netdev", real, clock)];
+    if options.dummies != Dummies::None {
+        kinds.push(userspace("dummy", &[], "ovs-dummy", config, clock));
     }
     kinds
 }
@@ -22,24 +32,12 @@ fn userspace(
     name: &'static str,
     aliases: &'static [&'static str],
     shared: &'static str,
-    dummies: Dummies,
+    config: dp_user::Config,
     clock: &Clock,
-    predecessor: Option<&Arc<Predecessor>>,
 ) -> Kind {
-    let is_dummy = matches!(dummies, Dummies::Override | Dummies::System);
     let clock = clock.clone();
-    let predecessor = predecessor.cloned();
-    let open = move |called: &str, purpose| {
-        // Dummy ports are served by the control thread.
-        let needs_worker = !is_dummy && (name != "dummy" || purpose == Purpose::Bridges);
-        let config = dp_user::Config {
-            name: called.to_owned(),
-            kind: name.to_owned(),
-            is_dummy,
-            workers: usize::from(needs_worker),
-            predecessor: predecessor.clone(),
-            ..dp_user::Config::default()
-        };
+    let open = move |called: &str, _| {
+        let config = dp_user::Config { name: called.to_owned(), kind: name.to_owned(), ..config.clone() };
         DpUser::new(config, clock.clone()).map(|datapath| Arc::new(datapath) as Arc<dyn Datapath>)
     };
     Kind { name, aliases, shared, open: Box::new(open) }

@@ -17,6 +17,8 @@ pub struct Options {
     /// Where the database is.
     pub remotes: Vec<String>,
     pub dummies: Dummies,
+    /// The nodes of processors that there are not, for tests.
+    pub dummy_nodes: Option<String>,
     /// How a database behind TLS is reached.
     pub tls: rpc::Tls,
     /// No page of the process may be swapped out.
@@ -89,8 +91,8 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
             }
             Choice::Tls(option) => option.apply(argument, &mut options.tls),
             Choice::Mlockall => options.locks_memory = true,
-            // Where dummy processors stand would matter to threads that poll dummy ports; there are none.
-            Choice::DisableSystem | Choice::DummyNuma => {}
+            Choice::DummyNuma => options.dummy_nodes = item.argument,
+            Choice::DisableSystem => {}
         }
     }
     let words = parser.rest();

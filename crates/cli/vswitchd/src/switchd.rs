@@ -53,11 +53,7 @@ impl Switchd {
         let (sink, handed) = handover(&monitor);
         let ports_changed = Arc::new(Notify::new());
         let datapaths = Arc::new(Datapaths::new(
-            crate::datapaths::kinds(
-                options.dummies,
-                &clock,
-                keeper.as_ref().map(|keeper| &keeper.predecessor),
-            ),
+            crate::datapaths::kinds(options, &clock, keeper.as_ref().map(|keeper| &keeper.predecessor)),
             Arc::clone(&switch) as Arc<dyn pipeline::SharedNetwork>,
             Arc::new(sink),
             watcher(&ports_changed),

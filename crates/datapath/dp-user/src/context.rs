@@ -1,12 +1,11 @@
 //! What a thread that forwards needs and shares with nobody.
 
-use std::sync::Arc;
-
 use base::DpPort;
 use dp::{DropReason, Drops, Packet};
 use flow::PacketKey;
 use netdev::{BATCH, Pool};
 
+use crate::part::Counters;
 use crate::ports::Ports;
 
 pub(crate) struct Context {
@@ -76,8 +75,8 @@ impl Context {
 
     /// Sends what is queued and makes drops known; whether a device begins to ask for a lease.
     #[inline]
-    pub(crate) fn flush(&mut self, ports: &Arc<Ports>) -> bool {
-        let mut is_asking = false;
+    pub(crate) fn flush(&mut self, ports: &Ports, counters: &Counters) -> bool {
+        let (mut is_asking, mut sent, mut batches) = (false, 0, 0);
         while let Some(number) = self.touched.pop() {
             let Some(queue) = self.outputs.get_mut(number.0 as usize) else {
                 base::broken!("port {number} was touched and has no queue");
@@ -85,6 +84,8 @@ impl Context {
             };
             match ports.get(number) {
                 Some(port) => {
+                    sent += queue.len() as u64;
+                    batches += 1;
                     port.device.send(queue, &mut self.pool);
                     is_asking |= port.device.as_packet().is_some_and(|device| device.lease.begins_to_ask());
                 }
@@ -97,6 +98,8 @@ impl Context {
             }
         }
         self.drops.publish();
+        counters.sent.add(sent);
+        counters.batches.add(batches);
         is_asking
     }
 }

@@ -17,33 +17,33 @@ use netdev::Device;
 use crate::closing::Closing;
 use crate::context::Context;
 use crate::meters::Meters;
+use crate::part::Part;
 use crate::ports::{Port, PortChanges, Ports};
 use crate::process::Run;
-use crate::shared::{Config, Part, Shared, Tracker, TrackerDoor, UpcallDoor};
+use crate::shared::{Config, Shared, Tracker, TrackerDoor, UpcallDoor};
+use crate::team::Team;
+use crate::together;
 use crate::waker::Waker;
-use crate::worker;
-use crate::{together, tuning};
 
 /// A userspace datapath and its worker threads, which end with it.
 pub struct DpUser {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+    /// The thread that helps devices, while there are some.
+    pub(crate) office: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl DpUser {
-    /// Makes the datapath and starts its workers, in this thread's network namespace.
+    /// Makes the datapath. Its workers are started with the first port that they have to serve.
     pub fn new(config: Config, clock: Clock) -> std::io::Result<DpUser> {
         dp::DropReason::list_all();
-        let workers = (0..config.workers)
-            .map(|index| Part::new(WorkerId::Worker(index as u32)).map(Arc::new))
-            .collect::<std::io::Result<Vec<_>>>()?;
+        let now = clock.now();
         let changes = Arc::new(PortChanges::default());
         let shared = Arc::new(Shared {
             max_vlans: AtomicUsize::new(config.max_vlans),
             config,
             clock,
             ports: ArcSwap::default(),
-            port_changes: Mutex::new(()),
+            team: Mutex::new(Team::new(now)),
             closing: Closing::new({
                 let changes = Arc::clone(&changes);
                 move || changes.note()
@@ -54,49 +54,18 @@ impl DpUser {
             tracker: ArcSwapOption::empty(),
             bonds: ArcSwap::default(),
             meters: Meters::default(),
-            main: Arc::new(Part::new(WorkerId::Main)?),
-            workers,
+            main: Arc::new(Part::main(now)?),
+            workers: ArcSwap::default(),
             main_context: Mutex::new(Context::new(1)),
             tuning: Waker::new()?,
             is_stopping: AtomicBool::new(false),
             is_forgotten: AtomicBool::new(false),
         });
-        let datapath = DpUser { shared, threads: Mutex::default() };
-        datapath.start_threads()?;
-        Ok(datapath)
+        Ok(DpUser { shared, office: Mutex::default() })
     }
 
-    pub(crate) fn start_threads(&self) -> std::io::Result<()> {
-        let shared = &self.shared;
-        let mut threads = Vec::new();
-        if !shared.workers.is_empty() {
-            let shared = shared.clone();
-            threads
-                .push(std::thread::Builder::new().name("tuning".into()).spawn(move || tuning::run(&shared))?);
-        }
-        for index in 0..shared.workers.len() {
-            let shared = shared.clone();
-            // Short: the kernel shows fifteen characters.
-            let thread = std::thread::Builder::new().name(format!("worker{index}"));
-            threads.push(thread.spawn(move || worker::run(&shared, index))?);
-        }
-        *self.threads() = threads;
-        Ok(())
-    }
-
-    pub(crate) fn end_threads(&self) {
-        self.shared.is_stopping.store(true, Ordering::Release);
-        for worker in &self.shared.workers {
-            worker.waker.wake();
-        }
-        self.shared.tuning.wake();
-        for thread in self.threads().drain(..) {
-            let _ = thread.join();
-        }
-    }
-
-    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn office(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.office.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From here on `ct` actions go through this door; before, they do nothing.
@@ -109,6 +78,7 @@ impl DpUser {
             packet.metadata.in_port = in_port;
         }
         if !packets.is_empty() {
+            self.shared.main.counters.received.add(packets.len() as u64);
             self.on_main(|run| run.batch(&mut packets));
         }
     }
@@ -140,12 +110,18 @@ impl DpUser {
         &self,
         change: impl FnOnce(&mut Ports) -> Result<R, DpError>,
     ) -> Result<R, DpError> {
-        let _guard = self.shared.port_changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut team = self.shared.team();
         let mut ports = Ports::clone(&self.shared.ports.load());
         let result = change(&mut ports)?;
+        let new = ports.take_unassigned();
         self.shared.ports.store(Arc::new(ports));
         self.shared.changes.note();
-        self.shared.call_workers();
+        if new.is_empty() {
+            self.dismiss_idle();
+            self.shared.call_workers();
+        } else {
+            self.welcome(&mut team, &new);
+        }
         Ok(result)
     }
 
@@ -183,10 +159,11 @@ impl DpUser {
         }
     }
 
-    fn selected(&self, worker: Option<WorkerId>) -> Vec<&Arc<Part>> {
+    /// The part of one thread, or those of all.
+    fn selected(&self, worker: Option<WorkerId>) -> Vec<Arc<Part>> {
         match worker {
             Some(id) => self.shared.part(id).into_iter().collect(),
-            None => self.shared.parts().collect(),
+            None => self.shared.active_parts(),
         }
     }
 }
@@ -347,7 +324,8 @@ impl Datapath for DpUser {
 
     fn flow_del(&self, ufid: Ufid, worker: Option<WorkerId>) -> Result<FlowStats, DpError> {
         let mut sum: Option<FlowStats> = None;
-        for part in self.selected(worker) {
+        let parts = if worker.is_some() { self.selected(worker) } else { self.shared.parts() };
+        for part in parts {
             if let Some(stats) = part.flows.remove(ufid) {
                 let sum = sum.get_or_insert_default();
                 sum.packets += stats.packets;
@@ -364,7 +342,8 @@ impl Datapath for DpUser {
     }
 
     fn flow_dump(&self, visit: &mut dyn FnMut(Flow)) {
-        for part in self.shared.parts() {
+        // Those of workers that ended are not used any more.
+        for part in self.shared.active_parts() {
             part.flows.dump(visit);
         }
     }
@@ -409,7 +388,15 @@ impl Datapath for DpUser {
     }
 
     fn worker_stats(&self) -> Vec<(WorkerId, DpStats)> {
-        self.shared.parts().map(|part| (part.id, part.counters.stats(&part.flows.lock()))).collect()
+        let mut stats = Vec::new();
+        for part in self.shared.parts() {
+            let mut counted = part.counters.stats(&part.flows.lock());
+            if !part.is_active() {
+                (counted.flows, counted.masks) = (0, 0);
+            }
+            stats.push((part.id, counted));
+        }
+        stats
     }
 
     fn set_meter(&self, meter: u32, config: Option<Meter>) -> Result<(), DpError> {
@@ -464,6 +451,10 @@ impl Datapath for DpUser {
     }
 
     fn succession(&self) -> Option<&dyn Succession> {
+        Some(self)
+    }
+
+    fn workers(&self) -> Option<&dyn dp::Workers> {
         Some(self)
     }
 

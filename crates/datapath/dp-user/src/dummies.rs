@@ -1,6 +1,7 @@
 //! Driving dummy ports.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::DpPort;
 use dp::{DpError, DummyControl, Packet};
@@ -8,14 +9,28 @@ use dp::{DpError, DummyControl, Packet};
 use crate::DpUser;
 use crate::ports::Port;
 
+/// How long a worker may take for a packet.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 impl DummyControl for DpUser {
-    fn receive(&self, port: DpPort, packet: Packet) -> Result<(), DpError> {
+    fn receive_on(&self, port: DpPort, queue: u32, packet: Packet) -> Result<(), DpError> {
         let found = self.find_port(port)?;
         let Some(dummy) = found.device.as_dummy() else {
             return Err(DpError::Unsupported(format!("{} is not a dummy port", found.device.name())));
         };
-        if dummy.accept(&packet) {
+        let queue = queue as usize;
+        if queue > 0 && queue >= found.device.queue_count() {
+            return Err(DpError::Unsupported("bad rx queue id.".to_owned()));
+        }
+        if !dummy.accept(&packet) {
+            return Ok(());
+        }
+        let has_worker = found.queues.get(queue).is_some_and(|queue| queue.seat.wanted().is_some());
+        if !has_worker {
             self.process(port, vec![packet]);
+        } else if dummy.enqueue(queue, packet) {
+            base::held::about_to_wait("a worker to do with a packet");
+            dummy.wait(queue, PATIENCE);
         }
         Ok(())
     }
@@ -25,7 +40,11 @@ impl DummyControl for DpUser {
             let Some(dummy) = port.device.as_dummy() else { continue };
             let mut packets = Vec::new();
             dummy.receive(&mut packets);
-            self.process(port.number, packets);
+            if port.queues.first().is_some_and(|queue| queue.seat.wanted().is_some()) {
+                packets.into_iter().for_each(|packet| _ = dummy.enqueue(0, packet));
+            } else {
+                self.process(port.number, packets);
+            }
         }
     }
 

@@ -16,6 +16,9 @@
 //! has a table of its own too ([`dp::WorkerId::Main`]), for packets that it
 //! executes and for dummy ports, so that tests see no thread at work.
 //!
+//! Workers, by which processors they run, and which queues each has are set up in `staff`; a queue passes from one to another
+//! by its `seat`.
+//!
 //! A thread of its own helps devices that have much to do (`tuning`), another
 //! one closes those of ports that were taken out (`closing`).
 //!
@@ -29,6 +32,7 @@
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 #![warn(missing_docs)]
 
+mod assignment;
 mod capabilities;
 mod closing;
 mod context;
@@ -37,19 +41,28 @@ mod datapath;
 mod dummies;
 mod flows;
 mod known;
+mod load;
 mod meters;
+mod part;
 mod ports;
 mod process;
+mod processors;
+mod seat;
 mod share;
 mod shared;
+mod softirq;
+mod staff;
 mod succession;
 mod sync;
 mod table;
+mod team;
 mod together;
 mod tuning;
 mod tunnel;
 mod waker;
+mod wandering;
 mod worker;
 
 pub use datapath::DpUser;
+pub use processors::{Processor, Processors};
 pub use shared::{Config, Predecessor, Tracker};

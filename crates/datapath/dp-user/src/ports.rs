@@ -1,25 +1,62 @@
 //! The ports of a datapath.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base::DpPort;
 use dp::{DpError, PortInfo, PortSpec, PortWatcher};
 use netdev::Device;
 
+use crate::counters::Tally;
 use crate::known::{Known, Moves};
+use crate::load::History;
+use crate::seat::{Core, Seat};
 
 /// A port.
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) number: DpPort,
     pub(crate) device: Arc<Device>,
+    /// From which workers take packets.
+    pub(crate) queues: Box<[Queue]>,
+    /// The memory node that the device is next to, where that is known.
+    pub(crate) numa: Option<u32>,
     info: Known<PortInfo>,
+}
+
+/// A queue of a port.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    pub(crate) seat: Seat,
+    /// Nanoseconds that its packets took, counted by the worker that sits there.
+    pub(crate) busy: Tally,
+    /// The same over the last intervals.
+    history: Mutex<History>,
+    /// The processor that it is pinned to.
+    pinned: Mutex<Option<Core>>,
+}
+
+impl Queue {
+    pub(crate) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn pinned(&self) -> Option<Core> {
+        *self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Pins it, or not; whether it was otherwise before.
+    pub(crate) fn pin(&self, core: Option<Core>) -> bool {
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *pinned, core) != core
+    }
 }
 
 impl Port {
     pub(crate) fn new(number: DpPort, device: Arc<Device>) -> Port {
-        Port { number, device, info: Known::default() }
+        let queues = (0..device.queue_count()).map(|_| Queue::default()).collect();
+        let numa = device.numa();
+        Port { number, device, queues, numa, info: Known::default() }
     }
 
     /// Takes note that the device may say something else of itself now.
@@ -69,6 +106,8 @@ pub(crate) struct Ports {
     by_name: HashMap<String, DpPort>,
     /// All lower numbers, but 0, are taken.
     free_from: u32,
+    /// Those that came, and whose queues have no workers yet.
+    unassigned: Vec<DpPort>,
 }
 
 impl Ports {
@@ -135,9 +174,17 @@ impl Ports {
             self.by_number.resize(index + 1, None);
         }
         self.by_name.insert(port.device.name().to_owned(), port.number);
+        if !port.queues.is_empty() {
+            self.unassigned.push(port.number);
+        }
         if let Some(place) = self.by_number.get_mut(index) {
             *place = Some(port);
         }
+    }
+
+    /// The ports that came since this was asked last.
+    pub(crate) fn take_unassigned(&mut self) -> Vec<DpPort> {
+        std::mem::take(&mut self.unassigned)
     }
 
     pub(crate) fn remove(&mut self, number: DpPort) -> Option<Arc<Port>> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use arc_swap::Guard;
 use base::{DpPort, Timestamp};
 use classifier::Found;
 use dp::{Action, Conntrack, DropReason, Executor, Packet, PushTunnel, Ufid, UpcallPacket, Userspace};
@@ -11,8 +12,9 @@ use smallvec::SmallVec;
 
 use crate::context::Context;
 use crate::flows::{Served, tcp_flags};
+use crate::part::Part;
 use crate::ports::Ports;
-use crate::shared::{Part, Shared};
+use crate::shared::Shared;
 use crate::table::Moment;
 use crate::tunnel;
 
@@ -27,7 +29,7 @@ pub(crate) struct Run<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) part: &'a Part,
     pub(crate) context: &'a mut Context,
-    pub(crate) ports: Arc<Ports>,
+    pub(crate) ports: Guard<Arc<Ports>>,
     pub(crate) now: Timestamp,
 }
 
@@ -41,7 +43,7 @@ const STALE: u8 = MISS - 1;
 
 impl<'a> Run<'a> {
     pub(crate) fn new(shared: &'a Shared, part: &'a Part, context: &'a mut Context) -> Run<'a> {
-        Run { shared, part, context, ports: shared.ports.load_full(), now: shared.clock.now() }
+        Run { shared, part, context, ports: shared.ports.load(), now: shared.clock.now() }
     }
 
     /// Processes the packets and sends what came of them; `packets` is empty then.
@@ -81,7 +83,7 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn flush(&mut self) {
-        if self.context.flush(&self.ports) {
+        if self.context.flush(&self.ports, &self.part.counters) {
             self.shared.tuning.wake();
         }
     }
@@ -172,9 +174,15 @@ impl<'a> Run<'a> {
 
     /// A packet that no flow matched: asked for, then acted upon.
     fn miss(&mut self, mut packet: Packet, key: &flow::PacketKey, missed: Option<Moment>) {
-        let door = self.shared.upcall.load_full();
+        let door = self.shared.upcall.load();
         let door: Option<&dyn dp::Upcall> = door.as_deref().map(|door| &*door.0);
         let counters = &self.part.counters;
+        let began = self.shared.clock.now();
+        if log::log_enabled!(target: "dpif_netdev", log::Level::Debug) {
+            let name = &self.shared.config.name;
+            let text = dp::text::format_key(key.key(), None, true, None);
+            log::debug!(target: "dpif_netdev", "{name}: miss upcall:\n{text}");
+        }
         match self.part.flows.serve(door, &mut packet, key, missed, self.now) {
             Served::Cached(actions) => {
                 counters.cache_hits.add(1);
@@ -182,6 +190,7 @@ impl<'a> Run<'a> {
             }
             Served::Translated(actions) => {
                 counters.missed.add(1);
+                counters.miss_ns.add(self.shared.clock.now().since(began).as_nanos() as u64);
                 dp::execute(self, packet, &actions);
             }
             Served::Unserved => {
@@ -264,8 +273,7 @@ impl Executor for Run<'_> {
     }
 
     fn tunnel_pop(&mut self, packet: Packet, port: DpPort) {
-        let ports = Arc::clone(&self.ports);
-        let Some(kind) = ports.get(port).map(|port| port.device.spec().kind) else {
+        let Some(kind) = self.ports.get(port).map(|port| port.device.spec().kind) else {
             return self.dropped(packet, DropReason::InvalidTunnelPort);
         };
         let popped = match kind.tunnel() {

@@ -3,22 +3,22 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base::{Clock, DpPort, Timestamp};
-use dp::{Conntrack, DpStats, Packet, PortKind, PortSpec, Upcall, WorkerId};
+use dp::{Conntrack, Packet, PortKind, PortSpec, Upcall, WorkerId};
 use netdev::Arrival;
 use netlink::LinkChange;
 
 use crate::closing::Closing;
 use crate::context::Context;
-use crate::counters::Tally;
-use crate::flows::Flows;
-use crate::known::Moves;
 use crate::meters::Meters;
+use crate::part::Part;
 use crate::ports::{Port, PortChanges, Ports};
-use crate::table::Table;
+use crate::processors::Processors;
+use crate::seat::Core;
+use crate::team::Team;
 use crate::waker::Waker;
 
 /// How a datapath is set up.
@@ -30,8 +30,8 @@ pub struct Config {
     pub kind: String,
     /// System ports are dummies too.
     pub is_dummy: bool,
-    /// Worker threads; none in tests that want no thread.
-    pub workers: usize,
+    /// Where workers are made; `None` in tests that want no thread.
+    pub processors: Option<Processors>,
     /// VLAN tags that keys hold (`other_config:vlan-limit`).
     pub max_vlans: usize,
     /// Another process forwards by the devices until [`dp::Succession::hear`].
@@ -75,7 +75,7 @@ impl Default for Config {
             name: "ovs-netdev".into(),
             kind: "netdev".into(),
             is_dummy: false,
-            workers: 1,
+            processors: Some(Processors::of_machine()),
             max_vlans: 1,
             predecessor: None,
         }
@@ -96,8 +96,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) max_vlans: AtomicUsize,
     pub(crate) ports: ArcSwap<Ports>,
-    /// Held while ports change.
-    pub(crate) port_changes: Mutex<()>,
+    /// Who works, and by which rules; held while ports change, too.
+    pub(crate) team: Mutex<Team>,
     pub(crate) changes: Arc<PortChanges>,
     pub(crate) closing: Closing,
     pub(crate) devices_made: AtomicU32,
@@ -105,9 +105,11 @@ pub(crate) struct Shared {
     pub(crate) tracker: ArcSwapOption<TrackerDoor>,
     pub(crate) bonds: ArcSwap<HashMap<u32, Vec<DpPort>>>,
     pub(crate) meters: Meters,
-    /// The control thread's part, then one per worker.
+    /// The control thread's part.
     pub(crate) main: Arc<Part>,
-    pub(crate) workers: Vec<Arc<Part>>,
+    /// The parts of all workers that there ever were, by the number of their processor: flows and counters of one that ended
+    /// stay until they were looked at.
+    pub(crate) workers: ArcSwap<Vec<Arc<Part>>>,
     pub(crate) main_context: Mutex<Context>,
     /// Wakes the thread that helps busy devices.
     pub(crate) tuning: Waker,
@@ -118,8 +120,19 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// The main part and the workers'.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = &Arc<Part>> {
-        std::iter::once(&self.main).chain(&self.workers)
+    pub(crate) fn parts(&self) -> Vec<Arc<Part>> {
+        std::iter::once(&self.main).chain(self.workers.load().iter()).cloned().collect()
+    }
+
+    /// The same without the workers that ended.
+    pub(crate) fn active_parts(&self) -> Vec<Arc<Part>> {
+        let mut parts = self.parts();
+        parts.retain(|part| part.is_active());
+        parts
+    }
+
+    pub(crate) fn team(&self) -> MutexGuard<'_, Team> {
+        self.team.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of what the kernel says of links.
@@ -157,67 +170,20 @@ impl Shared {
 
     /// Makes workers look at which ports there are to receive on.
     pub(crate) fn call_workers(&self) {
-        for worker in &self.workers {
-            worker.receiving.note();
-            worker.waker.wake();
+        self.workers.load().iter().for_each(|worker| worker.call());
+    }
+
+    /// The same for the worker of one processor.
+    pub(crate) fn call_worker(&self, core: Core) {
+        if let Some(worker) = self.part(WorkerId::Worker(core)) {
+            worker.call();
         }
     }
 
-    pub(crate) fn part(&self, id: WorkerId) -> Option<&Arc<Part>> {
-        self.parts().find(|part| part.id == id)
-    }
-}
-
-/// What belongs to one thread that forwards, and may be looked at by others.
-pub(crate) struct Part {
-    pub(crate) id: WorkerId,
-    pub(crate) flows: Flows,
-    pub(crate) counters: Counters,
-    pub(crate) waker: Waker,
-    /// The ports to receive on changed.
-    pub(crate) receiving: Moves,
-}
-
-impl Part {
-    pub(crate) fn new(id: WorkerId) -> std::io::Result<Part> {
-        Ok(Part {
-            id,
-            flows: Flows::new(id),
-            counters: Counters::default(),
-            waker: Waker::new()?,
-            receiving: Moves::default(),
-        })
-    }
-}
-
-/// Counters of one thread, written by it alone.
-#[derive(Default)]
-pub(crate) struct Counters {
-    pub(crate) cache_hits: Tally,
-    pub(crate) table_hits: Tally,
-    pub(crate) subtables: Tally,
-    pub(crate) missed: Tally,
-    pub(crate) lost: Tally,
-    pub(crate) recirculated: Tally,
-}
-
-impl Counters {
-    pub(crate) fn stats(&self, table: &Table) -> DpStats {
-        let (cache, megaflow) = (self.cache_hits.get(), self.table_hits.get());
-        let (missed, lost) = (self.missed.get(), self.lost.get());
-        DpStats {
-            hits: cache + megaflow,
-            missed,
-            lost,
-            flows: table.len() as u64,
-            masks: table.mask_count() as u64,
-            exact_hits: 0,
-            signature_hits: cache,
-            megaflow_hits: megaflow,
-            subtable_lookups: self.subtables.get(),
-            recirculated: self.recirculated.get(),
-            lost_upcalls: lost,
-            successful_upcalls: missed.saturating_sub(lost),
+    pub(crate) fn part(&self, id: WorkerId) -> Option<Arc<Part>> {
+        match id {
+            WorkerId::Main => Some(Arc::clone(&self.main)),
+            WorkerId::Worker(_) => self.workers.load().iter().find(|part| part.id == id).cloned(),
         }
     }
 }

@@ -11,6 +11,9 @@
 //! A device that receives much gets a ring ([`PacketDevice::review_ring`]), and one that receives many TCP segments is made
 //! to merge them ([`netdev::Merging`]), while they come.
 //!
+//! It also listens for changes of links, and tells workers that wait for a processor where another one idles
+//! ([`crate::wandering`]).
+//!
 //! While no device has much to do, the thread sleeps.
 
 use std::collections::HashSet;
@@ -21,11 +24,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use netdev::{LeaseState, Listeners, packet::PacketDevice};
-use netlink::EgressMonitor;
+use netlink::{EgressMonitor, LinkChange, Monitor};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::ports::Ports;
 use crate::shared::Shared;
+use crate::wandering::Wandering;
 
 /// How often busy devices are reviewed, where that takes no more than a thousandth of a processor.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -39,18 +43,20 @@ fn time_used() -> Duration {
 
 /// The thread's whole life.
 pub(crate) fn run(shared: &Shared) {
-    let monitor = match EgressMonitor::open() {
-        Ok(monitor) => monitor,
-        Err(error) => {
-            log::warn!(
-                target: "dpif_netdev",
-                "all frames are queued: changes of traffic control would not be noticed ({})",
-                base::error_text(&error)
-            );
-            return;
-        }
-    };
-    let mut office = Office { shared, monitor, due: None };
+    let links = Monitor::open().inspect_err(|error| {
+        log::error!(target: "dpif_netdev", "changes of links will not be noticed: {}", base::error_text(error));
+    });
+    let egress = EgressMonitor::open().inspect_err(|error| {
+        log::warn!(
+            target: "dpif_netdev",
+            "all frames are queued: changes of traffic control would not be noticed ({})",
+            base::error_text(error)
+        );
+    });
+    // Ports may have changed before it was listened.
+    shared.links_changed(&[LinkChange::Lost]);
+    let mut office =
+        Office { shared, egress: egress.ok(), links: links.ok(), due: None, wandering: Wandering::default() };
     while !shared.is_stopping.load(Ordering::Acquire) {
         office.wait();
         office.turn();
@@ -59,22 +65,27 @@ pub(crate) fn run(shared: &Shared) {
 
 struct Office<'a> {
     shared: &'a Shared,
-    monitor: EgressMonitor,
+    /// Without it, no frame is sent directly.
+    egress: Option<EgressMonitor>,
+    links: Option<Monitor>,
     /// When devices are reviewed next; never while none is helped.
     due: Option<Instant>,
+    wandering: Wandering,
 }
 
 impl Office<'_> {
-    fn wait(&self) {
+    fn wait(&mut self) {
         let limit =
             self.due.and_then(|due| Timespec::try_from(due.saturating_duration_since(Instant::now())).ok());
-        let mut fds = [
-            PollFd::new(&self.shared.tuning.0, PollFlags::IN),
-            PollFd::from_borrowed_fd(self.monitor.as_fd(), PollFlags::IN),
-        ];
+        let mut fds = vec![PollFd::new(&self.shared.tuning.0, PollFlags::IN)];
+        fds.extend(self.egress.iter().map(|egress| PollFd::from_borrowed_fd(egress.as_fd(), PollFlags::IN)));
+        fds.extend(self.links.iter().map(|links| PollFd::from_borrowed_fd(links.as_fd(), PollFlags::IN)));
         // An interruption is one more turn.
         let _ = poll(&mut fds, limit.as_ref());
         self.shared.tuning.clear();
+        if let Some(links) = &mut self.links {
+            self.shared.links_changed(&links.changes());
+        }
     }
 
     fn turn(&mut self) {
@@ -95,8 +106,12 @@ impl Office<'_> {
                 }
             }
         }
+        if is_due {
+            self.wandering.look(&self.shared.workers.load(), now);
+        }
+        let can_lend = self.egress.is_some();
         let concerned = |device: &&PacketDevice| match device.lease.state() {
-            LeaseState::Asking => true,
+            LeaseState::Asking => can_lend,
             LeaseState::Granted => is_due,
             LeaseState::Quiet | LeaseState::Refused | LeaseState::Barred => false,
         };
@@ -130,7 +145,8 @@ impl Office<'_> {
     fn end_changed(&mut self, ports: &Arc<Ports>) {
         let mut changed = HashSet::new();
         let mut all = false;
-        self.monitor.changes(|link| match link {
+        let Some(egress) = &mut self.egress else { return };
+        egress.changes(|link| match link {
             Some(link) => _ = changed.insert(link),
             None => all = true,
         });

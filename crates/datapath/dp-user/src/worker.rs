@@ -5,36 +5,41 @@
 //! its own time only. Ports that were quiet are asked after for new packets
 //! every [`ASK_INTERVAL`], however busy the others are. What a packet waits
 //! for its turn is thereby bounded: one round, and that interval.
+//!
+//! A worker has the queues in whose seats it sits ([`crate::seat`]). It sits down and stands up between two rounds, when all
+//! that it took has been sent.
 
-use std::collections::HashSet;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use base::{DpPort, Timestamp};
+use base::Timestamp;
 use dp::{DropReason, Packet};
-use netlink::Monitor;
 use rustix::event::{Timespec, epoll};
 
 use crate::context::Context;
-use crate::ports::Port;
+use crate::part::Part;
+use crate::ports::{Port, Queue};
 use crate::process::Run;
+use crate::seat::Core;
 use crate::share::Share;
-use crate::shared::{Part, Shared};
+use crate::shared::Shared;
+use crate::{processors, softirq};
 
 /// How long a port is polled after its last packet.
 const LINGER: Duration = Duration::from_micros(20);
 /// While some ports have packets, the others are asked after this often.
 const ASK_INTERVAL: Duration = Duration::from_micros(100);
 
-/// Epoll data that is no index of a port.
+/// Epoll data that is no index of a queue.
 const WAKE: u64 = u64::MAX;
-const LINKS: u64 = u64::MAX - 1;
 
+/// A queue that the worker has.
 struct Source {
     port: Arc<Port>,
+    queue: usize,
     is_active: bool,
     used: Timestamp,
     share: Share,
@@ -42,84 +47,64 @@ struct Source {
     ring: u32,
 }
 
-/// Keeps this thread on one processor, of those it may use.
-///
-/// A worker that wanders leaves packets in the queues of the processor that it
-/// left, and those behind them overtake: TCP then takes them for lost.
-fn pin(index: usize) {
-    let Ok(allowed) = rustix::thread::sched_getaffinity(None) else { return };
-    let processors: Vec<usize> =
-        (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)).collect();
-    if processors.len() < 2 {
-        return;
-    }
-    if let Some(&cpu) = processors.get(index % processors.len()) {
-        let mut one = rustix::thread::CpuSet::new();
-        one.set(cpu);
-        if let Err(error) = rustix::thread::sched_setaffinity(None, &one) {
-            log::debug!(target: "dpif_netdev", "worker {index}: could not stay on processor {cpu}: {}", base::error_text(&error.into()));
-        }
+impl Source {
+    fn seat(&self) -> Option<&Queue> {
+        self.port.queues.get(self.queue)
     }
 }
 
 /// The thread's whole life.
-pub(crate) fn run(shared: &Shared, index: usize) {
-    let Some(part) = shared.workers.get(index) else {
-        return base::broken!("worker {index} was started and has no part");
-    };
-    pin(index);
-    // One worker listens for changes of links, for all.
-    let monitor = (index == 0).then(Monitor::open).and_then(|opened| match opened {
-        Ok(monitor) => Some(monitor),
-        Err(error) => {
-            log::error!(target: "dpif_netdev", "changes of links will not be noticed: {}", base::error_text(&error));
-            None
-        }
-    });
+pub(crate) fn run(shared: &Shared, part: &Part) {
+    part.take_thread();
+    let core = part.core();
     let mut worker = Worker {
         shared,
         part,
-        index,
-        monitor,
-        context: Context::new(0x9e37_79b9_7f4a_7c15 ^ index as u64),
+        place: None,
+        context: Context::new(0x9e37_79b9_7f4a_7c15 ^ u64::from(core)),
         sources: Vec::new(),
-        served: HashSet::new(),
         active: Vec::new(),
         epoch: u64::MAX,
         poll: None,
         asked: Timestamp::ZERO,
+        began: shared.clock.now(),
+        slept: Duration::ZERO,
+        was_busy: false,
         batch: Vec::new(),
     };
-    while !shared.is_stopping.load(Ordering::Acquire) {
+    while part.is_active() && !shared.is_stopping.load(Ordering::Acquire) {
         // A mistake costs the batch at hand, not the switch.
         let turn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.turn()));
         if turn.is_err() {
-            log::error!(target: "dpif_netdev", "worker {index}: internal error, packets were lost");
+            log::error!(target: "dpif_netdev", "worker {core}: internal error, packets were lost");
             // The packet at hand is in neither.
             let lost = worker.batch.len() + worker.context.pending() + 1;
             DropReason::Internal.count(lost as u64);
             worker.batch.clear();
-            worker.context = Context::new(index as u64);
+            worker.context = Context::new(u64::from(core));
         }
     }
+    worker.leave(|_| true);
 }
 
 struct Worker<'a> {
     shared: &'a Shared,
-    part: &'a Arc<Part>,
-    index: usize,
-    monitor: Option<Monitor>,
+    part: &'a Part,
+    /// The processor that it is kept on.
+    place: Option<Core>,
     context: Context,
     /// By the number that epoll knows them by.
     sources: Vec<Option<Source>>,
-    /// The numbers of the ports among them.
-    served: HashSet<DpPort>,
     /// Those that had packets lately.
     active: Vec<usize>,
     epoch: u64,
     poll: Option<OwnedFd>,
     /// When all ports were asked after last.
     asked: Timestamp,
+    /// When the last turn began, how long it slept, and whether there were packets.
+    began: Timestamp,
+    slept: Duration,
+    was_busy: bool,
     batch: Vec<Packet>,
 }
 
@@ -128,66 +113,126 @@ impl Worker<'_> {
         let epoch = self.part.receiving.count();
         if self.epoch != epoch {
             self.epoch = epoch;
-            if let Err(error) = self.take_ports() {
-                log::error!(target: "dpif_netdev", "worker {}: could not set up polling: {}", self.index, base::error_text(&error));
+            self.go();
+            if let Err(error) = self.take_queues() {
+                log::error!(target: "dpif_netdev", "worker {}: could not set up polling: {}", self.part.core(), base::error_text(&error));
             }
         }
         let now = self.receive();
         if self.active.is_empty() {
-            self.wait(None);
+            if self.part.max_sleep_us() == Some(0) {
+                self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+            } else {
+                self.slept = self.wait(None).since(now);
+            }
         } else if now.since(self.asked) >= ASK_INTERVAL {
             self.asked = now;
             self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
         }
     }
 
-    /// Takes over the ports that have come, and lets go of those that have gone. The others are not disturbed.
-    fn take_ports(&mut self) -> io::Result<()> {
+    /// Goes to the processor where it is to be, and stays there.
+    ///
+    /// A worker that wandered by itself would leave frames in the queues of the processor that it left, and those behind them
+    /// would overtake: TCP then takes them for lost.
+    fn go(&mut self) {
+        let place = self.part.place();
+        let are_real = self.shared.config.processors.as_ref().is_some_and(|processors| processors.are_real());
+        if self.place == Some(place) || !are_real {
+            return;
+        }
+        if self.place.is_some() {
+            softirq::wait_for_sent();
+        }
+        if let Err(error) = processors::stay_on(place) {
+            log::debug!(target: "dpif_netdev", "worker {}: could not stay on processor {place}: {}", self.part.core(), base::error_text(&error));
+        }
+        self.place = Some(place);
+    }
+
+    /// Takes over the queues that it is wanted for and that are free, and lets go of the others. Those that stay are not
+    /// disturbed.
+    fn take_queues(&mut self) -> io::Result<()> {
+        let core = self.part.core();
         let ports = self.shared.ports.load_full();
+        self.leave(|source| {
+            let is_there = ports.get(source.port.number).is_some_and(|port| Arc::ptr_eq(port, &source.port));
+            !(is_there && source.seat().is_some_and(|queue| queue.seat.keeps(core)))
+        });
         let poll = match &self.poll {
             Some(poll) => poll,
             None => self.poll.insert(self.new_poll()?),
         };
-        let is_there = |source: &Source| {
-            ports.get(source.port.number).is_some_and(|port| Arc::ptr_eq(port, &source.port))
-        };
-        for place in &mut self.sources {
-            let Some(source) = place.take_if(|source| !is_there(source)) else { continue };
-            self.served.remove(&source.port.number);
-            if let Some(fd) = source.port.device.fd() {
-                // It is not there any more when the device has failed.
-                let _ = epoll::delete(poll, fd);
-            }
-        }
-        self.active.retain(|&index| matches!(self.sources.get(index), Some(Some(_))));
         let mut free: Vec<usize> =
             (0..self.sources.len()).filter(|&index| matches!(self.sources.get(index), Some(None))).collect();
-        let count = self.shared.workers.len().max(1);
-        for port in ports.iter().filter(|port| port.number.0 as usize % count == self.index) {
+        let mut result = Ok(());
+        for port in ports.iter() {
             // What an internal port has received another process takes, while one forwards.
-            let waits = port.device.as_tap().is_some() && self.shared.is_deaf();
-            let is_new = !waits && !self.served.contains(&port.number);
-            let Some(fd) = port.device.fd().filter(|_| is_new) else { continue };
-            let index = free.pop().unwrap_or_else(|| {
-                self.sources.push(None);
-                self.sources.len() - 1
-            });
-            epoll::add(poll, fd, epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN)?;
-            let source = Source {
-                port: port.clone(),
-                is_active: true,
-                used: Timestamp::ZERO,
-                share: Share::default(),
-                ring: 0,
-            };
-            if let Some(place) = self.sources.get_mut(index) {
-                *place = Some(source);
+            if port.device.as_tap().is_some() && self.shared.is_deaf() {
+                continue;
             }
-            self.served.insert(port.number);
-            self.active.push(index);
+            for (number, queue) in
+                port.queues.iter().enumerate().filter(|(_, queue)| queue.seat.sit_down(core))
+            {
+                let index = free.pop().unwrap_or_else(|| {
+                    self.sources.push(None);
+                    self.sources.len() - 1
+                });
+                let data = epoll::EventData::new_u64(index as u64);
+                let added =
+                    port.device.fd(number).map(|fd| epoll::add(poll, fd, data, epoll::EventFlags::IN));
+                if let Some(Err(error)) = added {
+                    queue.seat.stand_up(core);
+                    free.push(index);
+                    result = Err(error.into());
+                    continue;
+                }
+                let source = Source {
+                    port: port.clone(),
+                    queue: number,
+                    is_active: true,
+                    used: Timestamp::ZERO,
+                    share: Share::default(),
+                    ring: 0,
+                };
+                if let Some(place) = self.sources.get_mut(index) {
+                    *place = Some(source);
+                }
+                self.active.push(index);
+            }
         }
         self.watch_rings();
-        Ok(())
+        result
+    }
+
+    /// Lets go of queues, which others may have from then on.
+    fn leave(&mut self, leaves: impl Fn(&Source) -> bool) {
+        let left: Vec<Source> =
+            self.sources.iter_mut().filter_map(|place| place.take_if(|source| leaves(source))).collect();
+        if left.is_empty() {
+            return;
+        }
+        self.active.retain(|&index| matches!(self.sources.get(index), Some(Some(_))));
+        for source in &left {
+            source.port.device.each_fd(source.queue, |fd| {
+                // It is not there any more when the device has failed.
+                let _ = self.poll.as_ref().map(|poll| epoll::delete(poll, fd));
+            });
+        }
+        // What was sent is to arrive before what the next one sends, perhaps on another processor.
+        let is_real = |source: &Source| source.port.device.as_dummy().is_none();
+        let is_awaited = |source: &Source| {
+            source.seat().and_then(|queue| queue.seat.wanted()).is_some_and(|core| core != self.part.core())
+        };
+        if left.iter().any(|source| is_real(source) && is_awaited(source)) {
+            softirq::wait_for_sent();
+        }
+        for source in &left {
+            let next = source.seat().and_then(|queue| queue.seat.stand_up(self.part.core()));
+            if let Some(next) = next {
+                self.shared.call_worker(next);
+            }
+        }
     }
 
     /// Waits for the rings that have come, too. Those that went took their place among what is waited for along.
@@ -196,7 +241,7 @@ impl Worker<'_> {
         for (index, source) in self.sources.iter_mut().enumerate() {
             let Some(source) = source else { continue };
             let Some(device) = source.port.device.as_packet() else { continue };
-            device.watch_ring(&mut source.ring, |fd| {
+            device.watch_ring(source.queue, &mut source.ring, |fd| {
                 let data = epoll::EventData::new_u64(index as u64);
                 if let Err(error) = epoll::add(poll, fd, data, epoll::EventFlags::IN) {
                     log::error!(target: "dpif_netdev", "{}: no wait for its ring: {}", device.name(), base::error_text(&error.into()));
@@ -208,20 +253,37 @@ impl Worker<'_> {
     fn new_poll(&self) -> io::Result<OwnedFd> {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, &self.part.waker.0, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
-        if let Some(monitor) = &self.monitor {
-            epoll::add(&poll, monitor.as_fd(), epoll::EventData::new_u64(LINKS), epoll::EventFlags::IN)?;
-        }
         Ok(poll)
+    }
+
+    /// Counts the turn that has ended, as the next one begins.
+    fn account(&mut self, now: Timestamp) {
+        let elapsed = now.since(self.began).saturating_sub(self.slept).as_nanos() as u64;
+        let counters = &self.part.counters;
+        let (iterations, time) = if self.was_busy {
+            (&counters.busy_iterations, &counters.busy_ns)
+        } else {
+            (&counters.idle_iterations, &counters.idle_ns)
+        };
+        iterations.add(1);
+        time.add(elapsed);
+        if !self.slept.is_zero() {
+            counters.sleeps.add(1);
+            counters.sleep_ns.add(self.slept.as_nanos() as u64);
+        }
+        (self.began, self.slept, self.was_busy) = (now, Duration::ZERO, false);
     }
 
     /// A turn for each active port; the time when the last one ended.
     fn receive(&mut self) -> Timestamp {
         let active = self.active.len();
         let mut now = self.shared.clock.now();
+        self.account(now);
         for &index in &self.active {
             let Some(Some(source)) = self.sources.get_mut(index) else { continue };
             let limit = source.share.packets(active);
-            let received = source.port.device.receive(&mut self.context.pool, &mut self.batch, limit);
+            let received =
+                source.port.device.receive(source.queue, &mut self.context.pool, &mut self.batch, limit);
             match received {
                 Ok(0) => {
                     // A stopped clock must not keep the worker from sleep.
@@ -240,7 +302,16 @@ impl Worker<'_> {
                     run.batch(&mut self.batch);
                     run.flush();
                     now = self.shared.clock.now();
-                    source.share.used(count, now.since(began));
+                    let elapsed = now.since(began);
+                    source.share.used(count, elapsed);
+                    self.was_busy = true;
+                    self.part.counters.received.add(count as u64);
+                    if let Some(queue) = source.seat() {
+                        queue.busy.add(elapsed.as_nanos() as u64);
+                    }
+                    if let Some(dummy) = source.port.device.as_dummy() {
+                        dummy.finish(source.queue, count);
+                    }
                 }
                 Err(error) => {
                     log::debug!(target: "dpif_netdev", "error receiving data from {}: {}", source.port.device.name(), base::error_text(&error));
@@ -253,28 +324,23 @@ impl Worker<'_> {
         now
     }
 
-    /// Waits for packets or a call, at most for `limit`, and marks the ports that have packets.
-    fn wait(&mut self, limit: Option<&Timespec>) {
-        let Some(poll) = &self.poll else { return };
+    /// Waits for packets or a call, at most for `limit`, and marks the ports that have packets; the time then.
+    fn wait(&mut self, limit: Option<&Timespec>) -> Timestamp {
+        let Some(poll) = &self.poll else { return self.shared.clock.now() };
         let mut events =
             [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 64];
-        let Ok(count) = epoll::wait(poll, &mut events[..], limit) else { return };
+        let count = epoll::wait(poll, &mut events[..], limit).unwrap_or(0);
         let now = self.shared.clock.now();
         for event in events.iter().take(count) {
             match event.data.u64() {
                 WAKE => self.part.waker.clear(),
-                LINKS => {
-                    if let Some(monitor) = &mut self.monitor {
-                        self.shared.links_changed(&monitor.changes());
-                    }
-                }
                 index => {
                     let flags = event.flags;
                     if let Some(Some(source)) = self.sources.get_mut(index as usize) {
                         let has_failed = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
                         if has_failed
                             && !source.port.device.clear_error()
-                            && let Some(fd) = source.port.device.fd()
+                            && let Some(fd) = source.port.device.fd(source.queue)
                         {
                             // Gone: it would be ready for ever.
                             let _ = epoll::delete(poll, fd);
@@ -288,5 +354,6 @@ impl Worker<'_> {
                 }
             }
         }
+        now
     }
 }

@@ -17,7 +17,7 @@ use rustix::thread::UnshareFlags;
 
 /// Three dummy ports, nobody above.
 fn datapath() -> DpUser {
-    let config = Config { is_dummy: true, workers: 0, ..Config::default() };
+    let config = Config { is_dummy: true, processors: None, ..Config::default() };
     let datapath = DpUser::new(config, Clock::new()).unwrap();
     for name in ["p1", "p2", "p3"] {
         datapath.add_port(&PortSpec::new(name, PortKind::Dummy)).unwrap();

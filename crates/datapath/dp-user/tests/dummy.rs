@@ -58,7 +58,7 @@ impl Upcall for Fixed {
 
 /// Three ports, up.
 fn datapath(clock: &Clock, upcall: Option<Arc<Fixed>>) -> DpUser {
-    let config = Config { is_dummy: true, workers: 0, ..Config::default() };
+    let config = Config { is_dummy: true, processors: None, ..Config::default() };
     let datapath = DpUser::new(config, clock.clone()).unwrap();
     for name in ["p1", "p2", "p3"] {
         let port = datapath.add_port(&PortSpec::new(name, PortKind::Dummy)).unwrap();

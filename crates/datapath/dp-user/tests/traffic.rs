@@ -8,11 +8,14 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use base::{Clock, DpPort};
-use dp::{Action, Datapath, PortKind, PortSpec, Upcall, UpcallOutcome, UpcallPacket, Userspace};
+use dp::{
+    Action, Datapath, PortKind, PortSpec, Upcall, UpcallOutcome, UpcallPacket, Userspace, WorkerSettings,
+};
 use dp_user::{Config, DpUser};
 use flow::{FlowMask, slot};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
@@ -239,4 +242,92 @@ fn an_internal_port_is_a_device_of_the_host() {
     assert!(received == pattern(5 << 20));
     let info = datapath.port_by_name("br0").unwrap();
     assert!(info.is_up && info.has_link && info.is_present);
+}
+
+/// Gives the processors of the mask a worker each, if there are so many; whether there are.
+fn set_mask(datapath: &DpUser, mask: &str) -> bool {
+    let settings = WorkerSettings { cpu_mask: Some(mask.into()), ..WorkerSettings::default() };
+    datapath.workers().unwrap().set_up(&settings);
+    let count = datapath.workers().unwrap().workers(0).len() as u32;
+    let has_all = count == u32::from_str_radix(mask, 16).unwrap().count_ones();
+    if !has_all {
+        eprintln!("skipped: too few processors");
+    }
+    has_all
+}
+
+#[test]
+fn each_worker_has_a_port_and_counts_for_itself() {
+    let Some((a, b, datapath)) = world(false) else { return };
+    if !set_mask(&datapath, "3") {
+        return;
+    }
+    transfer(&a, &b, 5 << 20);
+    let workers = datapath.workers().unwrap();
+    let queues = |core: usize| workers.workers(1)[core].queues.len();
+    assert_eq!([queues(0), queues(1)], [1, 1]);
+    let received = |core| workers.performance(Some(core)).unwrap().received;
+    // Segments one way, acknowledgements the other.
+    assert!(received(0) > 50 && received(1) > 50, "{} {}", received(0), received(1));
+    let stats = datapath.stats();
+    assert!(stats.hits + stats.missed >= received(0) + received(1), "{stats:?}");
+    wait_for(|| {
+        workers.clear_performance(Some(0));
+        received(0) == 0
+    });
+    assert!(workers.performance(Some(2)).is_none());
+    // Who ends takes nothing along.
+    let before = datapath.stats().hits;
+    assert!(set_mask(&datapath, "1"));
+    transfer(&a, &b, 1 << 20);
+    assert!(datapath.stats().hits > before);
+}
+
+#[test]
+fn datagrams_keep_their_order_while_ports_pass_from_worker_to_worker() {
+    const COUNT: u32 = 20_000;
+    let Some((a, b, datapath)) = world(false) else { return };
+    if !set_mask(&datapath, "2") {
+        return;
+    }
+    let server = b.run(|| UdpSocket::bind("10.9.0.2:7003").unwrap()).join().unwrap();
+    server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let client = a.run(|| UdpSocket::bind("10.9.0.1:0").unwrap()).join().unwrap();
+    let arrived = Arc::new(AtomicU32::new(0));
+    let is_far_behind =
+        |sent: u32, arrived: &AtomicU32| sent.saturating_sub(arrived.load(Ordering::Relaxed)) > 100;
+    let sender = thread::spawn({
+        let arrived = Arc::clone(&arrived);
+        move || {
+            for number in 0..COUNT {
+                client.send_to(&number.to_le_bytes(), "10.9.0.2:7003").unwrap();
+                while is_far_behind(number, &arrived) {
+                    thread::yield_now();
+                }
+            }
+        }
+    });
+    let receiver = thread::spawn({
+        let arrived = Arc::clone(&arrived);
+        move || {
+            for number in 0..COUNT {
+                let mut bytes = [0; 4];
+                server.recv(&mut bytes).unwrap();
+                assert_eq!(u32::from_le_bytes(bytes), number);
+                arrived.store(number + 1, Ordering::Relaxed);
+            }
+        }
+    });
+    let mut masks = ["1", "3", "2"].into_iter().cycle();
+    let mut last = 0;
+    while !receiver.is_finished() {
+        let now = arrived.load(Ordering::Relaxed);
+        if now >= last + 100 {
+            set_mask(&datapath, masks.next().unwrap());
+            last = now;
+        }
+        thread::yield_now();
+    }
+    receiver.join().unwrap();
+    sender.join().unwrap();
 }

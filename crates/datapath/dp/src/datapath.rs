@@ -9,7 +9,7 @@ use base::{DpPort, MacAddr, PortStats, Timestamp};
 use flow::{FlowKey, FlowMask};
 use rustix::io::Errno;
 
-use crate::{Action, Capabilities, Packet, PortKind, UnknownPortKind, Upcall};
+use crate::{Action, Capabilities, Packet, PortKind, UnknownPortKind, Upcall, Workers};
 
 /// A datapath of this process; never used again for another one while the process lives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -82,7 +82,7 @@ impl Ufid {
 pub enum WorkerId {
     /// Whoever calls [`Datapath::execute`] or feeds a dummy port.
     Main,
-    /// A worker by number.
+    /// A worker, by the number of the processor that it was made for.
     Worker(u32),
 }
 
@@ -395,6 +395,11 @@ pub trait Datapath: Send + Sync {
         None
     }
 
+    /// Its workers, where it has some.
+    fn workers(&self) -> Option<&dyn Workers> {
+        None
+    }
+
     /// How its dummy ports are driven, where it can have some.
     fn dummies(&self) -> Option<&dyn DummyControl> {
         None
@@ -433,11 +438,15 @@ pub trait Succession {
 
 /// A datapath that may have dummy ports. Nothing else of it needs to be known to drive them.
 pub trait DummyControl {
-    /// Hands a packet to a dummy port as received; it is processed when the call returns.
+    /// Hands a packet to a queue of a dummy port as received; it is processed when the call returns.
     ///
     /// # Errors
-    /// There is no such port, or it is not a dummy.
-    fn receive(&self, port: DpPort, packet: Packet) -> Result<(), DpError>;
+    /// There is no such port, it is not a dummy, or it has no such queue.
+    fn receive_on(&self, port: DpPort, queue: u32, packet: Packet) -> Result<(), DpError>;
+    /// The same for the first queue.
+    fn receive(&self, port: DpPort, packet: Packet) -> Result<(), DpError> {
+        self.receive_on(port, 0, packet)
+    }
     /// Takes packets from the peers of all dummy ports, as workers do from devices.
     fn poll(&self);
     /// Gives a port another number, as if it had been removed and added again. The flows of the old number match nothing

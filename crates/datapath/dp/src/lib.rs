@@ -34,6 +34,7 @@ mod packet;
 mod port_kind;
 pub mod text;
 mod upcall;
+mod workers;
 
 pub use base::PortStats;
 pub use rustix::io::Errno;
@@ -53,3 +54,7 @@ pub use execute::{Executor, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};
 pub use port_kind::{PortKind, TunnelKind, UnknownPortKind};
 pub use upcall::{Upcall, UpcallOutcome, UpcallPacket};
+pub use workers::{
+    Assignment, AutoBalance, LOAD_INTERVAL, LOAD_INTERVALS, Performance, QueueInfo, SleepLimits, WorkerInfo,
+    WorkerSettings, Workers,
+};

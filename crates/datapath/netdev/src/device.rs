@@ -10,7 +10,8 @@ use dp::{
 };
 
 use crate::Pool;
-use crate::dummy::Dummy;
+use crate::dummy::{Dummy, wanted_queues};
+use crate::dummy_queue::Queue;
 use crate::packet::PacketDevice;
 use crate::tap::Tap;
 
@@ -128,12 +129,49 @@ impl Device {
         }
     }
 
-    /// What to wait on for packets; `None` when they only come by calls.
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+    /// How many queues there are from which a worker takes packets; none when they only come by calls.
+    pub fn queue_count(&self) -> usize {
         match &self.kind {
-            DeviceKind::Packet(device) => Some(device.as_fd()),
+            DeviceKind::Packet(device) => device.queue_count(),
+            DeviceKind::Tap(_) => 1,
+            DeviceKind::Dummy(dummy) => dummy.queue_count(),
+            DeviceKind::Tunnel => 0,
+        }
+    }
+
+    /// What to wait on for packets of a queue; `None` when there is no such queue.
+    pub fn fd(&self, queue: usize) -> Option<BorrowedFd<'_>> {
+        match &self.kind {
+            DeviceKind::Packet(device) => device.fd(queue),
             DeviceKind::Tap(tap) => Some(tap.as_fd()),
-            DeviceKind::Dummy(_) | DeviceKind::Tunnel => None,
+            DeviceKind::Dummy(dummy) => dummy.queue(queue).map(Queue::fd),
+            DeviceKind::Tunnel => None,
+        }
+    }
+
+    /// Calls `act` with each descriptor that is waited for when the queue is.
+    pub fn each_fd(&self, queue: usize, mut act: impl FnMut(BorrowedFd<'_>)) {
+        match &self.kind {
+            DeviceKind::Packet(device) => device.each_fd(queue, act),
+            DeviceKind::Tap(_) | DeviceKind::Dummy(_) | DeviceKind::Tunnel => {
+                if let Some(fd) = self.fd(queue) {
+                    act(fd);
+                }
+            }
+        }
+    }
+
+    /// The memory node that the device is next to, where that is known.
+    pub fn numa(&self) -> Option<u32> {
+        match &self.kind {
+            DeviceKind::Packet(_) => {
+                let path = format!("/sys/class/net/{}/device/numa_node", self.spec.name);
+                std::fs::read_to_string(path).ok()?.trim().parse().ok()
+            }
+            DeviceKind::Dummy(dummy) if dummy.queue_count() > 0 => {
+                Some(self.spec.option("numa_id").and_then(|text| text.parse().ok()).unwrap_or(0))
+            }
+            DeviceKind::Tap(_) | DeviceKind::Dummy(_) | DeviceKind::Tunnel => None,
         }
     }
 
@@ -145,14 +183,20 @@ impl Device {
         }
     }
 
-    /// Takes up to `limit` packets, at most a batch; how many.
+    /// Takes up to `limit` packets of a queue, at most a batch; how many.
     #[inline]
-    pub fn receive(&self, pool: &mut Pool, out: &mut Vec<Packet>, limit: usize) -> io::Result<usize> {
+    pub fn receive(
+        &self,
+        queue: usize,
+        pool: &mut Pool,
+        out: &mut Vec<Packet>,
+        limit: usize,
+    ) -> io::Result<usize> {
         let limit = limit.min(crate::BATCH);
         match &self.kind {
-            DeviceKind::Packet(device) => device.receive(pool, out, limit),
+            DeviceKind::Packet(device) => device.receive(queue, pool, out, limit),
             DeviceKind::Tap(tap) => tap.receive(pool, out, limit),
-            DeviceKind::Dummy(dummy) => Ok(dummy.receive(out)),
+            DeviceKind::Dummy(dummy) => Ok(dummy.queue(queue).map_or(0, |queue| queue.take(out, limit))),
             DeviceKind::Tunnel => Ok(0),
         }
     }
@@ -367,8 +411,8 @@ fn open_packet(
 ) -> Result<(PacketDevice, netlink::Link), DpError> {
     let link = netlink::link(&spec.name).map_err(|e| refused(spec, &e))?;
     let Some(link) = link else { return Err(refused(spec, &io::Error::from_raw_os_error(libc::ENODEV))) };
-    let device =
-        PacketDevice::open(&spec.name, link.index, sequence, is_deaf).map_err(|e| refused(spec, &e))?;
+    let device = PacketDevice::open(&spec.name, link.index, sequence, is_deaf, wanted_queues(spec))
+        .map_err(|e| refused(spec, &e))?;
     Ok((device, link))
 }
 
@@ -396,7 +440,7 @@ mod tests {
     fn in_a_datapath_for_tests_devices_of_the_system_are_dummies() {
         for kind in [PortKind::System, PortKind::Internal, PortKind::Tap, PortKind::Dummy] {
             let device = Device::open(&PortSpec::new("d0", kind), 0, true).unwrap();
-            assert!(device.as_dummy().is_some() && device.fd().is_none(), "{kind}");
+            assert!(device.as_dummy().is_some() && device.fd(0).is_none(), "{kind}");
             assert_eq!((device.ifindex(), device.is_watched_by_kernel()), (None, false));
         }
     }
@@ -446,7 +490,7 @@ mod tests {
             device.send(&mut vec![Packet::from_bytes(&frame(60)); 3], &mut Pool::new());
             (0..3).for_each(|_| assert_eq!(wire.receive(), frame(60)));
             (0..2).for_each(|_| wire.send(&frame(100)));
-            receive_all(2, |pool, out| device.receive(pool, out, crate::BATCH));
+            receive_all(2, |pool, out| device.receive(0, pool, out, crate::BATCH));
             let stats = device.stats();
             [stats.tx_packets, stats.tx_bytes, stats.rx_packets, stats.rx_bytes]
         };
@@ -466,7 +510,7 @@ mod tests {
         let mut packets = vec![Packet::from_bytes(&frame(60))];
         tunnel.send(&mut packets, &mut Pool::new());
         assert!(packets.is_empty() && DropReason::InvalidPort.total() > before);
-        assert_eq!(tunnel.receive(&mut Pool::new(), &mut packets, 32).unwrap(), 0);
+        assert_eq!(tunnel.receive(0, &mut Pool::new(), &mut packets, 32).unwrap(), 0);
         assert!(tunnel.info(DpPort(1)).is_running());
     }
 }

@@ -9,10 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use base::MacAddr;
-use dp::{DropReason, Packet, PortSpec, PortStats};
+use dp::{DropReason, Packet, PortKind, PortSpec, PortStats};
 use wire::ethernet;
 
 use crate::Pool;
+use crate::dummy_queue::Queue;
 use crate::losses::Losses;
 use crate::pcap::PcapWriter;
 
@@ -29,7 +30,12 @@ pub struct Dummy {
     counters: Counters,
     losses: Losses,
     io: Mutex<Io>,
+    /// Those that workers serve; others than `dummy-pmd` have none.
+    queues: Vec<Queue>,
 }
+
+/// The most queues that one port has.
+pub const MAX_QUEUES: usize = 64;
 
 #[derive(Debug, Default)]
 struct Counters {
@@ -79,6 +85,7 @@ impl Dummy {
             counters: Counters::default(),
             losses: Losses::default(),
             io: Mutex::new(Io::default()),
+            queues: queues_of(spec),
         };
         dummy.configure(spec);
         dummy
@@ -108,6 +115,33 @@ impl Dummy {
         if let Some(path) = spec.option("pstream").and_then(|s| s.strip_prefix("punix:")) {
             let _ = std::fs::remove_file(path);
             io.listener = UnixListener::bind(path).ok().filter(|l| l.set_nonblocking(true).is_ok());
+        }
+    }
+
+    /// How many queues workers serve.
+    pub fn queue_count(&self) -> usize {
+        self.queues.len()
+    }
+
+    pub(crate) fn queue(&self, queue: usize) -> Option<&Queue> {
+        self.queues.get(queue)
+    }
+
+    /// Puts a packet into a queue; false when there is none of this number.
+    pub fn enqueue(&self, queue: usize, packet: Packet) -> bool {
+        let found = self.queue(queue);
+        found.map(|queue| queue.put(packet)).is_some()
+    }
+
+    /// Waits until the packets of a queue are done with; false when that takes longer than `limit`.
+    pub fn wait(&self, queue: usize, limit: std::time::Duration) -> bool {
+        self.queue(queue).is_none_or(|queue| queue.wait(limit))
+    }
+
+    /// So many packets that were taken from a queue are done with.
+    pub fn finish(&self, queue: usize, count: usize) {
+        if let Some(queue) = self.queue(queue) {
+            queue.finish(count);
         }
     }
 
@@ -277,6 +311,24 @@ impl Io {
             self.streams.push(Stream { socket, received: Vec::new(), is_outgoing: true });
         }
     }
+}
+
+/// The queues that workers serve.
+fn queues_of(spec: &PortSpec) -> Vec<Queue> {
+    if spec.kind != PortKind::DummyPmd {
+        return Vec::new();
+    }
+    let made: std::io::Result<Vec<Queue>> = (0..wanted_queues(spec)).map(|_| Queue::new()).collect();
+    made.unwrap_or_else(|error| {
+        log::warn!(target: "netdev_dummy", "{}: no queues ({})", spec.name, base::error_text(&error));
+        Vec::new()
+    })
+}
+
+/// How many queues the options ask for (`n_rxq`).
+pub(crate) fn wanted_queues(spec: &PortSpec) -> usize {
+    let wanted = spec.option("n_rxq").and_then(|text| text.parse::<usize>().ok()).unwrap_or(1);
+    wanted.clamp(1, MAX_QUEUES)
 }
 
 impl Stream {

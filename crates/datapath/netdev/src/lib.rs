@@ -21,6 +21,7 @@
 pub mod device;
 mod direct;
 pub mod dummy;
+mod dummy_queue;
 mod frame;
 pub mod lease;
 mod listeners;

@@ -22,6 +22,7 @@ use crate::lease::Lease;
 use crate::losses::Losses;
 use crate::merging::Merging;
 use crate::receiving::Receiving;
+use crate::ring::Ring;
 use crate::{BATCH, Pool, direct, socket, vnet};
 
 const PACKET_STATISTICS: i32 = 6;
@@ -31,7 +32,10 @@ const PACKET_STATISTICS: i32 = 6;
 pub struct PacketDevice {
     name: String,
     ifindex: u32,
+    /// The first queue, whose socket also sends.
     receiving: Receiving,
+    /// The others.
+    others: Vec<Receiving>,
     /// The way past the queueing layer.
     pub lease: Lease,
     /// Whether it merges what it receives.
@@ -42,13 +46,21 @@ pub struct PacketDevice {
 
 impl PacketDevice {
     /// Opens the device, sets it promiscuous, and keeps its frames from the host's own stack. `sequence` differs between
-    /// all devices that are open. `is_deaf`: it receives nothing until [`PacketDevice::hear`].
-    pub fn open(name: &str, ifindex: u32, sequence: u32, is_deaf: bool) -> io::Result<PacketDevice> {
-        let plain = open_plain(ifindex, is_deaf)?;
+    /// all devices that are open. `is_deaf`: it receives nothing until [`PacketDevice::hear`]. What arrives is shared by
+    /// `queues` queues, all frames of a flow in the same one.
+    pub fn open(
+        name: &str,
+        ifindex: u32,
+        sequence: u32,
+        is_deaf: bool,
+        queues: usize,
+    ) -> io::Result<PacketDevice> {
+        let (receiving, others) = open_queues(ifindex, is_deaf, queues)?;
         Ok(PacketDevice {
             name: name.to_owned(),
             ifindex,
-            receiving: Receiving::new(ifindex, plain, Instant::now()),
+            receiving,
+            others,
             lease: Lease::new(ifindex),
             merging: Merging::default(),
             losses: Losses::default(),
@@ -56,10 +68,27 @@ impl PacketDevice {
         })
     }
 
+    fn queues(&self) -> impl Iterator<Item = &Receiving> {
+        std::iter::once(&self.receiving).chain(&self.others)
+    }
+
+    fn queue(&self, index: usize) -> Option<&Receiving> {
+        self.queues().nth(index)
+    }
+
+    /// How many queues what arrives is shared by.
+    pub fn queue_count(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    fn sockets(&self, mut act: impl FnMut(&OwnedFd)) {
+        self.queues().for_each(|queue| queue.sockets(&mut act));
+    }
+
     /// Whether frames that it has received wait.
     pub fn has_frames(&self) -> bool {
         let mut has_some = false;
-        self.receiving.sockets(|fd| has_some |= socket::is_readable(fd));
+        self.sockets(|fd| has_some |= socket::is_readable(fd));
         has_some
     }
 
@@ -67,7 +96,7 @@ impl PacketDevice {
     /// A frame that comes between the two calls for this is lost.
     pub fn hear(&self, others: &[OwnedFd]) {
         let deaf = others.iter().try_for_each(socket::turn_deaf);
-        if let Err(error) = deaf.and_then(|()| socket::hear(self.receiving.plain())) {
+        if let Err(error) = deaf.and_then(|()| self.queues().try_for_each(Receiving::hear)) {
             log::warn!(target: "netdev_linux", "{}: it receives nothing ({})", self.name, base::error_text(&error));
         }
     }
@@ -95,21 +124,35 @@ impl PacketDevice {
     /// Descriptors of its sockets for another process.
     pub(crate) fn share(&self) -> io::Result<Vec<OwnedFd>> {
         let mut shared = Vec::new();
-        self.receiving.sockets(|fd| shared.push(fd.try_clone()));
+        self.sockets(|fd| shared.push(fd.try_clone()));
         shared.into_iter().collect()
     }
 
     /// What captures of this namespace are distinguished by: the numbers of the sockets that frames come from.
     pub fn own_sockets(&self) -> io::Result<Vec<u64>> {
         let mut numbers = Vec::new();
-        self.receiving.sockets(|fd| numbers.push(socket::inode(fd)));
+        self.sockets(|fd| numbers.push(socket::inode(fd)));
         numbers.into_iter().collect()
     }
 
-    /// Gives `watch` the socket of the device's ring, unless `seen` remembers that it did: readable when there are frames, as
+    /// Gives `watch` the socket of the queue's ring, unless `seen` remembers that it did: readable when there are frames, as
     /// the one that this is as a descriptor.
-    pub fn watch_ring(&self, seen: &mut u32, watch: impl FnOnce(BorrowedFd<'_>)) {
-        self.receiving.watch_ring(seen, watch);
+    pub fn watch_ring(&self, queue: usize, seen: &mut u32, watch: impl FnOnce(BorrowedFd<'_>)) {
+        if let Some(queue) = self.queue(queue) {
+            queue.watch_ring(seen, watch);
+        }
+    }
+
+    /// Readable when there are frames in the queue.
+    pub fn fd(&self, queue: usize) -> Option<BorrowedFd<'_>> {
+        self.queue(queue).map(|queue| queue.plain().as_fd())
+    }
+
+    /// Calls `act` with each descriptor that is waited for when the queue is.
+    pub fn each_fd(&self, queue: usize, mut act: impl FnMut(BorrowedFd<'_>)) {
+        if let Some(queue) = self.queue(queue) {
+            queue.sockets(|fd| act(fd.as_fd()));
+        }
     }
 
     /// Gives the device a ring when it receives much, takes it away when it no longer does; whether one has come, which
@@ -144,18 +187,26 @@ impl PacketDevice {
     /// Reads the socket's error away, without which it would count as ready for ever.
     pub fn clear_error(&self) {
         // Reading it is what clears it.
-        self.receiving.sockets(|fd| _ = socket::option::<i32>(fd, libc::SOL_SOCKET, libc::SO_ERROR));
+        self.sockets(|fd| _ = socket::option::<i32>(fd, libc::SOL_SOCKET, libc::SO_ERROR));
     }
 
-    /// Takes up to `limit` frames; how many.
+    /// Takes up to `limit` frames of a queue; how many.
     #[inline]
-    pub fn receive(&self, pool: &mut Pool, out: &mut Vec<Packet>, limit: usize) -> io::Result<usize> {
-        self.receiving.receive(pool, out, limit, &self.merging, &self.losses)
+    pub fn receive(
+        &self,
+        queue: usize,
+        pool: &mut Pool,
+        out: &mut Vec<Packet>,
+        limit: usize,
+    ) -> io::Result<usize> {
+        let receiving = if queue == 0 { Some(&self.receiving) } else { self.others.get(queue - 1) };
+        let Some(receiving) = receiving else { return Ok(0) };
+        receiving.receive(pool, out, limit, &self.merging, &self.losses)
     }
 
     /// Counts the frames that the kernel has dropped because there was no room for them; reading their number sets it back.
     pub(crate) fn count_overflow(&self) {
-        self.receiving.sockets(|fd| self.losses.count_overflow(fd));
+        self.sockets(|fd| self.losses.count_overflow(fd));
     }
 
     /// Frames that were lost, by reason.
@@ -244,6 +295,28 @@ impl PacketDevice {
     }
 }
 
+/// The first queue, and the others.
+fn open_queues(ifindex: u32, is_deaf: bool, count: usize) -> io::Result<(Receiving, Vec<Receiving>)> {
+    let plain = open_plain(ifindex, is_deaf || count > 1)?;
+    let now = Instant::now();
+    if count <= 1 {
+        return Ok((Receiving::new(ifindex, plain, now), Vec::new()));
+    }
+    // It sends only: no frame shall cost a look at its filter.
+    socket::bind(&plain, ifindex, socket::NO_PROTOCOL)?;
+    let rings: Vec<Ring> = (0..count).map(|_| Ring::open(ifindex)).collect::<io::Result<_>>()?;
+    socket::share_frames(rings.iter().map(|ring| &ring.fd))?;
+    let of = |plain: OwnedFd, ring| Receiving::one_of_several(ifindex, plain, ring, now);
+    let queues: io::Result<Vec<Receiving>> =
+        rings.into_iter().map(|ring| Ok(of(plain.try_clone()?, ring))).collect();
+    let mut queues = queues?;
+    if !is_deaf {
+        queues.iter().try_for_each(Receiving::hear)?;
+    }
+    let first = queues.remove(0);
+    Ok((first, queues))
+}
+
 /// A socket that receives and sends, with the device promiscuous as long as it is open.
 pub(crate) fn open_plain(ifindex: u32, is_deaf: bool) -> io::Result<OwnedFd> {
     let fd = socket::packet_socket()?;
@@ -318,13 +391,6 @@ fn is_link_local(address: &IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-impl AsFd for PacketDevice {
-    /// Readable when there are frames.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.receiving.plain().as_fd()
-    }
-}
-
 impl Drop for PacketDevice {
     fn drop(&mut self) {
         if self.merging.is_on() {
@@ -344,7 +410,7 @@ mod tests {
             return None;
         }
         let index = netlink::link("p").unwrap().unwrap().index;
-        Some((PacketDevice::open("p", index, 0, false).unwrap(), Wire::open("w")))
+        Some((PacketDevice::open("p", index, 0, false, 1).unwrap(), Wire::open("w")))
     }
 
     fn tagged(len: usize) -> Vec<u8> {
@@ -363,7 +429,7 @@ mod tests {
             assert_eq!(wire.receive(), frame(60 + n));
         }
         (0..40).for_each(|n| wire.send(&frame(100 + n)));
-        let received = receive_all(40, |pool, out| device.receive(pool, out, BATCH));
+        let received = receive_all(40, |pool, out| device.receive(0, pool, out, BATCH));
         for (n, packet) in received.iter().enumerate() {
             assert_eq!(packet.bytes(), frame(100 + n));
         }
@@ -373,7 +439,7 @@ mod tests {
     fn tags_stand_in_the_frame() {
         let Some((device, wire)) = pair() else { return };
         wire.send(&tagged(60));
-        let received = receive_all(1, |pool, out| device.receive(pool, out, BATCH));
+        let received = receive_all(1, |pool, out| device.receive(0, pool, out, BATCH));
         assert_eq!(received[0].bytes(), tagged(60));
         device.send(&mut vec![Packet::from_bytes(&tagged(64))], &mut Pool::new());
         let sent = wire.receive();
@@ -387,8 +453,81 @@ mod tests {
         ip("link set p mtu 9000");
         ip("link set w mtu 9000");
         wire.send(&frame(9000));
-        let received = receive_all(1, |pool, out| device.receive(pool, out, BATCH));
+        let received = receive_all(1, |pool, out| device.receive(0, pool, out, BATCH));
         assert_eq!(received[0].bytes(), frame(9000));
+    }
+
+    #[test]
+    fn queues_share_frames_and_all_of_a_flow_come_by_the_same_one_in_order() {
+        if !has_pair("p", "w") {
+            return;
+        }
+        let index = netlink::link("p").unwrap().unwrap().index;
+        let device = PacketDevice::open("p", index, 0, false, 4).unwrap();
+        let wire = Wire::open("w");
+        // UDP over IPv4; the length says which frame it is.
+        let datagram = |flow: u8, number: usize| {
+            let mut bytes = frame(200 + number);
+            bytes[12..14].copy_from_slice(&[8, 0]);
+            let len = (bytes.len() - 14) as u16;
+            bytes[14..34].copy_from_slice(&[
+                0x45,
+                0,
+                (len >> 8) as u8,
+                len as u8,
+                0,
+                0,
+                0,
+                0,
+                64,
+                17,
+                0,
+                0,
+                10,
+                0,
+                0,
+                1,
+                10,
+                0,
+                0,
+                2,
+            ]);
+            bytes[34..42].copy_from_slice(&[
+                0x10,
+                flow,
+                0,
+                7,
+                ((len - 20) >> 8) as u8,
+                (len - 20) as u8,
+                0,
+                0,
+            ]);
+            bytes
+        };
+        for number in 0..10 {
+            (0..64).for_each(|flow| wire.send(&datagram(flow, number)));
+        }
+        let (mut pool, mut seen) = (Pool::new(), vec![Vec::new(); 64]);
+        let mut busy = [0; 4];
+        until("all frames arrive", || {
+            for (queue, busy) in busy.iter_mut().enumerate() {
+                let mut out = Vec::new();
+                *busy += device.receive(queue, &mut pool, &mut out, BATCH).unwrap();
+                out.iter().for_each(|p| seen[usize::from(p.bytes()[35])].push((queue, p.len() - 200)));
+            }
+            busy.iter().sum::<usize>() == 640
+        });
+        for of_flow in &seen {
+            let queue = of_flow[0].0;
+            assert!(of_flow.iter().copied().eq((0..10).map(|number| (queue, number))), "{of_flow:?}");
+        }
+        assert!(busy.iter().filter(|&&count| count > 0).count() > 1, "{busy:?}");
+        // What it sends does not come back.
+        device.send(&mut vec![Packet::from_bytes(&frame(60))], &mut pool);
+        assert_eq!(wire.receive(), frame(60));
+        let mut out = Vec::new();
+        (0..4).for_each(|queue| _ = device.receive(queue, &mut pool, &mut out, BATCH).unwrap());
+        assert!(out.is_empty());
     }
 
     #[test]
@@ -396,11 +535,11 @@ mod tests {
         let Some((device, wire)) = pair() else { return };
         // As if 2,000 had come at once.
         (0..1100).for_each(|_| wire.send(&frame(60)));
-        receive_all(1100, |pool, out| device.receive(pool, out, BATCH));
+        receive_all(1100, |pool, out| device.receive(0, pool, out, BATCH));
         assert!(device.review_ring(Instant::now(), false) && device.has_ring());
         for _ in 0..3 {
             (0..1000).for_each(|n| wire.send(&frame(60 + n)));
-            receive_all(1000, |pool, out| device.receive(pool, out, BATCH));
+            receive_all(1000, |pool, out| device.receive(0, pool, out, BATCH));
         }
         device.count_overflow();
         assert_eq!(device.losses().received(), 0);
@@ -409,23 +548,23 @@ mod tests {
             device.count_overflow();
             device.losses().received() >= 50
         });
-        receive_all(2048, |pool, out| device.receive(pool, out, BATCH));
+        receive_all(2048, |pool, out| device.receive(0, pool, out, BATCH));
     }
 
     #[test]
     fn a_deaf_device_hears_what_comes_from_when_it_is_to() {
         let Some((first, wire)) = pair() else { return };
-        let second = PacketDevice::open("p", first.ifindex(), 1, true).unwrap();
+        let second = PacketDevice::open("p", first.ifindex(), 1, true, 1).unwrap();
         (0..3).for_each(|n| wire.send(&frame(60 + n)));
-        receive_all(3, |pool, out| first.receive(pool, out, BATCH));
+        receive_all(3, |pool, out| first.receive(0, pool, out, BATCH));
         wire.send(&frame(69));
         second.hear(&first.share().unwrap());
         wire.send(&frame(70));
-        let received = receive_all(1, |pool, out| second.receive(pool, out, BATCH));
+        let received = receive_all(1, |pool, out| second.receive(0, pool, out, BATCH));
         assert_eq!(received[0].bytes(), frame(70));
-        let received = receive_all(1, |pool, out| first.receive(pool, out, BATCH));
+        let received = receive_all(1, |pool, out| first.receive(0, pool, out, BATCH));
         assert_eq!(received[0].bytes(), frame(69));
-        assert_eq!(first.receive(&mut Pool::new(), &mut Vec::new(), BATCH).unwrap(), 0);
+        assert_eq!(first.receive(0, &mut Pool::new(), &mut Vec::new(), BATCH).unwrap(), 0);
     }
 
     #[test]

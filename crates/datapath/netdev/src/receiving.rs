@@ -31,10 +31,12 @@ const FEW: u32 = 200;
 /// How long few frames come before the ring is given back.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One device's frames on their way in.
+/// One queue's frames on their way in.
 #[derive(Debug)]
 pub(crate) struct Receiving {
     ifindex: u32,
+    /// It is one of several queues of its device, which have rings all the time.
+    is_one_of_several: bool,
     /// The socket with the queue, which also sends.
     plain: OwnedFd,
     state: Mutex<State>,
@@ -68,10 +70,33 @@ impl Receiving {
             State { ring: None, hearing: Hearing::Plain, has_rest: false, reviewed: now, idle_since: None };
         Receiving {
             ifindex,
+            is_one_of_several: false,
             plain,
             state: Mutex::new(state),
             frames: AtomicU32::new(0),
             rings: AtomicU32::new(0),
+        }
+    }
+
+    /// One of several queues of the device, with `ring` for it; `plain` only sends.
+    pub(crate) fn one_of_several(ifindex: u32, plain: OwnedFd, ring: Ring, now: Instant) -> Receiving {
+        let hearing = Hearing::Ring;
+        let state = State { ring: Some(ring), hearing, has_rest: false, reviewed: now, idle_since: None };
+        Receiving {
+            ifindex,
+            is_one_of_several: true,
+            plain,
+            state: Mutex::new(state),
+            frames: AtomicU32::new(0),
+            rings: AtomicU32::new(1),
+        }
+    }
+
+    /// Begins to receive, where it was opened deaf.
+    pub(crate) fn hear(&self) -> io::Result<()> {
+        match &self.lock().ring {
+            Some(ring) if self.is_one_of_several => socket::hear_arriving(&ring.fd),
+            Some(_) | None => socket::hear(&self.plain),
         }
     }
 
@@ -150,17 +175,20 @@ impl Receiving {
     #[inline]
     pub(crate) fn begins_to_ask(&self, received: usize) -> bool {
         let frames = self.frames.load(Ordering::Relaxed);
-        frames >= WORTH && frames.wrapping_sub(received as u32) < WORTH
+        !self.is_one_of_several && frames >= WORTH && frames.wrapping_sub(received as u32) < WORTH
     }
 
     /// Whether there are reviews to come: a ring to be given back.
     pub(crate) fn has_ring(&self) -> bool {
-        self.rings.load(Ordering::Acquire) > 0 && self.lock().ring.is_some()
+        !self.is_one_of_several && self.rings.load(Ordering::Acquire) > 0 && self.lock().ring.is_some()
     }
 
     /// Gives the device a ring, or takes it away; whether a ring has come. `is_due`: some time has passed since the last
     /// review.
     pub(crate) fn review(&self, now: Instant, is_due: bool) -> io::Result<bool> {
+        if self.is_one_of_several {
+            return Ok(false);
+        }
         let is_asking = self.frames.load(Ordering::Relaxed) >= WORTH;
         let has_ring = self.has_ring();
         if !(is_asking && !has_ring || is_due && has_ring) {

@@ -160,6 +160,48 @@ pub(crate) fn hear(fd: &OwnedFd) -> io::Result<()> {
     set_option(fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0i32)
 }
 
+/// The same for a socket that shares its device's frames with others ([`share_frames`]): it takes none that is sent, which
+/// kernels before 5.19 do not keep from it otherwise.
+pub(crate) fn hear_arriving(fd: &OwnedFd) -> io::Result<()> {
+    /// Where a filter finds who a frame is for, and the value for those that are sent.
+    const FRAME_KIND: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
+    const OUTGOING: u32 = libc::PACKET_OUTGOING as u32;
+    let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut steps = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, FRAME_KIND),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, OUTGOING),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+    ];
+    let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
+    // SAFETY: the program points to its instructions, which live until the call returns; the kernel copies them.
+    unsafe { set_option_with_addresses(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program) }
+}
+
+/// Lets sockets that are bound to the same device share its frames, all of a flow by the same one (packet(7),
+/// PACKET_FANOUT).
+pub(crate) fn share_frames<'a>(sockets: impl Iterator<Item = &'a OwnedFd>) -> io::Result<()> {
+    const PACKET_FANOUT: i32 = 18;
+    const BY_HASH: u32 = 0;
+    const WITH_NEW_NUMBER: u32 = 0x2000;
+    const WITHOUT_SENT: u32 = 0x4000;
+    let mut number = None;
+    for fd in sockets {
+        match number {
+            None => {
+                let first = (BY_HASH | WITH_NEW_NUMBER | WITHOUT_SENT) << 16;
+                set_option(fd, libc::SOL_PACKET, PACKET_FANOUT, first)?;
+                number = Some(option::<u32>(fd, libc::SOL_PACKET, PACKET_FANOUT)? & 0xffff);
+            }
+            Some(number) => {
+                let further = (BY_HASH | WITHOUT_SENT) << 16 | number;
+                set_option(fd, libc::SOL_PACKET, PACKET_FANOUT, further)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Reads one frame with its virtio-net header; false when there is none.
 pub(crate) fn read_frame(fd: &OwnedFd, packet: &mut Packet) -> io::Result<bool> {
     let mut header: vnet::Header = [0; vnet::LEN];

@@ -21,6 +21,7 @@ pub(crate) mod monitoring;
 pub(crate) mod spanning;
 pub(crate) mod tables;
 pub(crate) mod unread;
+pub(crate) mod workers;
 
 use std::sync::Arc;
 
@@ -34,8 +35,9 @@ use crate::running::{Running, RunningBridge};
 use crate::status::{Report, Reporting};
 
 /// All concerns. Later ones rely on earlier ones: mirrors choose among bundles, bundles among interfaces.
-pub(crate) const CONCERNS: [&dyn Concern; 16] = [
+pub(crate) const CONCERNS: [&dyn Concern; 17] = [
     &limits::Limits,
+    &workers::Workers,
     &datapaths::Datapaths,
     &bridges::Bridges,
     &interfaces::Interfaces,

@@ -28,6 +28,7 @@ use crate::concerns::interfaces::{self, DesiredInterface, InterfaceKind};
 use crate::concerns::limits::{self, DesiredLimits};
 use crate::concerns::mirrors::{self, DesiredMirror};
 use crate::concerns::spanning::{self, DesiredTree};
+use crate::concerns::workers::{self, DesiredWorkers};
 use crate::concerns::{addresses, tables};
 use crate::memo::Memo;
 use crate::settings::{self, Unread};
@@ -37,6 +38,7 @@ use crate::settings::{self, Unread};
 pub struct Desired {
     pub bridges: Vec<Arc<DesiredBridge>>,
     pub limits: DesiredLimits,
+    pub workers: DesiredWorkers,
     /// `Open_vSwitch.statistics` is to be kept.
     pub wants_machine_statistics: bool,
     /// How long an OpenFlow bundle may wait for its next message.
@@ -135,6 +137,7 @@ pub fn desire(rows: &Tables, known: &mut KnownRows) -> Option<Desired> {
     Some(Desired {
         bridges: bridges.into_iter().map(Arc::new).collect(),
         limits: limits::desire(root),
+        workers: workers::desire(root),
         wants_machine_statistics: root
             .map_boolean(open_vswitch::OTHER_CONFIG, "enable-statistics")
             .unwrap_or(false),
@@ -235,6 +238,7 @@ fn local_port(bridge: &str) -> DesiredPort {
         bfd: Default::default(),
         cfm: None,
         lacp: Default::default(),
+        pinned: Vec::new(),
     };
     DesiredPort {
         uuid: Uuid::nil(),
@@ -327,6 +331,7 @@ pub(crate) mod tests {
             bfd: BTreeMap::new(),
             cfm: None,
             lacp: Default::default(),
+            pinned: Vec::new(),
         }
     }
 }

@@ -40,6 +40,7 @@ pub use concerns::forwarding::DesiredForwarding;
 pub use concerns::interfaces::{DesiredInterface, InterfaceKind, RunningInterface};
 pub use concerns::limits::DesiredLimits;
 pub use concerns::mirrors::{DesiredMirror, MirrorTarget};
+pub use concerns::workers::DesiredWorkers;
 pub use desired::{Desired, DesiredBridge, FailMode, KnownRows, desire};
 pub use extent::Extent;
 pub use running::{Dummies, Running, RunningBridge};

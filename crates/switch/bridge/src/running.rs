@@ -20,6 +20,7 @@ use crate::concerns::interfaces::{DesiredInterface, RunningInterface};
 use crate::concerns::limits::DesiredLimits;
 use crate::concerns::machine::MachineStatistics;
 use crate::concerns::monitoring::Routes;
+use crate::concerns::workers::DesiredWorkers;
 use crate::concerns::{CONCERNS, Pass};
 use crate::desired::{Desired, DesiredBridge};
 use crate::extent::Extent;
@@ -42,6 +43,7 @@ pub struct Running {
     /// Sockets of controllers outside the run directory are rejected.
     pub(crate) is_confined: bool,
     pub(crate) limits: DesiredLimits,
+    pub(crate) workers: DesiredWorkers,
     pub(crate) bridges: BTreeMap<String, RunningBridge>,
     pub(crate) notices: Vec<Notice>,
     /// Bridges that cannot be made, with the reason.
@@ -127,6 +129,7 @@ impl Running {
             dummies,
             is_confined,
             limits: DesiredLimits::default(),
+            workers: DesiredWorkers::default(),
             bridges: BTreeMap::new(),
             notices: Vec::new(),
             refused: BTreeMap::new(),

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use base::Clock;
-use dp::{Datapath, DpId, PortWatcher};
+use dp::{Datapath, DpId, PortWatcher, WorkerSettings};
 use pipeline::SharedNetwork;
 
 use super::{Bounds, FlowSync, Sink};
@@ -111,17 +111,24 @@ struct Shared {
 }
 
 /// What holds for all that bridges share, those that are yet to be opened too.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Settings {
     bounds: Bounds,
     max_vlans: usize,
     has_megaflows: bool,
     is_serving: bool,
+    workers: WorkerSettings,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { bounds: Bounds::default(), max_vlans: 1, has_megaflows: true, is_serving: true }
+        Settings {
+            bounds: Bounds::default(),
+            max_vlans: 1,
+            has_megaflows: true,
+            is_serving: true,
+            workers: WorkerSettings::default(),
+        }
     }
 }
 
@@ -173,8 +180,11 @@ impl Datapaths {
         }
         let datapath = (kind.open)(kind.shared, Purpose::Bridges)?;
         datapath.watch_ports(Arc::clone(&self.watcher));
-        let settings = open.settings;
+        let settings = open.settings.clone();
         datapath.set_max_vlans(settings.max_vlans);
+        if let Some(workers) = datapath.workers() {
+            workers.set_up(&settings.workers);
+        }
         let id = open.new_id();
         let (network, sink) = (Arc::clone(&self.network), Arc::clone(&self.sink));
         let flows = FlowSync::new(network, id, Arc::clone(&datapath), sink, self.clock.clone());
@@ -277,6 +287,16 @@ impl Datapaths {
         }
     }
 
+    /// What holds for the threads that forward.
+    pub fn set_workers(&self, workers: &WorkerSettings) {
+        self.change(|settings| settings.workers = workers.clone());
+        for below in self.shared() {
+            if let Some(known) = below.datapath.workers() {
+                known.set_up(workers);
+            }
+        }
+    }
+
     /// Whether flows match as widely as translation allows, or exactly.
     pub fn set_megaflows(&self, enabled: bool) {
         self.change(|settings| settings.has_megaflows = enabled);
@@ -314,9 +334,14 @@ impl Datapaths {
         }
     }
 
-    /// [`FlowSync::tick`] of all.
+    /// [`FlowSync::tick`] of all, and [`dp::Workers::tick`].
     pub fn tick(&self) {
-        self.shared().iter().for_each(|below| below.flows.tick());
+        let shared = self.shared();
+        shared.iter().for_each(|below| below.flows.tick());
+        let by_hand = self.by_hand();
+        let all =
+            shared.iter().map(|below| &below.datapath).chain(by_hand.iter().map(|(_, datapath)| datapath));
+        all.filter_map(|datapath| datapath.workers()).for_each(dp::Workers::tick);
     }
 
     /// [`FlowSync::credit`] of all.

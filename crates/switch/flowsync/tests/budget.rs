@@ -37,7 +37,7 @@ impl World {
     fn new(rules: usize) -> World {
         let clock = Clock::new();
         clock.stop();
-        let config = Config { is_dummy: true, workers: 0, ..Config::default() };
+        let config = Config { is_dummy: true, processors: None, ..Config::default() };
         let datapath = Arc::new(DpUser::new(config, clock.clone()).unwrap());
         let switch = Arc::new(SharedSwitch::default());
         let bridge = switch.write().add_bridge("br0", DpId(1), Capabilities::ALL);

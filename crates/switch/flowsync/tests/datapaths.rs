@@ -45,7 +45,7 @@ impl World {
                     name: called.into(),
                     kind,
                     is_dummy: true,
-                    workers: 0,
+                    processors: None,
                     max_vlans: 1,
                     ..Config::default()
                 };

@@ -6,5 +6,7 @@ pub(crate) mod counters;
 pub(crate) mod flows;
 #[path = "../../../../crates/datapath/dp-user/src/known.rs"]
 pub(crate) mod known;
+#[path = "../../../../crates/datapath/dp-user/src/seat.rs"]
+pub(crate) mod seat;
 #[path = "../../../../crates/datapath/dp-user/src/table.rs"]
 pub(crate) mod table;

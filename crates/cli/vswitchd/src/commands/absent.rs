@@ -56,19 +56,11 @@ const FEATURES: &[Feature] = &[
         commands: &[("dpctl/offload-stats-show", "[dp]"), ("dpif/offload/show", "")],
     },
     Feature {
-        name: "statistics and rebalancing of polling threads",
-        commands: &[
-            ("dpif-netdev/pmd-perf-log-set", "on|off [-b before] [-a after] [-e|-ne] [-us usec] [-q qlen]"),
-            (
-                "dpif-netdev/pmd-perf-show",
-                "[-nh] [-it iter-history-len] [-ms ms-history-len] [-pmd core] [dp]",
-            ),
-            ("dpif-netdev/pmd-rxq-rebalance", "[dp]"),
-            ("dpif-netdev/pmd-rxq-show", "[-pmd core] [-secs secs] [dp]"),
-            ("dpif-netdev/pmd-sleep-show", "[dp]"),
-            ("dpif-netdev/pmd-stats-clear", "[-pmd core] [dp]"),
-            ("dpif-netdev/pmd-stats-show", "[-pmd core] [dp]"),
-        ],
+        name: "logging of suspicious iterations",
+        commands: &[(
+            "dpif-netdev/pmd-perf-log-set",
+            "on|off [-b before] [-a after] [-e|-ne] [-us usec] [-q qlen]",
+        )],
     },
     Feature {
         name: "a choice between implementations of lookups and actions",

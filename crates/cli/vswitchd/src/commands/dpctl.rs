@@ -16,7 +16,7 @@ use ofproto::SharedSwitch;
 use rpc::unixctl::Registry;
 
 use super::dpif::shown_kind;
-use super::flow_lines::{Style, format_flows, port_names};
+use super::flow_lines::{Style, format_flows, format_flows_by_thread, port_names};
 use super::in_use::{datapaths_in_use, is_named};
 use crate::options::PROGRAM;
 

@@ -43,9 +43,10 @@ fn receive(datapaths: &Datapaths, args: &[String]) -> Result<String, String> {
     let (datapath, info) = found.ok_or("no such dummy netdev")?;
     let mut words = args[1..].iter();
     let mut packets: Vec<Vec<u8>> = Vec::new();
+    let mut queue = 0;
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--qid" => drop(words.next()),
+            "--qid" => queue = words.next().and_then(|text| text.parse().ok()).ok_or("bad rx queue id.")?,
             "--len" => {
                 let length: usize = words.next().and_then(|text| text.parse().ok()).unwrap_or(0);
                 match packets.last_mut() {
@@ -58,7 +59,7 @@ fn receive(datapaths: &Datapaths, args: &[String]) -> Result<String, String> {
     }
     let control = datapath.dummies().ok_or("no such dummy netdev")?;
     for bytes in packets {
-        control.receive(info.number, dp::Packet::from_bytes(&bytes)).map_err(|e| e.to_string())?;
+        control.receive_on(info.number, queue, dp::Packet::from_bytes(&bytes)).map_err(|e| e.to_string())?;
     }
     Ok(String::new())
 }

@@ -1,7 +1,7 @@
 //! The flows of a datapath as lines of text, for `dpctl/dump-flows`, `dpif/dump-flows` and their like.
 
 use base::Timestamp;
-use dp::{Datapath, Flow};
+use dp::{Datapath, Flow, WorkerId};
 
 /// How things are to be shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,14 +43,40 @@ pub(super) fn format_flows(
     let names = style.names.then(|| port_names(datapath));
     let mut out = String::new();
     datapath.flow_dump(&mut |flow| {
-        if !wanted(&flow) {
-            return;
+        if wanted(&flow) {
+            format_line(&mut out, &flow, style, now, separator, names.as_ref());
         }
-        if style.verbose {
-            out.push_str(&format!("{}{separator}", flow.ufid));
+    });
+    out
+}
+
+fn format_line(
+    out: &mut String,
+    flow: &Flow,
+    style: Style,
+    now: Timestamp,
+    separator: &str,
+    names: Option<&dp::text::PortNames>,
+) {
+    if style.verbose {
+        out.push_str(&format!("{}{separator}", flow.ufid));
+    }
+    out.push_str(&dp::text::format_flow(flow, now, style.verbose, names));
+    out.push('\n');
+}
+
+/// All flows. Two threads may have the same one; a line in front of those of each says whose they are.
+pub(super) fn format_flows_by_thread(datapath: &dyn Datapath, style: Style, now: Timestamp) -> String {
+    let names = style.names.then(|| port_names(datapath));
+    let (mut out, mut last) = (String::new(), None);
+    datapath.flow_dump(&mut |flow| {
+        if last.replace(flow.worker) != Some(flow.worker) {
+            match flow.worker {
+                WorkerId::Main => out.push_str("flow-dump from the main thread:\n"),
+                WorkerId::Worker(core) => out.push_str(&format!("flow-dump from pmd on cpu core: {core}\n")),
+            }
         }
-        out.push_str(&dp::text::format_flow(&flow, now, style.verbose, names.as_ref()));
-        out.push('\n');
+        format_line(&mut out, &flow, style, now, ", ", names.as_ref());
     });
     out
 }

@@ -16,6 +16,7 @@ mod spanning;
 mod time;
 mod trace;
 mod upcall;
+mod workers;
 
 use std::sync::Arc;
 
@@ -54,6 +55,7 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
         trace::Tracing { switch: switch(), datapaths: datapaths(), clock: clock() },
     );
     dummy::register(&mut registry, datapaths());
+    workers::register(&mut registry, workers::Teams { switch: switch(), datapaths: datapaths() });
     register_rules(&mut registry, Rules { switch: switch(), datapaths: datapaths(), clock: clock() });
     register_changes(&mut registry);
     registry

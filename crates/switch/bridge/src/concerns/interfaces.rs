@@ -17,7 +17,7 @@ use replica::Row;
 use schema::{interface as table, open_vswitch};
 use uuid::Uuid;
 
-use super::{Concern, Pass};
+use super::{Concern, Pass, workers};
 use crate::columns::Columns;
 use crate::desired::Desired;
 use crate::running::{Dummies, Notice, Running, RunningBridge};
@@ -78,6 +78,8 @@ pub struct DesiredInterface {
     pub cfm: Option<protocols::cfm::Settings>,
     /// How link aggregation has it.
     pub lacp: DesiredLacpMember,
+    /// Queues and the processors that they are pinned to.
+    pub pinned: Vec<(u32, u32)>,
 }
 
 impl DesiredInterface {
@@ -137,6 +139,7 @@ pub(crate) fn desire(row: &Row) -> DesiredInterface {
         bfd: row.map(table::BFD),
         cfm: connectivity::desire(row),
         lacp: aggregation::desire(row),
+        pinned: workers::desire_pinned(row),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The flows of a datapath, by hand.
 
-use dp::{Datapath, FlowPut, PutMode, Ufid};
+use dp::{Datapath, FlowPut, PutMode, Ufid, WorkerId};
 
-use super::{Dpctl, Handler, Known, Style, because, format_flows, port_names};
+use super::{Dpctl, Handler, Known, Style, because, format_flows, format_flows_by_thread, port_names};
 
 pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, usize, Handler)) {
     let many = usize::MAX;
@@ -18,15 +18,27 @@ pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, us
 
 fn dump(dpctl: &Dpctl, style: Style, words: &[&str]) -> Result<String, String> {
     let (Known { datapath, .. }, rest) = dpctl.open_first(words)?;
+    let mut only = None;
     for word in rest {
-        if !word.contains('=') {
-            return Err(format!("opening datapath {word} failed (No such device)"));
+        match word.split_once('=') {
+            None => return Err(format!("opening datapath {word} failed (No such device)")),
+            Some(("pmd", thread)) => only = Some(worker(thread).ok_or("Invalid pmd argument")?),
+            Some(_) => {}
         }
     }
-    let flows = format_flows(&*datapath, style, dpctl.clock.now(), ", ", |_| true);
-    // Which thread forwards is nobody's business here; the reference names it.
-    let heading = if flows.is_empty() { "" } else { "flow-dump from the main thread:\n" };
-    Ok(format!("{heading}{flows}"))
+    let now = dpctl.clock.now();
+    if let Some(only) = only {
+        return Ok(format_flows(&*datapath, style, now, ", ", |flow| flow.worker == only));
+    }
+    Ok(format_flows_by_thread(&*datapath, style, now))
+}
+
+/// A thread that forwards, by the number of its processor; -1 is the main thread.
+fn worker(text: &str) -> Option<WorkerId> {
+    match text.parse::<i64>().ok()? {
+        -1 => Some(WorkerId::Main),
+        core => u32::try_from(core).ok().map(WorkerId::Worker),
+    }
 }
 
 fn one(dpctl: &Dpctl, style: Style, words: &[&str]) -> Result<String, String> {
