@@ -256,6 +256,15 @@ impl Datapath for DpUser {
         Ok(self.find_port(port)?.device.stats())
     }
 
+    fn all_port_stats(&self) -> HashMap<DpPort, PortStats> {
+        base::held::about_to_wait("asking devices");
+        let ports = self.shared.ports.load_full();
+        let has_links = ports.iter().any(|port| port.device.ifindex().is_some());
+        let links = if has_links { netlink::links().unwrap_or_default() } else { Vec::new() };
+        let links: HashMap<u32, netlink::Link> = links.into_iter().map(|link| (link.index, link)).collect();
+        ports.iter().map(|port| (port.number, port.device.stats_among(&links))).collect()
+    }
+
     fn custom_port_stats(&self, port: DpPort) -> Vec<(String, u64)> {
         self.find_port(port).map(|port| port.device.custom_stats()).unwrap_or_default()
     }

@@ -1,6 +1,6 @@
 //! What a datapath offers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -323,6 +323,11 @@ pub trait Datapath: Send + Sync {
     /// In the order of their numbers.
     fn ports(&self) -> Vec<Arc<PortInfo>>;
     fn port_stats(&self, port: DpPort) -> Result<PortStats, DpError>;
+    /// Those of all ports, which costs less than asking for each.
+    fn all_port_stats(&self) -> HashMap<DpPort, PortStats> {
+        let stats = |info: &Arc<PortInfo>| Some((info.number, self.port_stats(info.number).ok()?));
+        self.ports().iter().filter_map(stats).collect()
+    }
     /// Counters that only devices of its kind have, by their names.
     fn custom_port_stats(&self, _port: DpPort) -> Vec<(String, u64)> {
         Vec::new()

@@ -1,6 +1,6 @@
 //! A device of any kind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -313,11 +313,23 @@ impl Device {
 
     /// Its counters, as the switch sees them: what the device received went into the switch.
     pub fn stats(&self) -> PortStats {
+        self.stats_by(|| self.link().map(|link| link.counters))
+    }
+
+    /// The same where the kernel has told of all links, which are known by their indices.
+    pub fn stats_among(&self, links: &HashMap<u32, netlink::Link>) -> PortStats {
+        self.stats_by(|| {
+            let link = self.ifindex().and_then(|index| links.get(&index));
+            link.filter(|link| link.name == self.spec.name).map(|link| link.counters)
+        })
+    }
+
+    fn stats_by(&self, counters: impl FnOnce() -> Option<PortStats>) -> PortStats {
         match &self.kind {
             DeviceKind::Dummy(dummy) => dummy.stats(),
             DeviceKind::Tunnel => PortStats::default(),
             DeviceKind::Packet(device) => {
-                let counters = self.link().map(|link| link.counters).unwrap_or_default();
+                let counters = counters().unwrap_or_default();
                 device.count_overflow();
                 let rx_dropped = counters.rx_dropped.map(|count| count + device.losses().received());
                 let lost = device.losses().get();
@@ -326,7 +338,7 @@ impl Device {
             }
             DeviceKind::Tap(tap) => {
                 // The host sends what the switch receives.
-                let counters = self.link().map(|link| link.counters).unwrap_or_default().of_other_end();
+                let counters = counters().unwrap_or_default().of_other_end();
                 let rx_dropped = counters.rx_dropped.map(|count| count + tap.losses().received());
                 let lost = tap.losses().get();
                 let tx_dropped = counters.tx_dropped.map(|count| lost.total(self.dropped_before, count));

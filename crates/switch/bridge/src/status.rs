@@ -8,6 +8,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use base::{DpPort, PortStats};
+use dp::DpId;
+use flowsync::Below;
 use model::Datum;
 use replica::{Row, Tables, Transaction};
 use schema::open_vswitch;
@@ -55,13 +58,35 @@ pub struct Report<'a> {
 pub(crate) struct Reporting {
     pub writer: Writer,
     pub told: Told,
+    pub(crate) counters: Counters,
+}
+
+/// Counters of ports: of few each is asked for, of many all at once.
+#[derive(Default)]
+pub(crate) struct Counters {
+    asked: HashMap<DpId, usize>,
+    known: HashMap<DpId, HashMap<DpPort, PortStats>>,
+}
+
+/// So many ports of a datapath are asked for each.
+const FEW: usize = 8;
+
+impl Counters {
+    pub(crate) fn of(&mut self, below: &Below, port: DpPort) -> Option<PortStats> {
+        let asked = self.asked.entry(below.id).or_default();
+        *asked += 1;
+        if *asked <= FEW {
+            return below.datapath.port_stats(port).ok();
+        }
+        self.known.entry(below.id).or_insert_with(|| below.datapath.all_port_stats()).get(&port).copied()
+    }
 }
 
 /// The transaction that brings the status columns up to date, and what the database has been told when it succeeds.
 pub fn status(report: &Report<'_>) -> (Transaction, Told) {
     let rows = report.rows;
     let writer = Writer { transaction: Transaction::new(rows) };
-    let mut out = Reporting { writer, told: Told::default() };
+    let mut out = Reporting { writer, told: Told::default(), counters: Counters::default() };
     for bridge in report.running.bridges().values() {
         CONCERNS.iter().for_each(|concern| concern.report(&mut out, report, bridge));
     }

@@ -218,7 +218,7 @@ impl Concern for Interfaces {
             if let Some(known) = known {
                 let is_new = !report.told.interfaces.contains(&known.serial);
                 if report.extent.counters || report.extent.state && is_new {
-                    columns.extend(status::statistics(report.running, bridge, known));
+                    columns.extend(status::statistics(&mut out.counters, report.running, bridge, known));
                 }
                 if report.extent.counters || report.extent.state || !is_new {
                     out.told.interfaces.insert(known.serial);

@@ -11,6 +11,7 @@ use schema::interface;
 
 use super::{DesiredInterface, RunningInterface, connectivity, refused};
 use crate::running::{Running, RunningBridge};
+use crate::status::Counters;
 use crate::writer::{pairs, texts};
 
 /// What the row of an interface says of its state follows from this.
@@ -125,6 +126,7 @@ fn device(info: Option<&PortInfo>, is_up: bool, has_link: bool) -> Vec<(&'static
 
 /// The counters of an interface; none while it cannot be used.
 pub(super) fn statistics(
+    asked: &mut Counters,
     running: &Running,
     bridge: &RunningBridge,
     known: &RunningInterface,
@@ -134,7 +136,7 @@ pub(super) fn statistics(
     let entry = running.switch.read().get(bridge.id)?.port_entry(number).cloned()?;
     let counters = match entry.port.datapath {
         Some(port) => {
-            let stats = bridge.below.datapath.port_stats(port).ok()?;
+            let stats = asked.of(&bridge.below, port)?;
             counters(&stats, bridge.below.datapath.custom_port_stats(port))
         }
         None => patch_counters(&entry),
