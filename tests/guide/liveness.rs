@@ -126,7 +126,7 @@ fn reconfiguration_delays_no_packet_that_a_neighbour_waits_for() {
     }
     let pair = Neighbours::new();
     until("the flap is counted", || status(&pair.theirs, "pb", "flap_count") == "1");
-    let rules: String = (0..1000)
+    let rules: String = (0..20_000)
         .map(|n| format!("table=7,udp,nw_src=10.{}.{}.1,tp_src={},actions=drop\n", n >> 8, n & 255, n % 999))
         .collect();
     let file = pair.ours.database_file().with_extension("rules");

@@ -127,23 +127,41 @@ impl<T: Classified> Classifier<T> {
 
     /// Adds a rule; the rule with this match and priority that it replaces.
     pub fn insert(&mut self, rule: T) -> Option<T> {
+        let table = match self.by_mask.get(rule.matching().mask()) {
+            Some(&id) => self.subtables.get_mut(id as usize).and_then(Option::as_mut),
+            None => None,
+        };
+        let replaced = match table {
+            Some(table) => table.replace(rule),
+            None => Err(rule),
+        };
+        match replaced {
+            Ok(old) => Some(old),
+            Err(rule) => {
+                self.add(rule);
+                None
+            }
+        }
+    }
+
+    /// Adds a rule beside others, which may have the same match and priority: it comes before these.
+    pub fn add(&mut self, rule: T) {
         let id = match self.by_mask.get(rule.matching().mask()) {
             Some(&id) => id,
             None => self.add_subtable(Arc::clone(rule.matching().mask())),
         };
-        let table = self.subtables.get_mut(id as usize)?.as_mut()?;
+        let Some(table) = self.subtables.get_mut(id as usize).and_then(Option::as_mut) else { return };
         let before = table.max_priority();
         let prefixes = &mut self.prefixes;
-        let old = table.insert(rule, |matching, index, len| {
+        table.add(rule, |matching, index, len| {
             if let Some((field, set)) = prefixes.get_mut(index) {
                 set.insert(matching.read(*field), len);
             }
         });
-        self.len += usize::from(old.is_none());
+        self.len += 1;
         if table.max_priority() != before {
             self.reorder(id, before);
         }
-        old
     }
 
     fn add_subtable(&mut self, mask: Arc<SparseKey>) -> u32 {
@@ -167,11 +185,21 @@ impl<T: Classified> Classifier<T> {
 
     /// Removes the rule with exactly this match and priority.
     pub fn remove(&mut self, matching: &SparseMatch, priority: i32) -> Option<T> {
+        self.remove_where(matching, priority, |_| true)
+    }
+
+    /// Of the rules with exactly this match and priority, removes the first that `is_meant`.
+    pub fn remove_where(
+        &mut self,
+        matching: &SparseMatch,
+        priority: i32,
+        is_meant: impl Fn(&T) -> bool,
+    ) -> Option<T> {
         let id = *self.by_mask.get(matching.mask())?;
         let place = self.subtables.get_mut(id as usize)?;
         let table = place.as_mut()?;
         let before = table.max_priority();
-        let old = table.remove(matching, priority)?;
+        let old = table.remove(matching, priority, is_meant)?;
         self.len -= 1;
         for (index, len) in table.prefix_lens() {
             if let Some((field, set)) = self.prefixes.get_mut(index) {
@@ -206,8 +234,18 @@ impl<T: Classified> Classifier<T> {
 
     /// The rule with exactly this match and priority.
     pub fn find(&self, matching: &SparseMatch, priority: i32) -> Option<&T> {
+        self.find_where(matching, priority, |_| true)
+    }
+
+    /// Of the rules with exactly this match and priority, the first that `is_meant`.
+    pub fn find_where(
+        &self,
+        matching: &SparseMatch,
+        priority: i32,
+        is_meant: impl Fn(&T) -> bool,
+    ) -> Option<&T> {
         let id = *self.by_mask.get(matching.mask())?;
-        self.subtable(id)?.find(matching, priority)
+        self.subtable(id)?.find(matching, priority, is_meant)
     }
 
     /// The mask that rules of equal masks share, if there are any.
@@ -253,11 +291,15 @@ impl<T: Classified> Classifier<T> {
         self.in_order().flat_map(|table| table.lookup(key, &mut asked, depends.as_deref_mut())).collect()
     }
 
-    /// A rule of this priority that some packet could match as well as the given match.
-    pub fn overlapping(&self, matching: &SparseMatch, priority: i32) -> Option<&T> {
-        let tables = self.in_order().filter(|table| table.has_priority(priority));
-        let mut rules = tables.flat_map(Subtable::rules);
-        rules.find(|rule| rule.priority() == priority && rule.matching().overlaps(matching))
+    /// The rules of this priority that some packet could match as well as the given match.
+    pub fn overlapping<'a>(
+        &'a self,
+        matching: &'a SparseMatch,
+        priority: i32,
+    ) -> impl Iterator<Item = &'a T> {
+        let tables = self.in_order().filter(move |table| table.has_priority(priority));
+        let rules = tables.flat_map(Subtable::rules);
+        rules.filter(move |rule| rule.priority() == priority && rule.matching().overlaps(matching))
     }
 
     /// Every rule, in no order.

@@ -36,30 +36,28 @@ impl<T: Classified> Bucket<T> {
         self.rules().first().is_some_and(|rule| rule.matching().words() == words)
     }
 
-    /// Puts a rule in; the one of the same priority that it replaces.
-    fn insert(&mut self, rule: T) -> Option<T> {
+    /// The first rule of this priority.
+    fn of_priority(&mut self, priority: i32) -> Option<&mut T> {
+        let rules = match self {
+            Bucket::One(rule) => std::slice::from_mut(rule),
+            Bucket::Several(several) => &mut several.rules,
+        };
+        rules.iter_mut().find(|rule| rule.priority() == priority)
+    }
+
+    /// Puts a rule before those of the same priority.
+    fn add(&mut self, rule: T) {
         let priority = rule.priority();
-        match self {
-            Bucket::One(other) if other.priority() == priority => Some(std::mem::replace(other, rule)),
-            Bucket::One(_) => {
-                let new = Bucket::Several(Box::new(Several { rules: Vec::new() }));
-                let Bucket::One(other) = std::mem::replace(self, new) else { return None };
-                let Bucket::Several(several) = self else { return None };
-                several.rules =
-                    if other.priority() > priority { vec![other, rule] } else { vec![rule, other] };
-                None
+        if let Bucket::One(_) = self {
+            let new = Bucket::Several(Box::new(Several { rules: Vec::with_capacity(2) }));
+            let one = std::mem::replace(self, new);
+            if let (Bucket::One(other), Bucket::Several(several)) = (one, &mut *self) {
+                several.rules.push(other);
             }
-            Bucket::Several(several) => {
-                let rules = &mut several.rules;
-                let at = rules.partition_point(|other| other.priority() > priority);
-                match rules.get_mut(at).filter(|other| other.priority() == priority) {
-                    Some(same) => Some(std::mem::replace(same, rule)),
-                    None => {
-                        rules.insert(at, rule);
-                        None
-                    }
-                }
-            }
+        }
+        if let Bucket::Several(several) = self {
+            let at = several.rules.partition_point(|other| other.priority() > priority);
+            several.rules.insert(at, rule);
         }
     }
 }
@@ -243,45 +241,51 @@ impl<T: Classified> Subtable<T> {
         (hash, stages)
     }
 
-    /// Adds a rule, whose mask is the subtable's; the one that it replaces. For a rule that replaces none, each tracked
-    /// prefix is given to `track`, as the number of its field and its length.
-    pub(crate) fn insert(&mut self, rule: T, mut track: impl FnMut(&SparseMatch, usize, u32)) -> Option<T> {
-        let (hash, stages) = self.hashes(rule.matching());
-        let priority = rule.priority();
+    /// Replaces the rule of this match and priority; gives the new one back where there is none.
+    pub(crate) fn replace(&mut self, rule: T) -> Result<T, T> {
+        let (hash, _) = self.hashes(rule.matching());
         let words = rule.matching().words();
-        match self.buckets.find_mut(hash, |(h, bucket)| *h == hash && bucket.has_words(words)) {
-            Some((_, bucket)) => {
-                let at = bucket.rules().partition_point(|other| other.priority() > priority);
-                if bucket.rules().get(at).is_none_or(|other| other.priority() != priority) {
-                    self.prefixes
-                        .iter()
-                        .for_each(|&(i, len, _)| track(rule.matching(), i.into(), len.into()));
-                }
-                if let Some(old) = bucket.insert(rule) {
-                    return Some(old);
-                }
-            }
-            None => {
-                self.prefixes.iter().for_each(|&(i, len, _)| track(rule.matching(), i.into(), len.into()));
-                if let Some(ports) = &mut self.ports {
-                    ports.set.insert(ports.value(rule.matching().word(Ports::WORD)), ports.len);
-                }
-                for (stage, hash) in self.stages.iter_mut().zip(stages) {
-                    stage.add(hash);
-                }
-                self.buckets.insert_unique(hash, (hash, Bucket::One(rule)), |(hash, _)| *hash);
-            }
+        let found = self.buckets.find_mut(hash, |(h, bucket)| *h == hash && bucket.has_words(words));
+        match found.and_then(|(_, bucket)| bucket.of_priority(rule.priority())) {
+            Some(old) => Ok(std::mem::replace(old, rule)),
+            None => Err(rule),
         }
-        *self.priorities.entry(priority).or_insert(0) += 1;
-        None
     }
 
-    pub(crate) fn remove(&mut self, matching: &SparseMatch, priority: i32) -> Option<T> {
+    /// Adds a rule, whose mask is the subtable's, before those of the same match and priority. Each tracked prefix is
+    /// given to `track`, as the number of its field and its length.
+    pub(crate) fn add(&mut self, rule: T, mut track: impl FnMut(&SparseMatch, usize, u32)) {
+        let (hash, stages) = self.hashes(rule.matching());
+        *self.priorities.entry(rule.priority()).or_insert(0) += 1;
+        self.prefixes.iter().for_each(|&(i, len, _)| track(rule.matching(), i.into(), len.into()));
+        let words = rule.matching().words();
+        if let Some((_, bucket)) =
+            self.buckets.find_mut(hash, |(h, bucket)| *h == hash && bucket.has_words(words))
+        {
+            return bucket.add(rule);
+        }
+        if let Some(ports) = &mut self.ports {
+            ports.set.insert(ports.value(rule.matching().word(Ports::WORD)), ports.len);
+        }
+        for (stage, hash) in self.stages.iter_mut().zip(stages) {
+            stage.add(hash);
+        }
+        self.buckets.insert_unique(hash, (hash, Bucket::One(rule)), |(hash, _)| *hash);
+    }
+
+    /// Removes the first rule of this match and priority that `is_meant`.
+    pub(crate) fn remove(
+        &mut self,
+        matching: &SparseMatch,
+        priority: i32,
+        is_meant: impl Fn(&T) -> bool,
+    ) -> Option<T> {
         let (hash, stages) = self.hashes(matching);
         let words = matching.words();
         let mut entry =
             self.buckets.find_entry(hash, |(h, bucket)| *h == hash && bucket.has_words(words)).ok()?;
-        let at = entry.get().1.rules().iter().position(|rule| rule.priority() == priority)?;
+        let is_it = |rule: &T| rule.priority() == priority && is_meant(rule);
+        let at = entry.get().1.rules().iter().position(is_it)?;
         let rule = if let (_, Bucket::Several(several)) = entry.get_mut() {
             let rule = several.rules.remove(at);
             if several.rules.len() == 1
@@ -310,11 +314,16 @@ impl<T: Classified> Subtable<T> {
         Some(rule)
     }
 
-    pub(crate) fn find(&self, matching: &SparseMatch, priority: i32) -> Option<&T> {
+    pub(crate) fn find(
+        &self,
+        matching: &SparseMatch,
+        priority: i32,
+        is_meant: impl Fn(&T) -> bool,
+    ) -> Option<&T> {
         let (hash, _) = self.hashes(matching);
         let words = matching.words();
         let (_, bucket) = self.buckets.find(hash, |(h, bucket)| *h == hash && bucket.has_words(words))?;
-        bucket.rules().iter().find(|rule| rule.priority() == priority)
+        bucket.rules().iter().find(|rule| rule.priority() == priority && is_meant(rule))
     }
 
     /// The rules that `key` matches; the bits looked at are added to `depends`.

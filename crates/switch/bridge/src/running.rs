@@ -344,7 +344,8 @@ impl Running {
         self.bridges.remove(name);
         self.monitor.leave(id);
         self.routes.set_learned(id, None);
-        self.switch.write().remove_bridge(id);
+        let gone = self.switch.write().remove_bridge(id);
+        drop(gone);
         self.notices.push(Notice::BridgeRemoved(id));
     }
 

@@ -128,13 +128,10 @@ impl Manager {
         let now = self.clock.now();
         let bridges: Vec<BridgeId> = self.bridges.keys().copied().collect();
         for bridge in bridges {
-            let due = self.switch.read().get(bridge).map(|state| state.expired_rules(now));
-            // Packets are translated meanwhile, unless there is something to change.
+            let due = self.switch.survey().get(bridge).map(|state| state.expired_rules(now));
             let Some(due) = due.filter(|due| !due.is_empty()) else { continue };
-            let changes = self.switch.write().get_mut(bridge).map(|state| state.remove_expired(&due, now));
-            if let Some(changes) = changes.filter(|changes| !changes.is_empty()) {
-                self.tell_rule_changes(bridge, &changes, None, now);
-            }
+            let changes = self.switch.remove_expired(bridge, &due, now);
+            self.tell_rule_changes(bridge, &changes, None, now);
         }
     }
 

@@ -58,9 +58,6 @@ impl Manager {
     }
 
     /// Carries out a bundle: all of it is in force at once, or nothing.
-    ///
-    /// Devices are slow and may refuse, so they are not asked under the lock against translation. A bundle that sets
-    /// some up or down is tried without them first; when it is known to succeed, and they agree, it comes into force.
     fn commit(&mut self, id: PeerId, bundle: Bundle) -> Result<(), OfError> {
         let Some(bridge) = self.peers.get(&id).map(|peer| peer.bridge) else { return Ok(()) };
         let entries = bundle.entries;
@@ -69,19 +66,7 @@ impl Manager {
             self.credit(bridge);
         }
         let asked: Vec<Asked> = entries.iter().map(Asked::of).collect();
-        // A million messages are not kept for a second time that only those about ports may need.
-        let again = entries.iter().any(|entry| matches!(entry.part, Part::Port(_))).then(|| entries.clone());
-        let again = again.unwrap_or_default();
-        let committed = self.transact(bridge, entries).and_then(|(done, turned)| {
-            if turned.is_empty() {
-                return Ok((done, turned));
-            }
-            self.switch.write().take_back(bridge, done);
-            self.turn_devices(bridge, &turned)
-                .map_err(|(by, error)| (again.get(by).map(|entry| entry.head.clone()), by, error))?;
-            self.transact(bridge, again.clone()).inspect_err(|_| self.turn_back(bridge, &turned))
-        });
-        let (done, turned) = match committed {
+        let (done, turned) = match self.transact(bridge, entries) {
             Ok(committed) => committed,
             Err((head, index, error)) => {
                 if let (Some(asked), Some(head)) = (asked.get(index), head) {
@@ -100,12 +85,15 @@ impl Manager {
         Ok(())
     }
 
-    /// Carries out what is not about devices, under one lock; and what is to be done to devices. On an error, of the
-    /// message with these bytes and of this number, nothing has changed.
+    /// Carries out all messages, and sets devices up or down. On an error, of the message with these bytes and of this
+    /// number, nothing has changed.
+    ///
+    /// Devices are slow and may refuse. They are asked when all else has succeeded and is not in force yet, and packets are
+    /// translated meanwhile.
     fn transact(&self, bridge: BridgeId, entries: Vec<Entry>) -> Result<(Vec<Step>, Vec<Turned>), Failed> {
         let now = self.clock.now();
         let Some(below) = self.below(bridge) else { return Ok(Default::default()) };
-        let mut switch = self.switch.write();
+        let mut change = self.switch.begin(bridge);
         let mut prepare = |switch: &ofproto::Switch, request: &ofp::PacketOut| {
             if let Some(state) = switch.get(bridge) {
                 check_packet_out(state, request)?;
@@ -115,14 +103,21 @@ impl Manager {
             let learned = prepared.take_learned();
             Ok((prepared, learned))
         };
-        let mut head = None;
-        let parts = entries.into_iter().map(|entry| {
-            head = Some(entry.head);
-            entry.part
+        // Of a million messages only those about ports may still fail when all are carried out.
+        let mut of_ports = BTreeMap::new();
+        let parts = entries.into_iter().enumerate().map(|(by, Entry { part, head, .. })| {
+            if matches!(part, Part::Port(_)) {
+                of_ports.insert(by, head.clone());
+            }
+            (head, part)
         });
-        let done = switch.transact(bridge, parts, now, &mut prepare);
-        let done = done.map_err(|(by, error)| (head, by, error))?;
-        let turned = switch.get(bridge).map(|state| turned(state, &done)).unwrap_or_default();
+        let done = change.carry_out(parts, now, &mut prepare);
+        let done = done.map_err(|(head, by, error)| (Some(head), by, error))?;
+        let turned = change.look(|state| turned(state, &done));
+        if let Err((by, error)) = self.turn_devices(bridge, &turned) {
+            change.take_back(done);
+            return Err((of_ports.remove(&by), by, error));
+        }
         Ok((done, turned))
     }
 

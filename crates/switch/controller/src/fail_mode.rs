@@ -43,8 +43,7 @@ impl FailOpen {
     pub(crate) fn run(&mut self, bridge: &mut Bridge, now: Timestamp) {
         let Some(lost) = self.lost else {
             self.is_open = false;
-            bridge.table_mut(TableId(0)).remove(&SparseMatch::default(), FAIL_OPEN_PRIORITY);
-            bridge.changed();
+            bridge.remove_own_rule(TableId(0), &SparseMatch::default(), FAIL_OPEN_PRIORITY);
             log::warn!(target: "fail_open", "{}: No longer in fail-open mode", bridge.name());
             return;
         };
@@ -87,7 +86,7 @@ fn add_normal(bridge: &mut Bridge, priority: i32, now: Timestamp) {
         sequence: revision,
         added_at: revision,
         changed_at: revision,
+        leaving: Default::default(),
     };
-    bridge.table_mut(TableId(0)).insert(Arc::new(entry));
-    bridge.changed();
+    bridge.put_own_rule(Arc::new(entry));
 }

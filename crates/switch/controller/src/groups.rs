@@ -60,10 +60,7 @@ impl Manager {
             // Counters that messages about the end of rules tell must be whole.
             self.credit(bridge);
         }
-        let change = match self.switch.write().get_mut(bridge) {
-            Some(state) => state.group_mod(request, now)?,
-            None => return Ok(()),
-        };
+        let change = self.switch.group_mod(bridge, request, now)?;
         self.tell_rule_changes(bridge, &change.rules, Some((id, xid)), now);
         let forms = GroupForms::of(request, &change);
         self.forward_request(id, xid, &Message::GroupMod(request.clone()), &forms);
@@ -73,10 +70,7 @@ impl Manager {
     pub(crate) fn meter_mod(&mut self, id: PeerId, xid: u32, request: &MeterMod) -> Result<(), OfError> {
         let Some(bridge) = self.peers.get(&id).map(|peer| peer.bridge) else { return Ok(()) };
         let now = self.clock.now();
-        let change = match self.switch.write().get_with_meters(bridge) {
-            Some((state, numbers)) => state.meter_mod(request, numbers, now)?,
-            None => return Ok(()),
-        };
+        let change = self.switch.meter_mod(bridge, request, now)?;
         self.set_meters(bridge, &change);
         self.tell_rule_changes(bridge, &change.rules, Some((id, xid)), now);
         self.forward_request(id, xid, &Message::MeterMod(request.clone()), &GroupForms::default());

@@ -248,10 +248,7 @@ impl Manager {
             // Counters that a message about the end of a rule tells must be whole.
             self.credit(bridge);
         }
-        let changes = match self.switch.write().get_mut(bridge) {
-            Some(state) => state.flow_mod(request, now)?,
-            None => return Ok(()),
-        };
+        let changes = self.switch.flow_mod(bridge, request, now)?;
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.rule_log.note(request.command, now);
         }

@@ -60,7 +60,7 @@ impl References {
         if self.walk.is_done() {
             return true;
         }
-        let switch = manager.switch.read();
+        let switch = manager.switch.survey();
         let Some(state) = switch.get(bridge) else { return true };
         let (count, found) = (self.count, &mut self.found);
         state.walk(&mut self.walk, RULES, |entry| count(&entry.rule.actions, found));

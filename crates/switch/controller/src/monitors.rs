@@ -228,7 +228,7 @@ impl Rows for Initial {
         if let Some(Monitor { request, shown: shown @ Some(_) }) = monitor
             && let Some(walk) = shown
         {
-            let switch = manager.switch.read();
+            let switch = manager.switch.survey();
             let Some(state) = switch.get(bridge) else { return false };
             let watched = criteria(request);
             state.walk(walk, RULES, |entry| {
@@ -260,7 +260,7 @@ impl LongReply for Resuming {
         let Some(peer) = manager.peers.get_mut(&id) else { return false };
         let Some(mut pause) = peer.monitors.pause.take() else { return false };
         let revision = {
-            let switch = manager.switch.read();
+            let switch = manager.switch.survey();
             let Some(state) = switch.get(peer.bridge) else { return false };
             let (monitors, parts) = (&peer.monitors, &mut self.parts);
             state.walk(&mut pause.shown, RULES, |entry| {

@@ -106,7 +106,7 @@ impl Rows for Flows {
 
     fn next(&mut self, manager: &mut Manager, bridge: BridgeId, parts: &mut ReplyParts) -> bool {
         let now = manager.clock.now();
-        let switch = manager.switch.read();
+        let switch = manager.switch.survey();
         let Some(state) = switch.get(bridge) else { return false };
         let (criteria, stats) = (&self.criteria, &mut self.stats);
         state.walk(&mut self.walk, RULES, |entry| {
@@ -138,7 +138,7 @@ impl Aggregate {
 impl LongReply for Aggregate {
     fn go_on(&mut self, manager: &mut Manager, id: PeerId) -> bool {
         let Some(peer) = manager.peers.get(&id) else { return false };
-        let switch = manager.switch.read();
+        let switch = manager.switch.survey();
         let Some(state) = switch.get(peer.bridge) else { return false };
         let (criteria, sum) = (&self.criteria, &mut self.sum);
         state.walk(&mut self.walk, RULES, |entry| {

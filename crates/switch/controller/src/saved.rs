@@ -77,7 +77,7 @@ impl Manager {
     pub fn save(&self, bridge: BridgeId) -> Option<String> {
         self.credit(bridge);
         let now = self.clock.now();
-        let switch = self.switch.read();
+        let switch = self.switch.survey();
         let state = switch.get(bridge)?;
         let mut out = String::new();
         if let Some(generation) = self.bridges.get(&bridge).and_then(|control| control.generation) {
@@ -128,7 +128,11 @@ impl Manager {
 
     /// Removes all rules, groups and meters: nothing is forwarded.
     pub fn clear(&mut self, bridge: BridgeId) {
-        let meters = self.switch.write().get_mut(bridge).map(Bridge::flush).unwrap_or_default();
+        let (meters, debris) = match self.switch.write().get_mut(bridge) {
+            Some(state) => (state.flush(), state.take_debris()),
+            None => return,
+        };
+        drop(debris);
         self.forget_meters(bridge, &meters);
     }
 
@@ -145,10 +149,7 @@ impl Manager {
             Item::Port(number, config) => return self.put_port(bridge, number, config),
             Item::Meter(config) => {
                 let request = MeterMod { command: MeterCommand::Add, config };
-                let change = match self.switch.write().get_with_meters(bridge) {
-                    Some((state, numbers)) => state.meter_mod(&request, numbers, now)?,
-                    None => return Ok(()),
-                };
+                let change = self.switch.meter_mod(bridge, &request, now)?;
                 self.set_meters(bridge, &change);
                 return Ok(());
             }

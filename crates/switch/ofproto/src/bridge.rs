@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use base::{MacAddr, OfPort, TableId};
@@ -18,6 +19,7 @@ use crate::entry::{Criteria, Entry};
 use crate::epoch::Epoch;
 use crate::macs::MacTable;
 use crate::meter::Meter;
+use crate::staging::Staging;
 use crate::table::{Debris, Table};
 
 /// A bridge's settings that forwarding depends on.
@@ -73,6 +75,8 @@ pub struct Bridge {
     macs: Arc<Mutex<MacTable>>,
     miss_rules: MissRules,
     settings: Settings,
+    /// A change that is being made in steps.
+    pub(crate) staging: Option<Box<Staging>>,
     epoch: Arc<Epoch>,
 }
 
@@ -107,6 +111,7 @@ impl Bridge {
             macs: Arc::default(),
             miss_rules: miss_rules(),
             settings: Settings::default(),
+            staging: None,
             epoch,
         }
     }
@@ -134,7 +139,10 @@ impl Bridge {
 
     /// Says that packets are to be translated otherwise from now on: no packet that comes later is treated as before.
     pub fn changed(&self) {
-        self.epoch.change();
+        match &self.staging {
+            Some(staging) if !staging.is_shown => staging.is_changed.store(true, Ordering::Relaxed),
+            _ => self.epoch.change(),
+        }
     }
 
     /// Says that packets are to be translated otherwise soon: because of what packets taught, or what timed out.
@@ -168,7 +176,7 @@ impl Bridge {
     }
 
     /// The table, made if it did not exist; a number beyond the last table means the last.
-    pub fn table_mut(&mut self, id: TableId) -> &mut Table {
+    pub(crate) fn table_mut(&mut self, id: TableId) -> &mut Table {
         let index = usize::from(id.0).min(self.tables.len() - 1);
         self.tables[index].get_or_insert_with(|| Box::new(Table::new(TableId(index as u8))))
     }
@@ -187,6 +195,55 @@ impl Bridge {
     /// The tables that were ever used.
     pub fn tables(&self) -> impl Iterator<Item = &Table> {
         self.tables.iter().filter_map(Option::as_deref)
+    }
+
+    /// Puts a rule in, in the place of `old`, which has its match and priority, if there is one.
+    pub(crate) fn put_rule(&mut self, entry: Arc<Entry>, old: Option<&Arc<Entry>>) {
+        let revision = self.staging.as_ref().map(|staging| staging.first);
+        let table = self.table_mut(entry.rule.table);
+        match (revision, old) {
+            (_, None) => table.add(entry),
+            (None, Some(_)) => _ = table.insert(entry),
+            (Some(revision), Some(_)) => _ = table.stage(entry, revision),
+        }
+    }
+
+    /// Puts a rule of the switch's own in, in the place of one of the same match and priority.
+    pub fn put_own_rule(&mut self, entry: Arc<Entry>) {
+        self.table_mut(entry.rule.table).insert(entry);
+        self.changed();
+    }
+
+    /// Removes a rule of the switch's own.
+    pub fn remove_own_rule(&mut self, table: TableId, matching: &SparseMatch, priority: i32) {
+        self.table_mut(table).remove(matching, priority);
+        self.changed();
+    }
+
+    /// Removes the rule of the match and priority of `entry`.
+    pub(crate) fn remove_rule(&mut self, entry: &Entry) {
+        let revision = self.staging.as_ref().map(|staging| staging.first);
+        let (matching, priority) = (&entry.rule.matching, entry.rule.priority);
+        let table = self.table_mut(entry.rule.table);
+        match revision {
+            None => table.remove(matching, priority),
+            Some(revision) => table.stage_removal(matching, priority, revision),
+        };
+    }
+
+    /// The rule of the match and priority of `entry`.
+    pub(crate) fn find_at(&self, entry: &Entry) -> Option<&Arc<Entry>> {
+        self.table(entry.rule.table)?.find(&entry.rule.matching, entry.rule.priority)
+    }
+
+    /// The revision of the rules that packets see, if it is not that of all that stay.
+    fn seen(&self) -> Option<u64> {
+        self.staging.as_ref().map(|staging| staging.seen())
+    }
+
+    /// What packets see in the place of what a change that is being made has changed.
+    fn hidden(&self) -> Option<&Staging> {
+        self.staging.as_deref().filter(|staging| !staging.is_shown)
     }
 
     pub(crate) fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table> {
@@ -268,12 +325,11 @@ impl Bridge {
         self.mirrors.iter().find(|mirror| mirror.id == id).map(|mirror| &*mirror.counters)
     }
 
-    /// Removes every rule of controllers, the groups and the meters. Returns
-    /// the meters, which the datapath is to forget.
+    /// Removes every rule, the groups and the meters. Returns the meters, which the datapath is to forget. The rules are
+    /// left behind as debris.
     pub fn flush(&mut self) -> Vec<Meter> {
-        for table in self.tables.iter_mut().flatten() {
-            table.clear();
-        }
+        let Bridge { tables, debris, .. } = self;
+        debris.extend(tables.iter_mut().flatten().map(|table| table.clear()));
         self.groups.clear();
         self.changed();
         std::mem::take(&mut self.meters).into_values().collect()
@@ -314,11 +370,12 @@ impl BridgeView for Bridge {
     }
 
     fn lookup(&self, table: TableId, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Rule>> {
-        self.table(table)?.lookup(key, mask).map(|entry| &entry.rule)
+        self.table(table)?.lookup(key, mask, self.seen()).map(|entry| &entry.rule)
     }
 
     fn conjunction(&self, table: TableId, key: &FlowKey) -> Vec<Arc<Rule>> {
-        let parts = self.table(table).map(|table| table.conjunction(key)).unwrap_or_default();
+        let parts = self.table(table).map(|table| table.conjunction(key, self.seen()));
+        let parts = parts.unwrap_or_default();
         parts.into_iter().map(|entry| Arc::clone(&entry.rule)).collect()
     }
 
@@ -339,7 +396,10 @@ impl BridgeView for Bridge {
     }
 
     fn group(&self, id: u32) -> Option<&Arc<Group>> {
-        self.groups.get(&id)
+        match self.hidden().and_then(|hidden| hidden.groups.get(&id)) {
+            Some(before) => before.as_ref(),
+            None => self.groups.get(&id),
+        }
     }
 
     fn meter(&self, id: u32) -> Option<u32> {
@@ -367,19 +427,29 @@ impl BridgeView for Bridge {
     }
 
     fn port(&self, number: OfPort) -> Option<&Port> {
-        self.ports.get(&number).map(|entry| &entry.port)
+        let now = || Some(&self.ports.get(&number)?.port);
+        self.hidden().and_then(|hidden| hidden.ports.get(&number)).or_else(now)
     }
 
     fn ports(&self) -> Box<dyn Iterator<Item = &Port> + '_> {
-        Box::new(self.ports.values().map(|entry| &entry.port))
+        let now = self.ports.values().map(|entry| &entry.port);
+        match self.hidden() {
+            None => Box::new(now),
+            Some(hidden) => Box::new(now.map(|port| hidden.ports.get(&port.number).unwrap_or(port))),
+        }
     }
 
     fn bundle(&self, id: BundleId) -> Option<&Bundle> {
-        self.bundles.get(&id)
+        let now = || self.bundles.get(&id);
+        self.hidden().and_then(|hidden| hidden.bundles.get(&id)).or_else(now)
     }
 
     fn bundles(&self) -> Box<dyn Iterator<Item = &Bundle> + '_> {
-        Box::new(self.bundles.values())
+        let now = self.bundles.values();
+        match self.hidden() {
+            None => Box::new(now),
+            Some(hidden) => Box::new(now.map(|bundle| hidden.bundles.get(&bundle.id).unwrap_or(bundle))),
+        }
     }
 
     fn learned(&self, vlan: u16, mac: MacAddr) -> Option<BundleId> {

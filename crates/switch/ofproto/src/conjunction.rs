@@ -32,13 +32,17 @@ pub(crate) fn is_part(rule: &Rule) -> bool {
     )
 }
 
-/// Looks a packet up in a table where the first rule that matches is a part of a conjunction.
+/// Looks a packet up in a table where the first rule that matches is a part of a conjunction; `seen` as in
+/// [`crate::Table::lookup`].
 pub(crate) fn lookup<'a>(
     rules: &'a Classifier<Arc<Entry>>,
     key: &FlowKey,
     mask: &mut FlowMask,
+    seen: Option<u64>,
 ) -> Option<Found<'a>> {
+    let is_there = |entry: &Arc<Entry>| seen.is_none_or(|seen| entry.is_of(seen));
     let mut all = rules.matches(key, Some(mask));
+    all.retain(|entry| is_there(entry));
     all.sort_by_key(|entry| Reverse(entry.rule.priority));
     for group in all.chunk_by(|a, b| a.rule.priority == b.rule.priority) {
         // A whole match goes before parts of its priority.
@@ -48,7 +52,8 @@ pub(crate) fn lookup<'a>(
         for id in complete(group) {
             let mut whole = key.clone();
             whole.set_conj_id(id);
-            let found = rules.lookup_where(&whole, Some(mask), |entry| !is_part(&entry.rule));
+            let found =
+                rules.lookup_where(&whole, Some(mask), |entry| !is_part(&entry.rule) && is_there(entry));
             if let Some(entry) = found {
                 let parts = group.iter().copied().filter(|part| is_part_of(&part.rule, id)).collect();
                 return Some(Found { entry, parts });
@@ -113,6 +118,7 @@ mod tests {
             sequence,
             added_at: sequence,
             changed_at: sequence,
+            leaving: Default::default(),
         })
     }
 
@@ -124,7 +130,7 @@ mod tests {
         }
         let (packet, _) = fields::Match::parse(packet, None).unwrap();
         let mut mask = FlowMask::default();
-        table.lookup(&packet.key, &mut mask).map(|entry| entry.rule.cookie)
+        table.lookup(&packet.key, &mut mask, None).map(|entry| entry.rule.cookie)
     }
 
     const RULES: &[&str] = &[

@@ -1,6 +1,7 @@
 //! A rule with its timeouts, and what requests say of the rules that they are about.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::{OfPort, TableId, Timestamp};
 use classifier::Classified;
@@ -28,6 +29,38 @@ pub struct Entry {
     pub added_at: u64,
     /// The bridge's revision when a controller last added or modified the rule.
     pub changed_at: u64,
+    /// From when on it is gone, while packets may still see it.
+    pub leaving: Leaving,
+}
+
+/// The revision of a bridge from which on a rule is gone, if a change that is being made removes it.
+#[derive(Debug)]
+pub struct Leaving(AtomicU64);
+
+const STAYS: u64 = u64::MAX;
+
+impl Default for Leaving {
+    fn default() -> Leaving {
+        Leaving(AtomicU64::new(STAYS))
+    }
+}
+
+impl Clone for Leaving {
+    /// A rule that is made from another one stays.
+    fn clone(&self) -> Leaving {
+        Leaving::default()
+    }
+}
+
+impl Leaving {
+    // The lock over the bridges orders these steps.
+    pub(crate) fn begin(&self, revision: u64) {
+        self.0.store(revision, Ordering::Relaxed);
+    }
+
+    pub(crate) fn revoke(&self) {
+        self.0.store(STAYS, Ordering::Relaxed);
+    }
 }
 
 impl Classified for Entry {
@@ -41,6 +74,16 @@ impl Classified for Entry {
 }
 
 impl Entry {
+    /// Whether no change that is being made removes it.
+    pub(crate) fn stays(&self) -> bool {
+        self.leaving.0.load(Ordering::Relaxed) == STAYS
+    }
+
+    /// Whether it was there at a revision of the bridge.
+    pub(crate) fn is_of(&self, revision: u64) -> bool {
+        self.changed_at <= revision && revision < self.leaving.0.load(Ordering::Relaxed)
+    }
+
     /// Whether controllers see it; the switch's own rules lie above their priorities.
     pub fn is_hidden(&self) -> bool {
         self.rule.priority > i32::from(u16::MAX)

@@ -208,7 +208,7 @@ impl Bridge {
     fn make_room(&mut self, id: base::TableId, _now: Timestamp) -> Option<Vec<crate::Change>> {
         let table = self.table(id).filter(|table| table.evicts())?;
         let victim = table.victim()?;
-        Some(self.remove_entries(std::iter::once((victim, ofp::FlowRemovedReason::Eviction))))
+        Some(self.remove_entries(std::iter::once(victim), ofp::FlowRemovedReason::Eviction))
     }
 
     /// Carries out a controller's request about a table, or all.

@@ -7,10 +7,10 @@ use ofp::{Action, FlowFlags, FlowMod, FlowModCommand, FlowRemovedReason, OfError
 use pipeline::{Counters, Rule};
 
 use crate::bridge::Bridge;
-use crate::entry::{Criteria, Entry};
+use crate::entry::{Criteria, Entry, Leaving};
 use crate::lessons;
 use crate::request::FlowRequest;
-use crate::table::MANY;
+use crate::table::{Debris, Table};
 
 /// What happened to one rule.
 #[derive(Clone, Debug)]
@@ -68,17 +68,12 @@ impl Bridge {
 
     /// Takes changes back, the last one first.
     pub fn undo(&mut self, changes: &[Change]) {
-        self.debris.clear();
         for change in changes.iter().rev() {
-            if let Some(new) = &change.new {
-                let table = self.table_mut(new.rule.table);
-                table.remove(&new.rule.matching, new.rule.priority);
-            }
-            if let Some(old) = &change.old {
-                self.table_mut(old.rule.table).insert(Arc::clone(old));
-            }
+            self.put_back(change.new.as_ref(), change.old.as_ref());
         }
-        self.changed();
+        if !changes.is_empty() {
+            self.changed();
+        }
     }
 
     /// Whether all that `actions` name exists, and translation knows how to do them.
@@ -145,9 +140,10 @@ impl Bridge {
             sequence: old.as_ref().map_or(revision, |old| old.sequence),
             added_at: revision,
             changed_at: revision,
+            leaving: Leaving::default(),
         });
         self.has_taught |= lessons::teaches(&entry.rule.actions);
-        self.table_mut(table).insert(Arc::clone(&entry));
+        self.put_rule(Arc::clone(&entry), old.as_ref());
         let change = Change { old, new: Some(entry), reason: None, is_modification: false };
         // Nearly always it is the only one: no room for more.
         match changes.is_empty() {
@@ -161,16 +157,38 @@ impl Bridge {
     fn modify_rules(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
         let found = self.select(&request.criteria()?);
         if found.is_empty() {
-            // OpenFlow 1.0 adds what it finds nothing to modify of; a request that asks for a cookie does not.
-            let adds = request.cookie_mask == 0 && request.new_cookie != u64::MAX;
-            return if adds { self.add_rule(request, now) } else { Ok(Vec::new()) };
+            return self.modify_nothing(request, now);
         }
+        let changed_at = self.next_revision();
+        let mut changes = self.modify_entries(found, &request, changed_at, now);
+        self.forget_learned(&mut changes);
+        Ok(changes)
+    }
+
+    /// A request to modify that is about no rule.
+    pub(crate) fn modify_nothing(
+        &mut self,
+        request: FlowRequest,
+        now: Timestamp,
+    ) -> Result<Vec<Change>, OfError> {
+        // OpenFlow 1.0 adds what it finds nothing to modify of; a request that asks for a cookie does not.
+        let adds = request.cookie_mask == 0 && request.new_cookie != u64::MAX;
+        if adds { self.add_rule(request, now) } else { Ok(Vec::new()) }
+    }
+
+    /// Modifies the entries as the request says. What they taught is the caller's to forget.
+    pub(crate) fn modify_entries(
+        &mut self,
+        entries: impl IntoIterator<Item = Arc<Entry>>,
+        request: &FlowRequest,
+        changed_at: u64,
+        now: Timestamp,
+    ) -> Vec<Change> {
         self.has_taught |= lessons::teaches(&request.actions);
         let resets = request.flags.contains(FlowFlags::RESET_COUNTS);
-        let changed_at = self.next_revision();
-        let changes = found.into_iter().map(|old| {
+        let changes = entries.into_iter().map(|old| {
             let rule = &old.rule;
-            let new = Entry {
+            let new = Arc::new(Entry {
                 rule: Arc::new(Rule {
                     table: rule.table,
                     priority: rule.priority,
@@ -179,25 +197,15 @@ impl Bridge {
                     actions: Arc::clone(&request.actions),
                     counters: if resets { Arc::default() } else { Arc::clone(&rule.counters) },
                 }),
-                flags: old.flags,
-                idle_timeout: old.idle_timeout,
-                hard_timeout: old.hard_timeout,
-                importance: old.importance,
-                created: old.created,
                 modified: now,
                 idle_since: old.used(),
-                sequence: old.sequence,
-                added_at: old.added_at,
                 changed_at,
-            };
-            Change { old: Some(old), new: Some(Arc::new(new)), reason: None, is_modification: true }
+                ..Entry::clone(&old)
+            });
+            self.put_rule(Arc::clone(&new), Some(&old));
+            Change { old: Some(old), new: Some(new), reason: None, is_modification: true }
         });
-        let mut changes: Vec<Change> = changes.collect();
-        for new in changes.iter().filter_map(|change| change.new.as_ref()) {
-            self.table_mut(new.rule.table).insert(Arc::clone(new));
-        }
-        self.forget_learned(&mut changes);
-        Ok(changes)
+        changes.collect()
     }
 
     fn delete_rules(&mut self, request: &FlowRequest) -> Vec<Change> {
@@ -210,38 +218,18 @@ impl Bridge {
 
     /// Removes what `criteria` are about.
     fn remove_rules(&mut self, criteria: &Criteria, reason: FlowRemovedReason) -> Vec<Change> {
-        if criteria.is_all_of_tables() {
-            return self.clear_tables(criteria.table, reason);
-        }
         let found = self.select(criteria);
-        self.remove_entries(found.into_iter().map(|entry| (entry, reason)))
+        self.remove_entries(found.into_iter(), reason)
     }
 
-    /// Removes all rules of a table, or of all tables, at once.
-    fn clear_tables(&mut self, which: TableId, reason: FlowRemovedReason) -> Vec<Change> {
-        let mut changes = Vec::new();
-        let mut left = Vec::new();
-        for table in self.tables_mut().filter(|table| which == TableId::ALL || which == table.id()) {
-            let (gone, debris) = table.clear();
-            if gone.len() >= MANY {
-                left.push(debris);
-            }
-            changes.extend(gone.into_iter().map(|entry| Change::removal(entry, reason)));
+    /// Removes all rules of a table, or of all tables, but the switch's own. What they taught stays.
+    pub(crate) fn clear_tables(&mut self, which: TableId) -> Vec<Debris> {
+        let tables = self.tables_mut().filter(|table| which == TableId::ALL || which == table.id());
+        let debris: Vec<Debris> = tables.filter(|table| !table.is_empty()).map(Table::clear).collect();
+        if !debris.is_empty() {
+            self.changed();
         }
-        self.debris.append(&mut left);
-        self.forget_learned(&mut changes);
-        changes
-    }
-
-    /// Removes the rules that `is_meant`; the caller says that something changed.
-    pub(crate) fn remove_rules_that(
-        &mut self,
-        reason: FlowRemovedReason,
-        is_meant: impl Fn(&Entry) -> bool,
-    ) -> Vec<Change> {
-        let entries = self.tables().flat_map(|table| table.entries());
-        let found: Vec<Arc<Entry>> = entries.filter(|entry| is_meant(entry)).cloned().collect();
-        self.remove_entries(found.into_iter().map(|entry| (entry, reason)))
+        debris
     }
 
     /// The rules whose time is over, for [`Bridge::remove_expired`].
@@ -261,7 +249,12 @@ impl Bridge {
             .filter(|entry| is_there(entry))
             .filter_map(|entry| Some((Arc::clone(entry), entry.expiry(now)?)))
             .collect();
-        let changes = self.remove_entries(due.into_iter());
+        let mut changes = Vec::with_capacity(due.len());
+        for (entry, reason) in due {
+            self.remove_rule(&entry);
+            changes.push(Change::removal(entry, reason));
+        }
+        self.forget_learned(&mut changes);
         if !changes.is_empty() {
             self.drifted();
         }
@@ -271,14 +264,24 @@ impl Bridge {
     /// Removes the entries; the caller says that something changed.
     pub(crate) fn remove_entries(
         &mut self,
-        entries: impl Iterator<Item = (Arc<Entry>, FlowRemovedReason)>,
+        entries: impl Iterator<Item = Arc<Entry>>,
+        reason: FlowRemovedReason,
     ) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for (entry, reason) in entries {
-            self.table_mut(entry.rule.table).remove(&entry.rule.matching, entry.rule.priority);
-            changes.push(Change::removal(entry, reason));
-        }
+        let mut changes = self.remove_only(entries, reason);
         self.forget_learned(&mut changes);
         changes
+    }
+
+    /// The same; what the rules taught is the caller's to forget.
+    pub(crate) fn remove_only(
+        &mut self,
+        entries: impl Iterator<Item = Arc<Entry>>,
+        reason: FlowRemovedReason,
+    ) -> Vec<Change> {
+        let removed = entries.map(|entry| {
+            self.remove_rule(&entry);
+            Change::removal(entry, reason)
+        });
+        removed.collect()
     }
 }

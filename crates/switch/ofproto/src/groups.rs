@@ -12,7 +12,9 @@ use ofp::{
 use pipeline::{Counters, Group, GroupBuckets};
 
 use crate::bridge::Bridge;
+use crate::entry::Entry;
 use crate::flow_mod::Change;
+use crate::table::Table;
 
 /// What a group request did.
 #[derive(Clone, Debug, Default)]
@@ -78,34 +80,52 @@ impl Bridge {
                 Group::replacing(old, kind, properties, change)
             }
         });
+        self.keep_group(request.group);
         self.groups.insert(request.group, Arc::clone(&group));
         self.changed();
         Ok(GroupChange { old: old.into_iter().collect(), new: Some(group), rules: Vec::new() })
     }
 
     fn delete_groups(&mut self, which: u32) -> GroupChange {
-        let old: Vec<Arc<Group>> = match which {
-            GROUP_ALL => std::mem::take(&mut self.groups).into_values().collect(),
-            one => self.groups.remove(&one).into_iter().collect(),
-        };
-        if old.is_empty() {
-            return GroupChange::default();
-        }
-        self.changed();
-        let uses = |actions: &[Action]| old.iter().any(|group| ofp::outputs_to_group(actions, group.id));
-        let rules = self.remove_rules_that(FlowRemovedReason::GroupDelete, |entry| uses(&entry.rule.actions));
-        GroupChange { old, new: None, rules }
+        let users = self.users_of_groups(which);
+        let mut change = self.remove_groups(which);
+        change.rules = self.remove_entries(users.into_iter(), FlowRemovedReason::GroupDelete);
+        change
     }
 
-    /// Takes a change back.
-    pub fn undo_group(&mut self, change: &GroupChange) {
+    /// The rules that name a group of this number, which may be all.
+    pub(crate) fn users_of_groups(&self, which: u32) -> Vec<Arc<Entry>> {
+        let known: Vec<u32> = self.groups(which).map(|group| group.id).collect();
+        if known.is_empty() {
+            return Vec::new();
+        }
+        let uses = |actions: &[Action]| known.iter().any(|id| ofp::outputs_to_group(actions, *id));
+        let entries = self.tables().flat_map(Table::entries);
+        entries.filter(|entry| uses(&entry.rule.actions)).cloned().collect()
+    }
+
+    /// Removes groups, but not the rules that name them.
+    pub(crate) fn remove_groups(&mut self, which: u32) -> GroupChange {
+        let old: Vec<Arc<Group>> = self.groups(which).cloned().collect();
+        for group in &old {
+            self.keep_group(group.id);
+            self.groups.remove(&group.id);
+        }
+        if !old.is_empty() {
+            self.changed();
+        }
+        GroupChange { old, new: None, rules: Vec::new() }
+    }
+
+    /// Takes a change back, but for what it has done to rules.
+    pub(crate) fn undo_group(&mut self, change: &GroupChange) {
         if let Some(new) = &change.new {
             self.groups.remove(&new.id);
         }
         for old in &change.old {
             self.groups.insert(old.id, Arc::clone(old));
         }
-        self.undo(&change.rules);
+        self.changed();
     }
 
     /// The groups, or the one asked for, in the order of their numbers.

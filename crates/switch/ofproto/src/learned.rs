@@ -18,7 +18,7 @@ impl Bridge {
             // The rule says the same as before; no packet is translated otherwise.
             if used > entry.modified {
                 let refreshed = Entry { modified: used, ..Entry::clone(&entry) };
-                self.table_mut(entry.rule.table).insert(Arc::new(refreshed));
+                self.put_rule(Arc::new(refreshed), Some(&entry));
             }
             return Vec::new();
         }
@@ -63,8 +63,8 @@ impl Bridge {
 
     /// Shortens a rule's timeouts to these, in seconds; 0 leaves one as it is.
     pub(crate) fn reduce_timeouts(&mut self, rule: &Arc<Rule>, idle_s: u16, hard_s: u16) {
-        let table = self.table_mut(rule.table);
-        let Some(entry) = table.find(&rule.matching, rule.priority).cloned() else { return };
+        let entry = self.table(rule.table).and_then(|table| table.find(&rule.matching, rule.priority));
+        let Some(entry) = entry.cloned() else { return };
         if !Arc::ptr_eq(&entry.rule, rule) {
             return;
         }
@@ -76,7 +76,8 @@ impl Bridge {
         let idle_timeout = reduce(entry.idle_timeout, idle_s);
         let hard_timeout = reduce(entry.hard_timeout, hard_s);
         if (idle_timeout, hard_timeout) != (entry.idle_timeout, entry.hard_timeout) {
-            table.insert(Arc::new(Entry { idle_timeout, hard_timeout, ..Entry::clone(&entry) }));
+            let reduced = Entry { idle_timeout, hard_timeout, ..Entry::clone(&entry) };
+            self.put_rule(Arc::new(reduced), Some(&entry));
         }
     }
 
@@ -102,7 +103,7 @@ impl Bridge {
                 let entries = self.tables().flat_map(|t| t.entries());
                 let found: Vec<Arc<Entry>> = entries.filter(|entry| is_meant(entry)).cloned().collect();
                 for entry in found {
-                    self.table_mut(table).remove(&entry.rule.matching, entry.rule.priority);
+                    self.remove_rule(&entry);
                     changes.push(Change::removal(entry, FlowRemovedReason::Delete));
                 }
             }

@@ -31,16 +31,20 @@ mod meter;
 mod meters;
 mod ports;
 mod request;
+mod staging;
 mod stats;
+mod steps;
 mod switch;
+mod sync;
 mod table;
 mod table_settings;
 mod transaction;
+mod turns;
 mod usage;
 mod walk;
 
 pub use bridge::{Bridge, PortEntry, Settings};
-pub use entry::{Criteria, Entry};
+pub use entry::{Criteria, Entry, Leaving};
 pub use flow_mod::{Change, table_to_add_to};
 pub use groups::{GroupChange, count_groups, group_desc, group_features, group_stats};
 pub use macs::{DEFAULT_CAPACITY, DEFAULT_IDLE, Known, MacCounters, MacTable};
@@ -51,7 +55,7 @@ pub use request::FlowRequest;
 pub use switch::{SharedSwitch, Switch};
 pub use table::{Debris, MANY, Table};
 pub use table_settings::TableSettings;
-pub use transaction::{Done, Learned, Part, Prepare, Step};
+pub use transaction::{Done, Learned, Part, Prepare, Step, Transaction};
 pub use walk::Walk;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use base::Timestamp;
 use ofp::{
@@ -12,8 +13,10 @@ use ofp::{
 };
 
 use crate::bridge::Bridge;
+use crate::entry::Entry;
 use crate::flow_mod::Change;
 use crate::meter::Meter;
+use crate::table::Table;
 
 /// The only kind of band that the datapath enforces: packets above the rate are dropped.
 const BAND_DROP: u16 = 1;
@@ -86,18 +89,26 @@ impl Bridge {
     }
 
     fn delete_meters(&mut self, which: u32) -> MeterChange {
+        let users = self.users_of_meters(which);
         let removed: BTreeMap<u32, Meter> = match which {
             meter_id::ALL => std::mem::take(&mut self.meters),
             one => self.meters.remove_entry(&one).into_iter().collect(),
         };
-        if removed.is_empty() {
-            return MeterChange::default();
+        if !removed.is_empty() {
+            self.changed();
         }
-        self.changed();
-        let rules = self.remove_rules_that(FlowRemovedReason::MeterDelete, |entry| {
-            uses_meter(&entry.rule.actions, &|meter| removed.contains_key(&meter))
-        });
+        let rules = self.remove_entries(users.into_iter(), FlowRemovedReason::MeterDelete);
         MeterChange { set: None, removed: removed.into_values().collect(), rules }
+    }
+
+    /// The rules that name a meter of this number, which may be all.
+    pub(crate) fn users_of_meters(&self, which: u32) -> Vec<Arc<Entry>> {
+        let is_meant = |meter| (which == meter_id::ALL || which == meter) && self.meters.contains_key(&meter);
+        if which != meter_id::ALL && !is_meant(which) {
+            return Vec::new();
+        }
+        let entries = self.tables().flat_map(Table::entries);
+        entries.filter(|entry| uses_meter(&entry.rule.actions, &is_meant)).cloned().collect()
     }
 
     /// The meters behind the one of this number, in the order of their numbers.

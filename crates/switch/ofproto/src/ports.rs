@@ -120,6 +120,7 @@ impl Bridge {
 
     /// Takes in what a device reports of itself. Returns a message if controllers should know.
     pub fn update_port(&mut self, number: OfPort, change: impl FnOnce(&mut PortEntry)) -> Option<PortNews> {
+        self.keep_port(number);
         let entry = self.ports.get_mut(&number)?;
         let forwarding = |port: &Port| (port.flags, port.datapath, port.is_live());
         let (desc, before) = (entry.desc.clone(), forwarding(&entry.port));

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use base::held::Held;
 use base::{DpPort, OfPort, Timestamp};
@@ -16,10 +16,11 @@ use crate::bridge::Bridge;
 use crate::epoch::Epoch;
 use crate::flow_mod::Change;
 use crate::meters::MeterNumbers;
+use crate::turns::Turns;
 
 /// The bridges, and which of them a datapath port belongs to.
 ///
-/// It stands behind one read-write lock for all bridges, not one for each:
+/// It is behind one read-write lock for all bridges, not one for each:
 /// patch ports lead a translation from bridge to bridge, and to hold the read
 /// locks of several while somebody waits to write can block for ever.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ pub struct Switch {
     frozen: FrozenStates,
     meter_numbers: MeterNumbers,
     /// Changes of rules that translation asked for, to be made when nobody reads.
-    asked: Mutex<Vec<Asked>>,
+    asked: Arc<Turns<Asked>>,
     /// Changes of rules that nobody has told controllers of.
     untold: Vec<(BridgeId, Vec<Change>)>,
 }
@@ -73,9 +74,11 @@ impl Switch {
         id
     }
 
-    pub fn remove_bridge(&mut self, id: BridgeId) {
-        self.bridges.remove(&id);
+    /// Removes a bridge. Its rules are freed with what is returned, for which nobody has to wait.
+    pub fn remove_bridge(&mut self, id: BridgeId) -> Option<Bridge> {
+        let gone = self.bridges.remove(&id);
         self.reconnect();
+        gone
     }
 
     /// In the order in which they were made.
@@ -165,18 +168,8 @@ impl Switch {
         self.meter_numbers.give_back(number);
     }
 
-    /// Whether translation asked for changes of rules.
-    fn has_asked(&self) -> bool {
-        !self.asked().is_empty()
-    }
-
-    fn asked(&self) -> std::sync::MutexGuard<'_, Vec<Asked>> {
-        self.asked.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
     /// Makes the changes that translation asked for.
-    fn make_asked(&mut self) {
-        let asked = std::mem::take(&mut *self.asked());
+    fn make_asked(&mut self, asked: Vec<Asked>) {
         for one in asked {
             let (id, changes) = match one {
                 Asked::Learn { bridge, rule, limit, used } => {
@@ -254,12 +247,12 @@ impl Network for Switch {
                 }
                 Effect::LearnRule { bridge, rule, limit } => {
                     let rule = Arc::clone(rule);
-                    self.asked().push(Asked::Learn { bridge: *bridge, rule, limit: *limit, used });
+                    self.asked.leave(Asked::Learn { bridge: *bridge, rule, limit: *limit, used });
                 }
                 Effect::FinTimeout { bridge, rule, idle_s, hard_s } if tcp_flags & FIN_OR_RST != 0 => {
                     let (bridge, rule) = (*bridge, Arc::clone(rule));
                     let (idle_s, hard_s) = (*idle_s, *hard_s);
-                    self.asked().push(Asked::ReduceTimeouts { bridge, rule, idle_s, hard_s });
+                    self.asked.leave(Asked::ReduceTimeouts { bridge, rule, idle_s, hard_s });
                 }
                 Effect::FinTimeout { .. } | Effect::FlowRecord { .. } | Effect::Take { .. } => {}
             }
@@ -285,27 +278,45 @@ impl View for Switch {
 }
 
 /// The switch behind its lock.
+///
+/// Translation takes the lock for reading, and never waits for long: who changes something holds it for one step of the
+/// change, some microseconds, however long the whole change takes ([`Transaction`]), and first lets those in who wait for
+/// it. All changes are made in turn; who wants to look for long has the turn, too ([`SharedSwitch::survey`]), so that
+/// nobody waits to write, which would keep others from reading.
 #[derive(Debug)]
 pub struct SharedSwitch {
     switch: RwLock<Switch>,
+    turns: Arc<Turns<Asked>>,
+    /// How many threads wait to read.
+    waiting: AtomicUsize,
     epoch: Arc<Epoch>,
 }
+
+/// How often who wants to write gives up the processor for those who wait to read.
+const PATIENCE: u32 = 100;
 
 impl Default for SharedSwitch {
     fn default() -> Self {
         let switch = Switch::new();
-        SharedSwitch { epoch: Arc::clone(&switch.epoch), switch: RwLock::new(switch) }
+        SharedSwitch {
+            epoch: Arc::clone(&switch.epoch),
+            turns: Arc::clone(&switch.asked),
+            waiting: AtomicUsize::new(0),
+            switch: RwLock::new(switch),
+        }
     }
 }
 
 /// A guard of the lock over the bridges. Nobody asks the kernel while it exists ([`base::held`]).
 #[derive(Debug)]
-pub struct Locked<G> {
+pub struct Locked<'a, G> {
     guard: G,
     _held: Held,
+    // Fields are dropped in this order: the turn ends when the lock is released.
+    _turn: Option<Turn<'a>>,
 }
 
-impl<G: Deref<Target = Switch>> Deref for Locked<G> {
+impl<G: Deref<Target = Switch>> Deref for Locked<'_, G> {
     type Target = Switch;
 
     fn deref(&self) -> &Switch {
@@ -313,27 +324,80 @@ impl<G: Deref<Target = Switch>> Deref for Locked<G> {
     }
 }
 
-impl<G: DerefMut<Target = Switch>> DerefMut for Locked<G> {
+impl<G: DerefMut<Target = Switch>> DerefMut for Locked<'_, G> {
     fn deref_mut(&mut self) -> &mut Switch {
         &mut self.guard
     }
 }
 
-impl SharedSwitch {
-    /// For looking. Keep it short: nobody can write meanwhile.
-    pub fn read(&self) -> Locked<RwLockReadGuard<'_, Switch>> {
-        let guard = self.switch.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        Locked { guard, _held: Held::new() }
-    }
+/// The turn to change bridges, or to look at them for long.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    shared: &'a SharedSwitch,
+    guard: Option<MutexGuard<'a, ()>>,
+}
 
-    /// For changing. Keep it short: no packet is translated meanwhile.
-    pub fn write(&self) -> Locked<RwLockWriteGuard<'_, Switch>> {
-        let guard = self.switch.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        Locked { guard, _held: Held::new() }
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.guard = None;
+        self.shared.make_asked();
     }
 }
 
+/// A step of a change.
+pub(crate) type Step<'a> = Locked<'a, RwLockWriteGuard<'a, Switch>>;
+
 impl SharedSwitch {
+    /// For looking. Keep it short: nobody can write meanwhile, and who waits to write keeps others from reading.
+    pub fn read(&self) -> Locked<'_, RwLockReadGuard<'_, Switch>> {
+        Locked { guard: self.look(), _held: Held::new(), _turn: None }
+    }
+
+    /// For looking that takes long, like listing many rules. Nobody else waits meanwhile but those who want to change
+    /// something.
+    pub fn survey(&self) -> Locked<'_, RwLockReadGuard<'_, Switch>> {
+        let turn = Some(self.turn());
+        Locked { guard: self.look(), _held: Held::new(), _turn: turn }
+    }
+
+    /// For changing. Keep it short: no packet is translated meanwhile.
+    pub fn write(&self) -> Locked<'_, RwLockWriteGuard<'_, Switch>> {
+        let turn = Some(self.turn());
+        Locked { _turn: turn, ..self.step() }
+    }
+
+    pub(crate) fn turn(&self) -> Turn<'_> {
+        Turn { shared: self, guard: Some(self.turns.take()) }
+    }
+
+    /// For a step of a change, by who has the turn.
+    pub(crate) fn step(&self) -> Step<'_> {
+        // A lock that is released and taken again at once is lost to those who sleep for it.
+        for _ in 0..PATIENCE {
+            if self.waiting.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        let guard = self.switch.write().unwrap_or_else(PoisonError::into_inner);
+        Locked { guard, _held: Held::new(), _turn: None }
+    }
+
+    fn look(&self) -> RwLockReadGuard<'_, Switch> {
+        if let Ok(guard) = self.switch.try_read() {
+            return guard;
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let guard = self.switch.read().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        guard
+    }
+
+    /// Makes the changes that translation asked for, unless somebody changes something, who will do it.
+    fn make_asked(&self) {
+        self.turns.settle(|asked| self.step().make_asked(asked));
+    }
+
     /// A protocol has found that a port may, or may not, be forwarded through any more: the change that it made
     /// ([`pipeline::Watched::set_up`]) is in force for the next packet. Needs no lock.
     pub fn liveness_changed(&self) {
@@ -343,14 +407,8 @@ impl SharedSwitch {
 
 impl SharedNetwork for SharedSwitch {
     fn read(&self, look: &mut dyn FnMut(&dyn Network)) {
-        let has_asked = {
-            let switch = SharedSwitch::read(self);
-            look(&*switch);
-            switch.has_asked()
-        };
-        if has_asked {
-            self.write().make_asked();
-        }
+        look(&*SharedSwitch::read(self));
+        self.make_asked();
     }
 
     fn epoch(&self) -> u64 {

@@ -20,6 +20,19 @@ pub const MANY: usize = 10_000;
 #[derive(Debug)]
 pub struct Debris {
     _rules: Classifier<Arc<Entry>>,
+    list: BTreeMap<u64, Arc<Entry>>,
+}
+
+impl Debris {
+    /// How many rules can be taken out.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Takes the rules out, in the order in which they were added.
+    pub(crate) fn take_rules(&mut self) -> impl ExactSizeIterator<Item = Arc<Entry>> + use<> {
+        std::mem::take(&mut self.list).into_values()
+    }
 }
 
 /// One table of a bridge.
@@ -27,8 +40,10 @@ pub struct Debris {
 pub struct Table {
     id: TableId,
     rules: Classifier<Arc<Entry>>,
-    /// The same rules by their sequence, for walks that go on after rules have changed.
+    /// Those that stay, by their sequence, for walks that go on after rules have changed.
     by_sequence: BTreeMap<u64, Arc<Entry>>,
+    /// Those that the change that is being made removes: packets see them until it is in force.
+    leaving: Vec<Arc<Entry>>,
     pub miss: Miss,
     pub traffic: Arc<TableTraffic>,
     /// How many rules have a timeout, so that a table without any is never searched for expired ones.
@@ -48,6 +63,7 @@ impl Table {
             id,
             rules: Classifier::new(),
             by_sequence: BTreeMap::new(),
+            leaving: Vec::new(),
             miss: Miss::default(),
             traffic: Arc::default(),
             expiring: 0,
@@ -64,16 +80,16 @@ impl Table {
     }
 
     pub fn len(&self) -> usize {
-        self.rules.len()
+        self.by_sequence.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.by_sequence.is_empty()
     }
 
     /// Rules that controllers see.
     pub fn visible_len(&self) -> usize {
-        self.rules.len() - self.hidden
+        self.len() - self.hidden
     }
 
     /// The most rules that it holds, if that is limited.
@@ -87,66 +103,144 @@ impl Table {
         self.rules.set_prefixes(said.unwrap_or(&classifier::DEFAULT_PREFIXES));
     }
 
-    /// The best rule for a packet.
-    pub fn lookup(&self, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Entry>> {
-        let best = self.rules.lookup(key, Some(mask))?;
+    /// The best rule for a packet, among those of the revision `seen`; of those that stay where none is given.
+    pub(crate) fn lookup(
+        &self,
+        key: &FlowKey,
+        mask: &mut FlowMask,
+        seen: Option<u64>,
+    ) -> Option<&Arc<Entry>> {
+        let best = match seen {
+            None => self.rules.lookup(key, Some(mask))?,
+            Some(seen) => self.rules.lookup_where(key, Some(mask), |entry| entry.is_of(seen))?,
+        };
         if !conjunction::is_part(&best.rule) {
             return Some(best);
         }
-        conjunction::lookup(&self.rules, key, mask).map(|found| found.entry)
+        conjunction::lookup(&self.rules, key, mask, seen).map(|found| found.entry)
     }
 
     /// The parts of the conjunction by which a packet has its rule; none when it has it by itself.
-    pub fn conjunction(&self, key: &FlowKey) -> Vec<&Arc<Entry>> {
-        let found = conjunction::lookup(&self.rules, key, &mut FlowMask::default());
+    pub(crate) fn conjunction(&self, key: &FlowKey, seen: Option<u64>) -> Vec<&Arc<Entry>> {
+        let found = conjunction::lookup(&self.rules, key, &mut FlowMask::default(), seen);
         found.map(|found| found.parts).unwrap_or_default()
     }
 
     /// The rule of exactly this match and priority.
     pub fn find(&self, matching: &SparseMatch, priority: i32) -> Option<&Arc<Entry>> {
-        self.rules.find(matching, priority)
+        self.rules.find_where(matching, priority, |entry| entry.stays())
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        self.expiring += usize::from(expires(entry));
+        self.hidden += usize::from(entry.is_hidden());
+    }
+
+    fn discount(&mut self, entry: &Entry) {
+        self.expiring -= usize::from(expires(entry));
+        self.hidden -= usize::from(entry.is_hidden());
     }
 
     /// Puts a rule in, in the place of one of the same match and priority.
-    pub fn insert(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
-        self.expiring += usize::from(expires(&entry));
-        self.hidden += usize::from(entry.is_hidden());
+    pub(crate) fn insert(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
         let old = self.rules.insert(Arc::clone(&entry));
         if let Some(old) = &old {
-            self.expiring -= usize::from(expires(old));
-            self.hidden -= usize::from(old.is_hidden());
+            self.discount(old);
             if old.sequence != entry.sequence {
                 self.by_sequence.remove(&old.sequence);
             }
         }
-        self.by_sequence.insert(entry.sequence, entry);
+        self.list(entry);
         old
     }
 
-    pub fn remove(&mut self, matching: &SparseMatch, priority: i32) -> Option<Arc<Entry>> {
+    /// Puts a rule in where there is none of the same match and priority.
+    pub(crate) fn add(&mut self, entry: Arc<Entry>) {
+        self.rules.add(Arc::clone(&entry));
+        self.list(entry);
+    }
+
+    fn list(&mut self, entry: Arc<Entry>) {
+        self.count(&entry);
+        self.by_sequence.insert(entry.sequence, entry);
+    }
+
+    fn unlist(&mut self, entry: &Entry) {
+        self.discount(entry);
+        self.by_sequence.remove(&entry.sequence);
+    }
+
+    pub(crate) fn remove(&mut self, matching: &SparseMatch, priority: i32) -> Option<Arc<Entry>> {
         let old = self.rules.remove(matching, priority)?;
-        self.by_sequence.remove(&old.sequence);
-        self.expiring -= usize::from(expires(&old));
-        self.hidden -= usize::from(old.is_hidden());
+        self.unlist(&old);
         Some(old)
     }
 
-    /// Removes all rules but the switch's own. Gives those that are gone, in the order in which they were added, and what
-    /// is left of their index.
-    pub(crate) fn clear(&mut self) -> (Vec<Arc<Entry>>, Debris) {
-        let mut gone: Vec<Arc<Entry>> = std::mem::take(&mut self.by_sequence).into_values().collect();
-        let debris = Debris { _rules: self.rules.take() };
-        self.expiring = 0;
-        if std::mem::take(&mut self.hidden) > 0 {
-            for entry in gone.extract_if(.., |entry| entry.is_hidden()) {
-                self.insert(entry);
+    /// As [`Table::insert`], as part of a change that is in force from `revision` on. Until then packets see the old rule.
+    pub(crate) fn stage(&mut self, entry: Arc<Entry>, revision: u64) -> Option<Arc<Entry>> {
+        let old = self.stage_removal(&entry.rule.matching, entry.rule.priority, revision);
+        self.add(entry);
+        old
+    }
+
+    /// As [`Table::remove`], as part of a change that is in force from `revision` on.
+    pub(crate) fn stage_removal(
+        &mut self,
+        matching: &SparseMatch,
+        priority: i32,
+        revision: u64,
+    ) -> Option<Arc<Entry>> {
+        let old = Arc::clone(self.find(matching, priority)?);
+        old.leaving.begin(revision);
+        self.unlist(&old);
+        self.leaving.push(Arc::clone(&old));
+        Some(old)
+    }
+
+    /// Takes back that a rule was added in a change that is not in force yet.
+    pub(crate) fn unstage(&mut self, new: &Arc<Entry>) {
+        let removed =
+            self.rules.remove_where(&new.rule.matching, new.rule.priority, |entry| Arc::ptr_eq(entry, new));
+        if removed.is_some() && new.stays() {
+            self.unlist(new);
+        }
+    }
+
+    /// Takes back that a rule was removed in a change that is not in force yet.
+    pub(crate) fn unstage_removal(&mut self, old: &Arc<Entry>) {
+        old.leaving.revoke();
+        self.list(Arc::clone(old));
+    }
+
+    /// Lets go of rules that are gone since a change is in force, at most `count`; whether there are more.
+    pub(crate) fn sweep(&mut self, count: usize) -> bool {
+        let from = self.leaving.len().saturating_sub(count);
+        for gone in self.leaving.drain(from..) {
+            // One whose removal was taken back is there twice or not at all.
+            if !gone.stays() {
+                self.rules
+                    .remove_where(&gone.rule.matching, gone.rule.priority, |entry| Arc::ptr_eq(entry, &gone));
             }
         }
-        (gone, debris)
+        if self.leaving.is_empty() {
+            self.leaving = Vec::new();
+        }
+        from > 0
+    }
+
+    /// Takes all rules out at once, but the switch's own.
+    pub(crate) fn clear(&mut self) -> Debris {
+        let mut debris = Debris { list: std::mem::take(&mut self.by_sequence), _rules: self.rules.take() };
+        self.expiring = 0;
+        if std::mem::take(&mut self.hidden) > 0 {
+            let own = debris.list.extract_if(.., |_, entry| entry.is_hidden());
+            own.for_each(|(_, entry)| self.add(entry));
+        }
+        debris
     }
 
     pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.rules.iter()
+        self.rules.iter().filter(|entry| entry.stays())
     }
 
     /// The rules behind the one of `sequence`, in the order in which they were added.
@@ -168,14 +262,15 @@ impl Table {
                 Box::new(self.by_sequence.values().filter(|entry| criteria.admits(entry)))
             }
             None => {
-                Box::new(self.rules.iter_within(&criteria.matching).filter(|entry| criteria.admits(entry)))
+                let rules = self.rules.iter_within(&criteria.matching);
+                Box::new(rules.filter(|entry| entry.stays() && criteria.admits(entry)))
             }
         }
     }
 
     /// Whether some packet is of `matching` and of another rule of the same priority.
     pub fn overlaps(&self, matching: &SparseMatch, priority: i32) -> bool {
-        self.rules.overlapping(matching, priority).is_some()
+        self.rules.overlapping(matching, priority).any(|entry| entry.stays())
     }
 
     /// The rules that have timed out.

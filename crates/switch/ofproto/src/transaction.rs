@@ -1,23 +1,28 @@
-//! Several requests that are carried out together, or not at all: bundles.
+//! Changes of many rules, and several requests that are carried out together or not at all: bundles.
 //!
-//! The caller holds the lock against translation from the first request to the
-//! last, so that no packet sees a part of them. A request that cannot be
-//! carried out takes back those before it: rules, groups and ports are then
+//! A change is made in steps. The lock against translation is held for one step, which is about some rules, and the change
+//! comes into force at once when all steps are made ([`crate::steps`]): no packet sees a part of it, and none waits for
+//! more than a step. A request that cannot be carried out takes back those before it: rules, groups and ports are then
 //! what they were, the same entries with the same counters.
 
 use std::sync::Arc;
 
 use base::Timestamp;
-use ofp::{GroupMod, OfError, PacketOut, PortMod, port_config, port_state};
+use ofp::{
+    FlowMod, FlowRemovedReason, GroupCommand, GroupMod, MeterCommand, MeterMod, OfError, PacketOut, PortMod,
+    port_config, port_state,
+};
 use pipeline::{BridgeId, Effect};
 
 use crate::bridge::Bridge;
-use crate::entry::Entry;
+use crate::entry::{Criteria, Entry};
 use crate::flow_mod::Change;
 use crate::groups::GroupChange;
+use crate::meters::MeterChange;
 use crate::ports::PortNews;
 use crate::request::FlowRequest;
-use crate::switch::Switch;
+use crate::switch::{SharedSwitch, Switch, Turn};
+use crate::table::Debris;
 
 /// One of the requests.
 #[derive(Clone, Debug)]
@@ -57,36 +62,309 @@ pub struct Learned {
 /// What a packet-out does: the caller's own, and the effects that are rules to learn.
 pub type Prepare<'a, P> = dyn FnMut(&Switch, &PacketOut) -> Result<(P, Vec<Effect>), OfError> + 'a;
 
-impl Switch {
-    /// Carries out all of `parts`, in their order. `prepare` translates a packet with the bridges as they are by then.
-    /// On an error, which comes with the number of the request, nothing has changed.
-    pub fn transact<P>(
-        &mut self,
+/// A change that is being made; packets see nothing of it before it ends. It comes into force when this is dropped, unless
+/// all was taken back.
+#[derive(Debug)]
+pub struct Transaction<'a> {
+    shared: &'a SharedSwitch,
+    bridge: BridgeId,
+    _turn: Turn<'a>,
+}
+
+/// How many rules are changed in one step, and requests carried out.
+const STEP: usize = if cfg!(test) { 3 } else { 32 };
+
+impl SharedSwitch {
+    /// Begins a change of a bridge. Nobody else changes anything until it ends.
+    pub fn begin(&self, bridge: BridgeId) -> Transaction<'_> {
+        let turn = self.turn();
+        // A packet of the change may teach other bridges.
+        self.step().bridges_mut().for_each(Bridge::stage);
+        Transaction { shared: self, bridge, _turn: turn }
+    }
+
+    /// Carries out a request about rules. On an error nothing has changed.
+    pub fn flow_mod(
+        &self,
         bridge: BridgeId,
-        parts: impl Iterator<Item = Part>,
+        request: &FlowMod,
+        now: Timestamp,
+    ) -> Result<Vec<Change>, OfError> {
+        let turn = self.turn();
+        let of_many =
+            (request.command.is_delete() || request.command.is_modify()) && !request.command.is_strict();
+        if !of_many {
+            let mut switch = self.step();
+            let state = switch.get_mut(bridge);
+            return state.map_or(Ok(Vec::new()), |state| state.flow_mod(request, now));
+        }
+        let request = {
+            let switch = self.read();
+            let Some(state) = switch.get(bridge) else { return Ok(Vec::new()) };
+            state.flow_request(request)
+        };
+        if let Some(changes) = self.clear_tables(bridge, &request) {
+            return Ok(changes);
+        }
+        drop(turn);
+        self.begin(bridge).loose_flow_mod(request, now)
+    }
+
+    /// Carries out a request that deletes all rules of tables, where nothing else goes with these.
+    fn clear_tables(&self, bridge: BridgeId, request: &FlowRequest) -> Option<Vec<Change>> {
+        let criteria = request.criteria().ok().filter(Criteria::is_all_of_tables)?;
+        if !request.command.is_delete() {
+            return None;
+        }
+        let mut debris = {
+            let mut switch = self.step();
+            let state = switch.get_mut(bridge).filter(|state| !state.has_taught)?;
+            state.clear_tables(criteria.table)
+        };
+        let mut changes = Vec::with_capacity(debris.iter().map(Debris::len).sum());
+        for table in &mut debris {
+            let gone = table.take_rules();
+            changes.extend(gone.map(|entry| Change::removal(entry, FlowRemovedReason::Delete)));
+        }
+        if let Some(state) = self.step().get_mut(bridge) {
+            state.debris.append(&mut debris);
+        }
+        Some(changes)
+    }
+
+    /// Removes those of the rules that are still there and whose time is still over.
+    pub fn remove_expired(&self, bridge: BridgeId, rules: &[Arc<Entry>], now: Timestamp) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for some in rules.chunks(STEP) {
+            // Each rule has a time of its own: they need not go together.
+            let _turn = self.turn();
+            if let Some(state) = self.step().get_mut(bridge) {
+                changes.extend(state.remove_expired(some, now));
+            }
+        }
+        changes
+    }
+
+    /// Carries out a request about a group. On an error nothing has changed.
+    pub fn group_mod(
+        &self,
+        bridge: BridgeId,
+        request: &GroupMod,
+        now: Timestamp,
+    ) -> Result<GroupChange, OfError> {
+        if request.command == GroupCommand::Delete {
+            return Ok(self.begin(bridge).delete_groups(request.group));
+        }
+        let mut switch = self.write();
+        switch.get_mut(bridge).map_or(Ok(GroupChange::default()), |state| state.group_mod(request, now))
+    }
+
+    /// Carries out a request about a meter. On an error nothing has changed.
+    pub fn meter_mod(
+        &self,
+        bridge: BridgeId,
+        request: &MeterMod,
+        now: Timestamp,
+    ) -> Result<MeterChange, OfError> {
+        let mut rules = Vec::new();
+        if request.command == MeterCommand::Delete {
+            // The rules that name a meter go first: none names one that is not there.
+            let mut change = self.begin(bridge);
+            let users = change.look(|state| state.users_of_meters(request.config.meter));
+            rules = change.remove(users, FlowRemovedReason::MeterDelete);
+        }
+        let mut switch = self.write();
+        let Some((state, numbers)) = switch.get_with_meters(bridge) else {
+            return Ok(MeterChange::default());
+        };
+        let mut change = state.meter_mod(request, numbers, now)?;
+        rules.append(&mut change.rules);
+        Ok(MeterChange { rules, ..change })
+    }
+}
+
+impl Transaction<'_> {
+    /// Looks at the bridge as it is with all that has changed. Packets are translated meanwhile.
+    pub fn look<R: Default>(&self, look: impl FnOnce(&Bridge) -> R) -> R {
+        self.shared.read().get(self.bridge).map(look).unwrap_or_default()
+    }
+
+    /// One step. A bridge that is gone has nothing to change, and nobody who asks for it for long.
+    fn step<R: Default>(&self, step: impl FnOnce(&mut Bridge) -> R) -> R {
+        self.shared.step().get_mut(self.bridge).map(step).unwrap_or_default()
+    }
+
+    /// Carries out one request after the other; each comes with what the caller wants to have back with an error. `prepare`
+    /// translates a packet with the bridges as they are by then. On an error, which comes with the number of the request,
+    /// nothing has changed.
+    pub fn carry_out<H, P>(
+        &mut self,
+        parts: impl Iterator<Item = (H, Part)>,
         now: Timestamp,
         prepare: &mut Prepare<'_, P>,
-    ) -> Result<Vec<Step<P>>, (usize, OfError)> {
+    ) -> Result<Vec<Step<P>>, (H, usize, OfError)> {
+        let mut parts = parts.enumerate().peekable();
         let mut steps: Vec<Step<P>> = Vec::new();
-        for (by, part) in parts.enumerate() {
-            match (self.carry_out(bridge, part, now, prepare), steps.last_mut()) {
-                // Long bundles are of rules: their changes are kept in one piece.
-                (Ok(Done::Rules(changes)), Some(Step { by: first, done: Done::Rules(known) })) => {
-                    if known.is_empty() {
-                        *first = by;
+        let mut some = Vec::with_capacity(STEP);
+        while parts.peek().is_some() {
+            let mut failed = None;
+            let small = std::iter::from_fn(|| parts.next_if(|(_, (_, part))| !part.is_large()));
+            some.extend(small.take(STEP));
+            if some.is_empty() {
+                let Some((by, (head, part))) = parts.next() else { break };
+                match self.carry_out_large(part, now) {
+                    Ok(done) => steps.push(Step { by, done }),
+                    Err(error) => failed = Some((head, by, error)),
+                }
+            } else {
+                let mut switch = self.shared.step();
+                for (by, (head, part)) in some.drain(..) {
+                    match switch.carry_out(self.bridge, part, now, prepare) {
+                        Ok(done) => keep(&mut steps, by, done),
+                        Err(error) => {
+                            failed = Some((head, by, error));
+                            break;
+                        }
                     }
-                    known.extend(changes);
                 }
-                (Ok(done), _) => steps.push(Step { by, done }),
-                (Err(error), _) => {
-                    self.take_back(bridge, steps);
-                    return Err((by, error));
-                }
+            }
+            if let Some(failed) = failed {
+                self.take_back(steps);
+                return Err(failed);
             }
         }
         Ok(steps)
     }
 
+    fn carry_out_large<P>(&mut self, part: Part, now: Timestamp) -> Result<Done<P>, OfError> {
+        match part {
+            Part::Flow(request) => self.loose_flow_mod(request, now).map(Done::Rules),
+            Part::Group(request) => Ok(Done::Group(Box::new(self.delete_groups(request.group)), request)),
+            Part::Port(_) | Part::Packet(_) => {
+                base::broken!("a request about a port or a packet was taken for one about many rules");
+                Err(OfError::OfpbrcBadType)
+            }
+        }
+    }
+
+    /// Carries out a request to modify or to delete whatever is within its match.
+    fn loose_flow_mod(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
+        let is_delete = request.command.is_delete();
+        if !is_delete {
+            let checked = self.look(|state| Some(state.check_references(&request.actions)));
+            checked.unwrap_or(Ok(()))?;
+        }
+        let criteria = match request.criteria() {
+            Ok(criteria) => criteria,
+            // A table that cannot exist has no rules to delete.
+            Err(_) if is_delete => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let found = self.look(|state| state.select(&criteria));
+        if is_delete {
+            return Ok(self.remove(found, FlowRemovedReason::Delete));
+        }
+        if found.is_empty() {
+            return self.step(|state| Some(state.modify_nothing(request, now))).unwrap_or(Ok(Vec::new()));
+        }
+        let mut changes = Vec::with_capacity(found.len());
+        let changed_at = self.step(Bridge::next_revision);
+        let mut found = found.into_iter().peekable();
+        while found.peek().is_some() {
+            let some = found.by_ref().take(STEP);
+            changes.extend(self.step(|state| state.modify_entries(some, &request, changed_at, now)));
+        }
+        self.step(|state| state.forget_learned(&mut changes));
+        self.step(|state| state.changed());
+        Ok(changes)
+    }
+
+    fn remove(&mut self, rules: Vec<Arc<Entry>>, reason: FlowRemovedReason) -> Vec<Change> {
+        let mut changes = Vec::with_capacity(rules.len());
+        let mut rules = rules.into_iter().peekable();
+        while rules.peek().is_some() {
+            let some = rules.by_ref().take(STEP);
+            changes.extend(self.step(|state| state.remove_only(some, reason)));
+        }
+        if !changes.is_empty() {
+            self.step(|state| state.forget_learned(&mut changes));
+            self.step(|state| state.changed());
+        }
+        changes
+    }
+
+    fn delete_groups(&mut self, which: u32) -> GroupChange {
+        let users = self.look(|state| state.users_of_groups(which));
+        let mut change = self.step(|state| state.remove_groups(which));
+        change.rules = self.remove(users, FlowRemovedReason::GroupDelete);
+        change
+    }
+
+    /// Takes back what [`Transaction::carry_out`] has done.
+    pub fn take_back<P>(&mut self, steps: Vec<Step<P>>) {
+        for step in steps.into_iter().rev() {
+            match step.done {
+                Done::Rules(changes) => self.undo(&changes),
+                Done::Group(change, _) => {
+                    self.undo(&change.rules);
+                    self.step(|state| state.undo_group(&change));
+                }
+                Done::Port(news) => {
+                    if let Some(old) = news.and_then(|news| news.old) {
+                        self.step(|state| state.update_port(old.port, |entry| entry.desc = old));
+                    }
+                }
+                Done::Packet(_, learned) => self.shared.step().unlearn(learned),
+            }
+        }
+        self.shared.step().bridges_mut().for_each(Bridge::nothing_changed);
+    }
+
+    fn undo(&self, changes: &[Change]) {
+        for some in changes.rchunks(STEP) {
+            self.step(|state| state.undo(some));
+        }
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        self.shared.step().bridges_mut().for_each(Bridge::show);
+        let sweep = || {
+            let mut switch = self.shared.step();
+            switch.bridges_mut().any(|bridge| bridge.sweep(STEP))
+        };
+        while sweep() {}
+    }
+}
+
+/// Keeps what a request has done. Long bundles are of rules: their changes are kept in one piece.
+fn keep<P>(steps: &mut Vec<Step<P>>, by: usize, done: Done<P>) {
+    match (done, steps.last_mut()) {
+        (Done::Rules(changes), Some(Step { by: first, done: Done::Rules(known) })) => {
+            if known.is_empty() {
+                *first = by;
+            }
+            known.extend(changes);
+        }
+        (done, _) => steps.push(Step { by, done }),
+    }
+}
+
+impl Part {
+    /// Whether it may be about many rules.
+    fn is_large(&self) -> bool {
+        match self {
+            Part::Flow(request) => {
+                !request.command.is_strict() && (request.command.is_delete() || request.command.is_modify())
+            }
+            Part::Group(request) => request.command == GroupCommand::Delete,
+            Part::Port(_) | Part::Packet(_) => false,
+        }
+    }
+}
+
+impl Switch {
     fn carry_out<P>(
         &mut self,
         id: BridgeId,
@@ -107,39 +385,29 @@ impl Switch {
                 Ok(Done::Port(state.configure_port(&request).map(Box::new)))
             }
             Part::Packet(request) => {
-                let (prepared, effects) = prepare(self, &request)?;
+                self.bridges_mut().for_each(|bridge| bridge.show_for_now(true));
+                let prepared = prepare(self, &request);
+                self.bridges_mut().for_each(|bridge| bridge.show_for_now(false));
+                let (prepared, effects) = prepared?;
                 let learned = self.learn_at_once(&effects, now);
                 Ok(Done::Packet(Box::new(prepared), learned))
             }
         }
     }
 
-    /// Takes back what [`Switch::transact`] has done, as long as nothing else has changed.
-    pub fn take_back<P>(&mut self, id: BridgeId, steps: Vec<Step<P>>) {
-        for step in steps.into_iter().rev() {
-            if let Done::Packet(_, learned) = step.done {
-                for (id, changes) in learned.changes.iter().rev() {
-                    if let Some(state) = self.get_mut(*id) {
-                        state.undo(changes);
-                    }
-                }
-                for (id, entry) in learned.refreshed.into_iter().rev() {
-                    if let Some(state) = self.get_mut(id) {
-                        state.table_mut(entry.rule.table).insert(entry);
-                    }
-                }
-                continue;
+    fn unlearn(&mut self, learned: Learned) {
+        for (id, changes) in learned.changes.iter().rev() {
+            if let Some(state) = self.get_mut(*id) {
+                state.undo(changes);
             }
-            let Some(state) = self.get_mut(id) else { continue };
-            match step.done {
-                Done::Rules(changes) => state.undo(&changes),
-                Done::Group(change, _) => state.undo_group(&change),
-                Done::Port(news) => {
-                    if let Some(old) = news.and_then(|news| news.old) {
-                        state.update_port(old.port, |entry| entry.desc = old);
-                    }
+        }
+        for (id, entry) in learned.refreshed.into_iter().rev() {
+            if let Some(state) = self.get_mut(id) {
+                let now = state.find_at(&entry).cloned();
+                // One that was taught again in the same moment was left as it was.
+                if now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, &entry)) {
+                    state.put_back(now.as_ref(), Some(&entry));
                 }
-                Done::Packet(..) => {}
             }
         }
     }

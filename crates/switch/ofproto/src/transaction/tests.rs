@@ -75,15 +75,31 @@ fn translate(network: &dyn Network, bridge: BridgeId, start: Start<'_>) -> (Stri
     (dp::text::format_actions(&translation.actions, None), translation.effects)
 }
 
+fn carry_out(
+    change: &mut Transaction<'_>,
+    parts: impl IntoIterator<Item = Part>,
+) -> Result<Vec<Step<String>>, (usize, OfError)> {
+    let id = change.bridge;
+    let parts = parts.into_iter().map(|part| ((), part));
+    let done = change.carry_out(parts, Timestamp::from_millis(7), &mut |switch, request| {
+        switch.get(id).unwrap().check_references(&request.actions)?;
+        Ok(translate(switch, id, Start::Actions(&request.actions)))
+    });
+    done.map_err(|((), by, error)| (by, error))
+}
+
 fn transact(
-    switch: &mut Switch,
+    shared: &SharedSwitch,
     id: BridgeId,
     parts: &[Part],
 ) -> Result<Vec<Step<String>>, (usize, OfError)> {
-    switch.transact(id, parts.iter().cloned(), Timestamp::from_millis(7), &mut |switch, request| {
-        switch.get(id).unwrap().check_references(&request.actions)?;
-        Ok(translate(switch, id, Start::Actions(&request.actions)))
-    })
+    carry_out(&mut shared.begin(id), parts.iter().cloned())
+}
+
+fn shared_with_bridge() -> (SharedSwitch, BridgeId) {
+    let shared = SharedSwitch::default();
+    let id = add_bridge(&mut shared.write());
+    (shared, id)
 }
 
 /// All that requests can change, each rule and group as itself.
@@ -160,20 +176,19 @@ proptest! {
         (bad, at) in (failing(), any::<prop::sample::Index>()),
         limit in prop::option::of(1usize..4),
     ) {
-        let mut switch = Switch::new();
-        let id = add_bridge(&mut switch);
+        let (shared, id) = shared_with_bridge();
         let settings = crate::TableSettings { max_rules: limit, evicts: true, ..Default::default() };
-        switch.get_mut(id).unwrap().configure_table(TableId(0), settings, Timestamp::ZERO);
+        shared.write().get_mut(id).unwrap().configure_table(TableId(0), settings, Timestamp::ZERO);
         for one in &before {
             // Whether each is possible does not matter.
-            let _ = transact(&mut switch, id, std::slice::from_ref(one));
+            let _ = transact(&shared, id, std::slice::from_ref(one));
         }
-        let known = state(&switch, id);
+        let known = state(&shared.read(), id);
         let at = at.index(parts.len() + 1);
         parts.insert(at, bad);
-        let failed = transact(&mut switch, id, &parts);
+        let failed = transact(&shared, id, &parts);
         prop_assert!(matches!(failed, Err((index, _)) if index <= at));
-        prop_assert_eq!(state(&switch, id), known);
+        prop_assert_eq!(state(&shared.read(), id), known);
     }
 
     #[test]
@@ -181,27 +196,31 @@ proptest! {
         before in prop::collection::vec(part(), 0..20),
         parts in prop::collection::vec(part(), 0..20),
     ) {
-        let mut switch = Switch::new();
-        let id = add_bridge(&mut switch);
+        let (shared, id) = shared_with_bridge();
         for one in &before {
-            let _ = transact(&mut switch, id, std::slice::from_ref(one));
+            let _ = transact(&shared, id, std::slice::from_ref(one));
         }
-        let known = state(&switch, id);
-        if let Ok(done) = transact(&mut switch, id, &parts) {
-            switch.take_back(id, done);
-            prop_assert_eq!(state(&switch, id), known);
-            prop_assert!(transact(&mut switch, id, &parts).is_ok());
+        let known = state(&shared.read(), id);
+        let mut change = shared.begin(id);
+        let done = carry_out(&mut change, parts.iter().cloned());
+        let can = done.is_ok();
+        if let Ok(done) = done {
+            change.take_back(done);
+        }
+        drop(change);
+        if can {
+            prop_assert_eq!(state(&shared.read(), id), known);
+            prop_assert!(transact(&shared, id, &parts).is_ok());
         }
     }
 }
 
 #[test]
 fn a_packet_meets_the_rules_groups_and_ports_as_they_are_by_then() {
-    let mut switch = Switch::new();
-    let id = add_bridge(&mut switch);
+    let (shared, id) = shared_with_bridge();
     let no_forward = port_config::NO_FWD;
     let done = transact(
-        &mut switch,
+        &shared,
         id,
         &[
             packet("resubmit(,0)"),
@@ -228,8 +247,7 @@ fn a_packet_meets_the_rules_groups_and_ports_as_they_are_by_then() {
 /// the rules of one with the groups or ports of the other.
 #[test]
 fn no_packet_sees_a_part_of_a_transaction() {
-    let shared = SharedSwitch::default();
-    let id = add_bridge(&mut shared.write());
+    let (shared, id) = shared_with_bridge();
     let no_forward = port_config::NO_FWD;
     // One sends to port 2 by three tables and a chain of groups, and lets nothing out of port 3; the other the other way round.
     let configuration = |to: u32, blocked: u32| {
@@ -248,7 +266,7 @@ fn no_packet_sees_a_part_of_a_transaction() {
         ]
     };
     let (two, three) = (configuration(2, 3), configuration(3, 2));
-    assert!(transact(&mut shared.write(), id, &two).is_ok());
+    assert!(transact(&shared, id, &two).is_ok());
     let is_over = AtomicBool::new(false);
     let whole = |text: &str| matches!(text, "12,12" | "13,13");
     std::thread::scope(|scope| {
@@ -265,13 +283,13 @@ fn no_packet_sees_a_part_of_a_transaction() {
                 })
             })
             .collect();
-        for round in 0..400 {
+        for round in 0..100 {
             let mut parts = if round % 4 < 2 { three.clone() } else { two.clone() };
             let fails = round % 2 == 1;
             if fails {
                 parts.push(port(9, 0, 0));
             }
-            assert_eq!(transact(&mut shared.write(), id, &parts).is_err(), fails);
+            assert_eq!(transact(&shared, id, &parts).is_err(), fails);
         }
         is_over.store(true, Ordering::Relaxed);
         for thread in threads {
@@ -279,4 +297,52 @@ fn no_packet_sees_a_part_of_a_transaction() {
             assert!(seen.keys().all(|text| whole(text)), "{seen:?}");
         }
     });
+}
+
+fn rule_of_port(number: u16) -> Part {
+    let mut m = fields::Match::default();
+    m.set_in_port(OfPort(1000 + u32::from(number)));
+    let request = FlowMod { m, actions: actions("output:2"), ..FlowMod::new(FlowModCommand::Add) };
+    Part::Flow((&request).into())
+}
+
+/// While a bundle of many rules is carried out, which takes as long as this test likes, packets are translated and see
+/// none of it; so are frames of protocols that go by the rules.
+#[test]
+fn packets_are_translated_while_a_bundle_of_many_rules_is_carried_out() {
+    const RULES: u16 = 20_000;
+    let (shared, id) = shared_with_bridge();
+    assert!(transact(&shared, id, &[flow(FlowModCommand::Add, 0, 1, "output:3")]).is_ok());
+    let seen = || {
+        let mut seen = String::new();
+        SharedNetwork::read(&shared, &mut |network| seen = translate(network, id, Start::Lookup).0);
+        seen
+    };
+    let patience = std::time::Duration::from_secs(60);
+    std::thread::scope(|scope| {
+        let (ask, asked) = std::sync::mpsc::channel::<()>();
+        let (answer, answered) = std::sync::mpsc::channel::<String>();
+        scope.spawn(move || {
+            for () in asked {
+                answer.send(seen()).unwrap();
+            }
+        });
+        let mut parts = vec![flow(FlowModCommand::Add, 0, 2, "output:4")];
+        parts.extend((0..RULES).map(rule_of_port));
+        let mut during = Vec::new();
+        let mut change = shared.begin(id);
+        let parts = parts.into_iter().enumerate().map(|(number, part)| {
+            if number % 1000 == 999 {
+                ask.send(()).unwrap();
+                during.push(answered.recv_timeout(patience).expect("a packet waits for the bundle"));
+            }
+            part
+        });
+        assert!(carry_out(&mut change, parts).is_ok());
+        assert_eq!(during, vec!["13"; usize::from(RULES) / 1000]);
+        drop(change);
+        ask.send(()).unwrap();
+        assert_eq!(answered.recv_timeout(patience).unwrap(), "14");
+    });
+    assert_eq!(shared.read().get(id).unwrap().rule_count(), usize::from(RULES) + 2);
 }
