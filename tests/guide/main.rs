@@ -22,6 +22,7 @@ mod install;
 mod kernels;
 mod liveness;
 mod many_ports;
+mod netflow;
 mod offloads;
 mod openflow_peers;
 mod ovsdb_peers;

@@ -154,8 +154,8 @@ fn follow_database(options: &Options, clock: &Clock) -> Replica {
 /// The tables that the switch follows, all columns of each.
 fn watched() -> Subscription {
     use schema::{
-        bridge, controller, datapath, flow_sample_collector_set, flow_table, interface, mirror, open_vswitch,
-        port, sflow,
+        bridge, controller, datapath, flow_sample_collector_set, flow_table, interface, mirror, netflow,
+        open_vswitch, port, sflow,
     };
     let tables = [
         open_vswitch::NAME_OF_TABLE,
@@ -164,6 +164,7 @@ fn watched() -> Subscription {
         interface::NAME_OF_TABLE,
         controller::NAME_OF_TABLE,
         sflow::NAME_OF_TABLE,
+        netflow::NAME_OF_TABLE,
         flow_table::NAME_OF_TABLE,
         mirror::NAME_OF_TABLE,
         datapath::NAME_OF_TABLE,

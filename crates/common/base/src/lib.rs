@@ -14,6 +14,7 @@ pub mod invariant;
 pub mod json;
 pub mod link_feature;
 pub mod mac;
+pub mod murmur;
 mod port_stats;
 pub mod text;
 pub mod time;

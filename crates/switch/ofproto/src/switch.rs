@@ -254,7 +254,8 @@ impl Network for Switch {
                     let (idle_s, hard_s) = (*idle_s, *hard_s);
                     self.asked.leave(Asked::ReduceTimeouts { bridge, rule, idle_s, hard_s });
                 }
-                Effect::FinTimeout { .. } | Effect::FlowRecord { .. } | Effect::Take { .. } => {}
+                Effect::FlowRecord(flow) => flow.count(credit),
+                Effect::FinTimeout { .. } | Effect::Take { .. } => {}
             }
         }
     }

@@ -212,20 +212,7 @@ impl BondState {
 /// The hash of an Ethernet source in a VLAN, of which the lowest byte is the part (`bond/hash`): the reference's.
 pub fn mac_hash(mac: MacAddr, vlan: u16, basis: u32) -> u32 {
     let value = mac.to_u64() | u64::from(vlan) << 48;
-    let hash = murmur(murmur(basis, value as u32), (value >> 32) as u32);
-    // MurmurHash3's end, for eight bytes.
-    let mut hash = hash ^ 8;
-    hash ^= hash >> 16;
-    hash = hash.wrapping_mul(0x85eb_ca6b);
-    hash ^= hash >> 13;
-    hash = hash.wrapping_mul(0xc2b2_ae35);
-    hash ^ hash >> 16
-}
-
-/// One step of MurmurHash3 (32 bits).
-fn murmur(hash: u32, data: u32) -> u32 {
-    let data = data.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
-    (hash ^ data).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)
+    base::murmur::hash_bytes(&value.to_le_bytes(), basis)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use base::{MacAddr, OfPort};
 
 use crate::bond::Bond;
+use crate::flow_log::LiveFlow;
 use crate::group::Group;
 use crate::state::{BridgeId, BundleId, Counters, PortTraffic, Rule, TableTraffic};
 use crate::watched::Protocol;
@@ -32,8 +33,8 @@ pub enum Effect {
     CountGroup { group: Arc<Group>, bucket: Option<usize> },
     /// The packets went to a mirror.
     CountMirror(Arc<Counters>),
-    /// Forwarding of this packet alone: `NetFlow` wants to know the way it took.
-    FlowRecord { bridge: BridgeId, output: Output },
+    /// NetFlow counts the packets as those of a flow.
+    FlowRecord(Arc<LiveFlow>),
     /// The packets are of this part of those of a bond.
     CountBond { bond: Arc<Bond>, bucket: u8 },
     /// The packet, as it came in, is a protocol's: whoever has it hands it over.
@@ -69,9 +70,7 @@ impl Effect {
                 Arc::ptr_eq(group, g) && bucket == b
             }
             (Effect::CountMirror(a), Effect::CountMirror(b)) => Arc::ptr_eq(a, b),
-            (Effect::FlowRecord { bridge, output }, Effect::FlowRecord { bridge: b, output: o }) => {
-                (bridge, output) == (b, o)
-            }
+            (Effect::FlowRecord(a), Effect::FlowRecord(b)) => a.is_same(b),
             (Effect::CountBond { bond, bucket }, Effect::CountBond { bond: other, bucket: b }) => {
                 Arc::ptr_eq(bond, other) && bucket == b
             }
@@ -99,12 +98,7 @@ impl Effect {
             Effect::CountMirror(counters) => address(counters),
             Effect::CountBond { bond, bucket } => address(bond) ^ u64::from(*bucket),
             Effect::Take { port, .. } => u64::from(port.0),
-            Effect::FlowRecord { output, .. } => match output {
-                Output::Drop => 1,
-                Output::Port(port) => u64::from(port.0) << 8,
-                Output::Multiple => 2,
-                Output::Flood => 3,
-            },
+            Effect::FlowRecord(flow) => flow.mark(),
         }
     }
 

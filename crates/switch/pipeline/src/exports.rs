@@ -2,19 +2,35 @@
 //!
 //! A sample is a datapath action at the head of a translation. It carries a cookie ([`dp::Cookie`]) by which the exporter
 //! knows it again; where the packet went is filled in at the end. The sampled packet goes up with the cookie, and
-//! `flowsync` hands both over to whoever exports. Another export is another arm here, and another cookie.
+//! `flowsync` hands both over to whoever exports. Another export is another arm here, and another cookie. What counts flows
+//! has an effect instead ([`crate::flow_log`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use base::DpPort;
 use dp::{Action, Cookie, Userspace};
+use flow::{FlowKey, FlowMask};
+
+use crate::effects::{Effect, Output};
+use crate::flow_log::{FlowId, FlowLog, LiveFlow};
 
 /// What samples the packets of a bridge.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Exports {
     pub sflow: Option<SflowSampling>,
+    /// Where the packets of flows are counted for NetFlow.
+    pub netflow: Option<Arc<FlowLog>>,
 }
+
+impl PartialEq for Exports {
+    fn eq(&self, other: &Exports) -> bool {
+        let log = |exports: &Exports| exports.netflow.as_ref().map(Arc::as_ptr);
+        self.sflow == other.sflow && log(self) == log(other)
+    }
+}
+
+impl Eq for Exports {}
 
 /// How sFlow samples a bridge.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,6 +84,18 @@ impl Export {
             Some(action) => set_cookie(action, &cookie),
             None => base::broken!("a sampling is gone from the actions"),
         }
+    }
+
+    /// What counts the packets for NetFlow, which went to `output`; `mask` then has what tells their flow from others.
+    pub(crate) fn record(
+        exports: &Exports,
+        key: &FlowKey,
+        mask: &mut FlowMask,
+        output: Output,
+    ) -> Option<Effect> {
+        let log = exports.netflow.as_ref()?;
+        FlowId::examine(key, mask);
+        Some(Effect::FlowRecord(Arc::new(LiveFlow::new(Arc::clone(log), FlowId::of(key)?, output))))
     }
 
     /// The way of the packet as sFlow writes it.

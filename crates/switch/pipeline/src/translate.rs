@@ -8,6 +8,7 @@ use flow::{FlowKey, FlowMask, slot};
 
 use crate::context::{Context, Course};
 use crate::effects::Effect;
+use crate::exports::Export;
 use crate::freeze::drop_internal;
 use crate::frozen::{Frozen, FrozenId};
 use crate::request::{Error, Request, Start, Trace, Translation};
@@ -141,6 +142,11 @@ impl Context<'_> {
         }
         let vlan_tci = self.out.base.vlan_tci(0);
         self.out.export.finish(self.walk.bridge.exports(), vlan_tci, &mut self.out.actions);
+        if thawed.is_none() {
+            // What goes on from here later is of the flow, too, but was counted.
+            let (key, mask, output) = (self.request.key, &mut self.out.mask, self.out.output);
+            self.out.effects.extend(Export::record(bridge.exports(), key, mask, output));
+        }
     }
 
     /// Whether the packet that came in by `port` is a protocol's. The rule that it would have met counts it nevertheless.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{DpPort, OfPort, Timestamp};
 use dp::{Action, Cookie, DpStats, PortInfo, PortStats};
@@ -44,6 +45,8 @@ pub trait ExportedBridge {
     /// None of a device that has just gone.
     fn port_stats(&self, port: DpPort) -> Option<PortStats>;
     fn datapath_stats(&self) -> DpStats;
+    /// The time since 1970.
+    fn wall_clock(&self) -> Duration;
     /// What the process uses, if it is this bridge that tells of the whole switch.
     fn resources(&self) -> Option<AppResources>;
 }
@@ -54,4 +57,8 @@ pub trait Exporter: fmt::Debug {
     fn sample(&mut self, sampled: &SampledPacket<'_>, bridge: &dyn ExportedBridge) -> Option<Vec<u8>>;
     /// A second has passed. Returns the datagrams that are to go now.
     fn tick(&mut self, now: Timestamp, bridge: &dyn ExportedBridge) -> Vec<Vec<u8>>;
+    /// The export ends. Returns the datagrams that have not gone yet.
+    fn finish(&mut self) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
 }

@@ -1,9 +1,9 @@
 //! Telemetry: what a switch tells collectors about its traffic (sFlow v5,
-//! sflow.org "sFlow Version 5", July 2004).
+//! sflow.org "sFlow Version 5", July 2004; NetFlow v5, Cisco's "NetFlow Export Datagram Formats").
 //!
-//! Enters: sampled packets, counters of ports, the time. Leaves: datagrams,
-//! as bytes. An [`Exporter`] is one export of one bridge, [`Sflow`] the one that
-//! there is; `vswitchd` feeds it and owns the sockets. [`Datagram`] is what it
+//! Enters: sampled packets, counters of flows and ports, the time. Leaves: datagrams,
+//! as bytes. An [`Exporter`] is one export of one bridge, [`Sflow`] and [`Netflow`] are those that
+//! there are; `vswitchd` feeds them and owns the sockets. [`Datagram`] is what sFlow
 //! sends as types, and reads back what any agent sent: `collect` prints it.
 //!
 //! Not here: which packets are sampled (`pipeline`), sockets, the clock, the
@@ -14,6 +14,7 @@ mod datagram;
 mod decode;
 mod encode;
 mod export;
+mod netflow;
 mod sflow;
 mod switch;
 
@@ -24,6 +25,7 @@ pub use datagram::{
 };
 pub use decode::DecodeError;
 pub use export::{ExportedBridge, ExportedPort, Exporter, SampledPacket};
+pub use netflow::{ACTIVE_TIMEOUT, Netflow, NetflowConfig};
 pub use sflow::Sflow;
 
 /// The port of collectors where a target names none (IANA).

@@ -4,6 +4,7 @@
 //! in memory order), so that a select group sends a connection to the same
 //! bucket on either.
 
+use base::murmur::Murmur;
 use flow::extract::mix;
 use flow::{FlowKey, MAX_VLANS};
 
@@ -40,7 +41,7 @@ fn five_tuple(key: &FlowKey, basis: u32) -> u32 {
 
 /// The same for both directions of a connection. Ports of UDP do not count.
 fn symmetric(key: &FlowKey, basis: u32) -> u32 {
-    let mut hash = Murmur(basis);
+    let mut hash = Murmur::new(basis);
     match key.dl_type() {
         0x0800 => hash.add((key.nw_src() ^ key.nw_dst()).swap_bytes()),
         0x86dd => (key.ipv6_src() ^ key.ipv6_dst())
@@ -66,7 +67,7 @@ fn symmetric_l2(key: &FlowKey, basis: u32) -> u32 {
     bytes[..2].copy_from_slice(&key.dl_type().to_be_bytes());
     bytes[2..4].copy_from_slice(&vid.to_be_bytes());
     bytes[4..10].copy_from_slice(&addresses[2..]);
-    let mut hash = Murmur(basis);
+    let mut hash = Murmur::new(basis);
     bytes.chunks_exact(4).for_each(|word| hash.add(word_of(word)));
     hash.finish(basis)
 }
@@ -75,34 +76,9 @@ fn word_of(bytes: &[u8]) -> u32 {
     bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
 }
 
-/// MurmurHash3, 32 bits (public domain, Austin Appleby), a word at a time.
-struct Murmur(u32);
-
-impl Murmur {
-    fn add(&mut self, word: u32) {
-        let word = word.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
-        self.0 = (self.0 ^ word).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
-    }
-
-    fn finish(self, last: u32) -> u32 {
-        let mut hash = self.0 ^ last;
-        hash = (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b);
-        hash = (hash ^ hash >> 13).wrapping_mul(0xc2b2_ae35);
-        hash ^ hash >> 16
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_hash_is_murmur3() {
-        // The published value for four zero bytes and seed 0.
-        let mut hash = Murmur(0);
-        hash.add(0);
-        assert_eq!(hash.finish(4), 0x2362_f9de);
-    }
 
     #[test]
     fn directions_do_not_matter() {

@@ -9,14 +9,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::murmur::hash_bytes;
 use base::{DpPort, Timestamp};
 use dp::{Datapath, DpStats, PortInfo, PortStats};
 use flowsync::Sample;
+use log::Level;
 use ofproto::Settings;
-use pipeline::{BridgeId, SflowSampling};
+use pipeline::{BridgeId, FlowLog, SflowSampling};
 use replica::{Row, Tables};
-use schema::{bridge, sflow};
-use telemetry::{AppResources, COLLECTOR_PORT, ExportedBridge, ExportedPort, Exporter, SampledPacket, Sflow};
+use schema::{bridge, netflow, sflow};
+use telemetry::{
+    ACTIVE_TIMEOUT, AppResources, COLLECTOR_PORT, ExportedBridge, ExportedPort, Exporter, Netflow,
+    NetflowConfig, SampledPacket, Sflow,
+};
 
 use self::collector::Collector;
 use super::{Concern, Pass};
@@ -40,6 +45,7 @@ pub(crate) struct Exports {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DesiredExport {
     Sflow(DesiredSflow),
+    Netflow(DesiredNetflow),
 }
 
 /// sFlow export.
@@ -56,11 +62,67 @@ pub struct DesiredSflow {
     pub agent: Option<String>,
 }
 
+/// NetFlow export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredNetflow {
+    pub targets: Vec<String>,
+    /// Nothing where the datapath's is to be used.
+    pub engine_type: Option<u8>,
+    pub engine_id: Option<u8>,
+    pub adds_id_to_port: bool,
+    pub active_timeout: Duration,
+    /// What is to be said of the row.
+    pub doubts: Vec<String>,
+}
+
 /// The exports of a bridge; none without a collector.
 pub(crate) fn desire(rows: &Tables, bridge_row: &Row) -> Vec<DesiredExport> {
     let row = bridge_row.reference(bridge::SFLOW).and_then(|uuid| rows.row(sflow::NAME_OF_TABLE, &uuid));
     let sflow = row.map(|row| desire_sflow(row)).filter(|sflow| !sflow.targets.is_empty());
-    sflow.map(DesiredExport::Sflow).into_iter().collect()
+    let row = bridge_row.reference(bridge::NETFLOW).and_then(|uuid| rows.row(netflow::NAME_OF_TABLE, &uuid));
+    let netflow = row.map(|row| desire_netflow(row, bridge_row));
+    let exports = [sflow.map(DesiredExport::Sflow), netflow.map(DesiredExport::Netflow)];
+    exports.into_iter().flatten().collect()
+}
+
+fn desire_netflow(row: &Row, bridge_row: &Row) -> DesiredNetflow {
+    /// Ports beyond so many do not fit into nine bits, some of whose values stand for others.
+    const MOST_PORTS: usize = 508;
+    let name = bridge_row.text(bridge::NAME).unwrap_or_default();
+    let mut doubts = Vec::new();
+    let mut doubt = |text: &str| doubts.push(format!("bridge {name}: {text}"));
+    let active_timeout = match row.integer(netflow::ACTIVE_TIMEOUT).map(u64::try_from) {
+        None | Some(Ok(0)) => ACTIVE_TIMEOUT,
+        Some(Ok(seconds)) => Duration::from_secs(seconds),
+        Some(Err(_)) => {
+            let default = ACTIVE_TIMEOUT.as_secs();
+            doubt(&format!(
+                "active timeout interval set to negative value, using default instead ({default} seconds)"
+            ));
+            ACTIVE_TIMEOUT
+        }
+    };
+    let byte = |column| row.integer(column).and_then(|n| u8::try_from(n).ok());
+    let engine_id = byte(netflow::ENGINE_ID);
+    let adds_id_to_port = row.is_true(netflow::ADD_ID_TO_INTERFACE);
+    if adds_id_to_port {
+        if engine_id.is_some_and(|id| id > 0x7f) {
+            doubt(
+                "NetFlow port mangling may conflict with another vswitch, choose an engine id less than 128",
+            );
+        }
+        if bridge_row.get(bridge::PORTS).len() > MOST_PORTS {
+            doubt("NetFlow port mangling will conflict with another port when more than 508 ports are used");
+        }
+    }
+    DesiredNetflow {
+        targets: row.strings(netflow::TARGETS).into_iter().map(str::to_owned).collect(),
+        engine_type: byte(netflow::ENGINE_TYPE),
+        engine_id,
+        adds_id_to_port,
+        active_timeout,
+        doubts,
+    }
 }
 
 fn desire_sflow(row: &Row) -> DesiredSflow {
@@ -81,6 +143,14 @@ impl Concern for BridgeExports {
     fn settle(&self, running: &mut Running, pass: &Pass<'_>) {
         let Some(bridge) = running.bridges().get(&pass.config.name) else { return };
         let exports = running.sampling_of(bridge, pass.config);
+        let netflows = pass.config.exports.iter().filter_map(|export| match export {
+            DesiredExport::Netflow(netflow) => Some(netflow),
+            DesiredExport::Sflow(_) => None,
+        });
+        for doubt in netflows.flat_map(|netflow| &netflow.doubts) {
+            running.complaints.say(Level::Warn, doubt.clone());
+        }
+        let Some(bridge) = running.bridges().get(&pass.config.name) else { return };
         if let Some(state) = running.switch.write().get_mut(bridge.id) {
             state.set_settings(Settings { exports, ..state.settings().clone() });
         }
@@ -112,9 +182,17 @@ impl Running {
                     let probability = u32::MAX / sflow.sampling.max(1);
                     exports.sflow = Some(SflowSampling { probability, ifindexes });
                 }
+                DesiredExport::Netflow(_) => {
+                    exports.netflow = Some(self.flow_log(bridge.id).unwrap_or_default());
+                }
             }
         }
         exports
+    }
+
+    /// Where the packets of a bridge's flows are counted, if NetFlow exports them.
+    fn flow_log(&self, bridge: BridgeId) -> Option<Arc<FlowLog>> {
+        self.switch.read().get(bridge)?.settings().exports.netflow.clone()
     }
 }
 
@@ -124,7 +202,7 @@ struct Export {
     wanted: DesiredExport,
     bridge: BridgeId,
     datapath_id: u64,
-    /// Tells bridges of one switch apart.
+    /// Tells bridges of one switch apart that have sFlow.
     place: u32,
     ticked: Timestamp,
     collectors: Vec<Collector>,
@@ -135,8 +213,13 @@ struct Export {
 impl DesiredExport {
     fn collectors(&self) -> Vec<Collector> {
         match self {
-            DesiredExport::Sflow(sflow) => {
-                sflow.targets.iter().filter_map(|target| Collector::new(target, COLLECTOR_PORT)).collect()
+            DesiredExport::Sflow(sflow) => sflow
+                .targets
+                .iter()
+                .filter_map(|target| Collector::new(target, Some(COLLECTOR_PORT)))
+                .collect(),
+            DesiredExport::Netflow(netflow) => {
+                netflow.targets.iter().filter_map(|target| Collector::new(target, None)).collect()
             }
         }
     }
@@ -144,9 +227,11 @@ impl DesiredExport {
     /// The exporter, if all that it needs is known by now.
     fn exporter(
         &self,
+        bridge: BridgeId,
         place: u32,
         collectors: &mut [Collector],
         now: Timestamp,
+        running: &Running,
     ) -> Option<Box<dyn Exporter>> {
         match self {
             DesiredExport::Sflow(sflow) => {
@@ -160,6 +245,18 @@ impl DesiredExport {
                 };
                 Some(Box::new(Sflow::new(config, sflow.header as usize, now)))
             }
+            DesiredExport::Netflow(netflow) => {
+                let running_bridge = running.bridges().values().find(|running| running.id == bridge)?;
+                let [.., engine_type, engine_id] =
+                    hash_bytes(running_bridge.below.datapath.name().as_bytes(), 0).to_be_bytes();
+                let config = NetflowConfig {
+                    engine_type: netflow.engine_type.unwrap_or(engine_type),
+                    engine_id: netflow.engine_id.unwrap_or(engine_id),
+                    adds_id_to_port: netflow.adds_id_to_port,
+                    active_timeout: netflow.active_timeout,
+                };
+                Some(Box::new(Netflow::new(config, running.flow_log(bridge)?, now)))
+            }
         }
     }
 
@@ -167,6 +264,7 @@ impl DesiredExport {
     fn complaint(&self) -> &'static str {
         match self {
             DesiredExport::Sflow(_) => "could not determine IP address for sFlow agent",
+            DesiredExport::Netflow(_) => "no flows are counted for NetFlow",
         }
     }
 }
@@ -205,21 +303,34 @@ impl Exports {
             wanted.map(move |wanted| (bridge.id, bridge.datapath_id, wanted))
         });
         let mut before = std::mem::take(&mut self.running);
-        for (place, (bridge, datapath_id, wanted)) in (0..).zip(asking) {
+        let mut sflows = 0..;
+        for (bridge, datapath_id, wanted) in asking {
+            let place = match &wanted {
+                DesiredExport::Sflow(_) => sflows.next().unwrap_or_default(),
+                DesiredExport::Netflow(_) => 0,
+            };
             let is_same = |old: &Export| {
                 (old.bridge, old.datapath_id, old.place) == (bridge, datapath_id, place)
                     && old.wanted == wanted
             };
             let old = before.iter().position(is_same).map(|at| before.swap_remove(at));
-            self.running.push(old.unwrap_or_else(|| Export::new(wanted, bridge, datapath_id, place, now)));
+            self.running
+                .push(old.unwrap_or_else(|| Export::new(wanted, bridge, datapath_id, place, now, running)));
         }
     }
 }
 
 impl Export {
-    fn new(wanted: DesiredExport, bridge: BridgeId, datapath_id: u64, place: u32, now: Timestamp) -> Export {
+    fn new(
+        wanted: DesiredExport,
+        bridge: BridgeId,
+        datapath_id: u64,
+        place: u32,
+        now: Timestamp,
+        running: &Running,
+    ) -> Export {
         let mut collectors = wanted.collectors();
-        let exporter = wanted.exporter(place, &mut collectors, now);
+        let exporter = wanted.exporter(bridge, place, &mut collectors, now, running);
         if exporter.is_none() {
             log::error!(target: MODULE, "{}", wanted.complaint());
         }
@@ -228,7 +339,7 @@ impl Export {
 
     fn tick(&mut self, now: Timestamp, running: &Running) {
         if self.exporter.is_none() {
-            self.exporter = self.wanted.exporter(self.place, &mut self.collectors, now);
+            self.exporter = self.wanted.exporter(self.bridge, self.place, &mut self.collectors, now, running);
         }
         let bridge = self.observed(running);
         let due = self.exporter.as_mut().map(|exporter| exporter.tick(now, &bridge));
@@ -246,6 +357,14 @@ impl Export {
     fn observed<'a>(&self, running: &'a Running) -> Observed<'a> {
         let tells_switch = self.place == 0;
         Observed { running, bridge: self.bridge, datapath_id: self.datapath_id, tells_switch }
+    }
+}
+
+impl Drop for Export {
+    /// What was counted is not lost when the export ends, or goes elsewhere from now on.
+    fn drop(&mut self) {
+        let rest = self.exporter.as_mut().map(|exporter| exporter.finish());
+        self.send(rest.unwrap_or_default());
     }
 }
 
@@ -300,6 +419,10 @@ impl ExportedBridge for Observed<'_> {
 
     fn datapath_stats(&self) -> DpStats {
         self.datapath().map(|datapath| datapath.stats()).unwrap_or_default()
+    }
+
+    fn wall_clock(&self) -> Duration {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
     }
 
     fn resources(&self) -> Option<AppResources> {

@@ -1,8 +1,8 @@
 //! The list of settings.
 
 use schema::{
-    bridge, controller, datapath, flow_sample_collector_set, flow_table, interface, mirror, open_vswitch,
-    port, sflow,
+    bridge, controller, datapath, flow_sample_collector_set, flow_table, interface, mirror, netflow,
+    open_vswitch, port, sflow,
 };
 
 use super::Use::{self, Awaited, Elsewhere, Map, Missing, MissingInBonds, Read, Status, Tuning};
@@ -15,6 +15,7 @@ const CONTROLLER: &str = controller::NAME_OF_TABLE;
 const FLOW_TABLE: &str = flow_table::NAME_OF_TABLE;
 const MIRROR: &str = mirror::NAME_OF_TABLE;
 const SFLOW: &str = sflow::NAME_OF_TABLE;
+const NETFLOW: &str = netflow::NAME_OF_TABLE;
 const DATAPATH: &str = datapath::NAME_OF_TABLE;
 const COLLECTORS: &str = flow_sample_collector_set::NAME_OF_TABLE;
 
@@ -25,7 +26,7 @@ const FLAG: Use = Missing(&["false"]);
 /// Asks for nothing when zero.
 const RATE: Use = Missing(&["0"]);
 
-/// Every column of the tables that have a say by themselves. Those of QoS, Queue, NetFlow, IPFIX, CT_Zone,
+/// Every column of the tables that have a say by themselves. Those of QoS, Queue, IPFIX, CT_Zone,
 /// CT_Timeout_Policy and AutoAttach have one only through the columns here that refer to them.
 #[rustfmt::skip]
 pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
@@ -56,7 +57,7 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (BRIDGE, bridge::MCAST_SNOOPING_ENABLE, FLAG),
     (BRIDGE, bridge::PORTS, Read),
     (BRIDGE, bridge::MIRRORS, Read),
-    (BRIDGE, bridge::NETFLOW, ANY),
+    (BRIDGE, bridge::NETFLOW, Read),
     (BRIDGE, bridge::SFLOW, Read),
     (BRIDGE, bridge::IPFIX, ANY),
     (BRIDGE, bridge::CONTROLLER, Read),
@@ -154,6 +155,13 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (SFLOW, sflow::HEADER, Read),
     (SFLOW, sflow::AGENT, Read),
     (SFLOW, sflow::EXTERNAL_IDS, Elsewhere),
+
+    (NETFLOW, netflow::TARGETS, Read),
+    (NETFLOW, netflow::ENGINE_TYPE, Read),
+    (NETFLOW, netflow::ENGINE_ID, Read),
+    (NETFLOW, netflow::ADD_ID_TO_INTERFACE, Read),
+    (NETFLOW, netflow::ACTIVE_TIMEOUT, Read),
+    (NETFLOW, netflow::EXTERNAL_IDS, Elsewhere),
 
     (CONTROLLER, controller::TYPE, Missing(&["primary"])),
     (CONTROLLER, controller::TARGET, Read),

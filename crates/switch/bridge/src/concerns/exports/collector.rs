@@ -15,8 +15,8 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// `port` is that of collectors whose target names none.
-    pub(crate) fn new(target: &str, port: u16) -> Option<Collector> {
+    /// `port` is that of collectors whose target names none; without it, targets have to name one.
+    pub(crate) fn new(target: &str, port: Option<u16>) -> Option<Collector> {
         match resolve(target, port) {
             Ok(address) => {
                 Some(Collector { target: target.to_owned(), address, socket: None, is_complained: false })
@@ -83,20 +83,21 @@ fn complain_open(target: &str, error: &io::Error) {
 }
 
 /// `HOST[:PORT]`, where an IPv6 address stands in brackets if a port follows.
-fn resolve(target: &str, default_port: u16) -> io::Result<SocketAddr> {
+fn resolve(target: &str, default_port: Option<u16>) -> io::Result<SocketAddr> {
+    let missing = || io::Error::from(io::ErrorKind::InvalidInput);
     if let Ok(address) = target.parse::<IpAddr>() {
-        return Ok((address, default_port).into());
+        return Ok((address, default_port.ok_or_else(missing)?).into());
     }
     if let Ok(address) = target.parse::<SocketAddr>() {
         return Ok(address);
     }
     if let Some(address) = target.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let address: Ipv6Addr = address.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        return Ok((address, default_port).into());
+        return Ok((address, default_port.ok_or_else(missing)?).into());
     }
     let (host, port) = target.rsplit_once(':').unwrap_or((target, ""));
     let port = match port {
-        "" => default_port,
+        "" => default_port.ok_or_else(missing)?,
         port => port.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?,
     };
     let mut addresses = (host, port).to_socket_addrs()?;
@@ -109,19 +110,20 @@ mod tests {
 
     #[test]
     fn targets_are_read_with_and_without_port() {
-        let read = |target| resolve(target, 6343).unwrap().to_string();
+        let read = |target| resolve(target, Some(6343)).unwrap().to_string();
         assert_eq!(read("172.16.18.18:6344"), "172.16.18.18:6344");
         assert_eq!(read("172.16.18.18"), "172.16.18.18:6343");
         assert_eq!(read("[::1]:7"), "[::1]:7");
         assert_eq!(read("[::1]"), "[::1]:6343");
         assert_eq!(read("::1"), "[::1]:6343");
-        assert!(resolve("10.0.0.1:port", 6343).is_err());
+        assert!(resolve("10.0.0.1:port", Some(6343)).is_err());
+        assert!(["10.0.0.1", "::1", "[::1]", "host"].iter().all(|target| resolve(target, None).is_err()));
     }
 
     #[test]
     fn datagrams_reach_a_collector() {
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let mut collector = Collector::new(&receiver.local_addr().unwrap().to_string(), 6343).unwrap();
+        let mut collector = Collector::new(&receiver.local_addr().unwrap().to_string(), Some(6343)).unwrap();
         collector.send(b"datagram");
         let mut buffer = [0; 100];
         let len = receiver.recv(&mut buffer).unwrap();
