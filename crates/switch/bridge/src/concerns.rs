@@ -20,6 +20,7 @@ pub(crate) mod mirrors;
 pub(crate) mod monitoring;
 pub(crate) mod spanning;
 pub(crate) mod tables;
+pub(crate) mod trees;
 pub(crate) mod unread;
 pub(crate) mod workers;
 

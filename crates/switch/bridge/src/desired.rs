@@ -27,7 +27,7 @@ use crate::concerns::forwarding::{self, DesiredForwarding};
 use crate::concerns::interfaces::{self, DesiredInterface, InterfaceKind};
 use crate::concerns::limits::{self, DesiredLimits};
 use crate::concerns::mirrors::{self, DesiredMirror};
-use crate::concerns::spanning::{self, DesiredTree};
+use crate::concerns::trees::{self, DesiredTree};
 use crate::concerns::workers::{self, DesiredWorkers};
 use crate::concerns::{addresses, tables};
 use crate::memo::Memo;
@@ -216,7 +216,7 @@ fn desire_bridge(rows: &Tables, row: &Row, known: &mut KnownRows) -> DesiredBrid
         ports,
         exports: exports::desire(rows, row),
         forwarding: forwarding::desire(row),
-        spanning: spanning::desire(row),
+        spanning: trees::desire(row),
         dp_desc: other("dp-desc").map(str::to_owned),
         mirrors: mirrors::desire(rows, row),
         tables: tables::desire(rows, row),

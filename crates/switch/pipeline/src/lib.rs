@@ -23,6 +23,7 @@
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
 
 mod actions;
+mod barred;
 pub mod bond;
 mod commit;
 mod context;

@@ -30,5 +30,6 @@ mod monitor;
 pub mod rstp;
 pub mod spanning;
 pub mod stp;
+mod tree;
 
 pub use monitor::{Joined, JoinedMember, Link, Monitor, PortId, Watch};

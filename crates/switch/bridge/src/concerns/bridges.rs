@@ -5,7 +5,7 @@ use replica::Row;
 use schema::{bridge, interface as interface_table};
 
 use super::Concern;
-use crate::concerns::{interfaces, spanning};
+use crate::concerns::{interfaces, trees};
 use crate::desired::DesiredBridge;
 use crate::running::RunningBridge;
 use crate::status::{Report, Reporting};
@@ -21,7 +21,7 @@ impl Concern for Bridges {
         }
         let mut state = report.running.unsupported_status(&bridge.config.uuid);
         state.extend(bridge.error.iter().map(|error| ("error".to_owned(), error.clone())));
-        let (stp, rstp) = spanning::bridge_columns(report.running, bridge);
+        let (stp, rstp) = trees::bridge_columns(report.running, bridge);
         state.extend(stp);
         let columns = vec![
             (bridge::DATAPATH_ID, Datum::from(format!("{:016x}", bridge.datapath_id))),

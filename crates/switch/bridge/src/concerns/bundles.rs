@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::concerns::interfaces::DesiredInterface;
-use crate::concerns::spanning::{self, DesiredTreePort};
+use crate::concerns::trees::{self, DesiredTreePort};
 use crate::desired::Desired;
 use crate::running::{Notice, Running, RunningBridge};
 use crate::status::{Report, Reporting, is_shown};
@@ -53,7 +53,7 @@ pub(crate) fn desire(row: &Row, mut interfaces: Vec<DesiredInterface>) -> Desire
         vlan: desire_vlan(row),
         protected: row.is_true(table::PROTECTED),
         bond: joining::desire_bond(row),
-        spanning: spanning::desire_port(row),
+        spanning: trees::desire_port(row),
         lacp: joining::desire_lacp(row),
         mac: row.mac(table::MAC),
         fake_bridge: row.is_true(table::FAKE_BRIDGE),
@@ -142,7 +142,7 @@ impl Concern for Bundles {
 pub(crate) struct State {
     unsupported: Option<String>,
     /// What spanning tree says of it.
-    spanning: spanning::PortColumns,
+    spanning: trees::PortColumns,
     /// Of several interfaces: the address of the one that forwards. A port that is no bond any more keeps what it showed, as
     /// in the reference.
     active: Option<Option<MacAddr>>,
@@ -152,7 +152,7 @@ impl State {
     fn of(running: &Running, bridge: &RunningBridge, desired: &DesiredPort) -> State {
         State {
             unsupported: running.unsupported_of(&desired.uuid),
-            spanning: spanning::port_columns(running, bridge, desired),
+            spanning: trees::port_columns(running, bridge, &desired.interfaces),
             active: running.monitor.active_mac(bridge.id, &desired.name),
         }
     }

@@ -1,9 +1,4 @@
-//! Spanning tree: what rows ask for, handing it over to the protocols, and reporting what these find (`status.rs`).
-
-mod desire;
-mod status;
-#[cfg(test)]
-mod tests;
+//! Spanning tree: handing over to the protocols what rows ask for (`trees.rs`), and reporting what these find.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,13 +12,10 @@ use super::{Concern, Pass};
 use crate::concerns::bundles::DesiredPort;
 use crate::concerns::interfaces::DesiredInterface;
 use crate::concerns::monitoring::Learned;
+use crate::concerns::trees::{self, DesiredTree};
 use crate::desired::{Desired, DesiredBridge};
 use crate::running::{Notice, Running, RunningBridge};
 use crate::status::{Report, Reporting};
-
-pub(crate) use desire::{DesiredTree, DesiredTreePort};
-pub(crate) use desire::{desire, desire_port};
-pub(crate) use status::{PortColumns, bridge_columns, port_columns};
 
 /// The speed of a device that reports none, in Mb/s.
 const DEFAULT_SPEED: u32 = 10_000;
@@ -50,7 +42,7 @@ impl Concern for Spanning {
 
     fn report(&self, out: &mut Reporting, report: &Report<'_>, bridge: &RunningBridge) {
         if report.extent.counters {
-            status::write_counters(out, report, bridge);
+            trees::write_counters(out, report, bridge);
         }
     }
 }

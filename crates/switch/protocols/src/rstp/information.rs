@@ -4,7 +4,7 @@ use wire::stp::{Bpdu, Config, flag};
 
 use super::port::{Info, Port};
 use super::{Env, Times, Wish};
-use crate::spanning::{Vector, address};
+use crate::tree::{Vector, address};
 
 /// What a unit is to a port that knows something already (rcvInfo, clause 17.21.8).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

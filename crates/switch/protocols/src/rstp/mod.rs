@@ -21,7 +21,7 @@ use base::{MacAddr, OfPort};
 use pipeline::SpanningState;
 use wire::stp::{Bpdu, flag};
 
-use crate::spanning::{Flush, Outcome, Vector, identifier};
+use crate::tree::{Flush, Outcome, Vector, identifier};
 use port::Port;
 
 /// Ports that a bridge can have.

@@ -5,7 +5,7 @@ use pipeline::SpanningState;
 use wire::stp::{Bpdu, Config, flag};
 
 use super::{Counts, Env, MIGRATE, PointToPoint, PortSettings, Role, Times, Wish};
-use crate::spanning::Vector;
+use crate::tree::Vector;
 
 /// Where what a port knows of its network comes from (infoIs).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,7 +2,7 @@
 
 use super::port::{Info, Port};
 use super::{Bridge, Role};
-use crate::spanning::{Flush, Vector, address};
+use crate::tree::{Flush, Vector, address};
 
 impl Bridge {
     /// updtRolesTree (clause 17.21.25).

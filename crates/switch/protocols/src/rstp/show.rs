@@ -3,7 +3,7 @@
 use pipeline::SpanningTree;
 
 use super::{Bridge, Times};
-use crate::spanning::{address, priority, state_name};
+use crate::tree::{address, priority, state_name};
 
 impl Bridge {
     /// The text of `rstp/show`.

@@ -3,6 +3,8 @@
 
 use proptest::prelude::*;
 
+use base::MacAddr;
+
 use super::*;
 use crate::rstp::PointToPoint;
 

@@ -4,7 +4,7 @@ use pipeline::SpanningState;
 
 use super::Bridge;
 use super::port::Port;
-use crate::spanning::Vector;
+use crate::tree::Vector;
 
 impl Bridge {
     pub(super) fn recompute(&mut self) {

@@ -13,7 +13,7 @@ use base::{MacAddr, OfPort};
 use pipeline::SpanningState;
 use wire::stp::{Bpdu, Config, flag};
 
-use crate::spanning::{Flush, Outcome, Vector, identifier};
+use crate::tree::{Flush, Outcome, Vector, identifier};
 use port::Port;
 pub use port::{Counts, PortSettings, PortStatus, Role, cost_of_speed};
 

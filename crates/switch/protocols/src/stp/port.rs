@@ -7,7 +7,7 @@ use pipeline::SpanningState;
 use wire::stp::Config;
 
 use super::Timer;
-use crate::spanning::Vector;
+use crate::tree::Vector;
 
 /// What a port is asked to do.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,7 +1,7 @@
 //! A bridge as operators see it.
 
 use super::{Bridge, SECOND, Times};
-use crate::spanning::{address, priority, state_name};
+use crate::tree::{address, priority, state_name};
 use pipeline::SpanningTree;
 
 impl Bridge {

@@ -1,7 +1,7 @@
 //! One bridge and what it does with units; networks of them are in `spanning/tests.rs`.
 
 use super::*;
-use crate::spanning::priority;
+use crate::tree::priority;
 
 const P1: OfPort = OfPort(1);
 

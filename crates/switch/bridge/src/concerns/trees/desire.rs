@@ -22,7 +22,7 @@ pub enum DesiredTree {
 /// Settings, and the address in the bridge's identifier as the row has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted<T> {
-    pub(super) settings: T,
+    pub(crate) settings: T,
     /// `None`: the bridge's own.
     address: Option<String>,
     address_key: &'static str,
@@ -41,7 +41,7 @@ impl DesiredTree {
 
 impl<T> Wanted<T> {
     /// The address part of the bridge's identifier.
-    pub(super) fn system(&self, name: &str, own: MacAddr, complaints: &mut Vec<(Level, String)>) -> MacAddr {
+    pub(crate) fn system(&self, name: &str, own: MacAddr, complaints: &mut Vec<(Level, String)>) -> MacAddr {
         if self.is_both {
             let text = "RSTP and STP are mutually exclusive but both are configured; enabling RSTP";
             complaints.push((Level::Warn, format!("{name}: {text}")));
@@ -111,13 +111,13 @@ fn number(row: &Row, column: &str, key: &str) -> Option<u64> {
 }
 
 /// A multiple of 4096 (802.1D-2004, table 17-2).
-pub(super) fn rapid_priority(asked: u64) -> Option<u16> {
+pub(crate) fn rapid_priority(asked: u64) -> Option<u16> {
     u16::try_from(asked).ok().map(|priority| priority & 0xf000)
 }
 
 /// Seconds of max age and forward delay. A change that does not fit the other one is not made (clause 17.14), and either may
 /// have to be made first.
-pub(super) fn rapid_times(max_age: Option<u64>, forward_delay: Option<u64>) -> (u16, u16) {
+pub(crate) fn rapid_times(max_age: Option<u64>, forward_delay: Option<u64>) -> (u16, u16) {
     let (mut age, mut delay) = (20, 15);
     for _ in 0..2 {
         let fits = |age: u64, delay: u64| 2 * (delay - 1) >= age;
@@ -136,12 +136,12 @@ pub(super) fn rapid_times(max_age: Option<u64>, forward_delay: Option<u64>) -> (
 pub struct DesiredTreePort {
     has_stp: bool,
     has_rstp: bool,
-    pub(super) stp: StpPort,
-    pub(super) rstp: RstpPort,
+    pub(crate) stp: StpPort,
+    pub(crate) rstp: RstpPort,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct StpPort {
+pub(crate) struct StpPort {
     /// As the row has it; it may be none that a port can have.
     pub number: Option<u64>,
     pub priority: u8,
@@ -149,7 +149,7 @@ pub(super) struct StpPort {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct RstpPort {
+pub(crate) struct RstpPort {
     /// As the row has it; it may be none that a port can have.
     pub number: Option<u64>,
     pub priority: u8,
@@ -162,7 +162,7 @@ pub(super) struct RstpPort {
 }
 
 impl DesiredTreePort {
-    pub(super) fn takes_part(&self, kind: SpanningTree) -> bool {
+    pub(crate) fn takes_part(&self, kind: SpanningTree) -> bool {
         match kind {
             SpanningTree::Stp => self.has_stp,
             SpanningTree::Rstp => self.has_rstp,

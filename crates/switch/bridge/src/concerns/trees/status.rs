@@ -6,7 +6,7 @@ use protocols::PortId;
 use protocols::spanning::{PortStatus, Status, address, priority, state_name};
 use schema::port as table;
 
-use crate::concerns::bundles::DesiredPort;
+use crate::concerns::interfaces::DesiredInterface;
 use crate::running::{Running, RunningBridge};
 use crate::status::{Report, Reporting};
 use crate::writer::pairs;
@@ -46,8 +46,12 @@ pub(crate) struct PortColumns {
     pub rstp: Pairs,
 }
 
-pub(crate) fn port_columns(running: &Running, bridge: &RunningBridge, port: &DesiredPort) -> PortColumns {
-    match port_status(running, bridge, port) {
+pub(crate) fn port_columns(
+    running: &Running,
+    bridge: &RunningBridge,
+    interfaces: &[DesiredInterface],
+) -> PortColumns {
+    match port_status(running, bridge, interfaces) {
         None => PortColumns::default(),
         Some(PortStatus::Stp(status, _)) => {
             let seconds = (running.clock.now().as_millis() as i64 - status.since).max(0) / 1000;
@@ -74,12 +78,12 @@ pub(crate) fn port_columns(running: &Running, bridge: &RunningBridge, port: &Des
 }
 
 /// Writes how many units the ports have sent and received.
-pub(super) fn write_counters(out: &mut Reporting, report: &Report<'_>, bridge: &RunningBridge) {
+pub(crate) fn write_counters(out: &mut Reporting, report: &Report<'_>, bridge: &RunningBridge) {
     for port in &bridge.config.ports {
         let Some(row) = report.rows.row(table::NAME_OF_TABLE, &port.uuid) else { continue };
         let numbers =
             |counts: &[(&str, u64)]| pairs(counts.iter().map(|(name, count)| ((*name).to_owned(), *count)));
-        let (stp, rstp) = match port_status(report.running, bridge, port) {
+        let (stp, rstp) = match port_status(report.running, bridge, &port.interfaces) {
             None => (Datum::Empty, Datum::Empty),
             Some(PortStatus::Stp(_, counts)) => {
                 let shown = [
@@ -107,8 +111,12 @@ pub(super) fn write_counters(out: &mut Reporting, report: &Report<'_>, bridge: &
     }
 }
 
-fn port_status(running: &Running, bridge: &RunningBridge, port: &DesiredPort) -> Option<PortStatus> {
-    let [interface] = port.interfaces.as_slice() else { return None };
+fn port_status(
+    running: &Running,
+    bridge: &RunningBridge,
+    interfaces: &[DesiredInterface],
+) -> Option<PortStatus> {
+    let [interface] = interfaces else { return None };
     let number: OfPort = *bridge.interfaces.get(&interface.name)?.result.as_ref().ok()?;
     running.monitor.spanning_port_status(PortId { bridge: bridge.id, port: number })
 }
