@@ -105,7 +105,9 @@ impl Net {
         for end in self.lans[lan].ends.clone() {
             let is_lost = self.loss != 0 && self.random().is_multiple_of(self.loss);
             if end != from && !is_lost {
-                let at = self.now + 1 + i64::from(self.random() % 4);
+                // A wire may be slow, but frames do not overtake one another.
+                let earlier = self.in_flight.iter().filter(|one| one.2 == end).map(|one| one.0).max();
+                let at = (self.now + 1 + i64::from(self.random() % 4)).max(earlier.unwrap_or(0));
                 self.in_flight.push((at, lan, end, frame.to_vec()));
             }
         }
