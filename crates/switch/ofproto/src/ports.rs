@@ -186,6 +186,13 @@ impl Bridge {
         self.update_port(number, |_| ())
     }
 
+    /// Whether spanning tree has addresses learned behind a bundle.
+    pub(crate) fn learns_at(&self, id: BundleId) -> bool {
+        let learns = |number: &OfPort| self.ports.get(number).is_none_or(|entry| entry.port.learns());
+        self.settings().spanning_tree.is_none()
+            || self.bundles.get(&id).is_none_or(|bundle| bundle.ports.iter().all(learns))
+    }
+
     /// Makes or changes a bundle; saying again what it is moves nothing.
     pub fn set_bundle(&mut self, config: BundleConfig, new_id: impl FnOnce() -> BundleId) -> BundleId {
         if let Some(same) = self.bundle_named(&config.name).filter(|bundle| self.is_same(bundle, &config)) {

@@ -239,7 +239,11 @@ impl Network for Switch {
                 Effect::CountMirror(counters) => counters.add(packets, bytes, used),
                 Effect::LearnMac { bridge, vlan, mac, port, gratuitous_arp_on_bond } => {
                     if let Some(bridge) = self.bridges.get(bridge) {
-                        let news = bridge.macs().learn(*vlan, *mac, *port, *gratuitous_arp_on_bond, used);
+                        let mut macs = bridge.macs();
+                        // What came before spanning tree had the port's addresses forgotten brings none of them back.
+                        let news = bridge.learns_at(*port)
+                            && macs.learn(*vlan, *mac, *port, *gratuitous_arp_on_bond, used);
+                        drop(macs);
                         if news {
                             bridge.drifted();
                         }

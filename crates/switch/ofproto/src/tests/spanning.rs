@@ -50,6 +50,20 @@ fn a_port_learns_before_it_forwards() {
 }
 
 #[test]
+fn what_came_before_a_port_was_closed_teaches_nothing_after() {
+    let (mut switch, id, ports) = bridge(SpanningTree::Rstp);
+    add_flow(&mut switch, id, 0, "", "NORMAL");
+    let translation = run(&switch, id, &frame(1, 0xa, 0xb, None));
+    ports[0].set_state(SpanningState::Discarding);
+    let credit = pipeline::Credit { packets: 1, bytes: 64, tcp_flags: 0, used: Timestamp::from_millis(1) };
+    switch.apply(&translation.effects, credit);
+    assert_eq!(switch.get(id).unwrap().macs().len(), 0);
+    ports[0].set_state(SpanningState::Learning);
+    switch.apply(&translation.effects, credit);
+    assert_eq!(switch.get(id).unwrap().macs().len(), 1);
+}
+
+#[test]
 fn flooding_passes_by_ports_that_do_not_forward_and_all_means_all() {
     for kind in [SpanningTree::Stp, SpanningTree::Rstp] {
         let (mut switch, id, ports) = bridge(kind);
