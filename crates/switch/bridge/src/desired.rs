@@ -83,6 +83,11 @@ impl DesiredBridge {
         self.ports.iter().flat_map(|port| &port.interfaces)
     }
 
+    /// By which protocol it keeps loops out, if it does.
+    pub(crate) fn tree_kind(&self) -> Option<pipeline::SpanningTree> {
+        self.spanning.as_ref().map(DesiredTree::kind)
+    }
+
     /// The type of its datapath by its full name.
     pub fn datapath_kind(&self) -> &str {
         if self.datapath_type.is_empty() { "system" } else { &self.datapath_type }

@@ -332,6 +332,8 @@ impl Running {
             touched: HashSet::new(),
         };
         self.bridges.insert(config.name.clone(), bridge);
+        // Before it has ports, which could close a loop.
+        self.set_tree_kind(&config.name, config.tree_kind());
     }
 
     fn remove_bridge(&mut self, name: &str) {

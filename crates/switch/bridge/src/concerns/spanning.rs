@@ -8,7 +8,7 @@ use pipeline::{BundleId, MirrorOutput, SpanningTree};
 use protocols::spanning::Settings;
 use protocols::{PortId, rstp, stp};
 
-use super::{Concern, Pass};
+use super::Concern;
 use crate::concerns::bundles::DesiredPort;
 use crate::concerns::interfaces::DesiredInterface;
 use crate::concerns::monitoring::Learned;
@@ -23,10 +23,15 @@ const DEFAULT_SPEED: u32 = 10_000;
 pub(crate) struct Spanning;
 
 impl Concern for Spanning {
-    /// A port that is new, or whose bundle is, forwards nothing before [`Spanning::finish`] has it take part.
-    fn settle(&self, running: &mut Running, pass: &Pass<'_>) {
-        let wanted = pass.config.spanning.as_ref().map(DesiredTree::kind);
-        running.set_tree_kind(&pass.config.name, wanted);
+    /// From now on ports that come forward nothing before [`Spanning::finish`] has them take part.
+    fn prepare(&self, running: &mut Running, desired: &Desired) {
+        for config in &desired.bridges {
+            let kind = config.tree_kind();
+            let is_new = |bridge: &RunningBridge| bridge.config.tree_kind() != kind;
+            if kind.is_some() && running.bridges.get(&config.name).is_some_and(is_new) {
+                running.set_tree_kind(&config.name, kind);
+            }
+        }
     }
 
     /// A bridge's address, which is part of its identifier, is known after all bridges were settled.
@@ -57,7 +62,8 @@ struct Candidate<'a> {
 }
 
 impl Running {
-    fn set_tree_kind(&self, name: &str, kind: Option<SpanningTree>) {
+    /// By which protocol a bridge keeps loops out.
+    pub(crate) fn set_tree_kind(&self, name: &str, kind: Option<SpanningTree>) {
         let Some(bridge) = self.bridges.get(name) else { return };
         let mut switch = self.switch.write();
         let Some(state) = switch.get_mut(bridge.id) else { return };
