@@ -1,6 +1,6 @@
 //! The sparse form: bitmaps and the words that are not zero.
 
-use crate::words::{EXTENSION_WORDS, WORDS, Words};
+use crate::words::{EXTENSION_WORDS, WORDS, Words, map_of};
 use crate::{FlowKey, FlowMask, Slot};
 
 /// A key or mask with its zero words left out. Small enough to keep one per
@@ -17,12 +17,6 @@ pub struct SparseKey {
     words: Box<[u64]>,
 }
 
-/// Bit `i` is set when word `i` of `words` is not zero.
-#[inline]
-fn map_of(words: &[u64]) -> u64 {
-    words.iter().enumerate().fold(0, |map, (index, &word)| map | u64::from(word != 0) << index)
-}
-
 impl SparseKey {
     fn of(dense: &Words) -> SparseKey {
         let map = map_of(&dense.core);
@@ -30,7 +24,9 @@ impl SparseKey {
         let mut words = Vec::with_capacity((extension.count_ones() + map.count_ones()) as usize);
         for (mut map, from) in [(extension, &dense.extension()[..]), (map, &dense.core[..])] {
             while map != 0 {
-                words.extend(from.get(map.trailing_zeros() as usize));
+                if let Some(&word) = from.get(map.trailing_zeros() as usize) {
+                    words.push(word);
+                }
                 map &= map - 1;
             }
         }

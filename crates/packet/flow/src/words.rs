@@ -18,6 +18,12 @@ pub(crate) struct Words {
     extension: Option<Box<[u64; EXTENSION_WORDS]>>,
 }
 
+/// Bit `i` is set when word `i` of `words` is not zero.
+#[inline]
+pub(crate) fn map_of(words: &[u64]) -> u64 {
+    words.iter().enumerate().fold(0, |map, (index, &word)| map | u64::from(word != 0) << index)
+}
+
 impl Default for Words {
     #[inline]
     fn default() -> Words {
@@ -124,11 +130,16 @@ impl Words {
     #[inline]
     pub(crate) fn present(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         let extension = self.extension.iter().flat_map(|words| words.iter().enumerate());
-        let core = self.core.iter().enumerate();
-        extension
-            .map(|(index, &word)| (WORDS + index, word))
-            .chain(core.map(|(index, &word)| (index, word)))
-            .filter(|&(_, word)| word != 0)
+        let extension = extension.map(|(index, &word)| (WORDS + index, word)).filter(|&(_, word)| word != 0);
+        let mut map = map_of(&self.core);
+        let core = std::iter::from_fn(move || {
+            let index = map.trailing_zeros() as usize;
+            // Of no word left that is the number behind the last one.
+            let word = *self.core.get(index)?;
+            map &= map - 1;
+            Some((index, word))
+        });
+        extension.chain(core)
     }
 
     /// Adds bits to the value in `slot`; those beyond the slot's width are dropped.

@@ -38,6 +38,9 @@ const ETHERNET: &[Slot] = &[slot::DL_SRC, slot::DL_DST];
 /// That the others are left alone is right only as long as they are what they
 /// are in this packet, so all that was read or set stays in the mask.
 fn set(key: &FlowKey, out: &mut Outcome, attr: Attr, slots: &[Slot]) {
+    if slots.iter().all(|&place| key.read(place) == out.base.read(place)) {
+        return;
+    }
     let mut changed = FlowMask::new();
     for &place in slots {
         if key.read(place) != out.base.read(place) {
@@ -48,9 +51,6 @@ fn set(key: &FlowKey, out: &mut Outcome, attr: Attr, slots: &[Slot]) {
                 out.mask.add_all(place);
             }
         }
-    }
-    if changed.is_empty() {
-        return;
     }
     for &place in slots {
         let value = key.read(place);
