@@ -29,6 +29,7 @@ mod classified;
 mod megaflows;
 mod prefixes;
 mod rounding;
+mod sorted;
 mod subtable;
 
 pub use classified::{Classified, Rule};
@@ -40,7 +41,7 @@ use std::sync::Arc;
 use flow::{FlowKey, FlowMask, Slot, SparseKey, SparseMatch, slot};
 use hashbrown::HashMap;
 use prefixes::PrefixSet;
-use subtable::{Asked, Subtable};
+use subtable::{Asked, Shortcut, Subtable};
 
 /// Rules, found by packet or by their match.
 ///
@@ -54,10 +55,19 @@ pub struct Classifier<T> {
     free: Vec<u32>,
     by_mask: HashMap<Arc<SparseKey>, u32>,
     /// Subtables that have rules, by falling highest priority.
-    order: Vec<u32>,
+    order: Vec<Place>,
     len: usize,
     /// The fields whose prefixes are tracked, and those in use.
     prefixes: Vec<(Slot, PrefixSet)>,
+}
+
+/// A subtable in the order of lookups, with what may show that it need not be asked.
+#[derive(Debug)]
+struct Place {
+    id: u32,
+    /// The highest of its rules.
+    priority: i32,
+    shortcut: Shortcut,
 }
 
 /// The fields whose prefixes are tracked where nothing else is said.
@@ -91,12 +101,18 @@ impl<T: Classified> Classifier<T> {
         self.prefixes = prefix_sets(fields);
         for table in self.subtables.iter_mut().flatten() {
             table.set_prefixes(&self.prefixes);
-            for rule in table.rules() {
+            for rule in table.different_rules() {
                 for (index, len) in table.prefix_lens() {
                     if let Some((field, set)) = self.prefixes.get_mut(index) {
                         set.insert(rule.matching().read(*field), len);
                     }
                 }
+            }
+        }
+        let subtables = &self.subtables;
+        for place in &mut self.order {
+            if let Some(Some(table)) = subtables.get(place.id as usize) {
+                place.shortcut = table.shortcut();
             }
         }
     }
@@ -122,7 +138,7 @@ impl<T: Classified> Classifier<T> {
 
     /// Subtables that have rules, by falling highest priority.
     fn in_order(&self) -> impl Iterator<Item = &Subtable<T>> {
-        self.order.iter().filter_map(|&id| self.subtable(id))
+        self.order.iter().filter_map(|place| self.subtable(place.id))
     }
 
     /// Adds a rule; the rule with this match and priority that it replaces.
@@ -199,8 +215,11 @@ impl<T: Classified> Classifier<T> {
         let place = self.subtables.get_mut(id as usize)?;
         let table = place.as_mut()?;
         let before = table.max_priority();
-        let old = table.remove(matching, priority, is_meant)?;
+        let (old, is_last) = table.remove(matching, priority, is_meant)?;
         self.len -= 1;
+        if !is_last {
+            return Some(old);
+        }
         for (index, len) in table.prefix_lens() {
             if let Some((field, set)) = self.prefixes.get_mut(index) {
                 set.remove(matching.read(*field), len);
@@ -221,14 +240,15 @@ impl<T: Classified> Classifier<T> {
     /// Moves subtable `id`, whose highest priority was `before`, to its place.
     fn reorder(&mut self, id: u32, before: Option<i32>) {
         if before.is_some()
-            && let Some(at) = self.order.iter().position(|&other| other == id)
+            && let Some(at) = self.order.iter().position(|other| other.id == id)
         {
             self.order.remove(at);
         }
-        let priority_of = |id: u32| self.subtable(id).and_then(Subtable::max_priority);
-        if let Some(priority) = priority_of(id) {
-            let at = self.order.partition_point(|&other| priority_of(other) >= Some(priority));
-            self.order.insert(at, id);
+        let Some(table) = self.subtable(id) else { return };
+        if let Some(priority) = table.max_priority() {
+            let place = Place { id, priority, shortcut: table.shortcut() };
+            let at = self.order.partition_point(|other| other.priority >= priority);
+            self.order.insert(at, place);
         }
     }
 
@@ -270,10 +290,14 @@ impl<T: Classified> Classifier<T> {
     ) -> Option<&T> {
         let mut best: Option<(i32, &T)> = None;
         let mut asked = Asked::new(&self.prefixes);
-        for table in self.in_order() {
-            if best.is_some_and(|(priority, _)| Some(priority) >= table.max_priority()) {
+        for place in &self.order {
+            if best.is_some_and(|(priority, _)| priority >= place.priority) {
                 break;
             }
+            if depends.as_deref().is_some_and(|depends| asked.leaves_out(&place.shortcut, depends)) {
+                continue;
+            }
+            let Some(table) = self.subtable(place.id) else { continue };
             let found = table.lookup(key, &mut asked, depends.as_deref_mut());
             if let Some(rule) = found.iter().find(|rule| is_wanted(rule)) {
                 let priority = rule.priority();

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::sorted::Sorted;
+
 /// Prefixes of values of one width.
 #[derive(Clone, Debug)]
 pub(crate) struct PrefixSet {
@@ -14,7 +16,12 @@ pub(crate) struct PrefixSet {
     prefixes: Prefixes,
     /// How many rules have a prefix of each length.
     lens: BTreeMap<u32, u32>,
+    /// Bit `len - 1` is set when there is a prefix of this length.
+    lens_in_use: u128,
 }
+
+/// A prefix: its value, the other bits zero, and its length.
+type Prefix = (u128, u32);
 
 /// What a set knows of one value.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +44,7 @@ impl OfValue {
 #[derive(Clone, Debug)]
 enum Prefixes {
     /// Of at most 32 bits: the value, then eight bits of length, so that a prefix takes twelve bytes.
-    Short(BTreeMap<u64, u32>),
+    Short(Sorted),
     Long(BTreeMap<(u128, u32), u32>),
 }
 
@@ -49,6 +56,16 @@ fn short(value: u128, len: u32) -> u64 {
 
 fn long(short: u64) -> (u128, u32) {
     (u128::from(short >> LENGTH_BITS), (short & 0xff) as u32)
+}
+
+/// The bit of a length, which is not zero, in a set of lengths.
+fn bit(len: u32) -> u128 {
+    1u128.checked_shl(len.wrapping_sub(1)).unwrap_or(0)
+}
+
+/// The set of all lengths up to this one.
+fn first(len: u32) -> u128 {
+    u128::MAX.checked_shl(len).map_or(u128::MAX, |longer| !longer)
 }
 
 fn decrement<K: Ord>(map: &mut BTreeMap<K, u32>, place: K) {
@@ -63,8 +80,8 @@ fn decrement<K: Ord>(map: &mut BTreeMap<K, u32>, place: K) {
 impl PrefixSet {
     pub(crate) fn new(width: u32) -> PrefixSet {
         let prefixes =
-            if width <= 32 { Prefixes::Short(BTreeMap::new()) } else { Prefixes::Long(BTreeMap::new()) };
-        PrefixSet { width, prefixes, lens: BTreeMap::new() }
+            if width <= 32 { Prefixes::Short(Sorted::default()) } else { Prefixes::Long(BTreeMap::new()) };
+        PrefixSet { width, prefixes, lens: BTreeMap::new(), lens_in_use: 0 }
     }
 
     /// The first `len` bits set.
@@ -81,37 +98,52 @@ impl PrefixSet {
 
     pub(crate) fn insert(&mut self, value: u128, len: u32) {
         let value = value & self.mask(len);
-        let count = match &mut self.prefixes {
-            Prefixes::Short(map) => map.entry(short(value, len)).or_insert(0),
-            Prefixes::Long(map) => map.entry((value, len)).or_insert(0),
-        };
-        *count += 1;
+        match &mut self.prefixes {
+            Prefixes::Short(sorted) => sorted.insert(short(value, len)),
+            Prefixes::Long(map) => *map.entry((value, len)).or_insert(0) += 1,
+        }
         *self.lens.entry(len).or_insert(0) += 1;
+        self.lens_in_use |= bit(len);
     }
 
     pub(crate) fn remove(&mut self, value: u128, len: u32) {
         let value = value & self.mask(len);
         match &mut self.prefixes {
-            Prefixes::Short(map) => decrement(map, short(value, len)),
+            Prefixes::Short(sorted) => sorted.remove(short(value, len)),
             Prefixes::Long(map) => decrement(map, (value, len)),
         }
         decrement(&mut self.lens, len);
+        if !self.lens.contains_key(&len) {
+            self.lens_in_use &= !bit(len);
+        }
     }
 
     pub(crate) fn contains(&self, value: u128, len: u32) -> bool {
         let value = value & self.mask(len);
         match &self.prefixes {
-            Prefixes::Short(map) => map.contains_key(&short(value, len)),
+            Prefixes::Short(sorted) => sorted.contains(short(value, len)),
             Prefixes::Long(map) => map.contains_key(&(value, len)),
         }
     }
 
     /// All that is asked of one value again and again.
     pub(crate) fn of_value(&self, value: u128) -> OfValue {
-        let bits = self.bits(value);
-        // A prefix of the value is no longer than the bits that decide which it has.
-        let lens = self.lens.range(..=bits).filter(|(len, _)| self.contains(value, **len));
-        OfValue { bits, lens: lens.fold(0, |lens, (len, _)| lens | 1 << (len - 1)) }
+        let near = self.neighbours(value);
+        // All prefixes of the value are before it in order, and whatever is between agrees with it in as many bits as they
+        // have. So none is longer than what the last one before it has in common with it, which may be one itself.
+        let mut lens = 0;
+        if let [Some((below, below_len)), _] = near {
+            let common = self.common(below, value);
+            let mut left = self.lens_in_use & first(common);
+            while left != 0 {
+                let len = left.trailing_zeros() + 1;
+                left &= left - 1;
+                if len == below_len || self.contains(value, len) {
+                    lens |= bit(len);
+                }
+            }
+        }
+        OfValue { bits: self.deciding(near, value), lens }
     }
 
     /// How many first bits of `value` decide which prefixes it has.
@@ -119,24 +151,25 @@ impl PrefixSet {
     /// Every value with the same bits there has the same prefixes. The
     /// neighbours in order suffice: no other prefix agrees in more bits.
     pub(crate) fn bits(&self, value: u128) -> u32 {
-        let neighbours = match &self.prefixes {
-            Prefixes::Short(map) => {
-                let at = short(value, 0xff);
-                let below = map.range(..=at).next_back();
-                [below, map.range(at..).next()].map(|near| near.map(|(&place, _)| long(place)))
-            }
+        self.deciding(self.neighbours(value), value)
+    }
+
+    fn deciding(&self, near: [Option<Prefix>; 2], value: u128) -> u32 {
+        let bits = near.into_iter().flatten().map(|(prefix, len)| len.min(self.common(prefix, value) + 1));
+        bits.max().unwrap_or(0)
+    }
+
+    /// The prefixes before the value and after it, which is longer than all of its prefixes.
+    fn neighbours(&self, value: u128) -> [Option<Prefix>; 2] {
+        match &self.prefixes {
+            // No prefix is as long as this one, which is behind all that the value has.
+            Prefixes::Short(sorted) => sorted.neighbours(short(value, 0xff)).map(|near| near.map(long)),
             Prefixes::Long(map) => {
                 let at = (value, u32::MAX);
                 let below = map.range(..=at).next_back();
                 [below, map.range(at..).next()].map(|near| near.map(|(&place, _)| place))
             }
-        };
-        neighbours
-            .into_iter()
-            .flatten()
-            .map(|(prefix, len)| len.min(self.common(prefix, value) + 1))
-            .max()
-            .unwrap_or(0)
+        }
     }
 
     fn common(&self, a: u128, b: u128) -> u32 {

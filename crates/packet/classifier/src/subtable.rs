@@ -45,6 +45,11 @@ impl<T: Classified> Bucket<T> {
         rules.iter_mut().find(|rule| rule.priority() == priority)
     }
 
+    /// How many rules have this priority.
+    fn count_of(&self, priority: i32) -> usize {
+        self.rules().iter().filter(|rule| rule.priority() == priority).count()
+    }
+
     /// Puts a rule before those of the same priority.
     fn add(&mut self, rule: T) {
         let priority = rule.priority();
@@ -72,7 +77,7 @@ pub(crate) struct Subtable<T> {
     /// Per stage in `stage_ends`: how many buckets have this hash up to there.
     stages: SmallVec<[Counts; 3]>,
     buckets: HashTable<(u64, Bucket<T>)>,
-    /// How many rules have each priority.
+    /// How many matches have rules of each priority.
     priorities: BTreeMap<i32, u32>,
     /// Tracked fields of which the mask has a prefix: which, its length, its place in `parts`.
     prefixes: SmallVec<[(u8, u8, u8); 2]>,
@@ -136,10 +141,27 @@ impl Ports {
     }
 }
 
+/// By what a subtable may be left out of a lookup without being looked at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shortcut {
+    /// The words of the stages before that of the prefixes; those that are not needed without any bit.
+    before: [(u8, u64); 2],
+    /// Of the first stage that has any: which tracked field, and how long the mask's prefix of it is, zero behind the last.
+    prefixes: [(u8, u8); 2],
+}
+
 /// What one lookup knows of the key's tracked fields, found when first needed.
 pub(crate) struct Asked<'a> {
     fields: &'a [(Slot, PrefixSet)],
-    prefixes: SmallVec<[Option<OfValue>; 4]>,
+    prefixes: SmallVec<[Option<Known>; 4]>,
+}
+
+/// What one lookup knows of a tracked field.
+#[derive(Clone, Copy)]
+struct Known {
+    of_value: OfValue,
+    /// Whether the answer depends already on the bits that decide which prefixes the value has.
+    is_looked_at: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -152,16 +174,35 @@ impl<'a> Asked<'a> {
     fn rules_out(&mut self, key: &FlowKey, index: usize, len: u32, depends: &mut FlowMask) -> bool {
         let Some((field, set)) = self.fields.get(index) else { return false };
         let Some(known) = self.prefixes.get_mut(index) else { return false };
-        let known = *known.get_or_insert_with(|| set.of_value(key.read(*field)));
-        if known.has(len) {
+        let known = known
+            .get_or_insert_with(|| Known { of_value: set.of_value(key.read(*field)), is_looked_at: false });
+        if known.of_value.has(len) {
             return false;
         }
-        let bits = known.bits;
+        let bits = known.of_value.bits;
         let mask = set.mask(bits);
         let is_free = depends.bits(*field) & mask == mask;
         if bits <= len || is_free {
             depends.add(*field, mask);
+            known.is_looked_at = true;
             return true;
+        }
+        false
+    }
+
+    /// Whether asking a subtable finds nothing, and adds nothing to what the answer depends on, by what is known already.
+    #[inline]
+    pub(crate) fn leaves_out(&self, shortcut: &Shortcut, depends: &FlowMask) -> bool {
+        for &(index, len) in &shortcut.prefixes {
+            if len == 0 {
+                return false;
+            }
+            let Some(Some(known)) = self.prefixes.get(usize::from(index)) else { return false };
+            if known.of_value.has(len.into()) {
+                continue;
+            }
+            let is_looked_at = |&(index, mask): &(u8, u64)| mask & !depends.word(index.into()) == 0;
+            return known.is_looked_at && shortcut.before.iter().all(is_looked_at);
         }
         false
     }
@@ -203,6 +244,32 @@ impl<T: Classified> Subtable<T> {
         }
     }
 
+    /// By what the table may be left out.
+    pub(crate) fn shortcut(&self) -> Shortcut {
+        let Some(place) = self.prefixes.iter().map(|&(.., place)| place).min() else {
+            return Shortcut::default();
+        };
+        let from = self.stage_ends.iter().copied().take_while(|&end| end <= place).last().unwrap_or(0);
+        let end = self.stage_ends.iter().copied().find(|&end| end > place).unwrap_or(u8::MAX);
+        let of_stage = self.prefixes.iter().filter(|(.., place)| (from..end).contains(place));
+        let mut shortcut = Shortcut::default();
+        if usize::from(from) > shortcut.before.len() {
+            // Few masks have more there: their subtables are asked.
+            return shortcut;
+        }
+        shortcut
+            .before
+            .iter_mut()
+            .zip(self.parts.iter().take(from.into()))
+            .for_each(|(place, part)| *place = *part);
+        shortcut
+            .prefixes
+            .iter_mut()
+            .zip(of_stage)
+            .for_each(|(place, &(index, len, _))| *place = (index, len));
+        shortcut
+    }
+
     /// The tracked fields of which the mask has a prefix, and its length.
     pub(crate) fn prefix_lens(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
         self.prefixes.iter().map(|&(index, len, _)| (usize::from(index), u32::from(len)))
@@ -226,6 +293,13 @@ impl<T: Classified> Subtable<T> {
 
     pub(crate) fn rules(&self) -> impl Iterator<Item = &T> {
         self.buckets.iter().flat_map(|(_, bucket)| bucket.rules())
+    }
+
+    /// Of rules that have the same match and priority one.
+    pub(crate) fn different_rules(&self) -> impl Iterator<Item = &T> {
+        let buckets = self.buckets.iter().map(|(_, bucket)| bucket.rules());
+        let groups = buckets.flat_map(|rules| rules.chunk_by(|a, b| a.priority() == b.priority()));
+        groups.filter_map(|rules| rules.first())
     }
 
     /// The hash of a match with this mask, and the hashes up to each stage.
@@ -252,18 +326,22 @@ impl<T: Classified> Subtable<T> {
         }
     }
 
-    /// Adds a rule, whose mask is the subtable's, before those of the same match and priority. Each tracked prefix is
-    /// given to `track`, as the number of its field and its length.
+    /// Adds a rule, whose mask is the subtable's, before those of the same match and priority. If there are none, each
+    /// tracked prefix is given to `track`, as the number of its field and its length.
     pub(crate) fn add(&mut self, rule: T, mut track: impl FnMut(&SparseMatch, usize, u32)) {
         let (hash, stages) = self.hashes(rule.matching());
-        *self.priorities.entry(rule.priority()).or_insert(0) += 1;
-        self.prefixes.iter().for_each(|&(i, len, _)| track(rule.matching(), i.into(), len.into()));
         let words = rule.matching().words();
-        if let Some((_, bucket)) =
-            self.buckets.find_mut(hash, |(h, bucket)| *h == hash && bucket.has_words(words))
-        {
+        let found = self.buckets.find_mut(hash, |(h, bucket)| *h == hash && bucket.has_words(words));
+        if let Some((_, bucket)) = found {
+            if bucket.of_priority(rule.priority()).is_some() {
+                return bucket.add(rule);
+            }
+            *self.priorities.entry(rule.priority()).or_insert(0) += 1;
+            self.prefixes.iter().for_each(|&(i, len, _)| track(rule.matching(), i.into(), len.into()));
             return bucket.add(rule);
         }
+        *self.priorities.entry(rule.priority()).or_insert(0) += 1;
+        self.prefixes.iter().for_each(|&(i, len, _)| track(rule.matching(), i.into(), len.into()));
         if let Some(ports) = &mut self.ports {
             ports.set.insert(ports.value(rule.matching().word(Ports::WORD)), ports.len);
         }
@@ -273,19 +351,20 @@ impl<T: Classified> Subtable<T> {
         self.buckets.insert_unique(hash, (hash, Bucket::One(rule)), |(hash, _)| *hash);
     }
 
-    /// Removes the first rule of this match and priority that `is_meant`.
+    /// Removes the first rule of this match and priority that `is_meant`; and whether no other has both.
     pub(crate) fn remove(
         &mut self,
         matching: &SparseMatch,
         priority: i32,
         is_meant: impl Fn(&T) -> bool,
-    ) -> Option<T> {
+    ) -> Option<(T, bool)> {
         let (hash, stages) = self.hashes(matching);
         let words = matching.words();
         let mut entry =
             self.buckets.find_entry(hash, |(h, bucket)| *h == hash && bucket.has_words(words)).ok()?;
         let is_it = |rule: &T| rule.priority() == priority && is_meant(rule);
         let at = entry.get().1.rules().iter().position(is_it)?;
+        let is_last = entry.get().1.count_of(priority) == 1;
         let rule = if let (_, Bucket::Several(several)) = entry.get_mut() {
             let rule = several.rules.remove(at);
             if several.rules.len() == 1
@@ -305,13 +384,13 @@ impl<T: Classified> Subtable<T> {
             }
             rule
         };
-        if let Some(count) = self.priorities.get_mut(&priority) {
+        if is_last && let Some(count) = self.priorities.get_mut(&priority) {
             *count -= 1;
             if *count == 0 {
                 self.priorities.remove(&priority);
             }
         }
-        Some(rule)
+        Some((rule, is_last))
     }
 
     pub(crate) fn find(

@@ -156,6 +156,89 @@ proptest! {
         }
     }
 
+    /// Rules beside others of the same match and priority, some of which go again, leave what is tracked as it was.
+    #[test]
+    fn rules_beside_others_are_no_others_for_lookups(
+        rules in prop::collection::vec((prefix_rule(), 0i32..3), 1..20),
+        beside in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        keys in prop::collection::vec(prefix_rule(), 20),
+        retracks in any::<bool>(),
+    ) {
+        let mut table = Classifier::new();
+        for ((key, mask), priority) in &rules {
+            table.insert(Rule::new(key, mask, *priority, 0));
+        }
+        let answers = |table: &Classifier<Rule<usize>>| -> Vec<_> {
+            let answer = |key: &FlowKey| {
+                let mut depends = FlowMask::new();
+                (table.lookup(key, Some(&mut depends)).map(|rule| rule.priority), depends)
+            };
+            keys.iter().map(|(key, _)| answer(key)).collect()
+        };
+        let (before, len) = (answers(&table), table.len());
+        let of = |index: &prop::sample::Index| &rules[index.index(rules.len())];
+        for (number, index) in beside.iter().enumerate() {
+            let ((key, mask), priority) = of(index);
+            table.add(Rule::new(key, mask, *priority, 1 + number));
+        }
+        prop_assert_eq!(table.len(), len + beside.len());
+        if retracks {
+            table.set_prefixes(&DEFAULT_PREFIXES);
+        }
+        prop_assert_eq!(answers(&table), before.clone());
+        for (number, index) in beside.iter().enumerate() {
+            let ((key, mask), priority) = of(index);
+            let matching = SparseMatch::new(key, mask);
+            prop_assert!(table.remove_where(&matching, *priority, |rule| rule.value == 1 + number).is_some());
+        }
+        prop_assert_eq!(answers(&table), before);
+        prop_assert_eq!(table.len(), len);
+        for ((key, mask), priority) in &rules {
+            table.remove(&SparseMatch::new(key, mask), *priority);
+        }
+        prop_assert!(table.is_empty() && table.mask_count() == 0);
+    }
+
+    /// A subtable that is left out would have found nothing, and the answer depends on the same bits without it.
+    #[test]
+    fn leaving_subtables_out_changes_nothing(
+        rules in prop::collection::vec((prefix_rule(), 0i32..4), 0..40),
+        removals in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        keys in prop::collection::vec(prefix_rule(), 20),
+        tracked in prop::sample::subsequence(vec![slot::NW_DST, slot::NW_SRC, slot::IPV6_DST, slot::TP_DST], 0..=4),
+        is_late in any::<bool>(),
+    ) {
+        let mut table = Classifier::new();
+        if !is_late {
+            table.set_prefixes(&tracked);
+        }
+        for ((key, mask), priority) in &rules {
+            table.insert(Rule::new(key, mask, *priority, ()));
+        }
+        for index in removals {
+            if rules.is_empty() { break; }
+            let ((key, mask), priority) = &rules[index.index(rules.len())];
+            table.remove(&SparseMatch::new(key, mask), *priority);
+        }
+        if is_late {
+            table.set_prefixes(&tracked);
+        }
+        for (key, _) in &keys {
+            let mut depends = FlowMask::new();
+            let found = table.lookup(key, Some(&mut depends)).map(|rule| rule.priority);
+            let mut slow_depends = FlowMask::new();
+            let mut asked = Asked::new(&table.prefixes);
+            let mut best = None;
+            for subtable in table.in_order() {
+                if best >= subtable.max_priority() { break; }
+                let rules = subtable.lookup(key, &mut asked, Some(&mut slow_depends));
+                best = best.max(rules.first().map(|rule| rule.priority));
+            }
+            prop_assert_eq!(found, best);
+            prop_assert_eq!(depends, slow_depends);
+        }
+    }
+
     #[test]
     fn megaflows_are_found_by_table_and_by_cache(
         flows in prop::collection::vec((small_key(), small_mask()), 1..40),
