@@ -178,9 +178,23 @@ impl Table {
 
     /// As [`Table::insert`], as part of a change that is in force from `revision` on. Until then packets see the old rule.
     pub(crate) fn stage(&mut self, entry: Arc<Entry>, revision: u64) -> Option<Arc<Entry>> {
-        let old = self.stage_removal(&entry.rule.matching, entry.rule.priority, revision);
-        self.add(entry);
-        old
+        let Some(old) = self.find(&entry.rule.matching, entry.rule.priority).cloned() else {
+            self.add(entry);
+            return None;
+        };
+        self.rules.add(Arc::clone(&entry));
+        old.leaving.begin(revision);
+        self.discount(&old);
+        self.count(&entry);
+        match self.by_sequence.get_mut(&old.sequence) {
+            Some(place) if old.sequence == entry.sequence => *place = entry,
+            Some(_) | None => {
+                self.by_sequence.remove(&old.sequence);
+                self.by_sequence.insert(entry.sequence, entry);
+            }
+        }
+        self.leaving.push(Arc::clone(&old));
+        Some(old)
     }
 
     /// As [`Table::remove`], as part of a change that is in force from `revision` on.
