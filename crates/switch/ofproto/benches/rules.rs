@@ -2,8 +2,9 @@
 //! machine does. CONTRIBUTING says how to run it.
 //!
 //! The rules are of three kinds: a MAC address, an IPv4 prefix, a connection. `hundred` are a hundred flow-mods, from
-//! their bytes on, in a bridge with 10,000 rules; `whole` is one flow-mod about all 10,000. Of `rules`, "At t-gmax bytes"
-//! divided by 10,000 are the bytes per rule.
+//! their bytes on, in a bridge with 10,000 rules; `whole` is one flow-mod about all 10,000, and `steps` the same as it is
+//! made while packets are translated. Of `rules` and `bundle`, "At t-gmax bytes" divided by 10,000 are the bytes per rule,
+//! at the peak.
 #![allow(clippy::unwrap_used)] // as tests, benchmarks say what they expect by unwrapping
 
 use std::hint::black_box;
@@ -14,7 +15,7 @@ use fields::Protocols;
 use gungraun::prelude::*;
 use gungraun::{Dhat, LibraryBenchmarkConfig};
 use ofp::{Encoder, FlowMod, FlowModCommand, Message, Names};
-use ofproto::Switch;
+use ofproto::{FlowRequest, Part, SharedSwitch, Switch};
 use pipeline::BridgeId;
 
 const PROTOCOL: Protocols = Protocols::OF13_OXM;
@@ -129,5 +130,50 @@ fn rules(mut world: World) -> World {
     world
 }
 
-library_benchmark_group!(name = flow_mods, benchmarks = [hundred, whole, rules]);
+/// A bridge behind its lock, with so many rules.
+fn shared(rules: u32) -> (SharedSwitch, BridgeId) {
+    let shared = SharedSwitch::default();
+    let bridge = shared.write().add_bridge("br0", DpId(1), Capabilities::ALL);
+    for number in 0..rules {
+        let request = request(FlowModCommand::Add, number);
+        shared.flow_mod(bridge, &request, Timestamp::ZERO).unwrap();
+    }
+    (shared, bridge)
+}
+
+fn shared_for(command: FlowModCommand) -> Box<(SharedSwitch, BridgeId, FlowMod)> {
+    let (shared, bridge) = shared(RULES);
+    // One match that all rules are within, and not all rules of a table: those are deleted at once.
+    let all = FlowMod { m: fields::Match::default(), cookie_mask: u64::MAX, ..request(command, 0) };
+    Box::new((shared, bridge, all))
+}
+
+#[library_benchmark]
+#[bench::modify(args = [FlowModCommand::Modify], setup = shared_for)]
+#[bench::delete(args = [FlowModCommand::Delete], setup = shared_for)]
+fn steps(of: Box<(SharedSwitch, BridgeId, FlowMod)>) -> Box<(SharedSwitch, BridgeId, FlowMod)> {
+    let (shared, bridge, request) = &*of;
+    let changes = shared.flow_mod(*bridge, black_box(request), Timestamp::from_millis(5)).unwrap();
+    assert_eq!(changes.len(), RULES as usize);
+    of
+}
+
+fn bundled() -> (SharedSwitch, BridgeId) {
+    shared(0)
+}
+
+#[library_benchmark(config = LibraryBenchmarkConfig::default().tool(Dhat::default()))]
+#[bench::ten_thousand(setup = bundled)]
+fn bundle((shared, bridge): (SharedSwitch, BridgeId)) -> (SharedSwitch, BridgeId) {
+    let requests: Vec<FlowRequest> =
+        (0..RULES).map(|number| (&request(FlowModCommand::Add, number)).into()).collect();
+    let parts = requests.into_iter().map(|request| ((), Part::Flow(request)));
+    let done = shared
+        .begin(bridge)
+        .carry_out::<(), ()>(parts, Timestamp::ZERO, &mut |_, _| Err(ofp::OfError::OfpbrcBadType));
+    black_box(done.unwrap());
+    (shared, bridge)
+}
+
+library_benchmark_group!(name = flow_mods, benchmarks = [hundred, whole, steps, rules, bundle]);
 main!(library_benchmark_groups = flow_mods);
