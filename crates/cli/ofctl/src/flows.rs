@@ -114,6 +114,9 @@ pub(crate) fn send_bundle(cx: &Context, vconn: &mut Vconn, messages: &[Message])
         show_bundle_error(cx, vconn, &opened, &[]);
         return fatal!("talking to {} (Protocol error)", vconn.name);
     }
+    // The switch forgets a bundle that nothing comes for in some seconds, so it is sent as it is encoded.
+    const PART: usize = 1 << 16;
+    let gone = |vconn: &Vconn| fatal!("talking to {} (Broken pipe)", vconn.name);
     let mut bytes = Vec::new();
     let mut inner = Vec::new();
     for message in messages {
@@ -124,12 +127,18 @@ pub(crate) fn send_bundle(cx: &Context, vconn: &mut Vconn, messages: &[Message])
             BundleAdd { bundle: BUNDLE, flags, xid, message: Box::new(message.clone()), raw: raw.clone() };
         encode(&Message::BundleAdd(add), &encoder, &mut bytes)?;
         inner.push((xid, raw));
+        if bytes.len() >= PART {
+            if vconn.send_bytes(&bytes).is_err() {
+                return gone(vconn);
+            }
+            bytes.clear();
+        }
     }
     let barrier = Message::BarrierRequest.to_bytes(&vconn.encoder());
     let barrier_xid = message_xid(&barrier);
     bytes.extend_from_slice(&barrier);
     if vconn.send_bytes(&bytes).is_err() {
-        return fatal!("talking to {} (Broken pipe)", vconn.name);
+        return gone(vconn);
     }
     let mut failed = false;
     loop {
