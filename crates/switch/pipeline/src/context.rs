@@ -8,13 +8,14 @@ use dp::{DropReason, SlowPath};
 use flow::{FlowKey, FlowMask};
 use ofp::{Action, PacketInReason};
 
-use crate::effects::{Effect, Output};
+use crate::effects::Effect;
 use crate::exports::Export;
 use crate::frozen::{Freeze, FrozenId};
 use crate::request::{Error, Purpose, Request, Trace};
 use crate::state::Rule;
 use crate::trace::{Kind, Recorder};
 use crate::view::{BridgeView, View};
+use crate::way::Output;
 
 /// So many faults of one packet are reported.
 const MAX_FAULTS: usize = 4;

@@ -12,8 +12,9 @@ use base::DpPort;
 use dp::{Action, Cookie, Userspace};
 use flow::{FlowKey, FlowMask};
 
-use crate::effects::{Effect, Output};
+use crate::effects::Effect;
 use crate::flow_log::{FlowId, FlowLog, LiveFlow};
+use crate::way::Output;
 
 /// What samples the packets of a bridge.
 #[derive(Clone, Debug, Default)]

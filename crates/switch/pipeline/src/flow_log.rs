@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base::{OfPort, Timestamp};
 use flow::{FlowKey, FlowMask, slot};
 
-use crate::effects::Output;
 use crate::state::Credit;
+use crate::way::Output;
 
 base::coverage!(static NOT_LOGGED = "netflow_not_logged");
 

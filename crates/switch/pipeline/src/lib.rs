@@ -48,10 +48,11 @@ mod translate;
 mod view;
 pub mod vlan;
 mod watched;
+mod way;
 
 pub use actions::{supported_kinds, unsupported};
 pub use bond::{BUCKETS, Bond, BondMode, BondState, LacpStatus};
-pub use effects::{Effect, Output};
+pub use effects::Effect;
 pub use exports::{Exports, SflowSampling};
 pub use flow_log::{Counted, FlowId, FlowLog, LiveFlow, Taken};
 pub use freeze::restore_metadata;
@@ -69,3 +70,4 @@ pub use translate::{installable, translate};
 pub use view::{BridgeView, Network, SharedNetwork, View};
 pub use vlan::{PriorityTags, VlanConfig, VlanMode, VlanSet};
 pub use watched::{BfdFrames, CfmFrames, Protocol, Watched};
+pub use way::Output;

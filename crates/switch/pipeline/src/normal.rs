@@ -10,10 +10,11 @@ use crate::actions::mask_tags;
 use crate::bond::{Bond, Verdict};
 use crate::commit::commit;
 use crate::context::Context;
-use crate::effects::{Effect, Output};
+use crate::effects::Effect;
 use crate::frozen::Frozen;
 use crate::state::{Bundle, BundleId, Port};
 use crate::vlan::{PriorityTags, Tags, is_vlan};
+use crate::way::Output;
 
 /// By what a packet leaves through a port in the sense of the database.
 enum Way {

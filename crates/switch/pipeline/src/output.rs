@@ -9,13 +9,14 @@ use ofp::PacketInReason;
 use crate::BridgeView;
 use crate::commit::commit;
 use crate::context::{Context, Course, PacketState};
-use crate::effects::{Effect, Output};
+use crate::effects::Effect;
 use crate::freeze::{CONNTRACK, TUNNEL, registers};
 use crate::frozen::Frozen;
 use crate::request::Start;
 use crate::state::{Port, Rule};
 use crate::trace::Kind;
 use crate::translate::{Lookup, OnMiss};
+use crate::way::Output;
 
 impl Context<'_> {
     /// Output to `port`, which may be one of the reserved ones. `on_miss` is for what finds no rule by way of

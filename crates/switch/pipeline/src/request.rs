@@ -6,10 +6,11 @@ use dp::{DropReason, SlowPath};
 use flow::{FlowKey, FlowMask};
 use ofp::Action;
 
-use crate::effects::{Effect, Output};
+use crate::effects::Effect;
 use crate::frozen::{Frozen, FrozenId};
 use crate::state::BridgeId;
 use crate::trace::Node;
+use crate::way::Output;
 
 /// Where translation begins.
 #[derive(Clone, Copy, Debug)]
