@@ -31,7 +31,7 @@ pub(crate) fn is_shown<T: PartialEq>(told: &Reported<T>, row: &Arc<Row>, now: &T
     told.get(&row.uuid).is_some_and(|(then, what)| Arc::ptr_eq(then, row) && what == now)
 }
 
-/// What the database has been told.
+/// What the database knows.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     /// The first counters of these interfaces, by serial number.
@@ -54,7 +54,7 @@ pub struct Report<'a> {
     pub told: &'a Told,
 }
 
-/// The transaction in the making, and what the database has been told when it succeeds.
+/// The transaction in the making, and what the database knows when it succeeds.
 pub(crate) struct Reporting {
     pub writer: Writer,
     pub told: Told,
@@ -82,7 +82,7 @@ impl Counters {
     }
 }
 
-/// The transaction that brings the status columns up to date, and what the database has been told when it succeeds.
+/// The transaction that brings the status columns up to date, and what the database knows when it succeeds.
 pub fn status(report: &Report<'_>) -> (Transaction, Told) {
     let rows = report.rows;
     let writer = Writer { transaction: Transaction::new(rows) };

@@ -1,8 +1,8 @@
 //! Flow monitors: peers that are notified of every change of the rules that they watch.
 //!
 //! A peer that does not take what its monitors report is not sent more than
-//! [`PAUSE`] bytes of it: its monitors pause, and it is only told of the end of
-//! rules that it knows. When it has taken everything, it is told what the rules
+//! [`PAUSE`] bytes of it: its monitors pause, and it is notified only of the end of
+//! rules that it knows. When it has taken everything, it is notified of what the rules
 //! that have changed meanwhile are like by then, and its monitors resume.
 //!
 //! Rules are shown a part at a time, at first and when monitors resume. What a

@@ -1,4 +1,4 @@
-//! How many rules a peer changed, told in the log now and then: ten seconds
+//! How many rules a peer changed, reported in the log now and then: ten seconds
 //! after the first of some changes, at most once a minute, and when the peer
 //! goes.
 
@@ -48,7 +48,7 @@ impl RuleLog {
         self.take(now)
     }
 
-    /// What was not told yet.
+    /// What was not reported yet.
     pub(crate) fn take(&mut self, now: Timestamp) -> Option<String> {
         let (first, last) = self.range?;
         let (ago, interval) = ((now - first).as_secs(), (last - first).as_secs());

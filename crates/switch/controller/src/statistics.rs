@@ -129,7 +129,7 @@ fn miss_config(bridge: &Bridge, table: u8) -> TableMiss {
     }
 }
 
-/// Nothing is counted of queues; that they are there is all that can be told.
+/// Nothing is counted of queues; that they are there is all that can be reported.
 pub(crate) fn queue_stats((port, queue): (OfPort, u32)) -> QueueStats {
     QueueStats {
         port,

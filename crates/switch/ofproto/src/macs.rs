@@ -14,10 +14,10 @@ base::coverage!(static EVICTED = "mac_learning_evicted");
 base::coverage!(static MOVED = "mac_learning_moved");
 base::coverage!(static STATIC_NOT_MOVED = "mac_learning_static_none_move");
 
-/// Most addresses that a bridge remembers unless told otherwise (`other_config:mac-table-size`).
+/// Most addresses that a bridge remembers unless configured otherwise (`other_config:mac-table-size`).
 pub const DEFAULT_CAPACITY: usize = 8192;
 
-/// How long an address that is not seen again is remembered unless told otherwise (`other_config:mac-aging-time`).
+/// How long an address that is not seen again is remembered unless configured otherwise (`other_config:mac-aging-time`).
 pub const DEFAULT_IDLE: Duration = Duration::from_secs(300);
 
 /// Within this long after a gratuitous ARP, other packets do not move an address of a bond: they may be reflections.

@@ -34,7 +34,7 @@ pub struct Switch {
     meter_numbers: MeterNumbers,
     /// Changes of rules that translation asked for, to be made when nobody reads.
     asked: Arc<Turns<Asked>>,
-    /// Changes of rules that nobody has told controllers of.
+    /// Changes of rules that controllers have not been notified of.
     untold: Vec<(BridgeId, Vec<Change>)>,
 }
 

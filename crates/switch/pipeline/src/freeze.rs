@@ -3,7 +3,7 @@
 //! Some things are known only after the datapath, or a controller, has worked
 //! on the packet: a hash, what is under an MPLS label, whether to go on at
 //! all. Translation then stops ("freezes"): what is left to do is kept as a
-//! [`Frozen`] state under a number, and the datapath is told to look the packet
+//! [`Frozen`] state under a number, and the datapath is to look the packet
 //! up again with that number in its key.
 
 use base::OfPort;

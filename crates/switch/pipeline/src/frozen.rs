@@ -20,7 +20,7 @@ pub struct Frozen {
     /// What is left to do, innermost first.
     pub frames: Vec<Frame>,
     pub conntracked: bool,
-    /// Whether the datapath had computed a hash of the packet, or was told to.
+    /// Whether the datapath had computed a hash of the packet, or was asked to.
     pub has_hash: bool,
     /// The mirrors that have had the packet.
     pub mirrors: u32,

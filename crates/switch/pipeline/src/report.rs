@@ -1,4 +1,4 @@
-//! A translation told to people: what `ofproto/trace` prints, and what the log keeps of a packet that was dropped for
+//! A translation in words: what `ofproto/trace` prints, and what the log keeps of a packet that was dropped for
 //! a fault.
 
 use base::OfPort;

@@ -82,7 +82,7 @@ pub struct Joined {
 pub struct JoinedMember {
     /// The interface.
     pub interface: bond::MemberSettings,
-    /// What link aggregation is told of it.
+    /// What link aggregation knows of it.
     pub lacp: lacp::MemberSettings,
 }
 

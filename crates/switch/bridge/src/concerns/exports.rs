@@ -295,7 +295,7 @@ impl Exports {
         }
     }
 
-    /// Brings the configuration into force. Called before anybody is told that
+    /// Brings the configuration into force. Called before anybody is notified that
     /// it is, so that no packet after that goes unsampled.
     pub(crate) fn follow(&mut self, now: Timestamp, running: &Running) {
         let asking = running.bridges().values().flat_map(|bridge| {

@@ -326,7 +326,7 @@ impl Bond {
         has_changed
     }
 
-    /// Whether other switches are to be told at once by which member addresses are reached; asked once.
+    /// Whether other switches are to learn at once by which member addresses are reached; asked once.
     pub fn take_announcement(&mut self) -> bool {
         let announces = std::mem::take(&mut self.announces);
         let learns = match self.lacp {

@@ -10,9 +10,9 @@ use base::{MacAddr, OfPort};
 use wire::TypedForm;
 use wire::lacp::{DESTINATION, ETHER_TYPE, Header, Info, SUBTYPE_MARKER, state};
 
-/// How often a neighbour is told that asks for it.
+/// How often frames are sent to a neighbour that asks for them.
 const FAST_TX: i64 = 1000;
-/// How often one is told that does not.
+/// How often to one that does not.
 const SLOW_TX: i64 = 30_000;
 /// So many messages of a neighbour may be missing.
 const MISSING: i64 = 3;
