@@ -18,6 +18,9 @@ struct Lan {
     is_up: bool,
 }
 
+/// How long a frame is on its way at most.
+const SLOWEST_MS: i64 = 4;
+
 /// Bridges and what joins them.
 pub(crate) struct Net {
     pub trees: Vec<Tree>,
@@ -107,7 +110,7 @@ impl Net {
             if end != from && !is_lost {
                 // A wire may be slow, but frames do not overtake one another.
                 let earlier = self.in_flight.iter().filter(|one| one.2 == end).map(|one| one.0).max();
-                let at = (self.now + 1 + i64::from(self.random() % 4)).max(earlier.unwrap_or(0));
+                let at = (self.now + 1 + i64::from(self.random()) % SLOWEST_MS).max(earlier.unwrap_or(0));
                 self.in_flight.push((at, lan, end, frame.to_vec()));
             }
         }
@@ -284,12 +287,14 @@ proptest! {
         prop_assert!(net.is_whole(), "{}", net.shown());
     }
 
+    /// While wires flap, an agreement may be on its way that its sender would not give any more: a loop lasts no longer than
+    /// the frames that end it are on their way.
     #[test]
-    fn rstp_never_forwards_in_a_loop_and_joins_what_can_be((bridges, lans) in wires(), flaps in flaps()) {
+    fn rstp_forwards_in_no_loop_that_lasts_and_joins_what_can_be((bridges, lans) in wires(), flaps in flaps()) {
         let mut net = Net::new(SpanningTree::Rstp, bridges, &lans, 0);
         flap(&mut net, &flaps);
         net.run(RSTP_BOUND);
-        prop_assert_eq!(net.longest_loop, 0);
+        prop_assert!(net.longest_loop <= 2 * SLOWEST_MS, "{} ms", net.longest_loop);
         prop_assert!(!net.has_loop());
         prop_assert!(net.is_whole(), "{}", net.shown());
     }
