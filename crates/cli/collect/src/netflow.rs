@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use telemetry::netflow_v5::{self, Header, Record};
+
 use crate::packet::Packet;
 
 /// The bit of `sampling_interval` that says that packets were sampled.
@@ -25,29 +27,23 @@ pub(crate) fn datagram(packet: &Packet, sequence: u32, is_scaled: bool, now: Sys
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as u32;
     // Times count from midnight, as if the exporter had started then.
     let uptime_ms = seconds % 86_400 * 1000;
-    let mut out = Vec::with_capacity(72);
-    out.extend(5u16.to_be_bytes());
-    out.extend(1u16.to_be_bytes());
-    for word in [uptime_ms, seconds, 0, sequence] {
-        out.extend(word.to_be_bytes());
-    }
-    out.extend([0, 0]);
-    out.extend(interval.to_be_bytes());
-    out.extend(src.octets());
-    out.extend(dst.octets());
-    // The next hop, which samples of a switch do not tell.
-    out.extend([0; 4]);
-    out.extend((packet.input as u16).to_be_bytes());
-    out.extend((packet.output as u16).to_be_bytes());
-    for word in [packets, bytes, uptime_ms, uptime_ms] {
-        out.extend(word.to_be_bytes());
-    }
-    out.extend(packet.src_port.to_be_bytes());
-    out.extend(packet.dst_port.to_be_bytes());
-    out.extend([0, packet.tcp_flags, packet.protocol, packet.tos]);
-    // Autonomous systems and prefix lengths are not known either; padding.
-    out.extend([0; 8]);
-    Some(out)
+    let header = Header { uptime_ms, seconds, sequence, sampling: interval, ..Header::default() };
+    let record = Record {
+        src,
+        dst,
+        input: packet.input as u16,
+        output: packet.output as u16,
+        packets,
+        bytes,
+        first_ms: uptime_ms,
+        last_ms: uptime_ms,
+        src_port: packet.src_port,
+        dst_port: packet.dst_port,
+        tcp_flags: packet.tcp_flags,
+        protocol: packet.protocol,
+        tos: packet.tos,
+    };
+    Some(netflow_v5::datagram(&header, &[record]))
 }
 
 #[cfg(test)]

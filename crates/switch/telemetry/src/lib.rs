@@ -15,6 +15,7 @@ mod decode;
 mod encode;
 mod export;
 mod netflow;
+pub mod netflow_v5;
 mod sflow;
 mod switch;
 

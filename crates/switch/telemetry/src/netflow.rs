@@ -11,15 +11,10 @@ use base::{OfPort, Timestamp};
 use pipeline::{Counted, FlowId, FlowLog, Output};
 
 use crate::export::{ExportedBridge, Exporter, SampledPacket};
+use crate::netflow_v5::{Header, MAX_RECORDS, Record, datagram};
 
 /// How long a flow goes on unreported where nobody says.
 pub const ACTIVE_TIMEOUT: Duration = Duration::from_secs(600);
-/// Records of one datagram, at most.
-const MAX_RECORDS: u16 = 30;
-/// Bytes of a datagram's header, and of a record.
-const HEADER_LEN: usize = 24;
-const RECORD_LEN: usize = 48;
-const VERSION: u16 = 5;
 /// Numbers of ports that stand for "nowhere", "several" and "flooded".
 const DROPPED: u16 = 0xfffd;
 const MULTIPLE: u16 = 0xfffe;
@@ -67,7 +62,7 @@ pub struct Netflow {
 impl Netflow {
     /// Exports what is counted in `log`, from now on.
     pub fn new(config: NetflowConfig, log: Arc<FlowLog>, now: Timestamp) -> Netflow {
-        let writer = Writer { boot: now, now, wall: Duration::ZERO, sequence: 0, datagrams: Vec::new() };
+        let writer = Writer { boot: now, now, wall: Duration::ZERO, sequence: 0, records: Vec::new() };
         Netflow { config, log, flows: HashMap::new(), writer, next: now }
     }
 
@@ -135,7 +130,7 @@ impl Exporter for Netflow {
             self.next = now + Duration::from_secs(1);
             self.expire();
         }
-        std::mem::take(&mut self.writer.datagrams)
+        self.writer.take(&self.config)
     }
 
     fn finish(&mut self) -> Vec<Vec<u8>> {
@@ -143,11 +138,11 @@ impl Exporter for Netflow {
         for (id, mut flow) in std::mem::take(&mut self.flows) {
             self.writer.report(&self.config, id, &mut flow);
         }
-        std::mem::take(&mut self.writer.datagrams)
+        self.writer.take(&self.config)
     }
 }
 
-/// Puts records into datagrams.
+/// Gathers records, and puts them into datagrams.
 #[derive(Debug)]
 struct Writer {
     /// From when on the switch's time counts.
@@ -155,64 +150,64 @@ struct Writer {
     now: Timestamp,
     /// Since 1970.
     wall: Duration,
-    /// Records before the present one.
+    /// Records that were sent.
     sequence: u32,
-    datagrams: Vec<Vec<u8>>,
+    records: Vec<Record>,
 }
 
 impl Writer {
     /// Reports what was counted since the last time, and counts from zero on.
     fn report(&mut self, config: &NetflowConfig, id: FlowId, flow: &mut Flow) {
+        let [first_ms, last_ms] =
+            [flow.created, flow.created.max(flow.used)].map(|time| self.uptime_ms(time));
+        let (src_port, dst_port) =
+            if id.protocol == ICMP { (0, id.tp_src << 8 | id.tp_dst & 0xff) } else { (id.tp_src, id.tp_dst) };
         let (mut packets, mut bytes) = (flow.packets, flow.bytes);
         // Records have 32 bits for each: what is more is spread over several.
         while bytes > 0 {
             let records = bytes.div_ceil(u32::MAX.into());
             let (some_packets, some_bytes) = (packets / records, bytes / records);
-            self.record(config, id, flow, some_packets as u32, some_bytes as u32);
+            self.records.push(Record {
+                src: id.src,
+                dst: id.dst,
+                input: config.port(port_number(id.in_port)),
+                output: config.port(output_number(flow.output)),
+                packets: some_packets as u32,
+                bytes: some_bytes as u32,
+                first_ms,
+                last_ms,
+                src_port,
+                dst_port,
+                tcp_flags: flow.tcp_flags as u8,
+                protocol: id.protocol,
+                tos: id.tos,
+            });
             packets -= some_packets;
             bytes -= some_bytes;
         }
         (flow.packets, flow.bytes, flow.tcp_flags) = (0, 0, 0);
     }
 
-    fn record(&mut self, config: &NetflowConfig, id: FlowId, flow: &Flow, packets: u32, bytes: u32) {
-        let is_full =
-            |datagram: &Vec<u8>| datagram.len() >= HEADER_LEN + RECORD_LEN * usize::from(MAX_RECORDS);
-        if self.datagrams.last().is_none_or(is_full) {
-            self.datagrams.push(self.header(config));
-        }
-        let times = [flow.created, flow.created.max(flow.used)].map(|time| self.uptime_ms(time));
-        let ports = [port_number(id.in_port), output_number(flow.output)].map(|port| config.port(port));
-        let (tp_src, tp_dst) =
-            if id.protocol == ICMP { (0, id.tp_src << 8 | id.tp_dst & 0xff) } else { (id.tp_src, id.tp_dst) };
-        let Some(datagram) = self.datagrams.last_mut() else { return };
-        datagram.extend(id.src.octets());
-        datagram.extend(id.dst.octets());
-        // The next hop.
-        datagram.extend([0; 4]);
-        ports.iter().for_each(|port| datagram.extend(port.to_be_bytes()));
-        [packets, bytes, times[0], times[1]].iter().for_each(|word| datagram.extend(word.to_be_bytes()));
-        [tp_src, tp_dst].iter().for_each(|port| datagram.extend(port.to_be_bytes()));
-        datagram.extend([0, flow.tcp_flags as u8, id.protocol, id.tos]);
-        // Autonomous systems and lengths of prefixes.
-        datagram.extend([0; 8]);
-        let count = (datagram.len() - HEADER_LEN) / RECORD_LEN;
-        if let Some(place) = datagram.get_mut(2..4) {
-            place.copy_from_slice(&(count as u16).to_be_bytes());
-        }
-        self.sequence = self.sequence.wrapping_add(1);
-    }
-
-    /// One without records.
-    fn header(&self, config: &NetflowConfig) -> Vec<u8> {
-        let mut header = Vec::with_capacity(HEADER_LEN + RECORD_LEN);
-        [VERSION, 0].iter().for_each(|half| header.extend(half.to_be_bytes()));
-        let wall = [self.wall.as_secs() as u32, self.wall.subsec_nanos()];
-        let words = [self.uptime_ms(self.now), wall[0], wall[1], self.sequence];
-        words.iter().for_each(|word| header.extend(word.to_be_bytes()));
-        // Nothing is sampled.
-        header.extend([config.engine_type, config.engine_id, 0, 0]);
-        header
+    /// The datagrams of all records that were gathered.
+    fn take(&mut self, config: &NetflowConfig) -> Vec<Vec<u8>> {
+        let mut header = Header {
+            uptime_ms: self.uptime_ms(self.now),
+            seconds: self.wall.as_secs() as u32,
+            nanoseconds: self.wall.subsec_nanos(),
+            sequence: self.sequence,
+            engine_type: config.engine_type,
+            engine_id: config.engine_id,
+            ..Header::default()
+        };
+        let records = std::mem::take(&mut self.records);
+        let datagrams = records.chunks(MAX_RECORDS).map(|records| {
+            let bytes = datagram(&header, records);
+            header.sequence = header.sequence.wrapping_add(records.len() as u32);
+            bytes
+        });
+        let datagrams = datagrams.collect();
+        self.sequence = header.sequence;
+        datagrams
     }
 
     fn uptime_ms(&self, time: Timestamp) -> u32 {

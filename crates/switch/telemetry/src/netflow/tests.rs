@@ -7,6 +7,7 @@ use dp::{DpStats, PortInfo, PortStats};
 use super::*;
 use crate::datagram::AppResources;
 use crate::export::ExportedPort;
+use crate::netflow_v5::{HEADER_LEN, RECORD_LEN};
 
 struct Bridge;
 
