@@ -231,6 +231,12 @@ impl Bridge {
         };
     }
 
+    /// The rules of all tables that `is_meant`.
+    pub(crate) fn entries_that(&self, is_meant: impl Fn(&Entry) -> bool) -> Vec<Arc<Entry>> {
+        let entries = self.tables().flat_map(Table::entries);
+        entries.filter(|entry| is_meant(entry)).cloned().collect()
+    }
+
     /// The rule of the match and priority of `entry`.
     pub(crate) fn find_at(&self, entry: &Entry) -> Option<&Arc<Entry>> {
         self.table(entry.rule.table)?.find(&entry.rule.matching, entry.rule.priority)

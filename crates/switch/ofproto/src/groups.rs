@@ -14,7 +14,6 @@ use pipeline::{Counters, Group, GroupBuckets};
 use crate::bridge::Bridge;
 use crate::entry::Entry;
 use crate::flow_mod::Change;
-use crate::table::Table;
 
 /// What a group request did.
 #[derive(Clone, Debug, Default)]
@@ -100,8 +99,7 @@ impl Bridge {
             return Vec::new();
         }
         let uses = |actions: &[Action]| known.iter().any(|id| ofp::outputs_to_group(actions, *id));
-        let entries = self.tables().flat_map(Table::entries);
-        entries.filter(|entry| uses(&entry.rule.actions)).cloned().collect()
+        self.entries_that(|entry| uses(&entry.rule.actions))
     }
 
     /// Removes groups, but not the rules that name them.

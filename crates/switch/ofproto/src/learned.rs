@@ -99,13 +99,9 @@ impl Bridge {
                 if self.tables().flat_map(|t| t.entries()).any(taught) {
                     continue;
                 }
-                let is_meant = |entry: &Entry| entry.rule.table == table && entry.rule.cookie == cookie;
-                let entries = self.tables().flat_map(|t| t.entries());
-                let found: Vec<Arc<Entry>> = entries.filter(|entry| is_meant(entry)).cloned().collect();
-                for entry in found {
-                    self.remove_rule(&entry);
-                    changes.push(Change::removal(entry, FlowRemovedReason::Delete));
-                }
+                let found =
+                    self.entries_that(|entry| entry.rule.table == table && entry.rule.cookie == cookie);
+                changes.extend(self.remove_only(found.into_iter(), FlowRemovedReason::Delete));
             }
         }
     }

@@ -16,7 +16,6 @@ use crate::bridge::Bridge;
 use crate::entry::Entry;
 use crate::flow_mod::Change;
 use crate::meter::Meter;
-use crate::table::Table;
 
 /// The only kind of band that the datapath enforces: packets above the rate are dropped.
 const BAND_DROP: u16 = 1;
@@ -107,8 +106,7 @@ impl Bridge {
         if which != meter_id::ALL && !is_meant(which) {
             return Vec::new();
         }
-        let entries = self.tables().flat_map(Table::entries);
-        entries.filter(|entry| uses_meter(&entry.rule.actions, &is_meant)).cloned().collect()
+        self.entries_that(|entry| uses_meter(&entry.rule.actions, &is_meant))
     }
 
     /// The meters behind the one of this number, in the order of their numbers.

@@ -152,12 +152,7 @@ impl Bridge {
     /// Has protocols watch a port, or not any more. Returns a message if controllers should know.
     pub fn watch_port(&mut self, number: OfPort, watched: Option<Arc<Watched>>) -> Option<PortNews> {
         let entry = self.ports.get_mut(&number)?;
-        let is_same = match (&entry.port.watched, &watched) {
-            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        if is_same {
+        if is_same_arc(entry.port.watched.as_ref(), watched.as_ref()) {
             return None;
         }
         let is_left = watched.is_none();
@@ -173,12 +168,7 @@ impl Bridge {
     /// Has spanning tree say what a port does, or not any more. Returns a message if controllers should know.
     pub fn span_port(&mut self, number: OfPort, spanning: Option<Arc<SpanningPort>>) -> Option<PortNews> {
         let entry = self.ports.get_mut(&number)?;
-        let is_same = match (&entry.port.spanning, &spanning) {
-            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        if is_same {
+        if is_same_arc(entry.port.spanning.as_ref(), spanning.as_ref()) {
             return None;
         }
         entry.port.spanning = spanning;
@@ -232,11 +222,7 @@ impl Bridge {
             |number: &OfPort| self.ports.get(number).is_none_or(|e| e.port.bundle == Some(bundle.id));
         let is_same = bundle.vlan == config.vlan && bundle.protected == config.protected;
         is_same
-            && match (&bundle.bond, &config.bond) {
-                (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-                (None, None) => true,
-                (Some(_), None) | (None, Some(_)) => false,
-            }
+            && is_same_arc(bundle.bond.as_ref(), config.bond.as_ref())
             && bundle.ports == config.ports
             && config.ports.iter().all(is_member)
     }
@@ -269,6 +255,11 @@ impl Bridge {
         let is_open = |number: &OfPort| ports.get(number).is_none_or(|entry| !entry.port.flags.no_flood);
         bundle.floodable = bundle.ports.iter().all(is_open);
     }
+}
+
+/// Whether both are the same, or neither is there.
+fn is_same_arc<T>(old: Option<&Arc<T>>, new: Option<&Arc<T>>) -> bool {
+    old.map(Arc::as_ptr) == new.map(Arc::as_ptr)
 }
 
 impl PortEntry {

@@ -91,9 +91,7 @@ impl SharedSwitch {
         now: Timestamp,
     ) -> Result<Vec<Change>, OfError> {
         let turn = self.turn();
-        let of_many =
-            (request.command.is_delete() || request.command.is_modify()) && !request.command.is_strict();
-        if !of_many {
+        if !request.command.is_loose() {
             let mut switch = self.step();
             let state = switch.get_mut(bridge);
             return state.map_or(Ok(Vec::new()), |state| state.flow_mod(request, now));
@@ -267,24 +265,25 @@ impl Transaction<'_> {
         if found.is_empty() {
             return self.step(|state| Some(state.modify_nothing(request, now))).unwrap_or(Ok(Vec::new()));
         }
-        let mut changes = Vec::with_capacity(found.len());
         let changed_at = self.step(Bridge::next_revision);
-        let mut found = found.into_iter().peekable();
-        while found.peek().is_some() {
-            let some = found.by_ref().take(STEP);
-            changes.extend(self.step(|state| state.modify_entries(some, &request, changed_at, now)));
-        }
-        self.step(|state| state.forget_learned(&mut changes));
-        self.step(|state| state.changed());
-        Ok(changes)
+        Ok(self.in_steps(found, |state, some| state.modify_entries(some, &request, changed_at, now)))
     }
 
     fn remove(&mut self, rules: Vec<Arc<Entry>>, reason: FlowRemovedReason) -> Vec<Change> {
+        self.in_steps(rules, |state, some| state.remove_only(some, reason))
+    }
+
+    /// Changes some of the rules in each step. What they taught is forgotten afterwards.
+    fn in_steps(
+        &mut self,
+        rules: Vec<Arc<Entry>>,
+        change: impl Fn(&mut Bridge, &mut dyn Iterator<Item = Arc<Entry>>) -> Vec<Change>,
+    ) -> Vec<Change> {
         let mut changes = Vec::with_capacity(rules.len());
         let mut rules = rules.into_iter().peekable();
         while rules.peek().is_some() {
-            let some = rules.by_ref().take(STEP);
-            changes.extend(self.step(|state| state.remove_only(some, reason)));
+            let mut some = rules.by_ref().take(STEP);
+            changes.extend(self.step(|state| change(state, &mut some)));
         }
         if !changes.is_empty() {
             self.step(|state| state.forget_learned(&mut changes));
@@ -355,9 +354,7 @@ impl Part {
     /// Whether it may be about many rules.
     fn is_large(&self) -> bool {
         match self {
-            Part::Flow(request) => {
-                !request.command.is_strict() && (request.command.is_delete() || request.command.is_modify())
-            }
+            Part::Flow(request) => request.command.is_loose(),
             Part::Group(request) => request.command == GroupCommand::Delete,
             Part::Port(_) | Part::Packet(_) => false,
         }

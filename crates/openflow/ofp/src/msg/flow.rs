@@ -92,6 +92,11 @@ impl FlowModCommand {
     pub const fn is_strict(self) -> bool {
         matches!(self, FlowModCommand::ModifyStrict | FlowModCommand::DeleteStrict)
     }
+
+    /// Whether all rules within the match are affected, which may be many.
+    pub const fn is_loose(self) -> bool {
+        matches!(self, FlowModCommand::Modify | FlowModCommand::Delete)
+    }
 }
 
 /// Adds, changes or deletes rules.
