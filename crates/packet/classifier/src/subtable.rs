@@ -331,17 +331,16 @@ impl<T: Classified> Subtable<T> {
     pub(crate) fn add(&mut self, rule: T, mut track: impl FnMut(&SparseMatch, usize, u32)) {
         let (hash, stages) = self.hashes(rule.matching());
         let words = rule.matching().words();
-        let found = self.buckets.find_mut(hash, |(h, bucket)| *h == hash && bucket.has_words(words));
-        if let Some((_, bucket)) = found {
-            if bucket.of_priority(rule.priority()).is_some() {
-                return bucket.add(rule);
-            }
+        let mut found = self.buckets.find_mut(hash, |(h, bucket)| *h == hash && bucket.has_words(words));
+        let is_first =
+            |(_, bucket): &mut &mut (u64, Bucket<T>)| bucket.of_priority(rule.priority()).is_none();
+        if found.as_mut().is_none_or(is_first) {
             *self.priorities.entry(rule.priority()).or_insert(0) += 1;
             self.prefixes.iter().for_each(|&(i, len, _)| track(rule.matching(), i.into(), len.into()));
+        }
+        if let Some((_, bucket)) = found {
             return bucket.add(rule);
         }
-        *self.priorities.entry(rule.priority()).or_insert(0) += 1;
-        self.prefixes.iter().for_each(|&(i, len, _)| track(rule.matching(), i.into(), len.into()));
         if let Some(ports) = &mut self.ports {
             ports.set.insert(ports.value(rule.matching().word(Ports::WORD)), ports.len);
         }
