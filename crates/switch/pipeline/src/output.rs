@@ -59,11 +59,7 @@ impl Context<'_> {
         for (index, number) in targets.iter().enumerate() {
             let is_last = is_last && index + 1 == targets.len();
             // OpenFlow's ALL means all ports, whatever spanning tree says of them.
-            if all {
-                self.output_past_tree(*number, is_last);
-            } else {
-                self.output_to(*number, is_last);
-            }
+            self.output_where(*number, !all, is_last);
         }
         self.out.output = Output::Flood;
     }
@@ -73,12 +69,8 @@ impl Context<'_> {
         self.output_where(number, true, is_last);
     }
 
-    /// The same by ports that spanning tree holds back, too.
-    fn output_past_tree(&mut self, number: OfPort, is_last: bool) {
-        self.output_where(number, false, is_last);
-    }
-
-    fn output_where(&mut self, number: OfPort, heeds_tree: bool, is_last: bool) {
+    /// The same; where the tree does not count, by ports that spanning tree holds back, too.
+    fn output_where(&mut self, number: OfPort, tree_counts: bool, is_last: bool) {
         let bridge = self.walk.bridge;
         let Some(port) = bridge.port(number) else {
             return self.lost(DropReason::NoOutputPort).warning(|| "Nonexistent output port".to_owned());
@@ -96,7 +88,7 @@ impl Context<'_> {
                 .lost(DropReason::ProtectedPorts)
                 .warning(|| "Flow is between protected ports, skipping output.".to_owned());
         }
-        if heeds_tree && self.is_held_back(bridge, port) {
+        if tree_counts && self.is_held_back(bridge, port) {
             return;
         }
         if self.packet.key.packet_type() != 0 {

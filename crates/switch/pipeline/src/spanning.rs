@@ -11,6 +11,16 @@ pub enum SpanningTree {
     Rstp,
 }
 
+impl SpanningTree {
+    /// Its name, as operators know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            SpanningTree::Stp => "STP",
+            SpanningTree::Rstp => "RSTP",
+        }
+    }
+}
+
 /// What a port does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]

@@ -289,10 +289,7 @@ impl Shown {
         if before == state {
             return out;
         }
-        let kind_name = match kind {
-            SpanningTree::Stp => "STP",
-            SpanningTree::Rstp => "RSTP",
-        };
+        let kind_name = kind.name();
         let (old, new) = (state_name(kind, before), state_name(kind, state));
         out.notes.push(format!("port {}: {kind_name} state changed from {old} to {new}", self.name));
         self.state.set_state(state);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base::{MacAddr, OfPort};
 use log::Level;
-use pipeline::{BundleId, MirrorOutput, SpanningTree};
+use pipeline::{BridgeId, BundleId, MirrorOutput, SpanningTree};
 use protocols::spanning::Settings;
 use protocols::{PortId, rstp, stp};
 
@@ -41,7 +41,8 @@ impl Concern for Spanning {
     }
 
     fn follow(&self, running: &mut Running) -> bool {
-        running.follow_tree_links();
+        let spanned = running.bridges.values().filter(|bridge| bridge.config.spanning.is_some());
+        spanned.for_each(|bridge| running.follow_tree_links(bridge.id));
         false
     }
 
@@ -89,23 +90,15 @@ impl Running {
         self.set_tree_kind(name, settings.as_ref().map(Settings::kind));
         self.set_tree_routes(name, settings.as_ref());
         let ports = self.monitor.span(id, name, settings.as_ref());
-        let mut links = Vec::new();
         let mut switch = self.switch.write();
         let Some(state) = switch.get_mut(id) else { return };
         let numbers: Vec<OfPort> = state.port_entries().map(|entry| entry.port.number).collect();
         for number in numbers {
-            let spanning = ports.get(&number);
-            if spanning.is_some() {
-                let has_link = state.port_entry(number).is_some_and(|entry| entry.port.has_link);
-                links.push((PortId { bridge: id, port: number }, has_link));
-            }
-            let news = state.span_port(number, spanning.cloned());
+            let news = state.span_port(number, ports.get(&number).cloned());
             self.notices.extend(news.map(|news| Notice::Port { bridge: id, news }));
         }
         drop(switch);
-        for (port, has_link) in links {
-            self.monitor.set_spanning_link(port, has_link);
-        }
+        self.follow_tree_links(id);
     }
 
     /// What the protocol is to do; `None` where the rows ask for nothing that can be.
@@ -263,10 +256,7 @@ impl Running {
             MirrorOutput::Vlan(_) => None,
         });
         let mirrored: BTreeSet<BundleId> = outputs.collect();
-        let kind_name = match kind {
-            SpanningTree::Stp => "STP",
-            SpanningTree::Rstp => "RSTP",
-        };
+        let kind_name = kind.name();
         let mut candidates = Vec::new();
         for port in config.ports.iter().filter(|port| port.spanning.takes_part(kind)) {
             let [interface] = port.interfaces.as_slice() else {
@@ -308,18 +298,16 @@ impl Running {
         self.routes.set_learned(bridge.id, Some(Learned { macs: state.shared_macs(), bundles }));
     }
 
-    /// Has the protocols know of links that came up or went down.
-    fn follow_tree_links(&self) {
-        for bridge in self.bridges.values().filter(|bridge| bridge.config.spanning.is_some()) {
-            let links: Vec<(OfPort, bool)> = {
-                let switch = self.switch.read();
-                let Some(state) = switch.get(bridge.id) else { continue };
-                let spanned = state.port_entries().filter(|entry| entry.port.spanning.is_some());
-                spanned.map(|entry| (entry.port.number, entry.port.has_link)).collect()
-            };
-            for (port, has_link) in links {
-                self.monitor.set_spanning_link(PortId { bridge: bridge.id, port }, has_link);
-            }
+    /// Has the protocols know which links of a bridge are up.
+    fn follow_tree_links(&self, bridge: BridgeId) {
+        let links: Vec<(OfPort, bool)> = {
+            let switch = self.switch.read();
+            let Some(state) = switch.get(bridge) else { return };
+            let spanned = state.port_entries().filter(|entry| entry.port.spanning.is_some());
+            spanned.map(|entry| (entry.port.number, entry.port.has_link)).collect()
+        };
+        for (port, has_link) in links {
+            self.monitor.set_spanning_link(PortId { bridge, port }, has_link);
         }
     }
 }
