@@ -279,11 +279,9 @@ impl Monitor {
     fn tell(&self, step: &Step) {
         if let Some(link) = self.link() {
             step.flushes.iter().for_each(|(bridge, flush)| link.flush(*bridge, *flush));
-        }
-        if (step.has_changed || !step.flushes.is_empty())
-            && let Some(link) = self.link()
-        {
-            link.changed();
+            if step.has_changed || !step.flushes.is_empty() {
+                link.changed();
+            }
         }
         lock(&self.notes).extend_from_slice(&step.notes);
         if step.has_changed || step.has_news {

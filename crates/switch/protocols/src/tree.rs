@@ -97,6 +97,11 @@ pub fn address(id: u64) -> MacAddr {
     MacAddr::from_u64(id & 0xffff_ffff_ffff)
 }
 
+/// Adds the times of a tree, in seconds, to the text of `stp/show` or `rstp/show`.
+pub(crate) fn put_times(out: &mut String, [hello, max_age, forward_delay]: [i64; 3]) {
+    put!(out, "  stp-hello-time  {hello}s\n  stp-max-age     {max_age}s\n  stp-fwd-delay   {forward_delay}s");
+}
+
 /// The name of a state, as operators know it.
 pub fn state_name(kind: SpanningTree, state: SpanningState) -> &'static str {
     match (kind, state) {

@@ -3,7 +3,7 @@
 use pipeline::SpanningTree;
 
 use super::{Bridge, Times};
-use crate::tree::{address, priority, state_name};
+use crate::tree::{address, priority, put_times, state_name};
 
 impl Bridge {
     /// The text of `rstp/show`.
@@ -56,11 +56,5 @@ impl Bridge {
 
 fn put_bridge(out: &mut String, id: u64, times: Times) {
     put!(out, "  stp-priority    {}\n  stp-system-id   {}", priority(id), address(id));
-    put!(
-        out,
-        "  stp-hello-time  {}s\n  stp-max-age     {}s\n  stp-fwd-delay   {}s",
-        times.hello,
-        times.max_age,
-        times.forward_delay
-    );
+    put_times(out, [times.hello, times.max_age, times.forward_delay].map(i64::from));
 }

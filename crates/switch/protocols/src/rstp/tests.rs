@@ -4,6 +4,7 @@ use wire::TypedForm;
 use wire::stp::Config;
 
 use super::*;
+use crate::spanning::tests as spanning;
 
 const P1: OfPort = OfPort(1);
 
@@ -42,21 +43,11 @@ fn bridge_with(settings: &Settings, ports: &[PortSettings]) -> Bridge {
 }
 
 fn better() -> Config {
-    Config {
-        flags: flag::ROLE_DESIGNATED,
-        root: 0x1000_0200_0000_0001,
-        bridge: 0x1000_0200_0000_0001,
-        port: 0x8001,
-        max_age: 20 << 8,
-        hello_time: 2 << 8,
-        forward_delay: 15 << 8,
-        ..Config::default()
-    }
+    Config { flags: flag::ROLE_DESIGNATED, ..spanning::better_root() }
 }
 
 fn units_of(bridge: &mut Bridge) -> Vec<Bpdu> {
-    let frames = bridge.take_outcome().frames;
-    frames.iter().map(|(_, frame)| Bpdu::read(wire::stp::payload(frame).unwrap()).unwrap()).collect()
+    spanning::units_of(bridge.take_outcome()).into_iter().map(|(_, unit)| unit).collect()
 }
 
 /// Runs for some seconds.

@@ -18,6 +18,25 @@ struct Lan {
     is_up: bool,
 }
 
+/// What a root with a better identifier says.
+pub(crate) fn better_root() -> wire::stp::Config {
+    wire::stp::Config {
+        root: 0x1000_0200_0000_0001,
+        bridge: 0x1000_0200_0000_0001,
+        port: 0x8001,
+        max_age: 20 << 8,
+        hello_time: 2 << 8,
+        forward_delay: 15 << 8,
+        ..Default::default()
+    }
+}
+
+/// The units among what is to be done, with the ports that send them.
+pub(crate) fn units_of(out: Outcome) -> Vec<(OfPort, wire::stp::Bpdu)> {
+    let unit = |frame: &[u8]| wire::stp::Bpdu::read(wire::stp::payload(frame).unwrap()).unwrap();
+    out.frames.iter().map(|(port, frame)| (*port, unit(frame))).collect()
+}
+
 /// How long a frame is on its way at most.
 const SLOWEST_MS: i64 = 4;
 
@@ -252,17 +271,27 @@ fn flaps() -> impl Strategy<Value = Vec<(i64, usize, bool)>> {
     proptest::collection::vec((0..15_000_i64, any::<usize>(), any::<bool>()), 0..12)
 }
 
-fn flap(net: &mut Net, flaps: &[(i64, usize, bool)]) {
-    for (after, lan, is_up) in flaps {
-        net.run(*after);
-        net.set_link(lan % net.lans.len(), *is_up);
-    }
-}
-
 /// The longest time to agree: what was heard has to become old, and ports have to listen and learn.
 const STP_BOUND: i64 = 20_000 + 2 * 15_000 + 5000;
 /// Where neighbours cannot agree at once, ports wait as the old protocol has it.
 const RSTP_BOUND: i64 = 3 * 2000 + 2 * 15_000 + 20_000;
+
+/// A network after its wires have gone up and down, and some time.
+fn after(
+    kind: SpanningTree,
+    (bridges, lans): (usize, &[Vec<usize>]),
+    loss: u32,
+    flaps: &[(i64, usize, bool)],
+    rest_ms: i64,
+) -> Net {
+    let mut net = Net::new(kind, bridges, lans, loss);
+    for (wait_ms, lan, is_up) in flaps {
+        net.run(*wait_ms);
+        net.set_link(lan % net.lans.len(), *is_up);
+    }
+    net.run(rest_ms);
+    net
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
@@ -270,9 +299,7 @@ proptest! {
     /// Whatever wires do, the old protocol never lets a loop be, for it waits until all have heard.
     #[test]
     fn stp_never_forwards_in_a_loop_and_joins_what_can_be((bridges, lans) in network(), flaps in flaps()) {
-        let mut net = Net::new(SpanningTree::Stp, bridges, &lans, 0);
-        flap(&mut net, &flaps);
-        net.run(STP_BOUND);
+        let net = after(SpanningTree::Stp, (bridges, &lans), 0, &flaps, STP_BOUND);
         prop_assert_eq!(net.longest_loop, 0);
         prop_assert!(!net.has_loop());
         prop_assert!(net.is_whole(), "{}", net.shown());
@@ -280,9 +307,7 @@ proptest! {
 
     #[test]
     fn stp_stands_losses((bridges, lans) in network(), flaps in flaps()) {
-        let mut net = Net::new(SpanningTree::Stp, bridges, &lans, 8);
-        flap(&mut net, &flaps);
-        net.run(2 * STP_BOUND);
+        let net = after(SpanningTree::Stp, (bridges, &lans), 8, &flaps, 2 * STP_BOUND);
         prop_assert_eq!(net.longest_loop, 0);
         prop_assert!(net.is_whole(), "{}", net.shown());
     }
@@ -291,9 +316,7 @@ proptest! {
     /// the frames that end it are on their way.
     #[test]
     fn rstp_forwards_in_no_loop_that_lasts_and_joins_what_can_be((bridges, lans) in wires(), flaps in flaps()) {
-        let mut net = Net::new(SpanningTree::Rstp, bridges, &lans, 0);
-        flap(&mut net, &flaps);
-        net.run(RSTP_BOUND);
+        let net = after(SpanningTree::Rstp, (bridges, &lans), 0, &flaps, RSTP_BOUND);
         prop_assert!(net.longest_loop <= 2 * SLOWEST_MS, "{} ms", net.longest_loop);
         prop_assert!(!net.has_loop());
         prop_assert!(net.is_whole(), "{}", net.shown());
@@ -303,9 +326,7 @@ proptest! {
     /// be there until units are heard.
     #[test]
     fn rstp_ends_loops_through_shared_lans((bridges, lans) in network(), flaps in flaps()) {
-        let mut net = Net::new(SpanningTree::Rstp, bridges, &lans, 0);
-        flap(&mut net, &flaps);
-        net.run(RSTP_BOUND);
+        let net = after(SpanningTree::Rstp, (bridges, &lans), 0, &flaps, RSTP_BOUND);
         prop_assert!(net.longest_loop <= 2000, "{} ms", net.longest_loop);
         prop_assert!(net.is_whole(), "{}", net.shown());
     }
@@ -313,9 +334,7 @@ proptest! {
     /// A port that has lost three units in a row knows nothing of its neighbour; it learns better with the next one.
     #[test]
     fn rstp_ends_loops_that_losses_make((bridges, lans) in network(), flaps in flaps()) {
-        let mut net = Net::new(SpanningTree::Rstp, bridges, &lans, 8);
-        flap(&mut net, &flaps);
-        net.run(2 * RSTP_BOUND);
+        let net = after(SpanningTree::Rstp, (bridges, &lans), 8, &flaps, 2 * RSTP_BOUND);
         prop_assert!(net.longest_loop <= 6000, "{} ms", net.longest_loop);
     }
 }

@@ -1,7 +1,7 @@
 //! A bridge as operators see it.
 
 use super::{Bridge, SECOND, Times};
-use crate::tree::{address, priority, state_name};
+use crate::tree::{address, priority, put_times, state_name};
 use pipeline::SpanningTree;
 
 impl Bridge {
@@ -46,13 +46,6 @@ impl Bridge {
 }
 
 fn put_bridge(out: &mut String, id: u64, times: Times) {
-    let seconds = |units: i64| units / SECOND;
     put!(out, "  stp-priority  {}\n  stp-system-id   {}", priority(id), address(id));
-    put!(
-        out,
-        "  stp-hello-time  {}s\n  stp-max-age     {}s\n  stp-fwd-delay   {}s",
-        seconds(times.hello),
-        seconds(times.max_age),
-        seconds(times.forward_delay)
-    );
+    put_times(out, [times.hello, times.max_age, times.forward_delay].map(|units| units / SECOND));
 }

@@ -1,6 +1,7 @@
 //! One bridge and what it does with units; networks of them are in `spanning/tests.rs`.
 
 use super::*;
+use crate::spanning::tests::{self as spanning, better_root as better};
 use crate::tree::priority;
 
 const P1: OfPort = OfPort(1);
@@ -35,23 +36,8 @@ fn bridge(ports: &[u16]) -> Bridge {
     bridge
 }
 
-/// What a root with a better identifier says.
-fn better() -> Config {
-    Config {
-        root: 0x1000_0200_0000_0001,
-        bridge: 0x1000_0200_0000_0001,
-        port: 0x8001,
-        max_age: 20 << 8,
-        hello_time: 2 << 8,
-        forward_delay: 15 << 8,
-        ..Config::default()
-    }
-}
-
 fn units_of(bridge: &mut Bridge) -> Vec<(OfPort, Bpdu)> {
-    let frames = bridge.take_outcome().frames;
-    let unit = |frame: &[u8]| Bpdu::read(wire::stp::payload(frame).unwrap()).unwrap();
-    frames.iter().map(|(port, frame)| (*port, unit(frame))).collect()
+    spanning::units_of(bridge.take_outcome())
 }
 
 #[test]

@@ -7,7 +7,7 @@ use base::OfPort;
 use pipeline::{BridgeId, SpanningPort, SpanningTree};
 
 use super::{Port, PortId, Ports, Step, Wake};
-use crate::spanning::{Settings, Tree};
+use crate::spanning::{Outcome, Settings, Tree};
 
 /// A bridge's spanning tree.
 #[derive(Debug)]
@@ -50,10 +50,7 @@ impl Ports {
     pub(super) fn end_tree(&mut self, bridge: BridgeId, step: &mut Step) {
         let Some(mut spanned) = self.trees.remove(&bridge) else { return };
         self.wakes.remove(&(spanned.wakes_at, Wake::Tree(bridge)));
-        let out = spanned.tree.end();
-        step.flushes.extend(out.flushes.into_iter().map(|flush| (bridge, flush)));
-        step.notes.extend(out.notes);
-        step.has_changed |= out.has_changed;
+        step.add(bridge, spanned.tree.end());
         step.has_news = true;
     }
 
@@ -84,12 +81,18 @@ impl Ports {
             let is_heard = is_heard(&self.by_id, kind, PortId { bridge, port: *port });
             spanned.tree.set_link(*port, *has_link && is_heard, now);
         }
-        let out = spanned.tree.run(now);
-        step.frames.extend(out.frames.into_iter().map(|(port, frame)| (PortId { bridge, port }, frame)));
-        step.flushes.extend(out.flushes.into_iter().map(|flush| (bridge, flush)));
-        step.notes.extend(out.notes);
-        step.has_changed |= out.has_changed;
-        step.has_news |= out.has_news;
+        step.add(bridge, spanned.tree.run(now));
+    }
+}
+
+impl Step {
+    /// Adds what is to be done for the tree of a bridge.
+    fn add(&mut self, bridge: BridgeId, out: Outcome) {
+        self.frames.extend(out.frames.into_iter().map(|(port, frame)| (PortId { bridge, port }, frame)));
+        self.flushes.extend(out.flushes.into_iter().map(|flush| (bridge, flush)));
+        self.notes.extend(out.notes);
+        self.has_changed |= out.has_changed;
+        self.has_news |= out.has_news;
     }
 }
 
