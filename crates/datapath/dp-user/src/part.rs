@@ -76,6 +76,11 @@ impl Part {
         Part::new(WorkerId::Worker(processor.core), processor.core, processor.numa, now)
     }
 
+    /// The processor that it was made for, with its node.
+    pub(crate) fn processor(&self) -> Processor {
+        Processor { core: self.core(), numa: self.numa }
+    }
+
     /// The processor that it was made for.
     pub(crate) fn core(&self) -> Core {
         match self.id {

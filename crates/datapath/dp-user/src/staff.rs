@@ -29,14 +29,14 @@ fn say(level: Level, text: String) {
     log::log!(target: "dpif_netdev", level, "{text}");
 }
 
+/// The worker that is made for a processor, as the log names it.
+fn thread_of(processor: Processor) -> String {
+    format!("PMD thread on numa_id: {}, core id: {:2}", processor.numa, processor.core)
+}
+
 fn log_sleep(part: &Part) {
-    log::info!(
-        target: "dpif_netdev",
-        "PMD thread on numa_id: {}, core id: {:2}, max sleep: {:4} us.",
-        part.numa,
-        part.core(),
-        part.max_sleep_us().unwrap_or(0)
-    );
+    let limit = part.max_sleep_us().unwrap_or(0);
+    log::info!(target: "dpif_netdev", "{}, max sleep: {limit:4} us.", thread_of(part.processor()));
 }
 
 /// The threads.
@@ -84,6 +84,10 @@ impl DpUser {
         Ok(())
     }
 
+    fn has_queues(&self) -> bool {
+        self.shared.ports.load().iter().any(|port| !port.queues.is_empty())
+    }
+
     fn has_devices(&self) -> bool {
         self.shared.ports.load().iter().any(|port| is_real(port))
     }
@@ -116,8 +120,7 @@ impl DpUser {
 
     /// Ends the workers when ports went and those that remain have no queues.
     pub(crate) fn dismiss_idle(&self) {
-        let has_queues = self.shared.ports.load().iter().any(|port| !port.queues.is_empty());
-        if !has_queues {
+        if !self.has_queues() {
             self.shared.active_workers().for_each(|part| dismiss(&part));
         }
     }
@@ -141,9 +144,8 @@ impl DpUser {
                 Ok(()) => has_changed = true,
                 Err(error) => log::error!(
                     target: "dpif_netdev",
-                    "PMD thread on numa_id: {}, core id: {:2} could not be created: {}",
-                    processor.numa,
-                    processor.core,
+                    "{} could not be created: {}",
+                    thread_of(*processor),
                     base::error_text(&error)
                 ),
             }
@@ -175,12 +177,7 @@ impl DpUser {
         part.set_max_sleep_us(team.settings.sleep.of_core(part.core()));
         log_sleep(part);
         self.start(part)?;
-        log::info!(
-            target: "dpif_netdev",
-            "PMD thread on numa_id: {}, core id: {:2} created.",
-            part.numa,
-            part.core()
-        );
+        log::info!(target: "dpif_netdev", "{} created.", thread_of(part.processor()));
         Ok(())
     }
 
@@ -189,7 +186,7 @@ impl DpUser {
         let ports = self.shared.ports.load_full();
         let mut members: BTreeMap<Core, Member> = BTreeMap::new();
         for part in self.shared.active_workers() {
-            let mut member = Member::from(Processor { core: part.core(), numa: part.numa });
+            let mut member = Member::from(part.processor());
             member.is_isolated = new.is_some() && team.isolated.contains(&part.core());
             members.insert(part.core(), member);
         }
@@ -219,8 +216,7 @@ impl DpUser {
     /// Makes what is wanted of workers true, and assigns all queues anew.
     fn rearrange(&self, team: &mut Team) {
         let Some(processors) = &self.shared.config.processors else { return };
-        let has_queues = self.shared.ports.load().iter().any(|port| !port.queues.is_empty());
-        if has_queues {
+        if self.has_queues() {
             self.man(team, processors);
             self.assign(team, None);
         }
@@ -246,8 +242,7 @@ impl DpUser {
         let all = ports.iter().flat_map(|port| port.queues.iter().zip(queues_of(port)));
         let (now, waiting): (Vec<Option<Core>>, Vec<Waiting>) =
             all.map(|(queue, waiting)| (queue.seat.wanted(), waiting)).unzip();
-        let members: Vec<Member> =
-            workers.iter().map(|part| Processor { core: part.core(), numa: part.numa }.into()).collect();
+        let members: Vec<Member> = workers.iter().map(|part| part.processor().into()).collect();
         let Assigned { workers: then, .. } =
             assignment::assign(&members, &waiting, team.rules(), &mut |_, text| say(Level::Debug, text));
         let variance = |assigned: &[Option<Core>]| {
@@ -271,12 +266,7 @@ impl DpUser {
 fn dismiss(part: &Part) {
     part.set_active(false);
     part.call();
-    log::info!(
-        target: "dpif_netdev",
-        "PMD thread on numa_id: {}, core id: {:2} destroyed.",
-        part.numa,
-        part.core()
-    );
+    log::info!(target: "dpif_netdev", "{} destroyed.", thread_of(part.processor()));
 }
 
 /// Adds the queues of a port to what workers have.

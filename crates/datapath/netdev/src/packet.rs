@@ -72,8 +72,9 @@ impl PacketDevice {
         std::iter::once(&self.receiving).chain(&self.others)
     }
 
+    #[inline]
     fn queue(&self, index: usize) -> Option<&Receiving> {
-        self.queues().nth(index)
+        if index == 0 { Some(&self.receiving) } else { self.others.get(index - 1) }
     }
 
     /// How many queues what arrives is shared by.
@@ -199,8 +200,7 @@ impl PacketDevice {
         out: &mut Vec<Packet>,
         limit: usize,
     ) -> io::Result<usize> {
-        let receiving = if queue == 0 { Some(&self.receiving) } else { self.others.get(queue - 1) };
-        let Some(receiving) = receiving else { return Ok(0) };
+        let Some(receiving) = self.queue(queue) else { return Ok(0) };
         receiving.receive(pool, out, limit, &self.merging, &self.losses)
     }
 
