@@ -153,23 +153,6 @@ fn follow_database(options: &Options, clock: &Clock) -> Replica {
 
 /// The tables that the switch follows, all columns of each.
 fn watched() -> Subscription {
-    use schema::{
-        bridge, controller, datapath, flow_sample_collector_set, flow_table, interface, mirror, netflow,
-        open_vswitch, port, sflow,
-    };
-    let tables = [
-        open_vswitch::NAME_OF_TABLE,
-        bridge::NAME_OF_TABLE,
-        port::NAME_OF_TABLE,
-        interface::NAME_OF_TABLE,
-        controller::NAME_OF_TABLE,
-        sflow::NAME_OF_TABLE,
-        netflow::NAME_OF_TABLE,
-        flow_table::NAME_OF_TABLE,
-        mirror::NAME_OF_TABLE,
-        datapath::NAME_OF_TABLE,
-        flow_sample_collector_set::NAME_OF_TABLE,
-    ];
-    let tables = tables.map(|table| (table.to_owned(), None)).into();
+    let tables = bridge::followed_tables().map(|table| (table.to_owned(), None)).collect();
     Subscription { tables: Some(tables), ..Subscription::default() }
 }

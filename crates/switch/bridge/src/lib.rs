@@ -44,5 +44,6 @@ pub use concerns::workers::DesiredWorkers;
 pub use desired::{Desired, DesiredBridge, FailMode, KnownRows, desire};
 pub use extent::Extent;
 pub use running::{Dummies, Running, RunningBridge};
+pub use settings::tables as followed_tables;
 pub use status::{Report, Told, status};
 pub use status_columns::configures;

@@ -41,6 +41,11 @@ pub(crate) enum Use {
     MissingInBonds(&'static [&'static str]),
 }
 
+/// The tables whose rows have a say by themselves: those that the switch follows.
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    COLUMNS.chunk_by(|(one, ..), (next, ..)| one == next).filter_map(|columns| Some(columns.first()?.0))
+}
+
 /// A setting that does nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Unread {

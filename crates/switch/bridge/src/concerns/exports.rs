@@ -190,6 +190,11 @@ impl Running {
         exports
     }
 
+    /// The datapath that a bridge's ports are in.
+    fn datapath_of(&self, id: BridgeId) -> Option<&dyn Datapath> {
+        self.bridges().values().find(|bridge| bridge.id == id).map(|bridge| &*bridge.below.datapath)
+    }
+
     /// Where the packets of a bridge's flows are counted, if NetFlow exports them.
     fn flow_log(&self, bridge: BridgeId) -> Option<Arc<FlowLog>> {
         self.switch.read().get(bridge)?.settings().exports.netflow.clone()
@@ -246,9 +251,8 @@ impl DesiredExport {
                 Some(Box::new(Sflow::new(config, sflow.header as usize, now)))
             }
             DesiredExport::Netflow(netflow) => {
-                let running_bridge = running.bridges().values().find(|running| running.id == bridge)?;
-                let [.., engine_type, engine_id] =
-                    hash_bytes(running_bridge.below.datapath.name().as_bytes(), 0).to_be_bytes();
+                let datapath = running.datapath_of(bridge)?.name();
+                let [.., engine_type, engine_id] = hash_bytes(datapath.as_bytes(), 0).to_be_bytes();
                 let config = NetflowConfig {
                     engine_type: netflow.engine_type.unwrap_or(engine_type),
                     engine_id: netflow.engine_id.unwrap_or(engine_id),
@@ -380,8 +384,7 @@ struct Observed<'a> {
 impl Observed<'_> {
     /// The datapath that the bridge's ports are in.
     fn datapath(&self) -> Option<&dyn Datapath> {
-        let mut bridges = self.running.bridges().values();
-        bridges.find(|bridge| bridge.id == self.bridge).map(|bridge| &*bridge.below.datapath)
+        self.running.datapath_of(self.bridge)
     }
 }
 

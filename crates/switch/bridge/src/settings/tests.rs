@@ -123,3 +123,13 @@ fn a_setting_is_named_with_its_row() {
         "Open_vSwitch x: other_config:smc-enable has no effect on this switch"
     );
 }
+
+#[test]
+fn every_table_that_has_a_say_by_itself_is_followed() {
+    let mut followed: Vec<&str> = tables().collect();
+    followed.sort_unstable();
+    let of_schema = schema::OPEN_VSWITCH.tables.iter().map(|table| table.name);
+    let mut expected: Vec<&str> = of_schema.filter(|name| !THROUGH_OTHERS.contains(name)).collect();
+    expected.sort_unstable();
+    assert_eq!(followed, expected, "each once");
+}
