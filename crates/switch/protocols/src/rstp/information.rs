@@ -82,8 +82,10 @@ impl Port {
         let agrees = is_rapid && flags & flag::AGREEMENT != 0;
         match self.compare(&vector, times, is_designated) {
             Heard::SuperiorDesignated => {
-                // What the others agreed to was said of another root (802.1Q-2011, checkBPDUConsistency).
-                wish.disagree |= is_rapid && flags & flag::LEARNING != 0;
+                // What the others agreed to was said of another root, or of one that a worse bridge took for the way there
+                // (802.1Q-2011, checkBPDUConsistency).
+                let is_of_another_root = vector.root != self.port_priority.root;
+                wish.disagree |= is_rapid && (is_of_another_root || flags & flag::LEARNING != 0);
                 (self.agreed, self.proposing) = (false, false);
                 self.record_proposal(flags, is_rapid);
                 self.set_tc_flags(flags);
@@ -109,7 +111,8 @@ impl Port {
                 }
             }
             Heard::InferiorRootAlternate => {
-                self.record_agreement(agrees, env);
+                // An agreement about another root was on its way when this one was heard of.
+                self.record_agreement(agrees && vector.root == self.port_priority.root, env);
                 self.set_tc_flags(flags);
             }
             Heard::Other => {}

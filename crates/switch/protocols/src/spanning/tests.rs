@@ -39,6 +39,8 @@ pub(crate) fn units_of(out: Outcome) -> Vec<(OfPort, wire::stp::Bpdu)> {
 
 /// How long a frame is on its way at most.
 const SLOWEST_MS: i64 = 4;
+/// For how long a port that has sent too much is silent.
+const HOLD_MS: i64 = 1000;
 
 /// Bridges and what joins them.
 pub(crate) struct Net {
@@ -312,12 +314,12 @@ proptest! {
         prop_assert!(net.is_whole(), "{}", net.shown());
     }
 
-    /// While wires flap, an agreement may be on its way that its sender would not give any more: a loop lasts no longer than
-    /// the frames that end it are on their way.
+    /// What is said of a root that is gone may circle until it is too old. Where a port has then sent all that it may send in a
+    /// second, in about one of 100,000 networks, its neighbour hears of it in the next second; that is how long a loop lasts.
     #[test]
     fn rstp_forwards_in_no_loop_that_lasts_and_joins_what_can_be((bridges, lans) in wires(), flaps in flaps()) {
         let net = after(SpanningTree::Rstp, (bridges, &lans), 0, &flaps, RSTP_BOUND);
-        prop_assert!(net.longest_loop <= 2 * SLOWEST_MS, "{} ms", net.longest_loop);
+        prop_assert!(net.longest_loop <= HOLD_MS + 2 * SLOWEST_MS, "{} ms", net.longest_loop);
         prop_assert!(!net.has_loop());
         prop_assert!(net.is_whole(), "{}", net.shown());
     }
@@ -327,15 +329,16 @@ proptest! {
     #[test]
     fn rstp_ends_loops_through_shared_lans((bridges, lans) in network(), flaps in flaps()) {
         let net = after(SpanningTree::Rstp, (bridges, &lans), 0, &flaps, RSTP_BOUND);
-        prop_assert!(net.longest_loop <= 2000, "{} ms", net.longest_loop);
+        prop_assert!(net.longest_loop <= 2000 + 2 * SLOWEST_MS, "{} ms", net.longest_loop);
         prop_assert!(net.is_whole(), "{}", net.shown());
     }
 
-    /// A port that has lost three units in a row knows nothing of its neighbour; it learns better with the next one.
+    /// A port that has lost three units in a row knows nothing of its neighbour; it learns better with the next one that is
+    /// not lost.
     #[test]
     fn rstp_ends_loops_that_losses_make((bridges, lans) in network(), flaps in flaps()) {
         let net = after(SpanningTree::Rstp, (bridges, &lans), 8, &flaps, 2 * RSTP_BOUND);
-        prop_assert!(net.longest_loop <= 6000, "{} ms", net.longest_loop);
+        prop_assert!(net.longest_loop <= 12_000, "{} ms", net.longest_loop);
     }
 }
 
@@ -409,4 +412,28 @@ fn a_port_of_a_tree_that_ends_holds_nothing_back() {
     assert!(out.has_changed && out.frames.is_empty());
     assert!(ports.values().all(|port| port.state() == SpanningState::Disabled));
     assert!(net.trees[2].ports().is_empty());
+}
+
+/// Networks in which a neighbour's agreement was about another root, and a loop was made of it.
+#[test]
+fn an_agreement_holds_for_one_root() {
+    let parallel = vec![vec![5, 2], vec![2, 4], vec![2], vec![5, 4], vec![5, 4], vec![1, 1]];
+    let flaps = [
+        (4859, 2, false),
+        (9811, 1, false),
+        (6477, 1, false),
+        (4298, 0, false),
+        (5201, 2, true),
+        (8931, 1, true),
+        (12_921, 3, false),
+        (4448, 1, true),
+        (4311, 3, false),
+    ];
+    let net = after(SpanningTree::Rstp, (6, &parallel), 0, &flaps, RSTP_BOUND);
+    assert_eq!(net.longest_loop, 0, "better news of another root");
+
+    let own_wire = vec![vec![2], vec![2, 2], vec![2, 1], vec![2, 1], vec![0, 2]];
+    let flaps = [(6576, 0, false), (11_379, 0, false), (11_227, 0, false), (4818, 4, false)];
+    let net = after(SpanningTree::Rstp, (3, &own_wire), 0, &flaps, RSTP_BOUND);
+    assert_eq!(net.longest_loop, 0, "an agreement that was on its way");
 }
