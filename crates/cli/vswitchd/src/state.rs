@@ -1,7 +1,7 @@
 //! What the control thread has, and what it does when something happens.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base::coverage::{History, SAMPLE_INTERVAL};
 use base::{Clock, Timestamp};
@@ -22,6 +22,8 @@ const STATISTICS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// So many ports added between two rounds of statistics leave memory that is worth giving back.
 const MANY_PORTS: u64 = 50;
+/// Changes of ports are followed at once, but for a twentieth of the time at most; what comes sooner waits for the tick.
+const PORTS_REST: u32 = 20;
 
 /// All state of the control thread: what commands work on.
 pub(crate) struct State {
@@ -65,6 +67,8 @@ struct Timers {
     statistics: Timestamp,
     coverage: Timestamp,
     port_epoch: u64,
+    /// Until when changes of ports wait for the next tick.
+    ports_rest: Option<Instant>,
     /// How many ports had ever been added.
     ports_added: u64,
 }
@@ -239,12 +243,14 @@ impl State {
         if epoch == self.timers.port_epoch {
             return;
         }
+        let begun = Instant::now();
         self.timers.port_epoch = epoch;
         if self.running.follow() {
             self.running.drop_vanished();
             self.is_stale = true;
         }
         self.write_status(Extent::STATE);
+        self.timers.ports_rest = Some(begun + begun.elapsed() * PORTS_REST);
     }
 
     /// Brings into force what has changed since the last event.
@@ -309,9 +315,12 @@ impl State {
         }
     }
 
-    /// Ports are closed, or what protocols say of them has changed.
+    /// Ports changed or are closed, or what protocols say of them has changed.
     pub(crate) fn ports_have_changed(&mut self) {
         self.confirm_configuration();
+        if self.timers.ports_rest.is_none_or(|rest| rest <= Instant::now()) {
+            self.watch_ports();
+        }
         let news = self.running.follow_protocols();
         if news != Extent::default() {
             self.write_status(news);
