@@ -14,6 +14,7 @@ impl Bridge {
         let best = elsewhere.min_by_key(|port| (port.path(), port.id)).filter(|port| port.path() < mine);
         let bridge_times = self.settings.times();
         let before = self.root_port;
+        let way_before = (self.root.root, self.root.cost);
         (self.root, self.root_port, self.root_times) = match best {
             None => (mine, None, bridge_times),
             Some(port) => {
@@ -32,12 +33,15 @@ impl Bridge {
             self.out.flush(Flush::Move { from: old.of, to: new.of });
         }
         let (root, root_port) = (self.root, self.root_port);
+        let is_worse = self.settings.is_rapid && (root.root, root.cost) > way_before;
         let designated_times = super::Times { hello: bridge_times.hello, ..self.root_times };
         for port in self.ports.values_mut() {
             port.designated_priority =
                 Vector { root: root.root, cost: root.cost, bridge: own, port: port.id };
             port.designated_times = designated_times;
             port.select_role(root_port, own_address);
+            // Who agreed to a better way may lie on the way that is taken now.
+            port.sync |= is_worse;
         }
     }
 }
