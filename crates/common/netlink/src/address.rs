@@ -5,9 +5,8 @@ use std::net::IpAddr;
 
 use netlink_bindings::rt_addr::{AddrAttrs, Ifaddrmsg, IterableAddrAttrs, Request};
 
-use crate::ask::ask_at;
+use crate::ask::{Reading, ask_as};
 use crate::link::link;
-use crate::socket::Socket;
 
 /// The addresses of the link of this name, in this thread's network namespace; IPv4 before IPv6. None when there is no such
 /// link. Errors are the kernel's.
@@ -27,10 +26,8 @@ pub fn addresses_of(index: u32) -> io::Result<Vec<IpAddr>> {
 
 /// The addresses of a link, by its index; old kernels add those of the others.
 fn dump(index: u32) -> io::Result<Vec<(u32, IpAddr)>> {
-    let socket = Socket::for_asking(libc::NETLINK_ROUTE)?;
-    socket.narrow();
     let request = Request::new().op_getaddr_dump(&Ifaddrmsg { ifa_index: index, ..Ifaddrmsg::default() });
-    let found = ask_at(&socket, &request, |kind, (header, attributes)| {
+    let found = ask_as(Reading::Strict, &request, |kind, (header, attributes)| {
         (kind == libc::RTM_NEWADDR).then(|| Some((header.ifa_index, address(attributes)?))).flatten()
     });
     match found {

@@ -2,6 +2,7 @@
 
 use std::os::fd::AsRawFd;
 
+use crate::ask::with_any_socket;
 use crate::socket::Socket;
 
 /// What a driver is asked for: a structure that begins with a command, and that the kernel fills in.
@@ -18,8 +19,6 @@ pub(crate) fn ask<T: Request>(name: &str, asked: &mut T) -> bool {
     if name.len() >= libc::IFNAMSIZ {
         return false;
     }
-    // Every kind of socket answers this request.
-    let Ok(socket) = Socket::for_asking(libc::NETLINK_ROUTE) else { return false };
     // SAFETY: all-zero bytes are a valid ifreq.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
@@ -28,6 +27,8 @@ pub(crate) fn ask<T: Request>(name: &str, asked: &mut T) -> bool {
     request.ifr_ifru.ifru_data = std::ptr::from_mut(asked).cast();
     // SAFETY: the kernel reads the request and writes to `ifru_data` at most what its command asks for, for which
     // `Request` promises that there is room; both live until the call returns.
-    let rc = unsafe { libc::ioctl(socket.fd().as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) };
-    rc == 0
+    let ask = |socket: &Socket| unsafe {
+        libc::ioctl(socket.fd().as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request)
+    };
+    with_any_socket(ask).is_ok_and(|rc| rc == 0)
 }

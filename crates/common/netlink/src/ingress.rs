@@ -10,7 +10,8 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use netlink_bindings::tc::{OpNewtfilterDo, PushActAttrs, Request, TcGact};
 use netlink_bindings::utils::{Pusher, finalize_nested_header, push_nested_header};
@@ -87,8 +88,19 @@ fn delete_filter(ifindex: u32, handle: u32) -> io::Result<()> {
     change(&Request::new().op_deltfilter_do(&header(ifindex, handle, INGRESS, rank())))
 }
 
+/// The program, the same for all links, once it could be loaded.
+static PROGRAM: OnceLock<OwnedFd> = OnceLock::new();
+
+fn program() -> io::Result<BorrowedFd<'static>> {
+    if let Some(program) = PROGRAM.get() {
+        return Ok(program.as_fd());
+    }
+    let loaded = bpf::load_classifier(TC_ACT_STOLEN)?;
+    Ok(PROGRAM.get_or_init(|| loaded).as_fd())
+}
+
 fn add_program(ifindex: u32, handle: u32) -> io::Result<()> {
-    let program = bpf::load_classifier(TC_ACT_STOLEN)?;
+    let program = program()?;
     let mut request = Request::new().set_create().op_newtfilter_do(&header(ifindex, handle, INGRESS, rank()));
     request
         .encode()

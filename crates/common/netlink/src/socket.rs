@@ -54,7 +54,7 @@ impl Socket {
 
     /// From here on the kernel filters a dump by all that the request says.
     /// Kernels before 4.20 ignore some of it, and the answer has more.
-    pub(crate) fn narrow(&self) {
+    pub(crate) fn be_strict(&self) {
         let _ = self.set(libc::SOL_NETLINK, libc::NETLINK_GET_STRICT_CHK, 1i32);
     }
 
