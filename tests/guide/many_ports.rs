@@ -7,7 +7,7 @@ use end_to_end::{can_run, run, until};
 use crate::Pair;
 
 /// How many ports beside the pair's.
-const COUNT: usize = 100;
+const COUNT: usize = 150;
 
 /// Runs the lines by `ip -batch` in the switch's host.
 fn batch(pair: &Pair, lines: &str) {
@@ -71,6 +71,34 @@ fn devices_that_all_go_at_once_come_back_with_their_numbers() {
     until("all are back", || column(&pair, "ofport") == numbers);
     assert!(column(&pair, "error").iter().all(|line| !line.contains("No such device")));
     assert!(pair.a.reaches("10.1.0.2", 20));
+}
+
+#[test]
+fn after_a_crash_the_first_ports_forward_before_the_others_are_open() {
+    if !can_run() {
+        return;
+    }
+    let mut pair = Pair::new();
+    make_devices(&pair);
+    add_ports(&pair);
+    pair.switch.vsctl("set port v7 tag=7");
+    let numbers = column(&pair, "ofport");
+    pair.switch.kill_daemon();
+    let log = pair.switch.dir.join("ovs-vswitchd.log");
+    let before = std::fs::read_to_string(&log).unwrap().len();
+    pair.switch.start_daemon();
+    pair.switch.vsctl("--timeout=20 set bridge ovsbr0 external_ids:a=b");
+    assert_eq!(column(&pair, "ofport"), numbers);
+    assert!(pair.a.reaches("10.1.0.2", 20));
+    let said = std::fs::read_to_string(&log).unwrap().split_off(before);
+    let added: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("added "))
+        .map(|line| line.rsplit('|').next().unwrap())
+        .collect();
+    let ready = added.iter().position(|line| line.contains("ovsbr0.mgmt")).unwrap();
+    assert!((1..COUNT / 2).contains(&ready), "{ready} ports before the bridge was ready: {added:?}");
+    assert_eq!(added.len(), COUNT + 4, "{added:?}");
 }
 
 #[test]

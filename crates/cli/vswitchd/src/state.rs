@@ -25,6 +25,9 @@ const MANY_PORTS: u64 = 50;
 /// Changes of ports are followed at once, but for a twentieth of the time at most; what comes sooner waits for the tick.
 const PORTS_REST: u32 = 20;
 
+/// How many ports forward already while the others of a switch that begins are opened, step by step.
+const BEGINNINGS: [usize; 3] = [32, 128, 512];
+
 /// All state of the control thread: what commands work on.
 pub(crate) struct State {
     pub clock: Clock,
@@ -294,6 +297,13 @@ impl State {
             self.is_configured = true;
             return;
         };
+        if !self.is_configured && self.keeper.is_none() {
+            for beginning in BEGINNINGS.iter().filter_map(|ports| desired.beginning(*ports)) {
+                self.running.apply(beginning);
+                // With their rules, if they have no controllers to get them from.
+                self.running.tell().await;
+            }
+        }
         self.running.apply(desired);
         self.running.tell().await;
         self.settling = Some(self.next_cfg());

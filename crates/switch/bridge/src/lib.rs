@@ -20,6 +20,7 @@
 //!
 //! Not here: forwarding (`ofproto`, `pipeline`), the main loop (`vswitchd`).
 
+mod beginning;
 mod columns;
 mod complaints;
 mod concerns;
