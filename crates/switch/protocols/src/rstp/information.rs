@@ -111,8 +111,12 @@ impl Port {
                 }
             }
             Heard::InferiorRootAlternate => {
-                // An agreement about another root was on its way when this one was heard of.
-                self.record_agreement(agrees && vector.root == self.port_priority.root, env);
+                // An agreement about another root, or of another port of this bridge about another way to it, was on its
+                // way when this one was heard of.
+                let known = &self.port_priority;
+                let is_own = address(vector.bridge) == address(known.bridge);
+                let is_current = vector.root == known.root && (!is_own || vector.cost == known.cost);
+                self.record_agreement(agrees && is_current, env);
                 self.set_tc_flags(flags);
             }
             Heard::Other => {}

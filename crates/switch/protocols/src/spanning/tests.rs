@@ -439,4 +439,9 @@ fn an_agreement_holds_for_one_way_to_one_root() {
         vec![vec![0], vec![1, 2], vec![3, 0], vec![1, 3], vec![1, 2], vec![3, 2], vec![0], vec![0], vec![0]];
     let net = after(SpanningTree::Rstp, (4, &parallel), 0, &[(10_989, 2, false)], RSTP_BOUND);
     assert_eq!(net.longest_loop, 0, "two bridges that take one another for the way to the root");
+
+    let own_wire =
+        vec![vec![2, 3], vec![3, 0], vec![2, 1], vec![3, 1], vec![0], vec![0], vec![0], vec![3, 3]];
+    let net = after(SpanningTree::Rstp, (4, &own_wire), 0, &[(10_000, 1, false)], RSTP_BOUND);
+    assert_eq!(net.longest_loop, 0, "what a bridge's other port agreed to");
 }
