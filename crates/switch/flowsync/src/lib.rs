@@ -325,7 +325,7 @@ impl FlowSync {
     pub fn send(&self, prepared: Prepared) -> Result<(), dp::DpError> {
         let Prepared { packet, translation, credit } = prepared;
         self.network.read(&mut |network| network.apply(&translation.effects, credit));
-        self.hand_over(&translation.effects, packet.bytes());
+        self.hand_over(&translation.effects, &packet, credit.used);
         self.datapath.execute(dp::Execute { packet, actions: &translation.actions, now: credit.used })
     }
 

@@ -86,7 +86,11 @@ impl Context<'_> {
                 gratuitous_arp_on_bond,
             });
         }
-        self.forward(in_bundle, vlan, tags, is_last);
+        if self.is_for_listeners() {
+            self.forward_to_listeners(in_bundle, vlan, tags, is_last);
+        } else {
+            self.forward(in_bundle, vlan, tags, is_last);
+        }
     }
 
     /// Whether a bond takes a packet from this member.
@@ -233,7 +237,7 @@ impl Context<'_> {
         }
     }
 
-    fn flood_bundles(&mut self, in_id: Option<BundleId>, tags: Tags, is_last: bool) {
+    pub(crate) fn flood_bundles(&mut self, in_id: Option<BundleId>, tags: Tags, is_last: bool) {
         let bridge = self.walk.bridge;
         let has_tree = bridge.spanning_tree().is_some();
         let forwards = |number: &OfPort| bridge.port(*number).is_none_or(Port::forwards);
