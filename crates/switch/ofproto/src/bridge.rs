@@ -182,7 +182,7 @@ impl Bridge {
         let is_changed = match snooping {
             Some(snooping) => table.configure(snooping),
             None => {
-                *table = MulticastTable::default();
+                table.reset();
                 false
             }
         };

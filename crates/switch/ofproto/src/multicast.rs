@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use base::Timestamp;
+use base::{OfPort, Timestamp};
 use pipeline::{BundleId, Receivers};
 use wire::membership::{Membership, Message, Version};
 
@@ -67,6 +67,8 @@ pub struct MulticastTable {
     /// In the order in which they were configured, as those of `report_ports`.
     flood_ports: Vec<BundleId>,
     report_ports: Vec<BundleId>,
+    /// The OpenFlow ports that ports in the sense of the database are.
+    numbers: HashMap<BundleId, Vec<OfPort>>,
     sequence: u64,
     snooping: Snooping,
 }
@@ -136,6 +138,17 @@ impl MulticastTable {
             was_in != is_in
         };
         set(&mut self.flood_ports, flooding.multicast) | set(&mut self.report_ports, flooding.reports)
+    }
+
+    /// Notes which OpenFlow ports a port is. When it is others than before, what was known is of something else.
+    pub fn set_numbers(&mut self, port: BundleId, numbers: &[OfPort]) {
+        if numbers.is_empty() {
+            return;
+        }
+        let before = self.numbers.insert(port, numbers.to_vec());
+        if before.is_some_and(|before| !before.iter().any(|number| numbers.contains(number))) {
+            self.forget_port(port);
+        }
     }
 
     /// Whom a packet to `group` in `vlan` is for.
@@ -271,6 +284,12 @@ impl MulticastTable {
         gone > 0
     }
 
+    /// Forgets all that was learned and configured.
+    pub fn reset(&mut self) {
+        let numbers = std::mem::take(&mut self.numbers);
+        *self = MulticastTable { numbers, ..MulticastTable::default() };
+    }
+
     /// Forgets who listens and where routers are. Returns whether anything was known.
     pub fn flush(&mut self) -> bool {
         let is_known = !self.groups.is_empty() || !self.routers.is_empty();
@@ -281,8 +300,14 @@ impl MulticastTable {
         is_known
     }
 
-    /// Forgets all about a port, how it is configured too.
-    pub fn flush_port(&mut self, port: BundleId) {
+    /// Forgets all about a port that goes.
+    pub fn remove_port(&mut self, port: BundleId) {
+        self.forget_port(port);
+        self.numbers.remove(&port);
+    }
+
+    /// Forgets who listens behind a port, and how it is configured.
+    pub fn forget_port(&mut self, port: BundleId) {
         let groups: Vec<Address> = self.groups.keys().copied().collect();
         for address in groups {
             self.drop_member(address, port);
