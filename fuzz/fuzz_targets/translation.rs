@@ -62,7 +62,7 @@ fn add(switch: &mut Switch, id: BridgeId, line: &str) -> Option<()> {
 
 fn run(switch: &Switch, bridge: BridgeId, key: &FlowKey) -> Translation {
     let (purpose, trace) = (pipeline::Purpose::Question, pipeline::Trace::Off);
-    let request = Request { bridge, key, start: Start::Lookup, purpose, trace };
+    let request = Request { bridge, key, start: Start::Lookup, purpose, trace, packet: None };
     pipeline::translate(switch, &request)
 }
 

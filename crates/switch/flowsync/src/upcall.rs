@@ -33,6 +33,7 @@ pub(crate) fn translate(
         start: Start::Lookup,
         purpose,
         trace: if purpose == Purpose::Question { Trace::Numbers } else { Trace::Off },
+        packet: None,
     };
     let mut translation = pipeline::translate(network, &request);
     translation.mask = pipeline::installable(&translation.mask, key);

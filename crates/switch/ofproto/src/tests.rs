@@ -47,6 +47,7 @@ fn run(switch: &Switch, bridge: BridgeId, key: &FlowKey) -> Translation {
         start: Start::Lookup,
         purpose: pipeline::Purpose::Packet,
         trace: pipeline::Trace::Off,
+        packet: None,
     };
     translate(switch, &request)
 }
@@ -238,6 +239,7 @@ fn faults_are_told_of_packets_only() {
         start: Start::Lookup,
         purpose: pipeline::Purpose::Flow,
         trace: pipeline::Trace::Off,
+        packet: None,
     };
     assert!(translate(&switch, &request).faults.is_empty());
 }

@@ -1,9 +1,11 @@
 //! Multicast of IP where the bridge knows who listens (RFC 4541): NORMAL forwards it to them instead of to all.
 
+use std::net::Ipv4Addr;
+
 use base::MacAddr;
 use dp::SlowPath;
 use flow::{FlowKey, frag, slot};
-use wire::membership::{igmp, mapped, mld};
+use wire::membership::{Membership, Message, Unreadable, Version, igmp, mapped, mld, read};
 use wire::protocol::{ICMPV6, IGMP};
 
 use crate::context::Context;
@@ -106,9 +108,10 @@ impl Context<'_> {
     ) {
         let in_id = in_bundle.map(|bundle| bundle.id);
         let kind = self.multicast_kind();
-        if let (Kind::Membership | Kind::Other(_), Some(port)) = (&kind, in_id) {
+        if let (Kind::Membership | Kind::Other(_), Some(bundle)) = (&kind, in_bundle) {
             let bridge = self.walk.bridge.id();
-            self.out.effects.push(Effect::Snoop(Snooped { bridge, vlan, port }));
+            self.out.effects.push(Effect::Snoop(Snooped { bridge, vlan, port: bundle.id }));
+            self.explain_snooping(bundle, vlan);
         }
         let group = match kind {
             Kind::Membership => {
@@ -148,6 +151,53 @@ impl Context<'_> {
             }
         };
         self.output_to_bundles(&targets, tags, is_last);
+    }
+
+    /// Says in the trace of a packet what the bridge learns of who listens.
+    fn explain_snooping(&mut self, bundle: &Bundle, vlan: u16) {
+        let Some(packet) = self.request.packet.filter(|_| self.out.record.is_on()) else { return };
+        let place = format!("on port {} in VLAN {vlan}", bundle.name);
+        let message = match read(packet) {
+            Ok(message) => message,
+            Err(Unreadable::Other) => return,
+            Err(error) => return self.detail(|| format!("multicast snooping received {error} {place}")),
+        };
+        let (bridge, id) = (self.walk.bridge, bundle.id);
+        let general = bridge.receivers(vlan, 0);
+        if general.flood_ports.contains(&id) {
+            return;
+        }
+        let source = self.packet.key.nw_src();
+        let report = match message {
+            Message::Query { has_source } if has_source && !general.routers.contains(&id) => {
+                let from = if source == 0 { "" } else { &format!("from {} is ", Ipv4Addr::from(source)) };
+                return self.detail(|| format!("multicast snooping query {from}{place}"));
+            }
+            Message::Query { .. } => return,
+            Message::Report(report) => report,
+        };
+        let is_news = |change: &Membership| {
+            let members = bridge.receivers(vlan, change.group).members;
+            match change.listens {
+                true => members.is_none() && !general.routers.contains(&id),
+                false => {
+                    let is_member = members.is_some_and(|members| members.contains(&id));
+                    is_member && !general.report_ports.contains(&id)
+                }
+            }
+        };
+        let changes: Vec<Membership> = report.filter(is_news).collect();
+        match (report.version, &changes[..]) {
+            (_, []) => {}
+            (Version::Igmp1 | Version::Igmp2, [change, ..]) => {
+                let what = if change.listens { "learned that" } else { "leaving" };
+                let group = Ipv4Addr::from(change.group as u32);
+                self.detail(|| format!("multicast snooping {what} {group} is {place}"));
+            }
+            (Version::Igmp3 | Version::Mld1 | Version::Mld2, _) => {
+                self.detail(|| format!("multicast snooping processed {} addresses {place}", changes.len()));
+            }
+        }
     }
 
     fn multicast_kind(&mut self) -> Kind {

@@ -78,6 +78,7 @@ impl Context<'_> {
         }
         if let Some(bundle) = in_bundle {
             let gratuitous_arp_on_bond = bundle.bond.is_some() && self.is_gratuitous_arp();
+            self.explain_learning(bundle, vlan);
             self.out.effects.push(Effect::LearnMac {
                 bridge: bridge.id(),
                 vlan,
@@ -90,6 +91,17 @@ impl Context<'_> {
             self.forward_to_listeners(in_bundle, vlan, tags, is_last);
         } else {
             self.forward(in_bundle, vlan, tags, is_last);
+        }
+    }
+
+    /// Says in the trace of a packet what is learned from its source.
+    fn explain_learning(&mut self, bundle: &Bundle, vlan: u16) {
+        let mac = self.packet.key.dl_src();
+        if self.request.packet.is_some()
+            && !mac.is_multicast()
+            && self.walk.bridge.learned(vlan, mac) != Some(bundle.id)
+        {
+            self.detail(|| format!("learned that {mac} is on port {} in VLAN {vlan}", bundle.name));
         }
     }
 

@@ -184,6 +184,7 @@ fn run(tracing: &Tracing, args: &[String], actions: Option<&String>) -> Result<S
         start,
         purpose: if subject.packet.is_some() { Purpose::Packet } else { Purpose::Question },
         trace: if subject.names { Trace::Names } else { Trace::Numbers },
+        packet: subject.packet.as_deref(),
     };
     let mut made = None;
     let now = tracing.clock.now();
