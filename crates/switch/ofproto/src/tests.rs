@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use crate::{BundleConfig, NewPort, Switch};
 
+mod multicast;
 mod spanning;
 
 /// A bridge with ports 1, 2, … (datapath ports 11, 12, …) of these VLAN modes.

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use base::MacAddr;
-use dp::SlowPath;
+use dp::{DropReason, SlowPath};
 use flow::{FlowKey, frag, slot};
 use wire::membership::{Membership, Message, Unreadable, Version, igmp, mapped, mld, read};
 use wire::protocol::{ICMPV6, IGMP};
@@ -275,6 +275,9 @@ impl Context<'_> {
     /// Each gets the packet once, for however many reasons it is there.
     fn output_to_bundles(&mut self, targets: &[BundleId], tags: Tags, is_last: bool) {
         let bridge = self.walk.bridge;
+        if targets.is_empty() {
+            self.lost(DropReason::NoListener);
+        }
         let is_first = |place: usize, id: &BundleId| !targets[..place].contains(id);
         let once = targets.iter().enumerate().filter(|(place, id)| is_first(*place, id));
         let mut bundles = once.filter_map(|(_, id)| bridge.bundle(*id)).peekable();
