@@ -16,7 +16,7 @@ use pipeline::{BridgeId, Request, Start, Translation, VlanConfig};
 const PLACES: [Slot; 7] =
     [slot::NW_TTL, slot::TP_SRC, slot::TP_DST, slot::NW_SRC, slot::NW_DST, slot::DL_SRC, slot::NW_TOS];
 
-/// Two ports, and a bond of two whose packets are shared by their source.
+/// Two ports, and a bond of two whose packets are shared by their source; multicast goes to those who listen.
 fn bridge_with_ports() -> (Switch, BridgeId) {
     let mut switch = Switch::new();
     let id = switch.add_bridge("br0", dp::DpId(1), dp::Capabilities::ALL);
@@ -39,6 +39,9 @@ fn bridge_with_ports() -> (Switch, BridgeId) {
         let (name, ports) = (format!("b{}", ports.start()), ports.map(OfPort).collect());
         let config = BundleConfig { name, ports, bond, vlan: VlanConfig::default(), protected: false };
         bridge.set_bundle(config, || bundle);
+    }
+    if let Some(bridge) = switch.get_mut(id) {
+        bridge.set_snooping(Some(ofproto::Snooping::default()));
     }
     switch.reconnect();
     (switch, id)
