@@ -208,6 +208,29 @@ fn hosts_that_join_and_leave_get_what_the_references_get() {
 }
 
 #[test]
+fn who_listens_is_forgotten_when_a_spanning_tree_finds_another_way() {
+    if !can_run() {
+        return;
+    }
+    let network = Network::new(Programs::Ours, ["pa", "pb", "pc", "pr"]);
+    network.ask();
+    network.switch.vsctl("set bridge br0 mcast_snooping_enable=true rstp_enable=true");
+    for port in ["pa", "pb", "pc", "pr"] {
+        network.switch.vsctl(&format!("set port {port} other_config:rstp-port-admin-edge=true"));
+    }
+    let _member = network.join(1, FOUR, 2);
+    // What is not asked again is not said again.
+    network.router.ok("ip link set eth0 nomaster");
+    assert!(network.known().contains(&format!("2 {FOUR}")));
+    until("it is forgotten", || {
+        network.middle.ok("ip link set pc down");
+        let is_forgotten = network.known().is_empty();
+        network.middle.ok("ip link set pc up");
+        is_forgotten
+    });
+}
+
+#[test]
 fn the_page_on_multicast_works_as_it_says() {
     if !can_run() {
         return;
