@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 
 use end_to_end::{Host, Programs, Switch, World, can_run, run, until};
 
-use crate::pages::type_page;
+use crate::pages;
 
 /// Is in a group until its input ends.
 const JOIN: &str = "
@@ -241,5 +241,5 @@ fn the_page_on_multicast_works_as_it_says() {
     let _member = network.join(1, FOUR, 2);
     network.switch.appctl("mdb/flush br0");
     network.switch.vsctl("set bridge br0 mcast_snooping_enable=false");
-    type_page("multicast.md", &network.middle, &network.switch);
+    pages::type_all("multicast.md", &network.middle, &network.switch);
 }

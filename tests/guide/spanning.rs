@@ -5,8 +5,6 @@ use std::time::{Duration, Instant};
 
 use end_to_end::{Host, Programs, Switch, World, can_run, holds_within, until};
 
-use crate::pages::type_page;
-
 /// The protocols, by the names of their settings, and how long they may take to agree.
 const KINDS: [(&str, Duration); 2] = [("stp", Duration::from_secs(25)), ("rstp", Duration::from_secs(15))];
 
@@ -374,5 +372,5 @@ fn the_page_on_spanning_trees_works_as_it_says() {
     let switch = Switch::start(&world, &one, "sw", Ours);
     switch.vsctl("add-br br0 -- set bridge br0 other_config:hwaddr=02:00:00:00:00:01");
     switch.vsctl("add-port br0 uplink1 -- add-port br0 uplink2 -- add-port br0 server1");
-    type_page("spanning-tree.md", &one, &switch);
+    super::pages::type_all("spanning-tree.md", &one, &switch);
 }
