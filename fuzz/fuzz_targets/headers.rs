@@ -47,10 +47,30 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(unit) = wire::stp::payload(bytes) {
         check::<wire::stp::Bpdu>(unit);
     }
+    check::<wire::membership::GroupRecord<u32>>(bytes);
+    check::<wire::membership::GroupRecord<u128>>(bytes);
     check::<wire::gtpu::Base>(bytes);
     check::<wire::gtpu::Header>(bytes);
     set(bytes);
+    membership(bytes);
 });
+
+/// A frame says about so many groups at most as it has room for, also one whose checksum is made right.
+fn membership(bytes: &[u8]) {
+    let read = |frame: &[u8]| {
+        if let Ok(wire::membership::Message::Report(report)) = wire::membership::read(frame) {
+            assert!(report.count() <= frame.len());
+        }
+    };
+    read(bytes);
+    let mut frame = bytes.to_vec();
+    if frame.len() >= 14 + 20 + 8 {
+        frame[36..38].fill(0);
+        let check = wire::checksum(&frame[34..]);
+        frame[36..38].copy_from_slice(&check.to_be_bytes());
+        read(&frame);
+    }
+}
 
 /// No setter fails on any bytes.
 fn set(bytes: &[u8]) {

@@ -16,7 +16,7 @@ use pipeline::{BridgeId, Request, Start, Translation, VlanConfig};
 const PLACES: [Slot; 7] =
     [slot::NW_TTL, slot::TP_SRC, slot::TP_DST, slot::NW_SRC, slot::NW_DST, slot::DL_SRC, slot::NW_TOS];
 
-/// Two ports, and a bond of two whose packets are shared by their source.
+/// Two ports, and a bond of two whose packets are shared by their source; multicast goes to those who listen.
 fn bridge_with_ports() -> (Switch, BridgeId) {
     let mut switch = Switch::new();
     let id = switch.add_bridge("br0", dp::DpId(1), dp::Capabilities::ALL);
@@ -40,6 +40,9 @@ fn bridge_with_ports() -> (Switch, BridgeId) {
         let config = BundleConfig { name, ports, bond, vlan: VlanConfig::default(), protected: false };
         bridge.set_bundle(config, || bundle);
     }
+    if let Some(bridge) = switch.get_mut(id) {
+        bridge.set_snooping(Some(ofproto::Snooping::default()));
+    }
     switch.reconnect();
     (switch, id)
 }
@@ -62,7 +65,7 @@ fn add(switch: &mut Switch, id: BridgeId, line: &str) -> Option<()> {
 
 fn run(switch: &Switch, bridge: BridgeId, key: &FlowKey) -> Translation {
     let (purpose, trace) = (pipeline::Purpose::Question, pipeline::Trace::Off);
-    let request = Request { bridge, key, start: Start::Lookup, purpose, trace };
+    let request = Request { bridge, key, start: Start::Lookup, purpose, trace, packet: None };
     pipeline::translate(switch, &request)
 }
 

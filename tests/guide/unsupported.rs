@@ -24,7 +24,7 @@ fn a_setting_without_effect_says_so_in_its_row_and_once_in_the_log() {
         ("Interface p", "ingress_policing_rate=1000", "error"),
         ("Interface p", "bfd:oam=true", "error"),
         ("Interface p", "lldp:enable=true", "error"),
-        ("Bridge br0", "mcast_snooping_enable=true", "status"),
+        ("Bridge br0", "flood_vlans=5", "status"),
     ] {
         switch.vsctl(&format!("set {row} {settings}"));
         let setting = settings.split('=').next().unwrap_or_default();
@@ -48,10 +48,7 @@ fn a_setting_without_effect_says_so_in_its_row_and_once_in_the_log() {
     assert!(switch.vsctl("show").contains("error:"));
     switch.vsctl("clear interface p bfd lldp -- set interface p ingress_policing_rate=0");
     assert_eq!(get(&switch, "interface p error"), "[]");
-    switch.vsctl(
-        "clear port p other_config qos -- clear bridge br0 ipfix other_config \
-         -- set bridge br0 mcast_snooping_enable=false",
-    );
+    switch.vsctl("clear port p other_config qos -- clear bridge br0 ipfix other_config flood_vlans");
     assert_eq!(
         (get(&switch, "port p status"), get(&switch, "bridge br0 status")),
         ("{}".into(), "{}".into())

@@ -196,7 +196,8 @@ impl State {
         manager.send_waiting_packet_ins();
         manager.run_fail_open();
         for bridge in self.switch.read().bridges() {
-            if bridge.macs().expire(now) {
+            let is_forgotten = bridge.snooped().is_some_and(|mut table| table.expire(now));
+            if bridge.macs().expire(now) | is_forgotten {
                 bridge.changed();
             }
         }

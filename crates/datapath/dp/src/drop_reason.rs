@@ -53,6 +53,7 @@ reasons! {
     NoOutputPort "drop_rules_no_output_port" "The output port does not exist, or has no device.",
     ProtectedPorts "drop_rules_protected_ports" "Input and output are protected ports.",
     NotEthernet "drop_rules_not_ethernet" "The packet has no Ethernet header, which the output port needs.",
+    NoListener "drop_rules_no_listener" "The packet is multicast, and nobody behind another port of its VLAN is known to listen.",
     NoGroup "drop_rules_no_group" "The group does not exist, or none of its buckets is live.",
     BridgeNotFound "drop_action_bridge_not_found" "The bridge at which translation was to go on is gone.",
     RecursionTooDeep "drop_action_recursion_too_deep" "Resubmits and patch ports nest too deep.",

@@ -18,6 +18,7 @@ pub(crate) mod limits;
 pub(crate) mod machine;
 pub(crate) mod mirrors;
 pub(crate) mod monitoring;
+pub(crate) mod multicast;
 pub(crate) mod spanning;
 pub(crate) mod tables;
 pub(crate) mod trees;
@@ -36,7 +37,7 @@ use crate::running::{Running, RunningBridge};
 use crate::status::{Report, Reporting};
 
 /// All concerns. Later ones rely on earlier ones: mirrors choose among bundles, bundles among interfaces.
-pub(crate) const CONCERNS: [&dyn Concern; 17] = [
+pub(crate) const CONCERNS: [&dyn Concern; 18] = [
     &limits::Limits,
     &workers::Workers,
     &datapaths::Datapaths,
@@ -49,6 +50,7 @@ pub(crate) const CONCERNS: [&dyn Concern; 17] = [
     &forwarding::Forwarding,
     &tables::FlowTables,
     &mirrors::Mirrors,
+    &multicast::Multicast,
     &spanning::Spanning,
     &exports::BridgeExports,
     &controllers::Controllers,

@@ -27,6 +27,7 @@ use crate::concerns::forwarding::{self, DesiredForwarding};
 use crate::concerns::interfaces::{self, DesiredInterface, InterfaceKind};
 use crate::concerns::limits::{self, DesiredLimits};
 use crate::concerns::mirrors::{self, DesiredMirror};
+use crate::concerns::multicast;
 use crate::concerns::trees::{self, DesiredTree};
 use crate::concerns::workers::{self, DesiredWorkers};
 use crate::concerns::{addresses, tables};
@@ -72,6 +73,8 @@ pub struct DesiredBridge {
     pub forwarding: DesiredForwarding,
     /// How it keeps loops out, if it does.
     pub spanning: Option<DesiredTree>,
+    /// How it finds out who listens to multicast, if it does.
+    pub snooping: Option<ofproto::Snooping>,
     pub dp_desc: Option<String>,
     pub mirrors: Vec<DesiredMirror>,
     pub tables: Vec<(TableId, TableSettings)>,
@@ -222,6 +225,7 @@ fn desire_bridge(rows: &Tables, row: &Row, known: &mut KnownRows) -> DesiredBrid
         exports: exports::desire(rows, row),
         forwarding: forwarding::desire(row),
         spanning: trees::desire(row),
+        snooping: multicast::desire(row),
         dp_desc: other("dp-desc").map(str::to_owned),
         mirrors: mirrors::desire(rows, row),
         tables: tables::desire(rows, row),
@@ -253,6 +257,7 @@ fn local_port(bridge: &str) -> DesiredPort {
         protected: false,
         bond: bundles::no_bond(),
         spanning: Default::default(),
+        multicast: Default::default(),
         lacp: None,
         mac: None,
         fake_bridge: false,
@@ -302,6 +307,7 @@ pub(crate) mod tests {
             exports: Vec::new(),
             forwarding: DesiredForwarding::default(),
             spanning: None,
+            snooping: None,
             dp_desc: None,
             mirrors: Vec::new(),
             tables: Vec::new(),
@@ -317,6 +323,7 @@ pub(crate) mod tests {
             protected: false,
             bond: bundles::no_bond(),
             spanning: Default::default(),
+            multicast: Default::default(),
             lacp: None,
             mac: None,
             fake_bridge: false,

@@ -304,7 +304,7 @@ impl FlowSync {
         // A controller may say what the datapath does not carry with a packet.
         pipeline::restore_metadata(&mut key, &flow::SparseKey::from(metadata));
         let (purpose, trace) = (pipeline::Purpose::Packet, pipeline::Trace::Off);
-        let request = pipeline::Request { bridge, key: &key, start, purpose, trace };
+        let request = pipeline::Request { bridge, key: &key, start, purpose, trace, packet: None };
         let translation = pipeline::translate(network, &request);
         upcall::warn_of(&translation.faults);
         let credit = pipeline::Credit {
@@ -325,7 +325,7 @@ impl FlowSync {
     pub fn send(&self, prepared: Prepared) -> Result<(), dp::DpError> {
         let Prepared { packet, translation, credit } = prepared;
         self.network.read(&mut |network| network.apply(&translation.effects, credit));
-        self.hand_over(&translation.effects, packet.bytes());
+        self.hand_over(&translation.effects, &packet, credit.used);
         self.datapath.execute(dp::Execute { packet, actions: &translation.actions, now: credit.used })
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::DpPort;
+use base::{DpPort, Timestamp};
 use dp::{Action, Cookie, DpId, DropReason, Upcall, UpcallOutcome, UpcallPacket, Userspace};
 use fields::Field;
 use flow::{FlowKey, FlowMask};
@@ -33,6 +33,7 @@ pub(crate) fn translate(
         start: Start::Lookup,
         purpose,
         trace: if purpose == Purpose::Question { Trace::Numbers } else { Trace::Off },
+        packet: None,
     };
     let mut translation = pipeline::translate(network, &request);
     translation.mask = pipeline::installable(&translation.mask, key);
@@ -89,7 +90,7 @@ impl Upcall for FlowSync {
             NO_BRIDGE.count();
             return UpcallOutcome::drop_packet(DropReason::Upcall);
         };
-        self.hand_over(&translation.effects, upcall.packet.bytes());
+        self.hand_over(&translation.effects, upcall.packet, upcall.now);
         let actions: Arc<[Action]> = translation.actions.into();
         let install_actions =
             (!translation.slow.is_empty()).then(|| Arc::from([Action::slow_path(translation.slow)]));
@@ -206,18 +207,22 @@ impl FlowSync {
                 effects = translation.effects;
             }
         });
-        self.hand_over(&effects, upcall.packet.bytes());
+        self.hand_over(&effects, upcall.packet, upcall.now);
         actions.unwrap_or_else(|| {
             NO_BRIDGE.count();
             Arc::from([Action::Drop(DropReason::UserspaceAction)])
         })
     }
 
-    /// Hands a packet over to the protocols that its translation says it is for.
-    pub(crate) fn hand_over(&self, effects: &[Effect], packet: &[u8]) {
+    /// Hands a packet over to the protocols that its translation says it is for, and to the bridges that look into it.
+    pub(crate) fn hand_over(&self, effects: &[Effect], packet: &dp::Packet, now: Timestamp) {
         for effect in effects {
             if let &Effect::Take { bridge, port, protocol } = effect {
-                self.sink.take(bridge, port, protocol, packet);
+                self.sink.take(bridge, port, protocol, packet.bytes());
+            } else if let &Effect::Snoop(snooped) = effect {
+                let mut packet = packet.clone();
+                dp::offload::complete_checksum(&mut packet);
+                self.network.read(&mut |network| network.snoop(snooped, packet.bytes(), now));
             }
         }
     }

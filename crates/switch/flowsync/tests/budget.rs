@@ -127,6 +127,7 @@ impl World {
                 start: pipeline::Start::Lookup,
                 purpose: pipeline::Purpose::Flow,
                 trace: pipeline::Trace::Off,
+                packet: None,
             };
             made = Some(pipeline::translate(network, &request));
         });

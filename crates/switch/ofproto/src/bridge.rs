@@ -11,7 +11,7 @@ use flow::{FlowKey, FlowMask, SparseMatch};
 use ofp::{Action, PacketInReason};
 use pipeline::{
     BridgeId, BridgeView, Bundle, BundleId, Counters, Exports, Fragments, Group, Mirror, Miss, MissRules,
-    Port, Rule, SpanningTree, TableTraffic,
+    Port, Receivers, Rule, SpanningTree, TableTraffic,
 };
 
 use crate::common::Common;
@@ -19,6 +19,7 @@ use crate::entry::{Criteria, Entry};
 use crate::epoch::Epoch;
 use crate::macs::MacTable;
 use crate::meter::Meter;
+use crate::multicast::{MulticastTable, PortFlooding, Snooping};
 use crate::staging::Staging;
 use crate::table::{Debris, Table};
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub forwards_bpdus: bool,
     /// By which protocol loops are kept out.
     pub spanning_tree: Option<SpanningTree>,
+    /// Whether multicast goes only to those who are known to listen: see [`Bridge::set_snooping`].
+    pub snoops_multicast: bool,
     pub fragments: Fragments,
     /// Whether packets without a rule go to controllers, in tables that do not say otherwise.
     pub misses_to_controller: bool,
@@ -73,6 +76,7 @@ pub struct Bridge {
     pub(crate) meters: BTreeMap<u32, Meter>,
     mirrors: Vec<Mirror>,
     macs: Arc<Mutex<MacTable>>,
+    multicast: Arc<Mutex<MulticastTable>>,
     miss_rules: MissRules,
     settings: Settings,
     /// A change that is being made in steps.
@@ -109,6 +113,7 @@ impl Bridge {
             meters: BTreeMap::new(),
             mirrors: Vec::new(),
             macs: Arc::default(),
+            multicast: Arc::default(),
             miss_rules: miss_rules(),
             settings: Settings::default(),
             staging: None,
@@ -169,6 +174,48 @@ impl Bridge {
     /// The same for who cannot wait for the bridges. Who changes it so moves the epoch afterwards.
     pub fn shared_macs(&self) -> Arc<Mutex<MacTable>> {
         Arc::clone(&self.macs)
+    }
+
+    /// Has the bridge forward multicast only to those who are known to listen, or to all again.
+    pub fn set_snooping(&mut self, snooping: Option<Snooping>) {
+        let mut table = self.multicast();
+        let is_changed = match snooping {
+            Some(snooping) => table.configure(snooping),
+            None => {
+                table.reset();
+                false
+            }
+        };
+        drop(table);
+        if is_changed {
+            self.changed();
+        }
+        self.set_settings(Settings { snoops_multicast: snooping.is_some(), ..self.settings.clone() });
+    }
+
+    /// Sets what the bundles of these names get of multicast, whoever listens.
+    pub fn set_multicast_flooding<'a>(&self, ports: impl Iterator<Item = (&'a str, PortFlooding)>) {
+        let mut table = self.multicast();
+        let known = ports.filter_map(|(name, flooding)| Some((*self.bundle_names.get(name)?, flooding)));
+        let is_changed = known.fold(false, |any, (id, flooding)| table.set_port(id, flooding) | any);
+        drop(table);
+        if is_changed {
+            self.changed();
+        }
+    }
+
+    /// Who listens to multicast, if the bridge looks into that. Do not hold it across a translation.
+    pub fn snooped(&self) -> Option<MutexGuard<'_, MulticastTable>> {
+        self.settings.snoops_multicast.then(|| self.multicast())
+    }
+
+    pub(crate) fn multicast(&self) -> MutexGuard<'_, MulticastTable> {
+        self.multicast.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// As [`Bridge::shared_macs`], of multicast.
+    pub fn shared_multicast(&self) -> Arc<Mutex<MulticastTable>> {
+        Arc::clone(&self.multicast)
     }
 
     pub fn table(&self, id: TableId) -> Option<&Table> {
@@ -318,6 +365,8 @@ impl Bridge {
         if !same {
             pipeline::settle_duplicates(&mut mirrors);
             self.mirrors = mirrors;
+            // A port that is for mirrors now is not where anybody listens.
+            self.multicast().flush();
             self.changed();
         }
     }
@@ -460,6 +509,14 @@ impl BridgeView for Bridge {
 
     fn learned(&self, vlan: u16, mac: MacAddr) -> Option<BundleId> {
         self.macs().lookup(vlan, mac)
+    }
+
+    fn snoops_multicast(&self) -> bool {
+        self.settings.snoops_multicast
+    }
+
+    fn receivers(&self, vlan: u16, group: u128) -> Receivers {
+        self.multicast().receivers(vlan, group)
     }
 
     fn forwards_bpdus(&self) -> bool {

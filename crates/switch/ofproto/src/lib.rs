@@ -6,7 +6,7 @@
 //! about what changed.
 //!
 //! [`Switch`] holds all bridges behind one lock; a [`Bridge`] has 255
-//! [`Table`]s of rules, ports and bundles, and a [`MacTable`]. Every change
+//! [`Table`]s of rules, ports and bundles, a [`MacTable`] and a [`MulticastTable`]. Every change
 //! after which packets may be translated otherwise moves the switch's epoch,
 //! which `flowsync` watches.
 //!
@@ -29,6 +29,7 @@ mod lessons;
 mod macs;
 mod meter;
 mod meters;
+mod multicast;
 mod ports;
 mod request;
 mod staging;
@@ -50,6 +51,7 @@ pub use groups::{GroupChange, count_groups, group_desc, group_features, group_st
 pub use macs::{DEFAULT_CAPACITY, DEFAULT_IDLE, Known, MacCounters, MacTable};
 pub use meter::Meter;
 pub use meters::{MeterChange, MeterNumbers, count_meters, meter_features};
+pub use multicast::{DEFAULT_GROUPS, DEFAULT_MEMBERSHIP, Listener, MulticastTable, PortFlooding, Snooping};
 pub use ports::{BundleConfig, NewPort, PortNews};
 pub use request::FlowRequest;
 pub use switch::{SharedSwitch, Switch};

@@ -204,12 +204,18 @@ impl Bridge {
             floodable: true,
             protected: config.protected,
         };
-        let vlan_moved = self.bundles.get(&id).is_some_and(|old| old.vlan != bundle.vlan);
+        let old = self.bundles.get(&id);
+        let vlan_moved = old.is_some_and(|old| old.vlan != bundle.vlan);
+        let listeners_moved = vlan_moved || old.is_some_and(|old| old.protected != bundle.protected);
+        self.multicast().set_numbers(id, &bundle.ports);
         self.bundle_names.insert(Arc::clone(&bundle.name), id);
         self.bundles.insert(id, bundle);
         if vlan_moved {
             // What was learned through it is of VLANs that it may not be in any more.
             self.macs().flush_port(id);
+        }
+        if listeners_moved {
+            self.multicast().forget_port(id);
         }
         self.refresh_floodable(id);
         self.changed();
@@ -234,6 +240,7 @@ impl Bridge {
             self.bundle_names.remove(&bundle.name);
         }
         let gone = self.macs().flush_port(id);
+        self.multicast().remove_port(id);
         self.changed();
         gone
     }

@@ -9,7 +9,8 @@ use base::held::Held;
 use base::{DpPort, OfPort, Timestamp};
 use dp::{Capabilities, DpId};
 use pipeline::{
-    BridgeId, BridgeView, BundleId, Credit, Effect, Frozen, FrozenId, Network, Rule, SharedNetwork, View,
+    BridgeId, BridgeView, BundleId, Credit, Effect, Frozen, FrozenId, Network, Rule, SharedNetwork, Snooped,
+    View,
 };
 
 use crate::bridge::Bridge;
@@ -259,8 +260,28 @@ impl Network for Switch {
                     self.asked.leave(Asked::ReduceTimeouts { bridge, rule, idle_s, hard_s });
                 }
                 Effect::FlowRecord(flow) => flow.count(credit),
-                Effect::FinTimeout { .. } | Effect::Take { .. } => {}
+                Effect::FinTimeout { .. } | Effect::Take { .. } | Effect::Snoop(_) => {}
             }
+        }
+    }
+
+    fn snoop(&self, snooped: Snooped, packet: &[u8], now: Timestamp) {
+        let Snooped { bridge, vlan, port } = snooped;
+        let Some(bridge) = self.bridges.get(&bridge) else { return };
+        let Some(bundle) = bridge.bundle(port).filter(|_| bridge.learns_at(port)) else { return };
+        let message = match wire::membership::read(packet) {
+            Ok(message) => message,
+            Err(error) => {
+                log::debug!(
+                    target: base::bounded!("ofproto_dpif_xlate"),
+                    "multicast snooping received {error} on port {} in VLAN {vlan}",
+                    bundle.name
+                );
+                return;
+            }
+        };
+        if bridge.snooped().is_some_and(|mut table| table.take(vlan, port, message, now)) {
+            bridge.drifted();
         }
     }
 }

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use crate::{BundleConfig, NewPort, Switch};
 
+mod multicast;
 mod spanning;
 
 /// A bridge with ports 1, 2, … (datapath ports 11, 12, …) of these VLAN modes.
@@ -47,6 +48,7 @@ fn run(switch: &Switch, bridge: BridgeId, key: &FlowKey) -> Translation {
         start: Start::Lookup,
         purpose: pipeline::Purpose::Packet,
         trace: pipeline::Trace::Off,
+        packet: None,
     };
     translate(switch, &request)
 }
@@ -238,6 +240,7 @@ fn faults_are_told_of_packets_only() {
         start: Start::Lookup,
         purpose: pipeline::Purpose::Flow,
         trace: pipeline::Trace::Off,
+        packet: None,
     };
     assert!(translate(&switch, &request).faults.is_empty());
 }

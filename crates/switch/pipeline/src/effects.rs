@@ -11,6 +11,7 @@ use base::{MacAddr, OfPort};
 use crate::bond::Bond;
 use crate::flow_log::LiveFlow;
 use crate::group::Group;
+use crate::receivers::Snooped;
 use crate::state::{BridgeId, BundleId, Counters, PortTraffic, Rule, TableTraffic};
 use crate::watched::Protocol;
 
@@ -39,6 +40,8 @@ pub enum Effect {
     CountBond { bond: Arc<Bond>, bucket: u8 },
     /// The packet, as it came in, is a protocol's: whoever has it hands it over.
     Take { bridge: BridgeId, port: OfPort, protocol: Protocol },
+    /// The packet, as it came in, says who listens to which multicast group: whoever has it has the bridge read it.
+    Snoop(Snooped),
 }
 
 impl Effect {
@@ -78,6 +81,7 @@ impl Effect {
                 Effect::Take { bridge, port, protocol },
                 Effect::Take { bridge: b, port: p, protocol: other },
             ) => (bridge, port, protocol) == (b, p, other),
+            (Effect::Snoop(a), Effect::Snoop(b)) => a == b,
             _ => false,
         }
     }
@@ -98,6 +102,7 @@ impl Effect {
             Effect::CountMirror(counters) => address(counters),
             Effect::CountBond { bond, bucket } => address(bond) ^ u64::from(*bucket),
             Effect::Take { port, .. } => u64::from(port.0),
+            Effect::Snoop(snooped) => u64::from(snooped.port.0) << 16 | u64::from(snooped.vlan),
             Effect::FlowRecord(flow) => flow.mark(),
         }
     }

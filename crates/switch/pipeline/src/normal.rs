@@ -78,6 +78,7 @@ impl Context<'_> {
         }
         if let Some(bundle) = in_bundle {
             let gratuitous_arp_on_bond = bundle.bond.is_some() && self.is_gratuitous_arp();
+            self.explain_learning(bundle, vlan);
             self.out.effects.push(Effect::LearnMac {
                 bridge: bridge.id(),
                 vlan,
@@ -86,7 +87,22 @@ impl Context<'_> {
                 gratuitous_arp_on_bond,
             });
         }
-        self.forward(in_bundle, vlan, tags, is_last);
+        if self.is_for_listeners() {
+            self.forward_to_listeners(in_bundle, vlan, tags, is_last);
+        } else {
+            self.forward(in_bundle, vlan, tags, is_last);
+        }
+    }
+
+    /// Says in the trace of a packet what is learned from its source.
+    fn explain_learning(&mut self, bundle: &Bundle, vlan: u16) {
+        let mac = self.packet.key.dl_src();
+        if self.request.packet.is_some()
+            && !mac.is_multicast()
+            && self.walk.bridge.learned(vlan, mac) != Some(bundle.id)
+        {
+            self.detail(|| format!("learned that {mac} is on port {} in VLAN {vlan}", bundle.name));
+        }
     }
 
     /// Whether a bond takes a packet from this member.
@@ -233,7 +249,7 @@ impl Context<'_> {
         }
     }
 
-    fn flood_bundles(&mut self, in_id: Option<BundleId>, tags: Tags, is_last: bool) {
+    pub(crate) fn flood_bundles(&mut self, in_id: Option<BundleId>, tags: Tags, is_last: bool) {
         let bridge = self.walk.bridge;
         let has_tree = bridge.spanning_tree().is_some();
         let forwards = |number: &OfPort| bridge.port(*number).is_none_or(Port::forwards);

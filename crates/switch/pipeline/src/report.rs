@@ -34,8 +34,8 @@ pub fn report(
     out
 }
 
-/// The mask without what the packet's type says already: that it has no tag and no label.
-/// The installed megaflow keeps those bits.
+/// The mask without what the packet's type says already, that it has no tag and no label, and without what has no name in
+/// rules: the type of an IGMP message. The installed megaflow keeps those bits.
 fn shown_mask(key: &FlowKey, mask: &FlowMask) -> FlowMask {
     let mut shown = mask.clone();
     for index in key.vlan_count()..flow::MAX_VLANS {
@@ -47,7 +47,14 @@ fn shown_mask(key: &FlowKey, mask: &FlowMask) -> FlowMask {
             shown.set_bits(Slot::mpls(index), 0);
         }
     }
+    if is_igmp(key) {
+        shown.set_bits(slot::TP_SRC, 0);
+    }
     shown
+}
+
+fn is_igmp(key: &FlowKey) -> bool {
+    key.dl_type() == 0x0800 && key.nw_proto() == wire::protocol::IGMP
 }
 
 /// Why a flow cannot be cached.
@@ -85,6 +92,10 @@ pub fn describe(key: &FlowKey, names: Option<&PortNames>) -> String {
         if field.info().prereq.met_by(key, None) {
             field.add_to_mask(&mut mask);
         }
+    }
+    if is_igmp(key) {
+        mask.add_all(slot::TP_SRC);
+        mask.add_all(slot::TP_DST);
     }
     for always in [slot::DL_SRC, slot::DL_DST, slot::DL_TYPE, slot::VLAN0_TCI] {
         mask.add_all(always);

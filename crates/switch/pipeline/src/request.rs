@@ -54,6 +54,8 @@ pub struct Request<'a> {
     pub start: Start<'a>,
     pub purpose: Purpose,
     pub trace: Trace,
+    /// The packet, if there is one: only the trace says what is in it that the key has not.
+    pub packet: Option<&'a [u8]>,
 }
 
 /// What comes of it.

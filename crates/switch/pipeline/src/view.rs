@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use base::{DpPort, MacAddr, OfPort, TableId};
+use base::{DpPort, MacAddr, OfPort, TableId, Timestamp};
 use dp::{Capabilities, DpId};
 use flow::{FlowKey, FlowMask};
 
@@ -15,6 +15,7 @@ use crate::exports::Exports;
 use crate::frozen::{Frozen, FrozenId};
 use crate::group::Group;
 use crate::mirror::Mirror;
+use crate::receivers::{Receivers, Snooped};
 use crate::spanning::SpanningTree;
 use crate::state::{
     BridgeId, Bundle, BundleId, Credit, Fragments, Miss, MissRules, Port, Rule, TableTraffic,
@@ -35,6 +36,9 @@ pub trait Network: View {
     fn ingress(&self, datapath: DpId, port: DpPort) -> Option<(BridgeId, OfPort)>;
     /// Applies effects on behalf of the packets of `credit`.
     fn apply(&self, effects: &[Effect], credit: Credit);
+    /// Takes in what a packet says that came in by `port`, of who listens to which group: what [`Effect::Snoop`] asks for.
+    /// `packet` has its checksums.
+    fn snoop(&self, snooped: Snooped, packet: &[u8], now: Timestamp);
 }
 
 /// The bridges as threads share them.
@@ -83,6 +87,15 @@ pub trait BridgeView {
     fn bundles(&self) -> Box<dyn Iterator<Item = &Bundle> + '_>;
     /// Where `mac` was learned in VLAN `vlan`.
     fn learned(&self, vlan: u16, mac: MacAddr) -> Option<BundleId>;
+    /// Whether multicast goes only to those who are known to listen.
+    fn snoops_multicast(&self) -> bool {
+        false
+    }
+    /// Whom a packet to `group` in VLAN `vlan` is for where the bridge snoops; a group of IPv4 is given mapped
+    /// ([`wire::membership::mapped`]).
+    fn receivers(&self, _vlan: u16, _group: u128) -> Receivers {
+        Receivers::default()
+    }
     /// Whether frames to 01:80:c2:00:00:0x are forwarded like others.
     fn forwards_bpdus(&self) -> bool;
     /// By which protocol the bridge keeps loops out, if by any: its units are its own, and ports do what it says.

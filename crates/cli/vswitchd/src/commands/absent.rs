@@ -91,7 +91,6 @@ const FEATURES: &[Feature] = &[
             ("dpctl/parse-actions", "actions"),
         ],
     },
-    Feature { name: "multicast snooping", commands: &[("mdb/flush", "[bridge]"), ("mdb/show", "bridge")] },
     Feature {
         name: "a dummy device's connection and addresses",
         commands: &[

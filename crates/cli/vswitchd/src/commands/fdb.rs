@@ -62,7 +62,7 @@ fn show(fdb: &Fdb, args: &[String], format: Format) -> Result<Reply, String> {
 }
 
 /// One of the ports behind which an address was seen.
-fn port_of(bridge: &Bridge, bundle: BundleId) -> Option<OfPort> {
+pub(super) fn port_of(bridge: &Bridge, bundle: BundleId) -> Option<OfPort> {
     bridge.bundle(bundle).and_then(|bundle| bundle.ports.first().copied())
 }
 

@@ -10,6 +10,7 @@ mod dummy;
 mod fdb;
 mod flow_lines;
 mod in_use;
+mod mdb;
 mod memory;
 mod saved;
 mod spanning;
@@ -41,6 +42,7 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
     spanning::register(&mut registry, &state.running.monitor);
     bond::register(&mut registry, Arc::clone(&state.running.monitor));
     fdb::register(&mut registry, fdb::Fdb { switch: switch(), clock: clock() });
+    mdb::register(&mut registry, fdb::Fdb { switch: switch(), clock: clock() });
     dpif::register(&mut registry, dpif::Dpif { switch: switch(), datapaths: datapaths(), clock: clock() });
     upcall::register(&mut registry, upcall::Upcalls { switch: switch(), datapaths: datapaths() });
     let dpctl = dpctl::Dpctl { switch: switch(), datapaths: datapaths(), clock: clock() };

@@ -49,8 +49,8 @@ struct Subject {
     /// `in_port` is an OpenFlow port.
     key: FlowKey,
     names: bool,
-    /// There is a packet, not only a flow: what it would teach is learned.
-    has_packet: bool,
+    /// Where there is a packet, not only a flow, what it would teach is learned.
+    packet: Option<Vec<u8>>,
 }
 
 /// The command line, taken apart.
@@ -125,7 +125,7 @@ fn parse(
             let mut key = key;
             key.set_in_port(number.0);
             key.limit_vlans(below.datapath.max_vlans());
-            Subject { bridge, key, names: found.names, has_packet: false }
+            Subject { bridge, key, names: found.names, packet: None }
         }
         Ok(_) => return Err("Cannot find the datapath".to_owned()),
         Err(error) if found.words.len() != 2 => {
@@ -140,18 +140,18 @@ fn parse(
             if exact.mask.bits(slot::IN_PORT) == 0 {
                 key.set_in_port(OfPort::NONE.0);
             }
-            Subject { bridge: bridge.id(), key, names: found.names, has_packet: false }
+            Subject { bridge: bridge.id(), key, names: found.names, packet: None }
         }
     };
     if found.generate {
         packet = Some(flow::compose(&subject.key, None));
     }
     if let Some(bytes) = &packet {
-        subject.has_packet = true;
         let datapath = switch.get(subject.bridge).and_then(|bridge| tracing.datapaths.get(bridge.datapath()));
         let max_vlans = datapath.map_or(flow::MAX_VLANS, |below| below.datapath.max_vlans());
         subject.key = flow::extract::extract(&Metadata::from_key(&subject.key), bytes, max_vlans);
     }
+    subject.packet = packet;
     Ok(subject)
 }
 
@@ -182,17 +182,23 @@ fn run(tracing: &Tracing, args: &[String], actions: Option<&String>) -> Result<S
         bridge: subject.bridge,
         key: &subject.key,
         start,
-        purpose: if subject.has_packet { Purpose::Packet } else { Purpose::Question },
+        purpose: if subject.packet.is_some() { Purpose::Packet } else { Purpose::Question },
         trace: if subject.names { Trace::Names } else { Trace::Numbers },
+        packet: subject.packet.as_deref(),
     };
     let mut made = None;
     let now = tracing.clock.now();
     let network: &dyn SharedNetwork = &*tracing.switch;
     network.read(&mut |network| {
         let translation = pipeline::translate(network, &request);
-        if subject.has_packet {
+        if let Some(packet) = &subject.packet {
             let taught: Vec<Effect> = translation.effects.iter().filter(|e| e.teaches()).cloned().collect();
             network.apply(&taught, Credit { packets: 0, bytes: 0, tcp_flags: 0, used: now });
+            for effect in &translation.effects {
+                if let Effect::Snoop(snooped) = effect {
+                    network.snoop(*snooped, packet, now);
+                }
+            }
         }
         made = Some(translation);
     });

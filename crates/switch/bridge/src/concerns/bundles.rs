@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base::{MacAddr, OfPort};
 use model::Datum;
-use ofproto::BundleConfig;
+use ofproto::{BundleConfig, PortFlooding};
 use pipeline::{PriorityTags, VlanConfig, VlanMode};
 use protocols::PortId;
 use replica::Row;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::concerns::interfaces::DesiredInterface;
+use crate::concerns::multicast;
 use crate::concerns::trees::{self, DesiredTreePort};
 use crate::desired::Desired;
 use crate::running::{Notice, Running, RunningBridge};
@@ -36,6 +37,8 @@ pub struct DesiredPort {
     pub bond: protocols::bond::Settings,
     /// How it takes part in a spanning tree.
     pub spanning: DesiredTreePort,
+    /// What it gets of multicast, whoever listens.
+    pub multicast: PortFlooding,
     /// How the neighbour is asked which links are joined.
     pub lacp: Option<DesiredLacp>,
     /// The address by which it takes part in choosing the bridge's, instead of its first interface's.
@@ -54,6 +57,7 @@ pub(crate) fn desire(row: &Row, mut interfaces: Vec<DesiredInterface>) -> Desire
         protected: row.is_true(table::PROTECTED),
         bond: joining::desire_bond(row),
         spanning: trees::desire_port(row),
+        multicast: multicast::desire_port(row),
         lacp: joining::desire_lacp(row),
         mac: row.mac(table::MAC),
         fake_bridge: row.is_true(table::FAKE_BRIDGE),

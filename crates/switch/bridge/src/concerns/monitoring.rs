@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use base::{Clock, DpPort, MacAddr, OfPort, Timestamp};
 use flow::FlowKey;
 use flowsync::{Below, Datapaths};
-use ofproto::{MacTable, SharedSwitch};
+use ofproto::{MacTable, MulticastTable, SharedSwitch};
 use pipeline::{BridgeId, BundleId};
 use protocols::spanning::Flush;
 use protocols::{Link, PortId, Watch};
@@ -121,6 +121,7 @@ pub(crate) struct Routes {
 /// The addresses that a bridge has learned.
 pub(crate) struct Learned {
     pub macs: Arc<Mutex<MacTable>>,
+    pub multicast: Arc<Mutex<MulticastTable>>,
     /// The ports in the sense of the database, behind which they are.
     pub bundles: HashMap<OfPort, BundleId>,
 }
@@ -237,6 +238,8 @@ impl Link for Routes {
     fn flush(&self, bridge: BridgeId, flush: Flush) {
         let by_bridge = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(learned) = by_bridge.get(&bridge) else { return };
+        // Who listens is now reached another way: until it is known which, multicast goes to all.
+        learned.multicast.lock().unwrap_or_else(PoisonError::into_inner).flush();
         let mut macs = learned.macs.lock().unwrap_or_else(PoisonError::into_inner);
         let bundle = |port: &OfPort| learned.bundles.get(port).copied();
         match flush {

@@ -295,7 +295,8 @@ impl Running {
             self.routes.set(PortId { bridge: bridge.id, port }, bridge, entry.port.datapath);
             bundles.extend(entry.port.bundle.map(|bundle| (port, bundle)));
         }
-        self.routes.set_learned(bridge.id, Some(Learned { macs: state.shared_macs(), bundles }));
+        let (macs, multicast) = (state.shared_macs(), state.shared_multicast());
+        self.routes.set_learned(bridge.id, Some(Learned { macs, multicast, bundles }));
     }
 
     /// Has the protocols know which links of a bridge are up.

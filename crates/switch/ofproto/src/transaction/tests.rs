@@ -69,8 +69,14 @@ fn add_bridge(switch: &mut Switch) -> BridgeId {
 fn translate(network: &dyn Network, bridge: BridgeId, start: Start<'_>) -> (String, Vec<Effect>) {
     let mut key = FlowKey::default();
     key.set_in_port(1);
-    let request =
-        Request { bridge, key: &key, start, purpose: pipeline::Purpose::Packet, trace: pipeline::Trace::Off };
+    let request = Request {
+        bridge,
+        key: &key,
+        start,
+        purpose: pipeline::Purpose::Packet,
+        trace: pipeline::Trace::Off,
+        packet: None,
+    };
     let translation = pipeline::translate(network, &request);
     (dp::text::format_actions(&translation.actions, None), translation.effects)
 }

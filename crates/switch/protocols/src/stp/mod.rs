@@ -212,10 +212,8 @@ impl Bridge {
 
     fn disable(&mut self, number: u16) {
         let (was_root, now) = (self.is_root(), self.now_ms);
-        let Some(id) = self.ports.get(&number).filter(|port| !port.is_disabled()).map(|port| port.id) else {
-            return;
-        };
-        let vector = self.own_vector(id);
+        let Some(port) = self.ports.get(&number).filter(|port| !port.is_disabled()) else { return };
+        let (vector, did_learn) = (self.own_vector(port.id), port.state.learns());
         if let Some(port) = self.ports.get_mut(&number) {
             port.best = vector;
             port.set_state(SpanningState::Disabled, now);
@@ -225,6 +223,10 @@ impl Bridge {
         self.recompute();
         if self.is_root() && !was_root {
             self.become_root();
+        }
+        if did_learn {
+            // What other bridges know to be behind this port is there no more.
+            self.detect_change();
         }
     }
 

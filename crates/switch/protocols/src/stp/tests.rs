@@ -139,6 +139,33 @@ fn a_notification_is_acknowledged_and_addresses_are_forgotten() {
 }
 
 #[test]
+fn a_port_that_stops_forwarding_is_a_change_of_the_topology() {
+    for is_removed in [false, true] {
+        let mut bridge = bridge(&[1, 2]);
+        bridge.run(0);
+        bridge.set_link(OfPort(2), false, 1000);
+        assert_eq!(bridge.take_outcome().flushes, [], "nobody was behind a port that listened");
+        bridge.set_link(OfPort(2), true, 1000);
+        // Twice the forward delay, and then until the change is over.
+        for seconds in [16, 31, 47, 100] {
+            bridge.run(seconds * 1000);
+        }
+        bridge.take_outcome();
+        if is_removed {
+            bridge.remove_port(OfPort(2));
+        } else {
+            bridge.set_link(OfPort(2), false, 101_000);
+        }
+        assert_eq!(bridge.take_outcome().flushes, [Flush::All]);
+        bridge.run(102_000);
+        let sent = units_of(&mut bridge);
+        let is_told =
+            |unit: &Bpdu| matches!(unit, Bpdu::Config(config) if config.flags == flag::TOPOLOGY_CHANGE);
+        assert!(sent.iter().any(|(port, unit)| *port == P1 && is_told(unit)), "{sent:?}");
+    }
+}
+
+#[test]
 fn another_priority_and_other_numbers_take_effect() {
     let mut bridge = bridge(&[1, 2]);
     bridge.run(0);
