@@ -36,6 +36,7 @@ pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod lacp;
+pub mod lldp;
 pub mod mpls;
 pub mod nd;
 pub mod nsh;
