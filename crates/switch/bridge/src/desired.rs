@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::columns::Columns;
 use crate::concerns::bundles::{self, DesiredPort};
 use crate::concerns::controllers::{self, DesiredController};
+use crate::concerns::discovery;
 use crate::concerns::exports::{self, DesiredExport};
 use crate::concerns::forwarding::{self, DesiredForwarding};
 use crate::concerns::interfaces::{self, DesiredInterface, InterfaceKind};
@@ -72,6 +73,8 @@ pub struct DesiredBridge {
     pub forwarding: DesiredForwarding,
     /// How it keeps loops out, if it does.
     pub spanning: Option<DesiredTree>,
+    /// What its ports say of it to neighbours.
+    pub discovery: protocols::lldp::Settings,
     pub dp_desc: Option<String>,
     pub mirrors: Vec<DesiredMirror>,
     pub tables: Vec<(TableId, TableSettings)>,
@@ -124,12 +127,13 @@ pub fn desire(rows: &Tables, known: &mut KnownRows) -> Option<Desired> {
     let root = root(rows)?;
     let config = |key| root.map_number(open_vswitch::OTHER_CONFIG, key);
     let mut complaints = Vec::new();
-    let mut bridges: Vec<DesiredBridge> = root
-        .references(open_vswitch::BRIDGES)
-        .filter_map(|uuid| rows.row(bridge::NAME_OF_TABLE, &uuid))
-        .filter(|row| has_safe_name(row, &mut complaints))
-        .map(|row| desire_bridge(rows, row, known))
-        .collect();
+    let mut bridges = Vec::new();
+    let of_root = root.references(open_vswitch::BRIDGES);
+    for row in of_root.filter_map(|uuid| rows.row(bridge::NAME_OF_TABLE, &uuid)) {
+        if has_safe_name(row, &mut complaints) {
+            bridges.push(desire_bridge(rows, row, known, &mut complaints));
+        }
+    }
     bridges.sort_by(|a, b| a.name.cmp(&b.name));
     for (bridge, row) in bridges.iter_mut().filter_map(|bridge| {
         let row = rows.row(bridge::NAME_OF_TABLE, &bridge.uuid)?;
@@ -194,7 +198,12 @@ fn drop_taken_names(bridges: &mut [DesiredBridge], complaints: &mut Vec<Complain
     }
 }
 
-fn desire_bridge(rows: &Tables, row: &Row, known: &mut KnownRows) -> DesiredBridge {
+fn desire_bridge(
+    rows: &Tables,
+    row: &Row,
+    known: &mut KnownRows,
+    complaints: &mut Vec<Complaint>,
+) -> DesiredBridge {
     let name = row.string(bridge::NAME).to_owned();
     let other = |key| row.map_text(bridge::OTHER_CONFIG, key);
     let mut ports: Vec<Arc<DesiredPort>> = row
@@ -222,6 +231,7 @@ fn desire_bridge(rows: &Tables, row: &Row, known: &mut KnownRows) -> DesiredBrid
         exports: exports::desire(rows, row),
         forwarding: forwarding::desire(row),
         spanning: trees::desire(row),
+        discovery: discovery::desire(rows, row, complaints),
         dp_desc: other("dp-desc").map(str::to_owned),
         mirrors: mirrors::desire(rows, row),
         tables: tables::desire(rows, row),
@@ -242,6 +252,7 @@ fn local_port(bridge: &str) -> DesiredPort {
         mtu: None,
         bfd: Default::default(),
         cfm: None,
+        lldp: false,
         lacp: Default::default(),
         pinned: Vec::new(),
     };
@@ -302,6 +313,7 @@ pub(crate) mod tests {
             exports: Vec::new(),
             forwarding: DesiredForwarding::default(),
             spanning: None,
+            discovery: Default::default(),
             dp_desc: None,
             mirrors: Vec::new(),
             tables: Vec::new(),
@@ -335,6 +347,7 @@ pub(crate) mod tests {
             mtu: None,
             bfd: BTreeMap::new(),
             cfm: None,
+            lldp: false,
             lacp: Default::default(),
             pinned: Vec::new(),
         }

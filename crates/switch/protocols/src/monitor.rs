@@ -13,7 +13,7 @@ use base::{Clock, MacAddr, OfPort};
 use pipeline::{BridgeId, Protocol, SpanningPort, Watched};
 
 use crate::spanning::{self, Flush};
-use crate::{bfd, bond, cfm, lacp};
+use crate::{bfd, bond, cfm, lacp, lldp};
 use ports::{Ports, Step};
 
 /// How many frames may wait for the thread; what comes beyond that is dropped and counted.
@@ -62,6 +62,8 @@ pub struct Watch {
     pub bfd: Option<bfd::Settings>,
     /// The same.
     pub cfm: Option<cfm::Settings>,
+    /// The same.
+    pub lldp: Option<lldp::Settings>,
 }
 
 /// A port in the sense of the database, whose members are joined.

@@ -11,14 +11,6 @@ struct Feature {
 
 const FEATURES: &[Feature] = &[
     Feature {
-        name: "Auto Attach and LLDP",
-        commands: &[
-            ("autoattach/show-isid", "[bridge]"),
-            ("autoattach/statistics", "[bridge]"),
-            ("autoattach/status", "[bridge]"),
-        ],
-    },
-    Feature {
         name: "connection tracking",
         commands: &[
             ("dpctl/ct-bkts", "[dp] [gt=N]"),

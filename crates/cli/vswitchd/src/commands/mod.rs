@@ -1,6 +1,7 @@
 //! The commands of the control socket (`ovs-appctl`).
 
 mod absent;
+mod autoattach;
 mod bfd;
 mod bond;
 mod cfm;
@@ -38,6 +39,8 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
     let clock = || state.clock.clone();
     bfd::register(&mut registry, Arc::clone(&state.running.monitor));
     cfm::register(&mut registry, Arc::clone(&state.running.monitor));
+    let monitor = Arc::clone(&state.running.monitor);
+    autoattach::register(&mut registry, autoattach::AutoAttach { switch: switch(), monitor });
     spanning::register(&mut registry, &state.running.monitor);
     bond::register(&mut registry, Arc::clone(&state.running.monitor));
     fdb::register(&mut registry, fdb::Fdb { switch: switch(), clock: clock() });

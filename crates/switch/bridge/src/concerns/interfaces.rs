@@ -76,6 +76,8 @@ pub struct DesiredInterface {
     pub bfd: BTreeMap<String, String>,
     /// How connectivity is checked.
     pub cfm: Option<protocols::cfm::Settings>,
+    /// Whether neighbours learn of the switch by it.
+    pub lldp: bool,
     /// How link aggregation has it.
     pub lacp: DesiredLacpMember,
     /// Queues and the processors that they are pinned to.
@@ -137,6 +139,7 @@ pub(crate) fn desire(row: &Row) -> DesiredInterface {
         mac: row.mac(table::MAC),
         mtu: row.integer(table::MTU_REQUEST).and_then(|mtu| u32::try_from(mtu).ok()),
         bfd: row.map(table::BFD),
+        lldp: row.map_boolean(table::LLDP, "enable").unwrap_or(false),
         cfm: connectivity::desire(row),
         lacp: aggregation::desire(row),
         pinned: workers::desire_pinned(row),

@@ -28,8 +28,13 @@ impl Concern for Monitoring {
                 continue;
             };
             let bfd = protocols::bfd::Settings::read(&interface.name, &interface.bfd, &mut complaints);
-            let asked =
-                Watch { name: interface.name.clone(), mac: MacAddr::ZERO, bfd, cfm: interface.cfm.clone() };
+            let asked = Watch {
+                name: interface.name.clone(),
+                mac: MacAddr::ZERO,
+                bfd,
+                cfm: interface.cfm.clone(),
+                lldp: interface.lldp.then(|| pass.config.discovery.clone()),
+            };
             notices.extend(running.watch(bridge, *number, asked));
             notices.extend(running.enliven(bridge, *number));
         }
@@ -73,7 +78,8 @@ impl Running {
         let port = {
             let switch = self.switch.read();
             let entry = switch.get(bridge.id)?.port_entry(number)?;
-            if asked.bfd.is_none() && asked.cfm.is_none() && entry.port.watched.is_none() {
+            let is_asked = asked.bfd.is_some() || asked.cfm.is_some() || asked.lldp.is_some();
+            if !is_asked && entry.port.watched.is_none() {
                 return None;
             }
             (entry.desc.hw_addr, entry.port.datapath)

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use base::{MacAddr, OfPort};
-use pipeline::{BridgeId, LacpStatus, Protocol, Watched};
+use pipeline::{BridgeId, LacpStatus, OwnFrames, Protocol, Watched};
 
 use super::{Joined, Link, PortId, Watch};
 use crate::bfd;
 use crate::bond::Bond;
 use crate::cfm;
 use crate::lacp::{self, Lacp};
+use crate::lldp;
 use crate::spanning::Flush;
 use trees::Spanned;
 
@@ -26,6 +27,7 @@ pub(super) struct Port {
     mac: MacAddr,
     pub bfd: Option<bfd::Session>,
     pub cfm: Option<cfm::Session>,
+    pub lldp: Option<lldp::Session>,
     /// The frames of these.
     bfd_frames: Option<pipeline::BfdFrames>,
     cfm_frames: Option<pipeline::CfmFrames>,
@@ -92,6 +94,7 @@ impl Ports {
     pub(super) fn watch(&mut self, id: PortId, watch: Watch, received: u64, now: i64) {
         let is_wanted = watch.bfd.is_some()
             || watch.cfm.is_some()
+            || watch.lldp.is_some()
             || self.by_id.get(&id).is_some_and(|port| port.aggregate.is_some());
         if !is_wanted {
             self.forget(id);
@@ -110,6 +113,12 @@ impl Ports {
             (Some(session), Some(settings)) => session.configure(settings, received, now),
             (session, settings) => {
                 *session = settings.map(|settings| cfm::Session::new(&port.name, settings, received, now));
+            }
+        }
+        match (&mut port.lldp, watch.lldp) {
+            (Some(session), Some(settings)) => session.configure(settings, now),
+            (session, settings) => {
+                *session = settings.map(|settings| lldp::Session::new(&port.name, settings, now));
             }
         }
         match (&mut port.bfd, watch.bfd, identity) {
@@ -199,7 +208,7 @@ impl Ports {
     fn leave(&mut self, id: PortId) {
         let Some(port) = self.by_id.get_mut(&id) else { return };
         port.aggregate = None;
-        if port.bfd.is_none() && port.cfm.is_none() {
+        if port.bfd.is_none() && port.cfm.is_none() && port.lldp.is_none() {
             self.forget(id);
         } else {
             self.refresh(id, 0);
@@ -299,6 +308,12 @@ impl Ports {
                 }
                 self.wake_now(number);
             }
+            Protocol::Lldp => {
+                if let Some(session) = &mut port.lldp {
+                    session.receive(frame, now);
+                }
+                self.wake_port_now(id);
+            }
             Protocol::SpanningTree => {}
         }
     }
@@ -315,6 +330,10 @@ impl Ports {
             session.run(|| link.received(id), now);
             step.frames.extend(session.frame(mac, now).map(|frame| (id, frame)));
             step.has_news |= session.take_news();
+        }
+        if let Some(session) = &mut port.lldp {
+            session.run(now);
+            step.frames.extend(session.frame(mac, now).map(|frame| (id, frame)));
         }
         step.has_changed |= self.refresh(id, now);
     }
@@ -350,16 +369,17 @@ impl Ports {
         let is_joined = lacp.is_none_or(|lacp| lacp.may_enable(id.port));
         let forwards = port.bfd.as_mut().map(|session| session.is_forwarding(now));
         let is_up = is_joined && port.is_heard(forwards);
-        let is_spoken = lacp.is_some();
-        let wanted = (port.bfd_frames.as_ref(), port.cfm_frames.as_ref(), is_spoken);
+        let wanted = OwnFrames {
+            bfd: port.bfd_frames.clone(),
+            cfm: port.cfm_frames.clone(),
+            lacp: lacp.is_some(),
+            lldp: port.lldp.is_some(),
+        };
         let has_changed = match &port.watched {
-            Some(watched) if (watched.bfd.as_ref(), watched.cfm.as_ref(), watched.lacp) == wanted => {
-                watched.set_up(is_up)
-            }
-            _ if wanted == (None, None, false) => port.watched.take().is_some(),
+            Some(watched) if watched.own == wanted => watched.set_up(is_up),
+            _ if wanted == OwnFrames::default() => port.watched.take().is_some(),
             _ => {
-                let (bfd, cfm) = (port.bfd_frames.clone(), port.cfm_frames.clone());
-                port.watched = Some(Arc::new(Watched::new(bfd, cfm, is_spoken, is_up)));
+                port.watched = Some(Arc::new(Watched::new(wanted, is_up)));
                 true
             }
         };
@@ -398,6 +418,7 @@ impl Ports {
                 };
                 let bfd = port.bfd.as_ref().map_or(i64::MAX, bfd::Session::wakes_at);
                 let at = bfd.min(port.cfm.as_ref().map_or(i64::MAX, cfm::Session::wakes_at));
+                let at = at.min(port.lldp.as_ref().map_or(i64::MAX, lldp::Session::wakes_at));
                 (&mut port.wakes_at, at)
             }
             Wake::Aggregate(number) => {
@@ -431,6 +452,7 @@ impl Port {
             mac,
             bfd: None,
             cfm: None,
+            lldp: None,
             bfd_frames: None,
             cfm_frames: None,
             aggregate: None,

@@ -67,7 +67,7 @@ impl Wire {
 
 fn quick(name: &str) -> Watch {
     let bfd = bfd::Settings { min_tx: 50, min_rx: 50, ..bfd::Settings::default() };
-    Watch { name: name.to_owned(), mac: MacAddr::ZERO, bfd: Some(bfd), cfm: None }
+    Watch { name: name.to_owned(), mac: MacAddr::ZERO, bfd: Some(bfd), cfm: None, lldp: None }
 }
 
 fn watch(monitor: &Monitor, port: PortId, asked: Watch) -> Option<Arc<Watched>> {
@@ -130,7 +130,7 @@ fn what_is_said_again_changes_nothing_for_translation() {
     let mac = Some(MacAddr([2, 0, 0, 0, 0, 1]));
     let other = bfd::Settings { remote_destination_mac: mac, ..bfd::Settings::default() };
     let other = watch(&monitor, P1, Watch { bfd: Some(other), ..quick("p1") }).unwrap();
-    assert_eq!(other.bfd.as_ref().unwrap().destination_mac, mac);
+    assert_eq!(other.own.bfd.as_ref().unwrap().destination_mac, mac);
 }
 
 #[test]
