@@ -430,7 +430,7 @@ fn check_address(value: &[u8]) -> Result<(), Malformed> {
     let short = Malformed::Short("Management address");
     let mut input = Reader::new(value);
     let len = input.u8().ok_or(short)?;
-    if len < 1 || len > MAX_ADDRESS_LEN {
+    if !(1..=MAX_ADDRESS_LEN).contains(&len) {
         return Err(Malformed::AddressLen);
     }
     let address = input.take(len.into()).ok_or(short)?;

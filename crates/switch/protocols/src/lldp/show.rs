@@ -32,7 +32,7 @@ impl Session {
         put!(out, "-------- ---- ----------- --------");
         for (isid, vlan) in &self.settings.mappings {
             let assignments = self.neighbours.iter().flat_map(|neighbour| &neighbour.unit.assignments);
-            let said = assignments.filter(|one| one.isid == *isid).last();
+            let said = assignments.filter(|one| one.isid == *isid).next_back();
             let status = said.map_or("Pending", |one| status_name(one.status));
             put!(out, "{isid:<8} {vlan:<4} {:<11} {status:<11}", "Switch");
         }
