@@ -33,6 +33,7 @@
 #![warn(missing_docs)]
 
 mod assignment;
+mod bonds;
 mod capabilities;
 mod closing;
 mod context;

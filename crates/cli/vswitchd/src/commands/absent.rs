@@ -38,7 +38,6 @@ const FEATURES: &[Feature] = &[
             ("dpctl/ipf-set-min-frag", "[dp] v4|v6 minfragment"),
         ],
     },
-    Feature { name: "bonds that the datapath balances", commands: &[("dpif-netdev/bond-show", "[dp]")] },
     Feature {
         name: "sizes of the datapath's caches",
         commands: &[("dpctl/cache-get-size", "[dp]"), ("dpctl/cache-set-size", "dp cache size")],

@@ -285,7 +285,7 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     (PORT, port::OTHER_CONFIG, "bond-primary", Read),
     (PORT, port::OTHER_CONFIG, "transient", Elsewhere),
     (PORT, port::OTHER_CONFIG, "bond-hash-basis", Read),
-    (PORT, port::OTHER_CONFIG, "lb-output-action", MissingInBonds(&["false"])),
+    (PORT, port::OTHER_CONFIG, "lb-output-action", Read),
     (PORT, port::OTHER_CONFIG, "all-members-active", Read),
     (PORT, port::OTHER_CONFIG, "bond-detect-mode", Tuning),
     (PORT, port::OTHER_CONFIG, "bond-miimon-interval", Tuning),

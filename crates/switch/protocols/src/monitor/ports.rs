@@ -75,6 +75,8 @@ pub(super) struct Ports {
 pub(super) struct Step {
     pub frames: Vec<(PortId, Vec<u8>)>,
     pub announcements: Vec<(BridgeId, String, Arc<pipeline::Bond>)>,
+    /// The members of parts that datapaths are to know, by the number of the bond.
+    pub balancers: Vec<(BridgeId, u32, Vec<Option<OfPort>>)>,
     /// Learned addresses to be forgotten.
     pub flushes: Vec<(BridgeId, Flush)>,
     /// What is to be logged.
@@ -139,13 +141,13 @@ impl Ports {
         true
     }
 
-    /// Returns how packets are shared, and whether that is otherwise than before.
+    /// Returns how packets are shared, whether that is otherwise than before, and what [`Ports::part`] does.
     pub(super) fn join(
         &mut self,
         bridge: BridgeId,
         joined: Joined,
         now: i64,
-    ) -> (Option<Arc<pipeline::Bond>>, bool) {
+    ) -> (Option<Arc<pipeline::Bond>>, bool, Option<u32>) {
         let number = self.number_of(bridge, &joined.name).unwrap_or_else(|| {
             self.joined += 1;
             self.joined
@@ -159,7 +161,8 @@ impl Ports {
             wakes_at: 0,
         });
         let before: Vec<OfPort> = aggregate.members.keys().copied().collect();
-        aggregate.configure(joined, now);
+        let balancer = aggregate.bond.as_ref().and_then(Bond::known_as).filter(|_| joined.bond.is_none());
+        aggregate.configure(joined, number, now);
         for port in before.iter().filter(|port| !aggregate.members.contains_key(port)) {
             self.leave(PortId { bridge, port: *port });
         }
@@ -176,32 +179,40 @@ impl Ports {
         let has_changed = aggregate.run_bond(&self.by_id, now);
         let bond = aggregate.bond.as_ref().map(|bond| Arc::clone(bond.shared()));
         let members: Vec<OfPort> = aggregate.members.keys().copied().collect();
+        let is_left_below = aggregate.bond.as_ref().is_some_and(Bond::is_left_below);
         self.aggregates.insert(number, aggregate);
         for port in members {
             self.refresh(PortId { bridge, port }, now);
         }
         self.wake(Wake::Aggregate(number), i64::MIN);
-        (bond, has_changed)
+        if is_left_below {
+            self.wake_now(number);
+        }
+        (bond, has_changed, balancer)
     }
 
-    pub(super) fn part(&mut self, bridge: BridgeId, name: &str) {
-        let Some(number) = self.number_of(bridge, name) else { return };
-        let Some(aggregate) = self.aggregates.remove(&number) else { return };
+    /// Returns the number by which the datapath knows the bond, which it is to forget.
+    pub(super) fn part(&mut self, bridge: BridgeId, name: &str) -> Option<u32> {
+        let number = self.number_of(bridge, name)?;
+        let aggregate = self.aggregates.remove(&number)?;
         self.wakes.remove(&(aggregate.wakes_at, Wake::Aggregate(number)));
         for port in aggregate.members.keys() {
             self.leave(PortId { bridge, port: *port });
         }
+        aggregate.bond.as_ref().and_then(Bond::known_as)
     }
 
-    pub(super) fn leave_bridge(&mut self, bridge: BridgeId) {
+    /// Returns what [`Ports::part`] does, of all bonds.
+    pub(super) fn leave_bridge(&mut self, bridge: BridgeId) -> Vec<u32> {
         let of_bridge = self.aggregates.values().filter(|one| one.bridge == bridge);
         let names: Vec<String> = of_bridge.map(|one| one.name.clone()).collect();
-        names.iter().for_each(|name| self.part(bridge, name));
+        let balancers = names.iter().filter_map(|name| self.part(bridge, name)).collect();
         self.end_tree(bridge, &mut Step::default());
         let ports: Vec<PortId> = self.by_id.keys().filter(|id| id.bridge == bridge).copied().collect();
         for id in ports {
             self.forget(id);
         }
+        balancers
     }
 
     /// A port is no member of an aggregate any more.
@@ -271,7 +282,7 @@ impl Ports {
             }
             match wake {
                 Wake::Port(id) => self.run_port(id, link, now, &mut step),
-                Wake::Aggregate(number) => self.run_aggregate(number, now, &mut step),
+                Wake::Aggregate(number) => self.run_aggregate(number, link, now, &mut step),
                 Wake::Tree(bridge) => self.run_tree(bridge, now, &mut step),
             }
             self.wake(wake, now);
@@ -338,7 +349,7 @@ impl Ports {
         step.has_changed |= self.refresh(id, now);
     }
 
-    fn run_aggregate(&mut self, number: u32, now: i64, step: &mut Step) {
+    fn run_aggregate(&mut self, number: u32, link: &dyn Link, now: i64, step: &mut Step) {
         let Some(mut aggregate) = self.aggregates.remove(&number) else { return };
         let bridge = aggregate.bridge;
         if let Some(lacp) = &mut aggregate.lacp {
@@ -348,8 +359,14 @@ impl Ports {
             }
             step.has_news |= lacp.take_news();
         }
+        if let Some((bond, id)) = aggregate.bond.as_ref().and_then(|bond| Some((bond, bond.known_as()?))) {
+            bond.count(&link.balanced(id));
+        }
         step.has_changed |= aggregate.run_bond(&self.by_id, now);
         if let Some(bond) = &mut aggregate.bond {
+            if let Some((id, parts)) = bond.take_parts() {
+                step.balancers.push((bridge, id, parts));
+            }
             step.has_news |= bond.take_news();
             if bond.take_announcement() {
                 step.announcements.push((bridge, aggregate.name.clone(), Arc::clone(bond.shared())));
@@ -473,7 +490,8 @@ impl Port {
 }
 
 impl Aggregate {
-    fn configure(&mut self, joined: Joined, now: i64) {
+    /// `number` is its own.
+    fn configure(&mut self, joined: Joined, number: u32, now: i64) {
         let Joined { name, lacp, bond, members } = joined;
         self.members = members.iter().map(|(port, member)| (*port, member.interface.mac)).collect();
         match (&mut self.lacp, lacp) {
@@ -482,7 +500,7 @@ impl Aggregate {
         }
         match (&mut self.bond, bond) {
             (Some(old), Some(settings)) => old.configure(settings, now),
-            (old, settings) => *old = settings.map(|settings| Bond::new(&name, settings, now)),
+            (old, settings) => *old = settings.map(|settings| Bond::new(&name, number, settings, now)),
         }
         if let Some(lacp) = &mut self.lacp {
             let settings = members.iter().map(|(port, member)| (*port, member.lacp.clone())).collect();

@@ -38,6 +38,12 @@ impl Link for Wire {
 
     fn flush(&self, _: BridgeId, _: Flush) {}
 
+    fn balance(&self, _: BridgeId, _: u32, _: &[Option<OfPort>]) {}
+
+    fn balanced(&self, _: u32) -> Vec<u64> {
+        Vec::new()
+    }
+
     fn announce(&self, _: BridgeId, _: &str, _: &pipeline::Bond) {}
 
     fn changed(&self) {
@@ -172,6 +178,7 @@ fn joined(mode: pipeline::BondMode) -> Joined {
             primary: None,
             all_members_active: false,
             falls_back: false,
+            is_balanced_below: false,
             last_active: MacAddr::ZERO,
         }),
         members: [(P1.port, member("p1")), (P2.port, member("p2"))].into(),
