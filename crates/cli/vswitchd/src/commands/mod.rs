@@ -9,6 +9,7 @@ mod dpctl;
 mod dpif;
 mod dummy;
 mod fdb;
+mod features;
 mod flow_lines;
 mod in_use;
 mod memory;
@@ -45,6 +46,7 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
     bond::register(&mut registry, Arc::clone(&state.running.monitor));
     fdb::register(&mut registry, fdb::Fdb { switch: switch(), clock: clock() });
     dpif::register(&mut registry, dpif::Dpif { switch: switch(), datapaths: datapaths(), clock: clock() });
+    features::register(&mut registry, switch());
     upcall::register(&mut registry, upcall::Upcalls { switch: switch(), datapaths: datapaths() });
     let dpctl = dpctl::Dpctl { switch: switch(), datapaths: datapaths(), clock: clock() };
     dpctl::register(&mut registry, dpctl.clone());
