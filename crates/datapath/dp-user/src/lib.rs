@@ -33,6 +33,7 @@
 #![warn(missing_docs)]
 
 mod assignment;
+mod balancing;
 mod bonds;
 mod capabilities;
 mod closing;

@@ -31,8 +31,8 @@ impl Session {
         put!(out, "{:<8} {:<4} {:<11} {:<8}", "I-SID", "VLAN", "Source", "Status");
         put!(out, "-------- ---- ----------- --------");
         for (isid, vlan) in &self.settings.mappings {
-            let assignments = self.neighbours.iter().flat_map(|neighbour| &neighbour.unit.assignments);
-            let said = assignments.filter(|one| one.isid == *isid).next_back();
+            let mut assignments = self.neighbours.iter().flat_map(|neighbour| &neighbour.unit.assignments);
+            let said = assignments.rfind(|one| one.isid == *isid);
             let status = said.map_or("Pending", |one| status_name(one.status));
             put!(out, "{isid:<8} {vlan:<4} {:<11} {status:<11}", "Switch");
         }
