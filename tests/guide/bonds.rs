@@ -235,3 +235,35 @@ fn addresses_are_shared_without_the_other_switch_taking_part() {
     assert_eq!(joined.ours.appctl("bond/migrate bond 5 y1"), "migrated\n");
     assert!(a.reaches("10.0.0.2", 20));
 }
+
+#[test]
+fn a_bond_has_a_device_of_its_name_where_that_is_asked_for() {
+    if !can_run() {
+        return;
+    }
+    let joined = Joined::new(Programs::Ours);
+    let switch = &joined.ours;
+    let is_there = || {
+        let has_device = joined.one.run("ip link show bond").status == 0;
+        let has_port = switch.ofctl("show br1").contains("(bond): ");
+        assert_eq!(has_device, has_port);
+        has_device
+    };
+    switch.vsctl("add-bond br1 bond x1 y1 bond_mode=active-backup");
+    assert!(!is_there());
+    switch.vsctl("set port bond bond_fake_iface=true");
+    assert!(is_there());
+    assert!(switch.appctl("bond/show bond").contains("member x1: enabled"));
+    // It is no member, and what it sends goes nowhere.
+    let shown = switch.ofctl("show br1");
+    let number =
+        shown.lines().find(|line| line.contains("(bond)")).unwrap().trim().split('(').next().unwrap();
+    let trace = switch.appctl(&format!("ofproto/trace br1 in_port={number},dl_dst=ff:ff:ff:ff:ff:ff"));
+    assert!(trace.contains("no input bundle, dropping"), "{trace}");
+    switch.vsctl("set port bond bond_fake_iface=false");
+    assert!(!is_there());
+    switch.vsctl("set port bond bond_fake_iface=true");
+    assert!(is_there());
+    switch.vsctl("del-port bond");
+    assert!(!is_there());
+}

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{MacAddr, OfPort, TableId};
-use dp::PortKind;
 use log::Level;
 use ofp::Version;
 use ofproto::TableSettings;
@@ -25,7 +24,7 @@ use crate::concerns::controllers::{self, DesiredController};
 use crate::concerns::discovery;
 use crate::concerns::exports::{self, DesiredExport};
 use crate::concerns::forwarding::{self, DesiredForwarding};
-use crate::concerns::interfaces::{self, DesiredInterface, InterfaceKind};
+use crate::concerns::interfaces::{self, DesiredInterface};
 use crate::concerns::limits::{self, DesiredLimits};
 use crate::concerns::mirrors::{self, DesiredMirror};
 use crate::concerns::trees::{self, DesiredTree};
@@ -83,7 +82,7 @@ pub struct DesiredBridge {
 impl DesiredBridge {
     /// Those of all ports.
     pub fn interfaces(&self) -> impl Iterator<Item = &DesiredInterface> {
-        self.ports.iter().flat_map(|port| &port.interfaces)
+        self.ports.iter().flat_map(|port| port.devices())
     }
 
     /// By which protocol it keeps loops out, if it does.
@@ -190,6 +189,22 @@ fn drop_taken_names(bridges: &mut [DesiredBridge], complaints: &mut Vec<Complain
             }
         }
     }
+    let mut namesakes = Vec::new();
+    for (b, bridge) in bridges.iter().enumerate() {
+        for (p, port) in bridge.ports.iter().enumerate() {
+            if port.namesake.is_some() && owners.contains_key(&*port.name) {
+                let text =
+                    format!("port {}: bond_fake_iface has no effect, an interface has the name", port.name);
+                complaints.push((Level::Warn, text));
+                namesakes.push((b, p));
+            }
+        }
+    }
+    for (b, p) in namesakes {
+        if let Some(port) = bridges.get_mut(b).and_then(|bridge| bridge.ports.get_mut(p)) {
+            Arc::make_mut(port).namesake = None;
+        }
+    }
     // From the last on, so that the places of the others stay what they are.
     for (b, p, i) in taken.into_iter().rev() {
         if let Some(port) = bridges.get_mut(b).and_then(|bridge| bridge.ports.get_mut(p)) {
@@ -241,25 +256,12 @@ fn desire_bridge(
 
 /// Every bridge has a port of its own name, though old databases lack the row.
 fn local_port(bridge: &str) -> DesiredPort {
-    let interface = DesiredInterface {
-        uuid: Uuid::nil(),
-        name: bridge.to_owned(),
-        kind: InterfaceKind::Port(PortKind::Internal),
-        options: Default::default(),
-        number: Some(OfPort::LOCAL),
-        is_number_asked: false,
-        mac: None,
-        mtu: None,
-        bfd: Default::default(),
-        cfm: None,
-        lldp: false,
-        lacp: Default::default(),
-        pinned: Vec::new(),
-    };
+    let interface = DesiredInterface::internal(bridge, Some(OfPort::LOCAL));
     DesiredPort {
         uuid: Uuid::nil(),
         name: bridge.to_owned(),
         interfaces: vec![interface],
+        namesake: None,
         vlan: VlanConfig::default(),
         protected: false,
         bond: bundles::no_bond(),
@@ -294,9 +296,11 @@ fn known_port(rows: &Tables, row: &Arc<Row>, known: &mut KnownRows) -> Arc<Desir
 pub(crate) mod tests {
     use std::collections::BTreeMap;
 
+    use dp::PortKind;
     use pipeline::VlanConfig;
 
     use super::*;
+    use crate::concerns::interfaces::InterfaceKind;
 
     pub(crate) fn bridge(name: &str, ports: Vec<DesiredPort>) -> Arc<DesiredBridge> {
         Arc::new(DesiredBridge {
@@ -325,6 +329,7 @@ pub(crate) mod tests {
             uuid: Uuid::nil(),
             name: name.into(),
             interfaces: vec![interface(name, PortKind::System)],
+            namesake: None,
             vlan: VlanConfig::default(),
             protected: false,
             bond: bundles::no_bond(),

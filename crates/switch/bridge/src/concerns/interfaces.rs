@@ -85,6 +85,25 @@ pub struct DesiredInterface {
 }
 
 impl DesiredInterface {
+    /// An internal one that no row asks for by itself.
+    pub(crate) fn internal(name: &str, number: Option<OfPort>) -> DesiredInterface {
+        DesiredInterface {
+            uuid: Uuid::nil(),
+            name: name.to_owned(),
+            kind: InterfaceKind::Port(PortKind::Internal),
+            options: BTreeMap::new(),
+            number,
+            is_number_asked: false,
+            mac: None,
+            mtu: None,
+            bfd: BTreeMap::new(),
+            cfm: None,
+            lldp: false,
+            lacp: DesiredLacpMember::default(),
+            pinned: Vec::new(),
+        }
+    }
+
     /// The address that the row gives an internal interface of `bridge`, or why it cannot. The bridge's own port has the
     /// bridge's.
     pub(crate) fn wanted_mac(&self, bridge: &str) -> Result<Option<MacAddr>, String> {

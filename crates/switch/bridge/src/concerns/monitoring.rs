@@ -24,7 +24,7 @@ impl Concern for Monitoring {
         let Some(bridge) = running.bridges.get(&pass.config.name) else { return };
         let mut complaints = Vec::new();
         let mut notices = Vec::new();
-        for interface in pass.changed.iter().flat_map(|port| &port.interfaces) {
+        for interface in pass.changed.iter().flat_map(|port| port.devices()) {
             let Some(Ok(number)) = bridge.interfaces.get(&interface.name).map(|known| &known.result) else {
                 continue;
             };

@@ -5,7 +5,7 @@ use schema::{
     netflow, open_vswitch, port, sflow,
 };
 
-use super::Use::{self, Awaited, Elsewhere, Map, Missing, MissingInBonds, Read, Status, Tuning};
+use super::Use::{self, Awaited, Elsewhere, Map, Missing, Read, Status, Tuning};
 
 const ROOT: &str = open_vswitch::NAME_OF_TABLE;
 const BRIDGE: &str = bridge::NAME_OF_TABLE;
@@ -85,7 +85,7 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (PORT, port::BOND_UPDELAY, Read),
     (PORT, port::BOND_DOWNDELAY, Read),
     (PORT, port::BOND_ACTIVE_SLAVE, Status),
-    (PORT, port::BOND_FAKE_IFACE, MissingInBonds(&["false"])),
+    (PORT, port::BOND_FAKE_IFACE, Read),
     (PORT, port::FAKE_BRIDGE, Read),
     (PORT, port::STATUS, Status),
     (PORT, port::RSTP_STATUS, Status),
