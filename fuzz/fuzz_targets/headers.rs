@@ -44,6 +44,7 @@ fuzz_target!(|bytes: &[u8]| {
     check::<wire::lacp::Header>(bytes);
     check::<wire::cfm::Header>(bytes);
     check::<wire::stp::Bpdu>(bytes);
+    check::<wire::lldp::Unit>(bytes);
     if let Some(unit) = wire::stp::payload(bytes) {
         check::<wire::stp::Bpdu>(unit);
     }

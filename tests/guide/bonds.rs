@@ -32,6 +32,41 @@ impl Joined {
         Joined { a, b, one, two, ours, other, _world: world }
     }
 
+    /// With the reference, over links that both have agreed on.
+    fn aggregated() -> Joined {
+        let joined = Joined::new(Programs::Reference);
+        let asked = "bond_mode=balance-tcp lacp=active other_config:lacp-time=fast";
+        joined.ours.vsctl(&format!("add-bond br1 bond x1 y1 {asked}"));
+        joined.other.vsctl(&format!("add-bond br2 bond x2 y2 {asked}"));
+        joined.agree();
+        until("members are enabled", || joined.enabled() == 2);
+        joined
+    }
+
+    fn agree(&self) {
+        let agreed = |switch: &Switch| {
+            let shown = switch.appctl("lacp/show bond");
+            shown.matches("may_enable: true").count() == 2 && shown.contains("active negotiated")
+        };
+        until("both agree", || agreed(&self.ours) && agreed(&self.other));
+    }
+
+    /// Our members that carry packets.
+    fn enabled(&self) -> usize {
+        let shown = self.ours.appctl("bond/show");
+        shown.lines().filter(|line| line.starts_with("member ") && line.ends_with(": enabled")).count()
+    }
+
+    /// Sends packets of many connections, of which both members are to have some.
+    fn spread(&self) {
+        let sent = || ["x1", "y1"].map(|device| counter(&self.one, device, "tx_packets"));
+        let before = sent();
+        let script = "for i in $(seq 200); do echo x >/dev/udp/10.0.0.2/$((5000+i)); done 2>/dev/null";
+        let done = end_to_end::run(self.a.command("bash").args(["-c", script]));
+        assert_eq!(done.status, 0, "{done:?}");
+        until("both members are used", || sent().iter().zip(before).all(|(now, before)| now - before > 40));
+    }
+
     fn mac(&self, device: &str) -> String {
         self.one.ok(&format!("cat /sys/class/net/{device}/address")).trim().to_owned()
     }
@@ -101,16 +136,7 @@ fn link_aggregation_with_the_reference_shares_connections_and_survives_a_link() 
     if !can_run() {
         return;
     }
-    let joined = Joined::new(Programs::Reference);
-    let asked = "bond_mode=balance-tcp lacp=active other_config:lacp-time=fast";
-    joined.ours.vsctl(&format!("add-bond br1 bond x1 y1 {asked}"));
-    joined.other.vsctl(&format!("add-bond br2 bond x2 y2 {asked}"));
-    let agreed = |switch: &Switch| {
-        let shown = switch.appctl("lacp/show bond");
-        shown.matches("may_enable: true").count() == 2 && shown.contains("active negotiated")
-    };
-    until("both agree", || agreed(&joined.ours) && agreed(&joined.other));
-    until("members are enabled", || joined.ours.appctl("bond/show").matches(": enabled").count() == 2);
+    let joined = Joined::aggregated();
     assert_eq!(joined.ours.vsctl("get interface x1 lacp_current").trim(), "true");
     let shape = |text: String| -> Vec<String> {
         text.lines()
@@ -126,21 +152,62 @@ fn link_aggregation_with_the_reference_shares_connections_and_survives_a_link() 
     assert!(a.reaches("10.0.0.2", 20) && b.reaches("10.0.0.1", 20));
 
     // Many connections leave by both members, and a single flow of the datapath serves them.
-    let sent = || ["x1", "y1"].map(|device| counter(&joined.one, device, "tx_packets"));
-    let before = sent();
-    let script = "for i in $(seq 200); do echo x >/dev/udp/10.0.0.2/$((5000+i)); done 2>/dev/null";
-    let done = end_to_end::run(a.command("bash").args(["-c", script]));
-    assert_eq!(done.status, 0, "{done:?}");
-    until("both members are used", || sent().iter().zip(before).all(|(now, before)| now - before > 40));
+    joined.spread();
     let flows = joined.ours.appctl("dpctl/dump-flows");
     assert!(flows.contains("hash(l4(0)),recirc("), "{flows}");
 
     joined.two.ok("ip link set x2 down");
-    until("the link is left", || joined.ours.appctl("bond/show").matches(": enabled").count() == 1);
+    until("the link is left", || joined.enabled() == 1);
     assert!(a.reaches("10.0.0.2", 20) && b.reaches("10.0.0.1", 20));
     joined.two.ok("ip link set x2 up");
-    until("the link is joined again", || agreed(&joined.ours) && agreed(&joined.other));
+    joined.agree();
     assert!(a.reaches("10.0.0.2", 20));
+}
+
+#[test]
+fn the_datapath_shares_connections_among_members_itself_where_that_is_asked_for() {
+    if !can_run() {
+        return;
+    }
+    let joined = Joined::aggregated();
+    let (a, b) = (&joined.a, &joined.b);
+    let show = |command: &str| joined.ours.appctl(command);
+    assert_eq!((show("dpif-netdev/bond-show").as_str(), joined.enabled()), ("", 2));
+    joined.ours.vsctl("set port bond other_config:lb-output-action=true");
+    until("the datapath knows", || show("bond/show").contains("lb_output action: enabled, bond-id: "));
+    let shown = show("bond/show");
+    let id = shown.split("bond-id: ").nth(1).and_then(|rest| rest.lines().next()).unwrap().to_owned();
+    let parts = show("dpif-netdev/bond-show");
+    assert!(parts.starts_with(&format!("Bonds:\n  bond-id {id}:\n    bucket 0 - member ")), "{parts}");
+    assert_eq!(parts.lines().count(), 2 + 256);
+    assert!(a.reaches("10.0.0.2", 20) && b.reaches("10.0.0.1", 20));
+    joined.spread();
+    let flows = show("dpctl/dump-flows");
+    assert!(flows.contains(&format!("lb_output({id})")) && !flows.contains("recirc("), "{flows}");
+
+    joined.two.ok("ip link set x2 down");
+    until("the link is left", || joined.enabled() == 1);
+    let members = || {
+        let parts = show("dpif-netdev/bond-show");
+        let members = parts.lines().filter_map(|line| line.split("member ").nth(1));
+        members.collect::<std::collections::BTreeSet<_>>().len()
+    };
+    until("the datapath leaves it", || members() == 1);
+    assert!(a.reaches("10.0.0.2", 20) && b.reaches("10.0.0.1", 20));
+    joined.two.ok("ip link set x2 up");
+    joined.agree();
+    until("the datapath uses it again", || members() == 2);
+
+    joined.ours.vsctl("remove port bond other_config lb-output-action");
+    until("the datapath forgets it", || show("dpif-netdev/bond-show").is_empty());
+    assert!(a.reaches("10.0.0.2", 20));
+    assert!(show("dpctl/dump-flows").contains("recirc("));
+    joined.ours.vsctl("set port bond other_config:lb-output-action=true");
+    until("the datapath knows", || !show("dpif-netdev/bond-show").is_empty());
+    joined.ours.vsctl("del-port bond");
+    until("the datapath forgets it", || show("dpif-netdev/bond-show").is_empty());
+    let drops = show("coverage/read-counter datapath_drop_invalid_bond");
+    assert_eq!(drops, "0\n");
 }
 
 #[test]
@@ -167,4 +234,36 @@ fn addresses_are_shared_without_the_other_switch_taking_part() {
     assert_eq!(hash, joined.other.appctl("bond/hash 02:00:00:00:00:01 7"));
     assert_eq!(joined.ours.appctl("bond/migrate bond 5 y1"), "migrated\n");
     assert!(a.reaches("10.0.0.2", 20));
+}
+
+#[test]
+fn a_bond_has_a_device_of_its_name_where_that_is_asked_for() {
+    if !can_run() {
+        return;
+    }
+    let joined = Joined::new(Programs::Ours);
+    let switch = &joined.ours;
+    let is_there = || {
+        let has_device = joined.one.run("ip link show bond").status == 0;
+        let has_port = switch.ofctl("show br1").contains("(bond): ");
+        assert_eq!(has_device, has_port);
+        has_device
+    };
+    switch.vsctl("add-bond br1 bond x1 y1 bond_mode=active-backup");
+    assert!(!is_there());
+    switch.vsctl("set port bond bond_fake_iface=true");
+    assert!(is_there());
+    assert!(switch.appctl("bond/show bond").contains("member x1: enabled"));
+    // It is no member, and what it sends goes nowhere.
+    let shown = switch.ofctl("show br1");
+    let number =
+        shown.lines().find(|line| line.contains("(bond)")).unwrap().trim().split('(').next().unwrap();
+    let trace = switch.appctl(&format!("ofproto/trace br1 in_port={number},dl_dst=ff:ff:ff:ff:ff:ff"));
+    assert!(trace.contains("no input bundle, dropping"), "{trace}");
+    switch.vsctl("set port bond bond_fake_iface=false");
+    assert!(!is_there());
+    switch.vsctl("set port bond bond_fake_iface=true");
+    assert!(is_there());
+    switch.vsctl("del-port bond");
+    assert!(!is_there());
 }

@@ -160,3 +160,28 @@ fn a_datapath_goes_with_its_last_bridge() {
         assert_eq!(switch.appctl("dpctl/dump-dps"), "");
     }
 }
+
+#[test]
+fn what_a_datapath_can_do_is_listed_as_by_the_reference() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let shown = [Programs::Ours, Programs::Reference].map(|programs| {
+        let name = if programs == Programs::Ours { "ours" } else { "theirs" };
+        let switch = Switch::start(&world, &world.host(name), name, programs);
+        switch.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev");
+        let refused = switch.ctl("ovs-appctl", "dpif/show-dp-features br9");
+        assert_eq!((refused.status, refused.err.lines().next()), (2, Some("no such bridge")));
+        switch.appctl("dpif/show-dp-features br0")
+    });
+    let [ours, theirs] = &shown;
+    let names = |text: &str| {
+        let names = text.lines().filter_map(|line| line.split(": ").next()).map(str::to_owned);
+        names.filter(|name| name != "psample action").collect::<Vec<_>>()
+    };
+    assert_eq!(names(ours), names(theirs), "psample is newer than the reference here");
+    for line in ["Optimized Balance TCP mode: Yes", "Max dp_hash algorithm: 1", "Sample nesting: 10"] {
+        assert!(ours.contains(line) && theirs.contains(line), "{line}: {ours}");
+    }
+}

@@ -9,6 +9,7 @@ mod crashes;
 mod datapaths;
 mod demo;
 mod direct;
+mod discovery;
 mod drops;
 mod dummies;
 mod ends;

@@ -23,7 +23,6 @@ fn a_setting_without_effect_says_so_in_its_row_and_once_in_the_log() {
     for (row, settings, place) in [
         ("Interface p", "ingress_policing_rate=1000", "error"),
         ("Interface p", "bfd:oam=true", "error"),
-        ("Interface p", "lldp:enable=true", "error"),
         ("Bridge br0", "flood_vlans=5", "status"),
     ] {
         switch.vsctl(&format!("set {row} {settings}"));
@@ -46,7 +45,7 @@ fn a_setting_without_effect_says_so_in_its_row_and_once_in_the_log() {
         assert_eq!(log_of(&switch).matches(line).count(), 1, "{line}");
     }
     assert!(switch.vsctl("show").contains("error:"));
-    switch.vsctl("clear interface p bfd lldp -- set interface p ingress_policing_rate=0");
+    switch.vsctl("clear interface p bfd -- set interface p ingress_policing_rate=0");
     assert_eq!(get(&switch, "interface p error"), "[]");
     switch.vsctl("clear port p other_config qos -- clear bridge br0 ipfix other_config flood_vlans");
     assert_eq!(

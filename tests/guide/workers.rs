@@ -118,3 +118,49 @@ fn workers_sleep_as_long_as_they_may() {
     let refused = switch.ctl("ovs-appctl", "dpif-netdev/pmd-perf-log-set on");
     assert!(refused.err.contains("not supported"), "{refused:?}");
 }
+
+#[test]
+fn balancing_says_in_the_log_what_it_is_set_to_and_why_it_does_nothing() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let switch = switch(&world, "0,0,1");
+    let log = || std::fs::read_to_string(switch.dir.join("ovs-vswitchd.log")).unwrap_or_default();
+    let known = std::cell::Cell::new(0);
+    // Whether the log has lines with all these since the last call.
+    let has = |texts: &[&str]| {
+        let log = log();
+        let found = texts.iter().all(|text| log[known.get()..].contains(text));
+        if found {
+            known.set(log.len());
+        }
+        found
+    };
+    assert!(has(&[
+        "PMD auto load balance interval set to 1 mins",
+        "PMD auto load balance improvement threshold set to 25%",
+        "PMD auto load balance load threshold set to 95%",
+        "PMD auto load balance is disabled.",
+    ]));
+    let set = |settings: &str| switch.vsctl(&format!("set Open_vSwitch . {settings}"));
+    set("other_config:pmd-auto-lb=true other_config:pmd-auto-lb-load-threshold=0");
+    assert!(has(&["PMD auto load balance load threshold set to 0%", "PMD auto load balance is enabled"]));
+    switch.appctl("vlog/set dpif_netdev:dbg");
+    switch.appctl("time/stop");
+    let look = |line: &str| {
+        known.set(log().len());
+        switch.appctl("time/warp 70000 10000");
+        until(line, || has(&[line]));
+    };
+    look("Numa node 1. Current variance 0 Estimated variance 0. Variance improvement 0%.");
+    switch.vsctl("set interface p2 options:numa_id=7");
+    look("PMD auto load balance detected cross-numa polling with multiple numa nodes.");
+    set("other_config:pmd-cpu-mask=0x1");
+    look("PMD auto load balance nothing to do, not enough non-isolated PMDs or RxQs.");
+    look("PMD auto load balance nothing to do, no configuration changes since last check.");
+    set("other_config:pmd-cpu-mask=0x3");
+    look("PMD load variance improvement threshold 25% is not met.");
+    set("other_config:pmd-rxq-assign=roundrobin");
+    look("PMD auto load balance nothing to do, pmd-rxq-assign=roundrobin assignment type configured.");
+}

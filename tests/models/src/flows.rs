@@ -320,4 +320,10 @@ impl Datapath for Table {
         None
     }
     fn set_bond(&self, _: u32, _: Vec<DpPort>) {}
+    fn bonds(&self) -> Vec<(u32, Vec<DpPort>)> {
+        Vec::new()
+    }
+    fn take_bond_bytes(&self, _: u32) -> Vec<u64> {
+        Vec::new()
+    }
 }

@@ -7,8 +7,7 @@ pub(crate) fn of(max_vlans: usize, has_tracker: bool) -> Capabilities {
     Capabilities {
         max_vlans,
         conntrack: has_tracker,
-        // Nothing above asks for these yet: bonds that the datapath balances, tunnels, samples for psample groups.
-        lb_output: false,
+        // Nothing above asks for these yet: tunnels, samples for psample groups.
         psample: false,
         tunnels: false,
         ..Capabilities::ALL

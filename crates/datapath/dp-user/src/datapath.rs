@@ -14,6 +14,7 @@ use dp::{
 };
 use netdev::Device;
 
+use crate::bonds::Bonds;
 use crate::closing::Closing;
 use crate::context::Context;
 use crate::meters::Meters;
@@ -52,7 +53,7 @@ impl DpUser {
             devices_made: AtomicU32::new(0),
             upcall: ArcSwapOption::empty(),
             tracker: ArcSwapOption::empty(),
-            bonds: ArcSwap::default(),
+            bonds: Bonds::default(),
             meters: Meters::default(),
             main: Arc::new(Part::main(now)?),
             workers: ArcSwap::default(),
@@ -418,15 +419,15 @@ impl Datapath for DpUser {
     }
 
     fn set_bond(&self, bond: u32, buckets: Vec<DpPort>) {
-        self.shared.bonds.rcu(|bonds| {
-            let mut bonds: HashMap<u32, Vec<DpPort>> = (**bonds).clone();
-            if buckets.is_empty() {
-                bonds.remove(&bond);
-            } else {
-                bonds.insert(bond, buckets.clone());
-            }
-            bonds
-        });
+        self.shared.bonds.set(bond, &buckets);
+    }
+
+    fn bonds(&self) -> Vec<(u32, Vec<DpPort>)> {
+        self.shared.bonds.all()
+    }
+
+    fn take_bond_bytes(&self, bond: u32) -> Vec<u64> {
+        self.shared.bonds.take_bytes(bond)
     }
 
     fn keep_internal_devices(&self) -> Vec<String> {

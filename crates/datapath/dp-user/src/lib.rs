@@ -33,6 +33,8 @@
 #![warn(missing_docs)]
 
 mod assignment;
+mod balancing;
+mod bonds;
 mod capabilities;
 mod closing;
 mod context;

@@ -217,12 +217,9 @@ impl Executor for Run<'_> {
         }
     }
 
-    fn lb_output(&mut self, bond: u32, packet: Packet) {
-        let bonds = self.shared.bonds.load();
-        let hash = packet.metadata.dp_hash as usize;
-        let port = bonds.get(&bond).filter(|buckets| !buckets.is_empty()).and_then(|b| b.get(hash % b.len()));
-        match port {
-            Some(&port) => self.output(port, packet),
+    fn lb_output(&mut self, bond: u32, hash: u32, packet: Packet) {
+        match self.shared.bonds.choose(bond, hash, packet.len()) {
+            Some(port) => self.output(port, packet),
             None => self.dropped(packet, DropReason::InvalidBond),
         }
     }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use base::{Clock, DpPort, Timestamp};
+use base::{Clock, Timestamp};
 use dp::{Conntrack, Packet, PortKind, PortSpec, Upcall, WorkerId};
 use netdev::Arrival;
 use netlink::LinkChange;
 
+use crate::bonds::Bonds;
 use crate::closing::Closing;
 use crate::context::Context;
 use crate::meters::Meters;
@@ -103,7 +104,7 @@ pub(crate) struct Shared {
     pub(crate) devices_made: AtomicU32,
     pub(crate) upcall: ArcSwapOption<UpcallDoor>,
     pub(crate) tracker: ArcSwapOption<TrackerDoor>,
-    pub(crate) bonds: ArcSwap<HashMap<u32, Vec<DpPort>>>,
+    pub(crate) bonds: Bonds,
     pub(crate) meters: Meters,
     /// The control thread's part.
     pub(crate) main: Arc<Part>,

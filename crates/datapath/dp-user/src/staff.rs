@@ -15,7 +15,7 @@ use dp::{
 };
 use log::Level;
 
-use crate::assignment::{self, Assigned, Member, Rules, Waiting};
+use crate::assignment::{self, Member, Rules, Waiting};
 use crate::datapath::DpUser;
 use crate::part::Part;
 use crate::ports::Port;
@@ -25,7 +25,7 @@ use crate::shared::Shared;
 use crate::team::Team;
 use crate::{tuning, worker};
 
-fn say(level: Level, text: String) {
+pub(crate) fn say(level: Level, text: String) {
     log::log!(target: "dpif_netdev", level, "{text}");
 }
 
@@ -210,6 +210,7 @@ impl DpUser {
             queue.seat.want(worker);
         }
         team.isolated = assigned.isolated;
+        team.is_worth_a_trial = None;
         self.shared.call_workers();
     }
 
@@ -220,46 +221,6 @@ impl DpUser {
             self.man(team, processors);
             self.assign(team, None);
         }
-    }
-
-    /// Whether sharing the queues anew would help overloaded workers much.
-    fn would_help(&self, team: &Team) -> bool {
-        let balance = &team.settings.balance;
-        let time = LOAD_INTERVAL * LOAD_INTERVALS as u32;
-        let workers: Vec<Arc<Part>> =
-            self.shared.active_workers().filter(|part| !team.isolated.contains(&part.core())).collect();
-        let is_overloaded = |part: &Arc<Part>| {
-            let busy = part.history().time(LOAD_INTERVALS);
-            busy * 100 >= time * u32::from(balance.load_threshold)
-        };
-        if team.settings.assignment == Assignment::RoundRobin
-            || workers.len() < 2
-            || !workers.iter().any(is_overloaded)
-        {
-            return false;
-        }
-        let ports = self.shared.ports.load_full();
-        let all = ports.iter().flat_map(|port| port.queues.iter().zip(queues_of(port)));
-        let (now, waiting): (Vec<Option<Core>>, Vec<Waiting>) =
-            all.map(|(queue, waiting)| (queue.seat.wanted(), waiting)).unzip();
-        let members: Vec<Member> = workers.iter().map(|part| part.processor().into()).collect();
-        let Assigned { workers: then, .. } =
-            assignment::assign(&members, &waiting, team.rules(), &mut |_, text| say(Level::Debug, text));
-        let variance = |assigned: &[Option<Core>]| {
-            let load = |core: Core| {
-                let own = assigned.iter().zip(&waiting).filter(|(at, _)| **at == Some(core));
-                own.map(|(_, queue)| queue.load).sum()
-            };
-            let loads: Vec<u64> = members.iter().map(|member| load(member.processor.core)).collect();
-            assignment::variance(&loads, time.as_nanos() as u64)
-        };
-        let (now, then) = (variance(&now), variance(&then));
-        let improvement = (now.saturating_sub(then) * 100).checked_div(now).unwrap_or(0);
-        log::debug!(
-            target: "dpif_netdev",
-            "Current variance {now} Estimated variance {then}. Variance improvement {improvement}%."
-        );
-        improvement > 0 && improvement >= u64::from(balance.improvement_threshold)
     }
 }
 
@@ -279,7 +240,7 @@ fn count(members: &mut BTreeMap<Core, Member>, port: &Port) {
     }
 }
 
-fn queues_of(port: &Port) -> impl Iterator<Item = Waiting> {
+pub(crate) fn queues_of(port: &Port) -> impl Iterator<Item = Waiting> {
     (0..).zip(&port.queues).map(|(number, queue)| Waiting {
         port: port.device.name().to_owned(),
         queue: number,
@@ -319,19 +280,20 @@ fn log_settings(old: &WorkerSettings, new: &WorkerSettings) {
     }
 }
 
-fn log_balance(old: &AutoBalance, new: &AutoBalance) {
+/// The same of balancing. `old` is none before anybody has said anything.
+fn log_balance(old: Option<&AutoBalance>, new: &AutoBalance) {
     let minutes = new.interval.as_secs() / 60;
-    if old.interval != new.interval {
+    let (improvement, load) = (new.improvement_threshold, new.load_threshold);
+    if old.is_none_or(|old| old.interval != new.interval) {
         log::info!(target: "dpif_netdev", "PMD auto load balance interval set to {minutes} mins\n");
     }
-    let (improvement, load) = (new.improvement_threshold, new.load_threshold);
-    if old.improvement_threshold != improvement {
+    if old.is_none_or(|old| old.improvement_threshold != improvement) {
         log::info!(target: "dpif_netdev", "PMD auto load balance improvement threshold set to {improvement}%");
     }
-    if old.load_threshold != load {
+    if old.is_none_or(|old| old.load_threshold != load) {
         log::info!(target: "dpif_netdev", "PMD auto load balance load threshold set to {load}%");
     }
-    if old == new {
+    if old == Some(new) {
         return;
     }
     if new.is_on {
@@ -379,7 +341,7 @@ impl Workers for DpUser {
         {
             self.rearrange(&mut team);
         }
-        log_balance(&old.balance, &settings.balance);
+        log_balance((!is_first).then_some(&old.balance), &settings.balance);
         if !old.balance.is_on {
             team.balanced = self.shared.clock.now();
         }
@@ -416,7 +378,7 @@ impl Workers for DpUser {
         let balance = team.settings.balance;
         if balance.is_on && now.since(team.balanced) >= balance.interval {
             team.balanced = now;
-            if self.would_help(&team) {
+            if self.would_help(&mut team) {
                 log::info!(
                     target: "dpif_netdev",
                     "PMD auto load balance dry run. Requesting datapath reconfigure."

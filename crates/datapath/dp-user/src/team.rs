@@ -20,6 +20,8 @@ pub(crate) struct Team {
     /// When the last interval ended of which it is known what workers were busy with; none has before the first.
     pub(crate) sampled: Timestamp,
     pub(crate) has_samples: bool,
+    /// Whether assigning the queues anew can help at all, if it was found out since they were.
+    pub(crate) is_worth_a_trial: Option<bool>,
     /// When it was last looked whether sharing queues anew would help.
     pub(crate) balanced: Timestamp,
 }
@@ -32,6 +34,7 @@ impl Team {
             isolated: BTreeSet::new(),
             sampled: now,
             has_samples: false,
+            is_worth_a_trial: None,
             balanced: now,
         }
     }

@@ -382,8 +382,12 @@ pub trait Datapath: Send + Sync {
     fn set_meter(&self, meter: u32, config: Option<Meter>) -> Result<(), DpError>;
     fn meter_stats(&self, meter: u32) -> Option<MeterStats>;
 
-    /// Members of bond `bond`, one datapath port per hash bucket; empty removes it.
+    /// Members of bond `bond`, one datapath port per hash bucket ([`DpPort::NONE`] where there is none); empty removes it.
     fn set_bond(&self, bond: u32, buckets: Vec<DpPort>);
+    /// The bonds, in the order of their numbers, with their members.
+    fn bonds(&self) -> Vec<(u32, Vec<DpPort>)>;
+    /// The bytes that left by each bucket of a bond since this was asked last.
+    fn take_bond_bytes(&self, bond: u32) -> Vec<u64>;
 
     /// Lets the devices of internal ports outlive the process, with their addresses and routes. Returns the names of
     /// those that would have gone with it.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use base::DpPort;
 
-use crate::{Action, Conntrack, DropReason, Packet, PushTunnel, Userspace};
+use crate::{Action, Conntrack, DropReason, HashAlgorithm, Packet, PushTunnel, Userspace};
 
 mod hash;
 mod rewrite;
@@ -19,8 +19,8 @@ mod tags;
 pub trait Executor {
     /// Sends the packet. `packet.trunc` has been applied.
     fn output(&mut self, port: DpPort, packet: Packet);
-    /// Sends the packet to the member of bond `bond` that its hash chooses.
-    fn lb_output(&mut self, bond: u32, packet: Packet);
+    /// Sends the packet to the member of bond `bond` that `hash`, that of its flow, chooses.
+    fn lb_output(&mut self, bond: u32, hash: u32, packet: Packet);
     /// Hands a copy up. Returns the steps to run on it, if any.
     fn userspace(
         &mut self,
@@ -144,7 +144,10 @@ fn step<E: Executor + ?Sized>(
     let is_last = rest.is_empty();
     match action {
         Action::Output(port) => return hand_over(executor, packet, is_last, |e, p| e.output(*port, p)),
-        Action::LbOutput(bond) => return hand_over(executor, packet, is_last, |e, p| e.lb_output(*bond, p)),
+        Action::LbOutput(bond) => {
+            let hash = hash::hash(&packet, HashAlgorithm::L4, 0);
+            return hand_over(executor, packet, is_last, |e, p| e.lb_output(*bond, hash, p));
+        }
         Action::Recirc(id) => {
             return hand_over(executor, packet, is_last, |e, mut p| {
                 p.metadata.recirc_id = *id;

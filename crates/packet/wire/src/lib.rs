@@ -37,6 +37,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod lacp;
 pub mod membership;
+pub mod lldp;
 pub mod mpls;
 pub mod nd;
 pub mod nsh;

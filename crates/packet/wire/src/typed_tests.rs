@@ -53,6 +53,13 @@ impl Values<'_> {
         }
     }
 
+    fn lldp_identifier(&mut self) -> lldp::Identifier {
+        let subtype = if self.fit { 1 + self.u8(8) % lldp::subtype::LAST } else { self.u8(8) };
+        let mut bytes = self.bytes(1, 0, lldp::MAX_NAME_LEN - 1);
+        bytes.push(0);
+        lldp::Identifier { subtype, bytes }
+    }
+
     fn bpdu(&mut self) -> stp::Config {
         stp::Config {
             flags: self.u8(8),
@@ -273,6 +280,28 @@ made! {
         interval_ms: v.u16(16),
         extended_mpid: u64::from(v.u32(32)) << 32 | u64::from(v.u32(32)),
         is_down: v.flag(),
+    };
+    lldp::Unit: v => lldp::Unit {
+        chassis: v.lldp_identifier(),
+        port: v.lldp_identifier(),
+        ttl: v.u16(16),
+        system_name: v.bytes(1, 0, lldp::MAX_VALUE_LEN),
+        system_description: v.bytes(1, 0, lldp::MAX_VALUE_LEN),
+        port_description: v.bytes(1, 0, lldp::MAX_VALUE_LEN),
+        capabilities: lldp::Capabilities { available: v.u16(16), enabled: v.u16(16) },
+        element: v.some(|v| lldp::Element {
+            kind: v.u8(6),
+            is_tagged: v.flag(),
+            provisioning: v.u8(2),
+            management_vlan: v.u16(12),
+            system: lldp::SystemId {
+                mac: v.mac(),
+                connection: v.u8(3),
+                reserved: v.u16(10),
+                rest: [v.u8(8), v.u8(8)],
+            },
+        }),
+        assignments: v.list(200, |v| lldp::Assignment { status: v.u8(4), vlan: v.u16(12), isid: v.u32(24) }),
     };
     lacp::Header: v => lacp::Header { actor: v.lacp_info(), partner: v.lacp_info() };
     stp::Bpdu: v => match v.u8(2) % 3 {

@@ -11,6 +11,7 @@ pub(crate) mod bundles;
 pub(crate) mod controllers;
 pub(crate) mod datapaths;
 pub(crate) mod devices;
+pub(crate) mod discovery;
 pub(crate) mod exports;
 pub(crate) mod forwarding;
 pub(crate) mod interfaces;
@@ -37,7 +38,7 @@ use crate::running::{Running, RunningBridge};
 use crate::status::{Report, Reporting};
 
 /// All concerns. Later ones rely on earlier ones: mirrors choose among bundles, bundles among interfaces.
-pub(crate) const CONCERNS: [&dyn Concern; 18] = [
+pub(crate) const CONCERNS: [&dyn Concern; 19] = [
     &limits::Limits,
     &workers::Workers,
     &datapaths::Datapaths,
@@ -47,6 +48,7 @@ pub(crate) const CONCERNS: [&dyn Concern; 18] = [
     &addresses::Addresses,
     &devices::Devices,
     &monitoring::Monitoring,
+    &discovery::Discovery,
     &forwarding::Forwarding,
     &tables::FlowTables,
     &mirrors::Mirrors,

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{MacAddr, OfPort, TableId};
-use dp::PortKind;
 use log::Level;
 use ofp::Version;
 use ofproto::TableSettings;
@@ -22,9 +21,10 @@ use uuid::Uuid;
 use crate::columns::Columns;
 use crate::concerns::bundles::{self, DesiredPort};
 use crate::concerns::controllers::{self, DesiredController};
+use crate::concerns::discovery;
 use crate::concerns::exports::{self, DesiredExport};
 use crate::concerns::forwarding::{self, DesiredForwarding};
-use crate::concerns::interfaces::{self, DesiredInterface, InterfaceKind};
+use crate::concerns::interfaces::{self, DesiredInterface};
 use crate::concerns::limits::{self, DesiredLimits};
 use crate::concerns::mirrors::{self, DesiredMirror};
 use crate::concerns::multicast;
@@ -75,6 +75,8 @@ pub struct DesiredBridge {
     pub spanning: Option<DesiredTree>,
     /// How it finds out who listens to multicast, if it does.
     pub snooping: Option<ofproto::Snooping>,
+    /// What its ports say of it to neighbours.
+    pub discovery: protocols::lldp::Settings,
     pub dp_desc: Option<String>,
     pub mirrors: Vec<DesiredMirror>,
     pub tables: Vec<(TableId, TableSettings)>,
@@ -83,7 +85,7 @@ pub struct DesiredBridge {
 impl DesiredBridge {
     /// Those of all ports.
     pub fn interfaces(&self) -> impl Iterator<Item = &DesiredInterface> {
-        self.ports.iter().flat_map(|port| &port.interfaces)
+        self.ports.iter().flat_map(|port| port.devices())
     }
 
     /// By which protocol it keeps loops out, if it does.
@@ -127,12 +129,13 @@ pub fn desire(rows: &Tables, known: &mut KnownRows) -> Option<Desired> {
     let root = root(rows)?;
     let config = |key| root.map_number(open_vswitch::OTHER_CONFIG, key);
     let mut complaints = Vec::new();
-    let mut bridges: Vec<DesiredBridge> = root
-        .references(open_vswitch::BRIDGES)
-        .filter_map(|uuid| rows.row(bridge::NAME_OF_TABLE, &uuid))
-        .filter(|row| has_safe_name(row, &mut complaints))
-        .map(|row| desire_bridge(rows, row, known))
-        .collect();
+    let mut bridges = Vec::new();
+    let of_root = root.references(open_vswitch::BRIDGES);
+    for row in of_root.filter_map(|uuid| rows.row(bridge::NAME_OF_TABLE, &uuid)) {
+        if has_safe_name(row, &mut complaints) {
+            bridges.push(desire_bridge(rows, row, known, &mut complaints));
+        }
+    }
     bridges.sort_by(|a, b| a.name.cmp(&b.name));
     for (bridge, row) in bridges.iter_mut().filter_map(|bridge| {
         let row = rows.row(bridge::NAME_OF_TABLE, &bridge.uuid)?;
@@ -189,6 +192,22 @@ fn drop_taken_names(bridges: &mut [DesiredBridge], complaints: &mut Vec<Complain
             }
         }
     }
+    let mut namesakes = Vec::new();
+    for (b, bridge) in bridges.iter().enumerate() {
+        for (p, port) in bridge.ports.iter().enumerate() {
+            if port.namesake.is_some() && owners.contains_key(&*port.name) {
+                let text =
+                    format!("port {}: bond_fake_iface has no effect, an interface has the name", port.name);
+                complaints.push((Level::Warn, text));
+                namesakes.push((b, p));
+            }
+        }
+    }
+    for (b, p) in namesakes {
+        if let Some(port) = bridges.get_mut(b).and_then(|bridge| bridge.ports.get_mut(p)) {
+            Arc::make_mut(port).namesake = None;
+        }
+    }
     // From the last on, so that the places of the others stay what they are.
     for (b, p, i) in taken.into_iter().rev() {
         if let Some(port) = bridges.get_mut(b).and_then(|bridge| bridge.ports.get_mut(p)) {
@@ -197,7 +216,12 @@ fn drop_taken_names(bridges: &mut [DesiredBridge], complaints: &mut Vec<Complain
     }
 }
 
-fn desire_bridge(rows: &Tables, row: &Row, known: &mut KnownRows) -> DesiredBridge {
+fn desire_bridge(
+    rows: &Tables,
+    row: &Row,
+    known: &mut KnownRows,
+    complaints: &mut Vec<Complaint>,
+) -> DesiredBridge {
     let name = row.string(bridge::NAME).to_owned();
     let other = |key| row.map_text(bridge::OTHER_CONFIG, key);
     let mut ports: Vec<Arc<DesiredPort>> = row
@@ -226,6 +250,7 @@ fn desire_bridge(rows: &Tables, row: &Row, known: &mut KnownRows) -> DesiredBrid
         forwarding: forwarding::desire(row),
         spanning: trees::desire(row),
         snooping: multicast::desire(row),
+        discovery: discovery::desire(rows, row, complaints),
         dp_desc: other("dp-desc").map(str::to_owned),
         mirrors: mirrors::desire(rows, row),
         tables: tables::desire(rows, row),
@@ -235,24 +260,12 @@ fn desire_bridge(rows: &Tables, row: &Row, known: &mut KnownRows) -> DesiredBrid
 
 /// Every bridge has a port of its own name, though old databases lack the row.
 fn local_port(bridge: &str) -> DesiredPort {
-    let interface = DesiredInterface {
-        uuid: Uuid::nil(),
-        name: bridge.to_owned(),
-        kind: InterfaceKind::Port(PortKind::Internal),
-        options: Default::default(),
-        number: Some(OfPort::LOCAL),
-        is_number_asked: false,
-        mac: None,
-        mtu: None,
-        bfd: Default::default(),
-        cfm: None,
-        lacp: Default::default(),
-        pinned: Vec::new(),
-    };
+    let interface = DesiredInterface::internal(bridge, Some(OfPort::LOCAL));
     DesiredPort {
         uuid: Uuid::nil(),
         name: bridge.to_owned(),
         interfaces: vec![interface],
+        namesake: None,
         vlan: VlanConfig::default(),
         protected: false,
         bond: bundles::no_bond(),
@@ -288,9 +301,11 @@ fn known_port(rows: &Tables, row: &Arc<Row>, known: &mut KnownRows) -> Arc<Desir
 pub(crate) mod tests {
     use std::collections::BTreeMap;
 
+    use dp::PortKind;
     use pipeline::VlanConfig;
 
     use super::*;
+    use crate::concerns::interfaces::InterfaceKind;
 
     pub(crate) fn bridge(name: &str, ports: Vec<DesiredPort>) -> Arc<DesiredBridge> {
         Arc::new(DesiredBridge {
@@ -308,6 +323,7 @@ pub(crate) mod tests {
             forwarding: DesiredForwarding::default(),
             spanning: None,
             snooping: None,
+            discovery: Default::default(),
             dp_desc: None,
             mirrors: Vec::new(),
             tables: Vec::new(),
@@ -319,6 +335,7 @@ pub(crate) mod tests {
             uuid: Uuid::nil(),
             name: name.into(),
             interfaces: vec![interface(name, PortKind::System)],
+            namesake: None,
             vlan: VlanConfig::default(),
             protected: false,
             bond: bundles::no_bond(),
@@ -342,6 +359,7 @@ pub(crate) mod tests {
             mtu: None,
             bfd: BTreeMap::new(),
             cfm: None,
+            lldp: false,
             lacp: Default::default(),
             pinned: Vec::new(),
         }

@@ -95,6 +95,8 @@ pub struct RunningBridge {
 }
 
 base::coverage!(static PASSES = "bridge_reconfigure");
+// Passes after which cached flows are checked again, by the reference's name.
+base::coverage!(static CHANGED = "rev_reconfigure");
 base::coverage!(static PORTS_SETTLED = "bridge_port_settled");
 
 /// The words for EAFNOSUPPORT.
@@ -158,6 +160,7 @@ impl Running {
     /// again at the next call. Connections to controllers follow with [`Running::tell`].
     pub fn apply(&mut self, desired: Desired) {
         PASSES.count();
+        let epoch = self.switch.read().epoch();
         CONCERNS.iter().for_each(|concern| concern.prepare(self, &desired));
         let desired = &self.possible(desired);
         let mut coming = Vec::new();
@@ -171,6 +174,9 @@ impl Running {
         }
         self.complaints.end_pass();
         self.datapaths.tick();
+        if self.switch.read().epoch() != epoch {
+            CHANGED.count();
+        }
     }
 
     /// Takes in what devices report of themselves. Returns whether a pass has to follow: an interface has gone, one that
@@ -359,7 +365,12 @@ impl Running {
         let touched = std::mem::take(&mut bridge.touched);
         let is_new = |port: &&Arc<DesiredPort>| {
             let is_touched = || port.interfaces.iter().any(|one| touched.contains(&one.name));
-            !known.contains(&Arc::as_ptr(port)) || port.interfaces.len() > 1 || is_touched()
+            let says_otherwise =
+                || before.discovery != config.discovery && port.interfaces.iter().any(|one| one.lldp);
+            !known.contains(&Arc::as_ptr(port))
+                || port.interfaces.len() > 1
+                || is_touched()
+                || says_otherwise()
         };
         let changed: Vec<&Arc<DesiredPort>> = config.ports.iter().filter(is_new).collect();
         PORTS_SETTLED.add(changed.len() as u64);

@@ -37,8 +37,6 @@ pub(crate) enum Use {
     Tuning,
     /// Nothing is done about it yet. The values are those that ask for nothing.
     Missing(&'static [&'static str]),
-    /// The same, of ports with several interfaces; others have no use for it.
-    MissingInBonds(&'static [&'static str]),
 }
 
 /// The tables whose rows have a say by themselves: those that the switch follows.
@@ -113,11 +111,11 @@ fn unread_of(table: &'static str, row: &Row) -> Vec<Unread> {
         if *use_ == Use::Map {
             for (key, use_) in keys {
                 let Some(text) = row.map_text(column, key) else { continue };
-                if let Some(is_tuning) = is_unread(*use_, row, |inert| text == inert) {
+                if let Some(is_tuning) = is_unread(*use_, |inert| text == inert) {
                     note(format!("{column}:{key}"), is_tuning);
                 }
             }
-        } else if let Some(is_tuning) = is_unread(*use_, row, |inert| shows(value, inert)) {
+        } else if let Some(is_tuning) = is_unread(*use_, |inert| shows(value, inert)) {
             note((*column).to_owned(), is_tuning);
         }
     }
@@ -125,13 +123,10 @@ fn unread_of(table: &'static str, row: &Row) -> Vec<Unread> {
 }
 
 /// Whether a setting does nothing, and if so, whether it only tunes.
-fn is_unread(use_: Use, row: &Row, is: impl Fn(&str) -> bool) -> Option<bool> {
+fn is_unread(use_: Use, is: impl Fn(&str) -> bool) -> Option<bool> {
     let asks = |inert: &[&str]| !inert.iter().any(|inert| is(inert));
     match use_ {
         Use::Missing(inert) => asks(inert).then_some(false),
-        Use::MissingInBonds(inert) => {
-            (row.references(port::INTERFACES).count() > 1 && asks(inert)).then_some(false)
-        }
         Use::Tuning => Some(true),
         Use::Read | Use::Status | Use::Elsewhere | Use::Awaited | Use::Map => None,
     }

@@ -16,6 +16,7 @@ use replica::{Row, Tables, Transaction};
 use schema::open_vswitch;
 use uuid::Uuid;
 
+use crate::concerns::discovery::Attached;
 use crate::concerns::{CONCERNS, bundles, interfaces};
 use crate::desired::root;
 use crate::extent::Extent;
@@ -38,6 +39,8 @@ pub struct Told {
     pub(crate) interfaces: HashSet<u64>,
     pub(crate) states: Reported<interfaces::State>,
     pub(crate) ports: Reported<bundles::State>,
+    /// The VLANs of ports that auto-attach asked for.
+    pub(crate) attached: Attached,
     /// The capabilities of these datapaths, by type and row.
     pub(crate) datapaths: HashSet<(String, Uuid)>,
     /// Which of the machine's statistics.

@@ -10,7 +10,7 @@ use dp_user::{Config, DpUser};
 use flowsync::{FlowSync, InjectError, PacketIn, Sample, Sink};
 use ofp::{FlowMod, FlowModCommand};
 use ofproto::{NewPort, SharedSwitch};
-use pipeline::{BfdFrames, BridgeId, SharedNetwork, Watched};
+use pipeline::{BfdFrames, BridgeId, OwnFrames, SharedNetwork, Watched};
 
 /// Who keeps what is for controllers, and what is for protocols.
 #[derive(Default)]
@@ -293,7 +293,8 @@ fn frames_of_a_protocol_go_to_it_and_nowhere_else() {
     assert_eq!((sent(), world.kept.1.lock().unwrap().len()), (Some(1), 0), "nobody watches the port");
 
     let watch = |frames| {
-        let watched = Arc::new(Watched::new(Some(frames), None, false, false));
+        let own = OwnFrames { bfd: Some(frames), ..OwnFrames::default() };
+        let watched = Arc::new(Watched::new(own, false));
         world.switch.write().get_mut(world.bridge).unwrap().watch_port(OfPort(1), Some(watched));
     };
     watch(BfdFrames::default());

@@ -89,6 +89,8 @@ pub struct BondState {
     pub all_members_active: bool,
     /// The member of each part, where packets are shared; else empty.
     pub buckets: Vec<Option<OfPort>>,
+    /// The datapath knows these parts, by this number, and chooses the member itself.
+    pub balancer: Option<u32>,
 }
 
 /// Whether a packet that a member received goes on.

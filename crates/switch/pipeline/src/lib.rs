@@ -72,5 +72,5 @@ pub use state::{
 pub use translate::{installable, translate};
 pub use view::{BridgeView, Network, SharedNetwork, View};
 pub use vlan::{PriorityTags, VlanConfig, VlanMode, VlanSet};
-pub use watched::{BfdFrames, CfmFrames, Protocol, Watched};
+pub use watched::{BfdFrames, CfmFrames, OwnFrames, Protocol, Watched};
 pub use way::Output;

@@ -21,6 +21,8 @@ enum Way {
     Port(OfPort),
     /// The member that the packet's hash chooses.
     Hash(Arc<Bond>),
+    /// The same, chosen by the datapath, which knows the bond by this number; and one of the members.
+    Balancer(OfPort, u32),
 }
 
 const ARP: u16 = 0x0806;
@@ -147,7 +149,10 @@ impl Context<'_> {
         let is_patch =
             |member: &OfPort| self.walk.bridge.port(*member).is_some_and(|port| port.peer.is_some());
         if state.is_chosen_by_hash() && !state.enabled.iter().any(is_patch) {
-            return Some(Way::Hash(Arc::clone(bond)));
+            return match state.balancer {
+                Some(balancer) => state.enabled.first().map(|member| Way::Balancer(*member, balancer)),
+                None => Some(Way::Hash(Arc::clone(bond))),
+            };
         }
         let (member, bucket) = state.choose(&self.packet.key, vlan, &mut self.out.mask)?;
         if let Some(bucket) = bucket {
@@ -293,6 +298,7 @@ impl Context<'_> {
         match way {
             Way::Port(number) => self.output_to(number, is_last),
             Way::Hash(bond) => self.send_around(bundle.id, &bond),
+            Way::Balancer(member, balancer) => self.output_balanced(member, balancer, is_last),
         }
         for (index, (tpid, tci)) in kept.into_iter().enumerate() {
             self.packet.key.set_vlan(index, tpid, tci);

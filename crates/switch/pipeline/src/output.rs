@@ -18,6 +18,17 @@ use crate::trace::Kind;
 use crate::translate::{Lookup, OnMiss};
 use crate::way::Output;
 
+/// How a packet is sent by a port.
+#[derive(Clone, Copy)]
+struct Sending {
+    /// Not by ports that spanning tree holds back.
+    tree_counts: bool,
+    /// The datapath chooses another member of the port's bond, which it knows by this number.
+    balancer: Option<u32>,
+    /// Nothing is done with the packet afterwards.
+    is_last: bool,
+}
+
 impl Context<'_> {
     /// Output to `port`, which may be one of the reserved ones. `on_miss` is for what finds no rule by way of
     /// `OfPort::TABLE`.
@@ -59,18 +70,22 @@ impl Context<'_> {
         for (index, number) in targets.iter().enumerate() {
             let is_last = is_last && index + 1 == targets.len();
             // OpenFlow's ALL means all ports, whatever spanning tree says of them.
-            self.output_where(*number, !all, is_last);
+            self.output_where(*number, Sending { tree_counts: !all, balancer: None, is_last });
         }
         self.out.output = Output::Flood;
     }
 
     /// Output to a real port, with the packet as it is now.
     pub(crate) fn output_to(&mut self, number: OfPort, is_last: bool) {
-        self.output_where(number, true, is_last);
+        self.output_where(number, Sending { tree_counts: true, balancer: None, is_last });
     }
 
-    /// The same; where the tree does not count, by ports that spanning tree holds back, too.
-    fn output_where(&mut self, number: OfPort, tree_counts: bool, is_last: bool) {
+    /// Output to the member of a bond that the datapath chooses, which knows the bond as `balancer`; `member` is one of them.
+    pub(crate) fn output_balanced(&mut self, member: OfPort, balancer: u32, is_last: bool) {
+        self.output_where(member, Sending { tree_counts: true, balancer: Some(balancer), is_last });
+    }
+
+    fn output_where(&mut self, number: OfPort, sending: Sending) {
         let bridge = self.walk.bridge;
         let Some(port) = bridge.port(number) else {
             return self.lost(DropReason::NoOutputPort).warning(|| "Nonexistent output port".to_owned());
@@ -88,7 +103,7 @@ impl Context<'_> {
                 .lost(DropReason::ProtectedPorts)
                 .warning(|| "Flow is between protected ports, skipping output.".to_owned());
         }
-        if tree_counts && self.is_held_back(bridge, port) {
+        if sending.tree_counts && self.is_held_back(bridge, port) {
             return;
         }
         if self.packet.key.packet_type() != 0 {
@@ -97,7 +112,7 @@ impl Context<'_> {
                 .warning(|| "Trying to send non-Ethernet packet through L2 port, skipping".to_owned());
         }
         if let Some((peer_bridge, peer_port)) = port.peer {
-            return self.cross_patch(port, peer_bridge, peer_port, is_last);
+            return self.cross_patch(port, peer_bridge, peer_port, sending.is_last);
         }
         let Some(datapath_port) = port.datapath else {
             self.lost(DropReason::NoOutputPort);
@@ -107,8 +122,13 @@ impl Context<'_> {
         if let Some(snaplen) = self.walk.snaplen.filter(|&snaplen| snaplen != u16::MAX) {
             self.out.actions.push(dp::Action::Trunc(snaplen.into()));
         }
-        self.out.actions.push(dp::Action::Output(datapath_port));
-        self.out.export.sent(datapath_port);
+        match sending.balancer {
+            Some(balancer) => self.out.actions.push(dp::Action::LbOutput(balancer)),
+            None => {
+                self.out.actions.push(dp::Action::Output(datapath_port));
+                self.out.export.sent(datapath_port);
+            }
+        }
         self.out.output = Output::Port(number);
         self.mirror_egress(port);
     }

@@ -20,27 +20,33 @@ impl Context<'_> {
     }
 
     fn protocol_at(&mut self, bridge: BridgeId, port: &Port) -> Option<Protocol> {
-        if let Some(watched) = &port.watched {
-            if watched.bfd.as_ref().is_some_and(|frames| self.is_bfd(frames)) {
+        let own = port.watched.as_ref().map(|watched| &watched.own);
+        if let Some(own) = own {
+            if own.bfd.as_ref().is_some_and(|frames| self.is_bfd(frames)) {
                 return Some(Protocol::Bfd);
             }
-            if watched.cfm.as_ref().is_some_and(|frames| self.is_cfm(frames)) {
+            if own.cfm.as_ref().is_some_and(|frames| self.is_cfm(frames)) {
                 return Some(Protocol::Cfm);
             }
-            if watched.lacp && self.packet.key.dl_type() == wire::lacp::ETHER_TYPE {
+            if own.lacp && self.packet.key.dl_type() == wire::lacp::ETHER_TYPE {
                 return Some(Protocol::Lacp);
             }
         }
         // A bridge with a spanning tree forwards none of its units, not even from ports that take no part.
         let has_tree = self.view.bridge(bridge).is_some_and(|bridge| bridge.spanning_tree().is_some());
-        (has_tree && self.is_bpdu()).then_some(Protocol::SpanningTree)
+        if has_tree && self.is_bpdu() {
+            return Some(Protocol::SpanningTree);
+        }
+        let is_discovery =
+            own.is_some_and(|own| own.lldp) && self.packet.key.dl_type() == wire::lldp::ETHER_TYPE;
+        is_discovery.then_some(Protocol::Lldp)
     }
 
     /// Whether the packet is one by which `port` is watched.
     pub(crate) fn is_for_liveness(&mut self, port: &Port) -> bool {
         port.watched.as_ref().is_some_and(|watched| {
-            watched.cfm.as_ref().is_some_and(|frames| self.is_cfm(frames))
-                || watched.bfd.as_ref().is_some_and(|frames| self.is_bfd(frames))
+            watched.own.cfm.as_ref().is_some_and(|frames| self.is_cfm(frames))
+                || watched.own.bfd.as_ref().is_some_and(|frames| self.is_bfd(frames))
         })
     }
 

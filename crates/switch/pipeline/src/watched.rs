@@ -16,6 +16,8 @@ pub enum Protocol {
     Cfm,
     /// Spanning tree, of either kind.
     SpanningTree,
+    /// Link layer discovery.
+    Lldp,
 }
 
 impl Protocol {
@@ -25,26 +27,36 @@ impl Protocol {
             Protocol::Lacp => SlowPath::LACP,
             Protocol::Cfm => SlowPath::CFM,
             Protocol::SpanningTree => SlowPath::STP,
+            Protocol::Lldp => SlowPath::LLDP,
         }
     }
 }
 
-/// What the protocols at a port have translation do.
-#[derive(Debug)]
-pub struct Watched {
+/// Which frames that come in by a port are those of its protocols.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OwnFrames {
     /// The frames of a session of bidirectional forwarding detection.
     pub bfd: Option<BfdFrames>,
     /// The frames of connectivity fault management.
     pub cfm: Option<CfmFrames>,
     /// Whether link aggregation is spoken here.
     pub lacp: bool,
+    /// Whether link layer discovery is spoken here.
+    pub lldp: bool,
+}
+
+/// What the protocols at a port have translation do.
+#[derive(Debug)]
+pub struct Watched {
+    /// What goes to them and nowhere else.
+    pub own: OwnFrames,
     is_up: AtomicBool,
 }
 
 impl Watched {
     /// `is_up`: see [`Watched::is_up`].
-    pub fn new(bfd: Option<BfdFrames>, cfm: Option<CfmFrames>, lacp: bool, is_up: bool) -> Watched {
-        Watched { bfd, cfm, lacp, is_up: AtomicBool::new(is_up) }
+    pub fn new(own: OwnFrames, is_up: bool) -> Watched {
+        Watched { own, is_up: AtomicBool::new(is_up) }
     }
 
     /// Whether the neighbour is heard, so that the port may be forwarded through.

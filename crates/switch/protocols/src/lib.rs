@@ -26,6 +26,7 @@ pub mod bfd;
 pub mod bond;
 pub mod cfm;
 pub mod lacp;
+pub mod lldp;
 mod monitor;
 pub mod rstp;
 pub mod spanning;

@@ -13,7 +13,7 @@ use base::{Clock, MacAddr, OfPort};
 use pipeline::{BridgeId, Protocol, SpanningPort, Watched};
 
 use crate::spanning::{self, Flush};
-use crate::{bfd, bond, cfm, lacp};
+use crate::{bfd, bond, cfm, lacp, lldp};
 use ports::{Ports, Step};
 
 /// How many frames may wait for the thread; what comes beyond that is dropped and counted.
@@ -47,6 +47,12 @@ pub trait Link: Send + Sync {
     fn news(&self);
     /// A bridge's spanning tree has learned addresses forgotten.
     fn flush(&self, bridge: BridgeId, flush: Flush);
+    /// The datapath of a bridge is to know the member of each part of a bond by this number, or to forget the bond where there
+    /// are none.
+    fn balance(&self, bridge: BridgeId, bond: u32, parts: &[Option<OfPort>]);
+    /// The bytes that left by each part of such a bond since this was asked last. Called with the monitor locked: it must not
+    /// call the monitor.
+    fn balanced(&self, bond: u32) -> Vec<u64>;
     /// Addresses behind other ports of the bridge are reached by another member of a bond: other switches are to learn it.
     fn announce(&self, bridge: BridgeId, port: &str, bond: &pipeline::Bond);
 }
@@ -62,6 +68,8 @@ pub struct Watch {
     pub bfd: Option<bfd::Settings>,
     /// The same.
     pub cfm: Option<cfm::Settings>,
+    /// The same.
+    pub lldp: Option<lldp::Settings>,
 }
 
 /// A port in the sense of the database, whose members are joined.
@@ -170,16 +178,18 @@ impl Monitor {
     pub fn join(&self, bridge: BridgeId, joined: Joined) -> Option<Arc<pipeline::Bond>> {
         let now = self.now();
         let mut ports = lock(&self.ports);
-        let (bond, has_changed) = ports.join(bridge, joined, now);
+        let (bond, has_changed, balancer) = ports.join(bridge, joined, now);
         drop(ports);
         self.tell(&Step { has_changed, ..Step::default() });
+        self.forget_balancers(bridge, balancer);
         self.poke();
         bond
     }
 
     /// The members of a port of `bridge` are not joined any more.
     pub fn part(&self, bridge: BridgeId, name: &str) {
-        lock(&self.ports).part(bridge, name);
+        let balancer = lock(&self.ports).part(bridge, name);
+        self.forget_balancers(bridge, balancer);
         self.has_news.store(true, Ordering::Release);
     }
 
@@ -208,8 +218,14 @@ impl Monitor {
 
     /// A bridge goes, with all its ports.
     pub fn leave(&self, bridge: BridgeId) {
-        lock(&self.ports).leave_bridge(bridge);
+        let balancers = lock(&self.ports).leave_bridge(bridge);
+        self.forget_balancers(bridge, balancers);
         self.has_news.store(true, Ordering::Release);
+    }
+
+    fn forget_balancers(&self, bridge: BridgeId, balancers: impl IntoIterator<Item = u32>) {
+        let Some(link) = self.link() else { return };
+        balancers.into_iter().for_each(|bond| link.balance(bridge, bond, &[]));
     }
 
     /// A port's link has come up or gone down.
@@ -262,7 +278,12 @@ impl Monitor {
             let frames = std::mem::take(&mut lock(&self.inbox).frames);
             let mut step = lock(&self.ports).step(frames, &*link, self.now());
             self.tell(&step);
-            let is_done = step.frames.is_empty();
+            let is_done = step.frames.is_empty() && step.balancers.is_empty();
+            for (bridge, bond, parts) in step.balancers.drain(..) {
+                link.balance(bridge, bond, &parts);
+                // From now on packets may be left to it.
+                lock(&self.ports).wake_now(bond);
+            }
             for (port, frame) in step.frames.drain(..) {
                 link.send(port, frame);
             }

@@ -11,14 +11,6 @@ struct Feature {
 
 const FEATURES: &[Feature] = &[
     Feature {
-        name: "Auto Attach and LLDP",
-        commands: &[
-            ("autoattach/show-isid", "[bridge]"),
-            ("autoattach/statistics", "[bridge]"),
-            ("autoattach/status", "[bridge]"),
-        ],
-    },
-    Feature {
         name: "connection tracking",
         commands: &[
             ("dpctl/ct-bkts", "[dp] [gt=N]"),
@@ -46,7 +38,6 @@ const FEATURES: &[Feature] = &[
             ("dpctl/ipf-set-min-frag", "[dp] v4|v6 minfragment"),
         ],
     },
-    Feature { name: "bonds that the datapath balances", commands: &[("dpif-netdev/bond-show", "[dp]")] },
     Feature {
         name: "sizes of the datapath's caches",
         commands: &[("dpctl/cache-get-size", "[dp]"), ("dpctl/cache-set-size", "dp cache size")],
@@ -77,11 +68,8 @@ const FEATURES: &[Feature] = &[
     },
     Feature { name: "the kernel's datapath", commands: &[("dpif-netlink/dispatch-mode", "")] },
     Feature {
-        name: "showing and changing what the datapath can do",
-        commands: &[
-            ("dpif/set-dp-features", "[--force] bridge [feature [value]]"),
-            ("dpif/show-dp-features", "bridge"),
-        ],
+        name: "changing what the datapath can do",
+        commands: &[("dpif/set-dp-features", "[--force] bridge [feature [value]]")],
     },
     Feature {
         name: "what 'ovs-dpctl' does without a switch",

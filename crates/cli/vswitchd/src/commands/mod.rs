@@ -1,6 +1,7 @@
 //! The commands of the control socket (`ovs-appctl`).
 
 mod absent;
+mod autoattach;
 mod bfd;
 mod bond;
 mod cfm;
@@ -8,6 +9,7 @@ mod dpctl;
 mod dpif;
 mod dummy;
 mod fdb;
+mod features;
 mod flow_lines;
 mod in_use;
 mod mdb;
@@ -39,11 +41,14 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
     let clock = || state.clock.clone();
     bfd::register(&mut registry, Arc::clone(&state.running.monitor));
     cfm::register(&mut registry, Arc::clone(&state.running.monitor));
+    let monitor = Arc::clone(&state.running.monitor);
+    autoattach::register(&mut registry, autoattach::AutoAttach { switch: switch(), monitor });
     spanning::register(&mut registry, &state.running.monitor);
     bond::register(&mut registry, Arc::clone(&state.running.monitor));
     fdb::register(&mut registry, fdb::Fdb { switch: switch(), clock: clock() });
     mdb::register(&mut registry, fdb::Fdb { switch: switch(), clock: clock() });
     dpif::register(&mut registry, dpif::Dpif { switch: switch(), datapaths: datapaths(), clock: clock() });
+    features::register(&mut registry, switch());
     upcall::register(&mut registry, upcall::Upcalls { switch: switch(), datapaths: datapaths() });
     let dpctl = dpctl::Dpctl { switch: switch(), datapaths: datapaths(), clock: clock() };
     dpctl::register(&mut registry, dpctl.clone());

@@ -1,4 +1,4 @@
-//! The threads that forward, and their queues: `dpif-netdev/pmd-*`.
+//! The threads that forward, and their queues: `dpif-netdev/pmd-*`; what they share among members of bonds.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -33,11 +33,31 @@ pub(super) fn register<C: 'static>(registry: &mut Registry<C>, teams: Teams) {
     group.add("dpif-netdev/pmd-stats-show", "", 0, 8, show_performance);
     group.add("dpif-netdev/pmd-stats-clear", "[-pmd core] [dp]", 0, 3, clear);
     group.add("dpif-netdev/pmd-sleep-show", "[dp]", 0, 1, show_sleep);
+    group.add("dpif-netdev/bond-show", "[dp]", 0, 1, |teams, args| {
+        let datapath = teams.find(args.first().map(String::as_str)).ok_or(NO_DATAPATH)?;
+        Ok(show_bonds(&*datapath))
+    });
     group.add("dpif-netdev/pmd-rxq-rebalance", "[dp]", 0, 1, |teams, args| {
         let datapath = teams.find(args.first().map(String::as_str)).ok_or(NO_DATAPATH)?;
         workers(&*datapath)?.rebalance();
         Ok("pmd rxq rebalance requested.\n".to_owned())
     });
+}
+
+/// The bonds that a datapath balances, with the port of each part.
+fn show_bonds(datapath: &dyn Datapath) -> String {
+    let mut out = String::new();
+    for (index, (bond, members)) in datapath.bonds().into_iter().enumerate() {
+        if index == 0 {
+            out.push_str("Bonds:\n");
+        }
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  bond-id {bond}:");
+        for (bucket, member) in members.iter().enumerate() {
+            let _ = writeln!(out, "    bucket {bucket} - member {}", member.0);
+        }
+    }
+    out
 }
 
 /// What the words of a command ask for.

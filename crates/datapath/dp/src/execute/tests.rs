@@ -21,7 +21,7 @@ impl Executor for Sink {
     fn output(&mut self, port: DpPort, packet: Packet) {
         self.sent.push((port, packet));
     }
-    fn lb_output(&mut self, _: u32, _: Packet) {}
+    fn lb_output(&mut self, _: u32, _: u32, _: Packet) {}
     fn userspace(&mut self, _: &mut Packet, _: &Userspace, _: &[Action]) -> Option<Arc<[Action]>> {
         self.answer.clone()
     }

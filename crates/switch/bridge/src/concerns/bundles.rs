@@ -31,6 +31,8 @@ pub struct DesiredPort {
     pub uuid: Uuid,
     pub name: String,
     pub interfaces: Vec<DesiredInterface>,
+    /// An internal interface with the name of a bond, for software that expects one (`bond_fake_iface`). It is no member.
+    pub namesake: Option<DesiredInterface>,
     pub vlan: VlanConfig,
     pub protected: bool,
     /// How several interfaces share the packets.
@@ -47,12 +49,22 @@ pub struct DesiredPort {
     pub fake_bridge: bool,
 }
 
+impl DesiredPort {
+    /// Its interfaces, and what else stands for it.
+    pub fn devices(&self) -> impl Iterator<Item = &DesiredInterface> {
+        self.interfaces.iter().chain(&self.namesake)
+    }
+}
+
 pub(crate) fn desire(row: &Row, mut interfaces: Vec<DesiredInterface>) -> DesiredPort {
     interfaces.sort_by(|a, b| a.name.cmp(&b.name));
+    let name = row.string(table::NAME);
+    let has_namesake = row.is_true(table::BOND_FAKE_IFACE) && interfaces.len() > 1;
     DesiredPort {
         uuid: row.uuid,
-        name: row.string(table::NAME).to_owned(),
+        name: name.to_owned(),
         interfaces,
+        namesake: has_namesake.then(|| DesiredInterface::internal(name, None)),
         vlan: desire_vlan(row),
         protected: row.is_true(table::PROTECTED),
         bond: joining::desire_bond(row),

@@ -76,6 +76,8 @@ pub struct DesiredInterface {
     pub bfd: BTreeMap<String, String>,
     /// How connectivity is checked.
     pub cfm: Option<protocols::cfm::Settings>,
+    /// Whether neighbours learn of the switch by it.
+    pub lldp: bool,
     /// How link aggregation has it.
     pub lacp: DesiredLacpMember,
     /// Queues and the processors that they are pinned to.
@@ -83,6 +85,25 @@ pub struct DesiredInterface {
 }
 
 impl DesiredInterface {
+    /// An internal one that no row asks for by itself.
+    pub(crate) fn internal(name: &str, number: Option<OfPort>) -> DesiredInterface {
+        DesiredInterface {
+            uuid: Uuid::nil(),
+            name: name.to_owned(),
+            kind: InterfaceKind::Port(PortKind::Internal),
+            options: BTreeMap::new(),
+            number,
+            is_number_asked: false,
+            mac: None,
+            mtu: None,
+            bfd: BTreeMap::new(),
+            cfm: None,
+            lldp: false,
+            lacp: DesiredLacpMember::default(),
+            pinned: Vec::new(),
+        }
+    }
+
     /// The address that the row gives an internal interface of `bridge`, or why it cannot. The bridge's own port has the
     /// bridge's.
     pub(crate) fn wanted_mac(&self, bridge: &str) -> Result<Option<MacAddr>, String> {
@@ -137,6 +158,7 @@ pub(crate) fn desire(row: &Row) -> DesiredInterface {
         mac: row.mac(table::MAC),
         mtu: row.integer(table::MTU_REQUEST).and_then(|mtu| u32::try_from(mtu).ok()),
         bfd: row.map(table::BFD),
+        lldp: row.map_boolean(table::LLDP, "enable").unwrap_or(false),
         cfm: connectivity::desire(row),
         lacp: aggregation::desire(row),
         pinned: workers::desire_pinned(row),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base::{Clock, DpPort, MacAddr, OfPort, Timestamp};
+use dp::Datapath;
 use flow::FlowKey;
 use flowsync::{Below, Datapaths};
 use ofproto::{MacTable, MulticastTable, SharedSwitch};
@@ -23,13 +24,18 @@ impl Concern for Monitoring {
         let Some(bridge) = running.bridges.get(&pass.config.name) else { return };
         let mut complaints = Vec::new();
         let mut notices = Vec::new();
-        for interface in pass.changed.iter().flat_map(|port| &port.interfaces) {
+        for interface in pass.changed.iter().flat_map(|port| port.devices()) {
             let Some(Ok(number)) = bridge.interfaces.get(&interface.name).map(|known| &known.result) else {
                 continue;
             };
             let bfd = protocols::bfd::Settings::read(&interface.name, &interface.bfd, &mut complaints);
-            let asked =
-                Watch { name: interface.name.clone(), mac: MacAddr::ZERO, bfd, cfm: interface.cfm.clone() };
+            let asked = Watch {
+                name: interface.name.clone(),
+                mac: MacAddr::ZERO,
+                bfd,
+                cfm: interface.cfm.clone(),
+                lldp: interface.lldp.then(|| pass.config.discovery.clone()),
+            };
             notices.extend(running.watch(bridge, *number, asked));
             notices.extend(running.enliven(bridge, *number));
         }
@@ -73,7 +79,8 @@ impl Running {
         let port = {
             let switch = self.switch.read();
             let entry = switch.get(bridge.id)?.port_entry(number)?;
-            if asked.bfd.is_none() && asked.cfm.is_none() && entry.port.watched.is_none() {
+            let is_asked = asked.bfd.is_some() || asked.cfm.is_some() || asked.lldp.is_some();
+            if !is_asked && entry.port.watched.is_none() {
                 return None;
             }
             (entry.desc.hw_addr, entry.port.datapath)
@@ -112,6 +119,8 @@ pub(crate) struct Routes {
     datapaths: Arc<Datapaths>,
     clock: Clock,
     by_port: Mutex<HashMap<PortId, Route>>,
+    /// The datapaths that balance bonds, by the bonds' numbers there.
+    balancers: Mutex<HashMap<u32, Arc<dyn Datapath>>>,
     /// The addresses that a bridge with a spanning tree has learned, reached without a lock over bridges.
     learned: Mutex<HashMap<BridgeId, Learned>>,
     /// Called when there is something to tell the database and controllers.
@@ -147,6 +156,7 @@ impl Routes {
             datapaths,
             clock,
             by_port: Mutex::default(),
+            balancers: Mutex::default(),
             learned: Mutex::default(),
             notify: OnceLock::new(),
         })
@@ -177,6 +187,10 @@ impl Routes {
 
     fn forget(&self, id: PortId) {
         self.by_port().remove(&id);
+    }
+
+    fn balancers(&self) -> MutexGuard<'_, HashMap<u32, Arc<dyn Datapath>>> {
+        self.balancers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn of(&self, id: PortId) -> Option<Route> {
@@ -253,6 +267,29 @@ impl Link for Routes {
                 }
             }
         }
+    }
+
+    fn balance(&self, bridge: BridgeId, bond: u32, parts: &[Option<OfPort>]) {
+        let ports: Vec<DpPort> = {
+            let by_port = self.by_port();
+            let route = |port: &OfPort| by_port.get(&PortId { bridge, port: *port });
+            if let Some(route) = parts.iter().flatten().find_map(route) {
+                self.balancers().insert(bond, Arc::clone(&route.below.datapath));
+            }
+            let below = |part: &Option<OfPort>| part.as_ref().and_then(route).and_then(|route| route.port);
+            parts.iter().map(|part| below(part).unwrap_or(DpPort::NONE)).collect()
+        };
+        let mut balancers = self.balancers();
+        let datapath = if parts.is_empty() { balancers.remove(&bond) } else { balancers.get(&bond).cloned() };
+        drop(balancers);
+        if let Some(datapath) = datapath {
+            datapath.set_bond(bond, ports);
+        }
+    }
+
+    fn balanced(&self, bond: u32) -> Vec<u64> {
+        let datapath = self.balancers().get(&bond).cloned();
+        datapath.map(|datapath| datapath.take_bond_bytes(bond)).unwrap_or_default()
     }
 
     fn announce(&self, bridge: BridgeId, port: &str, bond: &pipeline::Bond) {

@@ -1,11 +1,11 @@
 //! The list of settings.
 
 use schema::{
-    bridge, controller, datapath, flow_sample_collector_set, flow_table, interface, mirror, netflow,
-    open_vswitch, port, sflow,
+    autoattach, bridge, controller, datapath, flow_sample_collector_set, flow_table, interface, mirror,
+    netflow, open_vswitch, port, sflow,
 };
 
-use super::Use::{self, Awaited, Elsewhere, Map, Missing, MissingInBonds, Read, Status, Tuning};
+use super::Use::{self, Awaited, Elsewhere, Map, Missing, Read, Status, Tuning};
 
 const ROOT: &str = open_vswitch::NAME_OF_TABLE;
 const BRIDGE: &str = bridge::NAME_OF_TABLE;
@@ -16,6 +16,7 @@ const FLOW_TABLE: &str = flow_table::NAME_OF_TABLE;
 const MIRROR: &str = mirror::NAME_OF_TABLE;
 const SFLOW: &str = sflow::NAME_OF_TABLE;
 const NETFLOW: &str = netflow::NAME_OF_TABLE;
+const AUTO_ATTACH: &str = autoattach::NAME_OF_TABLE;
 const DATAPATH: &str = datapath::NAME_OF_TABLE;
 const COLLECTORS: &str = flow_sample_collector_set::NAME_OF_TABLE;
 
@@ -26,8 +27,8 @@ const FLAG: Use = Missing(&["false"]);
 /// Asks for nothing when zero.
 const RATE: Use = Missing(&["0"]);
 
-/// Every column of the tables that have a say by themselves. Those of QoS, Queue, IPFIX, CT_Zone,
-/// CT_Timeout_Policy and AutoAttach have one only through the columns here that refer to them.
+/// Every column of the tables that have a say by themselves. Those of QoS, Queue, IPFIX, CT_Zone
+/// and CT_Timeout_Policy have one only through the columns here that refer to them.
 #[rustfmt::skip]
 pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (ROOT, open_vswitch::DATAPATHS, Read),
@@ -69,7 +70,7 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (BRIDGE, bridge::EXTERNAL_IDS, Elsewhere),
     (BRIDGE, bridge::FLOOD_VLANS, ANY),
     (BRIDGE, bridge::FLOW_TABLES, Read),
-    (BRIDGE, bridge::AUTO_ATTACH, ANY),
+    (BRIDGE, bridge::AUTO_ATTACH, Read),
 
     (PORT, port::NAME, Read),
     (PORT, port::INTERFACES, Read),
@@ -84,7 +85,7 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (PORT, port::BOND_UPDELAY, Read),
     (PORT, port::BOND_DOWNDELAY, Read),
     (PORT, port::BOND_ACTIVE_SLAVE, Status),
-    (PORT, port::BOND_FAKE_IFACE, MissingInBonds(&["false"])),
+    (PORT, port::BOND_FAKE_IFACE, Read),
     (PORT, port::FAKE_BRIDGE, Read),
     (PORT, port::STATUS, Status),
     (PORT, port::RSTP_STATUS, Status),
@@ -162,6 +163,10 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (NETFLOW, netflow::ADD_ID_TO_INTERFACE, Read),
     (NETFLOW, netflow::ACTIVE_TIMEOUT, Read),
     (NETFLOW, netflow::EXTERNAL_IDS, Elsewhere),
+
+    (AUTO_ATTACH, autoattach::SYSTEM_NAME, Read),
+    (AUTO_ATTACH, autoattach::SYSTEM_DESCRIPTION, Read),
+    (AUTO_ATTACH, autoattach::MAPPINGS, Read),
 
     (CONTROLLER, controller::TYPE, Missing(&["primary"])),
     (CONTROLLER, controller::TARGET, Read),
@@ -280,7 +285,7 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     (PORT, port::OTHER_CONFIG, "bond-primary", Read),
     (PORT, port::OTHER_CONFIG, "transient", Elsewhere),
     (PORT, port::OTHER_CONFIG, "bond-hash-basis", Read),
-    (PORT, port::OTHER_CONFIG, "lb-output-action", MissingInBonds(&["false"])),
+    (PORT, port::OTHER_CONFIG, "lb-output-action", Read),
     (PORT, port::OTHER_CONFIG, "all-members-active", Read),
     (PORT, port::OTHER_CONFIG, "bond-detect-mode", Tuning),
     (PORT, port::OTHER_CONFIG, "bond-miimon-interval", Tuning),
@@ -350,7 +355,7 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     (INTERFACE, interface::BFD, "bfd_dst_ip", Read),
     (INTERFACE, interface::BFD, "oam", ANY),
     (INTERFACE, interface::BFD, "mult", Read),
-    (INTERFACE, interface::LLDP, "enable", FLAG),
+    (INTERFACE, interface::LLDP, "enable", Read),
 
     (CONTROLLER, controller::OTHER_CONFIG, "dscp", ANY),
 ];

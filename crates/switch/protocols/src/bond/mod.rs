@@ -32,6 +32,8 @@ pub struct Settings {
     pub all_members_active: bool,
     /// Without a neighbour that agrees to LACP, one member has all.
     pub falls_back: bool,
+    /// The datapath chooses members itself, where packets are shared by addresses and ports.
+    pub is_balanced_below: bool,
     /// The address of the member that was preferred when the program ran before.
     pub last_active: MacAddr,
 }
@@ -58,6 +60,17 @@ struct Member {
     changes_at: Option<i64>,
 }
 
+/// What the datapath that chooses members itself knows of a bond.
+#[derive(Debug)]
+struct Balancer {
+    /// Its number there.
+    id: u32,
+    /// The member of each part, as it was told last; empty: it knows nothing.
+    known: Vec<Option<OfPort>>,
+    /// It is to be told again: ports may have other numbers in it.
+    is_stale: bool,
+}
+
 /// A bond.
 #[derive(Debug)]
 pub struct Bond {
@@ -69,6 +82,7 @@ pub struct Bond {
     active_mac: MacAddr,
     lacp: LacpStatus,
     balance: Balance,
+    balancer: Balancer,
     shared: Arc<pipeline::Bond>,
     /// Other switches are to learn that addresses are behind another member.
     announces: bool,
@@ -76,12 +90,13 @@ pub struct Bond {
 }
 
 impl Bond {
-    /// Without members.
-    pub fn new(name: &str, settings: Settings, now: i64) -> Bond {
+    /// Without members. `id` is a number that no other bond has.
+    pub fn new(name: &str, id: u32, settings: Settings, now: i64) -> Bond {
         let mut bond = Bond {
             name: name.to_owned(),
             active_mac: settings.last_active,
             balance: Balance::new(now + settings.rebalance_interval),
+            balancer: Balancer { id, known: Vec::new(), is_stale: false },
             settings,
             members: BTreeMap::new(),
             active: None,
@@ -109,6 +124,7 @@ impl Bond {
             self.balance.move_next(settings.rebalance_interval - self.settings.rebalance_interval, now);
         }
         self.settings = settings;
+        self.balancer.is_stale = true;
     }
 
     /// Makes these the members. A new one is enabled at once if its link is up.
@@ -317,6 +333,7 @@ impl Bond {
             all_members_active: self.settings.mode == BondMode::BalanceSlb
                 && self.settings.all_members_active,
             buckets: if self.state_is_balanced() { self.balance.members() } else { Vec::new() },
+            balancer: (self.wants_balancer() && !self.balancer.known.is_empty()).then_some(self.balancer.id),
         };
         let has_changed = *self.shared.state() != state;
         if has_changed {
@@ -324,6 +341,45 @@ impl Bond {
             self.has_news = true;
         }
         has_changed
+    }
+
+    fn wants_balancer(&self) -> bool {
+        self.settings.is_balanced_below
+            && self.settings.mode == BondMode::BalanceTcp
+            && self.state_is_balanced()
+    }
+
+    /// The member of each part that the datapath is to be told, by the number of the bond there; none where it is to forget
+    /// the bond. Packets are left to it when it has been told, at the next run, and not any more before it forgets.
+    pub(crate) fn take_parts(&mut self) -> Option<(u32, Vec<Option<OfPort>>)> {
+        let wanted = match self.wants_balancer() {
+            true => self.shared.state().buckets.clone(),
+            false => Vec::new(),
+        };
+        let balancer = &mut self.balancer;
+        let is_stale = std::mem::take(&mut balancer.is_stale) && !wanted.is_empty();
+        if balancer.known == wanted && !is_stale {
+            return None;
+        }
+        balancer.known.clone_from(&wanted);
+        Some((balancer.id, wanted))
+    }
+
+    /// Whether packets are to be left to the datapath, or were until now: then it is to be told, at the next run.
+    pub(crate) fn is_left_below(&self) -> bool {
+        self.wants_balancer() || self.known_as().is_some()
+    }
+
+    /// By which number the datapath knows the bond; `None` where it does not.
+    pub(crate) fn known_as(&self) -> Option<u32> {
+        (!self.balancer.known.is_empty()).then_some(self.balancer.id)
+    }
+
+    /// Packets have left by the datapath's choice.
+    pub(crate) fn count(&self, bytes: &[u64]) {
+        for (bucket, bytes) in (0..=u8::MAX).zip(bytes) {
+            self.shared.count(bucket, *bytes);
+        }
     }
 
     /// Whether other switches are to learn at once by which member addresses are reached; asked once.

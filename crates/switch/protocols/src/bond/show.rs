@@ -32,7 +32,10 @@ impl Bond {
         let recirculation = id.map_or("no, Recirc-ID : -1".to_owned(), |id| format!("yes, Recirc-ID : {id}"));
         put!(out, "bond may use recirculation: {recirculation}");
         put!(out, "bond-hash-basis: {}", settings.basis);
-        put!(out, "lb_output action: disabled, bond-id: -1");
+        match self.shared.state().balancer {
+            Some(id) => put!(out, "lb_output action: enabled, bond-id: {id}"),
+            None => put!(out, "lb_output action: disabled, bond-id: -1"),
+        }
         if settings.mode == BondMode::BalanceSlb {
             put!(out, "all members active: {}", settings.all_members_active);
         }

@@ -15,6 +15,7 @@ fn settings(mode: BondMode) -> Settings {
         primary: None,
         all_members_active: false,
         falls_back: false,
+        is_balanced_below: false,
         last_active: MacAddr::ZERO,
     }
 }
@@ -24,7 +25,7 @@ fn member(number: u8) -> MemberSettings {
 }
 
 fn bond(settings: Settings) -> Bond {
-    let mut bond = Bond::new("bond", settings, 0);
+    let mut bond = Bond::new("bond", 7, settings, 0);
     bond.set_members(&[(A, member(1)), (B, member(2))].into());
     bond.run(LacpStatus::Off, |_| true, 0);
     bond
@@ -182,4 +183,40 @@ fn what_is_shown_is_worded_as_operators_know_it() {
                     may_enable: true\n\nmember p2: enabled\n  may_enable: true\n\n";
     assert_eq!(bond.details(1000), expected);
     assert_eq!(bond.line(), "bond\tbalance-slb\t0\tp1, p2\n");
+}
+
+#[test]
+fn packets_are_left_to_the_datapath_when_it_knows_the_members_and_not_before_or_after() {
+    let asked = Settings { is_balanced_below: true, ..settings(BondMode::BalanceTcp) };
+    let mut bond = Bond::new("bond", 7, asked.clone(), 0);
+    bond.set_members(&[(A, member(1)), (B, member(2))].into());
+    let run = |bond: &mut Bond, now| bond.run(LacpStatus::Negotiated, |_| true, now);
+    run(&mut bond, 0);
+    assert_eq!((bond.shared().state().balancer, bond.known_as()), (None, None));
+    let (id, parts) = bond.take_parts().unwrap();
+    assert_eq!((id, &parts, bond.known_as()), (7, &bond.shared().state().buckets, Some(7)));
+    assert!(run(&mut bond, 1), "packets are forwarded otherwise");
+    assert_eq!((bond.shared().state().balancer, bond.take_parts()), (Some(7), None));
+    assert!(bond.details(1).contains("lb_output action: enabled, bond-id: 7\n"));
+
+    bond.count(&[0, 2048]);
+    bond.settings.rebalance_interval = 10;
+    run(&mut bond, 20_000);
+    let shown = bond.details(20_000);
+    assert!(shown.contains("  hash 1: "), "what the datapath counted is load: {shown}");
+
+    bond.configure(asked.clone(), 20_001);
+    run(&mut bond, 20_001);
+    let (_, parts) = bond.take_parts().expect("ports may have other numbers in the datapath");
+    bond.set_link(A, false);
+    run(&mut bond, 20_002);
+    run(&mut bond, 20_003);
+    let (_, without_a) = bond.take_parts().unwrap();
+    assert!(parts.contains(&Some(A)) && without_a.iter().all(|member| *member == Some(B)));
+
+    bond.configure(Settings { is_balanced_below: false, ..asked }, 20_004);
+    assert!(run(&mut bond, 20_004));
+    assert_eq!((bond.shared().state().balancer, bond.known_as()), (None, Some(7)), "it still knows them");
+    assert_eq!((bond.take_parts(), bond.known_as()), (Some((7, Vec::new())), None));
+    assert_eq!(bond.take_parts(), None);
 }

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use base::{MacAddr, OfPort};
-use pipeline::{BridgeId, LacpStatus, Protocol, Watched};
+use pipeline::{BridgeId, LacpStatus, OwnFrames, Protocol, Watched};
 
 use super::{Joined, Link, PortId, Watch};
 use crate::bfd;
 use crate::bond::Bond;
 use crate::cfm;
 use crate::lacp::{self, Lacp};
+use crate::lldp;
 use crate::spanning::Flush;
 use trees::Spanned;
 
@@ -26,6 +27,7 @@ pub(super) struct Port {
     mac: MacAddr,
     pub bfd: Option<bfd::Session>,
     pub cfm: Option<cfm::Session>,
+    pub lldp: Option<lldp::Session>,
     /// The frames of these.
     bfd_frames: Option<pipeline::BfdFrames>,
     cfm_frames: Option<pipeline::CfmFrames>,
@@ -73,6 +75,8 @@ pub(super) struct Ports {
 pub(super) struct Step {
     pub frames: Vec<(PortId, Vec<u8>)>,
     pub announcements: Vec<(BridgeId, String, Arc<pipeline::Bond>)>,
+    /// The members of parts that datapaths are to know, by the number of the bond.
+    pub balancers: Vec<(BridgeId, u32, Vec<Option<OfPort>>)>,
     /// Learned addresses to be forgotten.
     pub flushes: Vec<(BridgeId, Flush)>,
     /// What is to be logged.
@@ -92,6 +96,7 @@ impl Ports {
     pub(super) fn watch(&mut self, id: PortId, watch: Watch, received: u64, now: i64) {
         let is_wanted = watch.bfd.is_some()
             || watch.cfm.is_some()
+            || watch.lldp.is_some()
             || self.by_id.get(&id).is_some_and(|port| port.aggregate.is_some());
         if !is_wanted {
             self.forget(id);
@@ -112,6 +117,12 @@ impl Ports {
                 *session = settings.map(|settings| cfm::Session::new(&port.name, settings, received, now));
             }
         }
+        match (&mut port.lldp, watch.lldp) {
+            (Some(session), Some(settings)) => session.configure(settings, now),
+            (session, settings) => {
+                *session = settings.map(|settings| lldp::Session::new(&port.name, settings, now));
+            }
+        }
         match (&mut port.bfd, watch.bfd, identity) {
             (Some(session), Some(settings), _) => session.configure(settings, received, now),
             (session @ None, Some(settings), Some(identity)) => {
@@ -130,13 +141,13 @@ impl Ports {
         true
     }
 
-    /// Returns how packets are shared, and whether that is otherwise than before.
+    /// Returns how packets are shared, whether that is otherwise than before, and what [`Ports::part`] does.
     pub(super) fn join(
         &mut self,
         bridge: BridgeId,
         joined: Joined,
         now: i64,
-    ) -> (Option<Arc<pipeline::Bond>>, bool) {
+    ) -> (Option<Arc<pipeline::Bond>>, bool, Option<u32>) {
         let number = self.number_of(bridge, &joined.name).unwrap_or_else(|| {
             self.joined += 1;
             self.joined
@@ -150,7 +161,8 @@ impl Ports {
             wakes_at: 0,
         });
         let before: Vec<OfPort> = aggregate.members.keys().copied().collect();
-        aggregate.configure(joined, now);
+        let balancer = aggregate.bond.as_ref().and_then(Bond::known_as).filter(|_| joined.bond.is_none());
+        aggregate.configure(joined, number, now);
         for port in before.iter().filter(|port| !aggregate.members.contains_key(port)) {
             self.leave(PortId { bridge, port: *port });
         }
@@ -167,39 +179,47 @@ impl Ports {
         let has_changed = aggregate.run_bond(&self.by_id, now);
         let bond = aggregate.bond.as_ref().map(|bond| Arc::clone(bond.shared()));
         let members: Vec<OfPort> = aggregate.members.keys().copied().collect();
+        let is_left_below = aggregate.bond.as_ref().is_some_and(Bond::is_left_below);
         self.aggregates.insert(number, aggregate);
         for port in members {
             self.refresh(PortId { bridge, port }, now);
         }
         self.wake(Wake::Aggregate(number), i64::MIN);
-        (bond, has_changed)
+        if is_left_below {
+            self.wake_now(number);
+        }
+        (bond, has_changed, balancer)
     }
 
-    pub(super) fn part(&mut self, bridge: BridgeId, name: &str) {
-        let Some(number) = self.number_of(bridge, name) else { return };
-        let Some(aggregate) = self.aggregates.remove(&number) else { return };
+    /// Returns the number by which the datapath knows the bond, which it is to forget.
+    pub(super) fn part(&mut self, bridge: BridgeId, name: &str) -> Option<u32> {
+        let number = self.number_of(bridge, name)?;
+        let aggregate = self.aggregates.remove(&number)?;
         self.wakes.remove(&(aggregate.wakes_at, Wake::Aggregate(number)));
         for port in aggregate.members.keys() {
             self.leave(PortId { bridge, port: *port });
         }
+        aggregate.bond.as_ref().and_then(Bond::known_as)
     }
 
-    pub(super) fn leave_bridge(&mut self, bridge: BridgeId) {
+    /// Returns what [`Ports::part`] does, of all bonds.
+    pub(super) fn leave_bridge(&mut self, bridge: BridgeId) -> Vec<u32> {
         let of_bridge = self.aggregates.values().filter(|one| one.bridge == bridge);
         let names: Vec<String> = of_bridge.map(|one| one.name.clone()).collect();
-        names.iter().for_each(|name| self.part(bridge, name));
+        let balancers = names.iter().filter_map(|name| self.part(bridge, name)).collect();
         self.end_tree(bridge, &mut Step::default());
         let ports: Vec<PortId> = self.by_id.keys().filter(|id| id.bridge == bridge).copied().collect();
         for id in ports {
             self.forget(id);
         }
+        balancers
     }
 
     /// A port is no member of an aggregate any more.
     fn leave(&mut self, id: PortId) {
         let Some(port) = self.by_id.get_mut(&id) else { return };
         port.aggregate = None;
-        if port.bfd.is_none() && port.cfm.is_none() {
+        if port.bfd.is_none() && port.cfm.is_none() && port.lldp.is_none() {
             self.forget(id);
         } else {
             self.refresh(id, 0);
@@ -262,7 +282,7 @@ impl Ports {
             }
             match wake {
                 Wake::Port(id) => self.run_port(id, link, now, &mut step),
-                Wake::Aggregate(number) => self.run_aggregate(number, now, &mut step),
+                Wake::Aggregate(number) => self.run_aggregate(number, link, now, &mut step),
                 Wake::Tree(bridge) => self.run_tree(bridge, now, &mut step),
             }
             self.wake(wake, now);
@@ -299,6 +319,12 @@ impl Ports {
                 }
                 self.wake_now(number);
             }
+            Protocol::Lldp => {
+                if let Some(session) = &mut port.lldp {
+                    session.receive(frame, now);
+                }
+                self.wake_port_now(id);
+            }
             Protocol::SpanningTree => {}
         }
     }
@@ -316,10 +342,14 @@ impl Ports {
             step.frames.extend(session.frame(mac, now).map(|frame| (id, frame)));
             step.has_news |= session.take_news();
         }
+        if let Some(session) = &mut port.lldp {
+            session.run(now);
+            step.frames.extend(session.frame(mac, now).map(|frame| (id, frame)));
+        }
         step.has_changed |= self.refresh(id, now);
     }
 
-    fn run_aggregate(&mut self, number: u32, now: i64, step: &mut Step) {
+    fn run_aggregate(&mut self, number: u32, link: &dyn Link, now: i64, step: &mut Step) {
         let Some(mut aggregate) = self.aggregates.remove(&number) else { return };
         let bridge = aggregate.bridge;
         if let Some(lacp) = &mut aggregate.lacp {
@@ -329,8 +359,14 @@ impl Ports {
             }
             step.has_news |= lacp.take_news();
         }
+        if let Some((bond, id)) = aggregate.bond.as_ref().and_then(|bond| Some((bond, bond.known_as()?))) {
+            bond.count(&link.balanced(id));
+        }
         step.has_changed |= aggregate.run_bond(&self.by_id, now);
         if let Some(bond) = &mut aggregate.bond {
+            if let Some((id, parts)) = bond.take_parts() {
+                step.balancers.push((bridge, id, parts));
+            }
             step.has_news |= bond.take_news();
             if bond.take_announcement() {
                 step.announcements.push((bridge, aggregate.name.clone(), Arc::clone(bond.shared())));
@@ -350,16 +386,17 @@ impl Ports {
         let is_joined = lacp.is_none_or(|lacp| lacp.may_enable(id.port));
         let forwards = port.bfd.as_mut().map(|session| session.is_forwarding(now));
         let is_up = is_joined && port.is_heard(forwards);
-        let is_spoken = lacp.is_some();
-        let wanted = (port.bfd_frames.as_ref(), port.cfm_frames.as_ref(), is_spoken);
+        let wanted = OwnFrames {
+            bfd: port.bfd_frames.clone(),
+            cfm: port.cfm_frames.clone(),
+            lacp: lacp.is_some(),
+            lldp: port.lldp.is_some(),
+        };
         let has_changed = match &port.watched {
-            Some(watched) if (watched.bfd.as_ref(), watched.cfm.as_ref(), watched.lacp) == wanted => {
-                watched.set_up(is_up)
-            }
-            _ if wanted == (None, None, false) => port.watched.take().is_some(),
+            Some(watched) if watched.own == wanted => watched.set_up(is_up),
+            _ if wanted == OwnFrames::default() => port.watched.take().is_some(),
             _ => {
-                let (bfd, cfm) = (port.bfd_frames.clone(), port.cfm_frames.clone());
-                port.watched = Some(Arc::new(Watched::new(bfd, cfm, is_spoken, is_up)));
+                port.watched = Some(Arc::new(Watched::new(wanted, is_up)));
                 true
             }
         };
@@ -398,6 +435,7 @@ impl Ports {
                 };
                 let bfd = port.bfd.as_ref().map_or(i64::MAX, bfd::Session::wakes_at);
                 let at = bfd.min(port.cfm.as_ref().map_or(i64::MAX, cfm::Session::wakes_at));
+                let at = at.min(port.lldp.as_ref().map_or(i64::MAX, lldp::Session::wakes_at));
                 (&mut port.wakes_at, at)
             }
             Wake::Aggregate(number) => {
@@ -431,6 +469,7 @@ impl Port {
             mac,
             bfd: None,
             cfm: None,
+            lldp: None,
             bfd_frames: None,
             cfm_frames: None,
             aggregate: None,
@@ -451,7 +490,8 @@ impl Port {
 }
 
 impl Aggregate {
-    fn configure(&mut self, joined: Joined, now: i64) {
+    /// `number` is its own.
+    fn configure(&mut self, joined: Joined, number: u32, now: i64) {
         let Joined { name, lacp, bond, members } = joined;
         self.members = members.iter().map(|(port, member)| (*port, member.interface.mac)).collect();
         match (&mut self.lacp, lacp) {
@@ -460,7 +500,7 @@ impl Aggregate {
         }
         match (&mut self.bond, bond) {
             (Some(old), Some(settings)) => old.configure(settings, now),
-            (old, settings) => *old = settings.map(|settings| Bond::new(&name, settings, now)),
+            (old, settings) => *old = settings.map(|settings| Bond::new(&name, number, settings, now)),
         }
         if let Some(lacp) = &mut self.lacp {
             let settings = members.iter().map(|(port, member)| (*port, member.lacp.clone())).collect();

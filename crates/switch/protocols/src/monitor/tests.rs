@@ -38,6 +38,12 @@ impl Link for Wire {
 
     fn flush(&self, _: BridgeId, _: Flush) {}
 
+    fn balance(&self, _: BridgeId, _: u32, _: &[Option<OfPort>]) {}
+
+    fn balanced(&self, _: u32) -> Vec<u64> {
+        Vec::new()
+    }
+
     fn announce(&self, _: BridgeId, _: &str, _: &pipeline::Bond) {}
 
     fn changed(&self) {
@@ -67,7 +73,7 @@ impl Wire {
 
 fn quick(name: &str) -> Watch {
     let bfd = bfd::Settings { min_tx: 50, min_rx: 50, ..bfd::Settings::default() };
-    Watch { name: name.to_owned(), mac: MacAddr::ZERO, bfd: Some(bfd), cfm: None }
+    Watch { name: name.to_owned(), mac: MacAddr::ZERO, bfd: Some(bfd), cfm: None, lldp: None }
 }
 
 fn watch(monitor: &Monitor, port: PortId, asked: Watch) -> Option<Arc<Watched>> {
@@ -130,7 +136,7 @@ fn what_is_said_again_changes_nothing_for_translation() {
     let mac = Some(MacAddr([2, 0, 0, 0, 0, 1]));
     let other = bfd::Settings { remote_destination_mac: mac, ..bfd::Settings::default() };
     let other = watch(&monitor, P1, Watch { bfd: Some(other), ..quick("p1") }).unwrap();
-    assert_eq!(other.bfd.as_ref().unwrap().destination_mac, mac);
+    assert_eq!(other.own.bfd.as_ref().unwrap().destination_mac, mac);
 }
 
 #[test]
@@ -172,6 +178,7 @@ fn joined(mode: pipeline::BondMode) -> Joined {
             primary: None,
             all_members_active: false,
             falls_back: false,
+            is_balanced_below: false,
             last_active: MacAddr::ZERO,
         }),
         members: [(P1.port, member("p1")), (P2.port, member("p2"))].into(),

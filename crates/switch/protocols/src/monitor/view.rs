@@ -6,8 +6,8 @@ use pipeline::{BridgeId, SpanningTree};
 use super::ports::{Aggregate, Port};
 use super::{Monitor, PortId, Step, lock};
 use crate::bond::Bond;
-use crate::cfm;
 use crate::spanning::{self, Tree};
+use crate::{cfm, lldp};
 
 impl Monitor {
     /// What `Interface.bfd_status` shows; empty where there is no session.
@@ -89,6 +89,27 @@ impl Monitor {
         drop(ports);
         self.poke();
         name.is_none() || !changed.is_empty()
+    }
+
+    /// The text of `autoattach/status`, of a bridge's ports or of all.
+    pub fn show_servers(&self, bridge: Option<BridgeId>) -> String {
+        self.show_discovery(bridge, lldp::Session::servers)
+    }
+
+    /// The text of `autoattach/show-isid`.
+    pub fn show_services(&self, bridge: Option<BridgeId>) -> String {
+        self.show_discovery(bridge, lldp::Session::services)
+    }
+
+    /// The text of `autoattach/statistics`.
+    pub fn show_discovery_statistics(&self, bridge: Option<BridgeId>) -> String {
+        self.show_discovery(bridge, lldp::Session::statistics)
+    }
+
+    fn show_discovery(&self, bridge: Option<BridgeId>, text: impl Fn(&lldp::Session) -> String) -> String {
+        let ports = lock(&self.ports);
+        let of_bridge = ports.by_id.iter().filter(|(id, _)| bridge.is_none_or(|bridge| bridge == id.bridge));
+        of_bridge.filter_map(|(_, port)| port.lldp.as_ref()).map(text).collect()
     }
 
     /// The text of `bfd/show`; `None` where the interface has no session.

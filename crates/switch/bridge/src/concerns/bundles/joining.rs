@@ -58,6 +58,7 @@ pub(super) fn desire_bond(row: &Row) -> bond::Settings {
         primary: primary.filter(|_| mode == BondMode::ActiveBackup || falls_back),
         all_members_active: flag("all-members-active"),
         falls_back,
+        is_balanced_below: flag("lb-output-action"),
         last_active: row.mac(table::BOND_ACTIVE_SLAVE).unwrap_or(MacAddr::ZERO),
     }
 }
@@ -73,6 +74,7 @@ pub(crate) fn no_bond() -> bond::Settings {
         primary: None,
         all_members_active: false,
         falls_back: false,
+        is_balanced_below: false,
         last_active: MacAddr::ZERO,
     }
 }
