@@ -381,6 +381,6 @@ mod tests {
         };
         assert_eq!(check("output:1"), Ok(()));
         assert_eq!(check("ct(commit)"), Err(OfError::OfpbacBadType));
-        assert_eq!(check("clone(sample(probability=1))"), Err(OfError::OfpbacBadType));
+        assert_eq!(check("clone(ct(commit))"), Err(OfError::OfpbacBadType));
     }
 }
