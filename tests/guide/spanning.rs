@@ -353,21 +353,6 @@ fn settings_that_cannot_be_are_named_as_the_reference_names_them() {
     assert_eq!(said[0], said[1]);
 }
 
-/// The lines that docs/spanning-tree.md sets off for typing, in order, with what it shows beneath them.
-fn page() -> Vec<(Vec<String>, String)> {
-    let whole =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/spanning-tree.md")).unwrap();
-    let mut typed: Vec<(Vec<String>, String)> = Vec::new();
-    for (number, part) in whole.split("```").enumerate().filter(|(number, _)| number % 2 == 1) {
-        match (part.strip_prefix("sh\n"), part.strip_prefix("text\n"), typed.last_mut()) {
-            (Some(lines), ..) => typed.push((lines.lines().map(str::to_owned).collect(), String::new())),
-            (None, Some(text), Some((_, shown))) => shown.push_str(text),
-            _ => panic!("block {number} is neither 'sh' nor 'text'"),
-        }
-    }
-    typed
-}
-
 #[test]
 fn the_page_on_spanning_trees_works_as_it_says() {
     if !can_run() {
@@ -387,27 +372,5 @@ fn the_page_on_spanning_trees_works_as_it_says() {
     let switch = Switch::start(&world, &one, "sw", Ours);
     switch.vsctl("add-br br0 -- set bridge br0 other_config:hwaddr=02:00:00:00:00:01");
     switch.vsctl("add-port br0 uplink1 -- add-port br0 uplink2 -- add-port br0 server1");
-    let programs = Ours.path("ovs").parent().unwrap().display().to_string();
-    for (lines, shown) in page() {
-        for line in &lines {
-            let environment = switch.command("ovs-appctl");
-            let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
-            let mut typed = std::process::Command::new("ip");
-            typed.args(["netns", "exec", &one.namespace, "sh", "-c", line]).env("PATH", path);
-            for (name, value) in environment.get_envs() {
-                typed.env(name, value.unwrap_or_default());
-            }
-            let mut last = end_to_end::run(&mut typed);
-            assert_eq!(last.status, 0, "{line}: {last:?}");
-            let has_all =
-                |out: &str| shown.lines().all(|line| line.is_empty() || out.contains(line.trim_end()));
-            if Some(line) == lines.last() && !shown.is_empty() {
-                let is_shown = holds_within(Duration::from_secs(60), || {
-                    last = end_to_end::run(&mut typed);
-                    has_all(&last.out)
-                });
-                assert!(is_shown, "{line}: the page shows\n{shown}\nand it was\n{}", last.out);
-            }
-        }
-    }
+    super::pages::type_all("spanning-tree.md", &one, &switch);
 }

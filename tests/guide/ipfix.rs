@@ -1,0 +1,190 @@
+//! IPFIX: what `nfdump` and `tshark` make of it, ours beside the reference's.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use end_to_end::{Programs, can_run, can_watch, run, until};
+
+use super::netflow::{Collector, Ended, Network};
+
+/// IPFIX's own port.
+const PORT: u16 = 4739;
+/// Packets of each UDP flow.
+const PACKETS: u64 = 3;
+/// Bytes of each over IPv4.
+const IP_BYTES: u64 = 128;
+
+/// Sends packets of UDP flows with a mark for quality of service, one after the other: two over IPv4, one over IPv6.
+const SEND: &str = "import socket
+def send(family, ours, theirs):
+    s = socket.socket(family, socket.SOCK_DGRAM)
+    if family == socket.AF_INET:
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0xb8)
+    s.bind(ours)
+    for _ in range(3):
+        s.sendto(b'x' * 100, theirs)
+send(socket.AF_INET, ('10.1.0.1', 4000), ('10.1.0.2', 5000))
+send(socket.AF_INET, ('10.1.0.1', 4001), ('10.1.0.2', 5000))
+send(socket.AF_INET6, ('fd00::1', 4000), ('fd00::2', 5000))
+";
+
+/// A network whose hosts know their neighbours, over IPv6 too.
+fn network(programs: Programs) -> Network {
+    let network = Network::new(programs);
+    for (host, address) in [(&network.a, "fd00::1/64"), (&network.b, "fd00::2/64")] {
+        host.ok(&format!("ip -6 addr add {address} dev eth0 nodad"));
+    }
+    until("hosts reach each other", || network.a.run("ping -6 -c 1 -W 1 fd00::2").status == 0);
+    network
+}
+
+/// A capture of what comes to the collector.
+struct Capture {
+    _child: Ended,
+    file: PathBuf,
+}
+
+impl Capture {
+    fn start(network: &Network) -> Capture {
+        let file = network.world.dir.path().join("ipfix.pcap");
+        let mut command = network.collector.command("tcpdump");
+        command.args(["-U", "-i", "eth0", "-w"]).arg(&file).args(["udp", "port", &PORT.to_string()]);
+        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        until("the capture runs", || file.exists());
+        Capture { _child: Ended(child), file }
+    }
+
+    /// All messages of IPFIX as `tshark` shows them; empty while one is being written.
+    fn shown(&self) -> Vec<String> {
+        let mut tshark = Command::new("tshark");
+        let decode = format!("udp.port=={PORT},cflow");
+        let shown = run(tshark.arg("-r").arg(&self.file).args(["-d", &decode, "-V"]));
+        if shown.status != 0 {
+            return Vec::new();
+        }
+        let messages = shown.out.split("\nCisco NetFlow/IPFIX\n").skip(1);
+        messages.map(|message| message.split("\n\n").next().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+/// What differs from run to run: addresses, times, the number of the exporter. Interfaces have their numbers in the order in
+/// which they are made, as do those of both worlds.
+fn is_steady(line: &str) -> bool {
+    let varies = ["Mac Address", "Time", "Duration", "FlowExporter"];
+    !varies.iter().any(|word| line.contains(word))
+}
+
+/// What `tshark` shows of the records of rules' samples, and what `ovs-ofctl` counts of them.
+fn sampled_by_rules(programs: Programs) -> (Vec<String>, String) {
+    let network = network(programs);
+    let _collector = Collector::start(&network, PORT);
+    let capture = Capture::start(&network);
+    let switch = &network.switch;
+    switch.vsctl(
+        "-- --id=@br get bridge br0 -- --id=@ix create ipfix targets=\"172.16.18.18:4739\" \
+         other_config:virtual_obs_id=here -- create Flow_Sample_Collector_Set id=1 bridge=@br ipfix=@ix",
+    );
+    let sample = "sample(probability=65535,collector_set_id=1,obs_domain_id=7,obs_point_id=8";
+    // Rules of their own, so that the reference finds its actions for each of their packets.
+    for (matching, more) in [
+        ("udp,tp_src=4000", ")"),
+        ("udp,tp_src=4001", ",sampling_port=2)"),
+        ("udp6,tp_src=4000", ",sampling_port=1,egress)"),
+        ("icmp", ",ingress)"),
+    ] {
+        switch.ofctl(&format!(
+            "add-flow br0 priority=50000,in_port=1,{matching},actions={sample}{more},output:2"
+        ));
+    }
+    switch.ofctl("add-flow br0 priority=50000,in_port=2,icmp,actions=drop");
+    run(network.a.command("python3").args(["-c", SEND])).ok();
+    network.a.run("ping -c 1 -W 1 10.1.0.2");
+    let expected = 3 * PACKETS as usize + 1;
+    let records = |shown: &[String]| shown.iter().filter(|message| message.contains("Direction: ")).count();
+    let mut shown = Vec::new();
+    until("all records came", || {
+        shown = capture.shown();
+        records(&shown) == expected
+    });
+    let steady =
+        |message: &String| message.lines().filter(|line| is_steady(line)).collect::<Vec<_>>().join("\n");
+    (shown.iter().map(steady).collect(), switch.ofctl("dump-ipfix-flow br0"))
+}
+
+#[test]
+fn records_of_rules_samples_are_those_of_the_reference() {
+    if !can_watch() {
+        return;
+    }
+    let (ours, counted) = sampled_by_rules(Programs::Ours);
+    for word in ["Malformed", "No template found"] {
+        assert!(!ours.iter().any(|message| message.contains(word)), "{ours:#?}");
+    }
+    let first = ours.iter().find(|message| message.contains("Direction: ")).unwrap();
+    for line in [
+        "Observation Domain Id: 7",
+        "IfName: pa",
+        "SrcPort: 4000 (4000)",
+        "IP ToS: 0xb8",
+        "Packets: 1",
+        "Octets: 128",
+    ] {
+        assert!(first.lines().any(|shown| shown.trim() == line), "{line}: {first}");
+    }
+    let (theirs, counted_by_them) = sampled_by_rules(Programs::Reference);
+    assert_eq!(ours, theirs);
+    assert_eq!(counted, counted_by_them);
+}
+
+#[test]
+fn a_collector_counts_all_packets_of_a_bridge_where_they_come_in_and_leave() {
+    if !can_run() {
+        return;
+    }
+    let network = network(Programs::Ours);
+    let collector = Collector::start(&network, PORT);
+    network.switch.vsctl(
+        "-- --id=@ix create ipfix targets=\"172.16.18.18:4739\" sampling=1 cache_max_flows=1000 \
+         cache_active_timeout=4200 -- set bridge br0 ipfix=@ix",
+    );
+    run(network.a.command("python3").args(["-c", SEND])).ok();
+    let stats = || network.switch.ofctl("dump-ipfix-bridge br0");
+    until("all are sampled", || {
+        let number = |text: &str| stats().split(text).nth(1)?.split(',').next()?.parse::<u64>().ok();
+        number("ipv4 ok=") >= Some(4 * PACKETS) && number("ipv6 ok=") >= Some(2 * PACKETS)
+    });
+    assert!(stats().contains("tx pkts=0\n"), "flows are kept: {}", stats());
+    // What is kept is sent when the export ends.
+    network.switch.vsctl("clear bridge br0 ipfix");
+    let flows = collector.read();
+    for port in [4000, 4001] {
+        let of_port: Vec<_> = flows
+            .iter()
+            .filter(|(name, _)| name.contains(&format!("10.1.0.1,{port},10.1.0.2,5000")))
+            .collect();
+        let sums: Vec<(u64, u64)> = of_port.iter().map(|(_, sums)| **sums).collect();
+        assert_eq!(sums, [(PACKETS, PACKETS * IP_BYTES); 2], "in and out: {flows:#?}");
+    }
+    let refused = network.switch.ctl("ovs-ofctl", "dump-ipfix-bridge br0");
+    assert!(refused.out.contains("NXST_NOT_CONFIGURED"), "{refused:?}");
+}
+
+#[test]
+fn what_cannot_be_exported_is_said() {
+    if !can_run() {
+        return;
+    }
+    let network = Network::new(Programs::Ours);
+    network.switch.vsctl(
+        "-- --id=@br get bridge br0 -- --id=@ix create ipfix targets=\"nonsense:x\" \
+         -- create Flow_Sample_Collector_Set id=1 bridge=@br ipfix=@ix local_group_id=5",
+    );
+    let log = std::fs::read_to_string(network.switch.dir.join("ovs-vswitchd.log")).unwrap();
+    for line in [
+        "|ipfix|WARN|no collectors could be initialized, IPFIX exporter disabled",
+        "|bridge|WARN|bridge br0: ignoring local sampling configuration: not supported by this datapath",
+    ] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+    assert!(!log.contains("no effect"), "{log}");
+}
