@@ -77,13 +77,6 @@ const FEATURES: &[Feature] = &[
     },
     Feature { name: "the kernel's datapath", commands: &[("dpif-netlink/dispatch-mode", "")] },
     Feature {
-        name: "showing and changing what the datapath can do",
-        commands: &[
-            ("dpif/set-dp-features", "[--force] bridge [feature [value]]"),
-            ("dpif/show-dp-features", "bridge"),
-        ],
-    },
-    Feature {
         name: "what 'ovs-dpctl' does without a switch",
         commands: &[
             ("dpctl/list-commands", ""),

@@ -93,6 +93,12 @@ fn register_changes(registry: &mut Registry<State>) {
     registry.add("netdev/release", "name...", 1, usize::MAX, |state, args| {
         saved::release_devices(&state.datapaths, args)
     });
+    registry.add("dpif/show-dp-features", "bridge", 1, 1, |state, arguments| {
+        state.running.show_features(&arguments[0])
+    });
+    registry.add("dpif/set-dp-features", "[--force] bridge [feature [value]]", 1, 4, |state, arguments| {
+        dpif::set_feature(&mut state.running, arguments)
+    });
     registry.add("dpif/dump-dps", "", 0, 0, |state, _| Ok(dpif::dump_bridges(&state.running)));
     registry.add("dpif-dummy/change-port-number", "dp port new-number", 3, 3, |state, args| {
         dummy::change_port_number(&state.datapaths, &state.switch, &mut state.running, args)

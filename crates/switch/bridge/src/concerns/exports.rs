@@ -196,7 +196,7 @@ impl Running {
             explicit_drops: config.sampling.explicit_drops,
             ..pipeline::Exports::default()
         };
-        if bridge.below.datapath.capabilities().psample {
+        if self.capabilities_of(bridge).psample {
             exports.groups.clone_from(&config.sampling.groups);
         }
         for export in &config.exports {
