@@ -141,10 +141,8 @@ fn a_sample_knows_whether_its_packet_is_forwarded() {
         let dp::Action::Sample { actions, .. } = &translation.actions[0] else { panic!() };
         let dp::Action::Userspace(userspace) = &actions[0] else { panic!() };
         assert_eq!(userspace.bridge, id.0.into());
-        match userspace.cookie {
-            Cookie::Ipfix { is_forwarded, .. } => is_forwarded,
-            _ => panic!("{userspace:?}"),
-        }
+        let Cookie::Ipfix { is_forwarded, .. } = userspace.cookie else { panic!("{userspace:?}") };
+        is_forwarded
     };
     assert!(forwarded("output:2"));
     assert!(forwarded("clone(output:2),output:9"));
