@@ -167,7 +167,14 @@ fn packets_of_a_bridge_are_counted_where_they_come_in_and_leave() {
     let stats = || network.switch.ofctl("dump-ipfix-bridge br0");
     send_all(&network, 2, || number(&stats(), "ipv4 ok=") + number(&stats(), "ipv6 ok="));
     assert_eq!(number(&stats(), "tx pkts="), 0, "flows are kept: {}", stats());
-    // What is kept is sent when the export ends.
+    let sampled = number(&stats(), "sampled pkts=");
+    network.switch.vsctl("set bridge br0 other_config:mac-aging-time=100");
+    assert_eq!(number(&stats(), "tx pkts="), 0, "nothing has changed for the export: {}", stats());
+    let row = network.switch.vsctl("get bridge br0 ipfix");
+    network.switch.vsctl(&format!("set ipfix {} cache_max_flows=999", row.trim()));
+    assert!(number(&stats(), "sampled pkts=") >= sampled, "counters go on: {}", stats());
+    assert_ne!(number(&stats(), "tx pkts="), 0, "what was kept is sent: {}", stats());
+    // So it is when the export ends.
     network.switch.vsctl("clear bridge br0 ipfix");
     let mut shown = Vec::new();
     let has = |message: &str, lines: &[&str]| {

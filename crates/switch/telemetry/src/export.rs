@@ -64,6 +64,8 @@ pub trait Exporter: fmt::Debug {
     fn ipfix_stats(&self) -> Option<IpfixStats> {
         None
     }
+    /// Takes on the counters of an export that this one replaces.
+    fn count_on(&mut self, _counters: IpfixStats) {}
     /// The export ends, at this time since 1970. Returns the datagrams that have not gone yet.
     fn finish(&mut self, _wall: Duration) -> Vec<Vec<u8>> {
         Vec::new()

@@ -73,6 +73,16 @@ pub enum IpfixSource {
     CollectorSet(u32),
 }
 
+impl IpfixSource {
+    /// The set of collectors; none of a bridge.
+    pub fn collector_set(self) -> Option<u32> {
+        match self {
+            IpfixSource::Bridge { .. } => None,
+            IpfixSource::CollectorSet(id) => Some(id),
+        }
+    }
+}
+
 /// A sample that is this exporter's.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
@@ -103,10 +113,7 @@ pub struct Ipfix {
 impl Ipfix {
     /// An exporter that has seen nothing.
     pub fn new(config: IpfixConfig) -> Ipfix {
-        let collector_set = match config.source {
-            IpfixSource::Bridge { .. } => 0,
-            IpfixSource::CollectorSet(id) => id,
-        };
+        let collector_set = config.source.collector_set().unwrap_or(0);
         Ipfix {
             config,
             cache: Cache::default(),
@@ -301,6 +308,10 @@ impl Exporter for Ipfix {
 
     fn ipfix_stats(&self) -> Option<IpfixStats> {
         Some(self.stats)
+    }
+
+    fn count_on(&mut self, counters: IpfixStats) {
+        self.stats = IpfixStats { current_flows: self.stats.current_flows, ..counters };
     }
 
     fn finish(&mut self, wall: Duration) -> Vec<Vec<u8>> {

@@ -5,6 +5,7 @@
 
 mod collector;
 mod ipfix;
+mod observed;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,23 +13,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::controller::IpfixCounters;
+use base::Timestamp;
 use base::murmur::hash_bytes;
-use base::{DpPort, Timestamp};
-use dp::{Datapath, DpStats, PortInfo, PortStats};
+use dp::Datapath;
 use flowsync::Sample;
 use log::Level;
+use ofp::IpfixStats;
 use ofproto::Settings;
-use pipeline::{BridgeId, BridgeSampling, FlowLog, IpfixSampling, Network, SflowSampling};
+use pipeline::{BridgeId, BridgeSampling, FlowLog, IpfixSampling, SflowSampling};
 use replica::{Row, Tables};
 use schema::{bridge, netflow, sflow};
 use telemetry::{
-    ACTIVE_TIMEOUT, AppResources, COLLECTOR_PORT, ExportedBridge, ExportedPort, Exporter, IPFIX_PORT, Ipfix,
-    IpfixSource, Netflow, NetflowConfig, SampledPacket, Sflow,
+    ACTIVE_TIMEOUT, COLLECTOR_PORT, Exporter, IPFIX_PORT, Ipfix, IpfixSource, Netflow, NetflowConfig,
+    SampledPacket, Sflow,
 };
 
 use self::collector::Collector;
 pub(crate) use self::ipfix::desire_sampling;
 pub use self::ipfix::{DesiredIpfix, DesiredSampling};
+use self::observed::{Observed, wall_clock};
 use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::desired::{Desired, DesiredBridge};
@@ -389,25 +392,39 @@ impl Exports {
         for (bridge, datapath_id, wanted) in asking {
             let place = match &wanted {
                 DesiredExport::Sflow(_) => sflows.next().unwrap_or_default(),
-                DesiredExport::Netflow(_) | DesiredExport::Ipfix(_) => 0,
+                DesiredExport::Netflow(_) => 0,
+                DesiredExport::Ipfix(ipfix) => before
+                    .iter()
+                    .find(|old| old.is_earlier(bridge, ipfix))
+                    .map_or_else(|| self.next_ipfix(), |old| old.place),
             };
             let is_same = |old: &Export| {
-                let is_numbered = matches!(wanted, DesiredExport::Ipfix(_));
-                (old.bridge, old.datapath_id) == (bridge, datapath_id)
-                    && (is_numbered || old.place == place)
+                (old.bridge, old.datapath_id, old.place) == (bridge, datapath_id, place)
                     && old.wanted == wanted
             };
             let old = before.iter().position(is_same).map(|at| before.swap_remove(at));
-            let place = match &wanted {
-                DesiredExport::Ipfix(_) if old.is_none() => {
-                    self.last_ipfix = self.last_ipfix.wrapping_add(1);
-                    self.last_ipfix
+            let export = old.unwrap_or_else(|| {
+                // One whose settings have changed sends what it has, and its counters go on.
+                let counters = match &wanted {
+                    DesiredExport::Ipfix(ipfix) => {
+                        before.iter_mut().find(|old| old.is_earlier(bridge, ipfix)).and_then(Export::end)
+                    }
+                    DesiredExport::Sflow(_) | DesiredExport::Netflow(_) => None,
+                };
+                let mut new = Export::new(wanted, bridge, datapath_id, place, now, running);
+                if let (Some(exporter), Some(counters)) = (&mut new.exporter, counters) {
+                    exporter.count_on(counters);
                 }
-                DesiredExport::Sflow(_) | DesiredExport::Netflow(_) | DesiredExport::Ipfix(_) => place,
-            };
-            self.running
-                .push(old.unwrap_or_else(|| Export::new(wanted, bridge, datapath_id, place, now, running)));
+                new
+            });
+            self.running.push(export);
         }
+    }
+
+    /// The number of another exporter of IPFIX.
+    fn next_ipfix(&mut self) -> u32 {
+        self.last_ipfix = self.last_ipfix.wrapping_add(1);
+        self.last_ipfix
     }
 }
 
@@ -452,6 +469,19 @@ impl Export {
         }
     }
 
+    /// Whether it exports the same of a bridge, by whatever settings.
+    fn is_earlier(&self, bridge: BridgeId, ipfix: &DesiredIpfix) -> bool {
+        let DesiredExport::Ipfix(own) = &self.wanted else { return false };
+        self.bridge == bridge && own.source.collector_set() == ipfix.source.collector_set()
+    }
+
+    /// Sends what has not gone yet. Returns the counters, of an export that has some.
+    fn end(&mut self) -> Option<IpfixStats> {
+        let rest = self.exporter.as_mut().map(|exporter| exporter.finish(wall_clock()));
+        self.send(rest.unwrap_or_default());
+        self.exporter.as_ref()?.ipfix_stats()
+    }
+
     fn observed<'a>(&self, running: &'a Running) -> Observed<'a> {
         let tells_switch = self.place == 0;
         Observed { running, bridge: self.bridge, datapath_id: self.datapath_id, tells_switch }
@@ -461,77 +491,8 @@ impl Export {
 impl Drop for Export {
     /// What was counted is not lost when the export ends, or goes elsewhere from now on.
     fn drop(&mut self) {
-        let rest = self.exporter.as_mut().map(|exporter| exporter.finish(wall_clock()));
-        self.send(rest.unwrap_or_default());
+        self.end();
     }
-}
-
-/// A bridge as its exporters see it.
-struct Observed<'a> {
-    running: &'a Running,
-    bridge: BridgeId,
-    datapath_id: u64,
-    /// What concerns the whole switch is reported by one bridge for all.
-    tells_switch: bool,
-}
-
-impl Observed<'_> {
-    /// The datapath that the bridge's ports are in.
-    fn datapath(&self) -> Option<&dyn Datapath> {
-        self.running.datapath_of(self.bridge)
-    }
-}
-
-impl ExportedBridge for Observed<'_> {
-    fn datapath_id(&self) -> u64 {
-        self.datapath_id
-    }
-
-    fn ifindex(&self, port: DpPort) -> Option<u32> {
-        let switch = self.running.switch.read();
-        let sampling = switch.get(self.bridge)?.settings().exports.sflow.as_ref()?;
-        sampling.ifindexes.get(&port).copied()
-    }
-
-    fn ports(&self) -> Vec<ExportedPort> {
-        let numbers: Vec<_> = {
-            let switch = self.running.switch.read();
-            let entries = switch.get(self.bridge).into_iter().flat_map(|bridge| bridge.port_entries());
-            entries.filter_map(|entry| Some((entry.port.number, entry.port.datapath?))).collect()
-        };
-        let with_index = numbers.into_iter().filter_map(|(number, datapath)| {
-            let ifindex = self.port(datapath)?.ifindex?;
-            Some(ExportedPort { ifindex, number, datapath })
-        });
-        with_index.collect()
-    }
-
-    fn port(&self, port: DpPort) -> Option<Arc<PortInfo>> {
-        let owner = self.running.bridges().values().find(|bridge| bridge.id == self.bridge)?.below.id;
-        let (bridge, _) = self.running.switch.read().ingress(owner, port)?;
-        if bridge == self.bridge { self.datapath()?.port(port) } else { None }
-    }
-
-    fn port_stats(&self, port: DpPort) -> Option<PortStats> {
-        self.datapath()?.port_stats(port).ok()
-    }
-
-    fn datapath_stats(&self) -> DpStats {
-        self.datapath().map(|datapath| datapath.stats()).unwrap_or_default()
-    }
-
-    fn wall_clock(&self) -> Duration {
-        wall_clock()
-    }
-
-    fn resources(&self) -> Option<AppResources> {
-        self.tells_switch.then(resources)
-    }
-}
-
-/// The time since 1970.
-fn wall_clock() -> Duration {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The address of the interface `device`, the address that it is itself, or the one from which a collector is reached.
@@ -549,34 +510,4 @@ fn agent_address(device: Option<&str>, collectors: &mut [Collector]) -> Option<I
 /// Unicast addresses that mean nothing beyond their link (RFC 4291 §2.5.6).
 fn is_link_local(address: &IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
-}
-
-/// What this process uses, as far as the kernel tells.
-fn resources() -> AppResources {
-    /// Milliseconds of the ticks in `/proc`, of which Linux has 100 a second.
-    const TICK_MS: u32 = 10;
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is a name in parentheses, which may hold blanks; utime and stime are fields 14 and 15.
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let mut times = after_name.split_whitespace().skip(11).map(|word| word.parse().unwrap_or(0u32));
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak_kib = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    AppResources {
-        user_time_ms: times.next().unwrap_or(0).wrapping_mul(TICK_MS),
-        system_time_ms: times.next().unwrap_or(0).wrapping_mul(TICK_MS),
-        memory_used: peak_kib.unwrap_or(0) * 1024,
-        ..AppResources::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_process_uses_memory() {
-        assert!(resources().memory_used > 0);
-    }
 }

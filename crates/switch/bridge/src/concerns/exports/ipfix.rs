@@ -78,10 +78,7 @@ pub(super) fn desire(rows: &Tables, bridge_row: &Row) -> Vec<DesiredIpfix> {
         Some(desire_row(row, IpfixSource::CollectorSet(id)))
     });
     let mut of_sets: Vec<DesiredIpfix> = of_sets.collect();
-    of_sets.sort_by_key(|export| match export.source {
-        IpfixSource::Bridge { .. } => 0,
-        IpfixSource::CollectorSet(id) => id,
-    });
+    of_sets.sort_by_key(|export| export.source.collector_set());
     of_bridge.into_iter().chain(of_sets).filter(|export| !export.targets.is_empty()).collect()
 }
 
