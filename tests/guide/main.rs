@@ -12,6 +12,7 @@ mod direct;
 mod drops;
 mod dummies;
 mod ends;
+mod exports;
 mod first_minutes;
 mod first_packets;
 mod flow_rules;
