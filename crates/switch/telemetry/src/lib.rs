@@ -14,6 +14,7 @@ mod datagram;
 mod decode;
 mod encode;
 mod export;
+pub mod flow_reader;
 mod ipfix;
 mod netflow;
 pub mod netflow_v5;
