@@ -83,6 +83,35 @@ impl Capture {
     }
 }
 
+/// Our collector, which listens at this port and writes JSON into a file.
+struct Ours {
+    _child: Ended,
+    file: PathBuf,
+}
+
+impl Ours {
+    fn start(network: &Network, port: u16) -> Ours {
+        let file = network.world.dir.path().join(format!("flows-{port}"));
+        let output = std::fs::File::create(&file).unwrap();
+        let mut command = network.collector.command(Programs::Ours.path("ovs"));
+        command.args(["collect", "flows", "-j", "-p", &port.to_string()]).stdout(Stdio::from(output));
+        let child = Ended(command.spawn().unwrap());
+        until("our collector listens", || network.collector.ok("ss -ulnH").contains(&format!(":{port} ")));
+        Ours { _child: child, file }
+    }
+
+    /// Waits for a record with these values.
+    fn await_record(&self, values: &[(&str, &str)]) {
+        let parts: Vec<String> =
+            values.iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
+        let is_there = || {
+            let all = std::fs::read_to_string(&self.file).unwrap_or_default();
+            all.lines().any(|line| parts.iter().all(|part| line.contains(part)))
+        };
+        until(&format!("a record has {values:?}"), is_there);
+    }
+}
+
 /// What differs from run to run: addresses, times, the number of the exporter. Interfaces have their numbers in the order in
 /// which they are made, as do those of both worlds.
 fn is_steady(line: &str) -> bool {
@@ -158,10 +187,11 @@ fn packets_of_a_bridge_are_counted_where_they_come_in_and_leave() {
         return;
     }
     let network = network(Programs::Ours);
-    let _collector = Collector::start(&network, PORT);
+    let collector = Collector::start(&network, PORT);
+    let ours = Ours::start(&network, 4740);
     let capture = Capture::start(&network);
     network.switch.vsctl(
-        "-- --id=@ix create ipfix targets=\"172.16.18.18:4739\" sampling=1 cache_max_flows=1000 \
+        "-- --id=@ix create ipfix targets=\"172.16.18.18\",\"172.16.18.18:4740\" sampling=1 cache_max_flows=1000 \
          cache_active_timeout=4200 -- set bridge br0 ipfix=@ix",
     );
     let stats = || network.switch.ofctl("dump-ipfix-bridge br0");
@@ -192,6 +222,23 @@ fn packets_of_a_bridge_are_counted_where_they_come_in_and_leave() {
                 shown.iter().any(|message| has(message, &lines))
             });
         }
+    }
+    let udp =
+        [("sourceIPv4Address", "10.1.0.1"), ("sourceTransportPort", "4001"), ("protocolIdentifier", "17")];
+    let more =
+        [("version", "10"), ("packetDeltaCount", "3"), ("interfaceName_2", "pb"), ("flowEndReason", "4")];
+    ours.await_record(&[&udp[..], &more].concat());
+    // What nfcapd has kept, it sends on as NetFlow.
+    let directory = collector.directory.clone();
+    collector.read();
+    let mut files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let kept = files.find(|path| path.to_string_lossy().contains("nfcapd.2")).unwrap();
+    for (port, version) in [(4741, "5"), (4742, "9")] {
+        let ours = Ours::start(&network, port);
+        let mut replay = network.collector.command("nfreplay");
+        replay.args(["-H", "127.0.0.1", "-p", &port.to_string(), "-v", version, "-r"]).arg(&kept);
+        run(&mut replay).ok();
+        ours.await_record(&[&udp[..], &[("version", version)]].concat());
     }
     let refused = network.switch.ctl("ovs-ofctl", "dump-ipfix-bridge br0");
     assert!(refused.out.contains("NXST_NOT_CONFIGURED"), "{refused:?}");

@@ -60,7 +60,7 @@ impl Network {
 /// A collector that writes into a directory.
 pub(super) struct Collector {
     child: Ended,
-    directory: std::path::PathBuf,
+    pub(super) directory: std::path::PathBuf,
 }
 
 impl Collector {

@@ -4,8 +4,6 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use telemetry::flow_reader::Element;
 
-use crate::packet::mac_text;
-
 /// How a value is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
@@ -138,7 +136,7 @@ pub(super) fn shown(element: Element, value: &[u8]) -> Option<(String, String)> 
     let text = match kind {
         Number => number(value),
         Address => address(value),
-        Mac => <[u8; 6]>::try_from(value).ok().map(mac_text),
+        Mac => mac(value),
         Text => Some(String::from_utf8_lossy(value).into_owned()),
         Bytes => None,
     };
@@ -153,6 +151,11 @@ fn address(value: &[u8]) -> Option<String> {
     let four = <[u8; 4]>::try_from(value).map(|bytes| Ipv4Addr::from(bytes).to_string());
     let sixteen = <[u8; 16]>::try_from(value).map(|bytes| Ipv6Addr::from(bytes).to_string());
     four.or(sixteen).ok()
+}
+
+fn mac(value: &[u8]) -> Option<String> {
+    let parts = value.iter().map(|byte| format!("{byte:02x}"));
+    (value.len() == 6).then(|| parts.collect::<Vec<_>>().join(":"))
 }
 
 fn hex(value: &[u8]) -> String {

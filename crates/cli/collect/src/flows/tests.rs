@@ -30,7 +30,7 @@ fn a_record_is_a_line() {
     assert_eq!(
         shown(false),
         "exporter=127.0.0.1 version=10 domain=7 template=285 sourceIPv4Address=10.0.0.1 packetDeltaCount=3 \
-         interfaceName=\"eth 1\" interfaceName_2=\"eth\\\"2\" sourceMacAddress=020000000001 element9999=0x01ff \
+         interfaceName=\"eth 1\" interfaceName_2=\"eth\\\"2\" sourceMacAddress=02:00:00:00:00:01 element9999=0x01ff \
          virtualObsID=here interfaceDescription=\"\"\n"
     );
 }
