@@ -6,12 +6,12 @@ use std::process::Child;
 use end_to_end::{Host, Programs, Switch, World, can_run, run, until};
 
 /// Two hosts on a bridge of a switch, whose `eth1` leads to a collector.
-struct Network {
-    a: Host,
-    b: Host,
-    collector: Host,
-    switch: Switch,
-    world: World,
+pub(super) struct Network {
+    pub(super) a: Host,
+    pub(super) b: Host,
+    pub(super) collector: Host,
+    pub(super) switch: Switch,
+    pub(super) world: World,
 }
 
 /// UDP packets of one run, each of so many bytes over IPv4.
@@ -31,7 +31,7 @@ const SEND: &str = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK
                     [s.sendto(b'x' * 100, ('10.1.0.2', 5000)) for _ in range(COUNT)]";
 
 impl Network {
-    fn new(programs: Programs) -> Network {
+    pub(super) fn new(programs: Programs) -> Network {
         let world = World::new();
         let (a, b, middle) = (world.host("a"), world.host("b"), world.host("sw"));
         let collector = world.host("coll");
@@ -58,24 +58,25 @@ impl Network {
 }
 
 /// A collector that writes into a directory.
-struct Collector {
+pub(super) struct Collector {
     child: Ended,
-    directory: std::path::PathBuf,
+    pub(super) directory: std::path::PathBuf,
 }
 
 impl Collector {
-    fn start(network: &Network) -> Collector {
+    /// One that listens at this port.
+    pub(super) fn start(network: &Network, port: u16) -> Collector {
         let directory = network.world.dir.path().join("flows");
         std::fs::create_dir(&directory).unwrap();
         let mut command = network.collector.command("nfcapd");
-        command.args(["-p", "2055", "-t", "3600", "-w"]).arg(&directory);
+        command.args(["-p", &port.to_string(), "-t", "3600", "-w"]).arg(&directory);
         let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
-        until("the collector listens", || network.collector.ok("ss -ulnH").contains(":2055 "));
+        until("the collector listens", || network.collector.ok("ss -ulnH").contains(&format!(":{port} ")));
         Collector { child: Ended(child), directory }
     }
 
     /// Packets and bytes of each flow, by all that NetFlow tells of it; and the engine.
-    fn read(mut self) -> BTreeMap<String, (u64, u64)> {
+    pub(super) fn read(mut self) -> BTreeMap<String, (u64, u64)> {
         run(std::process::Command::new("kill").arg(self.child.0.id().to_string())).ok();
         self.child.0.wait().unwrap();
         let mut command = std::process::Command::new("nfdump");
@@ -94,7 +95,7 @@ impl Collector {
 }
 
 /// A process that ends with this.
-struct Ended(Child);
+pub(super) struct Ended(pub(super) Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
@@ -107,7 +108,7 @@ impl Drop for Ended {
 /// What a collector has of some traffic.
 fn collected(programs: Programs) -> BTreeMap<String, (u64, u64)> {
     let network = Network::new(programs);
-    let collector = Collector::start(&network);
+    let collector = Collector::start(&network, 2055);
     network.switch.vsctl(
         "-- --id=@nf create netflow targets=\"172.16.18.18:2055\" engine_type=2 engine_id=7 \
          active_timeout=1 -- set bridge br0 netflow=@nf",

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use end_to_end::{Host, Programs, Switch, World, can_run, holds_within, until};
 
-
 /// The protocols, by the names of their settings, and how long they may take to agree.
 const KINDS: [(&str, Duration); 2] = [("stp", Duration::from_secs(25)), ("rstp", Duration::from_secs(15))];
 

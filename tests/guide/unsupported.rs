@@ -34,11 +34,9 @@ fn a_setting_without_effect_says_so_in_its_row_and_once_in_the_log() {
         assert_eq!(log_of(&switch).matches(&line).count(), 1, "{line}");
     }
     switch.vsctl("-- --id=@q create qos type=linux-htb -- set port p qos=@q");
-    switch.vsctl("-- --id=@i create ipfix targets=\"127.0.0.1:4739\" -- set bridge br0 ipfix=@i");
     switch.vsctl("set Open_vSwitch . other_config:hw-offload=true other_config:n-handler-threads=2");
     for line in [
         "WARN|Port p: qos is not supported yet",
-        "WARN|Bridge br0: ipfix is not supported yet",
         "WARN|Open_vSwitch .: other_config:hw-offload is not supported yet",
         "INFO|Open_vSwitch .: other_config:n-handler-threads has no effect on this switch",
     ] {
@@ -47,7 +45,7 @@ fn a_setting_without_effect_says_so_in_its_row_and_once_in_the_log() {
     assert!(switch.vsctl("show").contains("error:"));
     switch.vsctl("clear interface p bfd -- set interface p ingress_policing_rate=0");
     assert_eq!(get(&switch, "interface p error"), "[]");
-    switch.vsctl("clear port p other_config qos -- clear bridge br0 ipfix other_config flood_vlans");
+    switch.vsctl("clear port p other_config qos -- clear bridge br0 other_config flood_vlans");
     assert_eq!(
         (get(&switch, "port p status"), get(&switch, "bridge br0 status")),
         ("{}".into(), "{}".into())

@@ -1,4 +1,5 @@
-//! The collector's side of sFlow: `ovs collect sflow …`, and the same called as `sflowtool`.
+//! The collector's side: `ovs collect sflow …`, which is also called as `sflowtool`, and `ovs collect flows …` for NetFlow
+//! and IPFIX.
 //!
 //! Enters: datagrams from a socket or a capture file. Leaves: text, lines,
 //! JSON or pcap on standard output, NetFlow v5 or the datagrams themselves to
@@ -7,6 +8,7 @@
 //! Not here: what datagrams look like (`telemetry`).
 
 mod fields;
+mod flows;
 mod input;
 mod netflow;
 mod options;
@@ -27,16 +29,20 @@ pub fn collect(mut args: Vec<String>) -> ExitCode {
             args.remove(0);
             program("ovs collect sflow", args)
         }
+        Some("flows") => {
+            args.remove(0);
+            flows::collect("ovs collect flows", args)
+        }
         Some("help" | "--help" | "-h") => {
             print!("{}", options::usage("ovs collect sflow"));
             ExitCode::SUCCESS
         }
         Some(other) => {
-            eprintln!("ovs collect: cannot collect '{other}'; sflow is what there is");
+            eprintln!("ovs collect: cannot collect '{other}'; sflow and flows are what there is");
             ExitCode::FAILURE
         }
         None => {
-            eprintln!("ovs collect: what shall be collected? sflow is what there is");
+            eprintln!("ovs collect: what shall be collected? sflow and flows are what there is");
             ExitCode::FAILURE
         }
     }

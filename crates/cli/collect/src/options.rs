@@ -168,7 +168,7 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Options, Stop> {
     Ok(Options { source, format, netflow, forward })
 }
 
-fn port_number(text: &str) -> Result<u16, String> {
+pub(crate) fn port_number(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| format!("{text}: not a port number"))
 }
 

@@ -16,13 +16,24 @@ use crate::report::report;
 /// The largest UDP payload.
 const MAX_DATAGRAM: usize = 65_535;
 
-/// Collects until the input ends: never, when it is a socket.
+/// Collects sFlow until the input ends: never, when it is a socket.
 pub(crate) fn run(program: &str, options: Options) -> Result<(), String> {
-    let mut out = Out::new(program, &options)?;
+    let out = Out::new(program, &options)?;
     if let Err(e) = out.begin() {
         return ended(e);
     }
-    match options.source {
+    feed(options.source, out)
+}
+
+/// Who is given datagrams.
+pub(crate) trait Take {
+    /// Takes a datagram that `from` sent; an error is of standard output.
+    fn take(&mut self, bytes: &[u8], from: IpAddr, received: SystemTime) -> io::Result<()>;
+}
+
+/// Gives all datagrams of a source to `out`, until the source or who reads our output ends.
+pub(crate) fn feed(source: Source, mut out: impl Take) -> Result<(), String> {
+    match source {
         Source::File { path, port } => {
             let bytes = read_file(&path).map_err(|e| format!("{path}: {}", rpc::error_text(&e)))?;
             for captured in pcap::datagrams(&bytes, port).map_err(|e| format!("{path}: {e}"))? {
@@ -48,7 +59,7 @@ fn ended(error: io::Error) -> Result<(), String> {
 }
 
 fn receive(
-    out: &mut Out,
+    out: &mut impl Take,
     port: u16,
     address: Option<IpAddr>,
     family: Family,
@@ -111,7 +122,9 @@ impl Out {
     fn begin(&self) -> io::Result<()> {
         self.format.as_ref().map_or(Ok(()), |format| write(&output::prologue(format)))
     }
+}
 
+impl Take for Out {
     /// Errors of sending are reported and forgotten; an error returned is of standard output.
     fn take(&mut self, bytes: &[u8], from: IpAddr, received: SystemTime) -> io::Result<()> {
         for (socket, target) in &self.forward {
@@ -149,7 +162,7 @@ impl Out {
 }
 
 /// Writes at once, so that a program behind a pipe sees each datagram when it comes.
-fn write(bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)?;
     out.flush()

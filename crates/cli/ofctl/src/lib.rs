@@ -137,6 +137,8 @@ const COMMANDS: &[Command] = &[
     command("dump-group-features", 1, 1, groups::dump_group_features, false),
     command("del-groups", 1, 2, groups::del_groups, true),
     command("dump-tlv-map", 1, 1, switch::dump_tlv_map, false),
+    command("dump-ipfix-bridge", 1, 1, switch::dump_ipfix_bridge, false),
+    command("dump-ipfix-flow", 1, 1, switch::dump_ipfix_flow, false),
     command("ct-flush-zone", 2, 2, switch::ct_flush_zone, true),
     command("ofp-parse", 1, 1, testing::ofp_parse, true),
     command("list-commands", 0, ANY, list_commands, false),

@@ -192,6 +192,14 @@ pub(crate) fn queue_stats(cx: &Context) -> Done {
     dump(cx, &Message::QueueStatsRequest { port, queue })
 }
 
+pub(crate) fn dump_ipfix_bridge(cx: &Context) -> Done {
+    dump(cx, &Message::IpfixBridgeStatsRequest)
+}
+
+pub(crate) fn dump_ipfix_flow(cx: &Context) -> Done {
+    dump(cx, &Message::IpfixFlowStatsRequest)
+}
+
 pub(crate) fn dump_ports(cx: &Context) -> Done {
     let port = if cx.args.len() > 2 { port_of(cx, cx.arg(2))? } else { OfPort::ANY };
     dump(cx, &Message::PortStatsRequest(port))

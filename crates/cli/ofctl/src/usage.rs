@@ -54,6 +54,8 @@ For groups, meters and connection tracking:
   dump-meters SWITCH [METER]  the meters
   meter-stats SWITCH [METER]  their statistics
   meter-features SWITCH       what meters can do
+  dump-ipfix-bridge SWITCH    what IPFIX samples of a bridge
+  dump-ipfix-flow SWITCH      what IPFIX samples of flows
   ct-flush-zone SWITCH ZONE   forget the connections of a zone
 
 For switches and controllers:

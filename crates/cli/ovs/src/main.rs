@@ -139,7 +139,7 @@ const PROGRAMS: &[Program] = &[
     Program {
         name: "collect",
         group: Group::Others,
-        about: "receive and print sFlow samples",
+        about: "receive and print sFlow, NetFlow and IPFIX",
         run: collect::collect,
     },
     Program {

@@ -231,11 +231,15 @@ pub enum Cookie {
         output_port: DpPort,
         /// Which way the packet went when it was sampled.
         direction: SampleDirection,
+        /// The same actions send it out by a port; not part of the text.
+        is_forwarded: bool,
     },
     /// A sample that a bridge's IPFIX asks for.
     Ipfix {
         /// Where the packet leaves; no port where it comes in.
         output_port: DpPort,
+        /// The same actions send it out by a port; not part of the text.
+        is_forwarded: bool,
     },
     /// The packet is for a controller.
     Controller {

@@ -161,6 +161,16 @@ fn queues() {
 }
 
 #[test]
+fn counters_of_ipfix() {
+    check_all!(IpfixFlowStatsReply, Version::Of10, |_| many(|collector_set| IpfixStats {
+        total_flows: 1,
+        tx_errors: u64::MAX,
+        collector_set,
+        ..IpfixStats::default()
+    }));
+}
+
+#[test]
 fn groups_and_meters() {
     check_all!(GroupDescReply, Version::Of10, |_| many(|group| GroupDesc {
         kind: GroupType::All,

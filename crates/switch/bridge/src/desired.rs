@@ -22,7 +22,7 @@ use crate::columns::Columns;
 use crate::concerns::bundles::{self, DesiredPort};
 use crate::concerns::controllers::{self, DesiredController};
 use crate::concerns::discovery;
-use crate::concerns::exports::{self, DesiredExport};
+use crate::concerns::exports::{self, DesiredExport, DesiredSampling};
 use crate::concerns::forwarding::{self, DesiredForwarding};
 use crate::concerns::interfaces::{self, DesiredInterface};
 use crate::concerns::limits::{self, DesiredLimits};
@@ -70,6 +70,8 @@ pub struct DesiredBridge {
     /// By name. Those that have not changed since the last pass are the same ones.
     pub ports: Vec<Arc<DesiredPort>>,
     pub exports: Vec<DesiredExport>,
+    /// What else its samples are for.
+    pub sampling: DesiredSampling,
     pub forwarding: DesiredForwarding,
     /// How it keeps loops out, if it does.
     pub spanning: Option<DesiredTree>,
@@ -247,6 +249,7 @@ fn desire_bridge(
         versions: versions(&row.strings(bridge::PROTOCOLS)),
         ports,
         exports: exports::desire(rows, row),
+        sampling: exports::desire_sampling(rows, root(rows), row),
         forwarding: forwarding::desire(row),
         spanning: trees::desire(row),
         snooping: multicast::desire(row),
@@ -320,6 +323,7 @@ pub(crate) mod tests {
             versions: Vec::new(),
             ports: ports.into_iter().map(Arc::new).collect(),
             exports: Vec::new(),
+            sampling: DesiredSampling::default(),
             forwarding: DesiredForwarding::default(),
             spanning: None,
             snooping: None,

@@ -36,7 +36,7 @@ mod writer;
 
 pub use concerns::bundles::DesiredPort;
 pub use concerns::controllers::DesiredController;
-pub use concerns::exports::{DesiredExport, DesiredNetflow, DesiredSflow};
+pub use concerns::exports::{DesiredExport, DesiredIpfix, DesiredNetflow, DesiredSampling, DesiredSflow};
 pub use concerns::forwarding::DesiredForwarding;
 pub use concerns::interfaces::{DesiredInterface, InterfaceKind, RunningInterface};
 pub use concerns::limits::DesiredLimits;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base::{Clock, MacAddr, OfPort, Timestamp};
 use controller::Manager;
+use dp::DpId;
 use flowsync::{Below, Datapaths, OpenError, Sample};
 use log::Level;
 use ofproto::{Bridge, PortNews, SharedSwitch};
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use crate::complaints::Complaints;
 use crate::concerns::addresses::Lender;
 use crate::concerns::bundles::DesiredPort;
+use crate::concerns::datapaths::Overrides;
 use crate::concerns::exports::Exports;
 use crate::concerns::interfaces::{DesiredInterface, RunningInterface};
 use crate::concerns::limits::DesiredLimits;
@@ -37,6 +39,8 @@ pub struct Running {
     pub monitor: Arc<Monitor>,
     pub(crate) routes: Arc<Routes>,
     pub(crate) exports: Exports,
+    /// What translation is to believe of datapaths.
+    pub(crate) overrides: HashMap<DpId, Overrides>,
     pub(crate) machine: MachineStatistics,
     pub(crate) clock: Clock,
     pub(crate) dummies: Dummies,
@@ -126,6 +130,7 @@ impl Running {
             switch,
             datapaths,
             exports: Exports::default(),
+            overrides: HashMap::new(),
             machine: MachineStatistics::default(),
             clock,
             dummies,
@@ -219,6 +224,7 @@ impl Running {
         let mut exports = std::mem::take(&mut self.exports);
         exports.take(sample, self);
         self.exports = exports;
+        self.report_ipfix();
     }
 
     /// What is desired without what cannot be: a bridge of a type that is not known stays as it is, or is not made.

@@ -162,6 +162,15 @@ impl Manager {
             Message::MeterFeaturesRequest => {
                 return Ok(vec![Message::MeterFeaturesReply(ofproto::meter_features())]);
             }
+            Message::IpfixBridgeStatsRequest => {
+                let stats = self.ipfix.get(&bridge).and_then(|counters| counters.bridge);
+                return Ok(vec![Message::IpfixBridgeStatsReply(stats.ok_or(OfError::NxstNotConfigured)?)]);
+            }
+            Message::IpfixFlowStatsRequest => {
+                let sets = self.ipfix.get(&bridge).map(|counters| counters.sets.clone());
+                let sets = sets.filter(|sets| !sets.is_empty()).ok_or(OfError::NxstNotConfigured)?;
+                return Ok(vec![Message::IpfixFlowStatsReply(sets)]);
+            }
             Message::FlowStatsRequest(request) => {
                 self.credit(bridge);
                 Box::new(Flows::new(*request))
@@ -381,6 +390,6 @@ mod tests {
         };
         assert_eq!(check("output:1"), Ok(()));
         assert_eq!(check("ct(commit)"), Err(OfError::OfpbacBadType));
-        assert_eq!(check("clone(sample(probability=1))"), Err(OfError::OfpbacBadType));
+        assert_eq!(check("clone(ct(commit))"), Err(OfError::OfpbacBadType));
     }
 }

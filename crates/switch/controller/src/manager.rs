@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base::{Clock, Timestamp};
 use flowsync::{Below, Datapaths};
-use ofp::{Message, Version};
+use ofp::{IpfixStats, Message, Version};
 use ofproto::SharedSwitch;
 use pipeline::BridgeId;
 use rpc::{Listener, Tls};
@@ -106,12 +106,27 @@ pub struct Manager {
     /// Whether the next turn goes before what has happened meanwhile.
     ready_first: bool,
     pub(crate) rule_memory: RuleMemory,
+    pub(crate) ipfix: HashMap<BridgeId, IpfixCounters>,
+}
+
+/// What the exporters of IPFIX of a bridge have counted.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct IpfixCounters {
+    /// Of the bridge's own samples, if they are exported.
+    pub bridge: Option<IpfixStats>,
+    /// Of each set of collectors that rules sample for.
+    pub sets: Vec<IpfixStats>,
 }
 
 /// How many events may wait before connections are made to.
 const EVENTS: usize = 64;
 
 impl Manager {
+    /// What controllers are told of IPFIX from now on; nothing of bridges that are not there.
+    pub fn set_ipfix(&mut self, counters: HashMap<BridgeId, IpfixCounters>) {
+        self.ipfix = counters;
+    }
+
     pub fn new(switch: Arc<SharedSwitch>, datapaths: Arc<Datapaths>, clock: Clock) -> Manager {
         let (sender, events) = mpsc::channel(EVENTS);
         Manager {
@@ -130,6 +145,7 @@ impl Manager {
             ready: VecDeque::new(),
             ready_first: false,
             rule_memory: RuleMemory::default(),
+            ipfix: HashMap::new(),
         }
     }
 

@@ -101,7 +101,7 @@ fn checked(prepared: Prepared) -> Result<Prepared, pipeline::Error> {
 #[derive(Clone, Debug)]
 pub struct Sample {
     pub bridge: BridgeId,
-    /// The packet's key as it came in; `in_port` is a datapath port.
+    /// The packet's key as it was sampled; `in_port` is a datapath port.
     pub key: FlowKey,
     pub packet: Vec<u8>,
     /// By which the export identifies it, with what the export reports of its way.

@@ -136,11 +136,11 @@ impl Upcall for FlowSync {
                         .then(|| Paused { state: Arc::clone(state), port: DpPort(upcall.key.in_port()) }),
                 })
             }
-            Cookie::Sflow { .. } => self.sample(upcall, &action.cookie, rest),
-            // Nobody is there who takes these.
-            Cookie::None | Cookie::FlowSample { .. } | Cookie::Ipfix { .. } | Cookie::Raw(_) => {
-                Err(DropReason::UserspaceAction)
+            Cookie::Sflow { .. } | Cookie::FlowSample { .. } | Cookie::Ipfix { .. } => {
+                self.sample(upcall, action, rest)
             }
+            // Nobody is there who takes these.
+            Cookie::None | Cookie::Raw(_) => Err(DropReason::UserspaceAction),
         };
         taken.err().map(|reason| Arc::from([Action::Drop(reason)]))
     }
@@ -227,17 +227,19 @@ impl FlowSync {
         }
     }
 
-    /// Hands a packet over to whoever exports what was sampled with `cookie`.
-    fn sample(&self, upcall: &UpcallPacket<'_>, cookie: &Cookie, rest: &[Action]) -> Result<(), DropReason> {
-        let mut bridge = None;
-        self.network.read(&mut |network| {
-            bridge = network.ingress(self.id, DpPort(upcall.key.in_port())).map(|(bridge, _)| bridge);
-        });
+    /// Hands a packet over to whoever exports what `action` sampled.
+    fn sample(
+        &self,
+        upcall: &UpcallPacket<'_>,
+        action: &Userspace,
+        rest: &[Action],
+    ) -> Result<(), DropReason> {
+        let bridge = u32::try_from(action.bridge).map(BridgeId).map_err(|_| DropReason::UserspaceAction)?;
         self.sink.sample(Sample {
-            bridge: bridge.ok_or(DropReason::UserspaceAction)?,
+            bridge,
             key: upcall.key.clone(),
             packet: upcall.packet.bytes().to_vec(),
-            cookie: cookie.clone(),
+            cookie: action.cookie.clone(),
             actions: rest.to_vec(),
         });
         Ok(())

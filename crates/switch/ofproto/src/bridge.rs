@@ -465,6 +465,10 @@ impl BridgeView for Bridge {
         self.meter(ofp::meter_id::CONTROLLER)
     }
 
+    fn slow_path_meter(&self) -> Option<u32> {
+        self.meter(ofp::meter_id::SLOWPATH)
+    }
+
     fn mirrors(&self) -> &[Mirror] {
         &self.mirrors
     }

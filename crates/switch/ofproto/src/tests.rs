@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use crate::{BundleConfig, NewPort, Switch};
 
 mod multicast;
+mod sampling;
 mod spanning;
 
 /// A bridge with ports 1, 2, … (datapath ports 11, 12, …) of these VLAN modes.
@@ -327,6 +328,8 @@ const ACTIONS: &[&str] = &[
     "check_pkt_larger(100)->NXM_NX_REG0[0],output:2,resubmit(,2)",
     "fin_timeout(idle_timeout=5),output:2",
     "output(port=2,max_len=60),output:3",
+    "mod_nw_src:10.0.0.1,sample(probability=65535,collector_set_id=1,obs_domain_id=NXM_OF_IP_DST[],sampling_port=2),output:3",
+    "clone(sample(probability=100,collector_set_id=2,obs_point_id=NXM_OF_TCP_DST[])),output:2",
 ];
 
 /// One group of each type and selection.
@@ -461,6 +464,7 @@ proptest! {
         packets in prop::collection::vec(packet(), 24),
         mode in prop::sample::select(vec![VlanMode::Trunk, VlanMode::Access, VlanMode::NativeTagged, VlanMode::NativeUntagged, VlanMode::Dot1qTunnel]),
         is_mirrored: bool,
+        is_sampled: bool,
     ) {
         let cvlans = Some([2].into_iter().collect());
         let first = VlanConfig { mode, tag: 1, cvlans, qinq_tpid: 0x8100, ..VlanConfig::default() };
@@ -468,6 +472,9 @@ proptest! {
         add_groups(&mut switch, id);
         if is_mirrored {
             add_mirror(&mut switch, id);
+        }
+        if is_sampled {
+            sampling::sample_all(&mut switch, id);
         }
         for (table, priority, matching, actions) in rules {
             // A table can be left only towards later ones.
@@ -557,11 +564,11 @@ fn a_rule_that_translation_cannot_carry_out_is_refused() {
         request.actions = ofp::parse_instructions(actions, ofp::Names::default()).unwrap().0;
         switch.get_mut(bridge).unwrap().flow_mod(&request, Timestamp::ZERO).map(|_| ())
     };
-    for actions in ["ct(commit)", "output:1,sample(probability=1)", "clone(sample(probability=1),output:1)"] {
+    for actions in ["ct(commit)", "output:1,ct(commit)", "clone(ct(commit),output:1)"] {
         assert_eq!(add(actions), Err(ofp::OfError::OfpbacBadType), "{actions}");
     }
     assert_eq!(add("clone(output:1)"), Ok(()));
-    assert_eq!(pipeline::supported_kinds() & ofp::ActionKind::Sample.bit(), 0);
+    assert_eq!(pipeline::supported_kinds() & ofp::ActionKind::Ct.bit(), 0);
 }
 
 #[test]

@@ -93,6 +93,8 @@ pub(crate) struct Outcome {
     pub slow: SlowPath,
     pub output: Output,
     pub export: Export,
+    /// There are samples among the actions.
+    pub has_samples: bool,
     /// The mirrors that have had the packet as it is, by bit.
     pub mirrored: u32,
     /// Lookups so far.
@@ -171,6 +173,7 @@ impl<'a> Context<'a> {
             slow: SlowPath::default(),
             output: Output::Drop,
             export: Export::default(),
+            has_samples: false,
             mirrored: 0,
             resubmits: 0,
             lost: DropReason::Pipeline,

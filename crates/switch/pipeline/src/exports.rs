@@ -1,15 +1,15 @@
 //! The door for exports: which packets of a bridge are sampled, and what is reported of the packets' ways.
 //!
-//! A sample is a datapath action at the head of a translation. It carries a cookie ([`dp::Cookie`]) by which the exporter
-//! knows it again; where the packet went is filled in at the end. The sampled packet goes up with the cookie, and
-//! `flowsync` hands both over to whoever exports. Another export is another arm here, and another cookie. What counts flows
-//! has an effect instead ([`crate::flow_log`]).
+//! A sample is a datapath action (`sampling.rs`). It carries a cookie ([`dp::Cookie`]) by which the exporter knows it again;
+//! where the packet went is filled in at the end. The sampled packet goes up with the cookie, and `flowsync` hands both over
+//! to whoever exports. Another export is another arm here, and another cookie. What counts flows has an effect instead
+//! ([`crate::flow_log`]).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use base::DpPort;
-use dp::{Action, Cookie, Userspace};
+use dp::{Action, Cookie};
 use flow::{FlowKey, FlowMask};
 
 use crate::effects::Effect;
@@ -22,12 +22,22 @@ pub struct Exports {
     pub sflow: Option<SflowSampling>,
     /// Where the packets of flows are counted for NetFlow.
     pub netflow: Option<Arc<FlowLog>>,
+    /// IPFIX, of the bridge or of rules.
+    pub ipfix: Option<IpfixSampling>,
+    /// The kernel's group that gets what rules sample, by the set of collectors that they name.
+    pub groups: BTreeMap<u32, u32>,
+    /// A packet of which nothing but samples are left is dropped by an action of its own, so that it is counted.
+    pub explicit_drops: bool,
 }
 
 impl PartialEq for Exports {
     fn eq(&self, other: &Exports) -> bool {
         let log = |exports: &Exports| exports.netflow.as_ref().map(Arc::as_ptr);
-        self.sflow == other.sflow && log(self) == log(other)
+        self.sflow == other.sflow
+            && log(self) == log(other)
+            && self.ipfix == other.ipfix
+            && self.groups == other.groups
+            && self.explicit_drops == other.explicit_drops
     }
 }
 
@@ -40,6 +50,24 @@ pub struct SflowSampling {
     pub probability: u32,
     /// The numbers by which sFlow knows the ports that it knows.
     pub ifindexes: HashMap<DpPort, u32>,
+}
+
+/// How IPFIX samples a bridge. Where there is one, rules sample too, whichever sets of collectors they name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IpfixSampling {
+    /// All packets of the bridge; none where only rules sample.
+    pub bridge: Option<BridgeSampling>,
+}
+
+/// IPFIX of all packets of a bridge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BridgeSampling {
+    /// The probability, of 2^32.
+    pub probability: u32,
+    /// Packets are sampled where they come in.
+    pub input: bool,
+    /// Packets are sampled where they leave.
+    pub output: bool,
 }
 
 /// Where a packet goes, and where its samplings stand.
@@ -63,13 +91,9 @@ impl Export {
         self.last = Some(port);
     }
 
-    /// Puts the samplings before everything else.
-    pub(crate) fn begin(&mut self, exports: &Exports, actions: &mut Vec<Action>) {
-        let Some(sampling) = &exports.sflow else { return };
-        let mut userspace = Userspace::new(Cookie::Sflow { vlan_tci: 0, output: 0 });
-        userspace.include_actions = true;
-        self.sflow = Some(actions.len());
-        actions.push(sampled(sampling.probability, Action::Userspace(Box::new(userspace))));
+    /// Notes where sFlow's sampling is going to stand.
+    pub(crate) fn begin(&mut self, position: usize) {
+        self.sflow = Some(position);
     }
 
     /// Fills in where the sampled packet went, which is known only now; it left with the tag `vlan_tci`.
@@ -112,17 +136,34 @@ impl Export {
     }
 }
 
-/// `action` with a probability of 2^32.
-fn sampled(probability: u32, action: Action) -> Action {
-    if probability == u32::MAX {
-        return action;
-    }
-    Action::Sample { probability, actions: Arc::new([action]) }
-}
-
 fn set_cookie(action: &mut Action, cookie: &Cookie) {
-    let Action::Userspace(userspace) = action else {
-        return base::broken!("{action:?} stands in the place of a sampling");
-    };
-    userspace.cookie = cookie.clone();
+    match action {
+        Action::Userspace(userspace) => userspace.cookie = cookie.clone(),
+        Action::Meter(_) => {}
+        Action::Output(_)
+        | Action::LbOutput(_)
+        | Action::Trunc(_)
+        | Action::Set(_)
+        | Action::PushVlan { .. }
+        | Action::PopVlan
+        | Action::PushMpls { .. }
+        | Action::PopMpls { .. }
+        | Action::AddMpls { .. }
+        | Action::PushEth { .. }
+        | Action::PopEth
+        | Action::PushNsh { .. }
+        | Action::PopNsh
+        | Action::Recirc(_)
+        | Action::Hash { .. }
+        | Action::Sample { .. }
+        | Action::Clone(_)
+        | Action::CheckPktLen { .. }
+        | Action::Ct(_)
+        | Action::CtClear
+        | Action::TunnelPush(_)
+        | Action::TunnelPop(_)
+        | Action::DecTtl(_)
+        | Action::Psample { .. }
+        | Action::Drop(_) => base::broken!("{action:?} stands in the place of a sampling"),
+    }
 }

@@ -119,6 +119,7 @@ impl Context<'_> {
             return;
         };
         commit(&self.packet, &mut self.out);
+        self.sample_output(datapath_port);
         if let Some(snaplen) = self.walk.snaplen.filter(|&snaplen| snaplen != u16::MAX) {
             self.out.actions.push(dp::Action::Trunc(snaplen.into()));
         }

@@ -12,6 +12,7 @@ use crate::exports::Export;
 use crate::freeze::drop_internal;
 use crate::frozen::{Frozen, FrozenId};
 use crate::request::{Error, Request, Start, Trace, Translation};
+use crate::sampling::{is_sample, note_forwarding};
 use crate::state::{Fragments, Miss, Port, Rule};
 use crate::trace::Kind;
 use crate::view::{BridgeView, View};
@@ -116,7 +117,7 @@ impl Context<'_> {
             });
         }
         if thawed.is_none() {
-            self.out.export.begin(bridge.exports(), &mut self.out.actions);
+            self.sample_input();
         }
         let sampled = self.out.actions.len();
         if in_port.is_none_or(|port| self.may_receive(port)) {
@@ -189,6 +190,14 @@ impl Context<'_> {
             out.actions.push(dp::Action::Drop(out.lost));
         } else if out.actions.len() > MAX_ACTIONS {
             out.slow = out.slow.with(SlowPath::ACTION);
+        }
+        if out.has_samples {
+            let bridge = self.walk.bridge;
+            let drops = bridge.exports().explicit_drops && bridge.capabilities().explicit_drop;
+            if drops && out.actions.last().is_some_and(is_sample) {
+                out.actions.push(dp::Action::Drop(out.lost));
+            }
+            note_forwarding(&mut out.actions);
         }
         finish_mask(&mut out.mask, original);
         Translation {

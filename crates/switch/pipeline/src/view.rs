@@ -64,6 +64,8 @@ pub trait BridgeView {
     fn meter(&self, id: u32) -> Option<u32>;
     /// The meter for packets to controllers, by the datapath's number.
     fn controller_meter(&self) -> Option<u32>;
+    /// The meter for what goes up for other reasons, by the datapath's number.
+    fn slow_path_meter(&self) -> Option<u32>;
     /// At most 32.
     fn mirrors(&self) -> &[Mirror];
     /// Whether a controller is connected.

@@ -10,13 +10,14 @@ use std::time::Duration;
 use base::{DpPort, OfPort, Timestamp};
 use dp::{Action, Cookie, DpStats, PortInfo, PortStats};
 use flow::FlowKey;
+use ofp::IpfixStats;
 
 use crate::datagram::AppResources;
 
 /// A packet as it was sampled.
 #[derive(Clone, Copy, Debug)]
 pub struct SampledPacket<'a> {
-    /// As it came in; `in_port` is a datapath port.
+    /// As it was sampled; `in_port` is a datapath port.
     pub key: &'a FlowKey,
     pub packet: &'a [u8],
     /// What translation says of its way.
@@ -53,12 +54,20 @@ pub trait ExportedBridge {
 
 /// One export of one bridge.
 pub trait Exporter: fmt::Debug {
-    /// Takes a sampled packet, if it was sampled for this export. Returns a datagram that became full by it.
-    fn sample(&mut self, sampled: &SampledPacket<'_>, bridge: &dyn ExportedBridge) -> Option<Vec<u8>>;
+    /// Takes a sampled packet, if it was sampled for this export. Returns the datagrams that are to go because of it.
+    fn sample(&mut self, sampled: &SampledPacket<'_>, bridge: &dyn ExportedBridge) -> Vec<Vec<u8>>;
     /// A second has passed. Returns the datagrams that are to go now.
     fn tick(&mut self, now: Timestamp, bridge: &dyn ExportedBridge) -> Vec<Vec<u8>>;
-    /// The export ends. Returns the datagrams that have not gone yet.
-    fn finish(&mut self) -> Vec<Vec<u8>> {
+    /// Datagrams were sent, or could not be; each counts once for each collector.
+    fn sent(&mut self, _sent: u64, _failed: u64) {}
+    /// What controllers can ask for, of an export that counts it.
+    fn ipfix_stats(&self) -> Option<IpfixStats> {
+        None
+    }
+    /// Takes on the counters of an export that this one replaces.
+    fn count_on(&mut self, _counters: IpfixStats) {}
+    /// The export ends, at this time since 1970. Returns the datagrams that have not gone yet.
+    fn finish(&mut self, _wall: Duration) -> Vec<Vec<u8>> {
         Vec::new()
     }
 }

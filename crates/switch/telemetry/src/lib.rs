@@ -1,9 +1,9 @@
 //! Telemetry: what a switch tells collectors about its traffic (sFlow v5,
-//! sflow.org "sFlow Version 5", July 2004; NetFlow v5, Cisco's "NetFlow Export Datagram Formats").
+//! sflow.org "sFlow Version 5", July 2004; NetFlow v5, Cisco's "NetFlow Export Datagram Formats"; IPFIX, RFC 7011).
 //!
 //! Enters: sampled packets, counters of flows and ports, the time. Leaves: datagrams,
-//! as bytes. An [`Exporter`] is one export of one bridge, [`Sflow`] and [`Netflow`] are those that
-//! there are; `vswitchd` feeds them and owns the sockets. [`Datagram`] is what sFlow
+//! as bytes. An [`Exporter`] is one export of one bridge, [`Sflow`], [`Netflow`] and [`Ipfix`] are those
+//! that there are; `vswitchd` feeds them and owns the sockets. [`Datagram`] is what sFlow
 //! sends as types, and reads back what any agent sent: `collect` prints it.
 //!
 //! Not here: which packets are sampled (`pipeline`), sockets, the clock, the
@@ -14,6 +14,8 @@ mod datagram;
 mod decode;
 mod encode;
 mod export;
+pub mod flow_reader;
+mod ipfix;
 mod netflow;
 pub mod netflow_v5;
 mod sflow;
@@ -26,6 +28,7 @@ pub use datagram::{
 };
 pub use decode::DecodeError;
 pub use export::{ExportedBridge, ExportedPort, Exporter, SampledPacket};
+pub use ipfix::{IPFIX_INTERVAL, IPFIX_PORT, Ipfix, IpfixConfig, IpfixSource, MAX_VIRTUAL_ID};
 pub use netflow::{ACTIVE_TIMEOUT, Netflow, NetflowConfig};
 pub use sflow::Sflow;
 

@@ -119,8 +119,8 @@ impl Netflow {
 }
 
 impl Exporter for Netflow {
-    fn sample(&mut self, _: &SampledPacket<'_>, _: &dyn ExportedBridge) -> Option<Vec<u8>> {
-        None
+    fn sample(&mut self, _: &SampledPacket<'_>, _: &dyn ExportedBridge) -> Vec<Vec<u8>> {
+        Vec::new()
     }
 
     fn tick(&mut self, now: Timestamp, bridge: &dyn ExportedBridge) -> Vec<Vec<u8>> {
@@ -133,7 +133,7 @@ impl Exporter for Netflow {
         self.writer.take(&self.config)
     }
 
-    fn finish(&mut self) -> Vec<Vec<u8>> {
+    fn finish(&mut self, _: Duration) -> Vec<Vec<u8>> {
         self.follow();
         for (id, mut flow) in std::mem::take(&mut self.flows) {
             self.writer.report(&self.config, id, &mut flow);

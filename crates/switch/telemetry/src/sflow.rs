@@ -23,12 +23,12 @@ impl Sflow {
 }
 
 impl Exporter for Sflow {
-    fn sample(&mut self, sampled: &SampledPacket<'_>, bridge: &dyn ExportedBridge) -> Option<Vec<u8>> {
-        let &Cookie::Sflow { vlan_tci, output } = sampled.cookie else { return None };
+    fn sample(&mut self, sampled: &SampledPacket<'_>, bridge: &dyn ExportedBridge) -> Vec<Vec<u8>> {
+        let &Cookie::Sflow { vlan_tci, output } = sampled.cookie else { return Vec::new() };
         let in_port = DpPort(sampled.key.in_port());
         // The kind of the port is reported only of packets that came out of a tunnel.
         let info = if sampled.key.tun_dst() == 0 { None } else { bridge.port(in_port) };
-        self.agent.sample_packet(&Sampled {
+        let full = self.agent.sample_packet(&Sampled {
             key: sampled.key,
             packet: sampled.packet,
             header_len: self.header_len,
@@ -37,7 +37,8 @@ impl Exporter for Sflow {
             vlan_tci,
             output,
             actions: sampled.actions,
-        })
+        });
+        full.into_iter().collect()
     }
 
     fn tick(&mut self, now: Timestamp, bridge: &dyn ExportedBridge) -> Vec<Vec<u8>> {

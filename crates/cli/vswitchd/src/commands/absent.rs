@@ -68,10 +68,6 @@ const FEATURES: &[Feature] = &[
     },
     Feature { name: "the kernel's datapath", commands: &[("dpif-netlink/dispatch-mode", "")] },
     Feature {
-        name: "changing what the datapath can do",
-        commands: &[("dpif/set-dp-features", "[--force] bridge [feature [value]]")],
-    },
-    Feature {
         name: "what 'ovs-dpctl' does without a switch",
         commands: &[
             ("dpctl/list-commands", ""),

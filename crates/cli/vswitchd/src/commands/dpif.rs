@@ -46,6 +46,16 @@ pub(super) fn dump_bridges(running: &Running) -> String {
     names.collect::<BTreeSet<String>>().into_iter().collect()
 }
 
+/// `dpif/set-dp-features`.
+pub(super) fn set_feature(running: &mut Running, arguments: &[String]) -> Result<String, String> {
+    let (is_forced, rest) = match arguments.split_first() {
+        Some((first, rest)) if first == "--force" && !rest.is_empty() => (true, rest),
+        _ => (false, arguments),
+    };
+    let argument = |index: usize| rest.get(index).map(String::as_str);
+    running.set_feature(argument(0).unwrap_or_default(), argument(1), argument(2), is_forced)
+}
+
 fn show(dpif: &Dpif) -> String {
     let mut out = String::new();
     for below in datapaths_in_use(&dpif.datapaths, &dpif.switch) {

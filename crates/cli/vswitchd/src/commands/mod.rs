@@ -9,7 +9,6 @@ mod dpctl;
 mod dpif;
 mod dummy;
 mod fdb;
-mod features;
 mod flow_lines;
 mod in_use;
 mod mdb;
@@ -48,7 +47,6 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
     fdb::register(&mut registry, fdb::Fdb { switch: switch(), clock: clock() });
     mdb::register(&mut registry, fdb::Fdb { switch: switch(), clock: clock() });
     dpif::register(&mut registry, dpif::Dpif { switch: switch(), datapaths: datapaths(), clock: clock() });
-    features::register(&mut registry, switch());
     upcall::register(&mut registry, upcall::Upcalls { switch: switch(), datapaths: datapaths() });
     let dpctl = dpctl::Dpctl { switch: switch(), datapaths: datapaths(), clock: clock() };
     dpctl::register(&mut registry, dpctl.clone());
@@ -99,6 +97,12 @@ fn register_changes(registry: &mut Registry<State>) {
     });
     registry.add("netdev/release", "name...", 1, usize::MAX, |state, args| {
         saved::release_devices(&state.datapaths, args)
+    });
+    registry.add("dpif/show-dp-features", "bridge", 1, 1, |state, arguments| {
+        state.running.show_features(&arguments[0])
+    });
+    registry.add("dpif/set-dp-features", "[--force] bridge [feature [value]]", 1, 4, |state, arguments| {
+        dpif::set_feature(&mut state.running, arguments)
     });
     registry.add("dpif/dump-dps", "", 0, 0, |state, _| Ok(dpif::dump_bridges(&state.running)));
     registry.add("dpif-dummy/change-port-number", "dp port new-number", 3, 3, |state, args| {

@@ -209,6 +209,7 @@ fn cookie(out: &mut String, cookie: &Cookie, ports: Option<&PortNames>) {
             obs_point_id,
             output_port,
             direction,
+            is_forwarded: _,
         } => {
             let _ = write!(
                 out,
@@ -222,7 +223,7 @@ fn cookie(out: &mut String, cookie: &Cookie, ports: Option<&PortNames>) {
                 SampleDirection::Egress => ",egress)",
             });
         }
-        Cookie::Ipfix { output_port } => {
+        Cookie::Ipfix { output_port, is_forwarded: _ } => {
             out.push_str(",ipfix(output_port=");
             output(out, *output_port);
             out.push(')');

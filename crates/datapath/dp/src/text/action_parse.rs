@@ -420,7 +420,7 @@ fn cookie(scan: &mut Scan<'_>, ports: Option<&PortNames>) -> Result<Cookie> {
     } else if scan.take(",flow_sample(probability=") {
         flow_sample(scan, ports)?
     } else if scan.take(",ipfix(output_port=") {
-        Cookie::Ipfix { output_port: port(scan, ports)? }
+        Cookie::Ipfix { output_port: port(scan, ports)?, is_forwarded: false }
     } else if scan.take(",controller(reason=") {
         controller(scan)?
     } else if scan.take(",userdata(") {
@@ -457,6 +457,7 @@ fn flow_sample(scan: &mut Scan<'_>, ports: Option<&PortNames>) -> Result<Cookie>
         obs_point_id,
         output_port,
         direction,
+        is_forwarded: false,
     })
 }
 

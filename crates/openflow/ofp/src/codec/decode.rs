@@ -4,8 +4,8 @@ use fields::Protocols;
 
 use super::raw::{self, Raw};
 use super::{
-    Context, flow, flow_removed, flow_stats, group, monitor, notice, packet, port, queue, switch, table,
-    table_features,
+    Context, flow, flow_removed, flow_stats, group, ipfix, monitor, notice, packet, port, queue, switch,
+    table, table_features,
 };
 use crate::wire::Reader;
 use crate::*;
@@ -239,14 +239,18 @@ fn decode_body(
         }
         NxstIpfixBridgeRequest => Message::IpfixBridgeStatsRequest,
         NxstIpfixFlowRequest => Message::IpfixFlowStatsRequest,
+        NxstIpfixBridgeReply => {
+            Message::IpfixBridgeStatsReply(ipfix::decode(r)?.pop().ok_or(OfError::OfpbrcBadLen)?)
+        }
+        NxstIpfixFlowReply => Message::IpfixFlowStatsReply(ipfix::decode(r)?),
         NxtCtFlushZone => {
             if !wire::all_zeros(r.take(6)?) {
                 return Err(OfError::NxbrcMustBeZero);
             }
             Message::CtFlushZone(r.u16()?)
         }
-        // Flushing by tuple needs connection tracking, the others IPFIX.
-        NxtCtFlush | NxstIpfixBridgeReply | NxstIpfixFlowReply => return Err(OfError::OfpbrcBadType),
+        // Flushing by tuple needs connection tracking.
+        NxtCtFlush => return Err(OfError::OfpbrcBadType),
     })
 }
 

@@ -2,8 +2,8 @@
 
 use super::raw::{self, Raw};
 use super::{
-    Encoder, flow, flow_removed, flow_stats, group, monitor, notice, packet, port, queue, switch, table,
-    table_features,
+    Encoder, flow, flow_removed, flow_stats, group, ipfix, monitor, notice, packet, port, queue, switch,
+    table, table_features,
 };
 use crate::wire::Put;
 use crate::*;
@@ -240,6 +240,10 @@ impl Message {
             }
             Message::IpfixBridgeStatsRequest => empty(Raw::NxstIpfixBridgeRequest, e, out),
             Message::IpfixFlowStatsRequest => empty(Raw::NxstIpfixFlowRequest, e, out),
+            Message::IpfixBridgeStatsReply(stats) => {
+                ipfix::encode(Raw::NxstIpfixBridgeReply, std::slice::from_ref(stats), e, out)
+            }
+            Message::IpfixFlowStatsReply(all) => ipfix::encode(Raw::NxstIpfixFlowReply, all, e, out),
             Message::TlvTableRequest => empty(Raw::NxtTlvTableRequest, e, out),
             Message::TlvTableMod(m) => simple(Raw::NxtTlvTableMod, e, out, |out| {
                 out.put_u16(m.command);

@@ -10,6 +10,7 @@ mod flow;
 mod flow_removed;
 mod flow_stats;
 mod group;
+mod ipfix;
 pub(crate) mod legacy;
 mod monitor;
 mod notice;

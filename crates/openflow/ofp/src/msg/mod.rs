@@ -3,6 +3,7 @@
 mod connection;
 mod flow;
 mod group;
+mod ipfix;
 mod meter;
 mod monitor;
 mod packet;
@@ -13,6 +14,7 @@ mod table;
 pub use connection::*;
 pub use flow::*;
 pub use group::*;
+pub use ipfix::*;
 pub use meter::*;
 pub use monitor::*;
 pub use packet::*;
@@ -224,8 +226,12 @@ pub enum Message {
     TlvTableReply(TlvTable),
     /// `NXST_IPFIX_BRIDGE` request: counters of IPFIX per bridge.
     IpfixBridgeStatsRequest,
+    /// `NXST_IPFIX_BRIDGE` reply.
+    IpfixBridgeStatsReply(IpfixStats),
     /// `NXST_IPFIX_FLOW` request: counters of IPFIX per collector set.
     IpfixFlowStatsRequest,
+    /// `NXST_IPFIX_FLOW` reply, one entry per collector set.
+    IpfixFlowStatsReply(Vec<IpfixStats>),
     /// `NXT_CT_FLUSH_ZONE`: forgets the connections of one zone.
     CtFlushZone(u16),
 }

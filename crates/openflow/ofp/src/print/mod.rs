@@ -6,6 +6,7 @@
 mod connection;
 mod flow;
 mod group;
+mod ipfix;
 mod match10;
 mod packet;
 mod switch;
@@ -318,6 +319,8 @@ impl Printer<'_> {
             | Message::TlvTableMod(_)
             | Message::TlvTableReply(_)
             | Message::CtFlushZone(_) => self.connection(out, message),
+            Message::IpfixBridgeStatsReply(stats) => self.ipfix_bridge(out, stats),
+            Message::IpfixFlowStatsReply(all) => self.ipfix_sets(out, all),
             // All is said by the name.
             Message::FeaturesRequest
             | Message::GetConfigRequest

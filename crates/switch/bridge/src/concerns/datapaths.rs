@@ -1,13 +1,15 @@
 //! The datapaths that bridges are on: which kinds there are, what bridges know of theirs, closing those without bridges, and
 //! reporting what each can do.
 
+mod features;
+
 use std::collections::BTreeMap;
 
-use dp::Capabilities;
 use model::{Atom, Datum};
 use replica::Row;
 use schema::{datapath, open_vswitch};
 
+pub(crate) use self::features::Overrides;
 use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::desired::Desired;
@@ -21,7 +23,7 @@ impl Concern for Datapaths {
     /// What a datapath can do may follow from settings.
     fn settle(&self, running: &mut Running, pass: &Pass<'_>) {
         let Some(bridge) = running.bridges().get(&pass.config.name) else { return };
-        let capabilities = bridge.below.datapath.capabilities();
+        let capabilities = running.capabilities_of(bridge);
         if let Some(state) = running.switch.write().get_mut(bridge.id) {
             state.set_capabilities(capabilities);
         }
@@ -60,7 +62,7 @@ impl Concern for Datapaths {
                 };
                 // What others have noted there stays.
                 let mut all: BTreeMap<String, String> = Columns::map(&**row, datapath::CAPABILITIES);
-                all.extend(named(&bridge.below.datapath.capabilities()));
+                all.extend(features::named(&bridge.below.datapath.capabilities()));
                 out.writer.write(datapath::NAME_OF_TABLE, row, vec![(datapath::CAPABILITIES, texts(all))]);
             }
             out.told.datapaths.insert(key);
@@ -70,46 +72,4 @@ impl Concern for Datapaths {
 
 fn close_unused(running: &Running) {
     running.datapaths.close_unused(|id| running.bridges().values().any(|bridge| bridge.below.id == id));
-}
-
-/// What a datapath can do, by the names that ovs-vswitchd.conf.db(5) has for it.
-fn named(can: &Capabilities) -> impl Iterator<Item = (String, String)> {
-    let tracking = [
-        "ct_clear",
-        "ct_eventmask",
-        "ct_flush",
-        "ct_label",
-        "ct_mark",
-        "ct_orig_tuple",
-        "ct_orig_tuple6",
-        "ct_state",
-        "ct_state_nat",
-        "ct_timeout",
-        "ct_zero_snat",
-        "ct_zone",
-    ];
-    let flags = [
-        ("add_mpls", can.add_mpls),
-        ("check_pkt_len", can.check_pkt_len),
-        ("clone", can.clone),
-        ("explicit_drop_action", can.explicit_drop),
-        ("lb_output_action", can.lb_output),
-        ("masked_set_action", can.masked_set),
-        ("nd_ext", can.nd_extensions),
-        ("psample", can.psample),
-        ("recirc", can.recirc),
-        // A number elsewhere; the reference shows it as a flag.
-        ("sample_nesting", can.sample_nesting),
-        ("tnl_push_pop", can.tunnels),
-        ("trunc", can.trunc),
-        ("ufid", can.ufid),
-    ];
-    let numbers = [
-        ("max_hash_alg", can.max_hash_algorithm.to_string()),
-        ("max_mpls_depth", can.max_mpls.to_string()),
-        ("max_vlan_headers", can.max_vlans.to_string()),
-    ];
-    let flags = flags.into_iter().chain(tracking.map(|name| (name, can.conntrack)));
-    let flags = flags.map(|(name, has)| (name, has.to_string()));
-    flags.chain(numbers).map(|(name, value)| (name.to_owned(), value))
 }

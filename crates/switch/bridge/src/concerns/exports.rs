@@ -4,33 +4,44 @@
 //! when, is `telemetry`'s. Another export is another arm of [`DesiredExport`].
 
 mod collector;
+mod ipfix;
+mod observed;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::controller::IpfixCounters;
+use base::Timestamp;
 use base::murmur::hash_bytes;
-use base::{DpPort, Timestamp};
-use dp::{Datapath, DpStats, PortInfo, PortStats};
+use dp::Datapath;
 use flowsync::Sample;
 use log::Level;
+use ofp::IpfixStats;
 use ofproto::Settings;
-use pipeline::{BridgeId, FlowLog, SflowSampling};
+use pipeline::{BridgeId, BridgeSampling, FlowLog, IpfixSampling, SflowSampling};
 use replica::{Row, Tables};
 use schema::{bridge, netflow, sflow};
 use telemetry::{
-    ACTIVE_TIMEOUT, AppResources, COLLECTOR_PORT, ExportedBridge, ExportedPort, Exporter, Netflow,
-    NetflowConfig, SampledPacket, Sflow,
+    ACTIVE_TIMEOUT, COLLECTOR_PORT, Exporter, IPFIX_PORT, Ipfix, IpfixSource, Netflow, NetflowConfig,
+    SampledPacket, Sflow,
 };
 
 use self::collector::Collector;
+pub(crate) use self::ipfix::desire_sampling;
+pub use self::ipfix::{DesiredIpfix, DesiredSampling};
+use self::observed::{Observed, wall_clock};
 use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::desired::{Desired, DesiredBridge};
 use crate::extent::Extent;
 use crate::running::{Running, RunningBridge};
 
-const MODULE: &str = "ofproto_dpif_sflow";
+/// By whose names exports are in the log.
+const SFLOW: &str = "ofproto_dpif_sflow";
+const NETFLOW: &str = "netflow";
+const IPFIX: &str = "ipfix";
 
 /// How often exporters look whether something is due.
 const TICK: Duration = Duration::from_secs(1);
@@ -39,6 +50,8 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Exports {
     running: Vec<Export>,
+    /// The number of the last exporter of IPFIX that was made.
+    last_ipfix: u32,
 }
 
 /// An export that a bridge asks for.
@@ -46,6 +59,7 @@ pub(crate) struct Exports {
 pub enum DesiredExport {
     Sflow(DesiredSflow),
     Netflow(DesiredNetflow),
+    Ipfix(DesiredIpfix),
 }
 
 /// sFlow export.
@@ -82,7 +96,8 @@ pub(crate) fn desire(rows: &Tables, bridge_row: &Row) -> Vec<DesiredExport> {
     let row = bridge_row.reference(bridge::NETFLOW).and_then(|uuid| rows.row(netflow::NAME_OF_TABLE, &uuid));
     let netflow = row.map(|row| desire_netflow(row, bridge_row));
     let exports = [sflow.map(DesiredExport::Sflow), netflow.map(DesiredExport::Netflow)];
-    exports.into_iter().flatten().collect()
+    let ipfix = ipfix::desire(rows, bridge_row).into_iter().map(DesiredExport::Ipfix);
+    exports.into_iter().flatten().chain(ipfix).collect()
 }
 
 fn desire_netflow(row: &Row, bridge_row: &Row) -> DesiredNetflow {
@@ -145,10 +160,15 @@ impl Concern for BridgeExports {
         let exports = running.sampling_of(bridge, pass.config);
         let netflows = pass.config.exports.iter().filter_map(|export| match export {
             DesiredExport::Netflow(netflow) => Some(netflow),
-            DesiredExport::Sflow(_) => None,
+            DesiredExport::Sflow(_) | DesiredExport::Ipfix(_) => None,
         });
         for doubt in netflows.flat_map(|netflow| &netflow.doubts) {
             running.complaints.say(Level::Warn, doubt.clone());
+        }
+        if exports.groups != pass.config.sampling.groups {
+            let name = &pass.config.name;
+            let text = "ignoring local sampling configuration: not supported by this datapath";
+            running.complaints.say(Level::Warn, format!("bridge {name}: {text}"));
         }
         let Some(bridge) = running.bridges().get(&pass.config.name) else { return };
         if let Some(state) = running.switch.write().get_mut(bridge.id) {
@@ -161,19 +181,27 @@ impl Concern for BridgeExports {
         let mut exports = std::mem::take(&mut running.exports);
         exports.follow(running.clock.now(), running);
         running.exports = exports;
+        running.report_ipfix();
     }
 
     fn tick(&self, running: &mut Running, now: Timestamp) -> Extent {
         let mut exports = std::mem::take(&mut running.exports);
         exports.run(now, running);
         running.exports = exports;
+        running.report_ipfix();
         Extent::default()
     }
 }
 
 impl Running {
     fn sampling_of(&self, bridge: &RunningBridge, config: &DesiredBridge) -> pipeline::Exports {
-        let mut exports = pipeline::Exports::default();
+        let mut exports = pipeline::Exports {
+            explicit_drops: config.sampling.explicit_drops,
+            ..pipeline::Exports::default()
+        };
+        if self.capabilities_of(bridge).psample {
+            exports.groups.clone_from(&config.sampling.groups);
+        }
         for export in &config.exports {
             match export {
                 DesiredExport::Sflow(sflow) => {
@@ -185,6 +213,13 @@ impl Running {
                 DesiredExport::Netflow(_) => {
                     exports.netflow = Some(self.flow_log(bridge.id).unwrap_or_default());
                 }
+                DesiredExport::Ipfix(ipfix) => {
+                    let sampling = exports.ipfix.get_or_insert(IpfixSampling { bridge: None });
+                    if let IpfixSource::Bridge { probability, .. } = ipfix.source {
+                        let (input, output) = (ipfix.samples_input, ipfix.samples_output);
+                        sampling.bridge = Some(BridgeSampling { probability, input, output });
+                    }
+                }
             }
         }
         exports
@@ -193,6 +228,11 @@ impl Running {
     /// The datapath that a bridge's ports are in.
     fn datapath_of(&self, id: BridgeId) -> Option<&dyn Datapath> {
         self.bridges().values().find(|bridge| bridge.id == id).map(|bridge| &*bridge.below.datapath)
+    }
+
+    /// Hands on what controllers can ask for of IPFIX.
+    pub(crate) fn report_ipfix(&mut self) {
+        self.manager.set_ipfix(self.exports.ipfix_counters());
     }
 
     /// Where the packets of a bridge's flows are counted, if NetFlow exports them.
@@ -207,7 +247,7 @@ struct Export {
     wanted: DesiredExport,
     bridge: BridgeId,
     datapath_id: u64,
-    /// Tells bridges of one switch apart that have sFlow.
+    /// Tells bridges of one switch apart that have sFlow, and exporters of IPFIX.
     place: u32,
     ticked: Timestamp,
     collectors: Vec<Collector>,
@@ -226,10 +266,13 @@ impl DesiredExport {
             DesiredExport::Netflow(netflow) => {
                 netflow.targets.iter().filter_map(|target| Collector::new(target, None)).collect()
             }
+            DesiredExport::Ipfix(ipfix) => {
+                ipfix.targets.iter().filter_map(|target| Collector::new(target, Some(IPFIX_PORT))).collect()
+            }
         }
     }
 
-    /// The exporter, if all that it needs is known by now.
+    /// The exporter, if all that it needs is known by now; else the log says why not.
     fn exporter(
         &self,
         bridge: BridgeId,
@@ -237,21 +280,25 @@ impl DesiredExport {
         collectors: &mut [Collector],
         now: Timestamp,
         running: &Running,
-    ) -> Option<Box<dyn Exporter>> {
+    ) -> Result<Box<dyn Exporter>, Missing> {
         match self {
             DesiredExport::Sflow(sflow) => {
-                let address = agent_address(sflow.agent.as_deref(), collectors)?;
-                log::info!(target: MODULE, "creating sFlow agent {place}");
+                let address = agent_address(sflow.agent.as_deref(), collectors)
+                    .ok_or_else(|| Missing::error(SFLOW, "could not determine IP address for sFlow agent"))?;
+                log::info!(target: SFLOW, "creating sFlow agent {place}");
                 let config = telemetry::Config {
                     address,
                     sub_agent: place,
                     rate: sflow.sampling,
                     polling_s: sflow.polling,
                 };
-                Some(Box::new(Sflow::new(config, sflow.header as usize, now)))
+                Ok(Box::new(Sflow::new(config, sflow.header as usize, now)))
             }
             DesiredExport::Netflow(netflow) => {
-                let datapath = running.datapath_of(bridge)?.name();
+                let below = running.datapath_of(bridge).zip(running.flow_log(bridge));
+                let (datapath, log) =
+                    below.ok_or_else(|| Missing::error(NETFLOW, "no flows are counted for NetFlow"))?;
+                let datapath = datapath.name();
                 let [.., engine_type, engine_id] = hash_bytes(datapath.as_bytes(), 0).to_be_bytes();
                 let config = NetflowConfig {
                     engine_type: netflow.engine_type.unwrap_or(engine_type),
@@ -259,17 +306,34 @@ impl DesiredExport {
                     adds_id_to_port: netflow.adds_id_to_port,
                     active_timeout: netflow.active_timeout,
                 };
-                Some(Box::new(Netflow::new(config, running.flow_log(bridge)?, now)))
+                Ok(Box::new(Netflow::new(config, log, now)))
+            }
+            DesiredExport::Ipfix(_) if collectors.is_empty() => {
+                Err(Missing::warning(IPFIX, "no collectors could be initialized, IPFIX exporter disabled"))
+            }
+            DesiredExport::Ipfix(ipfix) => {
+                let config = ipfix.config(place).map_err(|text| Missing::warning(IPFIX, &text))?;
+                Ok(Box::new(Ipfix::new(config)))
             }
         }
     }
+}
 
-    /// Why there is no exporter.
-    fn complaint(&self) -> &'static str {
-        match self {
-            DesiredExport::Sflow(_) => "could not determine IP address for sFlow agent",
-            DesiredExport::Netflow(_) => "no flows are counted for NetFlow",
-        }
+/// Why there is no exporter.
+#[derive(Debug)]
+struct Missing {
+    module: &'static str,
+    level: Level,
+    text: String,
+}
+
+impl Missing {
+    fn error(module: &'static str, text: &str) -> Missing {
+        Missing { module, level: Level::Error, text: text.to_owned() }
+    }
+
+    fn warning(module: &'static str, text: &str) -> Missing {
+        Missing { module, level: Level::Warn, text: text.to_owned() }
     }
 }
 
@@ -294,9 +358,26 @@ impl Exports {
         };
         for export in self.running.iter_mut().filter(|export| export.bridge == sample.bridge) {
             let bridge = export.observed(running);
-            let full = export.exporter.as_mut().and_then(|exporter| exporter.sample(&sampled, &bridge));
-            export.send(full);
+            let due = export.exporter.as_mut().map(|exporter| exporter.sample(&sampled, &bridge));
+            export.send(due.unwrap_or_default());
         }
+    }
+
+    /// What exporters of IPFIX have counted, by bridge.
+    fn ipfix_counters(&self) -> HashMap<BridgeId, IpfixCounters> {
+        let mut all: HashMap<BridgeId, IpfixCounters> = HashMap::new();
+        for export in &self.running {
+            let DesiredExport::Ipfix(ipfix) = &export.wanted else { continue };
+            let Some(stats) = export.exporter.as_ref().and_then(|exporter| exporter.ipfix_stats()) else {
+                continue;
+            };
+            let of_bridge = all.entry(export.bridge).or_default();
+            match ipfix.source {
+                IpfixSource::Bridge { .. } => of_bridge.bridge = Some(stats),
+                IpfixSource::CollectorSet(_) => of_bridge.sets.push(stats),
+            }
+        }
+        all
     }
 
     /// Brings the configuration into force. Called before anybody is notified that
@@ -312,15 +393,38 @@ impl Exports {
             let place = match &wanted {
                 DesiredExport::Sflow(_) => sflows.next().unwrap_or_default(),
                 DesiredExport::Netflow(_) => 0,
+                DesiredExport::Ipfix(ipfix) => before
+                    .iter()
+                    .find(|old| old.is_earlier(bridge, ipfix))
+                    .map_or_else(|| self.next_ipfix(), |old| old.place),
             };
             let is_same = |old: &Export| {
                 (old.bridge, old.datapath_id, old.place) == (bridge, datapath_id, place)
                     && old.wanted == wanted
             };
             let old = before.iter().position(is_same).map(|at| before.swap_remove(at));
-            self.running
-                .push(old.unwrap_or_else(|| Export::new(wanted, bridge, datapath_id, place, now, running)));
+            let export = old.unwrap_or_else(|| {
+                // One whose settings have changed sends what it has, and its counters go on.
+                let counters = match &wanted {
+                    DesiredExport::Ipfix(ipfix) => {
+                        before.iter_mut().find(|old| old.is_earlier(bridge, ipfix)).and_then(Export::end)
+                    }
+                    DesiredExport::Sflow(_) | DesiredExport::Netflow(_) => None,
+                };
+                let mut new = Export::new(wanted, bridge, datapath_id, place, now, running);
+                if let (Some(exporter), Some(counters)) = (&mut new.exporter, counters) {
+                    exporter.count_on(counters);
+                }
+                new
+            });
+            self.running.push(export);
         }
+    }
+
+    /// The number of another exporter of IPFIX.
+    fn next_ipfix(&mut self) -> u32 {
+        self.last_ipfix = self.last_ipfix.wrapping_add(1);
+        self.last_ipfix
     }
 }
 
@@ -335,15 +439,17 @@ impl Export {
     ) -> Export {
         let mut collectors = wanted.collectors();
         let exporter = wanted.exporter(bridge, place, &mut collectors, now, running);
-        if exporter.is_none() {
-            log::error!(target: MODULE, "{}", wanted.complaint());
+        if let Err(Missing { module, level, text }) = &exporter {
+            log::log!(target: module, *level, "{text}");
         }
+        let exporter = exporter.ok();
         Export { wanted, bridge, datapath_id, place, ticked: now, collectors, exporter }
     }
 
     fn tick(&mut self, now: Timestamp, running: &Running) {
         if self.exporter.is_none() {
-            self.exporter = self.wanted.exporter(self.bridge, self.place, &mut self.collectors, now, running);
+            self.exporter =
+                self.wanted.exporter(self.bridge, self.place, &mut self.collectors, now, running).ok();
         }
         let bridge = self.observed(running);
         let due = self.exporter.as_mut().map(|exporter| exporter.tick(now, &bridge));
@@ -351,11 +457,29 @@ impl Export {
     }
 
     fn send(&mut self, datagrams: impl IntoIterator<Item = Vec<u8>>) {
+        let (mut sent, mut failed) = (0, 0);
         for datagram in datagrams {
             for collector in &mut self.collectors {
-                collector.send(&datagram);
+                let counter = if collector.send(&datagram) { &mut sent } else { &mut failed };
+                *counter += 1;
             }
         }
+        if let Some(exporter) = &mut self.exporter {
+            exporter.sent(sent, failed);
+        }
+    }
+
+    /// Whether it exports the same of a bridge, by whatever settings.
+    fn is_earlier(&self, bridge: BridgeId, ipfix: &DesiredIpfix) -> bool {
+        let DesiredExport::Ipfix(own) = &self.wanted else { return false };
+        self.bridge == bridge && own.source.collector_set() == ipfix.source.collector_set()
+    }
+
+    /// Sends what has not gone yet. Returns the counters, of an export that has some.
+    fn end(&mut self) -> Option<IpfixStats> {
+        let rest = self.exporter.as_mut().map(|exporter| exporter.finish(wall_clock()));
+        self.send(rest.unwrap_or_default());
+        self.exporter.as_ref()?.ipfix_stats()
     }
 
     fn observed<'a>(&self, running: &'a Running) -> Observed<'a> {
@@ -367,69 +491,7 @@ impl Export {
 impl Drop for Export {
     /// What was counted is not lost when the export ends, or goes elsewhere from now on.
     fn drop(&mut self) {
-        let rest = self.exporter.as_mut().map(|exporter| exporter.finish());
-        self.send(rest.unwrap_or_default());
-    }
-}
-
-/// A bridge as its exporters see it.
-struct Observed<'a> {
-    running: &'a Running,
-    bridge: BridgeId,
-    datapath_id: u64,
-    /// What concerns the whole switch is reported by one bridge for all.
-    tells_switch: bool,
-}
-
-impl Observed<'_> {
-    /// The datapath that the bridge's ports are in.
-    fn datapath(&self) -> Option<&dyn Datapath> {
-        self.running.datapath_of(self.bridge)
-    }
-}
-
-impl ExportedBridge for Observed<'_> {
-    fn datapath_id(&self) -> u64 {
-        self.datapath_id
-    }
-
-    fn ifindex(&self, port: DpPort) -> Option<u32> {
-        let switch = self.running.switch.read();
-        let sampling = switch.get(self.bridge)?.settings().exports.sflow.as_ref()?;
-        sampling.ifindexes.get(&port).copied()
-    }
-
-    fn ports(&self) -> Vec<ExportedPort> {
-        let numbers: Vec<_> = {
-            let switch = self.running.switch.read();
-            let entries = switch.get(self.bridge).into_iter().flat_map(|bridge| bridge.port_entries());
-            entries.filter_map(|entry| Some((entry.port.number, entry.port.datapath?))).collect()
-        };
-        let with_index = numbers.into_iter().filter_map(|(number, datapath)| {
-            let ifindex = self.port(datapath)?.ifindex?;
-            Some(ExportedPort { ifindex, number, datapath })
-        });
-        with_index.collect()
-    }
-
-    fn port(&self, port: DpPort) -> Option<Arc<PortInfo>> {
-        self.datapath()?.port(port)
-    }
-
-    fn port_stats(&self, port: DpPort) -> Option<PortStats> {
-        self.datapath()?.port_stats(port).ok()
-    }
-
-    fn datapath_stats(&self) -> DpStats {
-        self.datapath().map(|datapath| datapath.stats()).unwrap_or_default()
-    }
-
-    fn wall_clock(&self) -> Duration {
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
-    }
-
-    fn resources(&self) -> Option<AppResources> {
-        self.tells_switch.then(resources)
+        self.end();
     }
 }
 
@@ -448,34 +510,4 @@ fn agent_address(device: Option<&str>, collectors: &mut [Collector]) -> Option<I
 /// Unicast addresses that mean nothing beyond their link (RFC 4291 §2.5.6).
 fn is_link_local(address: &IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
-}
-
-/// What this process uses, as far as the kernel tells.
-fn resources() -> AppResources {
-    /// Milliseconds of the ticks in `/proc`, of which Linux has 100 a second.
-    const TICK_MS: u32 = 10;
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is a name in parentheses, which may hold blanks; utime and stime are fields 14 and 15.
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let mut times = after_name.split_whitespace().skip(11).map(|word| word.parse().unwrap_or(0u32));
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak_kib = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    AppResources {
-        user_time_ms: times.next().unwrap_or(0).wrapping_mul(TICK_MS),
-        system_time_ms: times.next().unwrap_or(0).wrapping_mul(TICK_MS),
-        memory_used: peak_kib.unwrap_or(0) * 1024,
-        ..AppResources::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_process_uses_memory() {
-        assert!(resources().memory_used > 0);
-    }
 }

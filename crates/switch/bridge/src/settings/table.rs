@@ -1,8 +1,8 @@
 //! The list of settings.
 
 use schema::{
-    autoattach, bridge, controller, datapath, flow_sample_collector_set, flow_table, interface, mirror,
-    netflow, open_vswitch, port, sflow,
+    autoattach, bridge, controller, datapath, flow_sample_collector_set, flow_table, interface, ipfix,
+    mirror, netflow, open_vswitch, port, sflow,
 };
 
 use super::Use::{self, Awaited, Elsewhere, Map, Missing, Read, Status, Tuning};
@@ -18,6 +18,7 @@ const SFLOW: &str = sflow::NAME_OF_TABLE;
 const NETFLOW: &str = netflow::NAME_OF_TABLE;
 const AUTO_ATTACH: &str = autoattach::NAME_OF_TABLE;
 const DATAPATH: &str = datapath::NAME_OF_TABLE;
+const IPFIX: &str = ipfix::NAME_OF_TABLE;
 const COLLECTORS: &str = flow_sample_collector_set::NAME_OF_TABLE;
 
 /// Whatever it says, it asks for something.
@@ -27,8 +28,8 @@ const FLAG: Use = Missing(&["false"]);
 /// Asks for nothing when zero.
 const RATE: Use = Missing(&["0"]);
 
-/// Every column of the tables that have a say by themselves. Those of QoS, Queue, IPFIX, CT_Zone
-/// and CT_Timeout_Policy have one only through the columns here that refer to them.
+/// Every column of the tables that have a say by themselves. Those of QoS, Queue, CT_Zone and
+/// CT_Timeout_Policy have one only through the columns here that refer to them.
 #[rustfmt::skip]
 pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (ROOT, open_vswitch::DATAPATHS, Read),
@@ -60,7 +61,7 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (BRIDGE, bridge::MIRRORS, Read),
     (BRIDGE, bridge::NETFLOW, Read),
     (BRIDGE, bridge::SFLOW, Read),
-    (BRIDGE, bridge::IPFIX, ANY),
+    (BRIDGE, bridge::IPFIX, Read),
     (BRIDGE, bridge::CONTROLLER, Read),
     (BRIDGE, bridge::PROTOCOLS, Read),
     (BRIDGE, bridge::FAIL_MODE, Read),
@@ -167,6 +168,16 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (AUTO_ATTACH, autoattach::SYSTEM_NAME, Read),
     (AUTO_ATTACH, autoattach::SYSTEM_DESCRIPTION, Read),
     (AUTO_ATTACH, autoattach::MAPPINGS, Read),
+    (IPFIX, ipfix::TARGETS, Read),
+    (IPFIX, ipfix::SAMPLING, Read),
+    (IPFIX, ipfix::OBS_DOMAIN_ID, Read),
+    (IPFIX, ipfix::OBS_POINT_ID, Read),
+    (IPFIX, ipfix::CACHE_ACTIVE_TIMEOUT, Read),
+    (IPFIX, ipfix::CACHE_MAX_FLOWS, Read),
+    (IPFIX, ipfix::STATS_INTERVAL, Read),
+    (IPFIX, ipfix::TEMPLATE_INTERVAL, Read),
+    (IPFIX, ipfix::OTHER_CONFIG, Map),
+    (IPFIX, ipfix::EXTERNAL_IDS, Elsewhere),
 
     (CONTROLLER, controller::TYPE, Missing(&["primary"])),
     (CONTROLLER, controller::TARGET, Read),
@@ -192,10 +203,10 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (DATAPATH, datapath::CT_ZONE_DEFAULT_LIMIT, ANY),
     (DATAPATH, datapath::EXTERNAL_IDS, Elsewhere),
 
-    (COLLECTORS, flow_sample_collector_set::ID, Elsewhere),
-    (COLLECTORS, flow_sample_collector_set::BRIDGE, Elsewhere),
-    (COLLECTORS, flow_sample_collector_set::IPFIX, ANY),
-    (COLLECTORS, flow_sample_collector_set::LOCAL_GROUP_ID, ANY),
+    (COLLECTORS, flow_sample_collector_set::ID, Read),
+    (COLLECTORS, flow_sample_collector_set::BRIDGE, Read),
+    (COLLECTORS, flow_sample_collector_set::IPFIX, Read),
+    (COLLECTORS, flow_sample_collector_set::LOCAL_GROUP_ID, Read),
     (COLLECTORS, flow_sample_collector_set::EXTERNAL_IDS, Elsewhere),
 ];
 
@@ -247,7 +258,7 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     (ROOT, open_vswitch::OTHER_CONFIG, "vhost-sock-dir", ANY),
     (ROOT, open_vswitch::OTHER_CONFIG, "vhost-iommu-support", FLAG),
     (ROOT, open_vswitch::OTHER_CONFIG, "vhost-postcopy-support", FLAG),
-    (ROOT, open_vswitch::OTHER_CONFIG, "explicit-sampled-drops", FLAG),
+    (ROOT, open_vswitch::OTHER_CONFIG, "explicit-sampled-drops", Read),
     (ROOT, open_vswitch::OTHER_CONFIG, "private_key", Elsewhere),
     (ROOT, open_vswitch::OTHER_CONFIG, "certificate", Elsewhere),
     (ROOT, open_vswitch::OTHER_CONFIG, "ca_cert", Elsewhere),
@@ -356,6 +367,11 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     (INTERFACE, interface::BFD, "oam", ANY),
     (INTERFACE, interface::BFD, "mult", Read),
     (INTERFACE, interface::LLDP, "enable", Read),
+
+    (IPFIX, ipfix::OTHER_CONFIG, "enable-tunnel-sampling", Read),
+    (IPFIX, ipfix::OTHER_CONFIG, "virtual_obs_id", Read),
+    (IPFIX, ipfix::OTHER_CONFIG, "enable-input-sampling", Read),
+    (IPFIX, ipfix::OTHER_CONFIG, "enable-output-sampling", Read),
 
     (CONTROLLER, controller::OTHER_CONFIG, "dscp", ANY),
 ];

@@ -190,6 +190,7 @@ impl Context<'_> {
             Action::WriteActions(list) => self.write_actions(list),
             Action::ClearActions => self.clear_actions(),
             Action::Clone(list) => self.run_clone(list, last),
+            Action::Sample(sample) => self.sample(sample),
             Action::Exit => self.course = Course::Exit,
             Action::CtClear => self.packet.clear_conntrack(),
             Action::Conjunction(_) => {
@@ -210,8 +211,7 @@ impl Context<'_> {
             | Action::Encap(_)
             | Action::Decap(_)
             | Action::Ct(_)
-            | Action::Nat(_)
-            | Action::Sample(_) => {
+            | Action::Nat(_) => {
                 base::broken!("rules with {} are refused", action.kind().name());
             }
         }
@@ -293,8 +293,7 @@ impl Context<'_> {
     }
 }
 
-/// Whether translation knows how to do such actions. Sampling is for
-/// collectors of IPFIX and of the kernel, of which there are none.
+/// Whether translation knows how to do such actions.
 // house: long because it is a table, a line for each kind.
 fn is_supported(kind: ActionKind) -> bool {
     match kind {
@@ -345,6 +344,7 @@ fn is_supported(kind: ActionKind) -> bool {
         | ActionKind::DebugRecirc
         | ActionKind::DebugSlow
         | ActionKind::Meter
+        | ActionKind::Sample
         | ActionKind::ClearActions
         | ActionKind::WriteActions
         | ActionKind::WriteMetadata
@@ -354,8 +354,7 @@ fn is_supported(kind: ActionKind) -> bool {
         | ActionKind::Encap
         | ActionKind::Decap
         | ActionKind::Ct
-        | ActionKind::Nat
-        | ActionKind::Sample => false,
+        | ActionKind::Nat => false,
     }
 }
 

@@ -78,7 +78,7 @@ fn a_record_is_as_the_format_has_it() {
     netflow.count(id(7), one(2000, Output::Port(OfPort(2))));
     netflow.count(id(7), one(2500, Output::Port(OfPort(2))));
     assert_eq!(tick(&mut netflow, 3000), Vec::<Vec<u8>>::new(), "it goes on");
-    let datagrams = netflow.finish();
+    let datagrams = netflow.finish(Duration::ZERO);
     let [datagram] = datagrams.as_slice() else { panic!("{datagrams:?}") };
     let hex: String = datagram.iter().map(|byte| format!("{byte:02x}")).collect();
     let header = concat!("0005", "0001", "000007d0", "6553f100", "00000005", "00000000", "02", "81", "0000");
@@ -92,7 +92,7 @@ fn a_record_is_as_the_format_has_it() {
 fn icmp_has_type_and_code_in_the_port_and_ports_may_have_the_engine() {
     let mut netflow = netflow(NetflowConfig { adds_id_to_port: true, ..CONFIG });
     netflow.count(FlowId { protocol: ICMP, tp_src: 8, tp_dst: 1, ..id(0) }, one(1, Output::Flood));
-    let datagram = netflow.finish().remove(0);
+    let datagram = netflow.finish(Duration::ZERO).remove(0);
     assert_eq!((half(&datagram, 24 + 32), half(&datagram, 24 + 34)), (0, 0x0801));
     assert_eq!((half(&datagram, 24 + 12), half(&datagram, 24 + 14)), (1 << 9 | 1, 1 << 9 | 0x1ff));
 }
@@ -103,7 +103,7 @@ fn a_flow_that_goes_another_way_is_reported_for_each() {
     for (ms, output) in [(2000, Output::Flood), (2100, Output::Drop), (2200, Output::Multiple)] {
         netflow.count(id(1), one(ms, output));
     }
-    let datagram = netflow.finish().remove(0);
+    let datagram = netflow.finish(Duration::ZERO).remove(0);
     let ways: Vec<u16> = datagram[HEADER_LEN..].chunks(RECORD_LEN).map(|record| half(record, 14)).collect();
     assert_eq!(ways, [FLOODED, DROPPED, MULTIPLE]);
     let starts: Vec<u32> = datagram[HEADER_LEN..].chunks(RECORD_LEN).map(|record| word(record, 24)).collect();
@@ -130,14 +130,14 @@ fn without_a_timeout_a_flow_is_reported_when_it_is_over() {
     let mut netflow = netflow(NetflowConfig { active_timeout: Duration::ZERO, ..CONFIG });
     netflow.count(id(1), one(2000, Output::Flood));
     assert!((3..10_000).all(|second| tick(&mut netflow, second * 1000).is_empty()));
-    assert_eq!(netflow.finish().len(), 1);
+    assert_eq!(netflow.finish(Duration::ZERO).len(), 1);
 }
 
 #[test]
 fn counters_beyond_32_bits_are_spread_over_records() {
     let mut netflow = netflow(CONFIG);
     netflow.count(id(1), Counted { packets: 10_000_000, bytes: 10_000_000_001, ..one(1, Output::Flood) });
-    let datagram = netflow.finish().remove(0);
+    let datagram = netflow.finish(Duration::ZERO).remove(0);
     let records: Vec<&[u8]> = datagram[HEADER_LEN..].chunks(RECORD_LEN).collect();
     let sum = |at| records.iter().map(|record| u64::from(word(record, at))).sum::<u64>();
     assert_eq!((records.len(), sum(16), sum(20)), (3, 10_000_000, 10_000_000_001));
@@ -147,7 +147,7 @@ fn counters_beyond_32_bits_are_spread_over_records() {
 fn datagrams_have_thirty_records_and_number_those_before() {
     let mut netflow = netflow(CONFIG);
     (0..70).for_each(|source| netflow.count(id(source), one(1, Output::Flood)));
-    let datagrams = netflow.finish();
+    let datagrams = netflow.finish(Duration::ZERO);
     let heads: Vec<(u16, u32)> =
         datagrams.iter().map(|datagram| (half(datagram, 2), word(datagram, 16))).collect();
     assert_eq!(heads, [(30, 0), (30, 30), (10, 60)]);

@@ -49,15 +49,15 @@ impl Collector {
         (!local.is_unspecified()).then_some(local)
     }
 
-    /// Sends a datagram, or drops it: collectors see the gap in its number.
-    pub(crate) fn send(&mut self, datagram: &[u8]) {
+    /// Sends a datagram, or drops it: collectors see the gap in its number. Returns whether it was sent.
+    pub(crate) fn send(&mut self, datagram: &[u8]) -> bool {
         let socket = match self.socket() {
             Ok(socket) => socket,
             Err(e) => {
                 if !std::mem::replace(&mut self.is_complained, true) {
                     complain_open(&self.target, &e);
                 }
-                return;
+                return false;
             }
         };
         let mut sent = socket.send(datagram);
@@ -65,15 +65,16 @@ impl Collector {
             // That was the answer to an earlier datagram; this one has not gone yet.
             sent = socket.send(datagram);
         }
-        match sent {
+        match &sent {
             Ok(_) => self.is_complained = false,
             Err(e) if !self.is_complained => {
                 self.is_complained = true;
-                let (target, reason) = (&self.target, rpc::error_text(&e));
+                let (target, reason) = (&self.target, rpc::error_text(e));
                 log::warn!(target: base::bounded!("collectors"), "{target}: sending to collector failed ({reason})");
             }
             Err(_) => {}
         }
+        sent.is_ok()
     }
 }
 
