@@ -16,6 +16,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iperf3", "/usr/bin/iperf3"),
     ("nftables", "/usr/sbin/nft"),
     ("nfdump", "/usr/bin/nfdump"),
+    ("tshark", "/usr/bin/tshark"),
     ("lldpd", "/usr/sbin/lldpd"),
     ("qemu-system-x86", "/usr/bin/qemu-system-x86_64"),
     ("busybox-static", "/bin/busybox"),
