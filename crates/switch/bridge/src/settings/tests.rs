@@ -128,3 +128,69 @@ fn every_table_that_has_a_say_by_itself_is_followed() {
     expected.sort_unstable();
     assert_eq!(followed, expected, "each once");
 }
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/settings.md");
+const INTRODUCTION: &str = "# Settings
+
+What the switch makes of every column of the Open_vSwitch database that configures it, and of every documented key of
+those that are maps. This page is made from the list that the switch itself works by
+(`crates/switch/bridge/src/settings/table.rs`): `WRITE_PAGES=1 cargo nextest run -p bridge settings` writes it anew, and the test
+fails where it differs.
+
+- **honoured**: the switch does what it says.
+- **status**: the switch writes it.
+- **others'**: names, notes, and what other programs read.
+- **no counterpart**: it tunes what this switch does otherwise; forwarding is the same without. The log says so once.
+- **not yet**: it has no effect. The log says so once, and so does the `status` or `error` of its row, unless its value asks for
+  nothing.
+
+Options of tunnels are not listed: interfaces of tunnel types are refused whole, with the reason in their `error`. Nor are the
+tables QoS and Queue, which `qos` of a port refers to, and CT_Zone and CT_Timeout_Policy, which `ct_zones` of a datapath does; SSL
+and Manager are the database server's.
+";
+
+/// What the page says of a use; `None` of a map, whose keys follow it.
+fn words(use_: Use) -> Option<String> {
+    let said = match use_ {
+        Use::Read => "honoured".to_owned(),
+        Use::Status => "status".to_owned(),
+        Use::Elsewhere => "others'".to_owned(),
+        Use::Awaited => "honoured: `cur_cfg` follows it when all else is done".to_owned(),
+        Use::Tuning => "no counterpart".to_owned(),
+        Use::Missing([]) => "not yet".to_owned(),
+        Use::Missing(values) => {
+            let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+            format!("not yet; {} asks for nothing", values.join(" or "))
+        }
+        Use::Map => return None,
+    };
+    Some(said)
+}
+
+fn page() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    for table in tables() {
+        page += &format!("\n## {table}\n\n| setting | |\n|---|---|\n");
+        for (_, column, use_) in COLUMNS.iter().filter(|(of, ..)| *of == table) {
+            if let Some(said) = words(*use_) {
+                page += &format!("| `{column}` | {said} |\n");
+            }
+            for (.., key, use_) in KEYS.iter().filter(|(of, map, ..)| (of, map) == (&table, column)) {
+                page += &format!("| `{column}:{key}` | {} |\n", words(*use_).unwrap_or_default());
+            }
+        }
+    }
+    page
+}
+
+#[test]
+fn the_page_of_settings_is_as_the_list_says() {
+    if std::env::var_os("WRITE_PAGES").is_some() {
+        std::fs::write(PAGE, page()).unwrap();
+    }
+    let written = std::fs::read_to_string(PAGE).unwrap();
+    let (written, listed): (Vec<&str>, String) = (written.lines().collect(), page());
+    let missing: Vec<&str> = listed.lines().filter(|line| !written.contains(line)).collect();
+    assert!(missing.is_empty(), "docs/settings.md lacks {missing:#?}");
+    assert_eq!(written.len(), listed.lines().count(), "docs/settings.md has more than the list");
+}
