@@ -267,8 +267,8 @@ fn each_worker_has_a_port_and_counts_for_itself() {
     let queues = |core: usize| workers.workers(1)[core].queues.len();
     assert_eq!([queues(0), queues(1)], [1, 1]);
     let received = |core| workers.performance(Some(core)).unwrap().received;
-    // Segments one way, acknowledgements the other.
-    assert!(received(0) > 50 && received(1) > 50, "{} {}", received(0), received(1));
+    // Segments one way, acknowledgements the other, both as merged as they come.
+    assert!(received(0) > 10 && received(1) > 10, "{} {}", received(0), received(1));
     let stats = datapath.stats();
     assert!(stats.hits + stats.missed >= received(0) + received(1), "{stats:?}");
     wait_for(|| {
