@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::AsRawFd;
 
+use crate::ask::with_any_socket;
 use crate::socket::Socket;
 
 const ADD_BRIDGE: libc::c_ulong = 0x89a0;
@@ -19,18 +20,16 @@ fn short(name: &str) -> io::Result<CString> {
 }
 
 fn named(request: libc::c_ulong, name: &str) -> io::Result<()> {
-    // Every kind of socket answers this request.
-    let socket = Socket::for_asking(libc::NETLINK_ROUTE)?;
     let mut buffer = [0u8; libc::IFNAMSIZ];
     let name = short(name)?;
     buffer[..name.as_bytes().len()].copy_from_slice(name.as_bytes());
     // SAFETY: the kernel reads IFNAMSIZ bytes at the pointer, which `buffer` has; it lives until the call returns.
-    let rc = unsafe { libc::ioctl(socket.fd().as_raw_fd(), request as _, buffer.as_mut_ptr()) };
-    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    asked(|socket: &Socket| unsafe {
+        libc::ioctl(socket.fd().as_raw_fd(), request as _, buffer.as_mut_ptr())
+    })
 }
 
 fn member(request: libc::c_ulong, bridge: &str, index: u32) -> io::Result<()> {
-    let socket = Socket::for_asking(libc::NETLINK_ROUTE)?;
     // SAFETY: all-zero bytes are a valid ifreq.
     let mut body: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in body.ifr_name.iter_mut().zip(short(bridge)?.as_bytes()) {
@@ -38,8 +37,12 @@ fn member(request: libc::c_ulong, bridge: &str, index: u32) -> io::Result<()> {
     }
     body.ifr_ifru.ifru_ifindex = index as libc::c_int;
     // SAFETY: the kernel reads one ifreq at the pointer; it lives until the call returns.
-    let rc = unsafe { libc::ioctl(socket.fd().as_raw_fd(), request as _, &raw mut body) };
-    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    asked(|socket: &Socket| unsafe { libc::ioctl(socket.fd().as_raw_fd(), request as _, &raw mut body) })
+}
+
+/// Every kind of socket takes these requests. What `ask` returns is ioctl(2)'s result.
+fn asked(ask: impl FnOnce(&Socket) -> i32) -> io::Result<()> {
+    with_any_socket(|socket| if ask(socket) < 0 { Err(io::Error::last_os_error()) } else { Ok(()) })?
 }
 
 /// Makes a Linux bridge.
