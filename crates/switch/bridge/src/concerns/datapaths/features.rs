@@ -58,7 +58,9 @@ fn features(can: &Capabilities) -> [Feature; 27] {
 
 /// The same with their values as the database shows them.
 pub(super) fn named(can: &Capabilities) -> impl Iterator<Item = (String, String)> {
-    features(can).into_iter().map(|(name, _, extent)| {
+    // No probe finds it, so it has no title.
+    let flush = ("ct_flush", "", Extent::Flag(can.conntrack));
+    features(can).into_iter().chain([flush]).map(|(name, _, extent)| {
         let value = match extent {
             Extent::Flag(has) => has.to_string(),
             // A number elsewhere; the reference has the database show it as a flag.
@@ -209,6 +211,14 @@ fn text(extent: Extent) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_database_shows_what_operators_see_and_whether_connections_can_be_flushed() {
+        let shown: Vec<(String, String)> = named(&Capabilities::ALL).collect();
+        assert_eq!(shown.len(), features(&Capabilities::ALL).len() + 1);
+        assert!(shown.contains(&("ct_flush".to_owned(), "true".to_owned())));
+        assert!(shown.contains(&("sample_nesting".to_owned(), "true".to_owned())));
+    }
 
     #[test]
     fn nothing_is_believed_beyond_what_is_there_unless_it_is_forced() {
