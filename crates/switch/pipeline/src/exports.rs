@@ -137,33 +137,12 @@ impl Export {
 }
 
 fn set_cookie(action: &mut Action, cookie: &Cookie) {
-    match action {
-        Action::Userspace(userspace) => userspace.cookie = cookie.clone(),
-        Action::Meter(_) => {}
-        Action::Output(_)
-        | Action::LbOutput(_)
-        | Action::Trunc(_)
-        | Action::Set(_)
-        | Action::PushVlan { .. }
-        | Action::PopVlan
-        | Action::PushMpls { .. }
-        | Action::PopMpls { .. }
-        | Action::AddMpls { .. }
-        | Action::PushEth { .. }
-        | Action::PopEth
-        | Action::PushNsh { .. }
-        | Action::PopNsh
-        | Action::Recirc(_)
-        | Action::Hash { .. }
-        | Action::Sample { .. }
-        | Action::Clone(_)
-        | Action::CheckPktLen { .. }
-        | Action::Ct(_)
-        | Action::CtClear
-        | Action::TunnelPush(_)
-        | Action::TunnelPop(_)
-        | Action::DecTtl(_)
-        | Action::Psample { .. }
-        | Action::Drop(_) => base::broken!("{action:?} stands in the place of a sampling"),
+    // The slow path's.
+    if matches!(action, Action::Meter(_)) {
+        return;
     }
+    let Action::Userspace(userspace) = action else {
+        return base::broken!("{action:?} stands in the place of a sampling");
+    };
+    userspace.cookie = cookie.clone();
 }
