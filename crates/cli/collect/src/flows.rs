@@ -17,7 +17,7 @@ use base::getopt::{Opt, Order, Parser, Takes};
 use rpc::program::{self, Stop};
 use telemetry::flow_reader::{FlowDatagram, FlowReader, FlowRecord};
 
-use crate::options::{Family, Source, port_number};
+use crate::options::{Family, Input, Source, ip_address, no_more, port_number};
 use crate::run::{self, Take};
 
 /// What the command line asks for.
@@ -61,33 +61,25 @@ pub(crate) fn collect(program: &str, args: Vec<String>) -> ExitCode {
 
 fn parse(program: &str, args: Vec<String>) -> Result<Options, Stop> {
     let fail = |text: String| Stop::Fail(format!("{program}: {text}"));
-    let (mut port, mut file, mut family, mut address) = (telemetry::IPFIX_PORT, None, Family::Any, None);
+    let mut input = Input::on(telemetry::IPFIX_PORT);
     let mut is_json = false;
     let mut parser = Parser::new(program, OPTIONS, Order::Permute, args);
     while let Some(item) = parser.next() {
         let item = item.map_err(|e| Stop::Fail(e.to_string()))?;
         let argument = item.argument.unwrap_or_default();
         match item.id {
-            Choice::Port => port = port_number(&argument).map_err(fail)?,
-            Choice::Address => {
-                address = Some(argument.parse().map_err(|_| fail(format!("{argument}: not an IP address")))?);
-            }
-            Choice::OnlyV4 => family = Family::V4,
-            Choice::OnlyV6 => family = Family::V6,
-            Choice::Read => file = Some(argument),
+            Choice::Port => input.port = port_number(&argument).map_err(fail)?,
+            Choice::Address => input.address = Some(ip_address(&argument).map_err(fail)?),
+            Choice::OnlyV4 => input.family = Family::V4,
+            Choice::OnlyV6 => input.family = Family::V6,
+            Choice::Read => input.file = Some(argument),
             Choice::Json => is_json = true,
             Choice::Help => return Err(Stop::Print(usage(program))),
             Choice::Version => return Err(Stop::Print(format!("{}\n", rpc::version_text(program)))),
         }
     }
-    if let Some(word) = parser.rest().first() {
-        return Err(fail(format!("unexpected argument '{word}'; use -h for help")));
-    }
-    let source = match file {
-        Some(path) => Source::File { path, port },
-        None => Source::Socket { port, address, family },
-    };
-    Ok(Options { source, is_json })
+    no_more(&parser.rest()).map_err(fail)?;
+    Ok(Options { source: input.source(), is_json })
 }
 
 fn usage(program: &str) -> String {

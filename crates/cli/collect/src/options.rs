@@ -108,7 +108,7 @@ const NETFLOW_PORT: u16 = 9991;
 
 pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Options, Stop> {
     let fail = |text: String| Stop::Fail(format!("{program}: {text}"));
-    let (mut port, mut file, mut family, mut address) = (telemetry::COLLECTOR_PORT, None, Family::Any, None);
+    let mut input = Input::on(telemetry::COLLECTOR_PORT);
     let (mut format, mut forward) = (None, Vec::new());
     let (mut netflow_host, mut netflow_port, mut is_scaled) = (None, None, true);
     // "+4" is an old way to say "-A".
@@ -118,7 +118,7 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Options, Stop> {
         let item = item.map_err(|e| Stop::Fail(e.to_string()))?;
         let argument = item.argument.unwrap_or_default();
         match item.id {
-            Choice::Port => port = port_number(&argument).map_err(fail)?,
+            Choice::Port => input.port = port_number(&argument).map_err(fail)?,
             Choice::Pcap => format = Some(Format::Pcap),
             Choice::Lines => format = Some(Format::Lines),
             Choice::Fields => {
@@ -127,7 +127,7 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Options, Stop> {
             Choice::Grep => format = Some(Format::Grep),
             Choice::Json => format = Some(Format::Json { is_pretty: false }),
             Choice::PrettyJson => format = Some(Format::Json { is_pretty: true }),
-            Choice::Read => file = Some(argument),
+            Choice::Read => input.file = Some(argument),
             Choice::NetFlowHost => netflow_host = Some(argument),
             Choice::NetFlowPort => netflow_port = Some(port_number(&argument).map_err(fail)?),
             Choice::NetFlowVersion if argument == "5" => {}
@@ -136,20 +136,16 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Options, Stop> {
             }
             Choice::Unscaled => is_scaled = false,
             Choice::Forward => forward.push(forward_target(&argument).map_err(fail)?),
-            Choice::OnlyV4 => family = Family::V4,
-            Choice::OnlyV6 => family = Family::V6,
-            Choice::AnyFamily => family = Family::Any,
-            Choice::Address => {
-                address = Some(argument.parse().map_err(|_| fail(format!("{argument}: not an IP address")))?);
-            }
+            Choice::OnlyV4 => input.family = Family::V4,
+            Choice::OnlyV6 => input.family = Family::V6,
+            Choice::AnyFamily => input.family = Family::Any,
+            Choice::Address => input.address = Some(ip_address(&argument).map_err(fail)?),
             Choice::Nothing => {}
             Choice::Help => return Err(Stop::Print(usage(program))),
             Choice::Version => return Err(Stop::Print(format!("{}\n", rpc::version_text(program)))),
         }
     }
-    if let Some(word) = parser.rest().first() {
-        return Err(fail(format!("unexpected argument '{word}'; use -h for help")));
-    }
+    no_more(&parser.rest()).map_err(fail)?;
     let netflow = match (netflow_host, netflow_port) {
         (Some(host), port) => {
             let target = resolve(&host, port.unwrap_or(NETFLOW_PORT)).map_err(fail)?;
@@ -161,11 +157,42 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Options, Stop> {
     if format.is_none() && netflow.is_none() && forward.is_empty() {
         format = Some(Format::Full);
     }
-    let source = match file {
-        Some(path) => Source::File { path, port },
-        None => Source::Socket { port, address, family },
-    };
-    Ok(Options { source, format, netflow, forward })
+    Ok(Options { source: input.source(), format, netflow, forward })
+}
+
+/// What command lines say of where datagrams come from.
+pub(crate) struct Input {
+    pub port: u16,
+    pub file: Option<String>,
+    pub family: Family,
+    pub address: Option<IpAddr>,
+}
+
+impl Input {
+    /// From this port of all addresses, unless something else is said.
+    pub(crate) fn on(port: u16) -> Input {
+        Input { port, file: None, family: Family::Any, address: None }
+    }
+
+    pub(crate) fn source(self) -> Source {
+        let Input { port, file, family, address } = self;
+        match file {
+            Some(path) => Source::File { path, port },
+            None => Source::Socket { port, address, family },
+        }
+    }
+}
+
+/// Refuses words that stand behind all options.
+pub(crate) fn no_more(words: &[String]) -> Result<(), String> {
+    match words.first() {
+        Some(word) => Err(format!("unexpected argument '{word}'; use -h for help")),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn ip_address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("{text}: not an IP address"))
 }
 
 pub(crate) fn port_number(text: &str) -> Result<u16, String> {
