@@ -302,13 +302,9 @@ fn known_port(rows: &Tables, row: &Arc<Row>, known: &mut KnownRows) -> Arc<Desir
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::BTreeMap;
-
-    use dp::PortKind;
-    use pipeline::VlanConfig;
-
     use super::*;
     use crate::concerns::interfaces::InterfaceKind;
+    use dp::PortKind;
 
     pub(crate) fn bridge(name: &str, ports: Vec<DesiredPort>) -> Arc<DesiredBridge> {
         Arc::new(DesiredBridge {
@@ -335,37 +331,10 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn port(name: &str) -> DesiredPort {
-        DesiredPort {
-            uuid: Uuid::nil(),
-            name: name.into(),
-            interfaces: vec![interface(name, PortKind::System)],
-            namesake: None,
-            vlan: VlanConfig::default(),
-            protected: false,
-            bond: bundles::no_bond(),
-            spanning: Default::default(),
-            multicast: Default::default(),
-            lacp: None,
-            mac: None,
-            fake_bridge: false,
-        }
+        DesiredPort { interfaces: vec![interface(name, PortKind::System)], ..local_port(name) }
     }
 
     pub(crate) fn interface(name: &str, kind: PortKind) -> DesiredInterface {
-        DesiredInterface {
-            uuid: Uuid::nil(),
-            name: name.into(),
-            kind: InterfaceKind::Port(kind),
-            options: BTreeMap::new(),
-            number: None,
-            is_number_asked: false,
-            mac: None,
-            mtu: None,
-            bfd: BTreeMap::new(),
-            cfm: None,
-            lldp: false,
-            lacp: Default::default(),
-            pinned: Vec::new(),
-        }
+        DesiredInterface { kind: InterfaceKind::Port(kind), ..DesiredInterface::internal(name, None) }
     }
 }
