@@ -152,7 +152,7 @@ impl State {
     pub(crate) fn controller_event(&mut self, event: controller::Event) {
         let shows =
             matches!(event, controller::Event::Connected { .. } | controller::Event::Disconnected { .. });
-        self.running.manager.handle(event);
+        self.running.take_controller_event(event);
         if shows {
             self.write_status(Extent::CONTROLLERS);
         }

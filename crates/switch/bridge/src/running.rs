@@ -224,7 +224,6 @@ impl Running {
         let mut exports = std::mem::take(&mut self.exports);
         exports.take(sample, self);
         self.exports = exports;
-        self.report_ipfix();
     }
 
     /// What is desired without what cannot be: a bridge of a type that is not known stays as it is, or is not made.

@@ -52,6 +52,8 @@ pub(crate) struct Exports {
     running: Vec<Export>,
     /// The number of the last exporter of IPFIX that was made.
     last_ipfix: u32,
+    /// Exporters came, went or took something since their counters were handed on.
+    has_counted: bool,
 }
 
 /// An export that a bridge asks for.
@@ -181,14 +183,12 @@ impl Concern for BridgeExports {
         let mut exports = std::mem::take(&mut running.exports);
         exports.follow(running.clock.now(), running);
         running.exports = exports;
-        running.report_ipfix();
     }
 
     fn tick(&self, running: &mut Running, now: Timestamp) -> Extent {
         let mut exports = std::mem::take(&mut running.exports);
         exports.run(now, running);
         running.exports = exports;
-        running.report_ipfix();
         Extent::default()
     }
 }
@@ -230,9 +230,17 @@ impl Running {
         self.bridges().values().find(|bridge| bridge.id == id).map(|bridge| &*bridge.below.datapath)
     }
 
-    /// Hands on what controllers can ask for of IPFIX.
-    pub(crate) fn report_ipfix(&mut self) {
-        self.manager.set_ipfix(self.exports.ipfix_counters());
+    /// Hands on what controllers can ask for of IPFIX, if anything was counted since it was handed on.
+    fn report_ipfix(&mut self) {
+        if std::mem::take(&mut self.exports.has_counted) {
+            self.manager.set_ipfix(self.exports.ipfix_counters());
+        }
+    }
+
+    /// Takes what came from a controller.
+    pub fn take_controller_event(&mut self, event: ::controller::Event) {
+        self.report_ipfix();
+        self.manager.handle(event);
     }
 
     /// Where the packets of a bridge's flows are counted, if NetFlow exports them.
@@ -342,6 +350,7 @@ impl Exports {
     pub(crate) fn run(&mut self, now: Timestamp, running: &Running) {
         for export in &mut self.running {
             if now - export.ticked >= TICK {
+                self.has_counted = true;
                 export.ticked = now;
                 export.tick(now, running);
             }
@@ -350,6 +359,7 @@ impl Exports {
 
     /// Takes a sampled packet.
     pub(crate) fn take(&mut self, sample: &Sample, running: &Running) {
+        self.has_counted = true;
         let sampled = SampledPacket {
             key: &sample.key,
             packet: &sample.packet,
@@ -387,6 +397,7 @@ impl Exports {
             let wanted = bridge.config.exports.iter().cloned();
             wanted.map(move |wanted| (bridge.id, bridge.datapath_id, wanted))
         });
+        self.has_counted = true;
         let mut before = std::mem::take(&mut self.running);
         let mut sflows = 0..;
         for (bridge, datapath_id, wanted) in asking {
