@@ -96,7 +96,9 @@ impl Bridge {
 
     /// Whether translation knows how to do all of `actions`. The error is the standard's, so the log names the action.
     pub fn check_supported(&self, actions: &[Action]) -> Result<(), OfError> {
-        let Some(action) = pipeline::unsupported(actions) else { return Ok(()) };
+        let Some(action) = pipeline::unsupported(actions, pipeline::BridgeView::capabilities(self)) else {
+            return Ok(());
+        };
         let (bridge, action) = (self.name(), action.kind().name());
         log::warn!(target: base::bounded!("ofproto"), "{bridge}: the action \"{action}\" is not supported yet");
         Err(OfError::OfpbacBadType)
