@@ -364,17 +364,22 @@ pub fn supported_kinds() -> u64 {
     ActionKind::in_set(u64::MAX).filter(|kind| is_supported(*kind)).fold(0, |set, kind| set | kind.bit())
 }
 
-/// The first action of `list` that translation does not know how to do, or a datapath that can do `can`. A
+/// The first action of `list` that translation does not know how to do. A
 /// rule with one is refused when it is added, so that it is never ignored.
-pub fn unsupported<'a>(list: &'a [Action], can: &dp::Capabilities) -> Option<&'a Action> {
-    list.iter().find_map(|action| {
-        let lacks_tracker = action.kind() == ActionKind::Ct && !can.conntrack;
-        if is_supported(action.kind()) && !lacks_tracker {
-            unsupported(action.nested(), can)
-        } else {
-            Some(action)
-        }
-    })
+pub fn unsupported(list: &[Action]) -> Option<&Action> {
+    first(list, &|action| !is_supported(action.kind()))
+}
+
+/// The first action of `list` that a datapath would have to do, and that `can` does not have. A rule with one is
+/// refused, too.
+pub fn beyond<'a>(list: &'a [Action], can: &dp::Capabilities) -> Option<&'a Action> {
+    first(list, &|action| action.kind() == ActionKind::Ct && !can.conntrack)
+}
+
+/// The first action that `is_wanted`, wherever it stands.
+fn first<'a>(list: &'a [Action], is_wanted: &impl Fn(&Action) -> bool) -> Option<&'a Action> {
+    list.iter()
+        .find_map(|action| if is_wanted(action) { Some(action) } else { first(action.nested(), is_wanted) })
 }
 
 /// Whether an action may look at what is under the labels that were popped,
