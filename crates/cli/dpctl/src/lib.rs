@@ -9,7 +9,6 @@
 mod absent;
 mod commands;
 mod daemon;
-mod normalize;
 mod options;
 
 use std::process::ExitCode;
@@ -69,7 +68,7 @@ fn run(request: &Request) -> Result<String, Failure> {
         "help" => Ok(options::usage()),
         "list-commands" => Ok(commands::list()),
         "parse-actions" => parse_actions(request),
-        "normalize-actions" => normalize::normalize_actions(request),
+        "normalize-actions" => normalize_actions(request),
         _ => ask(request, command),
     }
 }
@@ -91,6 +90,18 @@ fn ask(request: &Request, command: &Command) -> Result<String, Failure> {
             (Failure::Said(text), _) => Err(Failure::Said(text + &rpc::hint::not_running("ovs-vswitchd"))),
         },
     }
+}
+
+/// Actions in a form in which they can be compared.
+fn normalize_actions(request: &Request) -> Result<String, Failure> {
+    let [flow, actions, names @ ..] = request.arguments.as_slice() else {
+        return fail("'normalize-actions' command requires at least 2 arguments");
+    };
+    let is_verbose = request.switches.iter().any(|switch| switch == "-m");
+    dp::text::normalize_actions(flow, actions, names, is_verbose).or_else(|refusal| {
+        print!("{}", refusal.out);
+        fail(&refusal.why)
+    })
 }
 
 /// Actions as the datapath writes them, or the refusal.

@@ -15,6 +15,7 @@ mod action_parse;
 mod flow_format;
 mod key_format;
 mod key_parse;
+mod normalize;
 mod scan;
 mod tunnel_format;
 mod tunnel_parse;
@@ -25,6 +26,7 @@ pub use action_parse::parse_actions;
 pub use flow_format::format_flow;
 pub use key_format::{format_attr, format_key};
 pub use key_parse::parse_key;
+pub use normalize::{NotNormal, normalize_actions};
 
 /// Names of ports, to show and to read in place of numbers.
 #[derive(Clone, Debug, Default)]

@@ -39,10 +39,6 @@ const FEATURES: &[Feature] = &[
         ],
     },
     Feature {
-        name: "sizes of the datapath's caches",
-        commands: &[("dpctl/cache-get-size", "[dp]"), ("dpctl/cache-set-size", "dp cache size")],
-    },
-    Feature {
         name: "hardware offload",
         commands: &[("dpctl/offload-stats-show", "[dp]"), ("dpif/offload/show", "")],
     },
@@ -67,14 +63,6 @@ const FEATURES: &[Feature] = &[
         ],
     },
     Feature { name: "the kernel's datapath", commands: &[("dpif-netlink/dispatch-mode", "")] },
-    Feature {
-        name: "what 'ovs-dpctl' does without a switch",
-        commands: &[
-            ("dpctl/list-commands", ""),
-            ("dpctl/normalize-actions", "actions"),
-            ("dpctl/parse-actions", "actions"),
-        ],
-    },
     Feature {
         name: "a dummy device's connection and addresses",
         commands: &[

@@ -5,6 +5,7 @@
 //! flow of theirs matches is dropped.
 
 mod flows;
+mod words;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub(super) fn register<C: 'static>(registry: &mut Registry<C>, dpctl: Dpctl) {
     add("dpctl/dump-dps", "", 0, 0, |dpctl, _, _| {
         Ok(dpctl.all().iter().map(|known| format!("{}\n", known.name)).collect())
     });
+    words::register(&mut add);
     flows::register(add);
 }
 

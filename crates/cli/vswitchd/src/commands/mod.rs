@@ -64,6 +64,8 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
     workers::register(&mut registry, workers::Teams { switch: switch(), datapaths: datapaths() });
     register_rules(&mut registry, Rules { switch: switch(), datapaths: datapaths(), clock: clock() });
     register_changes(&mut registry);
+    let of_datapaths = registry.listing("dpctl/");
+    registry.add("dpctl/list-commands", "", 0, usize::MAX, move |_, _| Ok(of_datapaths.clone()));
     registry
 }
 

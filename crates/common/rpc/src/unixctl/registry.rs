@@ -149,18 +149,19 @@ impl<C: 'static> Registry<C> {
                 }
                 Handler::ListCommands => responder.reply_formatted(Ok(match format {
                     Format::Json => Reply::Json(self.list_json()),
-                    Format::Text => Reply::Text(self.list()),
+                    Format::Text => Reply::Text(self.listing("")),
                 })),
             }
         }
     }
 
-    fn list(&self) -> String {
+    /// The commands whose names begin with `prefix`, with their usage, as operators see them.
+    pub fn listing(&self, prefix: &str) -> String {
         let mut text = "The available commands are:\n".to_owned();
         for (name, command) in &self.commands {
-            if let Some(usage) = command.usage {
+            if let (Some(usage), Some(rest)) = (command.usage, name.strip_prefix(prefix)) {
                 // Writing to a string cannot fail.
-                let _ = writeln!(text, "  {name:<23} {usage}");
+                let _ = writeln!(text, "  {prefix}{rest:<23} {usage}");
             }
         }
         text

@@ -1,33 +1,43 @@
-//! `normalize-actions`: a form in which lists of actions can be compared.
+//! Lists of actions in a form in which they can be compared.
 //!
-//! Enters: a flow, the actions on it, names of ports. Leaves: for each set of
-//! VLAN tags under which the actions work on the packet, those actions, with
-//! outputs that follow each other in the order of their ports. Lists that send
-//! the same packets to the same ports are then the same text.
+//! For each set of VLAN tags under which the actions work on the packet, those actions, with outputs that follow each other
+//! in the order of their ports. Lists that send the same packets to the same ports are then the same text.
 
 use std::collections::BTreeMap;
 
 use base::DpPort;
-use dp::Action;
-use dp::text::{PortNames, format_actions, format_key, parse_actions, parse_key};
 use flow::{FlowKey, MAX_VLANS, VLAN_CFI};
 
-use crate::options::Request;
-use crate::{Failure, PROGRAM, fail};
+use super::{PortNames, format_actions, format_key, parse_actions, parse_key};
+use crate::Action;
 
-/// Carries out the command of `request`: FLOW ACTIONS [NAME=NUMBER...].
-pub(crate) fn normalize_actions(request: &Request) -> Result<String, Failure> {
-    let [flow, actions, names @ ..] = request.arguments.as_slice() else {
-        return fail("'normalize-actions' command requires at least 2 arguments");
-    };
-    let ports = names.iter().map(|text| port_name(text)).collect::<Result<PortNames, Failure>>()?;
+/// A request that could not be carried out: what has been found until then, and why not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotNormal {
+    /// What is printed before.
+    pub out: String,
+    /// What the reference says of it.
+    pub why: String,
+}
+
+/// What `dpctl normalize-actions` prints for a flow and the actions on it; `names` are of the form NAME=NUMBER.
+///
+/// # Errors
+/// The flow, the actions or a name cannot be read.
+pub fn normalize_actions(
+    flow: &str,
+    actions: &str,
+    names: &[impl AsRef<str>],
+    is_verbose: bool,
+) -> Result<String, NotNormal> {
+    let refused = |out: &str, why: String| NotNormal { out: out.to_owned(), why };
+    let ports = names.iter().map(|text| port_name(text.as_ref()));
+    let ports = ports.collect::<Result<PortNames, String>>().map_err(|why| refused("", why))?;
     let (mut key, mask) = parse_key(flow, Some(&ports))
-        .or_else(|error| fail(&format!("odp_flow_key_from_string ({error}) (Invalid argument)")))?;
-    let is_verbose = request.switches.iter().any(|switch| switch == "-m");
+        .map_err(|error| refused("", format!("odp_flow_key_from_string ({error}) (Invalid argument)")))?;
     let mut out = format!("input flow: {}\n", format_key(&key, Some(&mask), is_verbose, None));
     let Ok(actions) = parse_actions(actions, Some(&ports)) else {
-        print!("{out}");
-        return fail("odp_actions_from_string (Invalid argument)");
+        return Err(refused(&out, "odp_actions_from_string (Invalid argument)".to_owned()));
     };
     if is_verbose {
         out.push_str(&format!("input actions: {}\n", format_actions(&actions, None)));
@@ -40,11 +50,11 @@ pub(crate) fn normalize_actions(request: &Request) -> Result<String, Failure> {
     Ok(out)
 }
 
-fn port_name(text: &str) -> Result<(DpPort, String), Failure> {
+fn port_name(text: &str) -> Result<(DpPort, String), String> {
     let named = text.split_once('=').and_then(|(name, number)| Some((name, number.parse().ok()?)));
     match named {
         Some((name, number)) if !name.is_empty() => Ok((DpPort(number), name.to_owned())),
-        _ => Err(Failure::Said(format!("{PROGRAM}: {text}: expected NAME=NUMBER"))),
+        _ => Err(format!("{text}: expected NAME=NUMBER")),
     }
 }
 
@@ -56,6 +66,7 @@ fn tags_of(key: &FlowKey) -> Tags {
 }
 
 /// The actions by the tags that the packet has when they are reached; tags are changed by no other action.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only these change tags")]
 fn by_tags(key: &mut FlowKey, actions: Vec<Action>) -> BTreeMap<Tags, Vec<Action>> {
     let mut groups: BTreeMap<Tags, Vec<Action>> = BTreeMap::new();
     let mut tags = tags_of(key);
@@ -77,6 +88,7 @@ fn by_tags(key: &mut FlowKey, actions: Vec<Action>) -> BTreeMap<Tags, Vec<Action
     groups
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "it is about outputs")]
 fn sort_outputs(actions: &mut [Action]) {
     let port = |action: &Action| match action {
         Action::Output(port) => Some(*port),
@@ -118,11 +130,8 @@ mod tests {
                         arp(sip=10.0.0.1,tip=10.0.0.2,op=1,sha=50:54:00:00:00:01,tha=00:00:00:00:00:00)";
 
     fn told(arguments: &[&str]) -> String {
-        let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
-        match normalize_actions(&Request { arguments, ..Request::default() }) {
-            Ok(text) | Err(Failure::Said(text)) => text,
-            Err(Failure::Silent) => String::new(),
-        }
+        let [flow, actions, names @ ..] = arguments else { return String::new() };
+        normalize_actions(flow, actions, names, false).unwrap_or_else(|refusal| refusal.why)
     }
 
     fn normal(actions: &str) -> String {
@@ -155,10 +164,10 @@ mod tests {
     fn mistakes_are_told() {
         assert_eq!(
             told(&["in_port(1),e", "2"]),
-            "ovs-dpctl: odp_flow_key_from_string (syntax error at e) (Invalid argument)"
+            "odp_flow_key_from_string (syntax error at e) (Invalid argument)"
         );
-        assert_eq!(told(&[FLOW, "zz"]), "ovs-dpctl: odp_actions_from_string (Invalid argument)");
-        assert_eq!(told(&[FLOW, "2", "x"]), "ovs-dpctl: x: expected NAME=NUMBER");
+        assert_eq!(told(&[FLOW, "zz"]), "odp_actions_from_string (Invalid argument)");
+        assert_eq!(told(&[FLOW, "2", "x"]), "x: expected NAME=NUMBER");
         assert!(told(&["in_port(p1)", "p1,2", "p1=4"]).ends_with("no vlan: no mpls: 2,4"));
     }
 }
