@@ -9,7 +9,7 @@ use base::{DpPort, MacAddr, PortStats, Timestamp};
 use flow::{FlowKey, FlowMask};
 use rustix::io::Errno;
 
-use crate::{Action, Capabilities, Packet, PortKind, UnknownPortKind, Upcall, Workers};
+use crate::{Action, Capabilities, Packet, PortKind, QualityOfService, UnknownPortKind, Upcall, Workers};
 
 /// A datapath of this process; never used again for another one while the process lives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -406,6 +406,11 @@ pub trait Datapath: Send + Sync {
 
     /// Its workers, where it has some.
     fn workers(&self) -> Option<&dyn Workers> {
+        None
+    }
+
+    /// How its ports queue, shape and police, where they can.
+    fn quality_of_service(&self) -> Option<&dyn QualityOfService> {
         None
     }
 

@@ -32,6 +32,7 @@ pub mod execute;
 pub mod offload;
 mod packet;
 mod port_kind;
+mod qos;
 pub mod text;
 mod upcall;
 mod workers;
@@ -53,6 +54,7 @@ pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};
 pub use port_kind::{PortKind, TunnelKind, UnknownPortKind};
+pub use qos::{Detail, Policing, Qos, QosKind, QosState, QualityOfService, QueueStats, Settings};
 pub use upcall::{Upcall, UpcallOutcome, UpcallPacket};
 pub use workers::{
     Assignment, AutoBalance, LOAD_INTERVAL, LOAD_INTERVALS, Performance, QueueInfo, SleepLimits, WorkerInfo,
