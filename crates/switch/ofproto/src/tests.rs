@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use crate::{BundleConfig, NewPort, Switch};
 
 mod multicast;
+mod queues;
 mod sampling;
 mod spanning;
 
