@@ -35,6 +35,7 @@ mod parity;
 mod passes;
 mod physical_machine;
 mod pki;
+mod qos;
 mod refusals;
 mod restart;
 mod rows;
