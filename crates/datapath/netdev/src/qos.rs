@@ -149,7 +149,7 @@ impl PortQos {
     /// What the queues have counted.
     pub(crate) fn queue_stats(&self, ifindex: u32) -> io::Result<BTreeMap<u32, QueueStats>> {
         let shaping = self.shaping();
-        if !shaping.in_force.as_ref().is_some_and(|shape| shape.all.is_some()) {
+        if shaping.in_force.as_ref().is_none_or(|shape| shape.all.is_none()) {
             return Ok(self.egress.get().as_ref().map(Egress::stats).unwrap_or_default());
         }
         let found = netlink::classes(ifindex)?.into_iter().filter_map(|(class, counters)| {
