@@ -1,14 +1,11 @@
 //! Quality of service of ports: in which order and how fast frames leave, and how many may come in.
 //!
 //! [`QosKind`] is all that there is, by the names of the database; [`Qos`] and [`Policing`] are what a port is asked for,
-//! and [`QosState`] and [`QueueStats`] what it has. A datapath whose ports can do some of it implements
-//! [`QualityOfService`].
+//! and [`QosState`] and [`QueueStats`] what it has. [`crate::QualityOfService`] is the way to ask for it.
 
 use std::collections::BTreeMap;
 
-use base::{DpPort, Timestamp};
-
-use crate::DpError;
+use base::Timestamp;
 
 /// Keys with their values, as `other_config` has them.
 pub type Settings = BTreeMap<String, String>;
@@ -102,6 +99,19 @@ impl QosKind {
         }
     }
 
+    /// Whether what is not said is taken from the link: its MTU and its rate.
+    pub const fn depends_on_link(self) -> bool {
+        match self {
+            QosKind::Htb | QosKind::Hfsc | QosKind::Sfq => true,
+            QosKind::Netem
+            | QosKind::FqCodel
+            | QosKind::Codel
+            | QosKind::Noop
+            | QosKind::EgressPolicer
+            | QosKind::TrtcmPolicer => false,
+        }
+    }
+
     /// Queues have lower numbers than this; 0: it has none.
     pub const fn queue_limit(self) -> u32 {
         match self {
@@ -167,39 +177,6 @@ pub struct QueueStats {
     pub errors: Option<u64>,
     /// Since when there is the queue.
     pub created: Option<Timestamp>,
-}
-
-/// A datapath whose ports can be asked for quality of service.
-pub trait QualityOfService {
-    /// What the port can be asked for.
-    ///
-    /// # Errors
-    /// There is no such port.
-    fn qos_kinds(&self, port: DpPort) -> Result<Vec<QosKind>, DpError>;
-
-    /// Sets a port up, or for `None` as a port is by itself. What is so already is left alone.
-    ///
-    /// # Errors
-    /// All that could not be done, each for the log. What could is in force; the next call tries the rest again.
-    fn set_qos(&self, port: DpPort, wanted: Option<&Qos>) -> Result<(), Vec<String>>;
-
-    /// What is in force.
-    ///
-    /// # Errors
-    /// There is no such port.
-    fn qos(&self, port: DpPort) -> Result<Option<QosState>, DpError>;
-
-    /// What the queues of a port have counted, by their numbers.
-    ///
-    /// # Errors
-    /// There is no such port, or the kernel does not answer.
-    fn queue_stats(&self, port: DpPort) -> Result<BTreeMap<u32, QueueStats>, DpError>;
-
-    /// Limits what comes in.
-    ///
-    /// # Errors
-    /// There is no such port, or it has no limits.
-    fn set_policing(&self, port: DpPort, limits: Policing) -> Result<(), DpError>;
 }
 
 #[cfg(test)]

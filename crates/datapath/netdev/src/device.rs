@@ -99,6 +99,7 @@ impl Device {
             Device { kind, spec: spec.clone(), ifindex: None, dropped_before: 0, qos: PortQos::default() };
         if let Some(link) = known.or_else(|| device.link()) {
             device.ifindex = Some(link.index);
+            device.qos.begin(&link);
             device.dropped_before = device.dropped_by_kernel(&link.counters);
         }
         Ok(device)

@@ -27,6 +27,9 @@ pub(crate) struct PortQos {
     limits: Mutex<Policing>,
 }
 
+/// What the kernel says of links for which it queues nothing.
+const NO_DISCIPLINE: &str = "noqueue";
+
 /// Frames of this queue go to its class of the device, if it has one: the priority (`SO_PRIORITY`) that says so.
 pub(crate) fn priority_of(queue: u32) -> u32 {
     match class_of(queue) {
@@ -82,6 +85,8 @@ struct Shaping {
     asked: Option<Option<Qos>>,
     /// Not all of it could be done.
     has_failed: bool,
+    /// What was known of the link then.
+    facts: Option<LinkFacts>,
     /// What the kernel has of it.
     in_force: Option<Shape>,
     /// Since when there are the queues that the kernel has.
@@ -93,7 +98,14 @@ impl PortQos {
         self.shaping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this was asked for last and is in force, so that nothing is to be done.
+    /// Takes note of a link that has been opened: one that the kernel queues nothing for is as it is by itself.
+    pub(crate) fn begin(&self, link: &Link) {
+        if link.discipline == NO_DISCIPLINE {
+            self.shaping().asked = Some(None);
+        }
+    }
+
+    /// Whether this was asked for last and is in force, so that nothing is to be done unless the link has changed.
     pub(crate) fn has(&self, wanted: Option<&Qos>) -> bool {
         let shaping = self.shaping();
         !shaping.has_failed && shaping.asked.as_ref().is_some_and(|asked| asked.as_ref() == wanted)
@@ -107,7 +119,12 @@ impl PortQos {
         wanted: Option<&Qos>,
         now: Timestamp,
     ) -> Result<(), Vec<String>> {
+        let facts = LinkFacts { mtu: link.mtu, speed_mbps };
+        let has = self.has(wanted);
         let mut shaping = self.shaping();
+        if shaping.facts.replace(facts) == Some(facts) && has {
+            return Ok(());
+        }
         let mut troubles = Vec::new();
         let policer = match wanted.filter(|wanted| is_policer(wanted.kind)) {
             None => None,
@@ -120,14 +137,11 @@ impl PortQos {
         self.egress.set(policer);
         match wanted {
             Some(wanted) if wanted.kind == QosKind::Noop => shaping.in_force = None,
-            wanted => {
-                let facts = LinkFacts { mtu: link.mtu, speed_mbps };
-                match wanted.map_or(Ok(None), |wanted| shape(wanted, facts)) {
-                    Ok(Some(shape)) => shaping.bring(link, shape, now, &mut troubles),
-                    Ok(None) => shaping.remove(link, &mut troubles),
-                    Err(why) => troubles.push(why),
-                }
-            }
+            wanted => match wanted.map_or(Ok(None), |wanted| shape(wanted, facts)) {
+                Ok(Some(shape)) => shaping.bring(link, shape, now, &mut troubles),
+                Ok(None) => shaping.remove(link, &mut troubles),
+                Err(why) => troubles.push(why),
+            },
         }
         shaping.asked = Some(wanted.cloned());
         shaping.has_failed = !troubles.is_empty();
@@ -194,8 +208,17 @@ fn is_policer(kind: QosKind) -> bool {
 impl Shaping {
     /// Takes away whatever shapes what the link sends, also what another program has set up.
     fn remove(&mut self, link: &Link, troubles: &mut Vec<String>) {
-        // Links that have nothing are many.
-        let has_none = self.asked.is_none() && link.discipline == "noqueue";
+        let is_first = self.asked.is_none();
+        let foreign = if is_first { netlink::discipline(link.index).ok() } else { None };
+        if let Some(Some(found)) = &foreign {
+            log::info!(
+                target: "netdev_linux",
+                "{}: the queueing discipline {} is removed, as the port is asked for none",
+                link.name,
+                found.kind
+            );
+        }
+        let has_none = foreign == Some(None);
         if !has_none && let Err(error) = netlink::remove_discipline(link.index) {
             troubles.push(format!(
                 "{}: Failed to delete existing qdisc: {}",

@@ -21,6 +21,7 @@ pub(crate) mod mirrors;
 pub(crate) mod monitoring;
 pub(crate) mod multicast;
 pub(crate) mod qos;
+pub(crate) mod shaping;
 pub(crate) mod spanning;
 pub(crate) mod tables;
 pub(crate) mod trees;
@@ -48,7 +49,7 @@ pub(crate) const CONCERNS: [&dyn Concern; 20] = [
     &bundles::Bundles,
     &addresses::Addresses,
     &devices::Devices,
-    &qos::QualityOfService,
+    &shaping::Shaping,
     &monitoring::Monitoring,
     &discovery::Discovery,
     &forwarding::Forwarding,

@@ -22,7 +22,7 @@ use crate::concerns::interfaces::{DesiredInterface, RunningInterface};
 use crate::concerns::limits::DesiredLimits;
 use crate::concerns::machine::MachineStatistics;
 use crate::concerns::monitoring::Routes;
-use crate::concerns::qos::QosTroubles;
+use crate::concerns::shaping::QosTroubles;
 use crate::concerns::workers::DesiredWorkers;
 use crate::concerns::{CONCERNS, Pass};
 use crate::desired::{Desired, DesiredBridge};

@@ -26,7 +26,7 @@ impl Device {
     /// # Errors
     /// All that could not be done, each for the log.
     pub fn set_qos(&self, wanted: Option<&Qos>, now: Timestamp) -> Result<(), Vec<String>> {
-        if self.qos.has(wanted) {
+        if self.qos.has(wanted) && !wanted.is_some_and(|wanted| wanted.kind.depends_on_link()) {
             return Ok(());
         }
         if !self.has_qos() {

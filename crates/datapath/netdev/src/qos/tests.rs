@@ -68,6 +68,19 @@ fn queues_come_change_and_go_in_place() {
 }
 
 #[test]
+fn a_link_with_another_mtu_is_set_up_for_it() {
+    let Some(device) = device() else { return };
+    if !set(&device, &htb(&[(1, &[])])) {
+        return;
+    }
+    let quantum = || tc("-d class show dev p classid 1:2").contains("quantum 1400");
+    assert!(!quantum());
+    device.configure(Some(1400), None, None).unwrap();
+    set(&device, &htb(&[(1, &[])]));
+    assert!(quantum());
+}
+
+#[test]
 fn frames_of_a_queue_are_counted_by_its_class() {
     let Some(device) = device() else { return };
     if !set(&device, &htb(&[(1, &[]), (5, &[])])) {
