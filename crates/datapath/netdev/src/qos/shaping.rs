@@ -156,7 +156,7 @@ fn clamp(number: u64) -> u32 {
 }
 
 impl Shape {
-    /// What operators see of it.
+    /// What operators see of it, in the reference's order.
     pub(crate) fn state(&self) -> QosState {
         QosState {
             kind: self.kind,
@@ -165,18 +165,18 @@ impl Shape {
                     vec![("max-rate", bits(self.all.as_ref().map_or(0, max_rate)))]
                 }
                 Discipline::Codel { target, limit, interval } => {
-                    texts(&[("target", target), ("limit", limit), ("interval", interval)])
+                    texts(&[("limit", limit), ("interval", interval), ("target", target)])
                 }
                 Discipline::FqCodel { target, limit, interval, flows, quantum } => texts(&[
-                    ("target", target),
                     ("limit", limit),
-                    ("interval", interval),
-                    ("flows", flows),
                     ("quantum", quantum),
+                    ("flows", flows),
+                    ("interval", interval),
+                    ("target", target),
                 ]),
                 Discipline::Sfq { quantum, perturb } => texts(&[("quantum", quantum), ("perturb", perturb)]),
                 Discipline::Netem { latency, limit, loss, jitter } => {
-                    texts(&[("latency", latency), ("limit", limit), ("loss", loss), ("jitter", jitter)])
+                    texts(&[("limit", limit), ("loss", loss), ("latency", latency), ("jitter", jitter)])
                 }
             },
             queues: self.queues.iter().map(|(number, class)| (*number, class_details(class))).collect(),
