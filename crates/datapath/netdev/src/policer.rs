@@ -43,29 +43,45 @@ impl Bucket {
         }
     }
 
-    fn has(&self, tokens: u64) -> bool {
-        self.level >= i128::from(tokens) * NANOS
+    /// Whether there are enough. A full bucket is enough for a train of segments, however long: what follows has to wait.
+    fn has(&self, cost: Cost) -> bool {
+        let enough = if cost.is_train { cost.tokens.min(self.size) } else { cost.tokens };
+        self.level >= i128::from(enough) * NANOS
     }
 
-    fn take(&mut self, tokens: u64) {
-        self.level -= i128::from(tokens) * NANOS;
+    fn take(&mut self, cost: Cost) {
+        self.level -= i128::from(cost.tokens) * NANOS;
     }
 
     /// Takes them if they are there.
-    fn try_take(&mut self, tokens: u64) -> bool {
-        let has = self.has(tokens);
+    fn try_take(&mut self, cost: Cost) -> bool {
+        let has = self.has(cost);
         if has {
-            self.take(tokens);
+            self.take(cost);
         }
         has
+    }
+}
+
+/// What a packet costs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Cost {
+    tokens: u64,
+    /// The packet is a train of segments, which is still to be cut.
+    is_train: bool,
+}
+
+impl Cost {
+    fn of(packet: &Packet, tokens: u64) -> Cost {
+        Cost { tokens, is_train: packet.offload.segmentation.is_some() }
     }
 }
 
 /// The policer of what comes in by a port.
 #[derive(Debug)]
 pub(crate) struct Ingress {
-    bytes: Option<Bucket>,
-    packets: Option<Bucket>,
+    /// Of bytes, and of packets.
+    buckets: [Option<Bucket>; 2],
 }
 
 impl Ingress {
@@ -79,29 +95,18 @@ impl Ingress {
         let burst = or(limits.kbits_burst, DEFAULT_KBITS_BURST) * 1024 / 8;
         let bytes = bucket(limits.kbits_rate, 125, burst);
         let packets = bucket(limits.kpkts_rate, 1000, or(limits.kpkts_burst, DEFAULT_KPKTS_BURST) * 1000);
-        (bytes.is_some() || packets.is_some()).then_some(Ingress { bytes, packets })
+        (bytes.is_some() || packets.is_some()).then_some(Ingress { buckets: [bytes, packets] })
     }
 
     /// Whether the packet may come in.
     pub(crate) fn admits(&mut self, packet: &Packet, now: Timestamp) -> bool {
-        let cost = |bucket: &Bucket, tokens: u64| {
-            // A train longer than the bucket is admitted by a full one, and what follows has to wait.
-            if packet.offload.segmentation.is_some() { tokens.min(bucket.size) } else { tokens }
-        };
-        let wanted = [(&mut self.bytes, packet.len() as u64), (&mut self.packets, 1)];
-        let mut wanted: [_; 2] = wanted.map(|(bucket, tokens)| (bucket.as_mut(), tokens));
-        let mut has_all = true;
-        for (bucket, tokens) in &mut wanted {
-            if let Some(bucket) = bucket {
-                bucket.refill(now);
-                has_all &= bucket.has(cost(bucket, *tokens));
-            }
-        }
+        let costs = [packet.len() as u64, 1].map(|tokens| Cost::of(packet, tokens));
+        self.buckets.iter_mut().flatten().for_each(|bucket| bucket.refill(now));
+        let mut pairs = self.buckets.iter().zip(costs);
+        let has_all = pairs.all(|(bucket, cost)| bucket.as_ref().is_none_or(|bucket| bucket.has(cost)));
         if has_all {
-            for (bucket, tokens) in wanted {
-                if let Some(bucket) = bucket {
-                    bucket.take(tokens);
-                }
+            for (bucket, cost) in self.buckets.iter_mut().zip(costs) {
+                bucket.iter_mut().for_each(|bucket| bucket.take(cost));
             }
         }
         has_all
@@ -129,10 +134,10 @@ impl Egress {
 
     /// Whether the packet may leave.
     pub(crate) fn admits(&mut self, packet: &Packet, now: Timestamp) -> bool {
-        let bytes = packet.len().saturating_sub(ethernet::HEADER_LEN) as u64;
+        let cost = Cost::of(packet, packet.len().saturating_sub(ethernet::HEADER_LEN) as u64);
         match self {
-            Egress::Single(single) => single.admits(bytes, now),
-            Egress::Hierarchy(hierarchy) => hierarchy.admits(packet.metadata.skb_priority, bytes, now),
+            Egress::Single(single) => single.admits(cost, now),
+            Egress::Hierarchy(hierarchy) => hierarchy.admits(packet.metadata.skb_priority, cost, now),
         }
     }
 
@@ -187,9 +192,9 @@ impl Single {
         Ok(Single { bucket: Bucket::new(rate, size, now) })
     }
 
-    fn admits(&mut self, bytes: u64, now: Timestamp) -> bool {
+    fn admits(&mut self, cost: Cost, now: Timestamp) -> bool {
         self.bucket.refill(now);
-        self.bucket.try_take(bytes)
+        self.bucket.try_take(cost)
     }
 }
 
@@ -221,12 +226,12 @@ impl Marker {
     }
 
     /// RFC 4115 §3; who does not know a colour yet says green.
-    fn mark(&mut self, bytes: u64, colour: Colour, now: Timestamp) -> Colour {
+    fn mark(&mut self, cost: Cost, colour: Colour, now: Timestamp) -> Colour {
         self.committed.refill(now);
         self.excess.refill(now);
-        if colour == Colour::Green && self.committed.try_take(bytes) {
+        if colour == Colour::Green && self.committed.try_take(cost) {
             Colour::Green
-        } else if colour != Colour::Red && self.excess.try_take(bytes) {
+        } else if colour != Colour::Red && self.excess.try_take(cost) {
             Colour::Yellow
         } else {
             Colour::Red
@@ -288,17 +293,17 @@ impl Hierarchy {
         Ok(Hierarchy { all, queues })
     }
 
-    fn admits(&mut self, number: u32, bytes: u64, now: Timestamp) -> bool {
+    fn admits(&mut self, number: u32, cost: Cost, now: Timestamp) -> bool {
         let number = if self.queues.contains_key(&number) { number } else { 0 };
         let Some(queue) = self.queues.get_mut(&number) else { return false };
-        let colour = queue.marker.mark(bytes, Colour::Green, now);
+        let colour = queue.marker.mark(cost, Colour::Green, now);
         if colour == Colour::Red {
             queue.errors += 1;
         } else {
-            queue.bytes += bytes;
+            queue.bytes += cost.tokens;
             queue.packets += 1;
         }
-        self.all.mark(bytes, colour, now) != Colour::Red
+        self.all.mark(cost, colour, now) != Colour::Red
     }
 
     /// Takes over what queues have counted that stay.
@@ -371,6 +376,13 @@ mod tests {
         train.offload.segmentation = Some(dp::Segmentation { kind: 1, size: 1000, header_len: 54 });
         assert!(bytes.admits(&train, AT(0)));
         assert!(!bytes.admits(&packet(60, 0), AT(1900)) && bytes.admits(&packet(60, 0), AT(2100)));
+        let wanted = qos(QosKind::EgressPolicer, &[("cir", "1000"), ("cbs", "1000")], &[]);
+        let mut policer = Egress::new(&wanted, AT(0)).unwrap();
+        assert!(policer.admits(&train, AT(0)) && !policer.admits(&train, AT(2900)));
+        assert!(
+            policer.admits(&train, AT(3000)),
+            "a rate of 1,000 is kept: 2,986 behind the Ethernet header"
+        );
     }
 
     #[test]
@@ -432,8 +444,9 @@ mod tests {
             for (wait, tokens) in steps {
                 now += wait;
                 bucket.refill(Timestamp::from_nanos(now));
-                let had = bucket.has(tokens);
-                prop_assert_eq!(bucket.try_take(tokens), had);
+                let cost = Cost { tokens, is_train: false };
+                let had = bucket.has(cost);
+                prop_assert_eq!(bucket.try_take(cost), had);
                 passed += if had { i128::from(tokens) } else { 0 };
                 prop_assert!(passed * NANOS <= i128::from(size) * NANOS + i128::from(rate) * i128::from(now));
                 prop_assert!(bucket.level >= 0 && bucket.level <= i128::from(size) * NANOS);
