@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use end_to_end::{Guest, Image, Kernel};
+use end_to_end::{Guest, Image, Kernel, Programs};
 
 /// How long a guest may say nothing: it boots, and each trial ends, in far less.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -53,6 +53,36 @@ fn trials(version: &str) -> Vec<String> {
         }
     }
     said
+}
+
+/// All that the kernel is asked for in quality of service, with the reference in the same guest to compare.
+#[test]
+fn disciplines_of_the_kernel_are_set_up_as_the_reference_sets_them_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let kernel = Kernel::named("6.1");
+    let mut image = Image::new(&kernel, include_str!("kernels/qos.sh"));
+    let programs = ["ovsdb-tool", "ovsdb-server", "ovs-vsctl", "ovs-vswitchd", "ovs-appctl"];
+    image.add_ours(dir.path(), &programs);
+    programs.iter().for_each(|name| image.add_program(&Programs::Reference.path(name).to_string_lossy()));
+    image.add_file("/usr/share/openvswitch/vswitch.ovsschema");
+    ["/sbin/ip", "/sbin/tc"].iter().for_each(|program| image.add_program(program));
+    let file = dir.path().join("image");
+    std::fs::write(&file, image.finish()).unwrap();
+    let guest = Guest::boot(&kernel, &file, "", &[]);
+    let mut said = Vec::new();
+    while let Some(line) = guest.line(SILENCE) {
+        let is_done = line == "DONE";
+        said.push(line);
+        if is_done {
+            break;
+        }
+    }
+    let shown = said.join("\n");
+    eprintln!("{shown}");
+    assert!(said.last().is_some_and(|line| line == "DONE"), "it ended early:\n{shown}");
+    let failed: Vec<&String> = said.iter().filter(|line| line.contains("FAIL ")).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(said.iter().filter(|line| line.starts_with("PASS ")).count() > 23, "{shown}");
 }
 
 #[track_caller]

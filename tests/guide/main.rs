@@ -37,6 +37,7 @@ mod parity;
 mod passes;
 mod physical_machine;
 mod pki;
+mod qos;
 mod refusals;
 mod restart;
 mod rows;

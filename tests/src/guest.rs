@@ -64,6 +64,11 @@ impl Image {
         self.add_libraries(Path::new(path));
     }
 
+    /// A file of this machine, where it is here.
+    pub fn add_file(&mut self, path: &str) {
+        self.copy(Path::new(path), Path::new(path));
+    }
+
     fn add_libraries(&mut self, program: &Path) {
         let shown = run(Command::new("ldd").arg(program)).ok();
         for library in shown.split_whitespace().filter(|word| word.starts_with('/')) {

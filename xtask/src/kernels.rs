@@ -1,7 +1,7 @@
 //! Kernels that the tests boot in QEMU: Debian's own, unpacked and not installed.
 //!
 //! `target/kernels/NAME/` gets `vmlinuz`, `modules/*.ko` and `modules/order`,
-//! the order in which they can be inserted.
+//! the order in which they can be inserted, and `wanted`, for which modules that was.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,23 @@ const MODULES: &[&str] = &[
     "cls_bpf",
     "cls_matchall",
     "act_gact",
+    "sch_htb",
+    "sch_hfsc",
+    "sch_sfq",
+    "sch_codel",
+    "sch_fq_codel",
+    "sch_netem",
+    "act_police",
+    "cls_basic",
 ];
 
 /// Fetches the kernels that are missing.
 pub(crate) fn install(target: &Path) -> Result<(), String> {
     for (name, release) in KERNELS {
         let dir = target.join("kernels").join(name);
-        if dir.join("modules/order").exists() {
+        let has_all =
+            std::fs::read_to_string(dir.join("wanted")).is_ok_and(|wanted| wanted == MODULES.join("\n"));
+        if has_all && dir.join("modules/order").exists() {
             continue;
         }
         eprintln!("fetching the kernel of Debian's release {release}, to boot it in tests");
@@ -61,6 +71,7 @@ fn fetch(dir: &Path, release: &str) -> Result<(), String> {
     std::fs::create_dir_all(dir).map_err(|e| e.to_string())?;
     keep("vmlinuz")?;
     keep("modules")?;
+    std::fs::write(dir.join("wanted"), MODULES.join("\n")).map_err(|e| e.to_string())?;
     std::fs::remove_dir_all(&work).map_err(|e| e.to_string())
 }
 

@@ -5,7 +5,7 @@
 //! devices that appear and vanish.
 //!
 //! [`IngressGuard`] keeps what a link receives from the host's own stack. `egress`
-//! finds out what the kernel does to frames that a link sends.
+//! finds out what the kernel does to frames that a link sends; `discipline` and `class` set up how it queues and shapes them.
 //!
 //! Messages are encoded and decoded by `netlink-bindings`, which is made from the kernel's own specifications: links,
 //! addresses, traffic control, nftables. Of the library only the families in use are compiled. The sockets are our own.
@@ -21,6 +21,8 @@ mod address;
 mod ask;
 mod bpf;
 mod bridge;
+mod class;
+mod discipline;
 mod driver;
 mod egress;
 mod ethtool;
@@ -30,6 +32,7 @@ mod merging;
 mod message;
 mod mode;
 mod nftables;
+mod psched;
 mod socket;
 mod tc;
 #[cfg(test)]
@@ -37,6 +40,10 @@ mod testing;
 
 pub use address::{addresses, addresses_of};
 pub use bridge::{add_bridge, add_to_bridge, delete_bridge, remove_from_bridge};
+pub use class::{Class, ClassCounters, HfscClass, HtbClass, classes, delete_class, set_class};
+pub use discipline::{
+    Discipline, RootDiscipline, change_discipline, discipline, install_discipline, remove_discipline,
+};
 pub use driver::{Driver, driver};
 pub use egress::{EgressMonitor, has_egress_chains, has_egress_programs, is_queued_or_filtered};
 pub use ingress::IngressGuard;

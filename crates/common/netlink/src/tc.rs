@@ -10,6 +10,9 @@ use crate::ask::ask;
 pub(crate) const INGRESS: u32 = 0xffff_fff2;
 pub(crate) const EGRESS: u32 = 0xffff_fff3;
 
+/// Where the settings of a discipline or class are.
+pub(crate) const OPTIONS: u16 = 2;
+
 /// The header of a message about traffic control of one link.
 pub(crate) fn header(ifindex: u32, handle: u32, parent: u32, info: u32) -> Tcmsg {
     Tcmsg { ifindex: ifindex.cast_signed(), handle, parent, info, ..Tcmsg::default() }

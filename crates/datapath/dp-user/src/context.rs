@@ -1,6 +1,6 @@
 //! What a thread that forwards needs and shares with nobody.
 
-use base::DpPort;
+use base::{DpPort, Timestamp};
 use dp::{DropReason, Drops, Packet};
 use flow::PacketKey;
 use netdev::{BATCH, Pool};
@@ -75,7 +75,7 @@ impl Context {
 
     /// Sends what is queued and makes drops known; whether a device begins to ask for a lease.
     #[inline]
-    pub(crate) fn flush(&mut self, ports: &Ports, counters: &Counters) -> bool {
+    pub(crate) fn flush(&mut self, ports: &Ports, counters: &Counters, now: Timestamp) -> bool {
         let (mut is_asking, mut sent, mut batches) = (false, 0, 0);
         while let Some(number) = self.touched.pop() {
             let Some(queue) = self.outputs.get_mut(number.0 as usize) else {
@@ -84,6 +84,7 @@ impl Context {
             };
             match ports.get(number) {
                 Some(port) => {
+                    port.device.police_sent(queue, &mut self.pool, now);
                     sent += queue.len() as u64;
                     batches += 1;
                     port.device.send(queue, &mut self.pool);

@@ -464,6 +464,10 @@ impl Datapath for DpUser {
         Some(self)
     }
 
+    fn quality_of_service(&self) -> Option<&dyn dp::QualityOfService> {
+        Some(self)
+    }
+
     fn workers(&self) -> Option<&dyn dp::Workers> {
         Some(self)
     }

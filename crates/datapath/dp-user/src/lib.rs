@@ -49,6 +49,7 @@ mod part;
 mod ports;
 mod process;
 mod processors;
+mod qos;
 mod seat;
 mod share;
 mod shared;

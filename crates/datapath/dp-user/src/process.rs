@@ -83,7 +83,7 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn flush(&mut self) {
-        if self.context.flush(&self.ports, &self.part.counters) {
+        if self.context.flush(&self.ports, &self.part.counters, self.now) {
             self.shared.tuning.wake();
         }
     }

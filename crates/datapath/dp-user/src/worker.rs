@@ -295,6 +295,7 @@ impl Worker<'_> {
                     if source.port.device.as_packet().is_some_and(|device| device.begins_to_ask(count)) {
                         self.shared.tuning.wake();
                     }
+                    source.port.device.police_received(&mut self.batch, &mut self.context.pool, now);
                     for packet in &mut self.batch {
                         packet.metadata.in_port = source.port.number;
                     }

@@ -77,6 +77,8 @@ reasons! {
     Conntrack "datapath_drop_conntrack" "Connection tracking refused the packet.",
     RxInvalid "datapath_drop_rx_invalid_packet" "The received packet is shorter than an Ethernet header." port "ovs_rx_invalid_packet_drops",
     RxQueueFull "datapath_drop_rx_queue_full" "The port's receive queue was full, so the kernel dropped frames for it." port "ovs_rx_queue_full_drops",
+    RxPolicing "datapath_drop_rx_policing" "More came in by the port than its ingress policing lets in." port "ovs_rx_qos_drops",
+    TxPolicing "datapath_drop_tx_policing" "More was to leave by the port than its policer lets out." port "ovs_tx_qos_drops",
     TxFailure "datapath_drop_tx_failure" "The device did not take the frame: its queue is full, or it is down or gone." port "ovs_tx_failure_drops",
     TxMtuExceeded "datapath_drop_tx_mtu_exceeded" "The frame is longer than the device's MTU allows, or no frame at all." port "ovs_tx_mtu_exceeded_drops",
     TxInvalidOffload "datapath_drop_tx_invalid_offload" "What was left for the device to do to the frame, it cannot do." port "ovs_tx_invalid_hwol_drops",

@@ -32,6 +32,7 @@ pub mod execute;
 pub mod offload;
 mod packet;
 mod port_kind;
+mod qos;
 pub mod text;
 mod upcall;
 mod workers;
@@ -47,12 +48,14 @@ pub use attr::Attr;
 pub use capabilities::Capabilities;
 pub use datapath::{
     Datapath, DpError, DpId, DpStats, DummyControl, Execute, Flow, FlowGlance, FlowPut, FlowStats, Meter,
-    MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, Succession, Ufid, UfidError, WorkerId,
+    MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, QualityOfService, Succession, Ufid,
+    UfidError, WorkerId,
 };
 pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};
 pub use port_kind::{PortKind, TunnelKind, UnknownPortKind};
+pub use qos::{Detail, Policing, Qos, QosKind, QosState, QueueStats, Settings};
 pub use upcall::{Upcall, UpcallOutcome, UpcallPacket};
 pub use workers::{
     Assignment, AutoBalance, LOAD_INTERVAL, LOAD_INTERVALS, Performance, QueueInfo, SleepLimits, WorkerInfo,

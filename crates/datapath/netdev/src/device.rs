@@ -1,5 +1,7 @@
 //! A device of any kind.
 
+mod qos;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,7 +14,9 @@ use dp::{
 use crate::Pool;
 use crate::dummy::{Dummy, wanted_queues};
 use crate::dummy_queue::Queue;
+use crate::losses::Losses;
 use crate::packet::PacketDevice;
+use crate::qos::PortQos;
 use crate::tap::Tap;
 
 /// An open device.
@@ -25,6 +29,7 @@ pub struct Device {
     ifindex: Option<u32>,
     /// Frames that the kernel had dropped when sending to the device before it was opened here.
     dropped_before: u64,
+    qos: PortQos,
 }
 
 /// The kinds of devices.
@@ -90,9 +95,11 @@ impl Device {
             }
             PortKind::Tunnel(_) => DeviceKind::Tunnel,
         };
-        let mut device = Device { kind, spec: spec.clone(), ifindex: None, dropped_before: 0 };
+        let mut device =
+            Device { kind, spec: spec.clone(), ifindex: None, dropped_before: 0, qos: PortQos::default() };
         if let Some(link) = known.or_else(|| device.link()) {
             device.ifindex = Some(link.index);
+            device.qos.begin(&link);
             device.dropped_before = device.dropped_by_kernel(&link.counters);
         }
         Ok(device)
@@ -354,6 +361,15 @@ impl Device {
             DeviceKind::Packet(_) | DeviceKind::Dummy(_) | DeviceKind::Tunnel => counters.tx_dropped,
         };
         dropped.unwrap_or_default()
+    }
+
+    /// What it lost, where somebody counts that.
+    fn losses(&self) -> Option<&Losses> {
+        match &self.kind {
+            DeviceKind::Packet(device) => Some(device.losses()),
+            DeviceKind::Tap(tap) => Some(tap.losses()),
+            DeviceKind::Dummy(_) | DeviceKind::Tunnel => None,
+        }
     }
 
     /// Counters that only devices of its kind have, by their names, and of frames that were lost.

@@ -7,6 +7,8 @@
 //! - [`tap::Tap`]: a device that the switch makes itself (internal ports);
 //! - [`dummy::Dummy`]: a port for tests, fed by calls.
 //!
+//! How frames are queued, shaped and policed is in `qos` for all of them.
+//!
 //! Partial checksums and trains of segments pass through untouched, as
 //! virtio-net headers, so that the kernel's default offloads stay on. For a
 //! device that takes neither, the sender does them first ([`dp::offload`]).
@@ -30,7 +32,10 @@ mod mapping;
 pub mod merging;
 pub mod packet;
 pub mod pcap;
+mod policer;
 pub mod pool;
+mod prioritized;
+mod qos;
 mod receiving;
 pub mod rights;
 mod ring;

@@ -89,6 +89,12 @@ impl Losses {
         }
     }
 
+    /// Takes note that a policer let `frames` not out.
+    pub(crate) fn policed(&self, frames: u64) {
+        self.uncounted.fetch_add(frames, Ordering::Relaxed);
+        self.count(DropReason::TxPolicing, frames);
+    }
+
     pub(crate) fn get(&self) -> Refused {
         Refused {
             uncounted: self.uncounted.load(Ordering::Relaxed),
@@ -102,7 +108,10 @@ impl Losses {
 
     /// Frames that came in and were lost here, of which the device knows nothing.
     pub(crate) fn received(&self) -> u64 {
-        self.of(DropReason::RxInvalid) + self.of(DropReason::RxQueueFull)
+        [DropReason::RxInvalid, DropReason::RxQueueFull, DropReason::RxPolicing]
+            .into_iter()
+            .map(|reason| self.of(reason))
+            .sum()
     }
 
     /// The counters of reasons for which there was a loss, by their names in the statistics of ports.

@@ -21,6 +21,8 @@ use netlink::IngressGuard;
 use crate::lease::Lease;
 use crate::losses::Losses;
 use crate::merging::Merging;
+use crate::prioritized::Prioritized;
+use crate::qos::priority_of;
 use crate::receiving::Receiving;
 use crate::ring::Ring;
 use crate::{BATCH, Pool, direct, socket, vnet};
@@ -40,6 +42,8 @@ pub struct PacketDevice {
     pub lease: Lease,
     /// Whether it merges what it receives.
     pub merging: Merging,
+    /// Where frames of queues go that have a class of their own.
+    prioritized: Prioritized,
     losses: Losses,
     _ingress: Option<IngressGuard>,
 }
@@ -63,6 +67,7 @@ impl PacketDevice {
             others,
             lease: Lease::new(ifindex),
             merging: Merging::default(),
+            prioritized: Prioritized::default(),
             losses: Losses::default(),
             _ingress: close_ingress(name, ifindex, sequence),
         })
@@ -219,12 +224,12 @@ impl PacketDevice {
         for chunk in packets.chunks(BATCH) {
             if !self.lease.is_granted() {
                 self.lease.count(chunk.len());
-                self.send_chunk(chunk);
+                self.send_queued(chunk);
                 continue;
             }
             for run in chunk.chunk_by(|a, b| direct::takes(a) == direct::takes(b)) {
                 let sent = self.lease.send(run, &self.losses);
-                self.send_chunk(run.get(sent..).unwrap_or(&[]));
+                self.send_queued(run.get(sent..).unwrap_or(&[]));
             }
         }
         for packet in packets.drain(..) {
@@ -232,7 +237,20 @@ impl PacketDevice {
         }
     }
 
-    fn send_chunk(&self, packets: &[Packet]) {
+    /// Sends them through the queueing layer, those of each queue by its class.
+    fn send_queued(&self, packets: &[Packet]) {
+        for run in packets.chunk_by(|a, b| a.metadata.skb_priority == b.metadata.skb_priority) {
+            let queue = run.first().map_or(0, |packet| packet.metadata.skb_priority);
+            match priority_of(queue) {
+                0 => self.send_chunk(self.receiving.plain(), run),
+                priority => self.prioritized.with(priority, |fd| {
+                    self.send_chunk(fd.unwrap_or(self.receiving.plain()), run);
+                }),
+            }
+        }
+    }
+
+    fn send_chunk(&self, fd: &OwnedFd, packets: &[Packet]) {
         // The socket's own protocol says what it hears.
         let mut address = socket::address(self.ifindex, 0);
         let mut headers = [[0u8; vnet::LEN]; BATCH];
@@ -263,12 +281,7 @@ impl PacketDevice {
             // SAFETY: each message points to `address` and to its part of `parts`, and that to `headers` and to the packets' bytes,
             // all of which live until the call returns and are only read.
             let sent = unsafe {
-                libc::sendmmsg(
-                    self.receiving.plain().as_raw_fd(),
-                    rest.as_mut_ptr(),
-                    rest.len() as u32,
-                    libc::MSG_DONTWAIT,
-                )
+                libc::sendmmsg(fd.as_raw_fd(), rest.as_mut_ptr(), rest.len() as u32, libc::MSG_DONTWAIT)
             };
             if sent > 0 {
                 done += sent as usize;
@@ -286,7 +299,7 @@ impl PacketDevice {
                 _ => {
                     if let Some(packet) = packets.get(done) {
                         let finished = socket::in_place_of_refused(packet, &error, &self.losses);
-                        finished.chunks(BATCH).for_each(|chunk| self.send_chunk(chunk));
+                        finished.chunks(BATCH).for_each(|chunk| self.send_chunk(fd, chunk));
                     }
                     1
                 }

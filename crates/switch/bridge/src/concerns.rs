@@ -20,6 +20,8 @@ pub(crate) mod machine;
 pub(crate) mod mirrors;
 pub(crate) mod monitoring;
 pub(crate) mod multicast;
+pub(crate) mod qos;
+pub(crate) mod shaping;
 pub(crate) mod spanning;
 pub(crate) mod tables;
 pub(crate) mod trees;
@@ -38,7 +40,7 @@ use crate::running::{Running, RunningBridge};
 use crate::status::{Report, Reporting};
 
 /// All concerns. Later ones rely on earlier ones: mirrors choose among bundles, bundles among interfaces.
-pub(crate) const CONCERNS: [&dyn Concern; 19] = [
+pub(crate) const CONCERNS: [&dyn Concern; 20] = [
     &limits::Limits,
     &workers::Workers,
     &datapaths::Datapaths,
@@ -47,6 +49,7 @@ pub(crate) const CONCERNS: [&dyn Concern; 19] = [
     &bundles::Bundles,
     &addresses::Addresses,
     &devices::Devices,
+    &shaping::Shaping,
     &monitoring::Monitoring,
     &discovery::Discovery,
     &forwarding::Forwarding,

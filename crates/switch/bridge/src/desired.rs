@@ -28,6 +28,7 @@ use crate::concerns::interfaces::{self, DesiredInterface};
 use crate::concerns::limits::{self, DesiredLimits};
 use crate::concerns::mirrors::{self, DesiredMirror};
 use crate::concerns::multicast;
+use crate::concerns::qos::{self, QosRows};
 use crate::concerns::trees::{self, DesiredTree};
 use crate::concerns::workers::{self, DesiredWorkers};
 use crate::concerns::{addresses, tables};
@@ -274,6 +275,7 @@ fn local_port(bridge: &str) -> DesiredPort {
         bond: bundles::no_bond(),
         spanning: Default::default(),
         multicast: Default::default(),
+        qos: Default::default(),
         lacp: None,
         mac: None,
         fake_bridge: false,
@@ -288,15 +290,18 @@ fn versions(names: &[&str]) -> Vec<Version> {
     all.into_iter().filter(|version| names.contains(&version.name())).collect()
 }
 
-/// A port, read anew where its row or one of its interfaces' is another than before.
+/// A port, read anew where its row, or one of those of its interfaces and its QoS, is another than before.
 fn known_port(rows: &Tables, row: &Arc<Row>, known: &mut KnownRows) -> Arc<DesiredPort> {
     let interfaces =
         row.references(port::INTERFACES).filter_map(|uuid| rows.row(interface::NAME_OF_TABLE, &uuid));
-    let all: SmallVec<[&Arc<Row>; 3]> = std::iter::once(row).chain(interfaces).collect();
+    let interfaces: SmallVec<[&Arc<Row>; 2]> = interfaces.collect();
+    let qos = QosRows::of(rows, row);
+    let all: SmallVec<[&Arc<Row>; 3]> =
+        std::iter::once(row).chain(interfaces.iter().copied()).chain(qos.rows()).collect();
     known.ports.get(row.uuid, &all, || {
         settings::ROWS_READ.add(all.len() as u64);
-        let interfaces = all.iter().skip(1).map(|row| interfaces::desire(row)).collect();
-        Arc::new(bundles::desire(row, interfaces))
+        let interfaces = interfaces.iter().map(|row| interfaces::desire(row)).collect();
+        Arc::new(bundles::desire(row, interfaces, qos::desire(&qos)))
     })
 }
 

@@ -22,6 +22,7 @@ use crate::concerns::interfaces::{DesiredInterface, RunningInterface};
 use crate::concerns::limits::DesiredLimits;
 use crate::concerns::machine::MachineStatistics;
 use crate::concerns::monitoring::Routes;
+use crate::concerns::shaping::QosTroubles;
 use crate::concerns::workers::DesiredWorkers;
 use crate::concerns::{CONCERNS, Pass};
 use crate::desired::{Desired, DesiredBridge};
@@ -54,6 +55,8 @@ pub struct Running {
     refused: BTreeMap<String, (Arc<DesiredBridge>, String)>,
     /// The settings that do nothing, by row.
     pub(crate) unsupported: HashMap<Uuid, String>,
+    /// What of the quality of service of ports is not in force, by their rows.
+    pub(crate) qos_troubles: QosTroubles,
     pub(crate) complaints: Complaints,
     /// How many interfaces were ever added.
     pub(crate) added: u64,
@@ -141,6 +144,7 @@ impl Running {
             notices: Vec::new(),
             refused: BTreeMap::new(),
             unsupported: HashMap::new(),
+            qos_troubles: QosTroubles::new(),
             complaints: Complaints::default(),
             added: 0,
         }

@@ -146,13 +146,13 @@ impl Manager {
                 return self.with_bridge(bridge, |state| vec![Message::TableDescReply(state.table_descs())]);
             }
             Message::QueueStatsRequest { port, queue } => {
-                let queues = self.queues(bridge, port, queue)?;
-                return Ok(vec![Message::QueueStatsReply(
-                    queues.into_iter().map(statistics::queue_stats).collect(),
-                )]);
+                let queues = self.queues(bridge, port, queue, OfError::OfpqofcBadQueue)?;
+                let now = self.clock.now();
+                let queues = queues.into_iter().map(|queue| statistics::queue_stats(queue, now));
+                return Ok(vec![Message::QueueStatsReply(queues.collect())]);
             }
             Message::QueueDescRequest { port, queue } => {
-                let queues = self.queues(bridge, port, queue)?;
+                let queues = self.queues(bridge, port, queue, OfError::NxqofcQueueError)?;
                 let queues = queues.into_iter().map(statistics::queue_config).collect();
                 return Ok(vec![Message::QueueDescReply { port, queues }]);
             }

@@ -129,20 +129,21 @@ fn miss_config(bridge: &Bridge, table: u8) -> TableMiss {
     }
 }
 
-/// Nothing is counted of queues; that they are there is all that can be reported.
-pub(crate) fn queue_stats((port, queue): (OfPort, u32)) -> QueueStats {
+pub(crate) fn queue_stats((port, queue, stats): (OfPort, u32, dp::QueueStats), now: Timestamp) -> QueueStats {
+    let age = stats.created.map(|created| now.since(created));
     QueueStats {
         port,
         queue,
-        tx_bytes: UNKNOWN,
-        tx_packets: UNKNOWN,
-        tx_errors: UNKNOWN,
-        duration_sec: u32::MAX,
-        duration_nsec: u32::MAX,
+        tx_bytes: stats.bytes.unwrap_or(UNKNOWN),
+        tx_packets: stats.packets.unwrap_or(UNKNOWN),
+        tx_errors: stats.errors.unwrap_or(UNKNOWN),
+        duration_sec: age.map_or(u32::MAX, |age| u32::try_from(age.as_secs()).unwrap_or(u32::MAX)),
+        duration_nsec: age.map_or(u32::MAX, |age| age.subsec_nanos()),
     }
 }
 
-pub(crate) fn queue_config((port, queue): (OfPort, u32)) -> QueueConfig {
+/// The rates of queues are no shares of a link, as OpenFlow has them, so none is told.
+pub(crate) fn queue_config((port, queue, _): (OfPort, u32, dp::QueueStats)) -> QueueConfig {
     QueueConfig { port, queue, min_rate: u16::MAX, max_rate: u16::MAX }
 }
 

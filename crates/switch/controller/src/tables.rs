@@ -1,6 +1,7 @@
 //! Requests about tables and queues.
 
 use base::{DpPort, OfPort, TableId};
+use dp::QueueStats;
 use ofp::{OfError, QUEUE_ALL, TableFeatures, TableMod};
 use pipeline::BridgeId;
 
@@ -47,13 +48,15 @@ impl Manager {
         Ok(())
     }
 
-    /// The queues of a port, or of all, by port: dummy devices have one, others none.
+    /// The queues of a port, or of all, with what they have counted. `absent` is the error about a queue that the port could
+    /// have, and does not.
     pub(crate) fn queues(
         &self,
         bridge: BridgeId,
         which: OfPort,
         queue: u32,
-    ) -> Result<Vec<(OfPort, u32)>, OfError> {
+        absent: OfError,
+    ) -> Result<Vec<(OfPort, u32, QueueStats)>, OfError> {
         let ports: Vec<(OfPort, Option<DpPort>)> = {
             let switch = self.switch.read();
             let Some(state) = switch.get(bridge) else { return Ok(Vec::new()) };
@@ -64,15 +67,18 @@ impl Manager {
             asked.filter(|(number, _)| which == OfPort::ANY || *number == which).collect()
         };
         let below = self.below(bridge);
-        let has_queue = |port: Option<DpPort>| {
-            let info = port.zip(below.as_ref()).and_then(|(port, below)| below.datapath.port(port));
-            info.is_some_and(|info| info.kind.is_dummy())
-        };
-        let known = queue == QUEUE_ALL || queue == 0;
-        let with_queue = ports.into_iter().filter(|(_, port)| known && has_queue(*port));
-        let found: Vec<(OfPort, u32)> = with_queue.map(|(number, _)| (number, 0)).collect();
+        let able = below.as_ref().and_then(|below| below.datapath.quality_of_service());
+        let mut could_have = false;
+        let mut found = Vec::new();
+        for (number, port) in ports {
+            let Some((port, able)) = port.zip(able) else { continue };
+            could_have |= which != OfPort::ANY && able.qos_kinds(port).is_ok_and(|kinds| !kinds.is_empty());
+            let queues = able.queue_stats(port).unwrap_or_default();
+            let asked = queues.into_iter().filter(|(known, _)| queue == QUEUE_ALL || queue == *known);
+            found.extend(asked.map(|(queue, stats)| (number, queue, stats)));
+        }
         if found.is_empty() && queue != QUEUE_ALL {
-            return Err(OfError::OfpqofcBadQueue);
+            return Err(if could_have { absent } else { OfError::OfpqofcBadQueue });
         }
         Ok(found)
     }

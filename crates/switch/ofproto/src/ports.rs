@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use base::{DpPort, MacAddr, OfPort, Timestamp};
 use ofp::{PortReason, PortStatus, port_config};
-use pipeline::{Bond, Bundle, BundleId, Port, PortFlags, SpanningPort, SpanningState, VlanConfig, Watched};
+use pipeline::{
+    Bond, Bundle, BundleId, Port, PortFlags, QueueDscp, SpanningPort, SpanningState, VlanConfig, Watched,
+};
 
 use crate::bridge::{Bridge, PortEntry};
 
@@ -68,6 +70,7 @@ impl Bridge {
                 .spanning_tree
                 .filter(|_| number != OfPort::LOCAL)
                 .map(|_| Arc::default()),
+            queue_dscp: None,
             traffic: Arc::default(),
         };
         let entry = PortEntry { port, desc: desc.clone(), peer_name: new.peer_name, created: now };
@@ -146,6 +149,15 @@ impl Bridge {
     pub fn set_peer(&mut self, number: OfPort, peer: &str) {
         if let Some(entry) = self.ports.get_mut(&number) {
             entry.peer_name = Some(peer.to_owned());
+        }
+    }
+
+    /// Has packets of these queues leave a port with these DSCPs.
+    pub fn set_queue_dscp(&mut self, number: OfPort, dscp: &QueueDscp) {
+        let Some(entry) = self.ports.get_mut(&number) else { return };
+        if entry.port.queue_dscp.as_deref().unwrap_or(&QueueDscp::new()) != dscp {
+            entry.port.queue_dscp = (!dscp.is_empty()).then(|| Arc::new(dscp.clone()));
+            self.changed();
         }
     }
 

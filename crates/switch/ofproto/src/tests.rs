@@ -13,6 +13,7 @@ use crate::{BundleConfig, NewPort, Switch};
 
 mod conntrack;
 mod multicast;
+mod queues;
 mod sampling;
 mod spanning;
 

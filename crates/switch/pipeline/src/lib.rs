@@ -68,7 +68,7 @@ pub use request::{Error, Purpose, Request, Start, Trace, Translation};
 pub use spanning::{SpanningPort, SpanningState, SpanningTree};
 pub use state::{
     BridgeId, Bundle, BundleId, Counters, Credit, Fragments, Miss, MissRules, Port, PortFlags, PortTraffic,
-    Rule, TableTraffic,
+    QueueDscp, Rule, TableTraffic,
 };
 pub use translate::{installable, translate};
 pub use view::{BridgeView, Network, SharedNetwork, View};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base::{OfPort, TableId};
 use dp::DropReason;
+use flow::slot;
 use ofp::PacketInReason;
 
 use crate::BridgeView;
@@ -13,7 +14,7 @@ use crate::effects::Effect;
 use crate::freeze::{CONNTRACK, TUNNEL, registers};
 use crate::frozen::Frozen;
 use crate::request::Start;
-use crate::state::{Port, Rule};
+use crate::state::{Port, QueueDscp, Rule};
 use crate::trace::Kind;
 use crate::translate::{Lookup, OnMiss};
 use crate::way::Output;
@@ -118,7 +119,13 @@ impl Context<'_> {
             self.lost(DropReason::NoOutputPort);
             return;
         };
+        let tos = self.packet.key.nw_tos();
+        if let Some(marks) = &port.queue_dscp {
+            self.mark_queue(marks);
+        }
         commit(&self.packet, &mut self.out);
+        // Other outputs do not see the mark.
+        self.packet.key.set_nw_tos(tos);
         self.sample_output(datapath_port);
         if let Some(snaplen) = self.walk.snaplen.filter(|&snaplen| snaplen != u16::MAX) {
             self.out.actions.push(dp::Action::Trunc(snaplen.into()));
@@ -132,6 +139,16 @@ impl Context<'_> {
         }
         self.out.output = Output::Port(number);
         self.mirror_egress(port);
+    }
+
+    /// The packet leaves with the DSCP of its queue, if that has one.
+    fn mark_queue(&mut self, marks: &QueueDscp) {
+        self.out.mask.add_all(slot::SKB_PRIORITY);
+        if let Some(dscp) = marks.get(&self.packet.key.skb_priority())
+            && self.packet.key.is_ip()
+        {
+            self.packet.set_network(&mut self.out.mask, slot::NW_TOS, u128::from(*dscp) << 2, 0xfc);
+        }
     }
 
     fn is_between_protected(&self, out: &Port) -> bool {

@@ -3,6 +3,7 @@
 //! `ofproto` keeps its state in these very types, so that there is no second
 //! copy to keep equal.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,6 +36,9 @@ pub struct PortFlags {
     pub no_receive_stp: bool,
 }
 
+/// DSCPs by the numbers of queues.
+pub type QueueDscp = BTreeMap<u32, u8>;
+
 /// An OpenFlow port.
 #[derive(Clone, Debug)]
 pub struct Port {
@@ -52,6 +56,8 @@ pub struct Port {
     pub watched: Option<Arc<Watched>>,
     /// What spanning tree lets it do, if it is part of one.
     pub spanning: Option<Arc<SpanningPort>>,
+    /// With which DSCP packets of its queues leave, where one is asked for.
+    pub queue_dscp: Option<Arc<QueueDscp>>,
     /// What crossed a patch port, which no device counts.
     pub traffic: Arc<PortTraffic>,
 }

@@ -71,7 +71,6 @@ const FEATURES: &[Feature] = &[
             ("netdev-dummy/ip6addr", "[netdev] ip6addr"),
         ],
     },
-    Feature { name: "QoS", commands: &[("qos/show", "interface"), ("qos/show-types", "interface")] },
     Feature {
         name: "measuring with stopwatches",
         commands: &[("stopwatch/reset", "[NAME]"), ("stopwatch/show", "[NAME]")],

@@ -14,6 +14,7 @@ mod forks;
 mod in_use;
 mod mdb;
 mod memory;
+mod qos;
 mod saved;
 mod spanning;
 mod time;
@@ -61,6 +62,7 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
         trace::Tracing { switch: switch(), datapaths: datapaths(), clock: clock() },
     );
     dummy::register(&mut registry, datapaths());
+    qos::register(&mut registry, qos::Devices { switch: switch(), datapaths: datapaths() });
     workers::register(&mut registry, workers::Teams { switch: switch(), datapaths: datapaths() });
     register_rules(&mut registry, Rules { switch: switch(), datapaths: datapaths(), clock: clock() });
     register_changes(&mut registry);

@@ -17,6 +17,7 @@ use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::concerns::interfaces::DesiredInterface;
 use crate::concerns::multicast;
+use crate::concerns::qos::DesiredQos;
 use crate::concerns::trees::{self, DesiredTreePort};
 use crate::desired::Desired;
 use crate::running::{Notice, Running, RunningBridge};
@@ -41,6 +42,8 @@ pub struct DesiredPort {
     pub spanning: DesiredTreePort,
     /// What it gets of multicast, whoever listens.
     pub multicast: PortFlooding,
+    /// How it queues, shapes and polices what it sends.
+    pub qos: DesiredQos,
     /// How the neighbour is asked which links are joined.
     pub lacp: Option<DesiredLacp>,
     /// The address by which it takes part in choosing the bridge's, instead of its first interface's.
@@ -56,7 +59,7 @@ impl DesiredPort {
     }
 }
 
-pub(crate) fn desire(row: &Row, mut interfaces: Vec<DesiredInterface>) -> DesiredPort {
+pub(crate) fn desire(row: &Row, mut interfaces: Vec<DesiredInterface>, qos: DesiredQos) -> DesiredPort {
     interfaces.sort_by(|a, b| a.name.cmp(&b.name));
     let name = row.string(table::NAME);
     let has_namesake = row.is_true(table::BOND_FAKE_IFACE) && interfaces.len() > 1;
@@ -70,6 +73,7 @@ pub(crate) fn desire(row: &Row, mut interfaces: Vec<DesiredInterface>) -> Desire
         bond: joining::desire_bond(row),
         spanning: trees::desire_port(row),
         multicast: multicast::desire_port(row),
+        qos,
         lacp: joining::desire_lacp(row),
         mac: row.mac(table::MAC),
         fake_bridge: row.is_true(table::FAKE_BRIDGE),
@@ -157,6 +161,8 @@ impl Concern for Bundles {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     unsupported: Option<String>,
+    /// What of its quality of service is not in force.
+    qos_error: Option<String>,
     /// What spanning tree says of it.
     spanning: trees::PortColumns,
     /// Of several interfaces: the address of the one that forwards. A port that is no bond any more keeps what it showed, as
@@ -168,6 +174,7 @@ impl State {
     fn of(running: &Running, bridge: &RunningBridge, desired: &DesiredPort) -> State {
         State {
             unsupported: running.unsupported_of(&desired.uuid),
+            qos_error: running.qos_troubles.get(&desired.uuid).cloned(),
             spanning: trees::port_columns(running, bridge, &desired.interfaces),
             active: running.monitor.active_mac(bridge.id, &desired.name),
         }
@@ -175,8 +182,9 @@ impl State {
 
     fn columns(&self) -> Vec<(&'static str, Datum)> {
         let unsupported = self.unsupported.iter().map(|text| ("unsupported".to_owned(), text.clone()));
+        let qos_error = self.qos_error.iter().map(|text| ("qos_error".to_owned(), text.clone()));
         let mut columns = vec![
-            (table::STATUS, texts(unsupported.chain(self.spanning.stp.clone()))),
+            (table::STATUS, texts(unsupported.chain(qos_error).chain(self.spanning.stp.clone()))),
             (table::RSTP_STATUS, texts(self.spanning.rstp.clone())),
         ];
         if let Some(active) = self.active {

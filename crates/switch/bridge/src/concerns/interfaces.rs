@@ -17,7 +17,7 @@ use replica::Row;
 use schema::{interface as table, open_vswitch};
 use uuid::Uuid;
 
-use super::{Concern, Pass, workers};
+use super::{Concern, Pass, qos, workers};
 use crate::columns::Columns;
 use crate::desired::Desired;
 use crate::running::{Dummies, Notice, Running, RunningBridge};
@@ -82,6 +82,8 @@ pub struct DesiredInterface {
     pub lacp: DesiredLacpMember,
     /// Queues and the processors that they are pinned to.
     pub pinned: Vec<(u32, u32)>,
+    /// How much it lets in at most.
+    pub policing: dp::Policing,
 }
 
 impl DesiredInterface {
@@ -101,6 +103,7 @@ impl DesiredInterface {
             lldp: false,
             lacp: DesiredLacpMember::default(),
             pinned: Vec::new(),
+            policing: dp::Policing::default(),
         }
     }
 
@@ -162,6 +165,7 @@ pub(crate) fn desire(row: &Row) -> DesiredInterface {
         cfm: connectivity::desire(row),
         lacp: aggregation::desire(row),
         pinned: workers::desire_pinned(row),
+        policing: qos::desire_policing(row),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use schema::{
     autoattach, bridge, controller, datapath, flow_sample_collector_set, flow_table, interface, ipfix,
-    mirror, netflow, open_vswitch, port, sflow,
+    mirror, netflow, open_vswitch, port, qos, queue, sflow,
 };
 
 use super::Use::{self, Awaited, Elsewhere, Map, Missing, Read, Status, Tuning};
@@ -13,6 +13,8 @@ const PORT: &str = port::NAME_OF_TABLE;
 const INTERFACE: &str = interface::NAME_OF_TABLE;
 const CONTROLLER: &str = controller::NAME_OF_TABLE;
 const FLOW_TABLE: &str = flow_table::NAME_OF_TABLE;
+const QOS: &str = qos::NAME_OF_TABLE;
+const QUEUE: &str = queue::NAME_OF_TABLE;
 const MIRROR: &str = mirror::NAME_OF_TABLE;
 const SFLOW: &str = sflow::NAME_OF_TABLE;
 const NETFLOW: &str = netflow::NAME_OF_TABLE;
@@ -25,11 +27,9 @@ const COLLECTORS: &str = flow_sample_collector_set::NAME_OF_TABLE;
 const ANY: Use = Missing(&[]);
 /// Asks for nothing when false.
 const FLAG: Use = Missing(&["false"]);
-/// Asks for nothing when zero.
-const RATE: Use = Missing(&["0"]);
 
-/// Every column of the tables that have a say by themselves. Those of QoS, Queue, CT_Zone and
-/// CT_Timeout_Policy have one only through the columns here that refer to them.
+/// Every column of the tables that have a say by themselves. Those of CT_Zone and CT_Timeout_Policy
+/// have one only through the columns here that refer to them.
 #[rustfmt::skip]
 pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (ROOT, open_vswitch::DATAPATHS, Read),
@@ -79,7 +79,7 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (PORT, port::CVLANS, Read),
     (PORT, port::TAG, Read),
     (PORT, port::VLAN_MODE, Read),
-    (PORT, port::QOS, ANY),
+    (PORT, port::QOS, Read),
     (PORT, port::MAC, Read),
     (PORT, port::BOND_MODE, Read),
     (PORT, port::LACP, Read),
@@ -99,10 +99,10 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (INTERFACE, interface::NAME, Read),
     (INTERFACE, interface::TYPE, Read),
     (INTERFACE, interface::OPTIONS, Map),
-    (INTERFACE, interface::INGRESS_POLICING_RATE, RATE),
-    (INTERFACE, interface::INGRESS_POLICING_BURST, RATE),
-    (INTERFACE, interface::INGRESS_POLICING_KPKTS_RATE, RATE),
-    (INTERFACE, interface::INGRESS_POLICING_KPKTS_BURST, RATE),
+    (INTERFACE, interface::INGRESS_POLICING_RATE, Read),
+    (INTERFACE, interface::INGRESS_POLICING_BURST, Read),
+    (INTERFACE, interface::INGRESS_POLICING_KPKTS_RATE, Read),
+    (INTERFACE, interface::INGRESS_POLICING_KPKTS_BURST, Read),
     (INTERFACE, interface::MAC_IN_USE, Status),
     (INTERFACE, interface::MAC, Read),
     (INTERFACE, interface::IFINDEX, Status),
@@ -138,6 +138,15 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (FLOW_TABLE, flow_table::GROUPS, Read),
     (FLOW_TABLE, flow_table::PREFIXES, Read),
     (FLOW_TABLE, flow_table::EXTERNAL_IDS, Elsewhere),
+
+    (QOS, qos::TYPE, Read),
+    (QOS, qos::QUEUES, Read),
+    (QOS, qos::OTHER_CONFIG, Map),
+    (QOS, qos::EXTERNAL_IDS, Elsewhere),
+
+    (QUEUE, queue::DSCP, Read),
+    (QUEUE, queue::OTHER_CONFIG, Map),
+    (QUEUE, queue::EXTERNAL_IDS, Elsewhere),
 
     (MIRROR, mirror::NAME, Read),
     (MIRROR, mirror::SELECT_ALL, Read),
@@ -367,6 +376,30 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     (INTERFACE, interface::BFD, "oam", ANY),
     (INTERFACE, interface::BFD, "mult", Read),
     (INTERFACE, interface::LLDP, "enable", Read),
+
+    (QOS, qos::OTHER_CONFIG, "max-rate", Read),
+    (QOS, qos::OTHER_CONFIG, "perturb", Read),
+    (QOS, qos::OTHER_CONFIG, "quantum", Read),
+    (QOS, qos::OTHER_CONFIG, "latency", Read),
+    (QOS, qos::OTHER_CONFIG, "limit", Read),
+    (QOS, qos::OTHER_CONFIG, "loss", Read),
+    (QOS, qos::OTHER_CONFIG, "jitter", Read),
+    (QOS, qos::OTHER_CONFIG, "target", Read),
+    (QOS, qos::OTHER_CONFIG, "interval", Read),
+    (QOS, qos::OTHER_CONFIG, "flows", Read),
+    (QOS, qos::OTHER_CONFIG, "cir", Read),
+    (QOS, qos::OTHER_CONFIG, "cbs", Read),
+    (QOS, qos::OTHER_CONFIG, "eir", Read),
+    (QOS, qos::OTHER_CONFIG, "ebs", Read),
+
+    (QUEUE, queue::OTHER_CONFIG, "min-rate", Read),
+    (QUEUE, queue::OTHER_CONFIG, "max-rate", Read),
+    (QUEUE, queue::OTHER_CONFIG, "burst", Read),
+    (QUEUE, queue::OTHER_CONFIG, "priority", Read),
+    (QUEUE, queue::OTHER_CONFIG, "cir", Read),
+    (QUEUE, queue::OTHER_CONFIG, "cbs", Read),
+    (QUEUE, queue::OTHER_CONFIG, "eir", Read),
+    (QUEUE, queue::OTHER_CONFIG, "ebs", Read),
 
     (IPFIX, ipfix::OTHER_CONFIG, "enable-tunnel-sampling", Read),
     (IPFIX, ipfix::OTHER_CONFIG, "virtual_obs_id", Read),

@@ -78,7 +78,7 @@ impl PacketState {
     }
 
     /// Sets bits of a network or transport header that the packet is known to have.
-    pub(super) fn set_network(&mut self, mask: &mut FlowMask, place: Slot, value: u128, bits: u128) {
+    pub(crate) fn set_network(&mut self, mask: &mut FlowMask, place: Slot, value: u128, bits: u128) {
         mask.add_all(slot::NW_PROTO);
         mask.add(place, bits);
         self.key.write_masked(place, value, bits);
