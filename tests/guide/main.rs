@@ -23,6 +23,7 @@ mod host_devices;
 mod install;
 mod ipfix;
 mod kernels;
+mod lint;
 mod liveness;
 mod many_ports;
 mod multicast;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use base::shell::quoted;
 use rpc::hint;
 
 /// The variables that say where files are.
@@ -91,12 +92,6 @@ fn compose(around: &Surroundings) -> String {
     let log = around.log.display();
     let down = format!("{} down", program("ovs"));
     format!("The switch is up. Its log is {log}.\n{note}Next:\n\n{steps}\nand to stop it:\n\n    {down}\n")
-}
-
-/// A word as the shell takes it for what it is.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
-    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 fn find_programs() -> Found {

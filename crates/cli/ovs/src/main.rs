@@ -77,6 +77,12 @@ const PROGRAMS: &[Program] = &[
         run: appctl::ovs_appctl,
     },
     Program {
+        name: "lint",
+        group: Group::Operate,
+        about: "settings that contradict each other or do less than they seem to",
+        run: lint::lint,
+    },
+    Program {
         name: "ovs-dpctl",
         group: Group::Operate,
         about: "datapaths and the flows that are cached in them",

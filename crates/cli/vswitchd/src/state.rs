@@ -22,6 +22,8 @@ const STATISTICS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// So many ports added between two rounds of statistics leave memory that is worth giving back.
 const MANY_PORTS: u64 = 50;
+/// The configuration is looked through for mistakes for so small a part of the time at most.
+const LINT_REST: u32 = 20;
 /// Changes of ports are followed at once, but for a twentieth of the time at most; what comes sooner waits for the tick.
 const PORTS_REST: u32 = 20;
 
@@ -49,6 +51,9 @@ pub(crate) struct State {
     /// The first configuration is in force, and the database knows.
     pub(crate) is_configured: bool,
     known_rows: bridge::KnownRows,
+    linter: bridge::Linter,
+    /// The configuration has changed since it was looked through for mistakes.
+    is_unlinted: bool,
     /// The `next_cfg` that comes into force when the ports that had to go are closed.
     settling: Option<i64>,
     /// The `next_cfg` that is in force.
@@ -70,6 +75,8 @@ struct Timers {
     statistics: Timestamp,
     coverage: Timestamp,
     port_epoch: u64,
+    /// Until when the configuration is not looked through again.
+    lint_rest: Option<Instant>,
     /// Until when changes of ports wait for the next tick.
     ports_rest: Option<Instant>,
     /// How many ports had ever been added.
@@ -101,6 +108,8 @@ impl State {
             is_rival_told: false,
             is_configured: false,
             known_rows: Default::default(),
+            linter: Default::default(),
+            is_unlinted: true,
             settling: None,
             applied: 0,
             ports_changed,
@@ -116,7 +125,9 @@ impl State {
             replica::Event::Updated => {
                 let changes = self.replica.take_changes();
                 let configures = |((table, _), change): (&(String, _), _)| bridge::configures(table, change);
-                self.is_stale |= changes.iter().any(configures);
+                let is_changed = changes.iter().any(configures);
+                self.is_stale |= is_changed;
+                self.is_unlinted |= is_changed;
             }
             replica::Event::Lock(owned) => {
                 self.owns_lock = owned;
@@ -203,6 +214,7 @@ impl State {
         }
         self.datapaths.tick();
         self.watch_ports();
+        self.lint();
         let news = self.running.tick(now);
         if news != Extent::default() {
             self.write_status(news);
@@ -216,6 +228,16 @@ impl State {
             self.timers.statistics = now;
             self.give_back_memory();
             self.write_status(Extent::ROUND);
+        }
+    }
+
+    /// Says in the log what is wrong with the configuration, if that has changed and is in force.
+    fn lint(&mut self) {
+        let begun = Instant::now();
+        let rests = self.timers.lint_rest.is_some_and(|rest| begun < rest);
+        if self.is_configured && !rests && std::mem::take(&mut self.is_unlinted) {
+            self.linter.log(self.replica.tables());
+            self.timers.lint_rest = Some(begun + begun.elapsed() * LINT_REST);
         }
     }
 

@@ -16,6 +16,7 @@ pub mod link_feature;
 pub mod mac;
 pub mod murmur;
 mod port_stats;
+pub mod shell;
 pub mod text;
 pub mod time;
 pub mod vlog;

@@ -325,9 +325,9 @@ pub enum HashAlgorithm {
 /// The `ct` action.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Conntrack {
-    /// Keep the connection.
+    /// Keep the connection; not with `force`.
     pub commit: bool,
-    /// Take this packet's direction for the connection's own.
+    /// Keep it, and take this packet's direction for the connection's own.
     pub force: bool,
     /// Where the connection is kept; those of different zones have nothing to do with each other.
     pub zone: u16,

@@ -11,7 +11,9 @@ use std::sync::{Arc, LazyLock};
 
 use model::{Atom, Datum};
 use replica::{Row, Tables};
-use schema::{bridge, controller, datapath, flow_sample_collector_set, interface, open_vswitch, port};
+use schema::{
+    bridge, controller, datapath, flow_sample_collector_set, interface, mirror, open_vswitch, port,
+};
 use uuid::Uuid;
 
 use crate::columns::Columns;
@@ -82,6 +84,12 @@ static BY_TABLE: LazyLock<HashMap<&'static str, Settings>> = LazyLock::new(|| {
     tables
 });
 
+/// The columns of a table that are maps with documented keys.
+pub(crate) fn maps_of(table: &str) -> impl Iterator<Item = &'static str> {
+    let columns = BY_TABLE.get(table).into_iter().flatten();
+    columns.filter(|(_, use_, _)| *use_ == Use::Map).map(|(column, ..)| *column)
+}
+
 /// What each row sets and nobody reads, by row.
 pub(crate) type Known = Memo<Row, Arc<[Unread]>>;
 
@@ -143,7 +151,7 @@ fn shows(value: &Datum, text: &str) -> bool {
 }
 
 /// The rows that configure the switch: those that are reached from the root, and have a say there.
-fn configuring(rows: &Tables) -> Vec<(&'static str, &Arc<Row>)> {
+pub(crate) fn configuring(rows: &Tables) -> Vec<(&'static str, &Arc<Row>)> {
     let mut all = Vec::new();
     let Some(root) = rows.rows(open_vswitch::NAME_OF_TABLE).next() else { return all };
     all.push((open_vswitch::NAME_OF_TABLE, root));
@@ -171,11 +179,18 @@ fn configuring(rows: &Tables) -> Vec<(&'static str, &Arc<Row>)> {
 }
 
 /// By what people know the row.
-fn name_of(table: &str, row: &Row) -> String {
+pub(crate) fn name_of(table: &str, row: &Row) -> String {
+    match table {
+        controller::NAME_OF_TABLE => row.string(controller::TARGET).to_owned(),
+        _ => id_of(table, row),
+    }
+}
+
+/// By what commands of `ovs-vsctl` find the row.
+pub(crate) fn id_of(table: &str, row: &Row) -> String {
     match table {
         open_vswitch::NAME_OF_TABLE => ".".to_owned(),
-        controller::NAME_OF_TABLE => row.string(controller::TARGET).to_owned(),
-        bridge::NAME_OF_TABLE | port::NAME_OF_TABLE | interface::NAME_OF_TABLE => {
+        bridge::NAME_OF_TABLE | port::NAME_OF_TABLE | interface::NAME_OF_TABLE | mirror::NAME_OF_TABLE => {
             row.string(bridge::NAME).to_owned()
         }
         _ => row.uuid.to_string(),

@@ -389,7 +389,7 @@ mod tests {
             check_packet_out(bridge, &request)
         };
         assert_eq!(check("output:1"), Ok(()));
-        assert_eq!(check("ct(commit)"), Err(OfError::OfpbacBadType));
-        assert_eq!(check("clone(ct(commit))"), Err(OfError::OfpbacBadType));
+        assert_eq!(check("dec_nsh_ttl"), Err(OfError::OfpbacBadType));
+        assert_eq!(check("clone(dec_nsh_ttl)"), Err(OfError::OfpbacBadType));
     }
 }

@@ -53,6 +53,7 @@ impl Manager {
         let frozen = Frozen {
             bridge,
             table: TableId(0),
+            lookup: None,
             metadata: SparseKey::from(metadata),
             stack: pack_stack(&state.stack),
             action_set: state.action_set.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base::{TableId, Timestamp};
 use ofp::{Action, FlowFlags, FlowMod, FlowModCommand, FlowRemovedReason, OfError};
-use pipeline::{Counters, Rule};
+use pipeline::{BridgeView, Counters, Rule};
 
 use crate::bridge::Bridge;
 use crate::entry::{Criteria, Entry, Leaving};
@@ -94,11 +94,22 @@ impl Bridge {
         Ok(())
     }
 
-    /// Whether translation knows how to do all of `actions`. The error is the standard's, so the log names the action.
+    /// Whether translation and the datapath know how to do all of `actions`. The error is the standard's, so the log names
+    /// the action.
     pub fn check_supported(&self, actions: &[Action]) -> Result<(), OfError> {
-        let Some(action) = pipeline::unsupported(actions) else { return Ok(()) };
-        let (bridge, action) = (self.name(), action.kind().name());
-        log::warn!(target: base::bounded!("ofproto"), "{bridge}: the action \"{action}\" is not supported yet");
+        let bridge = self.name();
+        if let Some(action) = pipeline::unsupported(actions) {
+            let action = action.kind().name();
+            log::warn!(target: base::bounded!("ofproto"), "{bridge}: the action \"{action}\" is not supported yet");
+        } else if let Some(action) = pipeline::beyond(actions, self.capabilities()) {
+            let action = action.kind().name();
+            log::warn!(
+                target: base::bounded!("ofproto"),
+                "{bridge}: Rejecting {action} action because datapath does not support {action} action"
+            );
+        } else {
+            return Ok(());
+        }
         Err(OfError::OfpbacBadType)
     }
 

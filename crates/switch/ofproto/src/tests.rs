@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use crate::{BundleConfig, NewPort, Switch};
 
+mod conntrack;
 mod multicast;
 mod sampling;
 mod spanning;
@@ -286,6 +287,8 @@ const MATCHES: &[&str] = &[
     "reg0=1",
     "metadata=0x2",
     "conj_id=1",
+    "ip,ct_state=+trk+new",
+    "ip,ct_mark=1/1,ct_zone=0",
 ];
 
 const ACTIONS: &[&str] = &[
@@ -329,6 +332,11 @@ const ACTIONS: &[&str] = &[
     "fin_timeout(idle_timeout=5),output:2",
     "output(port=2,max_len=60),output:3",
     "mod_nw_src:10.0.0.1,sample(probability=65535,collector_set_id=1,obs_domain_id=NXM_OF_IP_DST[],sampling_port=2),output:3",
+    "ct(table=1)",
+    "ct(commit,table=2,zone=NXM_OF_IP_DST[0..15],nat(dst=10.0.0.1)),output:2",
+    "mod_nw_src:10.0.0.1,ct(commit,exec(move:NXM_NX_CT_MARK[0]->NXM_NX_CT_LABEL[3])),ct_clear,output:3",
+    "ct(table=2,exec(set_field:1/1->ct_mark))",
+    "resubmit(,2,ct)",
     "clone(sample(probability=100,collector_set_id=2,obs_point_id=NXM_OF_TCP_DST[])),output:2",
 ];
 
@@ -374,7 +382,7 @@ fn outcome(translation: &Translation) -> String {
 }
 
 /// Places that megaflows often leave out.
-const PLACES: [flow::Slot; 8] = [
+const PLACES: [flow::Slot; 8 + OF_DATAPATH.len() - 1] = [
     slot::NW_TTL,
     slot::TP_SRC,
     slot::TP_DST,
@@ -383,14 +391,22 @@ const PLACES: [flow::Slot; 8] = [
     slot::DL_SRC,
     slot::NW_TOS,
     slot::DP_HASH,
+    slot::CT_STATE,
+    slot::CT_MARK,
+    slot::CT_LABEL,
+    slot::CT_NW_PROTO,
+    slot::CT_NW_DST,
 ];
+
+/// Places of what the datapath finds out, which are empty before a packet comes back.
+const OF_DATAPATH: [flow::Slot; 6] =
+    [slot::DP_HASH, slot::CT_STATE, slot::CT_MARK, slot::CT_LABEL, slot::CT_NW_PROTO, slot::CT_NW_DST];
 
 /// Whether packets that differ from `key` in one value that the mask leaves out are treated like it.
 fn check_neighbours(switch: &Switch, id: BridgeId, key: &FlowKey) -> Result<(), TestCaseError> {
     let translation = run(switch, id, key);
     let mask = pipeline::installable(&translation.mask, key);
-    // Before a packet comes back the datapath knows no hash of it.
-    let places = PLACES.into_iter().filter(|place| *place != slot::DP_HASH || key.recirc_id() != 0);
+    let places = PLACES.into_iter().filter(|place| !OF_DATAPATH.contains(place) || key.recirc_id() != 0);
     for place in places {
         let mut other = key.clone();
         other.write(place, other.read(place) ^ 1);
@@ -404,11 +420,17 @@ fn check_neighbours(switch: &Switch, id: BridgeId, key: &FlowKey) -> Result<(), 
             );
         }
     }
-    // The packet comes back from the datapath, with a hash.
+    // The packet comes back from the datapath, with a hash, and as one of a connection.
     for state in &translation.frozen {
         let mut back = key.clone();
         back.set_recirc_id(state.id);
         back.set_dp_hash(5);
+        if state.frozen.conntracked {
+            back.set_ct_state(flow::ct_state::TRACKED | flow::ct_state::NEW);
+            back.set_ct_nw_proto(6);
+            back.set_ct_nw_dst(0x0a00_0002);
+            back.set_ct_tp_dst(1);
+        }
         check_neighbours(switch, id, &back)?;
     }
     Ok(())
@@ -479,7 +501,7 @@ proptest! {
         for (table, priority, matching, actions) in rules {
             // A table can be left only towards later ones.
             let actions = ACTIONS[actions];
-            let later = |n: u8| actions.contains(&format!("(,{n})")) || actions.contains(&format!("goto_table:{n}"));
+            let later = |n: u8| actions.contains(&format!("(,{n})")) || actions.contains(&format!("goto_table:{n}")) || actions.contains(&format!("table={n}"));
             if later(1) && table >= 1 || later(2) && table >= 2 {
                 continue;
             }
@@ -564,11 +586,11 @@ fn a_rule_that_translation_cannot_carry_out_is_refused() {
         request.actions = ofp::parse_instructions(actions, ofp::Names::default()).unwrap().0;
         switch.get_mut(bridge).unwrap().flow_mod(&request, Timestamp::ZERO).map(|_| ())
     };
-    for actions in ["ct(commit)", "output:1,ct(commit)", "clone(ct(commit),output:1)"] {
+    for actions in ["dec_nsh_ttl", "output:1,dec_nsh_ttl", "clone(dec_nsh_ttl,output:1)"] {
         assert_eq!(add(actions), Err(ofp::OfError::OfpbacBadType), "{actions}");
     }
     assert_eq!(add("clone(output:1)"), Ok(()));
-    assert_eq!(pipeline::supported_kinds() & ofp::ActionKind::Ct.bit(), 0);
+    assert_eq!(pipeline::supported_kinds() & ofp::ActionKind::DecNshTtl.bit(), 0);
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use base::{OfPort, TableId};
 use dp::{DropReason, SlowPath};
-use flow::{FlowKey, FlowMask};
+use flow::{FlowKey, FlowMask, ct_state};
 use ofp::{Action, PacketInReason};
 
 use crate::effects::Effect;
 use crate::exports::Export;
-use crate::frozen::{Freeze, FrozenId};
+use crate::frozen::{Fork, Freeze, FrozenId};
 use crate::request::{Error, Purpose, Request, Trace};
 use crate::state::Rule;
 use crate::trace::{Kind, Recorder};
@@ -90,6 +90,8 @@ pub(crate) struct Outcome {
     pub effects: Vec<Effect>,
     /// The states that the actions refer to.
     pub frozen: Vec<Arc<FrozenId>>,
+    /// Those that a trace follows.
+    pub forks: Vec<Fork>,
     pub slow: SlowPath,
     pub output: Output,
     pub export: Export,
@@ -170,6 +172,7 @@ impl<'a> Context<'a> {
             actions: Vec::new(),
             effects: Vec::new(),
             frozen: Vec::new(),
+            forks: Vec::new(),
             slow: SlowPath::default(),
             output: Output::Drop,
             export: Export::default(),
@@ -191,7 +194,8 @@ impl<'a> Context<'a> {
             list: List::Rule,
             snaplen: None,
         };
-        let packet = PacketState { key, ..PacketState::default() };
+        let conntracked = key.ct_state() & ct_state::TRACKED != 0;
+        let packet = PacketState { key, conntracked, ..PacketState::default() };
         Context { view, request, packet, walk, course: Course::On, out }
     }
 

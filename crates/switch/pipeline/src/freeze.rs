@@ -6,7 +6,7 @@
 //! [`Frozen`] state under a number, and the datapath is to look the packet
 //! up again with that number in its key.
 
-use base::OfPort;
+use base::{OfPort, TableId};
 use fields::Field;
 use flow::{FlowKey, FlowMask, Slot, slot};
 use ofp::{Action, Resubmit, SetField};
@@ -63,22 +63,13 @@ impl Context<'_> {
         let mut freeze = std::mem::take(freeze);
         freeze.frames.retain(|frame| !frame.actions.is_empty());
         commit(&self.packet, &mut self.out);
-        let state = Frozen {
-            bridge: self.walk.bridge.id(),
-            table: self.walk.table,
-            metadata: self.metadata(),
-            stack: self.packet.stack.clone(),
-            action_set: self.packet.action_set.clone(),
+        let state = self.state_now();
+        let id = self.freeze_as(Frozen {
             frames: freeze.frames,
-            conntracked: self.packet.conntracked,
-            has_hash: freeze.hash.is_some() || self.packet.key.dp_hash() != 0,
-            mirrors: self.out.mirrored,
+            has_hash: freeze.hash.is_some() || state.has_hash,
             userdata: freeze.pause.as_ref().map(|pause| pause.userdata.clone()).unwrap_or_default(),
-            bond: None,
-        };
-        let state = self.view.freeze(state);
-        let id = state.id;
-        self.out.frozen.push(state);
+            ..state
+        });
         match freeze.pause {
             Some(_) if self.is_question() => {}
             Some(pause) => self.put_controller(id, &pause, true),
@@ -92,6 +83,32 @@ impl Context<'_> {
         self.course = Course::On;
     }
 
+    /// The state of the packet, with nothing left to do.
+    pub(crate) fn state_now(&mut self) -> Frozen {
+        Frozen {
+            bridge: self.walk.bridge.id(),
+            table: self.walk.table,
+            lookup: None,
+            metadata: self.metadata(),
+            stack: self.packet.stack.clone(),
+            action_set: self.packet.action_set.clone(),
+            frames: Vec::new(),
+            conntracked: self.packet.conntracked,
+            has_hash: self.packet.key.dp_hash() != 0,
+            mirrors: self.out.mirrored,
+            userdata: Vec::new(),
+            bond: None,
+        }
+    }
+
+    /// Keeps `state` for as long as the flow lives; its number.
+    pub(crate) fn freeze_as(&mut self, state: Frozen) -> u32 {
+        let state = self.view.freeze(state);
+        let id = state.id;
+        self.out.frozen.push(state);
+        id
+    }
+
     /// Goes on where `frozen` was interrupted.
     pub(crate) fn thaw(&mut self, frozen: &Frozen) {
         self.out.record.open(Kind::Thaw, || "thaw".to_owned());
@@ -101,7 +118,8 @@ impl Context<'_> {
             return self.out.record.close();
         };
         self.walk.bridge = bridge;
-        self.out.record.line(Kind::Thaw, || "Resuming from table 0".to_owned());
+        let table = frozen.lookup.unwrap_or(TableId(0));
+        self.out.record.line(Kind::Thaw, || format!("Resuming from table {}", table.0));
         self.packet.conntracked = frozen.conntracked;
         if !frozen.conntracked {
             self.packet.clear_conntrack();

@@ -12,6 +12,8 @@ pub struct Frozen {
     pub bridge: BridgeId,
     /// The table that was at work.
     pub table: TableId,
+    /// The table in which the packet is looked up when it comes back from connection tracking; then nothing else is left to do.
+    pub lookup: Option<TableId>,
     /// The values that headers do not hold: registers, metadata, tunnel, the OpenFlow `in_port`.
     pub metadata: flow::SparseKey,
     /// Values, each followed by its width in bytes.
@@ -43,6 +45,15 @@ pub struct Frame {
 pub struct FrozenId {
     pub id: u32,
     pub frozen: Frozen,
+}
+
+/// A copy of the packet that goes on when it comes back from connection tracking, for who wants to follow it.
+#[derive(Clone, Debug)]
+pub struct Fork {
+    /// The packet as it went, with the number of its state and its zone.
+    pub key: flow::FlowKey,
+    /// How its addresses are translated.
+    pub nat: Option<ofp::Nat>,
 }
 
 /// A freeze under way: lists are being left.

@@ -53,13 +53,13 @@ pub mod vlan;
 mod watched;
 mod way;
 
-pub use actions::{supported_kinds, unsupported};
+pub use actions::{beyond, supported_kinds, unsupported};
 pub use bond::{BUCKETS, Bond, BondMode, BondState, LacpStatus};
 pub use effects::Effect;
 pub use exports::{BridgeSampling, Exports, IpfixSampling, SflowSampling};
 pub use flow_log::{Counted, FlowId, FlowLog, LiveFlow, Taken};
 pub use freeze::restore_metadata;
-pub use frozen::{Frame, Frozen, FrozenId};
+pub use frozen::{Fork, Frame, Frozen, FrozenId};
 pub use group::{Bucket as GroupBucket, Group, GroupBuckets, Selection};
 pub use mirror::{MAX_MIRRORS, Mirror, MirrorOutput, settle_duplicates};
 pub use receivers::{Receivers, Snooped};

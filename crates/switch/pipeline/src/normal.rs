@@ -167,6 +167,7 @@ impl Context<'_> {
         let state = self.view.freeze(Frozen {
             bridge: self.walk.bridge.id(),
             table: self.walk.table,
+            lookup: None,
             metadata: flow::SparseKey::default(),
             stack: Vec::new(),
             action_set: Vec::new(),

@@ -224,22 +224,15 @@ impl Context<'_> {
         let is_miss = reason == PacketInReason::Action
             && self.walk.rule.as_ref().is_some_and(|rule| is_table_miss(rule));
         let reason = if is_miss { PacketInReason::ExplicitMiss } else { reason };
-        let metadata = self.metadata();
-        let state = self.view.freeze(Frozen {
-            bridge: self.walk.bridge.id(),
-            table: self.walk.table,
-            metadata,
+        let state = self.state_now();
+        let id = self.freeze_as(Frozen {
             stack: Vec::new(),
             action_set: Vec::new(),
-            frames: Vec::new(),
-            conntracked: self.packet.conntracked,
             has_hash: false,
-            bond: None,
             mirrors: 0,
             userdata: userdata.to_vec(),
+            ..state
         });
-        let id = state.id;
-        self.out.frozen.push(state);
         let controller =
             ofp::Controller { max_len, reason, controller_id, meter_id: meter, ..ofp::Controller::default() };
         self.put_controller(id, &controller, false);

@@ -7,7 +7,7 @@ use flow::{FlowKey, FlowMask};
 use ofp::Action;
 
 use crate::effects::Effect;
-use crate::frozen::{Frozen, FrozenId};
+use crate::frozen::{Fork, Frozen, FrozenId};
 use crate::state::BridgeId;
 use crate::trace::Node;
 use crate::way::Output;
@@ -74,6 +74,8 @@ pub struct Translation {
     pub output: Output,
     /// The states that the actions refer to; they live as long as these handles.
     pub frozen: Vec<Arc<FrozenId>>,
+    /// The copies that go on from [`Translation::frozen`] states after connection tracking; empty unless a trace is asked for.
+    pub forks: Vec<Fork>,
     /// Empty unless asked for.
     pub trace: Vec<Node>,
     /// The key as it was in the end.
@@ -137,6 +139,7 @@ impl Translation {
             slow: SlowPath::default(),
             output: Output::Drop,
             frozen: Vec::new(),
+            forks: Vec::new(),
             trace: Vec::new(),
             final_key: key.clone(),
             error: Some(error),

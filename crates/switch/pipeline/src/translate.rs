@@ -122,18 +122,19 @@ impl Context<'_> {
         let sampled = self.out.actions.len();
         if in_port.is_none_or(|port| self.may_receive(port)) {
             match (&thawed, start) {
-                (Some(thawed), _) => match thawed.state().bond {
-                    Some(bond) => self.output_by_hash(bond),
-                    None => {
+                (Some(thawed), _) => match thawed.state() {
+                    Frozen { bond: Some(bond), .. } => self.output_by_hash(*bond),
+                    Frozen { lookup: Some(table), .. } => self.lookup_first(*table),
+                    Frozen { frames, .. } => {
                         self.mirror_ingress();
-                        self.run_frames(&thawed.state().frames);
+                        self.run_frames(frames);
                     }
                 },
                 (None, Start::Actions(list)) => {
                     self.mirror_ingress();
                     self.run_actions(list, true);
                 }
-                (None, _) => self.lookup_first(),
+                (None, _) => self.lookup_first(TableId(0)),
             }
             if in_port.is_some_and(|port| !port.forwards()) {
                 self.take_back(sampled);
@@ -207,6 +208,7 @@ impl Context<'_> {
             slow: out.slow,
             output: out.output,
             frozen: out.frozen,
+            forks: out.forks,
             trace: out.record.finish(),
             final_key: self.packet.key,
             error: out.error,
@@ -233,9 +235,10 @@ impl Context<'_> {
         !is_barred && port.learns()
     }
 
-    /// The first lookup of all: the packet is mirrored between finding the rule and running it, and stays with the rule.
-    fn lookup_first(&mut self) {
-        let lookup = Lookup::first(OfPort(self.packet.key.in_port()));
+    /// The first lookup of all, or that of a packet that comes back from connection tracking: the packet is mirrored
+    /// between finding the rule and running it, and stays with the rule.
+    fn lookup_first(&mut self, table: TableId) {
+        let lookup = Lookup { table, ..Lookup::first(OfPort(self.packet.key.in_port())) };
         let Some(rule) = self.look_up(&lookup) else { return };
         self.mirror_ingress();
         self.run_rule(&rule, true);
@@ -243,8 +246,17 @@ impl Context<'_> {
 
     /// Looks the packet up, runs what it finds, and comes back to where it was.
     pub(crate) fn lookup_and_run(&mut self, lookup: &Lookup) {
+        self.run_found(lookup, Self::look_up);
+    }
+
+    /// Runs what `find` finds, and comes back to where it was.
+    pub(crate) fn run_found(
+        &mut self,
+        lookup: &Lookup,
+        find: impl FnOnce(&mut Self, &Lookup) -> Option<Arc<Rule>>,
+    ) {
         let kept = self.walk.clone();
-        if let Some(rule) = self.look_up(lookup) {
+        if let Some(rule) = find(self, lookup) {
             self.walk.depth += u32::from(lookup.table <= kept.table);
             self.walk.list = kept.list.outside_buckets();
             self.run_rule(&rule, lookup.is_last);
@@ -253,7 +265,7 @@ impl Context<'_> {
     }
 
     /// The rule for the packet, at which the walk is from here on.
-    fn look_up(&mut self, lookup: &Lookup) -> Option<Arc<Rule>> {
+    pub(crate) fn look_up(&mut self, lookup: &Lookup) -> Option<Arc<Rule>> {
         if !self.may_resubmit() {
             return None;
         }

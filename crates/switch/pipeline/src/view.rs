@@ -104,6 +104,10 @@ pub trait BridgeView {
     fn spanning_tree(&self) -> Option<SpanningTree> {
         None
     }
+    /// The name that the datapath has for the timeouts of connections in `zone`, if the database sets some.
+    fn timeout_policy(&self, _zone: u16) -> Option<&str> {
+        None
+    }
     /// What samples its packets.
     fn exports(&self) -> &Exports;
 }

@@ -10,6 +10,7 @@ mod dpif;
 mod dummy;
 mod fdb;
 mod flow_lines;
+mod forks;
 mod in_use;
 mod mdb;
 mod memory;

@@ -1,5 +1,6 @@
 //! Why a packet goes where it goes: `ofproto/trace`.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use base::{Clock, DpPort, OfPort};
@@ -7,10 +8,13 @@ use fields::Match;
 use flow::{FlowKey, Metadata, slot};
 use flowsync::{Below, Datapaths};
 use ofproto::{SharedSwitch, Switch};
-use pipeline::{BridgeId, Credit, Effect, Network, Purpose, Request, SharedNetwork, Start, Trace, View};
+use pipeline::{
+    BridgeId, Credit, Effect, Network, Purpose, Request, SharedNetwork, Start, Trace, Translation, View,
+};
 use rpc::unixctl::Registry;
 
 use super::flow_lines::port_names;
+use super::forks;
 use super::in_use::{datapaths_in_use, is_named};
 
 /// What these commands use.
@@ -58,6 +62,8 @@ struct Subject {
 struct Words<'a> {
     generate: bool,
     names: bool,
+    /// What connection tracking shall say of the packet, one time after the other.
+    next_states: VecDeque<u32>,
     words: Vec<&'a str>,
 }
 
@@ -69,7 +75,11 @@ fn split(args: &[String]) -> Result<Words<'_>, String> {
             "-generate" | "--generate" => found.generate = true,
             "-names" | "--names" => found.names = true,
             "-consistent" | "--consistent" => {}
-            "--l7" | "--l7-len" | "--ct-next" => {
+            "--ct-next" => {
+                let states = rest.next().ok_or_else(|| format!("Missing argument for option {arg}"))?;
+                found.next_states.push_back(forks::parse_state(states)?);
+            }
+            "--l7" | "--l7-len" => {
                 rest.next().ok_or_else(|| format!("Missing argument for option {arg}"))?;
             }
             option if option.starts_with('-') => return Err(format!("{option}: unknown option")),
@@ -164,7 +174,8 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 fn run(tracing: &Tracing, args: &[String], actions: Option<&String>) -> Result<String, String> {
-    let words = split(args)?;
+    let mut words = split(args)?;
+    let mut next_states = std::mem::take(&mut words.next_states);
     let below = datapath_of(tracing, &words.words);
     // Devices are asked without the lock.
     let ports = below.as_ref().map(|below| port_names(&*below.datapath)).unwrap_or_default();
@@ -178,9 +189,36 @@ fn run(tracing: &Tracing, args: &[String], actions: Option<&String>) -> Result<S
         }
     };
     let start = parsed.as_deref().map_or(Start::Lookup, Start::Actions);
+    // States that packets come back with live as long as the translations that made them.
+    let mut kept = Vec::new();
+    let mut queue = VecDeque::new();
+    let mut out = String::new();
+    let mut key = Some(subject.key.clone());
+    while let Some(now) = key.take() {
+        let translation = translate(tracing, &subject, &now, start)?;
+        out.push_str(&describe(tracing, &subject, &now, &translation, &ports)?);
+        queue.extend(translation.forks.iter().cloned());
+        kept.push(translation);
+        if let Some(fork) = queue.pop_front() {
+            if kept.len() > forks::LIMIT {
+                out.push_str(&forks::too_many(queue.len() + 1));
+                break;
+            }
+            key = Some(forks::go_on(fork, &mut next_states, &mut out));
+        }
+    }
+    Ok(out)
+}
+
+fn translate(
+    tracing: &Tracing,
+    subject: &Subject,
+    key: &FlowKey,
+    start: Start<'_>,
+) -> Result<Translation, String> {
     let request = Request {
         bridge: subject.bridge,
-        key: &subject.key,
+        key,
         start,
         purpose: if subject.packet.is_some() { Purpose::Packet } else { Purpose::Question },
         trace: if subject.names { Trace::Names } else { Trace::Numbers },
@@ -202,9 +240,18 @@ fn run(tracing: &Tracing, args: &[String], actions: Option<&String>) -> Result<S
         }
         made = Some(translation);
     });
-    let translation = made.ok_or("Cannot find the bridge")?;
+    made.ok_or_else(|| "Cannot find the bridge".to_owned())
+}
+
+fn describe(
+    tracing: &Tracing,
+    subject: &Subject,
+    key: &FlowKey,
+    translation: &Translation,
+    ports: &dp::text::PortNames,
+) -> Result<String, String> {
     let switch = tracing.switch.read();
     let bridge = switch.get(subject.bridge).ok_or("Cannot find the bridge")?;
     let names = subject.names.then(|| bridge.port_names());
-    Ok(pipeline::report(&subject.key, &translation, names.as_ref(), subject.names.then_some(&ports)))
+    Ok(pipeline::report(key, translation, names.as_ref(), subject.names.then_some(ports)))
 }

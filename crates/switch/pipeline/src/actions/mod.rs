@@ -3,6 +3,7 @@
 mod action_set;
 mod check_pkt_larger;
 mod clone;
+mod conntrack;
 mod fields;
 mod group;
 mod learn;
@@ -192,7 +193,10 @@ impl Context<'_> {
             Action::Clone(list) => self.run_clone(list, last),
             Action::Sample(sample) => self.sample(sample),
             Action::Exit => self.course = Course::Exit,
-            Action::CtClear => self.packet.clear_conntrack(),
+            Action::Ct(ct) => self.conntrack(ct),
+            // Part of the `ct` that it stands in.
+            Action::Nat(_) => {}
+            Action::CtClear => self.forget_connection(),
             Action::Conjunction(_) => {
                 self.fault(|| "executing no-op conjunction action".to_owned());
             }
@@ -206,12 +210,7 @@ impl Context<'_> {
             | Action::SetL4Dst(_)
             | Action::Note(_) => {}
             Action::CheckPktLarger(_) => base::broken!("check_pkt_larger is translated with what follows it"),
-            Action::DecNshTtl
-            | Action::DeleteField(_)
-            | Action::Encap(_)
-            | Action::Decap(_)
-            | Action::Ct(_)
-            | Action::Nat(_) => {
+            Action::DecNshTtl | Action::DeleteField(_) | Action::Encap(_) | Action::Decap(_) => {
                 base::broken!("rules with {} are refused", action.kind().name());
             }
         }
@@ -224,7 +223,12 @@ impl Context<'_> {
             port => port,
         };
         let table = resubmit.table.map_or(self.walk.table, TableId);
-        self.lookup_and_run(&Lookup { table, in_port, on_miss: OnMiss::Return, is_last: last });
+        let lookup = Lookup { table, in_port, on_miss: OnMiss::Return, is_last: last };
+        if resubmit.with_ct_orig {
+            self.lookup_by_original(&lookup);
+        } else {
+            self.lookup_and_run(&lookup);
+        }
     }
 
     fn enqueue(&mut self, port: OfPort, queue: u32, last: bool) {
@@ -337,6 +341,8 @@ fn is_supported(kind: ActionKind) -> bool {
         | ActionKind::Multipath
         | ActionKind::Note
         | ActionKind::Exit
+        | ActionKind::Ct
+        | ActionKind::Nat
         | ActionKind::CtClear
         | ActionKind::OutputTrunc
         | ActionKind::Clone
@@ -349,12 +355,7 @@ fn is_supported(kind: ActionKind) -> bool {
         | ActionKind::WriteActions
         | ActionKind::WriteMetadata
         | ActionKind::GotoTable => true,
-        ActionKind::DecNshTtl
-        | ActionKind::DeleteField
-        | ActionKind::Encap
-        | ActionKind::Decap
-        | ActionKind::Ct
-        | ActionKind::Nat => false,
+        ActionKind::DecNshTtl | ActionKind::DeleteField | ActionKind::Encap | ActionKind::Decap => false,
     }
 }
 
@@ -366,9 +367,19 @@ pub fn supported_kinds() -> u64 {
 /// The first action of `list` that translation does not know how to do. A
 /// rule with one is refused when it is added, so that it is never ignored.
 pub fn unsupported(list: &[Action]) -> Option<&Action> {
-    list.iter().find_map(|action| {
-        if is_supported(action.kind()) { unsupported(action.nested()) } else { Some(action) }
-    })
+    first(list, &|action| !is_supported(action.kind()))
+}
+
+/// The first action of `list` that a datapath would have to do, and that `can` does not have. A rule with one is
+/// refused, too.
+pub fn beyond<'a>(list: &'a [Action], can: &dp::Capabilities) -> Option<&'a Action> {
+    first(list, &|action| action.kind() == ActionKind::Ct && !can.conntrack)
+}
+
+/// The first action that `is_wanted`, wherever it stands.
+fn first<'a>(list: &'a [Action], is_wanted: &impl Fn(&Action) -> bool) -> Option<&'a Action> {
+    list.iter()
+        .find_map(|action| if is_wanted(action) { Some(action) } else { first(action.nested(), is_wanted) })
 }
 
 /// Whether an action may look at what is under the labels that were popped,

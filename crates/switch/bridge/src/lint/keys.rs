@@ -1,0 +1,61 @@
+//! Settings that nobody reads: those that are not supported yet, and keys that nobody knows.
+
+use replica::Tables;
+use schema::interface;
+
+use super::{Findings, Subject, is_tunnel};
+use crate::columns::Columns;
+use crate::settings::{self, KEYS};
+
+pub(super) fn check(rows: &Tables, findings: &mut Findings) {
+    for of_row in settings::unread(rows, &mut settings::Known::default()) {
+        for one in of_row.iter().filter(|one| !one.is_tuning) {
+            let Some(row) = rows.row(one.table, &one.uuid) else { continue };
+            let subject = Subject { table: one.table, row };
+            let mend = match one.setting.split_once(':') {
+                Some((column, key)) => subject.remove(column, key),
+                None => subject.clear(&one.setting),
+            };
+            let what = format!("{} is not supported yet and has no effect", one.setting);
+            findings.add(subject, what, mend);
+            findings.last_is_reported();
+        }
+    }
+    for (table, row) in settings::configuring(rows) {
+        for column in settings::maps_of(table) {
+            check_map(Subject { table, row }, column, findings);
+        }
+    }
+}
+
+fn check_map(subject: Subject<'_>, column: &str, findings: &mut Findings) {
+    // Tunnels have options of their own, which they look at themselves.
+    if subject.table == interface::NAME_OF_TABLE && column == interface::OPTIONS && is_tunnel(subject.row) {
+        return;
+    }
+    let known = || {
+        let keys = KEYS.iter().filter(|(table, map, ..)| *table == subject.table && *map == column);
+        keys.map(|(.., key, _)| *key)
+    };
+    for (key, value) in subject.row.map(column) {
+        if known().any(|name| name == key) {
+            continue;
+        }
+        let remove = subject.remove(column, &key);
+        let (meant, mend) = match base::hint::nearest(&key, known()) {
+            Some(meant) => {
+                let set = base::shell::quoted(&format!("{column}:{meant}={}", text_of(&value)));
+                let (table, id) = (subject.table, subject.id());
+                (format!("; {meant} may be meant"), format!("{remove} -- set {table} {id} {set}"))
+            }
+            None => (String::new(), remove),
+        };
+        findings.add(subject, format!("{column}:{key} is unknown and has no effect{meant}"), mend);
+    }
+}
+
+/// A value as commands take it: anything but a plain word is quoted.
+fn text_of(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) { value.to_owned() } else { format!("{value:?}") }
+}
