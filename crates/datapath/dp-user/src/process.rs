@@ -16,7 +16,7 @@ use crate::part::Part;
 use crate::ports::Ports;
 use crate::shared::Shared;
 use crate::table::Moment;
-use crate::tunnel;
+use crate::{tracking, tunnel};
 
 /// What every packet that comes from a wire begins with.
 const ETHERNET_HEADER: usize = wire::ethernet::HEADER_LEN;
@@ -245,14 +245,8 @@ impl Executor for Run<'_> {
     }
 
     fn conntrack(&mut self, mut packet: Packet, action: &Conntrack) -> Option<Packet> {
-        let tracker = self.shared.tracker.load_full();
-        let is_kept = tracker.is_none_or(|tracker| tracker.0.track(&mut packet, action, self.now));
-        if is_kept {
-            Some(packet)
-        } else {
-            self.dropped(packet, DropReason::Conntrack);
-            None
-        }
+        tracking::track(&self.shared.connections, &mut packet, action, self.now);
+        Some(packet)
     }
 
     fn meter(&mut self, packet: &Packet, meter: u32) -> bool {

@@ -346,6 +346,11 @@ pub trait Datapath: Send + Sync {
     /// What it can do now; the number of VLAN tags follows [`Datapath::set_max_vlans`].
     fn capabilities(&self) -> Capabilities;
 
+    /// The connections that it tracks, where it does.
+    fn connections(&self) -> Option<&conntrack::Tracker> {
+        None
+    }
+
     /// How many VLAN tags keys hold (`other_config:vlan-limit`).
     fn max_vlans(&self) -> usize;
     /// Flows that are installed stay as they are.

@@ -15,6 +15,8 @@ mod hash;
 mod rewrite;
 mod tags;
 
+pub use tags::l3;
+
 /// The datapath's part in executing actions.
 pub trait Executor {
     /// Sends the packet. `packet.trunc` has been applied.

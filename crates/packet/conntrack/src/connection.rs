@@ -74,7 +74,8 @@ pub(crate) struct Connection {
     /// The connection that announced this one.
     pub(crate) parent: Option<Box<Key>>,
     pub(crate) policy: Option<Arc<Policy>>,
-    pub(crate) admission: Option<Admission>,
+    /// Held until the connection goes.
+    pub(crate) _admission: Option<Admission>,
 }
 
 impl Connection {

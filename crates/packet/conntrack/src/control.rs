@@ -161,6 +161,16 @@ impl Tracker {
         }
     }
 
+    /// Whether the database says which limits hold, so that nobody else changes them.
+    pub fn limits_are_protected(&self) -> bool {
+        self.zones.is_protected.load(Ordering::Relaxed)
+    }
+
+    /// Sets what [`Tracker::limits_are_protected`] returns.
+    pub fn protect_limits(&self, are_protected: bool) {
+        self.zones.is_protected.store(are_protected, Ordering::Relaxed);
+    }
+
     /// Takes such a limit away.
     pub fn remove_limit(&self, zone: Option<u16>) {
         let was_there = self.zones.remove(zone);

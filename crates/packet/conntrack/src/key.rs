@@ -97,7 +97,7 @@ impl Key {
 
 /// Which way a packet goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// As the first packet of the connection.
     Original,
     /// Against it.
@@ -107,7 +107,7 @@ pub enum Direction {
 impl Direction {
     /// The other one.
     #[must_use]
-    pub const fn reversed(self) -> Direction {
+    pub(crate) const fn reversed(self) -> Direction {
         match self {
             Direction::Original => Direction::Reply,
             Direction::Reply => Direction::Original,

@@ -8,7 +8,7 @@ use crate::state::Stage;
 
 /// Seconds for each stage. Connections hold it, so that a change holds for those that are there.
 #[derive(Debug)]
-pub struct Policy([AtomicU32; Stage::ALL.len()]);
+pub(crate) struct Policy([AtomicU32; Stage::ALL.len()]);
 
 impl Default for Policy {
     fn default() -> Self {

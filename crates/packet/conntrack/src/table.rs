@@ -107,11 +107,6 @@ impl Table {
         Some(act(connection, direction))
     }
 
-    /// Whether a connection has this key.
-    pub(crate) fn is_taken(&self, key: &Key, now: Timestamp) -> bool {
-        self.with(key, now, |_, _| ()).is_some()
-    }
-
     /// Keeps replies with key `reply` for a connection with key `original` that is to be inserted; the number of the alias,
     /// or `None` when the key is taken.
     pub(crate) fn reserve(&self, reply: &Key, original: &Key, now: Timestamp) -> Option<u32> {

@@ -331,7 +331,7 @@ impl<D: Datagram> Pass<'_, D> {
             skew: None,
             parent: expected.map(|expected| Box::new(expected.parent)),
             policy: self.action.policy.and_then(|name| tracker.policies.find(name)),
-            admission,
+            _admission: admission,
         };
         connection.live_on(state.first_stage(), self.now);
         self.choose(&mut connection, expected)?;

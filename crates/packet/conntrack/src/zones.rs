@@ -40,6 +40,8 @@ pub struct ZoneLimit {
 /// All limits.
 #[derive(Debug, Default)]
 pub(crate) struct Zones {
+    /// The database says which hold; operators do not change them.
+    pub(crate) is_protected: AtomicBool,
     /// Whether there are limits at all: else nothing is counted and no lock taken.
     has_limits: AtomicBool,
     limits: RwLock<Limits>,

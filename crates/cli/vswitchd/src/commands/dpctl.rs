@@ -4,7 +4,9 @@
 //! ports and flows, and deleted; no bridge knows of them, and a packet that no
 //! flow of theirs matches is dropped.
 
+mod connections;
 mod flows;
+mod limits;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -45,6 +47,7 @@ pub(super) fn register<C: 'static>(registry: &mut Registry<C>, dpctl: Dpctl) {
     add("dpctl/dump-dps", "", 0, 0, |dpctl, _, _| {
         Ok(dpctl.all().iter().map(|known| format!("{}\n", known.name)).collect())
     });
+    connections::register(&mut add);
     flows::register(add);
 }
 

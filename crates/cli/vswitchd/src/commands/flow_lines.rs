@@ -7,7 +7,7 @@ use dp::{Datapath, Flow, WorkerId};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Style {
     /// All of a flow's mask, and its id.
-    verbose: bool,
+    pub(super) verbose: bool,
     /// Ports by name.
     names: bool,
     pub(super) statistics: bool,
