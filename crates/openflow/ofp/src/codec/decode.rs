@@ -4,7 +4,7 @@ use fields::Protocols;
 
 use super::raw::{self, Raw};
 use super::{
-    Context, flow, flow_removed, flow_stats, group, ipfix, monitor, notice, packet, port, queue, switch,
+    Context, conntrack, flow, flow_removed, flow_stats, group, ipfix, monitor, notice, packet, port, queue, switch,
     table, table_features,
 };
 use crate::wire::Reader;
@@ -249,8 +249,7 @@ fn decode_body(
             }
             Message::CtFlushZone(r.u16()?)
         }
-        // Flushing by tuple needs connection tracking.
-        NxtCtFlush => return Err(OfError::OfpbrcBadType),
+        NxtCtFlush => Message::CtFlush(Box::new(conntrack::decode(r)?)),
     })
 }
 
