@@ -3,7 +3,7 @@
 //! Pure: strings are parsed and mistakes are found before anything changes. A mistake in a row is logged, named, and costs
 //! only what it is about. What belongs to one concern is read in its file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,7 @@ use crate::concerns::mirrors::{self, DesiredMirror};
 use crate::concerns::multicast;
 use crate::concerns::trees::{self, DesiredTree};
 use crate::concerns::workers::{self, DesiredWorkers};
+use crate::concerns::zones::{self, DesiredZones};
 use crate::concerns::{addresses, tables};
 use crate::memo::Memo;
 use crate::settings::{self, Unread};
@@ -40,6 +41,8 @@ pub struct Desired {
     pub bridges: Vec<Arc<DesiredBridge>>,
     pub limits: DesiredLimits,
     pub workers: DesiredWorkers,
+    /// What holds for connections, by the kind of the datapath.
+    pub zones: BTreeMap<String, DesiredZones>,
     /// `Open_vSwitch.statistics` is to be kept.
     pub wants_machine_statistics: bool,
     /// How long an OpenFlow bundle may wait for its next message.
@@ -147,10 +150,12 @@ pub fn desire(rows: &Tables, known: &mut KnownRows) -> Option<Desired> {
     }
     known.ports.end_pass();
     drop_taken_names(&mut bridges, &mut complaints);
+    let zones = zones::desire(rows, root, &mut complaints);
     Some(Desired {
         bridges: bridges.into_iter().map(Arc::new).collect(),
         limits: limits::desire(root),
         workers: workers::desire(root),
+        zones,
         wants_machine_statistics: root
             .map_boolean(open_vswitch::OTHER_CONFIG, "enable-statistics")
             .unwrap_or(false),

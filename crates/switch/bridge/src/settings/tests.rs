@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 
 /// Tables that have a say only through columns of others.
-const THROUGH_OTHERS: [&str; 6] = ["QoS", "Queue", "CT_Zone", "CT_Timeout_Policy", "SSL", "Manager"];
+const THROUGH_OTHERS: [&str; 4] = ["QoS", "Queue", "SSL", "Manager"];
 
 #[test]
 fn every_column_of_the_schema_is_listed_once() {
@@ -145,8 +145,9 @@ fails where it differs.
   nothing.
 
 Options of tunnels are not listed: interfaces of tunnel types are refused whole, with the reason in their `error`. Nor are the
-tables QoS and Queue, which `qos` of a port refers to, and CT_Zone and CT_Timeout_Policy, which `ct_zones` of a datapath does; SSL
-and Manager are the database server's.
+tables QoS and Queue, which `qos` of a port refers to; SSL and Manager are the database server's. Of `timeouts`, those that only
+the kernel's states of TCP have (`tcp_close_wait`, `tcp_last_ack`, `tcp_syn_sent2`, `tcp_retransmit`, `tcp_unack`) have no effect, and
+the log says so.
 ";
 
 /// What the page says of a use; `None` of a map, whose keys follow it.
