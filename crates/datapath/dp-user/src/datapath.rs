@@ -44,6 +44,7 @@ impl DpUser {
         // The standard library's hashers begin with random keys.
         let secret = RandomState::new().build_hasher().finish();
         let connections = Arc::new(conntrack::Tracker::new(secret));
+        let fragments = Arc::default();
         let shared = Arc::new(Shared {
             max_vlans: AtomicUsize::new(config.max_vlans),
             config,
@@ -57,8 +58,9 @@ impl DpUser {
             changes,
             devices_made: AtomicU32::new(0),
             upcall: ArcSwapOption::empty(),
-            sweeping: Sweeping::new(Arc::clone(&connections), clock.clone())?,
+            sweeping: Sweeping::new(Arc::clone(&connections), Arc::clone(&fragments), clock.clone())?,
             connections,
+            fragments,
             bonds: Bonds::default(),
             meters: Meters::default(),
             main: Arc::new(Part::main(now)?),
@@ -296,6 +298,10 @@ impl Datapath for DpUser {
 
     fn connections(&self) -> Option<&conntrack::Tracker> {
         Some(&self.shared.connections)
+    }
+
+    fn waiting_fragments(&self) -> String {
+        self.shared.fragments.show()
     }
 
     fn max_vlans(&self) -> usize {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use arc_swap::Guard;
 use base::{DpPort, Timestamp};
 use classifier::Found;
-use dp::{Action, Conntrack, DropReason, Executor, Packet, PushTunnel, Ufid, UpcallPacket, Userspace};
+use dp::{Action, Conntrack, DropReason, Executor, Packet, PushTunnel, Tracked, Ufid, UpcallPacket, Userspace};
 use netdev::BATCH;
 use smallvec::SmallVec;
 
@@ -244,9 +244,8 @@ impl Executor for Run<'_> {
         self.context.again.push(packet);
     }
 
-    fn conntrack(&mut self, mut packet: Packet, action: &Conntrack) -> Option<Packet> {
-        tracking::track(&self.shared.connections, &mut packet, action, self.now);
-        Some(packet)
+    fn conntrack(&mut self, packet: Packet, action: &Conntrack) -> Tracked {
+        tracking::track(&self.shared.connections, &self.shared.fragments, packet, action, self.now)
     }
 
     fn meter(&mut self, packet: &Packet, meter: u32) -> bool {

@@ -21,6 +21,7 @@ use crate::processors::Processors;
 use crate::seat::Core;
 use crate::sweeping::Sweeping;
 use crate::team::Team;
+use crate::tracking::Waiting;
 use crate::waker::Waker;
 
 /// How a datapath is set up.
@@ -98,6 +99,7 @@ pub(crate) struct Shared {
     pub(crate) devices_made: AtomicU32,
     pub(crate) upcall: ArcSwapOption<UpcallDoor>,
     pub(crate) connections: Arc<conntrack::Tracker>,
+    pub(crate) fragments: Arc<Waiting>,
     pub(crate) sweeping: Sweeping,
     pub(crate) bonds: Bonds,
     pub(crate) meters: Meters,

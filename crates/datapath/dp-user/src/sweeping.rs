@@ -1,4 +1,4 @@
-//! The thread that removes connections which are over.
+//! The thread that removes connections which are over, and fragments whose others do not come.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -7,9 +7,12 @@ use std::time::Duration;
 use base::Clock;
 use conntrack::Tracker;
 
+use crate::tracking::Waiting;
+
 /// The thread, and what it shares with who ends it.
 pub(crate) struct Sweeping {
     tracker: Arc<Tracker>,
+    fragments: Arc<Waiting>,
     clock: Clock,
     end: Arc<End>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -34,8 +37,12 @@ impl End {
 }
 
 impl Sweeping {
-    pub(crate) fn new(tracker: Arc<Tracker>, clock: Clock) -> std::io::Result<Sweeping> {
-        let sweeping = Sweeping { tracker, clock, end: Arc::default(), thread: Mutex::default() };
+    pub(crate) fn new(
+        tracker: Arc<Tracker>,
+        fragments: Arc<Waiting>,
+        clock: Clock,
+    ) -> std::io::Result<Sweeping> {
+        let sweeping = Sweeping { tracker, fragments, clock, end: Arc::default(), thread: Mutex::default() };
         sweeping.start()?;
         Ok(sweeping)
     }
@@ -44,8 +51,9 @@ impl Sweeping {
     pub(crate) fn start(&self) -> std::io::Result<()> {
         *self.end.lock() = false;
         let (tracker, clock, end) = (Arc::clone(&self.tracker), self.clock.clone(), Arc::clone(&self.end));
+        let fragments = Arc::clone(&self.fragments);
         let thread =
-            std::thread::Builder::new().name("ct_clean".into()).spawn(move || run(&tracker, &clock, &end))?;
+            std::thread::Builder::new().name("ct_clean".into()).spawn(move || run(&tracker, &fragments, &clock, &end))?;
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
     }
@@ -69,7 +77,7 @@ impl Drop for Sweeping {
 /// How long it sleeps at once, so that a shorter interval is noticed.
 const STEP: Duration = Duration::from_secs(1);
 
-fn run(tracker: &Tracker, clock: &Clock, end: &End) {
+fn run(tracker: &Tracker, fragments: &Waiting, clock: &Clock, end: &End) {
     let mut left = interval(tracker);
     loop {
         let step = left.min(STEP).min(interval(tracker));
@@ -79,6 +87,7 @@ fn run(tracker: &Tracker, clock: &Clock, end: &End) {
         left = left.saturating_sub(step).min(interval(tracker));
         if left.is_zero() {
             let now = clock.now();
+            fragments.expire(&tracker.fragments, now);
             while !tracker.sweep(now) {
                 std::thread::yield_now();
             }

@@ -351,6 +351,11 @@ pub trait Datapath: Send + Sync {
         None
     }
 
+    /// The fragments that wait for others to be tracked with them, a line for each packet.
+    fn waiting_fragments(&self) -> String {
+        String::new()
+    }
+
     /// How many VLAN tags keys hold (`other_config:vlan-limit`).
     fn max_vlans(&self) -> usize;
     /// Flows that are installed stay as they are.

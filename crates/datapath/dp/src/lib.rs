@@ -50,7 +50,7 @@ pub use datapath::{
     MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, Succession, Ufid, UfidError, WorkerId,
 };
 pub use drop_reason::{DropReason, Drops};
-pub use execute::{Executor, execute};
+pub use execute::{Executor, Tracked, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};
 pub use port_kind::{PortKind, TunnelKind, UnknownPortKind};
 pub use upcall::{Upcall, UpcallOutcome, UpcallPacket};

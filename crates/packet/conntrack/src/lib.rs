@@ -13,7 +13,9 @@
 //! translated, before it that of the shard which knows the translated key. Connections that are over are not found, and removed
 //! by [`Tracker::sweep`] a few at a time.
 //!
-//! Not here: the clock, threads, fragments as they come from ports, commands (`vswitchd`), and what rules say (`pipeline`).
+//! Fragments are put together before they are tracked ([`Fragments`]).
+//!
+//! Not here: the clock, threads, commands (`vswitchd`), and what rules say (`pipeline`).
 
 // An enum that grows is to be answered for in every place that looks at it.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
@@ -25,6 +27,7 @@ mod datagram;
 mod expectations;
 mod filter;
 mod filter_text;
+mod fragments;
 mod ftp;
 mod helper;
 mod key;
@@ -45,6 +48,7 @@ pub use control::{Entry, ExpectationEntry};
 pub use datagram::{Datagram, KnownChecksum};
 pub use filter::{Ends, Filter};
 pub use filter_text::{format_filter, parse_filter};
+pub use fragments::{FragmentSettings, Fragments, Taken, Whole, is_fragment};
 pub use key::{Address, Endpoint, Key};
 pub use metadata::Metadata;
 pub use nat::Nat;

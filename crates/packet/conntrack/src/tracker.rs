@@ -11,6 +11,7 @@ use flow::extract::mix;
 use crate::connection::{Connection, Helper, Translated};
 use crate::datagram::{Datagram, Seen};
 use crate::expectations::{Expectation, Expectations};
+use crate::fragments::FragmentSettings;
 use crate::helper::{self, Control};
 use crate::key::{Direction, Key};
 use crate::metadata::Metadata;
@@ -77,6 +78,8 @@ pub struct Tracker {
     pub(crate) max: AtomicU32,
     pub(crate) checks_sequences: AtomicBool,
     pub(crate) sweep: Sweep,
+    /// How fragments are treated.
+    pub fragments: FragmentSettings,
     random: AtomicU64,
 }
 
@@ -92,6 +95,7 @@ impl Tracker {
             max: AtomicU32::new(DEFAULT_MAX),
             checks_sequences: AtomicBool::new(true),
             sweep: Sweep::default(),
+            fragments: FragmentSettings::default(),
             random: AtomicU64::new(mix(secret, 1)),
         }
     }
