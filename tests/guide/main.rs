@@ -4,6 +4,7 @@
 mod barriers;
 mod bonds;
 mod bridges;
+mod collectors;
 mod controllers;
 mod crashes;
 mod datapaths;

@@ -21,6 +21,15 @@ pub(crate) enum Source {
     File { path: String, port: u16 },
 }
 
+impl Source {
+    /// The UDP port that datagrams come to.
+    pub(crate) fn port(&self) -> u16 {
+        match self {
+            Source::Socket { port, .. } | Source::File { port, .. } => *port,
+        }
+    }
+}
+
 /// What is listened on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Family {
@@ -104,7 +113,7 @@ const OPTIONS: &[Opt<Choice>] = &[
 ];
 
 /// The usual port of NetFlow collectors.
-const NETFLOW_PORT: u16 = 9991;
+pub(crate) const NETFLOW_PORT: u16 = 9991;
 
 pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Options, Stop> {
     let fail = |text: String| Stop::Fail(format!("{program}: {text}"));
@@ -146,14 +155,8 @@ pub(crate) fn parse(program: &str, args: Vec<String>) -> Result<Options, Stop> {
         }
     }
     no_more(&parser.rest()).map_err(fail)?;
-    let netflow = match (netflow_host, netflow_port) {
-        (Some(host), port) => {
-            let target = resolve(&host, port.unwrap_or(NETFLOW_PORT)).map_err(fail)?;
-            Some(NetFlow { target, is_scaled })
-        }
-        (None, Some(_)) => return Err(fail("-d needs -c with the NetFlow collector's host".to_owned())),
-        (None, None) => None,
-    };
+    let netflow = netflow_target(netflow_host, netflow_port).map_err(fail)?;
+    let netflow = netflow.map(|target| NetFlow { target, is_scaled });
     if format.is_none() && netflow.is_none() && forward.is_empty() {
         format = Some(Format::Full);
     }
@@ -199,8 +202,17 @@ pub(crate) fn port_number(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| format!("{text}: not a port number"))
 }
 
+/// What `-c` and `-d` say of a collector that is sent NetFlow.
+pub(crate) fn netflow_target(host: Option<String>, port: Option<u16>) -> Result<Option<SocketAddr>, String> {
+    match (host, port) {
+        (Some(host), port) => Ok(Some(resolve(&host, port.unwrap_or(NETFLOW_PORT))?)),
+        (None, Some(_)) => Err("-d needs -c with the NetFlow collector's host".to_owned()),
+        (None, None) => Ok(None),
+    }
+}
+
 /// `HOST/PORT`.
-fn forward_target(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn forward_target(text: &str) -> Result<SocketAddr, String> {
     let (host, port) = text.rsplit_once('/').ok_or_else(|| format!("{text}: HOST/PORT was expected"))?;
     resolve(host, port_number(port)?)
 }

@@ -1,5 +1,6 @@
 //! Capture files (libpcap's format, version 2.4): packets into them, datagrams out of them.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wire::ethernet::{Ethernet, TYPE_IPV4, TYPE_IPV6, is_vlan};
@@ -29,10 +30,32 @@ pub(crate) fn file_header() -> Vec<u8> {
 
 /// A sampled packet as a record.
 pub(crate) fn record(packet: &Packet, time: SystemTime) -> Vec<u8> {
+    frame_record(&packet.header, packet.len, time)
+}
+
+/// A datagram that `from` sent to `port`, as a record: what is not known of the headers around it is left empty.
+pub(crate) fn datagram_record(payload: &[u8], from: IpAddr, port: u16, time: SystemTime) -> Vec<u8> {
+    let udp = wire::udp::header(0, port, payload.len());
+    let len = udp.len() + payload.len();
+    let (kind, ip) = match from {
+        IpAddr::V4(from) => {
+            (TYPE_IPV4, wire::ipv4::header(from.into(), 0, wire::protocol::UDP, 0, 64, 0, len).to_vec())
+        }
+        IpAddr::V6(from) => {
+            (TYPE_IPV6, wire::ipv6::header(from.into(), 0, wire::protocol::UDP, 0, 0, 64, len).to_vec())
+        }
+    };
+    let ethernet = wire::ethernet::header(Default::default(), Default::default(), kind);
+    let frame = [&ethernet[..], &ip, &udp, payload].concat();
+    frame_record(&frame, frame.len() as u32, time)
+}
+
+/// The first bytes of a frame that had `len`, as a record.
+fn frame_record(frame: &[u8], len: u32, time: SystemTime) -> Vec<u8> {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let words = [since.as_secs() as u32, since.subsec_micros(), packet.header.len() as u32, packet.len];
+    let words = [since.as_secs() as u32, since.subsec_micros(), frame.len() as u32, len];
     let mut out: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
-    out.extend(&packet.header);
+    out.extend(frame);
     out
 }
 
@@ -40,12 +63,12 @@ pub(crate) fn record(packet: &Packet, time: SystemTime) -> Vec<u8> {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Captured<'a> {
     pub time: SystemTime,
-    pub from: std::net::IpAddr,
+    pub from: IpAddr,
     pub payload: &'a [u8],
 }
 
-/// The UDP datagrams to `port` in a capture.
-pub(crate) fn datagrams(bytes: &[u8], port: u16) -> Result<Vec<Captured<'_>>, String> {
+/// The UDP datagrams to one of `ports` in a capture.
+pub(crate) fn datagrams<'a>(bytes: &'a [u8], ports: &[u16]) -> Result<Vec<Captured<'a>>, String> {
     let file = File::new(bytes)?;
     let mut out = Vec::new();
     let mut at = FILE_HEADER_LEN;
@@ -59,7 +82,7 @@ pub(crate) fn datagrams(bytes: &[u8], port: u16) -> Result<Vec<Captured<'_>>, St
         at = end;
         let nanos = if file.has_nanos { fraction } else { fraction.saturating_mul(1000) };
         let time = UNIX_EPOCH + Duration::new(seconds.into(), nanos.min(999_999_999));
-        if let Some((from, payload)) = udp_to(frame, port) {
+        if let Some((from, payload)) = udp_to(frame, ports) {
             out.push(Captured { time, from, payload });
         }
     }
@@ -93,7 +116,7 @@ impl<'a> File<'a> {
     }
 }
 
-fn udp_to(frame: &[u8], port: u16) -> Option<(std::net::IpAddr, &[u8])> {
+fn udp_to<'a>(frame: &'a [u8], ports: &[u16]) -> Option<(IpAddr, &'a [u8])> {
     let ethernet = Ethernet::parse(frame)?;
     let (mut kind, mut rest) = (ethernet.ether_type(), ethernet.payload());
     while is_vlan(kind) {
@@ -114,7 +137,7 @@ fn udp_to(frame: &[u8], port: u16) -> Option<(std::net::IpAddr, &[u8])> {
         _ => return None,
     };
     let udp = Udp::parse(udp)?;
-    (udp.dst() == port).then(|| (from, udp.payload()))
+    ports.contains(&udp.dst()).then(|| (from, udp.payload()))
 }
 
 #[cfg(test)]
@@ -131,13 +154,13 @@ mod tests {
         let time = UNIX_EPOCH + Duration::from_micros(1_700_000_000_000_001);
         let mut file = file_header();
         file.extend(record(&packet, time));
-        let found = datagrams(&file, 6343).unwrap();
+        let found = datagrams(&file, &[6343]).unwrap();
         let from = [10, 0, 0, 1].into();
         assert_eq!(found, [Captured { time, from, payload: b"sflo" }]);
-        assert!(datagrams(&file, 6344).unwrap().is_empty());
+        assert!(datagrams(&file, &[6344]).unwrap().is_empty());
         for len in 0..file.len() {
             // Cut anywhere it is refused, or has no whole packet.
-            assert!(datagrams(&file[..len], 6343).unwrap_or_default().is_empty());
+            assert!(datagrams(&file[..len], &[6343]).unwrap_or_default().is_empty());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Receiving: the one loop, and the one place where the clock is read.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use telemetry::Datagram;
@@ -12,6 +12,7 @@ use crate::options::{Family, Format, NetFlow, Options, Source};
 use crate::output;
 use crate::pcap;
 use crate::report::report;
+use crate::target::{NetflowTarget, Target};
 
 /// The largest UDP payload.
 const MAX_DATAGRAM: usize = 65_535;
@@ -36,7 +37,7 @@ pub(crate) fn feed(source: Source, mut out: impl Take) -> Result<(), String> {
     match source {
         Source::File { path, port } => {
             let bytes = read_file(&path).map_err(|e| format!("{path}: {}", rpc::error_text(&e)))?;
-            for captured in pcap::datagrams(&bytes, port).map_err(|e| format!("{path}: {e}"))? {
+            for captured in pcap::datagrams(&bytes, &[port]).map_err(|e| format!("{path}: {e}"))? {
                 if let Err(e) = out.take(captured.payload, captured.from, captured.time) {
                     return ended(e);
                 }
@@ -51,7 +52,7 @@ pub(crate) fn feed(source: Source, mut out: impl Take) -> Result<(), String> {
 }
 
 /// The reader of our output going away is the usual end of `… | head`.
-fn ended(error: io::Error) -> Result<(), String> {
+pub(crate) fn ended(error: io::Error) -> Result<(), String> {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Ok(());
     }
@@ -81,7 +82,7 @@ fn receive(
     }
 }
 
-fn read_file(path: &str) -> io::Result<Vec<u8>> {
+pub(crate) fn read_file(path: &str) -> io::Result<Vec<u8>> {
     if path == "-" {
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes)?;
@@ -94,27 +95,21 @@ fn read_file(path: &str) -> io::Result<Vec<u8>> {
 struct Out {
     program: String,
     format: Option<Format>,
-    netflow: Option<(UdpSocket, NetFlow)>,
-    /// Flows sent.
-    sequence: u32,
-    forward: Vec<(UdpSocket, SocketAddr)>,
+    netflow: Option<(NetflowTarget, NetFlow)>,
+    forward: Vec<Target>,
 }
 
 impl Out {
     fn new(program: &str, options: &Options) -> Result<Out, String> {
-        let sender = |target: SocketAddr| {
-            input::sender(target).map_err(|e| format!("{target}: {}", rpc::error_text(&e)))
-        };
         let netflow = match options.netflow {
-            Some(netflow) => Some((sender(netflow.target)?, netflow)),
+            Some(netflow) => Some((NetflowTarget::open(program, netflow.target)?, netflow)),
             None => None,
         };
-        let forward = options.forward.iter().map(|&target| Ok((sender(target)?, target)));
+        let forward = options.forward.iter().map(|&target| Target::open(program, target));
         Ok(Out {
             program: program.to_owned(),
             format: options.format.clone(),
             netflow,
-            sequence: 0,
             forward: forward.collect::<Result<_, String>>()?,
         })
     }
@@ -125,13 +120,9 @@ impl Out {
 }
 
 impl Take for Out {
-    /// Errors of sending are reported and forgotten; an error returned is of standard output.
+    /// An error is of standard output.
     fn take(&mut self, bytes: &[u8], from: IpAddr, received: SystemTime) -> io::Result<()> {
-        for (socket, target) in &self.forward {
-            if let Err(e) = socket.send_to(bytes, *target) {
-                eprintln!("{}: {target}: {}", self.program, rpc::error_text(&e));
-            }
-        }
+        self.forward.iter().for_each(|target| target.send(bytes));
         if self.format.is_none() && self.netflow.is_none() {
             return Ok(());
         }
@@ -143,15 +134,9 @@ impl Take for Out {
             }
         };
         let report = report(&datagram, bytes.len(), from, received);
-        if let Some((socket, NetFlow { target, is_scaled })) = &self.netflow {
+        if let Some((target, NetFlow { is_scaled, .. })) = &mut self.netflow {
             for packet in output::packets(&report) {
-                let Some(flow) = netflow::datagram(packet, self.sequence, *is_scaled, received) else {
-                    continue;
-                };
-                self.sequence = self.sequence.wrapping_add(1);
-                if let Err(e) = socket.send_to(&flow, *target) {
-                    eprintln!("{}: {target}: {}", self.program, rpc::error_text(&e));
-                }
+                target.send(|sequence| netflow::datagram(packet, sequence, *is_scaled, received));
             }
         }
         match &self.format {

@@ -10,6 +10,7 @@
 mod commands;
 mod datapaths;
 mod options;
+mod share;
 mod sink;
 mod state;
 mod succession;

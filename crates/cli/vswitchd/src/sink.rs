@@ -8,51 +8,48 @@ use pipeline::{BridgeId, Protocol};
 use protocols::{Monitor, PortId};
 use tokio::sync::mpsc;
 
-/// What workers hand over.
-#[derive(Debug)]
-pub(crate) enum Handed {
-    PacketIn(Box<PacketIn>),
-    Sample(Box<Sample>),
-}
-
-/// How much may wait; what comes beyond that is dropped and counted.
+/// How many packets may wait, and how many samples; what comes beyond that is dropped and counted.
 const WAITING: usize = 4096;
 
 base::coverage!(static PACKET_IN_OVERFLOW = "packet_in_overflow");
-base::coverage!(static SAMPLE_OVERFLOW = "sample_overflow");
 
 #[derive(Debug)]
 pub(crate) struct Handover {
-    queue: mpsc::Sender<Handed>,
+    packets: mpsc::Sender<Box<PacketIn>>,
+    /// They have a queue of their own: there may be many, and they have time.
+    samples: mpsc::Sender<Box<Sample>>,
     /// What does not wait for the control thread.
     monitor: Arc<Monitor>,
 }
 
-/// The two ends of the queue. Frames of protocols go to `monitor`.
-pub(crate) fn handover(monitor: &Arc<Monitor>) -> (Handover, mpsc::Receiver<Handed>) {
-    let (queue, receiver) = mpsc::channel(WAITING);
-    (Handover { queue, monitor: Arc::clone(monitor) }, receiver)
+/// What the control thread is handed.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub(crate) packets: mpsc::Receiver<Box<PacketIn>>,
+    pub(crate) samples: mpsc::Receiver<Box<Sample>>,
 }
 
-impl Handover {
-    fn hand(&self, what: Handed) {
-        let overflow = match &what {
-            Handed::PacketIn(_) => &PACKET_IN_OVERFLOW,
-            Handed::Sample(_) => &SAMPLE_OVERFLOW,
-        };
-        if self.queue.try_send(what).is_err() {
-            overflow.count();
-        }
-    }
+/// The two ends of the queues. Frames of protocols go to `monitor`.
+pub(crate) fn handover(monitor: &Arc<Monitor>) -> (Handover, Handed) {
+    let (to_packets, packets) = mpsc::channel(WAITING);
+    let (to_samples, samples) = mpsc::channel(WAITING);
+    let handover = Handover { packets: to_packets, samples: to_samples, monitor: Arc::clone(monitor) };
+    (handover, Handed { packets, samples })
 }
 
 impl Sink for Handover {
     fn packet_in(&self, packet: PacketIn) {
-        self.hand(Handed::PacketIn(Box::new(packet)));
+        if self.packets.try_send(Box::new(packet)).is_err() {
+            PACKET_IN_OVERFLOW.count();
+        }
     }
 
-    fn sample(&self, sample: Sample) {
-        self.hand(Handed::Sample(Box::new(sample)));
+    fn sample(&self, sample: Sample) -> bool {
+        self.samples.try_send(Box::new(sample)).is_ok()
+    }
+
+    fn has_room_for_samples(&self) -> bool {
+        self.samples.capacity() > 0
     }
 
     fn take(&self, bridge: BridgeId, port: OfPort, protocol: Protocol, frame: &[u8]) {
@@ -65,14 +62,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_finds_no_room_is_counted_by_what_it_is() {
-        let (handover, _receiver) = handover(&Monitor::new(base::Clock::new()));
+    fn what_finds_no_room_is_dropped_and_counted() {
+        let (handover, _handed) = handover(&Monitor::new(base::Clock::new()));
         let sample = || Sample {
             bridge: pipeline::BridgeId(1),
             key: flow::FlowKey::new(),
             packet: Vec::new(),
             cookie: dp::Cookie::None,
             actions: Vec::new(),
+            lost: 0,
         };
         let packet = || PacketIn {
             bridge: pipeline::BridgeId(1),
@@ -85,11 +83,12 @@ mod tests {
             packet: Vec::new(),
             paused: None,
         };
-        (0..WAITING).for_each(|_| handover.sample(sample()));
-        assert_eq!((SAMPLE_OVERFLOW.total(), PACKET_IN_OVERFLOW.total()), (0, 0));
-        handover.sample(sample());
+        assert!((0..WAITING).all(|_| handover.has_room_for_samples() && handover.sample(sample())));
+        assert!(!handover.has_room_for_samples() && !handover.sample(sample()));
+        // Packets for controllers have room nevertheless.
+        (0..WAITING).for_each(|_| handover.packet_in(packet()));
+        assert_eq!(PACKET_IN_OVERFLOW.total(), 0);
         handover.packet_in(packet());
-        handover.packet_in(packet());
-        assert_eq!((SAMPLE_OVERFLOW.total(), PACKET_IN_OVERFLOW.total()), (1, 2));
+        assert_eq!(PACKET_IN_OVERFLOW.total(), 1);
     }
 }

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 use base::coverage::{History, SAMPLE_INTERVAL};
 use base::{Clock, Timestamp};
 use bridge::{Extent, Report, Running, Told};
-use flowsync::Datapaths;
+use flowsync::{Datapaths, PacketIn, Sample};
 use ofproto::SharedSwitch;
 use replica::{Outcome, Replica};
 use tokio::sync::Notify;
 
-use crate::sink::Handed;
 use crate::succession::Keeper;
 
 /// Most messages of controllers that are taken before a command that came after them.
@@ -188,11 +187,13 @@ impl State {
         }
     }
 
-    pub(crate) fn take_handed(&mut self, handed: Handed) {
-        match handed {
-            Handed::PacketIn(packet) => self.running.manager.send_packet_in(&packet),
-            Handed::Sample(sample) => self.running.take_sample(&sample),
-        }
+    pub(crate) fn take_packet_in(&mut self, packet: &PacketIn) {
+        self.running.manager.send_packet_in(packet);
+    }
+
+    /// Takes sampled packets.
+    pub(crate) fn take_samples(&mut self, samples: impl Iterator<Item = Box<Sample>>) {
+        samples.for_each(|sample| self.running.take_sample(&sample));
     }
 
     /// Timers.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base::Clock;
 use bridge::Running;
@@ -11,9 +11,10 @@ use ofproto::SharedSwitch;
 use protocols::Monitor;
 use replica::{Replica, Subscription};
 use rpc::unixctl;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use crate::options::{Options, PROGRAM};
+use crate::share::Share;
 use crate::sink::{Handed, handover};
 use crate::state::State;
 use crate::succession::{self, Keeper};
@@ -37,7 +38,8 @@ pub struct Switchd {
     pub(crate) state: State,
     control: unixctl::Server,
     commands: unixctl::Registry<State>,
-    handed: mpsc::Receiver<Handed>,
+    handed: Handed,
+    exports: Share,
     /// Where the next process looks for this one's keeper.
     keeper_path: Option<PathBuf>,
 }
@@ -76,7 +78,7 @@ impl Switchd {
         state.keeper = keeper;
         log::info!(target: "vswitchd", "{}", rpc::version_text(PROGRAM));
         let commands = crate::commands::registry(&state);
-        Ok(Switchd { state, control, commands, handed, keeper_path })
+        Ok(Switchd { state, control, commands, handed, exports: exports_share(), keeper_path })
     }
 
     /// Runs until the configuration is in force for the first time; `Some` when somebody says `exit` before.
@@ -93,6 +95,8 @@ impl Switchd {
     async fn run_until(&mut self, is_enough: impl Fn(&State) -> bool) -> Option<Exit> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut samples = Vec::new();
+        let mut rest = None;
         while !is_enough(&self.state) {
             tokio::select! {
                 event = self.state.replica.next() => self.state.database_event(event),
@@ -101,7 +105,18 @@ impl Switchd {
                     self.state.catch_up_with_controllers().await;
                     self.commands.dispatch(&mut self.state, request);
                 }
-                Some(handed) = self.handed.recv() => self.state.take_handed(handed),
+                Some(packet) = self.handed.packets.recv() => self.state.take_packet_in(&packet),
+                _ = self.handed.samples.recv_many(&mut samples, SAMPLES), if rest.is_none() => {
+                    let begun = Instant::now();
+                    self.state.take_samples(samples.drain(..));
+                    rest = self.exports.spend(begun, Instant::now());
+                    // Nothing has to be settled because of them.
+                    continue;
+                }
+                () = until(rest), if rest.is_some() => {
+                    rest = None;
+                    continue;
+                }
                 () = self.state.ports_changed.notified() => self.state.ports_have_changed(),
                 _ = tick.tick() => self.state.tick(),
             }
@@ -130,6 +145,22 @@ impl Switchd {
             return;
         }
         self.state.datapaths.end();
+    }
+}
+
+/// Samples that are taken one after the other.
+const SAMPLES: usize = 128;
+
+/// Exports may take a twelfth of the time, so that a switch that samples all packets still forwards and obeys; what comes
+/// beyond that waits, and is lost and counted when it finds no room.
+fn exports_share() -> Share {
+    Share::new(12, Duration::from_millis(1), Instant::now())
+}
+
+/// Waits until then.
+async fn until(at: Option<Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at.into()).await;
     }
 }
 

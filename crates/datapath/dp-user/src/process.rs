@@ -234,6 +234,9 @@ impl Executor for Run<'_> {
             self.context.count_drop(DropReason::UserspaceAction);
             return None;
         };
+        if !door.0.has_room(action) {
+            return None;
+        }
         let key = packet.key(self.shared.max_vlans.load(Ordering::Relaxed));
         let (ufid, worker) = (Ufid::of(&key), self.part.id);
         let mut upcall = UpcallPacket { packet, key: &key, ufid, worker, now: self.now };

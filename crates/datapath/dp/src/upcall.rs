@@ -70,6 +70,12 @@ pub trait Upcall: Send + Sync {
     /// A packet that no flow matched.
     fn miss(&self, upcall: &mut UpcallPacket<'_>) -> UpcallOutcome;
 
+    /// Whether a packet that comes to this [`Action::Userspace`] step can be handed over at all. Where it can't, that is
+    /// counted, and [`Upcall::userspace`] need not be called, for which the packet would have to be read.
+    fn has_room(&self, _action: &Userspace) -> bool {
+        true
+    }
+
     /// A packet that came to a [`Action::Userspace`] step. `rest` are the
     /// steps behind it when it asked for them. The actions returned are run
     /// on the packet, apart from the steps that follow; none where the packet

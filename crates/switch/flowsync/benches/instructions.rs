@@ -114,7 +114,9 @@ struct NoSink;
 
 impl Sink for NoSink {
     fn packet_in(&self, _: PacketIn) {}
-    fn sample(&self, _: Sample) {}
+    fn sample(&self, _: Sample) -> bool {
+        true
+    }
     fn take(&self, _: pipeline::BridgeId, _: base::OfPort, _: pipeline::Protocol, _: &[u8]) {}
 }
 

@@ -108,12 +108,19 @@ pub struct Sample {
     pub cookie: dp::Cookie,
     /// What was done to it after the sample.
     pub actions: Vec<dp::Action>,
+    /// How many samples of the datapath had been lost when it was taken, for want of room; the number wraps.
+    pub lost: u32,
 }
 
 /// Who takes packets to the control thread. Called by workers: must not block.
 pub trait Sink: Send + Sync {
     fn packet_in(&self, packet: PacketIn);
-    fn sample(&self, sample: Sample);
+    /// False when there is no room for it.
+    fn sample(&self, sample: Sample) -> bool;
+    /// Whether a sample would be taken now.
+    fn has_room_for_samples(&self) -> bool {
+        true
+    }
     /// A frame that a port received, for a protocol that the switch speaks there.
     fn take(&self, bridge: BridgeId, port: OfPort, protocol: pipeline::Protocol, frame: &[u8]);
 }
@@ -134,7 +141,11 @@ pub struct FlowSync {
     wake: Condvar,
     /// When the way of a packet was last written to the log.
     explained: Pace,
+    /// Samples that found no room.
+    lost_samples: AtomicU64,
 }
+
+base::coverage!(static SAMPLE_OVERFLOW = "sample_overflow");
 
 /// When something that may not happen often happened last.
 #[derive(Debug, Default)]
@@ -190,6 +201,7 @@ impl FlowSync {
             rounds: Mutex::default(),
             wake: Condvar::new(),
             explained: Pace::default(),
+            lost_samples: AtomicU64::new(0),
         });
         datapath.set_upcall(Some(Arc::clone(&sync) as Arc<dyn dp::Upcall>));
         sync

@@ -9,7 +9,7 @@ use fields::Field;
 use flow::{FlowKey, FlowMask};
 use pipeline::{BridgeId, Credit, Effect, Network, Purpose, Request, Start, Trace, Translation};
 
-use super::{FlowSync, PacketIn, Paused, Sample};
+use super::{FlowSync, PacketIn, Paused, SAMPLE_OVERFLOW, Sample};
 use crate::sync::Ordering;
 
 base::coverage!(static UPCALLS = "upcall_miss");
@@ -102,6 +102,16 @@ impl Upcall for FlowSync {
         let is_exact = self.limits.exact.load(Ordering::Relaxed);
         let mask = if is_exact { exact_mask(upcall.key) } else { translation.mask };
         UpcallOutcome { actions, mask, install, install_actions, version: epoch }
+    }
+
+    fn has_room(&self, action: &Userspace) -> bool {
+        let is_sample =
+            matches!(action.cookie, Cookie::Sflow { .. } | Cookie::FlowSample { .. } | Cookie::Ipfix { .. });
+        let has_room = !is_sample || self.sink.has_room_for_samples();
+        if !has_room {
+            self.lose_sample();
+        }
+        has_room
     }
 
     fn userspace(
@@ -227,6 +237,12 @@ impl FlowSync {
         }
     }
 
+    /// A sample found no room.
+    fn lose_sample(&self) {
+        self.lost_samples.fetch_add(1, Ordering::Relaxed);
+        SAMPLE_OVERFLOW.count();
+    }
+
     /// Hands a packet over to whoever exports what `action` sampled.
     fn sample(
         &self,
@@ -235,13 +251,17 @@ impl FlowSync {
         rest: &[Action],
     ) -> Result<(), DropReason> {
         let bridge = u32::try_from(action.bridge).map(BridgeId).map_err(|_| DropReason::UserspaceAction)?;
-        self.sink.sample(Sample {
+        let is_taken = self.sink.sample(Sample {
             bridge,
             key: upcall.key.clone(),
             packet: upcall.packet.bytes().to_vec(),
             cookie: action.cookie.clone(),
             actions: rest.to_vec(),
+            lost: self.lost_samples.load(Ordering::Relaxed) as u32,
         });
+        if !is_taken {
+            self.lose_sample();
+        }
         Ok(())
     }
 

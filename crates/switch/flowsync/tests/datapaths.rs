@@ -15,7 +15,9 @@ struct Nobody;
 
 impl Sink for Nobody {
     fn packet_in(&self, _: PacketIn) {}
-    fn sample(&self, _: Sample) {}
+    fn sample(&self, _: Sample) -> bool {
+        true
+    }
     fn take(&self, _: pipeline::BridgeId, _: base::OfPort, _: pipeline::Protocol, _: &[u8]) {}
 }
 

@@ -20,7 +20,9 @@ impl Sink for Kept {
     fn packet_in(&self, packet: PacketIn) {
         self.0.lock().unwrap().push(packet);
     }
-    fn sample(&self, _: Sample) {}
+    fn sample(&self, _: Sample) -> bool {
+        true
+    }
     fn take(&self, _: BridgeId, port: OfPort, _: pipeline::Protocol, frame: &[u8]) {
         self.1.lock().unwrap().push((port, frame.to_vec()));
     }

@@ -37,6 +37,8 @@ pub struct Agent {
     now: Timestamp,
     flow_sequence: u32,
     pool: u32,
+    /// Packets that would have been sampled, but were lost: as they were counted when the agent began, and now.
+    lost: Option<(u32, u32)>,
     pollers: BTreeMap<Source, Poller>,
     sequence: u32,
     waiting: Vec<Vec<u8>>,
@@ -58,6 +60,7 @@ impl Agent {
             now,
             flow_sequence: 0,
             pool: 0,
+            lost: None,
             pollers: BTreeMap::new(),
             sequence: 0,
             waiting: Vec::new(),
@@ -74,6 +77,14 @@ impl Agent {
         Source::entity(1000 + self.config.sub_agent)
     }
 
+    /// Notes how many samples had been lost when the next one was taken. They count as sampled, so that a collector finds the
+    /// same rate.
+    pub fn note_lost(&mut self, total: u32) {
+        let (_, last) = self.lost.get_or_insert((total, total));
+        let newly = total.wrapping_sub(std::mem::replace(last, total));
+        self.pool = self.pool.wrapping_add(self.config.rate.wrapping_mul(newly));
+    }
+
     /// Takes a sampled packet. Returns a datagram that became full by it.
     pub fn sample(&mut self, input: PortRef, output: PortRef, records: Vec<FlowRecord>) -> Option<Vec<u8>> {
         // The draw is random with the configured mean, so that many packets passed for each sample.
@@ -85,7 +96,7 @@ impl Agent {
             source: self.source(),
             rate: self.config.rate,
             pool: self.pool,
-            drops: 0,
+            drops: self.lost.map_or(0, |(first, last)| last.wrapping_sub(first)),
             input,
             output,
             records,

@@ -24,6 +24,8 @@ pub struct SampledPacket<'a> {
     pub cookie: &'a Cookie,
     /// What was done to it.
     pub actions: &'a [Action],
+    /// How many samples had been lost; the number wraps.
+    pub lost: u32,
 }
 
 /// A port of a bridge that collectors can know.

@@ -45,6 +45,8 @@ pub struct FlowDatagram<'a> {
     pub sequence: u32,
     /// When it was sent, in seconds since 1970.
     pub time: u32,
+    /// One packet in so many was counted, as NetFlow v5 says; 1 where nothing is said.
+    pub sampling: u16,
     /// The records whose templates are known.
     pub records: Vec<FlowRecord<'a>>,
     /// How many sets of records were left out because their template is not known.
@@ -134,6 +136,7 @@ impl FlowReader {
             domain,
             sequence,
             time,
+            sampling: 1,
             records: Vec::new(),
             unknown_sets: 0,
         };
@@ -287,6 +290,8 @@ fn read_netflow_5(bytes: &[u8]) -> Result<FlowDatagram<'_>, ReadError> {
         domain: be16(bytes, 20).into(),
         sequence: be32(bytes, 16),
         time: be32(bytes, 8),
+        // The two highest bits are how packets were chosen.
+        sampling: (be16(bytes, 22) & 0x3fff).max(1),
         records,
         unknown_sets: 0,
     })

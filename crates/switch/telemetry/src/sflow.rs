@@ -28,6 +28,7 @@ impl Exporter for Sflow {
         let in_port = DpPort(sampled.key.in_port());
         // The kind of the port is reported only of packets that came out of a tunnel.
         let info = if sampled.key.tun_dst() == 0 { None } else { bridge.port(in_port) };
+        self.agent.note_lost(sampled.lost);
         let full = self.agent.sample_packet(&Sampled {
             key: sampled.key,
             packet: sampled.packet,

@@ -20,8 +20,15 @@ fn shown(is_json: bool) -> String {
             (iana(83), b""),
         ],
     };
-    let datagram =
-        FlowDatagram { version: 10, domain: 7, sequence: 1, time: 2, records: Vec::new(), unknown_sets: 0 };
+    let datagram = FlowDatagram {
+        version: 10,
+        domain: 7,
+        sequence: 1,
+        time: 2,
+        sampling: 1,
+        records: Vec::new(),
+        unknown_sets: 0,
+    };
     line(&datagram, &record, Ipv4Addr::LOCALHOST.into(), is_json)
 }
 
@@ -47,8 +54,37 @@ fn mistakes_on_the_command_line_are_told() {
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
     let options = parse("ovs collect flows", words("-p 2055 -j")).unwrap();
     assert_eq!(options.source, Source::Socket { port: 2055, address: None, family: Family::Any });
-    assert!(options.is_json);
-    for line in ["-p x", "-b nonsense", "word"] {
+    assert_eq!(options.format, Some(Format::Json));
+    assert_eq!(parse("ovs collect flows", words("-f 127.0.0.1/9")).unwrap().format, None);
+    for line in ["-p x", "-d 5", "-f nonsense", "-b nonsense", "word"] {
         assert!(matches!(parse("ovs collect flows", words(line)), Err(Stop::Fail(_))), "{line}");
     }
+}
+
+#[test]
+fn a_flow_is_a_line_of_csv() {
+    let flow = Flow {
+        src: Some(Ipv4Addr::LOCALHOST.into()),
+        protocol: 6,
+        dst_port: 80,
+        packets: 3,
+        bytes: 180,
+        ..Flow::default()
+    };
+    assert_eq!(
+        flow_line(&flow, Ipv4Addr::LOCALHOST.into()),
+        "127.0.0.1,127.0.0.1,-,6,0,80,0x00,0x00,0,0,0,3,180,0\n"
+    );
+    assert_eq!(COLUMNS.split(',').count(), 14);
+}
+
+#[test]
+fn chosen_values_stand_in_their_order() {
+    let iana = |id| Element { enterprise: 0, id };
+    let values = vec![(iana(8), &[10, 0, 0, 1][..]), (iana(82), b"eth,1")];
+    let record = FlowRecord { template: 285, values };
+    let names = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<_>>();
+    let row = chosen(&record, &names("interfaceName,vlanId,sourceIPv4Address"));
+    assert_eq!(row, Some("\"eth,1\",,10.0.0.1\n".to_owned()));
+    assert_eq!(chosen(&record, &names("vlanId")), None);
 }

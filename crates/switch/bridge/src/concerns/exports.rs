@@ -365,6 +365,7 @@ impl Exports {
             packet: &sample.packet,
             cookie: &sample.cookie,
             actions: &sample.actions,
+            lost: sample.lost,
         };
         for export in self.running.iter_mut().filter(|export| export.bridge == sample.bridge) {
             let bridge = export.observed(running);
