@@ -114,9 +114,9 @@ pub fn format_filter(out: &mut String, filter: &Filter) {
         out.push(' ');
     }
     if filter.label.1 != 0 {
-        let _ = write!(out, "labels={:#x}", filter.label.0);
+        let _ = write!(out, "labels={}", hex(filter.label.0));
         if filter.label.1 != u128::MAX {
-            let _ = write!(out, "/{:#x}", filter.label.1);
+            let _ = write!(out, "/{}", hex(filter.label.1));
         }
         out.push(' ');
     }
@@ -128,7 +128,7 @@ pub fn format_filter(out: &mut String, filter: &Filter) {
 }
 
 /// As printf's `%#x`: zero has no prefix.
-fn hex(number: u32) -> String {
+fn hex(number: u128) -> String {
     if number == 0 { "0".to_owned() } else { format!("{number:#x}") }
 }
 

@@ -30,7 +30,7 @@ const MOST_FRAGMENTS: u32 = 5000;
 
 /// How fragments of one version of IP are treated, and what became of them.
 #[derive(Debug)]
-pub struct OfVersion {
+struct OfVersion {
     is_enabled: AtomicBool,
     min_size: AtomicU32,
     counters: [AtomicU64; Counter::ALL],

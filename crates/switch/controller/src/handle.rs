@@ -133,8 +133,8 @@ impl Manager {
         filter: &conntrack::Filter,
     ) -> Answer {
         let Some(below) = self.below(bridge) else { return Ok(Vec::new()) };
-        let tracker = below.datapath.connections().ok_or(OfError::OfpbrcBadType)?;
-        tracker.flush(zone, filter, self.clock.now());
+        let now = self.clock.now();
+        below.datapath.flush_connections(zone, filter, now).ok_or(OfError::OfpbrcBadType)?;
         Ok(Vec::new())
     }
 

@@ -297,6 +297,13 @@ fn metadata_for_controller(key: &FlowKey, frozen: &pipeline::Frozen) -> FlowKey 
     pipeline::restore_metadata(&mut metadata, &frozen.metadata);
     if !frozen.conntracked {
         metadata.set_ct_state(0);
+        metadata.set_ct_zone(0);
+        metadata.set_ct_mark(0);
+        metadata.set_ct_label(0);
+    }
+    if metadata.ct_state() != 0 {
+        // Who reads the original direction has to know of which protocol it is.
+        metadata.set_dl_type(key.dl_type());
     }
     metadata
 }

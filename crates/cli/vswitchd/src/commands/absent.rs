@@ -11,16 +11,6 @@ struct Feature {
 
 const FEATURES: &[Feature] = &[
     Feature {
-        name: "reassembly of fragments",
-        commands: &[
-            ("dpctl/ipf-get-status", "[dp]"),
-            ("dpctl/ipf-set-disabled", "[dp] v4|v6"),
-            ("dpctl/ipf-set-enabled", "[dp] v4|v6"),
-            ("dpctl/ipf-set-max-nfrags", "[dp] maxfrags"),
-            ("dpctl/ipf-set-min-frag", "[dp] v4|v6 minfragment"),
-        ],
-    },
-    Feature {
         name: "sizes of the datapath's caches",
         commands: &[("dpctl/cache-get-size", "[dp]"), ("dpctl/cache-set-size", "dp cache size")],
     },

@@ -6,6 +6,7 @@
 
 mod connections;
 mod flows;
+mod fragments;
 mod limits;
 
 use std::fmt::Write;

@@ -44,7 +44,8 @@ pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, us
     add("dpctl/ct-get-sweep-interval", "[dp]", 0, 1, |dpctl, _, words| {
         look(dpctl, words, |tracker| tracker.sweep_interval_ms().to_string())
     });
-    super::limits::register(add);
+    super::limits::register(&mut add);
+    super::fragments::register(add);
 }
 
 /// The tracker of a datapath, or the refusal.
@@ -121,10 +122,10 @@ fn flush(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, String> {
     let (Known { datapath, .. }, _) = dpctl
         .open_first(words)
         .map_err(|refusal| format!("{refusal}\nCannot open dpif (Invalid argument)"))?;
-    if tracker(&*datapath)?.flush(zone, &filter, dpctl.clock.now()) {
-        Ok(String::new())
-    } else {
-        Err("failed to flush conntrack (No such file or directory)".to_owned())
+    match datapath.flush_connections(zone, &filter, dpctl.clock.now()) {
+        Some(true) => Ok(String::new()),
+        Some(false) => Err("failed to flush conntrack (No such file or directory)".to_owned()),
+        None => Err("failed to flush conntrack (Operation not supported)".to_owned()),
     }
 }
 
