@@ -1,7 +1,9 @@
 //! The tracker as a whole.
 #![allow(clippy::unwrap_used)] // tests say what they expect by unwrapping
 
+mod literal;
 mod packets;
+mod properties;
 
 use base::Timestamp;
 use flow::ct_state::{DST_NAT, ESTABLISHED, INVALID, NEW, RELATED, REPLY, SRC_NAT, TRACKED};

@@ -16,7 +16,7 @@ pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, us
     add("dpctl/ct-stats-show", "[dp] [zone=N]", 0, 3, stats);
     add("dpctl/ct-bkts", "[dp] [gt=N]", 0, 2, buckets);
     add("dpctl/ct-set-maxconns", "[dp] maxconns", 1, 2, |dpctl, _, words| {
-        let (known, rest) = dpctl.open_first(words)?;
+        let (known, rest) = open_for(dpctl, words, 1)?;
         let max = last_number(rest).ok_or("maxconns missing or malformed (Invalid argument)")?;
         tracker(&*known.datapath)?.set_max(max);
         Ok("setting maxconns successful".to_owned())
@@ -36,7 +36,7 @@ pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, us
         })
     });
     add("dpctl/ct-set-sweep-interval", "[dp] ms", 1, 2, |dpctl, _, words| {
-        let (known, rest) = dpctl.open_first(words)?;
+        let (known, rest) = open_for(dpctl, words, 1)?;
         let ms = last_number(rest).filter(|ms| *ms != 0).ok_or("invalid sweep value (Invalid argument)")?;
         tracker(&*known.datapath)?.set_sweep_interval_ms(ms);
         Ok("setting sweep interval successful\n".to_owned())
@@ -59,10 +59,7 @@ pub(super) fn look(
     words: &[&str],
     show: impl FnOnce(&Tracker) -> String,
 ) -> Result<String, String> {
-    let (Known { datapath, .. }, rest) = dpctl.open_first(words)?;
-    if !rest.is_empty() {
-        return Err("datapath not found (Invalid argument)".to_owned());
-    }
+    let Known { datapath, .. } = open(dpctl, words)?;
     Ok(show(tracker(&*datapath)?))
 }
 
@@ -87,9 +84,19 @@ fn zone_of<'a>(words: &'a [&'a str]) -> (&'a [&'a str], Option<u16>) {
     (words, None)
 }
 
-fn open(dpctl: &Dpctl, words: &[&str]) -> Result<Known, String> {
+/// The datapath that is named, or the only one, and the words behind it, of which a command takes so many: one more is the name of
+/// a datapath that there is not.
+pub(super) fn open_for<'a>(
+    dpctl: &Dpctl,
+    words: &'a [&'a str],
+    most: usize,
+) -> Result<(Known, &'a [&'a str]), String> {
     let (known, rest) = dpctl.open_first(words)?;
-    if rest.is_empty() { Ok(known) } else { Err("datapath not found (Invalid argument)".to_owned()) }
+    if rest.len() > most { Err("datapath not found (Invalid argument)".to_owned()) } else { Ok((known, rest)) }
+}
+
+fn open(dpctl: &Dpctl, words: &[&str]) -> Result<Known, String> {
+    open_for(dpctl, words, 0).map(|(known, _)| known)
 }
 
 fn dump(dpctl: &Dpctl, style: Style, words: &[&str]) -> Result<String, String> {

@@ -1,6 +1,6 @@
 //! How fragments are put together before they are tracked.
 
-use super::connections::{leading_number, tracker};
+use super::connections::{leading_number, open_for, tracker};
 use super::{Dpctl, Handler, Known, Style};
 
 pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, usize, Handler)) {
@@ -18,7 +18,7 @@ fn is_v6(word: Option<&&str>) -> Option<bool> {
 }
 
 fn enable(dpctl: &Dpctl, words: &[&str], is_enabled: bool) -> Result<String, String> {
-    let (Known { datapath, .. }, rest) = dpctl.open_first(words)?;
+    let (Known { datapath, .. }, rest) = open_for(dpctl, words, 1)?;
     let is_v6 =
         is_v6(rest.last()).ok_or("parameter missing: 'v4' for IPv4 or 'v6' for IPv6 (Invalid argument)")?;
     tracker(&*datapath)?.fragments.set_enabled(is_v6, is_enabled);
@@ -27,7 +27,7 @@ fn enable(dpctl: &Dpctl, words: &[&str], is_enabled: bool) -> Result<String, Str
 }
 
 fn set_min_size(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, String> {
-    let (Known { datapath, .. }, rest) = dpctl.open_first(words)?;
+    let (Known { datapath, .. }, rest) = open_for(dpctl, words, 2)?;
     let version = rest.len().checked_sub(2).and_then(|index| rest.get(index));
     let is_v6 = is_v6(version).ok_or("parameter missing: v4 for IPv4 or v6 for IPv6 (Invalid argument)")?;
     let bytes = rest.last().and_then(|word| leading_number(word));
@@ -41,7 +41,7 @@ fn set_min_size(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, Strin
 }
 
 fn set_max(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, String> {
-    let (Known { datapath, .. }, rest) = dpctl.open_first(words)?;
+    let (Known { datapath, .. }, rest) = open_for(dpctl, words, 1)?;
     let max = rest.last().and_then(|word| leading_number(word));
     let max = max.ok_or("parameter missing for maximum fragments (Invalid argument)")?;
     if tracker(&*datapath)?.fragments.set_max(max) {
@@ -52,7 +52,7 @@ fn set_max(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, String> {
 }
 
 fn show(dpctl: &Dpctl, style: Style, words: &[&str]) -> Result<String, String> {
-    let (Known { datapath, .. }, _) = dpctl.open_first(words)?;
+    let (Known { datapath, .. }, _) = open_for(dpctl, words, 0)?;
     let mut out = tracker(&*datapath)?.fragments.show();
     if style.verbose {
         out.push_str("\n        Fragment Lists:\n\n");
