@@ -140,6 +140,7 @@ const COMMANDS: &[Command] = &[
     command("dump-ipfix-bridge", 1, 1, switch::dump_ipfix_bridge, false),
     command("dump-ipfix-flow", 1, 1, switch::dump_ipfix_flow, false),
     command("ct-flush-zone", 2, 2, switch::ct_flush_zone, true),
+    command("ct-flush", 1, 6, switch::ct_flush, true),
     command("ofp-parse", 1, 1, testing::ofp_parse, true),
     command("list-commands", 0, ANY, list_commands, false),
     command("parse-flow", 1, 1, testing::parse_flow, true),

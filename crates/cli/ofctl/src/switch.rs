@@ -335,6 +335,15 @@ pub(crate) fn ct_flush_zone(cx: &Context) -> Done {
     Vconn::open(cx, cx.arg(1))?.must(cx, &Message::CtFlushZone(zone))
 }
 
+pub(crate) fn ct_flush(cx: &Context) -> Done {
+    let words: Vec<&str> = cx.args.iter().skip(2).map(String::as_str).collect();
+    let (zone, filter) = match conntrack::parse_filter(&words) {
+        Ok(parsed) => parsed,
+        Err(wrong) => return fatal!("Failed to parse CT match: {wrong}"),
+    };
+    Vconn::open(cx, cx.arg(1))?.must(cx, &Message::CtFlush(Box::new(CtFlush { zone, filter })))
+}
+
 pub(crate) fn packet_out(cx: &Context) -> Done {
     let maps = maps_to_accept(cx, cx.arg(1))?;
     // Five words or more are the old form: port, actions, packets.

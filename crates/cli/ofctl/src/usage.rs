@@ -57,6 +57,8 @@ For groups, meters and connection tracking:
   dump-ipfix-bridge SWITCH    what IPFIX samples of a bridge
   dump-ipfix-flow SWITCH      what IPFIX samples of flows
   ct-flush-zone SWITCH ZONE   forget the connections of a zone
+  ct-flush SWITCH [zone=Z] [mark=X[/M]] [labels=Y[/N]] [ORIGINAL [REPLY]]
+                              forget the connections that are meant
 
 For switches and controllers:
   probe TARGET                whether TARGET is up

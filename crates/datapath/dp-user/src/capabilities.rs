@@ -2,11 +2,10 @@
 
 use dp::Capabilities;
 
-/// With keys of `max_vlans` tags, and with or without a connection tracker.
-pub(crate) fn of(max_vlans: usize, has_tracker: bool) -> Capabilities {
+/// With keys of `max_vlans` tags.
+pub(crate) fn of(max_vlans: usize) -> Capabilities {
     Capabilities {
         max_vlans,
-        conntrack: has_tracker,
         // Nothing above asks for these yet: tunnels, samples for psample groups.
         psample: false,
         tunnels: false,

@@ -1,6 +1,7 @@
 //! The datapath as others see it.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
@@ -21,7 +22,8 @@ use crate::meters::Meters;
 use crate::part::Part;
 use crate::ports::{Port, PortChanges, Ports};
 use crate::process::Run;
-use crate::shared::{Config, Shared, Tracker, TrackerDoor, UpcallDoor};
+use crate::shared::{Config, Shared, UpcallDoor};
+use crate::sweeping::Sweeping;
 use crate::team::Team;
 use crate::together;
 use crate::waker::Waker;
@@ -39,10 +41,14 @@ impl DpUser {
         dp::DropReason::list_all();
         let now = clock.now();
         let changes = Arc::new(PortChanges::default());
+        // The standard library's hashers begin with random keys.
+        let secret = RandomState::new().build_hasher().finish();
+        let connections = Arc::new(conntrack::Tracker::new(secret));
+        let fragments = Arc::default();
         let shared = Arc::new(Shared {
             max_vlans: AtomicUsize::new(config.max_vlans),
             config,
-            clock,
+            clock: clock.clone(),
             ports: ArcSwap::default(),
             team: Mutex::new(Team::new(now)),
             closing: Closing::new({
@@ -52,7 +58,9 @@ impl DpUser {
             changes,
             devices_made: AtomicU32::new(0),
             upcall: ArcSwapOption::empty(),
-            tracker: ArcSwapOption::empty(),
+            sweeping: Sweeping::new(Arc::clone(&connections), Arc::clone(&fragments), clock.clone())?,
+            connections,
+            fragments,
             bonds: Bonds::default(),
             meters: Meters::default(),
             main: Arc::new(Part::main(now)?),
@@ -67,11 +75,6 @@ impl DpUser {
 
     pub(crate) fn office(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
         self.office.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// From here on `ct` actions go through this door; before, they do nothing.
-    pub fn set_tracker(&self, tracker: Option<Arc<dyn Tracker>>) {
-        self.shared.tracker.store(tracker.map(|tracker| Arc::new(TrackerDoor(tracker))));
     }
 
     pub(crate) fn process(&self, in_port: DpPort, mut packets: Vec<Packet>) {
@@ -290,7 +293,15 @@ impl Datapath for DpUser {
     }
 
     fn capabilities(&self) -> Capabilities {
-        crate::capabilities::of(self.max_vlans(), self.shared.tracker.load().is_some())
+        crate::capabilities::of(self.max_vlans())
+    }
+
+    fn connections(&self) -> Option<&conntrack::Tracker> {
+        Some(&self.shared.connections)
+    }
+
+    fn waiting_fragments(&self) -> String {
+        self.shared.fragments.show()
     }
 
     fn max_vlans(&self) -> usize {

@@ -25,8 +25,10 @@
 //! Sleep: a worker polls the ports that had packets lately, and waits in
 //! epoll when there are none.
 //!
-//! Not here: what to do with a packet (`flowsync` behind [`dp::Upcall`]),
-//! connection tracking (behind [`Tracker`]).
+//! Connections are tracked by `conntrack`, to which `tracking` hands packets; another thread removes those that are over
+//! (`sweeping`).
+//!
+//! Not here: what to do with a packet (`flowsync` behind [`dp::Upcall`]).
 
 // An enum that grows is to be answered for in every place that looks at it.
 #![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
@@ -56,10 +58,12 @@ mod shared;
 mod softirq;
 mod staff;
 mod succession;
+mod sweeping;
 mod sync;
 mod table;
 mod team;
 mod together;
+mod tracking;
 mod tuning;
 mod tunnel;
 mod waker;
@@ -68,4 +72,4 @@ mod worker;
 
 pub use datapath::DpUser;
 pub use processors::{Processor, Processors};
-pub use shared::{Config, Predecessor, Tracker};
+pub use shared::{Config, Predecessor};

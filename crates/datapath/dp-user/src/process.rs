@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use arc_swap::Guard;
 use base::{DpPort, Timestamp};
 use classifier::Found;
-use dp::{Action, Conntrack, DropReason, Executor, Packet, PushTunnel, Ufid, UpcallPacket, Userspace};
+use dp::{
+    Action, Conntrack, DropReason, Executor, Packet, PushTunnel, Tracked, Ufid, UpcallPacket, Userspace,
+};
 use netdev::BATCH;
 use smallvec::SmallVec;
 
@@ -16,7 +18,7 @@ use crate::part::Part;
 use crate::ports::Ports;
 use crate::shared::Shared;
 use crate::table::Moment;
-use crate::tunnel;
+use crate::{tracking, tunnel};
 
 /// What every packet that comes from a wire begins with.
 const ETHERNET_HEADER: usize = wire::ethernet::HEADER_LEN;
@@ -247,15 +249,8 @@ impl Executor for Run<'_> {
         self.context.again.push(packet);
     }
 
-    fn conntrack(&mut self, mut packet: Packet, action: &Conntrack) -> Option<Packet> {
-        let tracker = self.shared.tracker.load_full();
-        let is_kept = tracker.is_none_or(|tracker| tracker.0.track(&mut packet, action, self.now));
-        if is_kept {
-            Some(packet)
-        } else {
-            self.dropped(packet, DropReason::Conntrack);
-            None
-        }
+    fn conntrack(&mut self, packet: Packet, action: &Conntrack) -> Tracked {
+        tracking::track(&self.shared.connections, &self.shared.fragments, packet, action, self.now)
     }
 
     fn meter(&mut self, packet: &Packet, meter: u32) -> bool {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use base::{Clock, Timestamp};
-use dp::{Conntrack, Packet, PortKind, PortSpec, Upcall, WorkerId};
+use base::Clock;
+use dp::{PortKind, PortSpec, Upcall, WorkerId};
 use netdev::Arrival;
 use netlink::LinkChange;
 
@@ -19,7 +19,9 @@ use crate::part::Part;
 use crate::ports::{Port, PortChanges, Ports};
 use crate::processors::Processors;
 use crate::seat::Core;
+use crate::sweeping::Sweeping;
 use crate::team::Team;
+use crate::tracking::Waiting;
 use crate::waker::Waker;
 
 /// How a datapath is set up.
@@ -83,14 +85,7 @@ impl Default for Config {
     }
 }
 
-/// The connection tracker's door.
-pub trait Tracker: Send + Sync {
-    /// Tracks the packet, setting its metadata and, with NAT, its headers; false: drop it.
-    fn track(&self, packet: &mut Packet, action: &Conntrack, now: Timestamp) -> bool;
-}
-
 pub(crate) struct UpcallDoor(pub(crate) Arc<dyn Upcall>);
-pub(crate) struct TrackerDoor(pub(crate) Arc<dyn Tracker>);
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -103,7 +98,9 @@ pub(crate) struct Shared {
     pub(crate) closing: Closing,
     pub(crate) devices_made: AtomicU32,
     pub(crate) upcall: ArcSwapOption<UpcallDoor>,
-    pub(crate) tracker: ArcSwapOption<TrackerDoor>,
+    pub(crate) connections: Arc<conntrack::Tracker>,
+    pub(crate) fragments: Arc<Waiting>,
+    pub(crate) sweeping: Sweeping,
     pub(crate) bonds: Bonds,
     pub(crate) meters: Meters,
     /// The control thread's part.

@@ -30,11 +30,13 @@ impl Succession for DpUser {
             .filter_map(|port| port.device.as_packet())
             .for_each(|device| device.lease.end());
         self.shared.closing.end();
+        self.shared.sweeping.end();
     }
 
     fn resume(&self) -> io::Result<()> {
         self.shared.is_stopping.store(false, Ordering::Release);
         self.shared.closing.start()?;
+        self.shared.sweeping.start()?;
         self.start_threads()
     }
 

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use base::{Clock, DpPort, MacAddr, Timestamp};
 use dp::{
-    Action, Conntrack, Datapath, DropReason, DummyControl, Execute, FlowPut, Meter, MeterBand, Packet,
-    PortKind, PortSpec, PutMode, Segmentation, TunnelKind, Upcall, UpcallOutcome, UpcallPacket, Userspace,
-    text,
+    Action, Datapath, DropReason, DummyControl, Execute, FlowPut, Meter, MeterBand, Packet, PortKind,
+    PortSpec, PutMode, Segmentation, TunnelKind, Upcall, UpcallOutcome, UpcallPacket, Userspace, text,
 };
-use dp_user::{Config, DpUser, Tracker};
+use dp_user::{Config, DpUser};
 use rustix::thread::UnshareFlags;
 
 /// Three dummy ports, nobody above.
@@ -130,22 +129,6 @@ fn a_packet_that_goes_in_circles_is_counted() {
     let mut packet = frame(4);
     packet.metadata.in_port = DpPort(1);
     assert_eq!(dropped_by(&datapath, packet, &[Action::Recirc(7)]), [(DropReason::Recirculation, 1)]);
-}
-
-struct Refuses;
-
-impl Tracker for Refuses {
-    fn track(&self, _: &mut Packet, _: &Conntrack, _: Timestamp) -> bool {
-        false
-    }
-}
-
-#[test]
-fn a_packet_that_the_tracker_refuses_is_counted() {
-    let datapath = datapath();
-    assert_eq!(dropped_by_text(&datapath, "ct(commit),2"), []);
-    datapath.set_tracker(Some(Arc::new(Refuses)));
-    assert_eq!(dropped_by_text(&datapath, "ct(commit),2"), [(DropReason::Conntrack, 1)]);
 }
 
 #[test]

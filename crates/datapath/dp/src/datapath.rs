@@ -293,6 +293,26 @@ impl DpError {
     }
 }
 
+/// What is flushed, as the log says it.
+struct Flushed<'a> {
+    zone: Option<u16>,
+    filter: &'a conntrack::Filter,
+}
+
+impl fmt::Display for Flushed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.zone {
+            _ if !self.filter.is_empty() => {
+                let mut text = String::new();
+                conntrack::format_filter(&mut text, self.filter);
+                write!(f, "ct_flush: zone={} {text}", self.zone.unwrap_or_default())
+            }
+            Some(zone) => write!(f, "ct_flush: zone {zone}"),
+            None => f.write_str("ct_flush: <all>"),
+        }
+    }
+}
+
 /// Who wants to know of ports that came, went or changed. Must not block, nor call the datapath.
 pub type PortWatcher = Arc<dyn Fn() + Send + Sync>;
 
@@ -348,6 +368,28 @@ pub trait Datapath: Send + Sync {
 
     /// What it can do now; the number of VLAN tags follows [`Datapath::set_max_vlans`].
     fn capabilities(&self) -> Capabilities;
+
+    /// The connections that it tracks, where it does.
+    fn connections(&self) -> Option<&conntrack::Tracker> {
+        None
+    }
+
+    /// Forgets connections; see [`conntrack::Tracker::flush`]. `None` when it tracks none.
+    fn flush_connections(
+        &self,
+        zone: Option<u16>,
+        filter: &conntrack::Filter,
+        now: Timestamp,
+    ) -> Option<bool> {
+        let tracker = self.connections()?;
+        log::debug!(target: "ct_dpif", "{}@{}: {}", self.kind(), self.name(), Flushed { zone, filter });
+        Some(tracker.flush(zone, filter, now))
+    }
+
+    /// The fragments that wait for others to be tracked with them, a line for each packet.
+    fn waiting_fragments(&self) -> String {
+        String::new()
+    }
 
     /// How many VLAN tags keys hold (`other_config:vlan-limit`).
     fn max_vlans(&self) -> usize;

@@ -15,6 +15,8 @@ mod hash;
 mod rewrite;
 mod tags;
 
+pub use tags::l3;
+
 /// The datapath's part in executing actions.
 pub trait Executor {
     /// Sends the packet. `packet.trunc` has been applied.
@@ -30,8 +32,8 @@ pub trait Executor {
     ) -> Option<Arc<[Action]>>;
     /// Looks the packet up anew, `packet.metadata.recirc_id` being set.
     fn recirculate(&mut self, packet: Packet);
-    /// Tracks the packet's connection; `None`: it was consumed.
-    fn conntrack(&mut self, packet: Packet, action: &Conntrack) -> Option<Packet>;
+    /// Tracks the packet's connection.
+    fn conntrack(&mut self, packet: Packet, action: &Conntrack) -> Tracked;
     /// Whether the meter lets the packet pass.
     fn meter(&mut self, packet: &Packet, meter: u32) -> bool;
     /// Puts the tunnel's headers before the packet; `None`: it failed.
@@ -50,6 +52,17 @@ pub trait Executor {
     fn recycle(&mut self, packet: Packet) {
         drop(packet);
     }
+}
+
+/// What becomes of a packet that is tracked.
+#[derive(Debug)]
+pub enum Tracked {
+    /// It goes on.
+    Packet(Packet),
+    /// It waits for others, as a fragment does.
+    Held,
+    /// It goes on with those that waited for it.
+    Packets(Vec<Packet>),
 }
 
 /// How deep lists in steps may stand in each other.
@@ -87,6 +100,20 @@ fn run<E: Executor + ?Sized>(executor: &mut E, mut packet: Packet, actions: &[Ac
                 run(executor, segment, actions.get(index..).unwrap_or(&[]), nesting);
             }
             return;
+        }
+        if let Action::Ct(ct) = action {
+            match executor.conntrack(packet, ct) {
+                Tracked::Packet(one) => packet = one,
+                Tracked::Held => return,
+                Tracked::Packets(all) => {
+                    let done = actions.get(..index).unwrap_or(&[]);
+                    let is_copy = nesting.is_copy || done.iter().any(delivers);
+                    return all
+                        .into_iter()
+                        .for_each(|one| run(executor, one, rest, Nesting { is_copy, ..nesting }));
+                }
+            }
+            continue;
         }
         match step(executor, packet, action, rest, nesting) {
             Some(left) => packet = left,
@@ -191,7 +218,8 @@ fn step<E: Executor + ?Sized>(
                 return None;
             }
         }
-        Action::Ct(ct) => return executor.conntrack(packet, ct),
+        // More than one packet may come of it: whoever runs the list does it.
+        Action::Ct(_) => base::broken!("ct is executed as a step"),
         Action::CtClear => packet.metadata.ct = None,
         Action::Meter(meter) => {
             if !executor.meter(&packet, *meter) {

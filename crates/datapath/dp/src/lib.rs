@@ -52,7 +52,7 @@ pub use datapath::{
     UfidError, WorkerId,
 };
 pub use drop_reason::{DropReason, Drops};
-pub use execute::{Executor, execute};
+pub use execute::{Executor, Tracked, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};
 pub use port_kind::{PortKind, TunnelKind, UnknownPortKind};
 pub use qos::{Detail, Policing, Qos, QosKind, QosState, QueueStats, Settings};

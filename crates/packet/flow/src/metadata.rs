@@ -2,6 +2,7 @@
 
 use base::DpPort;
 
+use crate::Slot;
 use crate::slot::{CONJ_ID, CT_STATE, TUN_ERSPAN_IDX, TUN_ID, TUN_METADATA_PRESENT};
 use crate::slots::OPTION_WORDS;
 use crate::{FlowKey, ct_state};
@@ -86,9 +87,34 @@ impl CtKey {
         key
     }
 
+    /// The value of one of this part's slots; 0 of others.
+    #[inline]
+    pub fn read(&self, slot: Slot) -> u128 {
+        slot.value(|word| {
+            let index = word.checked_sub(CT_RANGE.start);
+            index.and_then(|index| self.words.get(index)).copied().unwrap_or_default()
+        })
+    }
+
+    /// Sets the value of one of this part's slots; bits beyond its width are dropped.
+    #[inline]
+    pub fn write(&mut self, slot: Slot, value: u128) {
+        let Some(first) = usize::from(slot.word).checked_sub(CT_RANGE.start) else { return };
+        let value = value & slot.ones();
+        let Some([high, rest @ ..]) = self.words.get_mut(first..) else { return };
+        if slot.bits == 128 {
+            *high = (value >> 64) as u64;
+            if let Some(low) = rest.first_mut() {
+                *low = value as u64;
+            }
+        } else {
+            *high = *high & !((slot.ones() as u64) << slot.shift) | (value as u64) << slot.shift;
+        }
+    }
+
     /// Whether the packet went through the connection tracker.
     pub fn is_tracked(&self) -> bool {
-        self.to_key().ct_state() & ct_state::TRACKED != 0
+        self.read(CT_STATE) as u32 & ct_state::TRACKED != 0
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) mod tables;
 pub(crate) mod trees;
 pub(crate) mod unread;
 pub(crate) mod workers;
+pub(crate) mod zones;
 
 use std::sync::Arc;
 
@@ -40,10 +41,11 @@ use crate::running::{Running, RunningBridge};
 use crate::status::{Report, Reporting};
 
 /// All concerns. Later ones rely on earlier ones: mirrors choose among bundles, bundles among interfaces.
-pub(crate) const CONCERNS: [&dyn Concern; 20] = [
+pub(crate) const CONCERNS: [&dyn Concern; 21] = [
     &limits::Limits,
     &workers::Workers,
     &datapaths::Datapaths,
+    &zones::Zones,
     &bridges::Bridges,
     &interfaces::Interfaces,
     &bundles::Bundles,

@@ -3,8 +3,8 @@
 //! Pure: strings are parsed and mistakes are found before anything changes. A mistake in a row is logged, named, and costs
 //! only what it is about. What belongs to one concern is read in its file.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use crate::concerns::multicast;
 use crate::concerns::qos::{self, QosRows};
 use crate::concerns::trees::{self, DesiredTree};
 use crate::concerns::workers::{self, DesiredWorkers};
+use crate::concerns::zones::{self, DesiredZones};
 use crate::concerns::{addresses, tables};
 use crate::memo::Memo;
 use crate::settings::{self, Unread};
@@ -41,6 +42,8 @@ pub struct Desired {
     pub bridges: Vec<Arc<DesiredBridge>>,
     pub limits: DesiredLimits,
     pub workers: DesiredWorkers,
+    /// What holds for connections, by the kind of the datapath.
+    pub zones: BTreeMap<String, DesiredZones>,
     /// `Open_vSwitch.statistics` is to be kept.
     pub wants_machine_statistics: bool,
     /// How long an OpenFlow bundle may wait for its next message.
@@ -148,10 +151,12 @@ pub fn desire(rows: &Tables, known: &mut KnownRows) -> Option<Desired> {
     }
     known.ports.end_pass();
     drop_taken_names(&mut bridges, &mut complaints);
+    let zones = zones::desire(rows, root, &mut complaints);
     Some(Desired {
         bridges: bridges.into_iter().map(Arc::new).collect(),
         limits: limits::desire(root),
         workers: workers::desire(root),
+        zones,
         wants_machine_statistics: root
             .map_boolean(open_vswitch::OTHER_CONFIG, "enable-statistics")
             .unwrap_or(false),

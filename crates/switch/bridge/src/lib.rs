@@ -43,6 +43,7 @@ pub use concerns::interfaces::{DesiredInterface, InterfaceKind, RunningInterface
 pub use concerns::limits::DesiredLimits;
 pub use concerns::mirrors::{DesiredMirror, MirrorTarget};
 pub use concerns::workers::DesiredWorkers;
+pub use concerns::zones::DesiredZones;
 pub use desired::{Desired, DesiredBridge, FailMode, KnownRows, desire};
 pub use extent::Extent;
 pub use lint::{Finding, Linter, lint, tables as linted_tables};

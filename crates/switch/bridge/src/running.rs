@@ -24,6 +24,7 @@ use crate::concerns::machine::MachineStatistics;
 use crate::concerns::monitoring::Routes;
 use crate::concerns::shaping::QosTroubles;
 use crate::concerns::workers::DesiredWorkers;
+use crate::concerns::zones::RunningZones;
 use crate::concerns::{CONCERNS, Pass};
 use crate::desired::{Desired, DesiredBridge};
 use crate::extent::Extent;
@@ -49,6 +50,8 @@ pub struct Running {
     pub(crate) is_confined: bool,
     pub(crate) limits: DesiredLimits,
     pub(crate) workers: DesiredWorkers,
+    /// What holds for the connections of datapaths.
+    pub(crate) zones: HashMap<DpId, RunningZones>,
     pub(crate) bridges: BTreeMap<String, RunningBridge>,
     pub(crate) notices: Vec<Notice>,
     /// Bridges that cannot be made, with the reason.
@@ -139,6 +142,7 @@ impl Running {
             dummies,
             is_confined,
             limits: DesiredLimits::default(),
+            zones: HashMap::new(),
             workers: DesiredWorkers::default(),
             bridges: BTreeMap::new(),
             notices: Vec::new(),

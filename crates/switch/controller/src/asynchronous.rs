@@ -231,6 +231,10 @@ fn reason_for(peer: &Peer, reason: PacketInReason) -> PacketInReason {
     }
 }
 
+/// The types of Ethernet whose connections have an original direction.
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+
 /// The values that headers do not hold, as a match.
 fn metadata_match(packet: &PacketIn) -> fields::Match {
     let mut matching = fields::Match::default();
@@ -249,6 +253,17 @@ fn metadata_match(packet: &PacketIn) -> fields::Match {
         }
     }
     matching.set_in_port(base::OfPort(key.in_port()));
+    if key.ct_state() != 0 && key.dl_type() != 0 {
+        matching.set_dl_type(key.dl_type());
+        let original: &[Field] = match key.dl_type() {
+            IPV4 if key.ct_nw_proto() != 0 => &[Field::CtNwSrc, Field::CtNwDst],
+            IPV6 if key.ct_nw_proto() != 0 => &[Field::CtIpv6Src, Field::CtIpv6Dst],
+            _ => return matching,
+        };
+        for field in original.iter().chain(&[Field::CtNwProto, Field::CtTpSrc, Field::CtTpDst]) {
+            matching.set_exact(*field, field.read(key));
+        }
+    }
     matching
 }
 

@@ -3,7 +3,7 @@
 use base::OfPort;
 use flowsync::InjectError;
 use ofp::{ControllerRole, Decoded, FlowMod, Message, OfError, PacketOut, PortMod, SwitchConfig};
-use pipeline::Fragments;
+use pipeline::{BridgeId, Fragments};
 
 use crate::channel::{PeerId, Received};
 use crate::listings::{GroupRows, MeterRows, PortRows};
@@ -110,6 +110,8 @@ impl Manager {
                 Ok(Vec::new())
             }
             Message::FlowAge => Ok(Vec::new()),
+            Message::CtFlushZone(zone) => self.flush_connections(bridge, Some(zone), &Default::default()),
+            Message::CtFlush(flush) => self.flush_connections(bridge, flush.zone, &flush.filter),
             Message::Error { error, .. } => {
                 log::info!(target: base::bounded!("connmgr"), "{}: received {error} error", peer.link.name);
                 Ok(Vec::new())
@@ -121,6 +123,14 @@ impl Manager {
             }
             other => self.answer_statistics(id, xid, other),
         }
+    }
+
+    /// Has the datapath forget connections. One that is not there is no error.
+    fn flush_connections(&self, bridge: BridgeId, zone: Option<u16>, filter: &conntrack::Filter) -> Answer {
+        let Some(below) = self.below(bridge) else { return Ok(Vec::new()) };
+        let now = self.clock.now();
+        below.datapath.flush_connections(zone, filter, now).ok_or(OfError::OfpbrcBadType)?;
+        Ok(Vec::new())
     }
 
     /// Answers requests for statistics. Where the answer may be long it is only begun here.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{DpPort, Timestamp};
+use base::{DpPort, OfPort, Timestamp};
 use dp::{Action, Cookie, DpId, DropReason, Upcall, UpcallOutcome, UpcallPacket, Userspace};
 use fields::Field;
-use flow::{FlowKey, FlowMask};
+use flow::{FlowKey, FlowMask, slot};
 use pipeline::{BridgeId, Credit, Effect, Network, Purpose, Request, Start, Trace, Translation};
 
 use super::{FlowSync, PacketIn, Paused, SAMPLE_OVERFLOW, Sample};
@@ -24,7 +24,12 @@ pub(crate) fn translate(
     key: &FlowKey,
     purpose: Purpose,
 ) -> Option<(BridgeId, Translation)> {
-    let (bridge, port) = network.ingress(datapath, DpPort(key.in_port()))?;
+    // A packet that a controller sent may have no port; when it comes back, its state knows where it was.
+    let came_back = || {
+        let state = network.thaw(key.recirc_id()).filter(|_| key.recirc_id() != 0)?;
+        Some((state.frozen.bridge, OfPort(state.frozen.metadata.read(slot::IN_PORT) as u32)))
+    };
+    let (bridge, port) = network.ingress(datapath, DpPort(key.in_port())).or_else(came_back)?;
     let mut seen = key.clone();
     seen.set_in_port(port.0);
     let request = Request {
@@ -297,6 +302,13 @@ fn metadata_for_controller(key: &FlowKey, frozen: &pipeline::Frozen) -> FlowKey 
     pipeline::restore_metadata(&mut metadata, &frozen.metadata);
     if !frozen.conntracked {
         metadata.set_ct_state(0);
+        metadata.set_ct_zone(0);
+        metadata.set_ct_mark(0);
+        metadata.set_ct_label(0);
+    }
+    if metadata.ct_state() != 0 {
+        // Who reads the original direction has to know of which protocol it is.
+        metadata.set_dl_type(key.dl_type());
     }
     metadata
 }

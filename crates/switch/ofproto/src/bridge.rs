@@ -79,6 +79,8 @@ pub struct Bridge {
     multicast: Arc<Mutex<MulticastTable>>,
     miss_rules: MissRules,
     settings: Settings,
+    /// The datapath's names for how long connections of zones live.
+    timeout_policies: Arc<BTreeMap<u16, Box<str>>>,
     /// A change that is being made in steps.
     pub(crate) staging: Option<Box<Staging>>,
     epoch: Arc<Epoch>,
@@ -116,6 +118,7 @@ impl Bridge {
             multicast: Arc::default(),
             miss_rules: miss_rules(),
             settings: Settings::default(),
+            timeout_policies: Arc::default(),
             staging: None,
             epoch,
         }
@@ -138,6 +141,14 @@ impl Bridge {
     pub fn set_capabilities(&mut self, capabilities: Capabilities) {
         if self.capabilities != capabilities {
             self.capabilities = capabilities;
+            self.changed();
+        }
+    }
+
+    /// Takes note of the datapath's names for how long connections of zones live.
+    pub fn set_timeout_policies(&mut self, policies: Arc<BTreeMap<u16, Box<str>>>) {
+        if self.timeout_policies != policies {
+            self.timeout_policies = policies;
             self.changed();
         }
     }
@@ -422,6 +433,10 @@ impl BridgeView for Bridge {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn timeout_policy(&self, zone: u16) -> Option<&str> {
+        self.timeout_policies.get(&zone).map(|name| &**name)
     }
 
     fn lookup(&self, table: TableId, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Rule>> {

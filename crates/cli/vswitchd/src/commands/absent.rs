@@ -11,34 +11,6 @@ struct Feature {
 
 const FEATURES: &[Feature] = &[
     Feature {
-        name: "connection tracking",
-        commands: &[
-            ("dpctl/ct-bkts", "[dp] [gt=N]"),
-            ("dpctl/ct-del-limits", "[dp] zone=N1[,N2]..."),
-            ("dpctl/ct-disable-tcp-seq-chk", "[dp]"),
-            ("dpctl/ct-enable-tcp-seq-chk", "[dp]"),
-            ("dpctl/ct-get-limits", "[dp] [zone=N1[,N2]...]"),
-            ("dpctl/ct-get-maxconns", "[dp]"),
-            ("dpctl/ct-get-nconns", "[dp]"),
-            ("dpctl/ct-get-sweep-interval", "[dp]"),
-            ("dpctl/ct-get-tcp-seq-chk", "[dp]"),
-            ("dpctl/ct-set-limits", "[dp] [default=L] [zone=N,limit=L]..."),
-            ("dpctl/ct-set-maxconns", "[dp] maxconns"),
-            ("dpctl/ct-set-sweep-interval", "[dp] ms"),
-            ("dpctl/ct-stats-show", "[dp] [zone=N]"),
-            ("dpctl/dump-conntrack", "[-m] [-s] [dp] [zone=N]"),
-            (
-                "dpctl/flush-conntrack",
-                "[dp] [zone=N] [mark=X[/M]] [labels=Y[/N]] [ct-orig-tuple [ct-reply-tuple]]",
-            ),
-            ("dpctl/ipf-get-status", "[dp]"),
-            ("dpctl/ipf-set-disabled", "[dp] v4|v6"),
-            ("dpctl/ipf-set-enabled", "[dp] v4|v6"),
-            ("dpctl/ipf-set-max-nfrags", "[dp] maxfrags"),
-            ("dpctl/ipf-set-min-frag", "[dp] v4|v6 minfragment"),
-        ],
-    },
-    Feature {
         name: "hardware offload",
         commands: &[("dpctl/offload-stats-show", "[dp]"), ("dpif/offload/show", "")],
     },

@@ -4,7 +4,10 @@
 //! ports and flows, and deleted; no bridge knows of them, and a packet that no
 //! flow of theirs matches is dropped.
 
+mod connections;
 mod flows;
+mod fragments;
+mod limits;
 mod words;
 
 use std::fmt::Write;
@@ -47,6 +50,7 @@ pub(super) fn register<C: 'static>(registry: &mut Registry<C>, dpctl: Dpctl) {
         Ok(dpctl.all().iter().map(|known| format!("{}\n", known.name)).collect())
     });
     words::register(&mut add);
+    connections::register(&mut add);
     flows::register(add);
 }
 

@@ -183,7 +183,7 @@ pub(super) fn nsh(packet: &mut Packet) -> Option<nsh::NshMut<'_>> {
 }
 
 /// The EtherType and where L3 begins, for rewriting.
-pub(super) fn l3(packet: &Packet) -> (usize, u16) {
+pub fn l3(packet: &Packet) -> (usize, u16) {
     let at = l2_len(packet);
     let ty = ether_type(packet);
     if ty < ethernet::TYPE_MIN

@@ -26,8 +26,8 @@ impl Executor for Sink {
         self.answer.clone()
     }
     fn recirculate(&mut self, _: Packet) {}
-    fn conntrack(&mut self, packet: Packet, _: &Conntrack) -> Option<Packet> {
-        Some(packet)
+    fn conntrack(&mut self, packet: Packet, _: &Conntrack) -> Tracked {
+        Tracked::Packet(packet)
     }
     fn meter(&mut self, _: &Packet, _: u32) -> bool {
         !self.refuses

@@ -4,8 +4,8 @@ use fields::Protocols;
 
 use super::raw::{self, Raw};
 use super::{
-    Context, flow, flow_removed, flow_stats, group, ipfix, monitor, notice, packet, port, queue, switch,
-    table, table_features,
+    Context, conntrack, flow, flow_removed, flow_stats, group, ipfix, monitor, notice, packet, port, queue,
+    switch, table, table_features,
 };
 use crate::wire::Reader;
 use crate::*;
@@ -249,8 +249,7 @@ fn decode_body(
             }
             Message::CtFlushZone(r.u16()?)
         }
-        // Flushing by tuple needs connection tracking.
-        NxtCtFlush => return Err(OfError::OfpbrcBadType),
+        NxtCtFlush => Message::CtFlush(Box::new(conntrack::decode(r)?)),
     })
 }
 

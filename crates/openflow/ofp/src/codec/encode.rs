@@ -2,8 +2,8 @@
 
 use super::raw::{self, Raw};
 use super::{
-    Encoder, flow, flow_removed, flow_stats, group, ipfix, monitor, notice, packet, port, queue, switch,
-    table, table_features,
+    Encoder, conntrack, flow, flow_removed, flow_stats, group, ipfix, monitor, notice, packet, port, queue,
+    switch, table, table_features,
 };
 use crate::wire::Put;
 use crate::*;
@@ -238,6 +238,7 @@ impl Message {
             Message::CtFlushZone(zone) => {
                 simple(Raw::NxtCtFlushZone, e, out, |out| out.put_u64(u64::from(*zone)))
             }
+            Message::CtFlush(flush) => conntrack::encode(flush, e, out),
             Message::IpfixBridgeStatsRequest => empty(Raw::NxstIpfixBridgeRequest, e, out),
             Message::IpfixFlowStatsRequest => empty(Raw::NxstIpfixFlowRequest, e, out),
             Message::IpfixBridgeStatsReply(stats) => {
@@ -278,7 +279,7 @@ fn put_tlv_maps(maps: &[TlvMap], out: &mut Vec<u8>) {
     }
 }
 
-fn simple(raw: Raw, e: &Encoder, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn simple(raw: Raw, e: &Encoder, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     let start = raw::start(out, raw, e.version.byte(), e.xid);
     body(out);
     raw::finish(out, start);

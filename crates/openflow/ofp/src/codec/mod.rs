@@ -4,6 +4,7 @@
 //! answer with. The other way round, [`Message::encode`] appends one message,
 //! or as many as a multipart takes.
 
+mod conntrack;
 mod decode;
 mod encode;
 mod flow;

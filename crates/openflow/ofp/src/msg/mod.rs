@@ -1,6 +1,7 @@
 //! Messages, independent of version.
 
 mod connection;
+mod conntrack;
 mod flow;
 mod group;
 mod ipfix;
@@ -12,6 +13,7 @@ mod switch;
 mod table;
 
 pub use connection::*;
+pub use conntrack::*;
 pub use flow::*;
 pub use group::*;
 pub use ipfix::*;
@@ -234,4 +236,6 @@ pub enum Message {
     IpfixFlowStatsReply(Vec<IpfixStats>),
     /// `NXT_CT_FLUSH_ZONE`: forgets the connections of one zone.
     CtFlushZone(u16),
+    /// `NXT_CT_FLUSH`: forgets some connections.
+    CtFlush(Box<CtFlush>),
 }

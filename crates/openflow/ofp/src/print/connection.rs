@@ -150,6 +150,10 @@ impl Printer<'_> {
             Message::CtFlushZone(zone) => {
                 let _ = write!(out, " zone_id={zone}");
             }
+            Message::CtFlush(flush) => {
+                let _ = write!(out, " zone={} ", flush.zone.unwrap_or_default());
+                conntrack::format_filter(out, &flush.filter);
+            }
             _ => base::broken!("{message:?} is not shown among messages of the connection"),
         }
     }

@@ -318,7 +318,8 @@ impl Printer<'_> {
             | Message::SetControllerId(_)
             | Message::TlvTableMod(_)
             | Message::TlvTableReply(_)
-            | Message::CtFlushZone(_) => self.connection(out, message),
+            | Message::CtFlushZone(_)
+            | Message::CtFlush(_) => self.connection(out, message),
             Message::IpfixBridgeStatsReply(stats) => self.ipfix_bridge(out, stats),
             Message::IpfixFlowStatsReply(all) => self.ipfix_sets(out, all),
             // All is said by the name.

@@ -1,8 +1,8 @@
 //! The list of settings.
 
 use schema::{
-    autoattach, bridge, controller, datapath, flow_sample_collector_set, flow_table, interface, ipfix,
-    mirror, netflow, open_vswitch, port, qos, queue, sflow,
+    autoattach, bridge, controller, ct_timeout_policy, ct_zone, datapath, flow_sample_collector_set,
+    flow_table, interface, ipfix, mirror, netflow, open_vswitch, port, qos, queue, sflow,
 };
 
 use super::Use::{self, Awaited, Elsewhere, Map, Missing, Read, Status, Tuning};
@@ -20,6 +20,8 @@ const SFLOW: &str = sflow::NAME_OF_TABLE;
 const NETFLOW: &str = netflow::NAME_OF_TABLE;
 const AUTO_ATTACH: &str = autoattach::NAME_OF_TABLE;
 const DATAPATH: &str = datapath::NAME_OF_TABLE;
+const CT_ZONE: &str = ct_zone::NAME_OF_TABLE;
+const CT_TIMEOUT_POLICY: &str = ct_timeout_policy::NAME_OF_TABLE;
 const IPFIX: &str = ipfix::NAME_OF_TABLE;
 const COLLECTORS: &str = flow_sample_collector_set::NAME_OF_TABLE;
 
@@ -28,8 +30,7 @@ const ANY: Use = Missing(&[]);
 /// Asks for nothing when false.
 const FLAG: Use = Missing(&["false"]);
 
-/// Every column of the tables that have a say by themselves. Those of CT_Zone and CT_Timeout_Policy
-/// have one only through the columns here that refer to them.
+/// Every column of the tables that configure the switch.
 #[rustfmt::skip]
 pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (ROOT, open_vswitch::DATAPATHS, Read),
@@ -207,10 +208,17 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (CONTROLLER, controller::STATUS, Status),
 
     (DATAPATH, datapath::DATAPATH_VERSION, Elsewhere),
-    (DATAPATH, datapath::CT_ZONES, ANY),
+    (DATAPATH, datapath::CT_ZONES, Read),
     (DATAPATH, datapath::CAPABILITIES, Status),
-    (DATAPATH, datapath::CT_ZONE_DEFAULT_LIMIT, ANY),
+    (DATAPATH, datapath::CT_ZONE_DEFAULT_LIMIT, Read),
     (DATAPATH, datapath::EXTERNAL_IDS, Elsewhere),
+
+    (CT_ZONE, ct_zone::TIMEOUT_POLICY, Read),
+    (CT_ZONE, ct_zone::LIMIT, Read),
+    (CT_ZONE, ct_zone::EXTERNAL_IDS, Elsewhere),
+
+    (CT_TIMEOUT_POLICY, ct_timeout_policy::TIMEOUTS, Read),
+    (CT_TIMEOUT_POLICY, ct_timeout_policy::EXTERNAL_IDS, Elsewhere),
 
     (COLLECTORS, flow_sample_collector_set::ID, Read),
     (COLLECTORS, flow_sample_collector_set::BRIDGE, Read),
