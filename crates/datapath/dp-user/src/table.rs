@@ -48,10 +48,15 @@ impl Version {
 }
 
 impl Entry {
-    /// Whether it is known to be right by older rules alone than those of the version `fence`.
+    /// Whether it is known to be right by older rules alone than those of the version `fence`, and says itself what becomes
+    /// of its packets: those that go up to be translated are so by the rules that there are then.
     #[inline]
     pub(crate) fn is_older_than(&self, fence: u64) -> bool {
-        self.version < Version(fence)
+        self.version < Version(fence) && !self.goes_up()
+    }
+
+    fn goes_up(&self) -> bool {
+        matches!(&self.actions[..], [Action::Userspace(up)] if matches!(up.cookie, dp::Cookie::SlowPath(_)))
     }
 
     /// Counts one packet.

@@ -21,6 +21,7 @@ mod credits;
 mod datapaths;
 mod limits;
 mod revalidate;
+mod slow;
 mod sync;
 mod tracked;
 mod upcall;

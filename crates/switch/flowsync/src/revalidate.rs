@@ -218,7 +218,7 @@ impl FlowSync {
         let actions = if translation.slow.is_empty() {
             translation.actions
         } else {
-            vec![dp::Action::slow_path(translation.slow)]
+            vec![super::slow::action(&translation)]
         };
         self.flows.replace((flow.worker, flow.ufid), translation.effects, translation.frozen);
         if *flow.actions == *actions { Comparison::Right } else { Comparison::Other(actions.into()) }

@@ -9,6 +9,7 @@ use fields::Field;
 use flow::{FlowKey, FlowMask, slot};
 use pipeline::{BridgeId, Credit, Effect, Network, Purpose, Request, Start, Trace, Translation};
 
+use super::slow::{self, Addressee};
 use super::{FlowSync, PacketIn, Paused, SAMPLE_OVERFLOW, Sample};
 use crate::sync::Ordering;
 
@@ -96,9 +97,8 @@ impl Upcall for FlowSync {
             return UpcallOutcome::drop_packet(DropReason::Upcall);
         };
         self.hand_over(&translation.effects, upcall.packet, upcall.now);
+        let install_actions = (!translation.slow.is_empty()).then(|| Arc::from([slow::action(&translation)]));
         let actions: Arc<[Action]> = translation.actions.into();
-        let install_actions =
-            (!translation.slow.is_empty()).then(|| Arc::from([Action::slow_path(translation.slow)]));
         let install = translation.error.is_none_or(pipeline::Error::may_be_cached)
             && self.track(upcall, translation.effects, translation.frozen);
         if self.network.epoch() != epoch {
@@ -126,7 +126,13 @@ impl Upcall for FlowSync {
         rest: &[Action],
     ) -> Option<Arc<[Action]>> {
         let taken = match &action.cookie {
-            Cookie::SlowPath(_) => return Some(self.slow_path(upcall)),
+            &Cookie::SlowPath(reason) => {
+                if let Some(Addressee { bridge, port, protocol }) = slow::addressee(action, reason) {
+                    self.sink.take(bridge, port, protocol, upcall.packet.bytes());
+                    return None;
+                }
+                return Some(self.slow_path(upcall));
+            }
             &Cookie::Controller { dont_send: true, .. } => Ok(()),
             &Cookie::Controller {
                 dont_send: false,
