@@ -228,7 +228,7 @@ impl SharedNetwork for Rules {
         self.switch.epoch()
     }
 
-    fn fence(&self) -> u64 {
+    fn fence(&self) -> dp::Fence {
         self.step();
         self.switch.fence()
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use base::Timestamp;
 use dp::{
-    Action, DpError, Flow, FlowGlance, FlowPut, FlowStats, Packet, PutMode, Ufid, Upcall, UpcallOutcome,
-    UpcallPacket, WorkerId,
+    Action, DpError, Fence, Flow, FlowGlance, FlowPut, FlowStats, Packet, PutMode, Ufid, Upcall,
+    UpcallOutcome, UpcallPacket, WorkerId,
 };
 use flow::{FlowKey, FlowMask, PacketKey, slot};
 
@@ -70,7 +70,7 @@ impl Flows {
         now: Timestamp,
     ) -> Served {
         let find = |packet: &Packet, missed| {
-            self.find(packet, key, missed, door.map_or(0, |door| door.fence()), now)
+            self.find(packet, key, missed, door.map(|door| door.fence()).unwrap_or_default(), now)
         };
         // A packet before it in the batch may have installed what it needs.
         let mut found = find(packet, missed);
@@ -97,7 +97,7 @@ impl Flows {
         packet: &Packet,
         key: &PacketKey,
         missed: Option<Moment>,
-        fence: u64,
+        fence: Fence,
         now: Timestamp,
     ) -> Found {
         let mut table = self.lock();

@@ -7,7 +7,8 @@ use arc_swap::Guard;
 use base::{DpPort, Timestamp};
 use classifier::Found;
 use dp::{
-    Action, Conntrack, DropReason, Executor, Packet, PushTunnel, Tracked, Ufid, UpcallPacket, Userspace,
+    Action, Conntrack, DropReason, Executor, Fence, Packet, PushTunnel, Tracked, Ufid, UpcallPacket,
+    Userspace,
 };
 use netdev::BATCH;
 use smallvec::SmallVec;
@@ -203,9 +204,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The version that flows must have at least ([`dp::Upcall::fence`]).
-    fn fence(&self) -> u64 {
-        self.shared.upcall.load().as_ref().map_or(0, |door| door.0.fence())
+    /// The versions that flows must have at least ([`dp::Upcall::fence`]).
+    fn fence(&self) -> Fence {
+        self.shared.upcall.load().as_ref().map(|door| door.0.fence()).unwrap_or_default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::{DpPort, Timestamp};
 use classifier::{Found, Megaflows, Width};
-use dp::{Action, DpError, Flow, FlowGlance, FlowStats, Ufid, WorkerId};
+use dp::{Action, DpError, Fence, Flow, FlowGlance, FlowStats, Ufid, WorkerId};
 use flow::{FlowKey, FlowMask, PacketKey, SparseKey};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -48,11 +48,10 @@ impl Version {
 }
 
 impl Entry {
-    /// Whether it is known to be right by older rules alone than those of the version `fence`, and says itself what becomes
-    /// of its packets: those that go up to be translated are so by the rules that there are then.
+    /// Whether it is known to be right by older rules alone than those of the fence.
     #[inline]
-    pub(crate) fn is_older_than(&self, fence: u64) -> bool {
-        self.version < Version(fence) && !self.goes_up()
+    pub(crate) fn is_older_than(&self, fence: Fence) -> bool {
+        self.version < Version(fence.all) && (self.version < Version(fence.going_up) || !self.goes_up())
     }
 
     fn goes_up(&self) -> bool {

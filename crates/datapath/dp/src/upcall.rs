@@ -50,17 +50,26 @@ impl UpcallOutcome {
     }
 }
 
+/// The versions that flows must have at least.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Fence {
+    /// All flows.
+    pub all: u64,
+    /// Those whose packets go up, which are then treated by the rules that there are: rules alone do not move it.
+    pub going_up: u64,
+}
+
 /// What stands behind the door: `flowsync`.
 ///
 /// Called by workers, several at once, with no lock of the datapath held. An
 /// implementation may call the [`crate::Datapath`] that calls it, and shall
 /// not block for long: the packets behind this one wait.
 pub trait Upcall: Send + Sync {
-    /// The version that flows must have at least. A packet that matches an older flow may be treated by rules that are
+    /// The versions that flows must have at least. A packet that matches an older flow may be treated by rules that are
     /// gone, so that flow is given to [`Upcall::check`] first. Read once for each batch of packets, after they were
     /// received: whoever moves the fence and then sends a packet knows that no older flow is used for it.
-    fn fence(&self) -> u64 {
-        0
+    fn fence(&self) -> Fence {
+        Fence::default()
     }
 
     /// Finds out what a flow that is older than the fence should do now, and confirms, changes or removes it in the

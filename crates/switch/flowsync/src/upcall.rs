@@ -70,7 +70,7 @@ fn credit_of(upcall: &UpcallPacket<'_>) -> Credit {
 const TCP: u8 = 6;
 
 impl Upcall for FlowSync {
-    fn fence(&self) -> u64 {
+    fn fence(&self) -> dp::Fence {
         self.network.fence()
     }
 

@@ -161,6 +161,14 @@ impl Bridge {
         }
     }
 
+    /// Says the same of a change of rules alone.
+    pub(crate) fn rules_changed(&self) {
+        match &self.staging {
+            Some(staging) if !staging.is_shown => staging.are_rules_changed.store(true, Ordering::Relaxed),
+            _ => self.epoch.change_rules(),
+        }
+    }
+
     /// Says that packets are to be translated otherwise soon: because of what packets taught, or what timed out.
     pub fn drifted(&self) {
         self.epoch.drift();

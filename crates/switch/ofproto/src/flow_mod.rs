@@ -49,7 +49,7 @@ impl Bridge {
     pub fn flow_mod_of(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
         let changes = self.carry_out(request, now)?;
         if !changes.is_empty() {
-            self.changed();
+            self.rules_changed();
         }
         Ok(changes)
     }
@@ -72,7 +72,7 @@ impl Bridge {
             self.put_back(change.new.as_ref(), change.old.as_ref());
         }
         if !changes.is_empty() {
-            self.changed();
+            self.rules_changed();
         }
     }
 
@@ -238,7 +238,7 @@ impl Bridge {
         let tables = self.tables_mut().filter(|table| which == TableId::ALL || which == table.id());
         let debris: Vec<Debris> = tables.filter(|table| !table.is_empty()).map(Table::clear).collect();
         if !debris.is_empty() {
-            self.changed();
+            self.rules_changed();
         }
         debris
     }

@@ -14,8 +14,9 @@ pub(crate) struct Staging {
     pub(crate) first: u64,
     /// Whether packets see the change.
     pub(crate) is_shown: bool,
-    /// Whether anything has changed.
+    /// Whether anything else than rules has changed.
     pub(crate) is_changed: AtomicBool,
+    pub(crate) are_rules_changed: AtomicBool,
     /// What is changed, as it was before; nothing for a group that was not there.
     pub(crate) groups: BTreeMap<u32, Option<Arc<Group>>>,
     pub(crate) ports: BTreeMap<OfPort, Port>,

@@ -24,6 +24,7 @@ impl Bridge {
             first: self.revision() + 1,
             is_shown: false,
             is_changed: AtomicBool::new(false),
+            are_rules_changed: AtomicBool::new(false),
             groups: BTreeMap::new(),
             ports: BTreeMap::new(),
             bundles: BTreeMap::new(),
@@ -36,6 +37,8 @@ impl Bridge {
         staging.is_shown = true;
         if staging.is_changed.load(Ordering::Relaxed) {
             self.changed();
+        } else if staging.are_rules_changed.load(Ordering::Relaxed) {
+            self.rules_changed();
         }
     }
 

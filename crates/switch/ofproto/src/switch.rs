@@ -441,7 +441,7 @@ impl SharedNetwork for SharedSwitch {
         self.epoch.now()
     }
 
-    fn fence(&self) -> u64 {
+    fn fence(&self) -> dp::Fence {
         self.epoch.fence()
     }
 }

@@ -48,9 +48,9 @@ pub trait SharedNetwork: Send + Sync {
     fn read(&self, look: &mut dyn FnMut(&dyn Network));
     /// A number that moves whenever packets may be translated otherwise.
     fn epoch(&self) -> u64;
-    /// The epoch of the last change that somebody made on purpose and may count on being in force: rules, groups, ports.
-    /// What packets taught, and what timed out, moves the epoch alone.
-    fn fence(&self) -> u64;
+    /// The epoch of the last change that somebody made on purpose and may count on being in force: rules, groups, ports; and
+    /// of the last one that was not of rules alone. What packets taught, and what timed out, moves the epoch alone.
+    fn fence(&self) -> dp::Fence;
 }
 
 /// One bridge.
