@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use arc_swap::Guard;
 use base::{DpPort, Timestamp};
 use classifier::Found;
-use dp::{Action, Conntrack, DropReason, Executor, Packet, PushTunnel, Tracked, Ufid, UpcallPacket, Userspace};
+use dp::{
+    Action, Conntrack, DropReason, Executor, Packet, PushTunnel, Tracked, Ufid, UpcallPacket, Userspace,
+};
 use netdev::BATCH;
 use smallvec::SmallVec;
 

@@ -52,8 +52,9 @@ impl Sweeping {
         *self.end.lock() = false;
         let (tracker, clock, end) = (Arc::clone(&self.tracker), self.clock.clone(), Arc::clone(&self.end));
         let fragments = Arc::clone(&self.fragments);
-        let thread =
-            std::thread::Builder::new().name("ct_clean".into()).spawn(move || run(&tracker, &fragments, &clock, &end))?;
+        let thread = std::thread::Builder::new()
+            .name("ct_clean".into())
+            .spawn(move || run(&tracker, &fragments, &clock, &end))?;
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
     }

@@ -122,7 +122,8 @@ impl<P: Borrow<Packet> + BorrowMut<Packet>> Datagram for Carried<P> {
 }
 
 fn action(wanted: &Conntrack) -> Action<'_> {
-    let named = |helper: &Helper| wanted.helper.as_deref().is_some_and(|name| name.starts_with(helper.name()));
+    let named =
+        |helper: &Helper| wanted.helper.as_deref().is_some_and(|name| name.starts_with(helper.name()));
     Action {
         commit: wanted.commit || wanted.force,
         force: wanted.force,

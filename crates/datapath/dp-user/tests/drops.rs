@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use base::{Clock, DpPort, MacAddr, Timestamp};
 use dp::{
-    Action, Datapath, DropReason, DummyControl, Execute, FlowPut, Meter, MeterBand, Packet,
-    PortKind, PortSpec, PutMode, Segmentation, TunnelKind, Upcall, UpcallOutcome, UpcallPacket, Userspace,
-    text,
+    Action, Datapath, DropReason, DummyControl, Execute, FlowPut, Meter, MeterBand, Packet, PortKind,
+    PortSpec, PutMode, Segmentation, TunnelKind, Upcall, UpcallOutcome, UpcallPacket, Userspace, text,
 };
 use dp_user::{Config, DpUser};
 use rustix::thread::UnshareFlags;

@@ -108,7 +108,9 @@ fn run<E: Executor + ?Sized>(executor: &mut E, mut packet: Packet, actions: &[Ac
                 Tracked::Packets(all) => {
                     let done = actions.get(..index).unwrap_or(&[]);
                     let is_copy = nesting.is_copy || done.iter().any(delivers);
-                    return all.into_iter().for_each(|one| run(executor, one, rest, Nesting { is_copy, ..nesting }));
+                    return all
+                        .into_iter()
+                        .for_each(|one| run(executor, one, rest, Nesting { is_copy, ..nesting }));
                 }
             }
             continue;

@@ -45,9 +45,7 @@ impl Expectation {
             }
             Direction::Reply => (*by.original, Translated::Source, by.reply.dst.address),
             // The client listens.
-            Direction::Original if is_destination => {
-                (*by.reply, Translated::Source, by.original.dst.address)
-            }
+            Direction::Original if is_destination => (*by.reply, Translated::Source, by.original.dst.address),
             Direction::Original => (*by.reply, Translated::Destination, by.original.src.address),
         };
         let mut key = ends;

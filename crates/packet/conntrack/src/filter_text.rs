@@ -17,7 +17,8 @@ pub fn parse_filter(words: &[&str]) -> Result<(Option<u16>, Filter), String> {
         zone = Some(digits.get(..len).unwrap_or("").parse().map_err(|_| "failed to parse zone")?);
     }
     if let Some(text) = words.next_if(|word| word.starts_with("mark=")) {
-        let (value, mask) = masked(text.trim_start_matches("mark="), u32::MAX.into()).ok_or("failed to parse mark")?;
+        let (value, mask) =
+            masked(text.trim_start_matches("mark="), u32::MAX.into()).ok_or("failed to parse mark")?;
         let narrow = |number| u32::try_from(number).map_err(|_| "failed to parse mark");
         filter.mark = (narrow(value)?, narrow(mask)?);
     }

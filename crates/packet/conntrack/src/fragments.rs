@@ -462,7 +462,9 @@ impl<P: Datagram> Whole<P> {
             .map(|Held { mut packet, place }| {
                 let target = packet.bytes_mut();
                 if is_v6 {
-                    if let (Some(mut to), Some(from)) = (Ipv6Mut::parse_header(target), Ipv6::parse_header(&bytes)) {
+                    if let (Some(mut to), Some(from)) =
+                        (Ipv6Mut::parse_header(target), Ipv6::parse_header(&bytes))
+                    {
                         to.set_src(from.src());
                         to.set_dst(from.dst());
                     }

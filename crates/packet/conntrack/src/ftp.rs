@@ -181,7 +181,14 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_malformed_and_the_rest_is_other() {
-        for text in ["PORT 1,2,3", "PORT 1,2,3,4,5,600", "EPRT |2|::1|5|", "EPRT |1|1.2.3.4|70000|", "227 x", "229 (|||"] {
+        for text in [
+            "PORT 1,2,3",
+            "PORT 1,2,3,4,5,600",
+            "EPRT |2|::1|5|",
+            "EPRT |1|1.2.3.4|70000|",
+            "227 x",
+            "229 (|||",
+        ] {
             assert_eq!(read(text.as_bytes(), false), Message::Malformed, "{text}");
         }
         for text in ["", "USER x", "226 done", "POR"] {

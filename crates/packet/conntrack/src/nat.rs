@@ -30,7 +30,13 @@ const LEAST_TRIES: u32 = 16;
 
 /// The key that replies will have, kept in the table under the number of its alias; `None` when all that may be chosen is
 /// taken.
-pub(crate) fn choose(table: &Table, original: &Key, nat: &Nat, random: u64, now: Timestamp) -> Option<(Key, u32)> {
+pub(crate) fn choose(
+    table: &Table,
+    original: &Key,
+    nat: &Nat,
+    random: u64,
+    now: Timestamp,
+) -> Option<(Key, u32)> {
     let secret = range_hash(original, table.basis(), nat);
     let (of_address, of_port) = if nat.is_persistent {
         (persistent_hash(original, nat), if nat.is_random { random } else { secret })
@@ -77,9 +83,9 @@ fn range_hash(key: &Key, basis: u64, nat: &Nat) -> u64 {
 
 fn persistent_hash(key: &Key, nat: &Nat) -> u64 {
     let numbers = [key.src.address, nat.addresses.0, nat.addresses.1];
-    let hash = numbers.iter().fold(0, |hash, address| {
-        mix(mix(hash, (address.number() >> 64) as u64), address.number() as u64)
-    });
+    let hash = numbers
+        .iter()
+        .fold(0, |hash, address| mix(mix(hash, (address.number() >> 64) as u64), address.number() as u64));
     let (first, last) = nat.ports.unwrap_or_default();
     let rest = u64::from(first) << 48 | u64::from(last) << 32 | u64::from(key.zone) << 16;
     mix(hash, rest | u64::from(key.protocol) << 8 | u64::from(key.is_v6))

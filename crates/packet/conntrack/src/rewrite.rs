@@ -16,12 +16,7 @@ use crate::datagram::{Datagram, KnownChecksum, Places, quoted};
 use crate::key::Key;
 
 /// Makes a packet one of `target`: the address that `translated` names, and the ports.
-pub(crate) fn translate(
-    datagram: &mut impl Datagram,
-    places: &Places,
-    target: &Key,
-    translated: Translated,
-) {
+pub(crate) fn translate(datagram: &mut impl Datagram, places: &Places, target: &Key, translated: Translated) {
     let (is_v6, checksum) = (datagram.is_v6(), datagram.checksum());
     let mut header = Header { bytes: datagram.bytes_mut(), places: *places, is_v6, checksum };
     header.set_address(target, translated);

@@ -227,8 +227,7 @@ impl Shard {
         };
         let slot = self.index.find(hash, is_meant)?.slot;
         let connection = self.slot_mut(slot)?.as_mut()?;
-        let direction =
-            if connection.original == *key { Direction::Original } else { Direction::Reply };
+        let direction = if connection.original == *key { Direction::Original } else { Direction::Reply };
         Some((connection, direction))
     }
 
@@ -256,8 +255,7 @@ impl Shard {
     }
 
     fn take(&mut self, hash: u64, meant: impl Fn(&Connection) -> bool) -> Option<Connection> {
-        let is_meant =
-            |place: &Place| place.hash == hash && self.slot(place.slot).is_some_and(&meant);
+        let is_meant = |place: &Place| place.hash == hash && self.slot(place.slot).is_some_and(&meant);
         let slot = self.index.find(hash, is_meant)?.slot;
         self.take_place(hash, slot)
     }

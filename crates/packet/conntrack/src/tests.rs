@@ -11,7 +11,8 @@ use wire::tcp::{ACK, FIN, RST, SYN};
 
 use self::packets::{A, B, Bytes, icmp_error, reversed, tcp, udp};
 use crate::{
-    Action, Address, Detail, Filter, Helper, Metadata, Nat, NatAction, Stage, Tracker, Translated, format_entry,
+    Action, Address, Detail, Filter, Helper, Metadata, Nat, NatAction, Stage, Tracker, Translated,
+    format_entry,
 };
 
 fn tracker() -> Tracker {
@@ -22,8 +23,16 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(seconds * 1000)
 }
 
-const COMMIT: Action<'static> =
-    Action { commit: true, force: false, zone: 1, mark: None, label: None, helper: None, policy: None, nat: None };
+const COMMIT: Action<'static> = Action {
+    commit: true,
+    force: false,
+    zone: 1,
+    mark: None,
+    label: None,
+    helper: None,
+    policy: None,
+    nat: None,
+};
 const LOOK: Action<'static> = Action { commit: false, ..COMMIT };
 
 fn source_nat(first: u32, last: u32, ports: Option<(u16, u16)>) -> Nat {
@@ -72,7 +81,11 @@ fn a_tcp_connection_is_new_established_and_over() {
                 reply=(src=10.1.1.2,dst=10.1.1.1,sport=80,dport=1000),zone=1,protoinfo=(state=ESTABLISHED)";
     assert_eq!(dump(&tracker, 0), [line]);
     // Far outside of the window.
-    assert_eq!(state(&tracker, there(ACK, 900_000, 101), &LOOK, 0), TRACKED | ESTABLISHED, "no data, no number");
+    assert_eq!(
+        state(&tracker, there(ACK, 900_000, 101), &LOOK, 0),
+        TRACKED | ESTABLISHED,
+        "no data, no number"
+    );
     let far = tcp(A, B, 1000, 80, ACK, 900_000, 101, b"x");
     assert_eq!(state(&tracker, far.clone(), &LOOK, 0), TRACKED | INVALID);
     tracker.set_checks_sequences(false);
@@ -124,7 +137,10 @@ fn sources_are_translated_there_and_back_and_in_errors() {
 #[test]
 fn ports_are_chosen_where_one_is_taken() {
     let tracker = tracker();
-    let nat = Action { nat: Some(NatAction::New(source_nat(0x0a01_01f0, 0x0a01_01f0, Some((500, 501))))), ..COMMIT };
+    let nat = Action {
+        nat: Some(NatAction::New(source_nat(0x0a01_01f0, 0x0a01_01f0, Some((500, 501))))),
+        ..COMMIT
+    };
     let mut seen = Vec::new();
     for host in 1..=2 {
         let mut packet = udp(A + host * 256, B, 1000, 53, b"");

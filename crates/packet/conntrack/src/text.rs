@@ -72,7 +72,9 @@ pub fn format_entry(out: &mut String, entry: &Entry, detail: Detail) {
     if let Some(helper) = entry.helper {
         let _ = write!(out, ",helper={}", helper.name());
     }
-    if detail.verbose && let Some(parent) = &entry.parent {
+    if detail.verbose
+        && let Some(parent) = &entry.parent
+    {
         out.push_str(",parent=(");
         format_tuple(out, parent);
         out.push(')');

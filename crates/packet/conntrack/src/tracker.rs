@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use base::Timestamp;
-use flow::ct_state::{
-    DST_NAT, ESTABLISHED, INVALID, NEW, RELATED, REPLY, SRC_NAT, TRACKED,
-};
+use flow::ct_state::{DST_NAT, ESTABLISHED, INVALID, NEW, RELATED, REPLY, SRC_NAT, TRACKED};
 use flow::extract::mix;
 
 use crate::connection::{Connection, Helper, Translated};
@@ -101,7 +99,13 @@ impl Tracker {
     }
 
     /// Tracks a whole packet: sets what is known of its connection, and translates its addresses.
-    pub fn track<D: Datagram>(&self, datagram: &mut D, ct: &mut Metadata, action: &Action<'_>, now: Timestamp) {
+    pub fn track<D: Datagram>(
+        &self,
+        datagram: &mut D,
+        ct: &mut Metadata,
+        action: &Action<'_>,
+        now: Timestamp,
+    ) {
         let Some(seen) = Seen::read(datagram, action.zone) else {
             *ct = Metadata { state: TRACKED | INVALID, zone: action.zone, ..Metadata::default() };
             return;
@@ -245,8 +249,7 @@ impl<D: Datagram> Pass<'_, D> {
         set_values(ct, self.action, connection);
         let Some(helper) = helper.filter(|_| connection.helper.is_some()) else { return };
         let translates = self.action.nat.is_some();
-        let mut control =
-            Control { datagram: self.datagram, seen: &mut self.seen, direction, translates };
+        let mut control = Control { datagram: self.datagram, seen: &mut self.seen, direction, translates };
         if control.announce(helper, connection, &self.tracker.expectations).is_err() {
             log::warn!(target: base::bounded!("conntrack"), "Invalid FTP control packet format");
             self.ct.state |= INVALID;
@@ -257,9 +260,8 @@ impl<D: Datagram> Pass<'_, D> {
     fn unknown(&mut self) -> Next {
         if let Some(key) = self.key_before_translation() {
             let (now, table) = (self.now, &self.tracker.table);
-            let next = table.with(&key, now, |connection, _| {
-                self.belongs(connection, Direction::Original, key)
-            });
+            let next =
+                table.with(&key, now, |connection, _| self.belongs(connection, Direction::Original, key));
             if let Some(next) = next {
                 if let Next::Begin(key) = next {
                     self.tracker.remove(&key, now);
@@ -278,7 +280,8 @@ impl<D: Datagram> Pass<'_, D> {
     /// What an earlier pass knew of a packet that it translated.
     fn key_before_translation(&self) -> Option<Key> {
         let is_meant = self.ct.state & TRANSLATED != 0 && self.action.nat.is_none();
-        let original = self.ct.original.filter(|original| is_meant && original.is_v6 == self.seen.key.is_v6)?;
+        let original =
+            self.ct.original.filter(|original| is_meant && original.is_v6 == self.seen.key.is_v6)?;
         let mut key = Key { zone: self.action.zone, ..original };
         if key.is_icmp() {
             key.src.port = self.seen.key.src.port;

@@ -3,8 +3,8 @@
 //! Pure: strings are parsed and mistakes are found before anything changes. A mistake in a row is logged, named, and costs
 //! only what it is about. What belongs to one concern is read in its file.
 
-use std::collections::{BTreeMap, HashMap};
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -126,12 +126,7 @@ impl Manager {
     }
 
     /// Has the datapath forget connections. One that is not there is no error.
-    fn flush_connections(
-        &self,
-        bridge: BridgeId,
-        zone: Option<u16>,
-        filter: &conntrack::Filter,
-    ) -> Answer {
+    fn flush_connections(&self, bridge: BridgeId, zone: Option<u16>, filter: &conntrack::Filter) -> Answer {
         let Some(below) = self.below(bridge) else { return Ok(Vec::new()) };
         let now = self.clock.now();
         below.datapath.flush_connections(zone, filter, now).ok_or(OfError::OfpbrcBadType)?;

@@ -31,7 +31,8 @@ const ICMP_CODE: u16 = 6;
 const MAPPED: u128 = 0xffff << 32;
 
 pub(super) fn decode(r: &mut Reader<'_>) -> Result<CtFlush, OfError> {
-    let mut flush = CtFlush { filter: Filter { protocol: r.u8()?, ..Filter::default() }, ..CtFlush::default() };
+    let mut flush =
+        CtFlush { filter: Filter { protocol: r.u8()?, ..Filter::default() }, ..CtFlush::default() };
     if !of::all_zeros(r.take(7)?) {
         return Err(OfError::NxbrcMustBeZero);
     }

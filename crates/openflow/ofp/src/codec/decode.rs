@@ -4,8 +4,8 @@ use fields::Protocols;
 
 use super::raw::{self, Raw};
 use super::{
-    Context, conntrack, flow, flow_removed, flow_stats, group, ipfix, monitor, notice, packet, port, queue, switch,
-    table, table_features,
+    Context, conntrack, flow, flow_removed, flow_stats, group, ipfix, monitor, notice, packet, port, queue,
+    switch, table, table_features,
 };
 use crate::wire::Reader;
 use crate::*;

@@ -2,8 +2,8 @@
 
 use super::raw::{self, Raw};
 use super::{
-    Encoder, conntrack, flow, flow_removed, flow_stats, group, ipfix, monitor, notice, packet, port, queue, switch,
-    table, table_features,
+    Encoder, conntrack, flow, flow_removed, flow_stats, group, ipfix, monitor, notice, packet, port, queue,
+    switch, table, table_features,
 };
 use crate::wire::Put;
 use crate::*;

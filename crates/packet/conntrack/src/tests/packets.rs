@@ -49,7 +49,8 @@ fn over_ip(src: u32, dst: u32, proto: u8, mut l4: Vec<u8>) -> Bytes {
 }
 
 pub(super) fn udp(src: u32, dst: u32, from: u16, to: u16, text: &[u8]) -> Bytes {
-    let mut l4 = [from.to_be_bytes(), to.to_be_bytes(), (8 + text.len() as u16).to_be_bytes(), [0; 2]].concat();
+    let mut l4 =
+        [from.to_be_bytes(), to.to_be_bytes(), (8 + text.len() as u16).to_be_bytes(), [0; 2]].concat();
     l4.extend(text);
     over_ip(src, dst, protocol::UDP, l4)
 }

@@ -15,7 +15,8 @@ use crate::tcp::TcpState;
 fn conversation() -> impl Strategy<Value = Vec<Sent>> {
     let step = (any::<bool>(), 0u64..900, 0u8..12, any::<bool>());
     prop::collection::vec(step, 0..40).prop_map(|steps| {
-        let syn = |is_reply, flags, acknowledgment| Sent { is_reply, flags, sequence: 0, acknowledgment, len: 0 };
+        let syn =
+            |is_reply, flags, acknowledgment| Sent { is_reply, flags, sequence: 0, acknowledgment, len: 0 };
         let mut all = vec![syn(false, SYN, 0), syn(true, SYN | ACK, 1)];
         // Behind the last byte that each has sent, and that the other has said to have.
         let (mut ends, mut heard, mut is_closed) = ([1u64, 1], [1u64, 1], [false, false]);

@@ -138,7 +138,8 @@ impl RunningZones {
             is_used
         });
         let name = |timeouts| self.policies.get(timeouts).map(|number| number.to_string().into_boxed_str());
-        let by_zone = self.applied.timeouts.iter().filter_map(|(zone, timeouts)| Some((*zone, name(timeouts)?)));
+        let by_zone =
+            self.applied.timeouts.iter().filter_map(|(zone, timeouts)| Some((*zone, name(timeouts)?)));
         self.by_zone = Arc::new(by_zone.collect());
     }
 }
@@ -161,7 +162,8 @@ impl Concern for Zones {
                 continue;
             };
             // Two kinds may be one datapath: what one of them says holds.
-            let known = zones.entry(id).or_insert_with(|| running.zones.get(&id).cloned().unwrap_or_default());
+            let known =
+                zones.entry(id).or_insert_with(|| running.zones.get(&id).cloned().unwrap_or_default());
             if let Some(wanted) = wanted {
                 known.apply(wanted, tracker);
             }
@@ -189,7 +191,11 @@ mod tests {
         let mut desired = DesiredZones {
             default_limit: Some(10),
             limits: BTreeMap::from([(1, 5)]),
-            timeouts: BTreeMap::from([(1, short.clone()), (2, short), (3, Timeouts::from([("udp_first", 7)]))]),
+            timeouts: BTreeMap::from([
+                (1, short.clone()),
+                (2, short),
+                (3, Timeouts::from([("udp_first", 7)])),
+            ]),
         };
         zones.apply(&desired, &tracker);
         assert_eq!(zones.by_zone.get(&1), zones.by_zone.get(&2));
@@ -199,7 +205,10 @@ mod tests {
             tracker.limits(&[]).iter().map(|limit| (limit.zone, limit.limit)).collect()
         };
         assert_eq!(limits(&tracker), [(None, 10), (Some(1), 5)]);
-        desired = DesiredZones { timeouts: BTreeMap::from([(3, Timeouts::from([("udp_first", 7)]))]), ..DesiredZones::default() };
+        desired = DesiredZones {
+            timeouts: BTreeMap::from([(3, Timeouts::from([("udp_first", 7)]))]),
+            ..DesiredZones::default()
+        };
         let third = zones.by_zone.get(&3).cloned();
         zones.apply(&desired, &tracker);
         assert_eq!((zones.by_zone.len(), zones.by_zone.get(&3).cloned()), (1, third));

@@ -1,8 +1,8 @@
 //! The list of settings.
 
 use schema::{
-    autoattach, bridge, controller, ct_timeout_policy, ct_zone, datapath, flow_sample_collector_set, flow_table, interface, ipfix,
-    mirror, netflow, open_vswitch, port, sflow,
+    autoattach, bridge, controller, ct_timeout_policy, ct_zone, datapath, flow_sample_collector_set,
+    flow_table, interface, ipfix, mirror, netflow, open_vswitch, port, sflow,
 };
 
 use super::Use::{self, Awaited, Elsewhere, Map, Missing, Read, Status, Tuning};

@@ -92,7 +92,11 @@ pub(super) fn open_for<'a>(
     most: usize,
 ) -> Result<(Known, &'a [&'a str]), String> {
     let (known, rest) = dpctl.open_first(words)?;
-    if rest.len() > most { Err("datapath not found (Invalid argument)".to_owned()) } else { Ok((known, rest)) }
+    if rest.len() > most {
+        Err("datapath not found (Invalid argument)".to_owned())
+    } else {
+        Ok((known, rest))
+    }
 }
 
 fn open(dpctl: &Dpctl, words: &[&str]) -> Result<Known, String> {

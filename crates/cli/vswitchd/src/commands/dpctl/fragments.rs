@@ -36,7 +36,8 @@ fn set_min_size(dpctl: &Dpctl, _: Style, words: &[&str]) -> Result<String, Strin
         Ok("setting minimum fragment size successful".to_owned())
     } else {
         // The reference shows its 1 as an error of the system.
-        Err("requested minimum fragment size too small; see documentation (Operation not permitted)".to_owned())
+        Err("requested minimum fragment size too small; see documentation (Operation not permitted)"
+            .to_owned())
     }
 }
 
