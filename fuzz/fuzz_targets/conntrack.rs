@@ -73,8 +73,8 @@ fuzz_target!(|bytes: &[u8]| {
         let at = Timestamp::from_millis(now * 100);
         if conntrack::is_fragment(&packet) {
             match fragments.take(packet, action.zone, 0, &tracker.fragments, at) {
-                Taken::Held => {}
-                Taken::Refused(mut alone) => tracker.track(&mut alone, &mut ct, &action, at),
+                Taken::Held | Taken::Invalid(_) => {}
+                Taken::Alone(mut alone) => tracker.track(&mut alone, &mut ct, &action, at),
                 Taken::Complete(mut whole) => {
                     tracker.track(&mut whole, &mut ct, &action, at);
                     assert!(!whole.into_parts().is_empty());

@@ -5,6 +5,7 @@ mod barriers;
 mod bonds;
 mod bridges;
 mod collectors;
+mod conntrack;
 mod controllers;
 mod crashes;
 mod datapaths;

@@ -69,9 +69,9 @@ Connection tracking and datapath commands:
                               give a zone timeouts
   [--if-exists] del-zone-tp DATAPATH zone=ID  take them away
   list-zone-tp DATAPATH       the zones that have timeouts
-  set-zone-limit DATAPATH zone=ID|default LIMIT
+  set-zone-limit DATAPATH ID|default LIMIT
                               limit the connections of a zone
-  [--if-exists] del-zone-limit DATAPATH zone=ID|default  no longer
+  [--if-exists] del-zone-limit DATAPATH ID|default  no longer
   list-zone-limits DATAPATH   the zones that have limits
   list-dp-cap DATAPATH        what a datapath can do
 ";

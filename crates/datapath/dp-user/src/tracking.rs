@@ -57,7 +57,11 @@ fn track_fragment(
     };
     match waiting.take(fragment, wanted.zone, recirc_id, &tracker.fragments, now) {
         Taken::Held => Tracked::Held,
-        Taken::Refused(mut alone) => {
+        Taken::Invalid(mut alone) => {
+            tell(&mut alone.packet, &Metadata::invalid(wanted.zone));
+            Tracked::Packet(alone.packet)
+        }
+        Taken::Alone(mut alone) => {
             let mut ct = known(&alone.packet);
             tracker.track(&mut alone, &mut ct, &action(wanted), now);
             tell(&mut alone.packet, &ct);

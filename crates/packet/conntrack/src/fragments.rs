@@ -1,7 +1,7 @@
 //! Fragments: put together before they are tracked, and sent on as they came.
 //!
-//! What is held is bounded in number and in time. A fragment that overlaps another one, that is too short, or that comes when
-//! too many are held is not kept: it is tracked by itself, and invalid.
+//! What is held is bounded in number and in time. A fragment that overlaps another one, or that is too short, is invalid; one that
+//! comes when too many are held is tracked by itself, and mostly invalid as well.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
@@ -278,8 +278,10 @@ struct Waiting<P> {
 pub enum Taken<P> {
     /// It waits for others.
     Held,
-    /// It cannot be put together with others.
-    Refused(P),
+    /// It is not put together with others, and tracked by itself.
+    Alone(P),
+    /// It cannot be put together with others, so it belongs to no connection.
+    Invalid(P),
     /// All parts are there.
     Complete(Whole<P>),
 }
@@ -305,18 +307,18 @@ impl<P: Datagram> Fragments<P> {
         now: Timestamp,
     ) -> Taken<P> {
         let of = settings.of(packet.is_v6());
-        let Some(place) = Place::read(&packet, zone, recirc_id) else { return Taken::Refused(packet) };
         if !of.is_enabled.load(Ordering::Relaxed) {
-            return Taken::Refused(packet);
+            return Taken::Alone(packet);
         }
+        let Some(place) = Place::read(&packet, zone, recirc_id) else { return Taken::Invalid(packet) };
         if !place.is_last && place.end < of.min_size.load(Ordering::Relaxed) as usize {
             of.count(Counter::TooSmall, 1);
-            return Taken::Refused(packet);
+            return Taken::Invalid(packet);
         }
         let mut waiting = self.lock();
         waiting.expire(settings, now);
         if settings.held.load(Ordering::Relaxed) >= settings.max.load(Ordering::Relaxed) {
-            return Taken::Refused(packet);
+            return Taken::Alone(packet);
         }
         let waiting = &mut *waiting;
         let list = waiting.lists.entry(place.key).or_insert_with(|| {
@@ -329,7 +331,7 @@ impl<P: Datagram> Fragments<P> {
             || list.parts.get(index).is_some_and(|part| part.place.first < place.behind());
         if overlaps {
             of.count(Counter::Overlapped, 1);
-            return Taken::Refused(packet);
+            return Taken::Invalid(packet);
         }
         of.count(Counter::Accepted, 1);
         settings.held.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! What a packet carries of its connection.
 
+use flow::ct_state::{INVALID, TRACKED};
 use flow::{CtKey, slot};
 
 use crate::key::{Address, Endpoint, Key, answering_type};
@@ -50,6 +51,11 @@ impl From<&CtKey> for Metadata {
 }
 
 impl Metadata {
+    /// Of a packet that belongs to no connection.
+    pub fn invalid(zone: u16) -> Metadata {
+        Metadata { state: TRACKED | INVALID, zone, ..Metadata::default() }
+    }
+
     /// Writes all of it.
     pub fn write_to(&self, ct: &mut CtKey) {
         *ct = CtKey::default();

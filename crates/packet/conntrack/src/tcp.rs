@@ -130,7 +130,7 @@ impl Segment {
 
     /// Whether it may be the first one that is seen of a connection: of a new one or of one in use, not of a half-open one.
     pub const fn may_begin(&self) -> bool {
-        !self.is_malformed() && !(self.has(SYN) && self.has(ACK))
+        !(self.is_malformed() || self.has(SYN) && self.has(ACK))
     }
 
     fn said_scale(&self) -> Scale {

@@ -37,10 +37,13 @@ pub fn protocol_name(number: u8) -> String {
 
 /// The state of a TCP connection that is shown where one stands for both: those that kernels tell apart differently are one.
 pub fn shown_tcp_state(tcp: &Tcp) -> TcpState {
-    match tcp.original.state.max(tcp.reply.state) {
-        TcpState::FinWait2 => TcpState::TimeWait,
-        TcpState::SynRecv => TcpState::Established,
-        state => state,
+    let state = tcp.original.state.max(tcp.reply.state);
+    if state == TcpState::FinWait2 {
+        TcpState::TimeWait
+    } else if state == TcpState::SynRecv {
+        TcpState::Established
+    } else {
+        state
     }
 }
 

@@ -107,7 +107,7 @@ impl Tracker {
         now: Timestamp,
     ) {
         let Some(seen) = Seen::read(datagram, action.zone) else {
-            *ct = Metadata { state: TRACKED | INVALID, zone: action.zone, ..Metadata::default() };
+            *ct = Metadata::invalid(action.zone);
             return;
         };
         if ct.zone != action.zone {

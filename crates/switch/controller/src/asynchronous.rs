@@ -2,6 +2,7 @@
 
 use base::Timestamp;
 use fields::Field;
+use flow::ct_state;
 use flowsync::PacketIn;
 use ofp::{AsyncKind, Decoded, FlowFlags, Message, PacketInReason, Version};
 use ofproto::{Change, PortNews};
@@ -253,11 +254,13 @@ fn metadata_match(packet: &PacketIn) -> fields::Match {
         }
     }
     matching.set_in_port(base::OfPort(key.in_port()));
+    // Others belong to no connection.
+    let is_valid = key.ct_state() & (ct_state::NEW | ct_state::ESTABLISHED | ct_state::REPLY) != 0;
     if key.ct_state() != 0 && key.dl_type() != 0 {
         matching.set_dl_type(key.dl_type());
         let original: &[Field] = match key.dl_type() {
-            IPV4 if key.ct_nw_proto() != 0 => &[Field::CtNwSrc, Field::CtNwDst],
-            IPV6 if key.ct_nw_proto() != 0 => &[Field::CtIpv6Src, Field::CtIpv6Dst],
+            IPV4 if is_valid && key.ct_nw_proto() != 0 => &[Field::CtNwSrc, Field::CtNwDst],
+            IPV6 if is_valid && key.ct_nw_proto() != 0 => &[Field::CtIpv6Src, Field::CtIpv6Dst],
             _ => return matching,
         };
         for field in original.iter().chain(&[Field::CtNwProto, Field::CtTpSrc, Field::CtTpDst]) {

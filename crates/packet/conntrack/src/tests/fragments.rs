@@ -1,0 +1,83 @@
+//! Fragments, put together and taken apart.
+
+use flow::ct_state::{NEW, SRC_NAT, TRACKED};
+use proptest::prelude::*;
+use wire::bytes::{be16, put16};
+use wire::ipv4;
+
+use super::packets::{A, B, Bytes, udp};
+use super::*;
+use crate::{Fragments, Taken, is_fragment};
+
+/// A packet in parts of at most `size` bytes of payload, which is a multiple of eight.
+fn cut(packet: &Bytes, size: usize) -> Vec<Bytes> {
+    let (header, payload) = packet.0.split_at(ipv4::MIN_LEN);
+    let count = payload.len().div_ceil(size);
+    let part = |(index, part): (usize, &[u8])| {
+        let mut bytes = [header, part].concat();
+        let more = if index + 1 < count { ipv4::MORE_FRAGMENTS } else { 0 };
+        let len = bytes.len() as u16;
+        put16(&mut bytes, 2, len);
+        put16(&mut bytes, 6, (index * size / 8) as u16 | more);
+        ipv4::write_checksum(&mut bytes);
+        Bytes(bytes)
+    };
+    payload.chunks(size).enumerate().map(part).collect()
+}
+
+proptest! {
+    #[test]
+    fn fragments_in_any_order_are_tracked_as_the_packet_and_go_on_as_they_came(len in 1usize..6000, size in 50usize..150, order: u64) {
+        let (tracker, fragments) = (tracker(), Fragments::default());
+        prop_assert!(tracker.fragments.set_min_size(false, 400));
+        let whole = udp(A, B, 1000, 53, &vec![7; len]);
+        let mut parts = cut(&whole, size * 8);
+        let mut seed = order;
+        for last in (1..parts.len()).rev() {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            parts.swap(last, (seed >> 33) as usize % (last + 1));
+        }
+        prop_assume!(parts.len() > 1);
+        let nat = Action { nat: Some(NatAction::New(source_nat(0x0a01_01f0, 0x0a01_01f0, None))), ..COMMIT };
+        let count = parts.len();
+        let mut out = Vec::new();
+        for (index, part) in parts.into_iter().enumerate() {
+            prop_assert!(is_fragment(&part));
+            match fragments.take(part, 1, 0, &tracker.fragments, at(0)) {
+                Taken::Held => prop_assert!(index + 1 < count),
+                Taken::Complete(mut all) => {
+                    prop_assert_eq!(index + 1, count);
+                    let mut ct = Metadata::default();
+                    tracker.track(&mut all, &mut ct, &nat, at(0));
+                    prop_assert_eq!(ct.state, TRACKED | NEW | SRC_NAT);
+                    out = all.into_parts();
+                }
+                Taken::Alone(_) | Taken::Invalid(_) => prop_assert!(false, "fragment {} is refused", index),
+            }
+        }
+        prop_assert_eq!(out, cut(&udp(0x0a01_01f0, B, 1000, 53, &vec![7; len]), size * 8));
+        prop_assert!(tracker.fragments.show().contains("num frag: 0\n"));
+    }
+}
+
+#[test]
+fn what_overlaps_or_is_too_short_is_invalid_and_what_waits_too_long_is_given_up() {
+    let (tracker, fragments) = (tracker(), Fragments::default());
+    let parts = cut(&udp(A, B, 1, 2, &[0; 3000]), 1400);
+    let take = |part: &Bytes, now| fragments.take(part.clone(), 1, 0, &tracker.fragments, at(now));
+    assert!(matches!(take(&parts[0], 0), Taken::Held));
+    assert!(matches!(take(&parts[0], 0), Taken::Invalid(_)), "it is there already");
+    let short = &cut(&udp(A, B, 1, 2, &[0; 3000]), 800)[0];
+    assert!(matches!(take(short, 0), Taken::Invalid(_)));
+    let shown = tracker.fragments.show();
+    assert!(shown.contains("v4 frags too small: 1\n") && shown.contains("v4 frags overlapped: 1\n"));
+    assert!(fragments.show().contains("num_fragments=1,state=first frag)"));
+    // The first one has been given up when the others come.
+    assert!(matches!(take(&parts[1], 15), Taken::Held));
+    assert!(matches!(take(&parts[2], 15), Taken::Held));
+    assert!(tracker.fragments.show().contains("v4 frags expired: 1\n"));
+    assert!(tracker.fragments.set_max(2));
+    assert!(matches!(take(&parts[0], 15), Taken::Alone(_)), "too many are held");
+    assert!(!tracker.fragments.set_max(5001) && !tracker.fragments.set_min_size(true, 399));
+    assert_eq!(be16(&parts[1].0, 6) & ipv4::FRAGMENT_OFFSET, 175);
+}
