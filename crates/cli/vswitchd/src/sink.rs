@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base::OfPort;
 use flowsync::{PacketIn, Sample, Sink};
+use pipeline::tunnel::Asking;
 use pipeline::{BridgeId, Protocol};
 use protocols::{Monitor, PortId};
 use tokio::sync::mpsc;
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 pub(crate) enum Handed {
     PacketIn(Box<PacketIn>),
     Sample(Box<Sample>),
+    Ask(Asking),
 }
 
 /// How much may wait; what comes beyond that is dropped and counted.
@@ -20,6 +22,7 @@ const WAITING: usize = 4096;
 
 base::coverage!(static PACKET_IN_OVERFLOW = "packet_in_overflow");
 base::coverage!(static SAMPLE_OVERFLOW = "sample_overflow");
+base::coverage!(static ASK_OVERFLOW = "tunnel_ask_overflow");
 
 #[derive(Debug)]
 pub(crate) struct Handover {
@@ -39,6 +42,7 @@ impl Handover {
         let overflow = match &what {
             Handed::PacketIn(_) => &PACKET_IN_OVERFLOW,
             Handed::Sample(_) => &SAMPLE_OVERFLOW,
+            Handed::Ask(_) => &ASK_OVERFLOW,
         };
         if self.queue.try_send(what).is_err() {
             overflow.count();
@@ -53,6 +57,10 @@ impl Sink for Handover {
 
     fn sample(&self, sample: Sample) {
         self.hand(Handed::Sample(Box::new(sample)));
+    }
+
+    fn ask(&self, asking: Asking) {
+        self.hand(Handed::Ask(asking));
     }
 
     fn take(&self, bridge: BridgeId, port: OfPort, protocol: Protocol, frame: &[u8]) {

@@ -181,6 +181,7 @@ impl State {
         match handed {
             Handed::PacketIn(packet) => self.running.manager.send_packet_in(&packet),
             Handed::Sample(sample) => self.running.take_sample(&sample),
+            Handed::Ask(asking) => self.running.ask_neighbour(&asking),
         }
     }
 

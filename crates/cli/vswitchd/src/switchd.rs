@@ -66,6 +66,7 @@ impl Switchd {
             clock.clone(),
             options.dummies,
             !options.daemon.is_unconfined,
+            options.ignores_routes,
         );
         running.start_protocols(watcher(&ports_changed)).map_err(|e| rpc::error_text(&e))?;
         let replica = follow_database(options, &clock);

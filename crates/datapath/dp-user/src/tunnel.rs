@@ -1,5 +1,7 @@
 //! Tunnel headers: put on as prepared, taken off and told in the metadata.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use base::DpPort;
 use dp::{Packet, PushTunnel, TunnelKind};
 use flow::{FlowKey, TunnelKey, tunnel_flags};
@@ -9,6 +11,21 @@ use wire::ipv4::{self, Ipv4Mut};
 use wire::ipv6::{self, Ipv6Mut};
 use wire::udp::{self, Udp, UdpMut};
 use wire::{TypedForm, ethernet, gre, protocol, transport, vxlan};
+
+/// The first and the last UDP port that tunnels send from, in one word.
+static PORTS: AtomicU32 = AtomicU32::new(32768 << 16 | 61000);
+
+/// The first and the last UDP port that tunnels send from.
+pub fn tunnel_ports() -> (u16, u16) {
+    let ports = PORTS.load(Ordering::Relaxed);
+    let (min, max) = ((ports >> 16) as u16, ports as u16);
+    (min, max.max(min))
+}
+
+/// Has tunnels of all datapaths send from these UDP ports.
+pub fn set_tunnel_ports(min: u16, max: u16) {
+    PORTS.store(u32::from(min) << 16 | u32::from(max), Ordering::Relaxed);
+}
 
 /// Puts the prepared header before the packet and fills in lengths, ports and checksums.
 ///
@@ -59,8 +76,10 @@ fn complete(outer: &mut [u8], is_v6: bool, entropy: u32) {
     let len = datagram.len();
     let Some(mut header) = UdpMut::parse(datagram) else { return };
     header.set_len(len as u16);
-    // Of the flow inside, in the range for such ports (RFC 7348 §5).
-    header.set_src(32768 + (entropy % 28232) as u16);
+    // Of the flow inside (RFC 7348 §5).
+    let (min, max) = tunnel_ports();
+    let count = u64::from(max - min) + 1;
+    header.set_src(min + (u64::from(entropy) * count >> 32) as u16);
     if header.view().check() != 0 || is_v6 {
         transport::write_checksum(protocol::UDP, datagram, pseudo);
     }

@@ -23,6 +23,7 @@ pub(crate) mod multicast;
 pub(crate) mod spanning;
 pub(crate) mod tables;
 pub(crate) mod trees;
+pub(crate) mod tunnels;
 pub(crate) mod unread;
 pub(crate) mod workers;
 
@@ -38,11 +39,12 @@ use crate::running::{Running, RunningBridge};
 use crate::status::{Report, Reporting};
 
 /// All concerns. Later ones rely on earlier ones: mirrors choose among bundles, bundles among interfaces.
-pub(crate) const CONCERNS: [&dyn Concern; 19] = [
+pub(crate) const CONCERNS: [&dyn Concern; 20] = [
     &limits::Limits,
     &workers::Workers,
     &datapaths::Datapaths,
     &bridges::Bridges,
+    &tunnels::Tunnels,
     &interfaces::Interfaces,
     &bundles::Bundles,
     &addresses::Addresses,

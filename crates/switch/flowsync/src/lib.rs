@@ -114,6 +114,8 @@ pub struct Sample {
 pub trait Sink: Send + Sync {
     fn packet_in(&self, packet: PacketIn);
     fn sample(&self, sample: Sample);
+    /// A frame that asks for a neighbour's link address is to be sent, as one that comes in by the port that it names.
+    fn ask(&self, asking: pipeline::tunnel::Asking);
     /// A frame that a port received, for a protocol that the switch speaks there.
     fn take(&self, bridge: BridgeId, port: OfPort, protocol: pipeline::Protocol, frame: &[u8]);
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use base::Timestamp;
 use dp::{Flow, FlowGlance, FlowPut, PutMode};
 
+use pipeline::Effect;
+
 use super::FlowSync;
 use super::credits::Credits;
 use super::tracked::{Removal, Tracked};
@@ -220,8 +222,18 @@ impl FlowSync {
         } else {
             vec![dp::Action::slow_path(translation.slow)]
         };
+        self.ask_again(&translation.effects);
         self.flows.replace((flow.worker, flow.ufid), translation.effects, translation.frozen);
         if *flow.actions == *actions { Comparison::Right } else { Comparison::Other(actions.into()) }
+    }
+
+    /// A flow waits for a neighbour that has not answered, and keeps its packets from asking.
+    fn ask_again(&self, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::AskNeighbour(asking) = effect {
+                self.ask_neighbour(asking, self.clock.now());
+            }
+        }
     }
 
     fn change(&self, flow: &Flow, actions: Arc<[dp::Action]>, epoch: u64) {

@@ -420,6 +420,10 @@ impl BridgeView for Bridge {
         &self.name
     }
 
+    fn datapath(&self) -> DpId {
+        self.datapath
+    }
+
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }

@@ -48,6 +48,7 @@ pub mod state;
 mod taken;
 pub mod trace;
 mod translate;
+pub mod tunnel;
 mod view;
 pub mod vlan;
 mod watched;

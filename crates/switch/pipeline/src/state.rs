@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use base::{DpPort, OfPort, TableId, Timestamp};
+use base::{DpPort, MacAddr, OfPort, TableId, Timestamp};
 use flow::SparseMatch;
 use ofp::Action;
 
 use crate::bond::Bond;
 use crate::spanning::SpanningPort;
+use crate::tunnel::TunnelConfig;
 use crate::vlan::VlanConfig;
 use crate::watched::Watched;
 
@@ -43,6 +44,10 @@ pub struct Port {
     /// Where the datapath knows it; a patch port is in no datapath.
     pub datapath: Option<DpPort>,
     pub bundle: Option<BundleId>,
+    /// The address of its device.
+    pub mac: MacAddr,
+    /// What it is, if it is a tunnel; `datapath` is then what it has in common with others.
+    pub tunnel: Option<Arc<TunnelConfig>>,
     /// The other end of a patch port.
     pub peer: Option<(BridgeId, OfPort)>,
     pub flags: PortFlags,
@@ -52,7 +57,7 @@ pub struct Port {
     pub watched: Option<Arc<Watched>>,
     /// What spanning tree lets it do, if it is part of one.
     pub spanning: Option<Arc<SpanningPort>>,
-    /// What crossed a patch port, which no device counts.
+    /// What crossed a patch port, or went through a tunnel, which no device counts.
     pub traffic: Arc<PortTraffic>,
 }
 

@@ -120,7 +120,7 @@ fn parse(
             }
             let port = DpPort(key.in_port());
             let (bridge, number) = switch
-                .ingress(below.id, port)
+                .arrival(below.id, &key)
                 .ok_or_else(|| format!("no OpenFlow port for datapath port {port}"))?;
             let mut key = key;
             key.set_in_port(number.0);
