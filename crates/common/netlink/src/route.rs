@@ -144,9 +144,7 @@ fn rule(header: &FibRuleHdr, attributes: IterableFibRuleAttrs<'_>) -> Option<Rou
             Ok(FibRuleAttrs::Src(address)) => rule.source = address,
             Ok(FibRuleAttrs::Priority(priority)) => rule.priority = priority,
             Ok(FibRuleAttrs::Table(table)) => rule.table = table,
-            Ok(
-                FibRuleAttrs::Protocol(_) | FibRuleAttrs::SuppressPrefixlen(_) | FibRuleAttrs::Pad(_),
-            ) => {}
+            Ok(FibRuleAttrs::Protocol(_) | FibRuleAttrs::SuppressPrefixlen(_) | FibRuleAttrs::Pad(_)) => {}
             _ => return None,
         }
     }

@@ -128,7 +128,9 @@ impl Running {
         ignores_routes: bool,
     ) -> Running {
         let below_tunnels = tunnels::Below::new(ignores_routes);
-        switch.write().set_underlay(Arc::clone(&below_tunnels.network) as Arc<dyn pipeline::tunnel::Underlay>);
+        switch
+            .write()
+            .set_underlay(Arc::clone(&below_tunnels.network) as Arc<dyn pipeline::tunnel::Underlay>);
         Running {
             routes: Routes::new(Arc::clone(&switch), Arc::clone(&datapaths), clock.clone()),
             monitor,

@@ -200,7 +200,8 @@ impl Switch {
         let all = self.bridges.values().filter(|bridge| bridge.datapath == matching.datapath);
         all.flat_map(|bridge| bridge.ports.values()).find(|entry| {
             let config = entry.port.tunnel.as_ref().zip(entry.port.datapath);
-            config.is_some_and(|(config, port)| TunnelMatch::new(matching.datapath, port, config) == *matching)
+            config
+                .is_some_and(|(config, port)| TunnelMatch::new(matching.datapath, port, config) == *matching)
         })
     }
 

@@ -15,6 +15,9 @@ mod send;
 mod table;
 mod underlay;
 
-pub use config::{Checksum, DEFAULT_TTL, Endpoint, Erspan, Key, PacketTypes, TunnelConfig, mapped, mapped_v4, shown, unmapped};
+pub use config::{
+    Checksum, DEFAULT_TTL, Endpoint, Erspan, Key, PacketTypes, TunnelConfig, mapped, mapped_v4, shown,
+    unmapped,
+};
 pub use table::{Taken, TunnelMatch, TunnelTable};
 pub use underlay::{Asking, Neighbour, NoUnderlay, Underlay, Way};

@@ -318,7 +318,8 @@ impl Routes {
     fn show_table(&self, out: &mut String, number: u32, with_number: bool) {
         for route in self.tables.get(&number).into_iter().flat_map(BTreeMap::values) {
             let who = if route.origin == Origin::User { "User" } else { "Cached" };
-            let len = if is_v4(route.network) { route.prefix_len.saturating_sub(96) } else { route.prefix_len };
+            let len =
+                if is_v4(route.network) { route.prefix_len.saturating_sub(96) } else { route.prefix_len };
             let _ = write!(out, "{who}: {}/{len}", shown(route.network));
             if route.mark != 0 {
                 let _ = write!(out, " MARK {}", route.mark);
@@ -372,9 +373,9 @@ impl Rule {
 /// The route of a table to the narrowest network that has `destination`. Those of users are taken before all others whose
 /// prefix is at most 32 bits longer.
 fn best(table: &BTreeMap<Place, Route>, mark: u32, destination: u128) -> Option<&Route> {
-    let fitting = table.values().filter(|route| {
-        route.mark == mark && destination & prefix_mask(route.prefix_len) == route.network
-    });
+    let fitting = table
+        .values()
+        .filter(|route| route.mark == mark && destination & prefix_mask(route.prefix_len) == route.network);
     fitting.max_by_key(|route| {
         let ahead = if route.origin == Origin::User { 32 } else { 0 };
         u16::from(route.prefix_len) + ahead

@@ -75,10 +75,7 @@ const FEATURES: &[Feature] = &[
             ("dpctl/parse-actions", "actions"),
         ],
     },
-    Feature {
-        name: "a dummy device's connection",
-        commands: &[("netdev-dummy/conn-state", "[netdev]")],
-    },
+    Feature { name: "a dummy device's connection", commands: &[("netdev-dummy/conn-state", "[netdev]")] },
     Feature { name: "QoS", commands: &[("qos/show", "interface"), ("qos/show-types", "interface")] },
     Feature {
         name: "measuring with stopwatches",

@@ -43,13 +43,7 @@ pub(super) fn register<C: 'static>(registry: &mut Registry<C>, tunnels: Tunnels)
         group.add(age, "[SECS]", 0, 1, aging);
     }
     group.add("tnl/neigh/retrans_time", "[MSECS]", 0, 1, retransmit_time);
-    group.add(
-        "ovs/route/add",
-        "ip/plen dev [gw] [pkt_mark=mark] [src=src_ip] [table=id]",
-        2,
-        6,
-        add_route,
-    );
+    group.add("ovs/route/add", "ip/plen dev [gw] [pkt_mark=mark] [src=src_ip] [table=id]", 2, 6, add_route);
     group.add("ovs/route/show", "[table=all|id]", 0, 1, show_routes);
     group.add("ovs/route/del", "ip/plen [pkt_mark=mark] [table=id]", 1, 3, delete_route);
     group.add("ovs/route/lookup", "ip_addr [pkt_mark=mark] [src=src_ip]", 1, 3, look_up);
@@ -341,9 +335,11 @@ fn delete_rule(tunnels: &Tunnels, args: &[String]) -> Result<String, String> {
 
 fn add_test_address(tunnels: &Tunnels, args: &[String], is_of_v4: bool) -> Result<String, String> {
     let [device, address] = args else { return Err("Unknown Dummy Interface".to_owned()) };
-    let is_dummy = tunnels.datapaths.shared().iter().any(|below| {
-        below.datapath.port_by_name(device).is_some_and(|info| info.kind.is_dummy())
-    });
+    let is_dummy = tunnels
+        .datapaths
+        .shared()
+        .iter()
+        .any(|below| below.datapath.port_by_name(device).is_some_and(|info| info.kind.is_dummy()));
     if !is_dummy {
         return Err("Unknown Dummy Interface".to_owned());
     }

@@ -44,11 +44,9 @@ pub(super) fn build(
         TunnelKind::Geneve => (5, protocol::UDP),
         TunnelKind::Gre | TunnelKind::Ip6Gre => (number(3, 109), protocol::GRE),
         TunnelKind::Erspan | TunnelKind::Ip6Erspan => (number(107, 108), protocol::GRE),
-        TunnelKind::Gtpu
-        | TunnelKind::Bareudp
-        | TunnelKind::Srv6
-        | TunnelKind::Lisp
-        | TunnelKind::Stt => return None,
+        TunnelKind::Gtpu | TunnelKind::Bareudp | TunnelKind::Srv6 | TunnelKind::Lisp | TunnelKind::Stt => {
+            return None;
+        }
     };
     let mut bytes = Vec::new();
     network(&mut bytes, key, outer, protocol)?;
@@ -89,11 +87,9 @@ pub(super) fn build(
                 .append(&mut bytes);
             header.append(&mut bytes);
         }
-        TunnelKind::Gtpu
-        | TunnelKind::Bareudp
-        | TunnelKind::Srv6
-        | TunnelKind::Lisp
-        | TunnelKind::Stt => return None,
+        TunnelKind::Gtpu | TunnelKind::Bareudp | TunnelKind::Srv6 | TunnelKind::Lisp | TunnelKind::Stt => {
+            return None;
+        }
     }
     Some(Headers { kind, protocol, bytes })
 }

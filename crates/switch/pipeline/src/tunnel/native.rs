@@ -31,7 +31,12 @@ struct Exit<'a> {
 
 impl<'a> Context<'a> {
     /// Sends the packet as it is now into the tunnel of `port`; whether it is on its way.
-    pub(crate) fn output_to_tunnel(&mut self, port: &'a Port, config: &'a TunnelConfig, is_last: bool) -> bool {
+    pub(crate) fn output_to_tunnel(
+        &mut self,
+        port: &'a Port,
+        config: &'a TunnelConfig,
+        is_last: bool,
+    ) -> bool {
         let kept = self.packet.key.clone();
         config.address(&mut self.packet.key, &mut self.out.mask);
         let is_sent = self.send_addressed(port, config, is_last);
@@ -121,7 +126,12 @@ impl<'a> Context<'a> {
         };
         let src_mac = port.mac;
         let (of, is_of_packet) = (bridge.id(), false);
-        self.out.effects.push(Effect::LearnNeighbour { bridge: of, address: next, mac: dst_mac, is_of_packet });
+        self.out.effects.push(Effect::LearnNeighbour {
+            bridge: of,
+            address: next,
+            mac: dst_mac,
+            is_of_packet,
+        });
         self.detail(|| {
             format!("tunneling from {src_mac} {} to {dst_mac} {}", shown(way.source), shown(next))
         });

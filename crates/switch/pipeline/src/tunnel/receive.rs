@@ -52,9 +52,8 @@ impl Context<'_> {
             return true;
         }
         if key.nw_tos() & ECN == 0 {
-            self.lost(dp::DropReason::TunnelCongestion).warning(|| {
-                "dropping tunnel packet marked ECN CE but is not ECN capable".to_owned()
-            });
+            self.lost(dp::DropReason::TunnelCongestion)
+                .warning(|| "dropping tunnel packet marked ECN CE but is not ECN capable".to_owned());
             return false;
         }
         key.set_nw_tos(key.nw_tos() | ECN);
@@ -72,11 +71,8 @@ impl Context<'_> {
         let found = self.listener_for(port);
         let key = &self.packet.key;
         if found.is_some() {
-            let address = if key.dl_type() == ethernet::TYPE_IPV4 {
-                mapped_v4(key.nw_src())
-            } else {
-                key.ipv6_src()
-            };
+            let address =
+                if key.dl_type() == ethernet::TYPE_IPV4 { mapped_v4(key.nw_src()) } else { key.ipv6_src() };
             let mac = key.dl_src();
             self.learn_neighbour(address, mac, true);
         } else if key.dl_type() == ethernet::TYPE_ARP {
@@ -157,4 +153,3 @@ impl Context<'_> {
         self.out.effects.push(Effect::LearnNeighbour { bridge, address, mac, is_of_packet });
     }
 }
-

@@ -169,7 +169,9 @@ impl Running {
         }
         let Some(running) = self.bridges.get(bridge_name) else { return Err(gone()) };
         let mut desc = ofp::PortDesc { hw_addr: random_mac(), ..ofp::PortDesc::default() };
-        if let Some(info) = datapath_port.filter(|_| tunnel.is_none()).and_then(|number| datapath.port(number)) {
+        if let Some(info) =
+            datapath_port.filter(|_| tunnel.is_none()).and_then(|number| datapath.port(number))
+        {
             describe(&mut desc, &info);
         }
         desc.state &= !port_state::LIVE;

@@ -61,7 +61,9 @@ mod tests {
 
     #[test]
     fn tunnels_that_would_carry_nothing_are_rejected() {
-        for kind in [TunnelKind::Gtpu, TunnelKind::Srv6, TunnelKind::Bareudp, TunnelKind::Lisp, TunnelKind::Stt] {
+        for kind in
+            [TunnelKind::Gtpu, TunnelKind::Srv6, TunnelKind::Bareudp, TunnelKind::Lisp, TunnelKind::Stt]
+        {
             let refusal = check_tunnel("t0", &TunnelConfig::new(kind));
             assert_eq!(refusal, Err(format!("t0: {kind} tunnels are not supported yet")));
         }

@@ -113,9 +113,7 @@ impl Reader<'_> {
         if let (Endpoint::Is(remote), Endpoint::Is(local)) = (config.remote, config.local)
             && (remote >> 32 == 0xffff) != (local >> 32 == 0xffff)
         {
-            return Err(format!(
-                "{name}: 'remote_ip' and 'local_ip' has to be of the same address family"
-            ));
+            return Err(format!("{name}: 'remote_ip' and 'local_ip' has to be of the same address family"));
         }
         if config.ttl == Some(0) {
             config.ttl = Some(DEFAULT_TTL);
@@ -369,7 +367,10 @@ mod tests {
         let vxlan = TunnelKind::Vxlan;
         let missing = "t0: vxlan type requires valid 'remote_ip' argument";
         assert_eq!(error(vxlan, &[]), missing);
-        assert_eq!(error(vxlan, &[("remote_ip", "192.0.2.300")]), format!("t0: bad vxlan 'remote_ip'\n{missing}"));
+        assert_eq!(
+            error(vxlan, &[("remote_ip", "192.0.2.300")]),
+            format!("t0: bad vxlan 'remote_ip'\n{missing}")
+        );
         let multicast = "t0: multicast remote_ip=224.0.0.5 not allowed";
         assert_eq!(error(vxlan, &[("remote_ip", "224.0.0.5")]), multicast);
         let both = "t0: vxlan type requires 'remote_ip=flow' with 'local_ip=flow'";
@@ -386,8 +387,7 @@ mod tests {
     fn what_is_wrong_but_harmless_is_a_warning() {
         let options = [REMOTE, ("seq", "true"), ("tos", "1"), ("exts", "gbp,x"), ("ipsec_x", "1")];
         let found = parsed(TunnelKind::Vxlan, &options);
-        let expected =
-            ["t0: unknown extension 'x'", "t0: unknown vxlan argument 'seq'", "t0: invalid TOS 1"];
+        let expected = ["t0: unknown extension 'x'", "t0: unknown vxlan argument 'seq'", "t0: invalid TOS 1"];
         assert_eq!(found.warnings, expected);
         assert!(found.config.unwrap().has_group_policy);
     }
