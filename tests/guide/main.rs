@@ -41,6 +41,7 @@ mod rows;
 mod sflow;
 mod spanning;
 mod succession;
+mod tunnels;
 mod unread;
 mod unsupported;
 mod vlans;

@@ -7,9 +7,8 @@ pub(crate) fn of(max_vlans: usize, has_tracker: bool) -> Capabilities {
     Capabilities {
         max_vlans,
         conntrack: has_tracker,
-        // Nothing above asks for these yet: tunnels, samples for psample groups.
+        // Nothing above asks for samples for psample groups yet.
         psample: false,
-        tunnels: false,
         ..Capabilities::ALL
     }
 }

@@ -209,7 +209,7 @@ impl Datapath for DpUser {
                 checked?;
                 // Whoever panicked has written why to the log.
                 let device = opened.next().flatten().unwrap_or_else(|| Err(internal_error(spec)))?;
-                ports.add(spec, device)
+                ports.add(spec, device, is_dummy)
             });
             Ok(added.collect())
         })

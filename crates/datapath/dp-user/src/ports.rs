@@ -153,11 +153,14 @@ impl Ports {
     }
 
     /// Gives the device the number that `spec` wishes for, or a free one.
-    pub(crate) fn add(&mut self, spec: &PortSpec, device: Device) -> Result<DpPort, DpError> {
+    /// `is_dummy`: the datapath is for tests.
+    pub(crate) fn add(&mut self, spec: &PortSpec, device: Device, is_dummy: bool) -> Result<DpPort, DpError> {
         self.check(spec)?;
         let number = match spec.number {
             Some(number) if number.0 < 1 << 16 => number,
-            _ if spec.kind.is_dummy() => self.named_number(&spec.name),
+            _ if is_dummy && spec.kind.tunnel().is_some() || spec.kind.is_dummy() => {
+                self.named_number(&spec.name)
+            }
             _ => {
                 let free = self.free_number();
                 self.free_from = free.0;

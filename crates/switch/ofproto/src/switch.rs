@@ -328,6 +328,10 @@ impl Network for Switch {
                     let counters = if *is_sent { &traffic.sent } else { &traffic.received };
                     counters.add(packets, bytes, used);
                 }
+                Effect::Outer { header_len, counts } => {
+                    let more = packets.saturating_mul((*header_len).into());
+                    self.apply(counts, Credit { bytes: bytes.saturating_add(more), ..credit });
+                }
                 Effect::LearnNeighbour { bridge, address, mac, .. } => {
                     let bridge = self.bridges.get(bridge);
                     if bridge.is_some_and(|b| self.underlay.0.learn(&b.name, *address, *mac, used)) {

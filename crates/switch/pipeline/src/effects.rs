@@ -27,6 +27,8 @@ pub enum Effect {
     CountPatch { sent: Arc<PortTraffic>, received: Arc<PortTraffic> },
     /// The packets left, or came in, by a tunnel port.
     CountTunnel { traffic: Arc<PortTraffic>, is_sent: bool },
+    /// The packets count so with headers of so many bytes before them.
+    Outer { header_len: u16, counts: Arc<[Effect]> },
     /// Somebody behind a bridge has this link address, or is in use with it; an address of IPv4 is mapped.
     LearnNeighbour {
         bridge: BridgeId,
@@ -104,6 +106,11 @@ impl Effect {
                 Effect::LearnNeighbour { bridge: b, address: a, mac: m, is_of_packet: p },
             ) => (bridge, address, mac, is_of_packet) == (b, a, m, p),
             (Effect::AskNeighbour(a), Effect::AskNeighbour(b)) => a == b,
+            (Effect::Outer { header_len, counts }, Effect::Outer { header_len: len, counts: other }) => {
+                header_len == len
+                    && counts.len() == other.len()
+                    && counts.iter().zip(&**other).all(|(a, b)| a.is_same(b))
+            }
             _ => false,
         }
     }
@@ -129,6 +136,31 @@ impl Effect {
             Effect::CountTunnel { traffic, is_sent } => address(traffic) | u64::from(*is_sent),
             Effect::LearnNeighbour { address, mac, .. } => *address as u64 ^ mac.to_u64() << 16,
             Effect::AskNeighbour(asking) => asking.address as u64,
+            Effect::Outer { header_len, counts } => {
+                counts.iter().fold(u64::from(*header_len), |mark, one| mark.rotate_left(7) ^ one.mark())
+            }
+        }
+    }
+
+    /// Whether packets and bytes are counted by it, and nothing else is done.
+    pub(crate) fn counts(&self) -> bool {
+        match self {
+            Effect::CountRule(_)
+            | Effect::CountTable { .. }
+            | Effect::CountPatch { .. }
+            | Effect::CountTunnel { .. }
+            | Effect::CountGroup { .. }
+            | Effect::CountMirror(_)
+            | Effect::CountBond { .. }
+            | Effect::FlowRecord(_)
+            | Effect::Outer { .. } => true,
+            Effect::LearnMac { .. }
+            | Effect::LearnRule { .. }
+            | Effect::LearnNeighbour { .. }
+            | Effect::AskNeighbour(_)
+            | Effect::FinTimeout { .. }
+            | Effect::Take { .. }
+            | Effect::Snoop(_) => false,
         }
     }
 

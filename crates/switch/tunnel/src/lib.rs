@@ -16,7 +16,6 @@ mod machine;
 mod neighbours;
 mod routes;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use base::{DpPort, MacAddr, Timestamp};
@@ -29,23 +28,11 @@ pub use neighbours::Neighbours;
 pub use routes::{Address, DEFAULT, LOCAL, MAIN, NoSource, Origin, Route, Routes, Rule};
 
 /// Routes, neighbours and listening tunnels, as threads share them. A translation holds each lock for one question.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Network {
     routes: RwLock<Routes>,
     neighbours: Mutex<Neighbours>,
     listeners: RwLock<Listeners>,
-    is_on: AtomicBool,
-}
-
-impl Default for Network {
-    fn default() -> Network {
-        Network {
-            routes: RwLock::default(),
-            neighbours: Mutex::default(),
-            listeners: RwLock::default(),
-            is_on: AtomicBool::new(true),
-        }
-    }
 }
 
 impl Network {
@@ -73,16 +60,11 @@ impl Network {
     pub fn listeners_mut(&self) -> RwLockWriteGuard<'_, Listeners> {
         self.listeners.write().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Whether the datapath puts headers on and takes them off (`ofproto/tnl-push-pop`).
-    pub fn set_on(&self, is_on: bool) {
-        self.is_on.store(is_on, Ordering::Relaxed);
-    }
 }
 
 impl Underlay for Network {
-    fn is_on(&self, datapath: DpId) -> bool {
-        self.is_on.load(Ordering::Relaxed) && self.listeners().has_any(datapath)
+    fn has_tunnels(&self, datapath: DpId) -> bool {
+        self.listeners().has_any(datapath)
     }
 
     fn way(&self, mark: u32, destination: u128, source: u128) -> Option<Way> {

@@ -84,6 +84,13 @@ impl Neighbours {
         self.entries.len() != before
     }
 
+    /// Forgets those behind a bridge that is gone; whether there were any.
+    pub fn flush_bridge(&mut self, bridge: &str) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|(of, _), _| of != bridge);
+        self.entries.len() != before
+    }
+
     /// Forgets all; whether there were any.
     pub fn flush(&mut self) -> bool {
         !std::mem::take(&mut self.entries).is_empty()

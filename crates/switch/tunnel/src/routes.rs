@@ -291,6 +291,17 @@ impl Routes {
         self.all_addresses(device).any(|own| own.address == address)
     }
 
+    /// The routes of one table, or of the three that are always there; none where there is no such table.
+    pub fn of_table(&self, which: Option<u32>) -> impl Iterator<Item = &Route> {
+        let numbers = which.map_or_else(|| vec![LOCAL, MAIN, DEFAULT], |number| vec![number]);
+        numbers.into_iter().filter_map(|number| self.tables.get(&number)).flat_map(BTreeMap::values)
+    }
+
+    /// The numbers of all tables.
+    pub fn table_numbers(&self) -> impl Iterator<Item = u32> {
+        self.tables.keys().copied()
+    }
+
     /// What `ovs/route/show` says of the tables that are always there; of one, by its number; or of all (`Some(None)`).
     /// `None` when there is no such table.
     pub fn show(&self, which: Option<Option<u32>>) -> Option<String> {

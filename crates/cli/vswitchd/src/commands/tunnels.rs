@@ -9,7 +9,8 @@ use base::{Clock, MacAddr};
 use flowsync::Datapaths;
 use ofproto::SharedSwitch;
 use pipeline::tunnel::{Checksum, Key, TunnelConfig, TunnelMatch, mapped, shown};
-use rpc::unixctl::Registry;
+use rpc::unixctl::{Format, Registry, Reply};
+use serde_json::{Map, Value, json};
 use tunnel::{Address, DEFAULT, LOCAL, MAIN, Network, Origin, Route, Rule};
 
 /// What these commands use.
@@ -25,7 +26,6 @@ const OK: &str = "OK\n";
 pub(super) fn register<C: 'static>(registry: &mut Registry<C>, tunnels: Tunnels) {
     let mut group = registry.group(tunnels);
     group.add("ofproto/list-tunnels", "", 0, 0, |tunnels, _| Ok(list(tunnels)));
-    group.add("ofproto/tnl-push-pop", "[on]|[off]", 1, 1, switch_on);
     group.add("tnl/ports/show", "-v", 0, 1, |tunnels, _| Ok(tunnels.network.listeners().show()));
     group.add("tnl/egress_port_range", "min max", 0, 2, egress_ports);
     for [show, set, flush, age] in [
@@ -44,12 +44,16 @@ pub(super) fn register<C: 'static>(registry: &mut Registry<C>, tunnels: Tunnels)
     }
     group.add("tnl/neigh/retrans_time", "[MSECS]", 0, 1, retransmit_time);
     group.add("ovs/route/add", "ip/plen dev [gw] [pkt_mark=mark] [src=src_ip] [table=id]", 2, 6, add_route);
-    group.add("ovs/route/show", "[table=all|id]", 0, 1, show_routes);
+    group.add_formatted("ovs/route/show", "[table=all|id]", 0, 1, show_routes);
     group.add("ovs/route/del", "ip/plen [pkt_mark=mark] [table=id]", 1, 3, delete_route);
     group.add("ovs/route/lookup", "ip_addr [pkt_mark=mark] [src=src_ip]", 1, 3, look_up);
-    group.add("ovs/route/rule/show", "[-6]", 0, 1, |tunnels, args| {
+    group.add_formatted("ovs/route/rule/show", "[-6]", 0, 1, |tunnels, args, format| {
         let of_v4 = args.first().is_none_or(|arg| arg != "-6");
-        Ok(tunnels.network.routes().rules(of_v4).map(Rule::show).collect())
+        let routes = tunnels.network.routes();
+        Ok(match format {
+            Format::Text => Reply::Text(routes.rules(of_v4).map(Rule::show).collect()),
+            Format::Json => Reply::Json(routes.rules(of_v4).map(rule_json).collect()),
+        })
     });
     let usage = "[-6] [not] from=all|ip/plen [prio=num] table=local|main|default|id";
     group.add("ovs/route/rule/add", usage, 2, 5, add_rule);
@@ -108,13 +112,6 @@ fn line(name: &str, config: &TunnelConfig, matching: &TunnelMatch) -> String {
     text + ")\n"
 }
 
-fn switch_on(tunnels: &Tunnels, args: &[String]) -> Result<String, String> {
-    let is_on = args[0] == "on";
-    tunnels.network.set_on(is_on);
-    tunnels.switch.underlay_changed();
-    Ok(format!("Tunnel push-pop {}", if is_on { "on" } else { "off" }))
-}
-
 fn egress_ports(_tunnels: &Tunnels, args: &[String]) -> Result<String, String> {
     let number = |text: &String| text.parse::<u16>().ok().filter(|port| *port != 0);
     match args {
@@ -171,7 +168,7 @@ fn network(text: &str) -> Option<(u128, u8)> {
     let address: IpAddr = address.parse().ok()?;
     let bits = if address.is_ipv4() { 32 } else { 128 };
     let len: u8 = len.map_or(Some(bits), |len| len.parse().ok()).filter(|len| *len <= bits)?;
-    Some((mapped(address), len + 128 - bits))
+    Some((mapped(address), len + (128 - bits)))
 }
 
 fn is_v4(address: u128) -> bool {
@@ -250,7 +247,37 @@ fn delete_route(tunnels: &Tunnels, args: &[String]) -> Result<String, String> {
     }
 }
 
-fn show_routes(tunnels: &Tunnels, args: &[String]) -> Result<String, String> {
+fn rule_json(rule: &Rule) -> Value {
+    let from = if rule.prefix_len == 0 { "all".to_owned() } else { shown(rule.source) };
+    json!({
+        "priority": rule.priority, "user": rule.origin == Origin::User, "invert": rule.is_inverted,
+        "ipv4": rule.is_v4, "src-prefix": rule.prefix_len, "lookup": rule.table, "from": from,
+    })
+}
+
+fn route_json(route: &Route) -> Value {
+    let is_user = route.origin == Origin::User;
+    let len = if is_v4(route.network) { route.prefix_len.saturating_sub(96) } else { route.prefix_len };
+    let mut hop = Map::from_iter([("dev".to_owned(), json!(&*route.device))]);
+    if route.gateway != 0 {
+        hop.insert("gateway".to_owned(), json!(shown(route.gateway)));
+    }
+    let mut json = Map::from_iter([
+        ("table".to_owned(), json!(route.table)),
+        ("user".to_owned(), json!(is_user)),
+        ("local".to_owned(), json!(route.table == LOCAL && !is_user)),
+        ("prefix".to_owned(), json!(len)),
+        ("dst".to_owned(), json!(shown(route.network))),
+        ("prefsrc".to_owned(), json!(shown(route.source))),
+        ("nexthops".to_owned(), json!([hop])),
+    ]);
+    if route.mark != 0 {
+        json.insert("mark".to_owned(), json!(route.mark));
+    }
+    Value::Object(json)
+}
+
+fn show_routes(tunnels: &Tunnels, args: &[String], format: Format) -> Result<Reply, String> {
     let which = match args.first().map(String::as_str) {
         None => None,
         Some("table=all") => Some(None),
@@ -261,7 +288,15 @@ fn show_routes(tunnels: &Tunnels, args: &[String]) -> Result<String, String> {
         },
     };
     let missing = || format!("Table '{}' not found", args.first().map_or("", String::as_str));
-    tunnels.network.routes().show(which).ok_or_else(missing)
+    let routes = tunnels.network.routes();
+    let text = routes.show(which).ok_or_else(missing)?;
+    Ok(match (format, which) {
+        (Format::Text, _) => Reply::Text(text),
+        (Format::Json, Some(None)) => Reply::Json(
+            routes.table_numbers().flat_map(|n| routes.of_table(Some(n))).map(route_json).collect(),
+        ),
+        (Format::Json, which) => Reply::Json(routes.of_table(which.flatten()).map(route_json).collect()),
+    })
 }
 
 fn look_up(tunnels: &Tunnels, args: &[String]) -> Result<String, String> {

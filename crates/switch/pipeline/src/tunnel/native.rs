@@ -53,18 +53,18 @@ impl<'a> Context<'a> {
             return false;
         }
         let bridge = self.walk.bridge;
-        if !self.view.underlay().is_on(bridge.datapath()) {
+        if !self.puts_on_headers() {
             self.output_addressed(port);
             return true;
         }
         self.detail(|| "output to native tunnel".to_owned());
         self.out.effects.push(Effect::CountTunnel { traffic: Arc::clone(&port.traffic), is_sent: true });
         commit(&self.packet, &mut self.out);
-        let Some(exit) = self.find_exit() else { return false };
+        let Some(exit) = self.find_exit() else { return self.explain_loss(is_last) };
         let options = bridge.tunnel_options(&self.packet.key);
         let Some(headers) = build(config, &self.packet.key, exit.outer, options) else {
             self.lost(DropReason::TunnelHeader).warning(|| "native tunnel header build failed".to_owned());
-            return false;
+            return self.explain_loss(is_last);
         };
         let (Some(tunnel_port), Some(out_port)) = (port.datapath, exit.port.datapath) else { return false };
         let push = PushTunnel {
@@ -75,6 +75,12 @@ impl<'a> Context<'a> {
         };
         self.follow_outer(&exit, &headers, push, is_last);
         true
+    }
+
+    /// Whether the datapath puts headers of tunnels on and takes them off, and there are tunnels.
+    pub(super) fn puts_on_headers(&self) -> bool {
+        let bridge = self.walk.bridge;
+        bridge.capabilities().tunnels && self.view.underlay().has_tunnels(bridge.datapath())
     }
 
     /// Leaves the headers to the port, which tells them from the tunnel's fields.
@@ -90,6 +96,15 @@ impl<'a> Context<'a> {
         }
         commit(&self.packet, &mut self.out);
         self.out.actions.extend(port.datapath.map(Action::Output));
+    }
+
+    /// Has the datapath count the copy that goes nowhere; the packet is not on its way.
+    fn explain_loss(&mut self, is_last: bool) -> bool {
+        if self.walk.bridge.capabilities().explicit_drop {
+            let drop = Action::Drop(self.out.lost);
+            self.out.actions.push(if is_last { drop } else { Action::Clone([drop].into()) });
+        }
+        false
     }
 
     /// The way to the other end, and who is the next on it; asks for that one where it is not known.
@@ -170,6 +185,7 @@ impl<'a> Context<'a> {
         let inside = std::mem::replace(&mut self.out.mask, FlowMask::new());
         let before = std::mem::take(&mut self.out.actions);
         self.out.mirrored = 0;
+        let counted = self.out.effects.len();
         self.packet.key = outer_key(&self.packet.key, exit.outer, headers);
         self.out.base = self.packet.key.clone();
         self.walk.bridge = exit.bridge;
@@ -182,6 +198,7 @@ impl<'a> Context<'a> {
         self.out.error = None;
         self.course = Course::On;
         let beyond = std::mem::replace(&mut self.out.actions, before);
+        self.lengthen(counted, headers.bytes.len());
         let outside = std::mem::replace(&mut self.out.mask, inside);
         for place in KEPT {
             self.out.mask.add(place, outside.bits(place));
@@ -196,6 +213,18 @@ impl<'a> Context<'a> {
             self.out.actions.extend(beyond);
         } else {
             self.out.actions.push(Action::Clone(std::iter::once(push).chain(beyond).collect()));
+        }
+    }
+}
+
+impl Context<'_> {
+    /// What counts packets among the effects from `first` on counts them with their headers.
+    fn lengthen(&mut self, first: usize, header_len: usize) {
+        let beyond = self.out.effects.split_off(first);
+        let (counts, others): (Vec<_>, Vec<_>) = beyond.into_iter().partition(Effect::counts);
+        self.out.effects.extend(others);
+        if !counts.is_empty() {
+            self.out.effects.push(Effect::Outer { header_len: header_len as u16, counts: counts.into() });
         }
     }
 }

@@ -64,8 +64,7 @@ impl Context<'_> {
     /// What passes of neighbours is learned.
     pub(crate) fn terminates(&mut self, port: &Port) -> Option<DpPort> {
         let underlay = self.view.underlay();
-        let datapath = self.walk.bridge.datapath();
-        if !underlay.is_on(datapath) || !underlay.has_addresses(&port.name) {
+        if !self.puts_on_headers() || !underlay.has_addresses(&port.name) {
             return None;
         }
         let found = self.listener_for(port);

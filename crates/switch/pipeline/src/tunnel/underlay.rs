@@ -41,8 +41,8 @@ pub struct Asking {
 
 /// Routes, neighbours and addresses of the machine. What changes in it moves the epoch of the bridges.
 pub trait Underlay: Send + Sync + std::fmt::Debug {
-    /// Whether tunnels are translated at all: there are some, and the datapath puts their headers on.
-    fn is_on(&self, datapath: DpId) -> bool;
+    /// Whether there are tunnels in the datapath.
+    fn has_tunnels(&self, datapath: DpId) -> bool;
     /// The way to `destination`, from `source` unless that is 0. Addresses of IPv4 are mapped.
     fn way(&self, mark: u32, destination: u128, source: u128) -> Option<Way>;
     /// Whether ways depend on marks.
@@ -71,7 +71,7 @@ pub trait Underlay: Send + Sync + std::fmt::Debug {
 pub struct NoUnderlay;
 
 impl Underlay for NoUnderlay {
-    fn is_on(&self, _datapath: DpId) -> bool {
+    fn has_tunnels(&self, _datapath: DpId) -> bool {
         false
     }
 
