@@ -199,6 +199,7 @@ impl Datapath for DpUser {
         self.shared.closing.wait_for(|name| free().any(|spec| spec.name == name));
         let first = self.shared.devices_made.fetch_add(free().count() as u32, Ordering::Relaxed);
         let is_dummy = self.shared.config.is_dummy;
+        let is_for_tests = is_dummy || self.shared.config.kind == "dummy";
         let numbered: Vec<_> = free().zip(first..).collect();
         let mut opened = together::open_each(numbered, |(spec, sequence)| {
             Device::open_as(spec, sequence, is_dummy, self.shared.arrival(spec))
@@ -209,7 +210,7 @@ impl Datapath for DpUser {
                 checked?;
                 // Whoever panicked has written why to the log.
                 let device = opened.next().flatten().unwrap_or_else(|| Err(internal_error(spec)))?;
-                ports.add(spec, device, is_dummy)
+                ports.add(spec, device, is_for_tests)
             });
             Ok(added.collect())
         })

@@ -153,12 +153,17 @@ impl Ports {
     }
 
     /// Gives the device the number that `spec` wishes for, or a free one.
-    /// `is_dummy`: the datapath is for tests.
-    pub(crate) fn add(&mut self, spec: &PortSpec, device: Device, is_dummy: bool) -> Result<DpPort, DpError> {
+    /// In a datapath for tests the numbers of tunnels' ports follow from their names, too.
+    pub(crate) fn add(
+        &mut self,
+        spec: &PortSpec,
+        device: Device,
+        is_for_tests: bool,
+    ) -> Result<DpPort, DpError> {
         self.check(spec)?;
         let number = match spec.number {
             Some(number) if number.0 < 1 << 16 => number,
-            _ if is_dummy && spec.kind.tunnel().is_some() || spec.kind.is_dummy() => {
+            _ if is_for_tests && spec.kind.tunnel().is_some() || spec.kind.is_dummy() => {
                 self.named_number(&spec.name)
             }
             _ => {

@@ -222,16 +222,16 @@ impl FlowSync {
         } else {
             vec![dp::Action::slow_path(translation.slow)]
         };
-        self.ask_again(&translation.effects);
+        self.ask_neighbours(&translation.effects, self.clock.now());
         self.flows.replace((flow.worker, flow.ufid), translation.effects, translation.frozen);
         if *flow.actions == *actions { Comparison::Right } else { Comparison::Other(actions.into()) }
     }
 
-    /// A flow waits for a neighbour that has not answered, and keeps its packets from asking.
-    fn ask_again(&self, effects: &[Effect]) {
+    /// Asks for the neighbours that a translation waits for. A flow that drops packets for want of one keeps them from asking.
+    pub fn ask_neighbours(&self, effects: &[Effect], now: Timestamp) {
         for effect in effects {
             if let Effect::AskNeighbour(asking) = effect {
-                self.ask_neighbour(asking, self.clock.now());
+                self.ask_neighbour(asking, now);
             }
         }
     }

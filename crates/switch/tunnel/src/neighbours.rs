@@ -84,10 +84,10 @@ impl Neighbours {
         self.entries.len() != before
     }
 
-    /// Forgets those behind a bridge that is gone; whether there were any.
-    pub fn flush_bridge(&mut self, bridge: &str) -> bool {
+    /// Forgets those behind bridges that are gone; whether there were any.
+    pub fn keep_bridges(&mut self, is_there: impl Fn(&str) -> bool) -> bool {
         let before = self.entries.len();
-        self.entries.retain(|(of, _), _| of != bridge);
+        self.entries.retain(|(of, _), _| is_there(of));
         self.entries.len() != before
     }
 

@@ -9,6 +9,7 @@ use pipeline::tunnel::TunnelConfig;
 use tunnel::{Machine, Network};
 
 use super::Concern;
+use crate::desired::{Desired, DesiredBridge};
 use crate::extent::Extent;
 use crate::running::Running;
 
@@ -76,6 +77,18 @@ impl Running {
 pub(crate) struct Tunnels;
 
 impl Concern for Tunnels {
+    fn finish(&self, running: &mut Running, desired: &Desired) {
+        let is_there = |name: &str| {
+            let has = |bridge: &Arc<DesiredBridge>| {
+                bridge.name == name || bridge.interfaces().any(|interface| interface.name == name)
+            };
+            desired.bridges.iter().any(has)
+        };
+        if running.below_tunnels.network.neighbours().keep_bridges(is_there) {
+            running.switch.underlay_changed();
+        }
+    }
+
     fn tick(&self, running: &mut Running, now: Timestamp) -> Extent {
         running.follow_routes();
         if running.below_tunnels.network.neighbours().expire(now) {

@@ -2,7 +2,7 @@
 
 use flow::{FlowKey, FlowMask, slot, tunnel_flags};
 
-use super::config::{Checksum, Endpoint, Key, TunnelConfig, unmapped};
+use super::config::{Checksum, DEFAULT_TTL, Endpoint, Key, TunnelConfig, unmapped};
 
 const DSCP: u8 = 0xfc;
 const ECN: u8 = 0x03;
@@ -67,7 +67,7 @@ impl TunnelConfig {
                 mask.add_all(slot::NW_TTL);
                 key.set_tun_ttl(key.nw_ttl());
             }
-            ttl => key.set_tun_ttl(ttl.unwrap_or(0)),
+            ttl => key.set_tun_ttl(ttl.unwrap_or(DEFAULT_TTL)),
         }
         let mut tos = match self.tos {
             None if is_ip => {
@@ -145,6 +145,6 @@ mod tests {
         // A packet that is not of IP has neither.
         let mut key = FlowKey::new();
         config.address(&mut key, &mut FlowMask::new());
-        assert_eq!((key.tun_ttl(), key.tun_tos(), key.tun_flags() & tunnel_flags::CSUM), (0, 0, 4));
+        assert_eq!((key.tun_ttl(), key.tun_tos(), key.tun_flags() & tunnel_flags::CSUM), (64, 0, 4));
     }
 }

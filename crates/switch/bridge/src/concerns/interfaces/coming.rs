@@ -248,9 +248,6 @@ impl Running {
         {
             close_port(&*datapath, number);
         }
-        if self.below_tunnels.network.neighbours().flush_bridge(name) {
-            self.switch.underlay_changed();
-        }
         let shown = fields::format_port_plain(number);
         log::info!(target: "bridge", "bridge {bridge_name}: deleted interface {name} on port {shown}");
     }
