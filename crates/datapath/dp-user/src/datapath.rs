@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use base::{Clock, DpPort, MacAddr};
 use dp::{
     Capabilities, Datapath, DpError, DpStats, DummyControl, Errno, Execute, Flow, FlowGlance, FlowPut,
-    FlowStats, Meter, MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode, Succession,
+    FlowStats, Meter, MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode, Succession, TunnelSettings,
     Ufid, Upcall, WorkerId,
 };
 use netdev::Device;
@@ -54,6 +54,8 @@ impl DpUser {
             upcall: ArcSwapOption::empty(),
             tracker: ArcSwapOption::empty(),
             bonds: Bonds::default(),
+            tunnels: ArcSwap::default(),
+            tunnel_sequence: AtomicU32::new(0),
             meters: Meters::default(),
             main: Arc::new(Part::main(now)?),
             workers: ArcSwap::default(),
@@ -459,6 +461,14 @@ impl Datapath for DpUser {
             // Its port went meanwhile.
             None => netdev::tap::Tap::open(name)?.set_persistent(false),
         }
+    }
+
+    fn tunnel_settings(&self) -> Arc<TunnelSettings> {
+        self.shared.tunnels.load_full()
+    }
+
+    fn set_tunnel_settings(&self, settings: TunnelSettings) {
+        self.shared.tunnels.store(Arc::new(settings));
     }
 
     fn succession(&self) -> Option<&dyn Succession> {

@@ -68,4 +68,3 @@ mod worker;
 pub use datapath::DpUser;
 pub use processors::{Processor, Processors};
 pub use shared::{Config, Predecessor, Tracker};
-pub use tunnel::{set_tunnel_ports, tunnel_ports};

@@ -47,8 +47,7 @@ pub use attr::Attr;
 pub use capabilities::Capabilities;
 pub use datapath::{
     Datapath, DpError, DpId, DpStats, DummyControl, Execute, Flow, FlowGlance, FlowPut, FlowStats, Meter,
-    MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, Succession, Ufid, UfidError, WorkerId,
-};
+    MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, Succession, Ufid, UfidError, WorkerId, TunnelOption, TunnelSettings};
 pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};

@@ -112,17 +112,23 @@ fn line(name: &str, config: &TunnelConfig, matching: &TunnelMatch) -> String {
     text + ")\n"
 }
 
-fn egress_ports(_tunnels: &Tunnels, args: &[String]) -> Result<String, String> {
+fn egress_ports(tunnels: &Tunnels, args: &[String]) -> Result<String, String> {
+    let datapaths = tunnels.datapaths.shared();
     let number = |text: &String| text.parse::<u16>().ok().filter(|port| *port != 0);
     match args {
         [min, max] => {
             let Some(min) = number(min) else { return Ok("Invalid min.\n".to_owned()) };
             let Some(max) = number(max) else { return Ok("Invalid max.\n".to_owned()) };
-            dp_user::set_tunnel_ports(min.min(max), min.max(max));
+            for below in datapaths.iter() {
+                let settings = (*below.datapath.tunnel_settings()).clone();
+                let udp_ports = (min.min(max), min.max(max));
+                below.datapath.set_tunnel_settings(dp::TunnelSettings { udp_ports, ..settings });
+            }
             Ok(OK.to_owned())
         }
         _ => {
-            let (min, max) = dp_user::tunnel_ports();
+            let first = datapaths.first().map(|below| below.datapath.tunnel_settings()).unwrap_or_default();
+            let (min, max) = first.udp_ports;
             Ok(format!("Tunnel UDP source port range: {min}-{max}\n"))
         }
     }
