@@ -9,8 +9,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use base::{Clock, DpPort, MacAddr};
 use dp::{
     Capabilities, Datapath, DpError, DpStats, DummyControl, Errno, Execute, Flow, FlowGlance, FlowPut,
-    FlowStats, Meter, MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode, Succession, TunnelSettings,
-    Ufid, Upcall, WorkerId,
+    FlowStats, Meter, MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode, Succession,
+    TunnelSettings, Ufid, Upcall, WorkerId,
 };
 use netdev::Device;
 

@@ -172,11 +172,9 @@ fn parse(packet: &Packet, kind: TunnelKind, settings: &TunnelSettings) -> Option
         }
         TunnelKind::Gre | TunnelKind::Ip6Gre => read_gre(packet, segment, &mut key)?,
         TunnelKind::Erspan | TunnelKind::Ip6Erspan => (read_erspan(segment, &mut key)?, 0, tunnel_flags::KEY),
-        TunnelKind::Gtpu
-        | TunnelKind::Bareudp
-        | TunnelKind::Srv6
-        | TunnelKind::Lisp
-        | TunnelKind::Stt => return None,
+        TunnelKind::Gtpu | TunnelKind::Bareudp | TunnelKind::Srv6 | TunnelKind::Lisp | TunnelKind::Stt => {
+            return None;
+        }
     };
     key.set_tun_flags(flags);
     let at = l4 + len;

@@ -47,7 +47,9 @@ pub use attr::Attr;
 pub use capabilities::Capabilities;
 pub use datapath::{
     Datapath, DpError, DpId, DpStats, DummyControl, Execute, Flow, FlowGlance, FlowPut, FlowStats, Meter,
-    MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, Succession, Ufid, UfidError, WorkerId, TunnelOption, TunnelSettings};
+    MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, Succession, TunnelOption,
+    TunnelSettings, Ufid, UfidError, WorkerId,
+};
 pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};
