@@ -158,6 +158,47 @@ fn the_kernel_is_at_the_other_end() {
 }
 
 #[test]
+fn options_of_geneve_become_metadata_and_back() {
+    if !can_run() {
+        return;
+    }
+    // As OVN has it: the number of the network in the key, ports in an option.
+    let map = "{class=0x102,type=0x80,len=4}->tun_metadata0";
+    for far_programs in [Programs::Ours, Programs::Reference] {
+        let pair = Pair::new();
+        let flow = "type=geneve options:key=flow options:remote_ip=";
+        let near =
+            pair.switch(&pair.near, Programs::Ours, "10.0.0.1/24", "192.168.7.1", &format!("{flow}10.0.0.2"));
+        let far =
+            pair.switch(&pair.far, far_programs, "10.0.0.2/24", "192.168.7.2", &format!("{flow}10.0.0.1"));
+        for (switch, sent, expected) in [(&near, 5, 6), (&far, 6, 5)] {
+            switch.ofctl(&format!("add-tlv-map int {map}"));
+            assert!(switch.ofctl("dump-tlv-map int").contains("0x102"));
+            switch.ofctl("del-flows int");
+            let tunnel = switch.vsctl("get interface tun0 ofport");
+            let tunnel = tunnel.trim();
+            // Bit by bit, as OVN's rules set them.
+            switch.ofctl(&format!(
+                "add-flow int in_port=LOCAL,actions=set_field:0x77/0xffffff->tun_id,load:{sent}->NXM_NX_REG14[],\
+                 move:NXM_NX_REG14[0..14]->NXM_NX_TUN_METADATA0[16..30],output:{tunnel}"
+            ));
+            switch.ofctl(&format!(
+                "add-flow int in_port={tunnel},tun_id=0x77,tun_metadata0={:#x}/0x7fff0000,actions=LOCAL",
+                expected << 16
+            ));
+        }
+        assert!(pair.near.reaches("192.168.7.2", 5), "{far_programs:?} at the far end");
+        // Another value is not taken.
+        near.ofctl("del-flows int tun_id=0x77");
+        assert!(!pair.near.reaches("192.168.7.2", 1));
+        let dump = near.ofctl("dump-flows int");
+        assert!(dump.contains("NXM_NX_TUN_METADATA0[16..30]"), "{dump}");
+        near.ofctl("del-tlv-map int");
+        assert!(!near.ofctl("dump-tlv-map int").contains("0x102"));
+    }
+}
+
+#[test]
 fn malformed_headers_are_dropped_and_counted() {
     if !can_run() {
         return;
