@@ -106,8 +106,9 @@ fn flow_hash(packet: &Packet) -> u32 {
     (hash >> 32) as u32
 }
 
-/// Takes the tunnel's headers off; `kind` is the tunnel port's.
-pub(crate) fn pop(mut packet: Packet, kind: TunnelKind, settings: &TunnelSettings) -> Result<Packet, Packet> {
+/// Takes the tunnel's headers off; `kind` is the tunnel port's. A packet that does not begin with sound headers of that kind
+/// comes back as an error, unchanged.
+pub fn pop(mut packet: Packet, kind: TunnelKind, settings: &TunnelSettings) -> Result<Packet, Packet> {
     match parse(&packet, kind, settings) {
         Some(inner) => {
             // What fills up a short frame is not of the packet inside.
@@ -131,6 +132,9 @@ struct Inner {
     packet_type: u32,
     tunnel: FlowKey,
 }
+
+/// Bytes that a frame has at least on a wire, without its checksum (IEEE 802.3).
+const FILLED_UP_TO: usize = 60;
 
 /// The name space of packet types that are Ethernet types.
 const ETHER_TYPES: u32 = 1 << 16;
@@ -157,8 +161,10 @@ fn parse(packet: &Packet, kind: TunnelKind, settings: &TunnelSettings) -> Option
     if l4 == 0 {
         return None;
     }
-    let end = network_end(bytes.get(l3..)?).and_then(|len| l3.checked_add(len))?;
-    let segment = bytes.get(l4..end)?;
+    let network_end = network_len(bytes.get(l3..)?).and_then(|len| l3.checked_add(len))?;
+    let segment = bytes.get(l4..network_end)?;
+    // Only the shortest frames are filled up; whatever is behind the packet in longer ones is taken for the frame inside.
+    let end = if bytes.len() <= FILLED_UP_TO { network_end } else { bytes.len() };
     let (len, packet_type, flags) = match kind {
         TunnelKind::Vxlan => {
             let outer = sound_udp(packet, segment, &key)?;
@@ -182,7 +188,7 @@ fn parse(packet: &Packet, kind: TunnelKind, settings: &TunnelSettings) -> Option
 }
 
 /// Bytes of an IP packet by its own account; `None` when it says that there are more than there are.
-fn network_end(bytes: &[u8]) -> Option<usize> {
+fn network_len(bytes: &[u8]) -> Option<usize> {
     let len = match bytes.first()? >> 4 {
         4 => ipv4::Header::parse(bytes)?.total_len.into(),
         6 => ipv6::LEN + usize::from(ipv6::Header::parse(bytes)?.payload_len),
@@ -304,6 +310,7 @@ fn checksum_flag(outer: &Udp<'_>) -> u16 {
 #[cfg(test)]
 mod tests {
     use dp::Action;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -322,6 +329,99 @@ mod tests {
         assert_eq!(back.bytes(), inner);
         let key = back.metadata.tunnel.unwrap().to_key();
         assert_eq!((key.tun_id(), key.tun_dst(), key.tun_flags()), (0x1c7, 0x0101_025c, tunnel_flags::KEY));
+    }
+
+    const KINDS: [TunnelKind; 4] =
+        [TunnelKind::Vxlan, TunnelKind::Geneve, TunnelKind::Gre, TunnelKind::Erspan];
+
+    proptest! {
+        /// What anybody may send: nothing panics, and what is refused is left as it was.
+        #[test]
+        fn any_bytes_are_taken_off_or_left_alone(
+            protocol in prop::sample::select(vec![17u8, 47]),
+            is_whole: bool,
+            payload in prop::collection::vec(any::<u8>(), 0..120),
+        ) {
+            let mut bytes = ethernet::header(base::MacAddr::ZERO, base::MacAddr::ZERO, 0x800).to_vec();
+            let len = if is_whole { payload.len() } else { payload.len() / 2 };
+            bytes.extend(ipv4::header(1, 2, protocol, 0, 64, 0, len));
+            bytes.extend(&payload);
+            let option = dp::TunnelOption { class: 0, kind: 0, len: 4, field: 3 };
+            let settings = TunnelSettings { options: vec![option], ..TunnelSettings::default() };
+            for kind in KINDS {
+                match pop(Packet::from_bytes(&bytes), kind, &settings) {
+                    Ok(packet) => prop_assert!(bytes.windows(packet.len()).any(|w| w == packet.bytes())),
+                    Err(packet) => prop_assert_eq!(packet.bytes(), &bytes[..]),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn options_are_read_and_critical_ones_must_be_known() {
+        let option = |class, kind| GeneveOption { class, kind, data: vec![0, 5, 0, 6] };
+        let pushed = |options: Vec<GeneveOption>| {
+            let mut bytes = ethernet::header(base::MacAddr::ZERO, base::MacAddr::ZERO, 0x800).to_vec();
+            let protocol = ethernet::TYPE_TEB;
+            let header = geneve::Header { protocol, vni: 7, options, ..geneve::Header::default() };
+            let len = udp::LEN + header.header_len() + 60;
+            bytes.extend(ipv4::header(1, 2, protocol::UDP, 0, 64, 0, len));
+            bytes.extend(udp::header(1, 6081, len - udp::LEN));
+            header.append(&mut bytes);
+            bytes.extend([7; 60]);
+            Packet::from_bytes(&bytes)
+        };
+        let known = dp::TunnelOption { class: 0x102, kind: 0x80, len: 4, field: 0 };
+        let settings = TunnelSettings { options: vec![known], ..TunnelSettings::default() };
+        let read = |options| {
+            let packet = pop(pushed(options), TunnelKind::Geneve, &settings).ok()?;
+            Some(packet.metadata.tunnel?.to_key().read(Slot::tun_metadata_value(0)))
+        };
+        assert_eq!(read(vec![option(1, 1), option(0x102, 0x80)]), Some(0x5_0006));
+        assert_eq!(read(vec![option(1, 1)]), Some(0), "one that nobody asked for is left out");
+        assert_eq!(read(vec![option(1, 0x81)]), None, "a critical one must not be");
+    }
+
+    #[test]
+    fn damaged_packets_are_refused_and_what_fills_up_a_frame_is_cut() {
+        let text = "tnl_push(tnl_port(4),header(size=70,type=5,eth(dst=f8:bc:12:44:34:b6,src=f8:bc:12:46:58:e0,\
+                    dl_type=0x86dd),ipv6(src=fc00::1,dst=fc00::2,label=0,proto=17,tclass=0x0,hlimit=64),\
+                    udp(src=0,dst=6081,csum=0xffff),geneve(vni=0x7)),out_port(1))";
+        let actions = dp::text::parse_actions(text, None).unwrap();
+        let [Action::TunnelPush(header)] = &actions[..] else { panic!("one push") };
+        let settings = TunnelSettings { udp_ports: (7, 7), ..TunnelSettings::default() };
+        let mut pushed = push(Packet::from_bytes(&[7u8; 60]), header, &settings, || 1).unwrap();
+        assert_eq!(pushed.bytes()[54..56], [0, 7], "the source port");
+        pushed.bytes_mut()[100] ^= 1;
+        assert!(pop(pushed, TunnelKind::Geneve, &settings).is_err());
+        let mut short = ethernet::header(base::MacAddr::ZERO, base::MacAddr::ZERO, 0x800).to_vec();
+        short.extend(ipv4::header(1, 2, protocol::GRE, 0, 64, 0, 22));
+        short.extend([0, 0, 0x65, 0x58]);
+        short.extend([7; 18]);
+        short.resize(FILLED_UP_TO, 0);
+        let popped = pop(Packet::from_bytes(&short), TunnelKind::Gre, &settings).unwrap();
+        assert_eq!(popped.bytes(), [7; 18]);
+    }
+
+    #[test]
+    fn gre_has_checksums_and_numbers() {
+        let text = "tnl_push(tnl_port(4),header(size=50,type=3,eth(dst=f8:bc:12:44:34:b6,src=f8:bc:12:46:58:e0,\
+                    dl_type=0x0800),ipv4(src=1.1.2.88,dst=1.1.2.92,proto=47,tos=0,ttl=64,frag=0x4000),\
+                    gre((flags=0xb000,proto=0x6558),csum=0x0,key=0x7,seq=0x0)),out_port(1))";
+        let actions = dp::text::parse_actions(text, None).unwrap();
+        let [Action::TunnelPush(header)] = &actions[..] else { panic!("one push") };
+        let settings = TunnelSettings::default();
+        let mut pushed = push(Packet::from_bytes(&[7u8; 61]), header, &settings, || 5).unwrap();
+        let gre = gre::Header::parse(&pushed.bytes()[34..]).unwrap();
+        assert_eq!((gre.sequence, wire::checksum(&pushed.bytes()[34..])), (Some(5), 0));
+        let popped = pop(pushed.clone(), TunnelKind::Gre, &settings).unwrap();
+        assert_eq!(popped.bytes(), [7u8; 61]);
+        assert_eq!(
+            popped.metadata.tunnel.unwrap().to_key().tun_flags(),
+            tunnel_flags::KEY | tunnel_flags::CSUM
+        );
+        pushed.bytes_mut()[60] ^= 1;
+        assert!(pop(pushed, TunnelKind::Gre, &settings).is_err());
     }
 
     /// The tunnel that is popped behind the header of `text`, pushed on a packet.

@@ -137,7 +137,9 @@ impl Running {
             Err(reason) => {
                 let known = bridge.interfaces.get(&config.name).and_then(|old| old.result.as_ref().err());
                 if known != Some(reason) {
-                    log::warn!(target: "bridge", "{reason}");
+                    let is_tunnel = matches!(config.kind, InterfaceKind::Port(PortKind::Tunnel(_)));
+                    let target = if is_tunnel { "netdev_vport" } else { "bridge" };
+                    log::warn!(target: target, "{reason}");
                 }
             }
         }
