@@ -36,7 +36,7 @@ pub(crate) fn push(
         let is_v6 = ethernet::Header::parse(header).is_some_and(|eth| eth.ether_type == ethernet::TYPE_IPV6);
         let (min, max) = settings.udp_ports;
         let count = u64::from(max.saturating_sub(min)) + 1;
-        let port = min.saturating_add((u64::from(entropy) * count >> 32) as u16);
+        let port = min.saturating_add(((u64::from(entropy) * count) >> 32) as u16);
         complete(outer, is_v6, port, sequence);
     }
     Ok(packet)

@@ -49,7 +49,7 @@ impl TunnelOptions {
             log::warn!(target: "tun_metadata", "tun_metadata{} is not supported: there are {TUNNEL_OPTIONS} fields", mapping.index);
             return Err(OfError::NxttmfcBadFieldIdx);
         };
-        if mapping.length % 4 != 0 || mapping.length > MAX_LEN {
+        if !mapping.length.is_multiple_of(4) || mapping.length > MAX_LEN {
             log::warn!(target: "tun_metadata", "options of {} bytes are not supported: {MAX_LEN} bytes at most", mapping.length);
             return Err(OfError::NxttmfcBadOptLen);
         }

@@ -13,7 +13,7 @@ use crate::flow_log::LiveFlow;
 use crate::group::Group;
 use crate::receivers::Snooped;
 use crate::state::{BridgeId, BundleId, Counters, PortTraffic, Rule, TableTraffic};
-use crate::tunnel::Asking;
+use crate::underlay::Asking;
 use crate::watched::Protocol;
 
 /// One thing to do, or to count.

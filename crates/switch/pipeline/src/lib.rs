@@ -49,6 +49,8 @@ mod taken;
 pub mod trace;
 mod translate;
 pub mod tunnel;
+mod tunnel_config;
+mod underlay;
 mod view;
 pub mod vlan;
 mod watched;

@@ -12,7 +12,7 @@ use ofp::Action;
 
 use crate::bond::Bond;
 use crate::spanning::SpanningPort;
-use crate::tunnel::TunnelConfig;
+use crate::tunnel_config::TunnelConfig;
 use crate::vlan::VlanConfig;
 use crate::watched::Watched;
 

@@ -7,17 +7,13 @@
 //! its headers are taken off ([`receive`]), and it comes in again by the datapath port, where [`TunnelTable`] finds
 //! which tunnel it is of.
 
-mod config;
 mod header;
 mod native;
 mod receive;
 mod send;
-mod table;
-mod underlay;
 
-pub use config::{
+pub use crate::tunnel_config::{
     Checksum, DEFAULT_TTL, Endpoint, Erspan, Key, PacketTypes, TunnelConfig, mapped, mapped_v4, shown,
     unmapped,
 };
-pub use table::{Taken, TunnelMatch, TunnelTable};
-pub use underlay::{Asking, Neighbour, NoUnderlay, Underlay, Way};
+pub use crate::underlay::{Asking, Neighbour, NoUnderlay, Taken, TunnelMatch, TunnelTable, Underlay, Way};

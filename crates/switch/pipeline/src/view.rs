@@ -21,7 +21,7 @@ use crate::spanning::SpanningTree;
 use crate::state::{
     BridgeId, Bundle, BundleId, Credit, Fragments, Miss, MissRules, Port, Rule, TableTraffic,
 };
-use crate::tunnel::{Asking, NoUnderlay, Underlay};
+use crate::underlay::{Asking, NoUnderlay, Underlay};
 
 /// All bridges of a switch.
 pub trait View {

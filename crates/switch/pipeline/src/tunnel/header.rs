@@ -7,7 +7,7 @@ use flow::{FlowKey, tunnel_flags};
 use wire::geneve::GeneveOption;
 use wire::{TypedForm, erspan, ethernet, geneve, gre, ipv4, ipv6, protocol, udp, vxlan};
 
-use super::config::{Key, TunnelConfig, unmapped};
+use crate::tunnel_config::{Key, TunnelConfig, unmapped};
 
 /// A UDP checksum that is to be computed; transparent to the computation.
 const TO_BE_COMPUTED: u16 = 0xffff;

@@ -7,16 +7,16 @@ use dp::{Action, Attr, DropReason, PushTunnel};
 use flow::{FlowKey, FlowMask, Slot, slot};
 use wire::{TypedForm, arp, ethernet, icmp, ipv6, nd, protocol, transport};
 
-use super::config::{TunnelConfig, mapped_v4, shown, unmapped};
 use super::header::{Headers, Outer, build};
-use super::table::either;
-use super::underlay::{Asking, Neighbour};
 use crate::commit::commit;
 use crate::context::{Context, Course};
 use crate::effects::Effect;
 use crate::freeze::TUNNEL;
 use crate::request::Error;
 use crate::state::Port;
+use crate::tunnel_config::either;
+use crate::tunnel_config::{TunnelConfig, mapped_v4, shown, unmapped};
+use crate::underlay::{Asking, Neighbour};
 use crate::view::BridgeView;
 
 /// What the outer packet has in common with the one inside, so that its way depends on the same.

@@ -4,11 +4,11 @@ use base::{DpPort, MacAddr};
 use flow::{Slot, slot, tunnel_flags};
 use wire::{arp, ethernet, icmp, protocol};
 
-use super::config::mapped_v4;
 use super::native::arp_sender;
 use crate::context::Context;
 use crate::effects::Effect;
 use crate::state::Port;
+use crate::tunnel_config::mapped_v4;
 
 const ECN: u8 = 0x03;
 

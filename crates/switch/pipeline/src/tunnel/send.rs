@@ -2,7 +2,7 @@
 
 use flow::{FlowKey, FlowMask, slot, tunnel_flags};
 
-use super::config::{Checksum, DEFAULT_TTL, Endpoint, Key, TunnelConfig, unmapped};
+use crate::tunnel_config::{Checksum, DEFAULT_TTL, Endpoint, Key, TunnelConfig, unmapped};
 
 const DSCP: u8 = 0xfc;
 const ECN: u8 = 0x03;

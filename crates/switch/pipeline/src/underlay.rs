@@ -7,6 +7,10 @@ use dp::DpId;
 
 use crate::state::BridgeId;
 
+mod table;
+
+pub use table::{Taken, TunnelMatch, TunnelTable};
+
 /// Where packets to an address leave.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Way {

@@ -148,3 +148,8 @@ pub fn shown(address: u128) -> String {
         None => Ipv6Addr::from(address).to_string(),
     }
 }
+
+/// The address of a tunnel's end, of whichever family.
+pub(crate) fn either(v4: u32, v6: u128) -> u128 {
+    if v4 != 0 { mapped_v4(v4) } else { v6 }
+}

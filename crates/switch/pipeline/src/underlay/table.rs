@@ -7,8 +7,8 @@ use base::{DpPort, OfPort};
 use dp::DpId;
 use flow::FlowKey;
 
-use super::config::{Endpoint, Key, PacketTypes, TunnelConfig, mapped_v4, shown};
 use crate::state::BridgeId;
+use crate::tunnel_config::{Endpoint, Key, PacketTypes, TunnelConfig, either, shown};
 
 /// What of a tunnel its packets are found by. Two tunnels must not have the same.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -106,16 +106,12 @@ impl TunnelTable {
     }
 }
 
-/// The address of a tunnel's end, of whichever family.
-pub(super) fn either(v4: u32, v6: u128) -> u128 {
-    if v4 != 0 { mapped_v4(v4) } else { v6 }
-}
-
 #[cfg(test)]
 mod tests {
     use dp::TunnelKind;
 
     use super::*;
+    use crate::tunnel_config::mapped_v4;
 
     fn tunnel(remote: Endpoint, local: Endpoint, in_key: Key) -> TunnelMatch {
         let config = TunnelConfig { remote, local, in_key, ..TunnelConfig::new(TunnelKind::Vxlan) };
