@@ -144,7 +144,8 @@ fails where it differs.
 - **not yet**: it has no effect. The log says so once, and so does the `status` or `error` of its row, unless its value asks for
   nothing.
 
-Options of tunnels are not listed: interfaces of tunnel types are refused whole, with the reason in their `error`. Nor are the
+Options of tunnels are not listed: they are read where the tunnel's `type` has them, and the log names others
+([tunnels.md](tunnels.md)). Nor are the
 tables QoS and Queue, which `qos` of a port refers to, and CT_Zone and CT_Timeout_Policy, which `ct_zones` of a datapath does; SSL
 and Manager are the database server's.
 ";
