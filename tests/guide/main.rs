@@ -45,6 +45,7 @@ mod rows;
 mod sflow;
 mod spanning;
 mod succession;
+mod tunnels;
 mod unread;
 mod unsupported;
 mod vlans;

@@ -235,6 +235,7 @@ impl SharedNetwork for Rules {
 }
 
 impl Sink for Nobody {
+    fn ask(&self, _asking: pipeline::tunnel::Asking) {}
     fn packet_in(&self, _: PacketIn) {}
     fn sample(&self, _: Sample) -> bool {
         true

@@ -27,6 +27,7 @@ mod packets;
 mod switch;
 mod tables;
 mod testing;
+mod tlv;
 mod usage;
 mod vconn;
 
@@ -136,6 +137,8 @@ const COMMANDS: &[Command] = &[
     command("dump-group-stats", 1, 2, groups::dump_group_stats, false),
     command("dump-group-features", 1, 1, groups::dump_group_features, false),
     command("del-groups", 1, 2, groups::del_groups, true),
+    command("add-tlv-map", 2, 2, tlv::add, true),
+    command("del-tlv-map", 1, 2, tlv::delete, true),
     command("dump-tlv-map", 1, 1, switch::dump_tlv_map, false),
     command("dump-ipfix-bridge", 1, 1, switch::dump_ipfix_bridge, false),
     command("dump-ipfix-flow", 1, 1, switch::dump_ipfix_flow, false),

@@ -21,6 +21,8 @@ pub struct Options {
     pub dummy_nodes: Option<String>,
     /// How a database behind TLS is reached.
     pub tls: rpc::Tls,
+    /// Tunnels do not use the machine's routes.
+    pub ignores_routes: bool,
     /// No page of the process may be swapped out.
     pub locks_memory: bool,
 }
@@ -35,6 +37,7 @@ enum Choice {
     Mlockall,
     EnableDummy,
     DisableSystem,
+    DisableRoutes,
     DummyNuma,
     Dpdk,
     Tls(TlsOption),
@@ -48,7 +51,7 @@ fn table() -> Vec<Opt<Choice>> {
         Opt::long("unixctl", Takes::Argument, Choice::Unixctl),
         Opt::long("enable-dummy", Takes::Perhaps, Choice::EnableDummy),
         Opt::long("disable-system", Takes::Nothing, Choice::DisableSystem),
-        Opt::long("disable-system-route", Takes::Nothing, Choice::DisableSystem),
+        Opt::long("disable-system-route", Takes::Nothing, Choice::DisableRoutes),
         Opt::long("dummy-numa", Takes::Argument, Choice::DummyNuma),
         Opt::long("dpdk", Takes::Perhaps, Choice::Dpdk),
     ];
@@ -93,6 +96,7 @@ pub(crate) fn parse(args: Vec<String>) -> Result<Options, Stop> {
             Choice::Mlockall => options.locks_memory = true,
             Choice::DummyNuma => options.dummy_nodes = item.argument,
             Choice::DisableSystem => {}
+            Choice::DisableRoutes => options.ignores_routes = true,
         }
     }
     let words = parser.rest();

@@ -4,20 +4,24 @@ use std::sync::Arc;
 
 use base::OfPort;
 use flowsync::{PacketIn, Sample, Sink};
+use pipeline::tunnel::Asking;
 use pipeline::{BridgeId, Protocol};
 use protocols::{Monitor, PortId};
 use tokio::sync::mpsc;
 
-/// How many packets may wait, and how many samples; what comes beyond that is dropped and counted.
+/// How many packets, samples and questions may wait; what comes beyond that is dropped and counted.
 const WAITING: usize = 4096;
 
 base::coverage!(static PACKET_IN_OVERFLOW = "packet_in_overflow");
+base::coverage!(static ASK_OVERFLOW = "tunnel_ask_overflow");
 
 #[derive(Debug)]
 pub(crate) struct Handover {
     packets: mpsc::Sender<Box<PacketIn>>,
     /// They have a queue of their own: there may be many, and they have time.
     samples: mpsc::Sender<Box<Sample>>,
+    /// Neighbours of tunnels that are to be asked for.
+    questions: mpsc::Sender<Asking>,
     /// What does not wait for the control thread.
     monitor: Arc<Monitor>,
 }
@@ -27,14 +31,17 @@ pub(crate) struct Handover {
 pub(crate) struct Handed {
     pub(crate) packets: mpsc::Receiver<Box<PacketIn>>,
     pub(crate) samples: mpsc::Receiver<Box<Sample>>,
+    pub(crate) questions: mpsc::Receiver<Asking>,
 }
 
 /// The two ends of the queues. Frames of protocols go to `monitor`.
 pub(crate) fn handover(monitor: &Arc<Monitor>) -> (Handover, Handed) {
     let (to_packets, packets) = mpsc::channel(WAITING);
     let (to_samples, samples) = mpsc::channel(WAITING);
-    let handover = Handover { packets: to_packets, samples: to_samples, monitor: Arc::clone(monitor) };
-    (handover, Handed { packets, samples })
+    let (to_questions, questions) = mpsc::channel(WAITING);
+    let monitor = Arc::clone(monitor);
+    let handover = Handover { packets: to_packets, samples: to_samples, questions: to_questions, monitor };
+    (handover, Handed { packets, samples, questions })
 }
 
 impl Sink for Handover {
@@ -50,6 +57,12 @@ impl Sink for Handover {
 
     fn has_room_for_samples(&self) -> bool {
         self.samples.capacity() > 0
+    }
+
+    fn ask(&self, asking: Asking) {
+        if self.questions.try_send(asking).is_err() {
+            ASK_OVERFLOW.count();
+        }
     }
 
     fn take(&self, bridge: BridgeId, port: OfPort, protocol: Protocol, frame: &[u8]) {

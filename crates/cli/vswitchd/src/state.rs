@@ -196,6 +196,10 @@ impl State {
         samples.for_each(|sample| self.running.take_sample(&sample));
     }
 
+    pub(crate) fn ask_neighbour(&mut self, asking: &pipeline::tunnel::Asking) {
+        self.running.ask_neighbour(asking);
+    }
+
     /// Timers.
     pub(crate) fn tick(&mut self) {
         let now = self.clock.now();

@@ -68,6 +68,7 @@ impl Switchd {
             clock.clone(),
             options.dummies,
             !options.daemon.is_unconfined,
+            options.ignores_routes,
         );
         running.start_protocols(watcher(&ports_changed)).map_err(|e| rpc::error_text(&e))?;
         let replica = follow_database(options, &clock);
@@ -106,6 +107,7 @@ impl Switchd {
                     self.commands.dispatch(&mut self.state, request);
                 }
                 Some(packet) = self.handed.packets.recv() => self.state.take_packet_in(&packet),
+                Some(asking) = self.handed.questions.recv() => self.state.ask_neighbour(&asking),
                 _ = self.handed.samples.recv_many(&mut samples, SAMPLES), if rest.is_none() => {
                     let begun = Instant::now();
                     self.state.take_samples(samples.drain(..));

@@ -8,12 +8,14 @@
 //! finds out what the kernel does to frames that a link sends; `discipline` and `class` set up how it queues and shapes them.
 //!
 //! Messages are encoded and decoded by `netlink-bindings`, which is made from the kernel's own specifications: links,
-//! addresses, traffic control, nftables. Of the library only the families in use are compiled. The sockets are our own.
+//! addresses, routes, rules, traffic control, nftables. Of the library only the families in use are compiled. The sockets are our own.
 //! What the library does not cover, because it is no netlink: bridges as bridge-utils makes them, and what ethtool(8) asks
 //! by ioctl(2) (`ETHTOOL_GSET`, `ETHTOOL_GDRVINFO`, `ETHTOOL_GGRO`). The ethtool family of netlink has no driver's name
 //! and version, and other words for modes than the reference shows. Programs are loaded by bpf(2).
 //!
-//! Not here: routes and neighbours, until somebody needs them.
+//! Routes, their rules and all addresses are read for tunnels, whose packets leave by them.
+//!
+//! Not here: neighbours, until somebody needs them.
 
 #![warn(missing_docs)]
 
@@ -33,6 +35,7 @@ mod message;
 mod mode;
 mod nftables;
 mod psched;
+mod route;
 mod socket;
 mod tc;
 #[cfg(test)]
@@ -50,3 +53,4 @@ pub use ingress::IngressGuard;
 pub use link::{Link, LinkChange, Monitor, link, link_by_index, links, set_link};
 pub use merging::{is_merging, set_merging};
 pub use mode::{LinkMode, link_mode};
+pub use route::{LinkAddress, Route, RouteMonitor, RouteRule, all_addresses, route_rules, routes};

@@ -6,9 +6,8 @@ use dp::Capabilities;
 pub(crate) fn of(max_vlans: usize) -> Capabilities {
     Capabilities {
         max_vlans,
-        // Nothing above asks for these yet: tunnels, samples for psample groups.
+        // Nothing above asks for samples for psample groups yet.
         psample: false,
-        tunnels: false,
         ..Capabilities::ALL
     }
 }

@@ -11,7 +11,7 @@ use base::{Clock, DpPort, MacAddr};
 use dp::{
     Capabilities, Datapath, DpError, DpStats, DummyControl, Errno, Execute, Flow, FlowGlance, FlowPut,
     FlowStats, Meter, MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode, Succession,
-    Ufid, Upcall, WorkerId,
+    TunnelSettings, Ufid, Upcall, WorkerId,
 };
 use netdev::Device;
 
@@ -62,6 +62,8 @@ impl DpUser {
             connections,
             fragments,
             bonds: Bonds::default(),
+            tunnels: ArcSwap::default(),
+            tunnel_sequence: AtomicU32::new(0),
             meters: Meters::default(),
             main: Arc::new(Part::main(now)?),
             workers: ArcSwap::default(),
@@ -202,6 +204,7 @@ impl Datapath for DpUser {
         self.shared.closing.wait_for(|name| free().any(|spec| spec.name == name));
         let first = self.shared.devices_made.fetch_add(free().count() as u32, Ordering::Relaxed);
         let is_dummy = self.shared.config.is_dummy;
+        let is_for_tests = is_dummy || self.shared.config.kind == "dummy";
         let numbered: Vec<_> = free().zip(first..).collect();
         let mut opened = together::open_each(numbered, |(spec, sequence)| {
             Device::open_as(spec, sequence, is_dummy, self.shared.arrival(spec))
@@ -212,7 +215,7 @@ impl Datapath for DpUser {
                 checked?;
                 // Whoever panicked has written why to the log.
                 let device = opened.next().flatten().unwrap_or_else(|| Err(internal_error(spec)))?;
-                ports.add(spec, device)
+                ports.add(spec, device, is_for_tests)
             });
             Ok(added.collect())
         })
@@ -469,6 +472,14 @@ impl Datapath for DpUser {
             // Its port went meanwhile.
             None => netdev::tap::Tap::open(name)?.set_persistent(false),
         }
+    }
+
+    fn tunnel_settings(&self) -> Arc<TunnelSettings> {
+        self.shared.tunnels.load_full()
+    }
+
+    fn set_tunnel_settings(&self, settings: TunnelSettings) {
+        self.shared.tunnels.store(Arc::new(settings));
     }
 
     fn succession(&self) -> Option<&dyn Succession> {

@@ -73,3 +73,4 @@ mod worker;
 pub use datapath::DpUser;
 pub use processors::{Processor, Processors};
 pub use shared::{Config, Predecessor};
+pub use tunnel::pop as take_off_tunnel_headers;

@@ -153,11 +153,19 @@ impl Ports {
     }
 
     /// Gives the device the number that `spec` wishes for, or a free one.
-    pub(crate) fn add(&mut self, spec: &PortSpec, device: Device) -> Result<DpPort, DpError> {
+    /// In a datapath for tests the numbers of tunnels' ports follow from their names, too.
+    pub(crate) fn add(
+        &mut self,
+        spec: &PortSpec,
+        device: Device,
+        is_for_tests: bool,
+    ) -> Result<DpPort, DpError> {
         self.check(spec)?;
         let number = match spec.number {
             Some(number) if number.0 < 1 << 16 => number,
-            _ if spec.kind.is_dummy() => self.named_number(&spec.name),
+            _ if is_for_tests && spec.kind.tunnel().is_some() || spec.kind.is_dummy() => {
+                self.named_number(&spec.name)
+            }
             _ => {
                 let free = self.free_number();
                 self.free_from = free.0;

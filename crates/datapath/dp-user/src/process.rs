@@ -259,7 +259,8 @@ impl Executor for Run<'_> {
     }
 
     fn tunnel_push(&mut self, packet: Packet, push: &PushTunnel) -> Option<Packet> {
-        match tunnel::push(packet, push) {
+        let sequence = || self.shared.tunnel_sequence.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        match tunnel::push(packet, push, &self.shared.tunnels.load(), sequence) {
             Ok(packet) => Some(packet),
             Err(packet) => {
                 self.dropped(packet, DropReason::TunnelPush);
@@ -273,7 +274,7 @@ impl Executor for Run<'_> {
             return self.dropped(packet, DropReason::InvalidTunnelPort);
         };
         let popped = match kind.tunnel() {
-            Some(tunnel) => tunnel::pop(packet, tunnel),
+            Some(tunnel) => tunnel::pop(packet, tunnel, &self.shared.tunnels.load()),
             None => Err(packet),
         };
         match popped {

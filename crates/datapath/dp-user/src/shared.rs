@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base::Clock;
-use dp::{PortKind, PortSpec, Upcall, WorkerId};
+use dp::{PortKind, PortSpec, TunnelSettings, Upcall, WorkerId};
 use netdev::Arrival;
 use netlink::LinkChange;
 
@@ -102,6 +102,9 @@ pub(crate) struct Shared {
     pub(crate) fragments: Arc<Waiting>,
     pub(crate) sweeping: Sweeping,
     pub(crate) bonds: Bonds,
+    pub(crate) tunnels: ArcSwap<TunnelSettings>,
+    /// The number of the last packet of a tunnel that numbers them.
+    pub(crate) tunnel_sequence: AtomicU32,
     pub(crate) meters: Meters,
     /// The control thread's part.
     pub(crate) main: Arc<Part>,

@@ -1,19 +1,24 @@
 //! Tunnel headers: put on as prepared, taken off and told in the metadata.
 
 use base::DpPort;
-use dp::{Packet, PushTunnel, TunnelKind};
-use flow::{FlowKey, TunnelKey, tunnel_flags};
+use dp::{Packet, PushTunnel, TunnelKind, TunnelSettings};
+use flow::{FlowKey, Slot, TunnelKey, tunnel_flags};
 use wire::checksum::{pseudo_ipv4, pseudo_ipv6};
-use wire::geneve::Geneve;
+use wire::geneve::{self, GeneveOption};
 use wire::ipv4::{self, Ipv4Mut};
 use wire::ipv6::{self, Ipv6Mut};
 use wire::udp::{self, Udp, UdpMut};
-use wire::{TypedForm, ethernet, gre, protocol, transport, vxlan};
+use wire::{TypedForm, erspan, ethernet, gre, protocol, transport, vxlan};
 
 /// Puts the prepared header before the packet and fills in lengths, ports and checksums.
 ///
-/// A train cannot go into a tunnel whole; it comes back as an error.
-pub(crate) fn push(mut packet: Packet, push: &PushTunnel) -> Result<Packet, Packet> {
+/// A train cannot go into a tunnel whole; it comes back as an error. `sequence` numbers the packet if the tunnel does.
+pub(crate) fn push(
+    mut packet: Packet,
+    push: &PushTunnel,
+    settings: &TunnelSettings,
+    sequence: impl FnOnce() -> u32,
+) -> Result<Packet, Packet> {
     if packet.offload.segmentation.is_some() {
         return Err(packet);
     }
@@ -29,13 +34,16 @@ pub(crate) fn push(mut packet: Packet, push: &PushTunnel) -> Result<Packet, Pack
     packet.metadata.tunnel = None;
     if let Some(outer) = packet.bytes_mut().get_mut(ethernet::HEADER_LEN..) {
         let is_v6 = ethernet::Header::parse(header).is_some_and(|eth| eth.ether_type == ethernet::TYPE_IPV6);
-        complete(outer, is_v6, entropy);
+        let (min, max) = settings.udp_ports;
+        let count = u64::from(max.saturating_sub(min)) + 1;
+        let port = min.saturating_add(((u64::from(entropy) * count) >> 32) as u16);
+        complete(outer, is_v6, port, sequence);
     }
     Ok(packet)
 }
 
 /// Fills in what the prepared headers lack, from the outer network header on.
-fn complete(outer: &mut [u8], is_v6: bool, entropy: u32) {
+fn complete(outer: &mut [u8], is_v6: bool, source_port: u16, sequence: impl FnOnce() -> u32) {
     let total = outer.len();
     let (l4, proto, pseudo) = if is_v6 {
         let len = total.saturating_sub(ipv6::LEN);
@@ -52,18 +60,39 @@ fn complete(outer: &mut [u8], is_v6: bool, entropy: u32) {
         ipv4::write_checksum(outer);
         (ipv4::MIN_LEN, proto, pseudo)
     };
+    let Some(datagram) = outer.get_mut(l4..) else { return };
+    if proto == protocol::GRE {
+        return complete_gre(datagram, sequence);
+    }
     if proto != protocol::UDP {
         return;
     }
-    let Some(datagram) = outer.get_mut(l4..) else { return };
     let len = datagram.len();
     let Some(mut header) = UdpMut::parse(datagram) else { return };
     header.set_len(len as u16);
-    // Of the flow inside, in the range for such ports (RFC 7348 §5).
-    header.set_src(32768 + (entropy % 28232) as u16);
+    // Of the flow inside (RFC 7348 §5).
+    header.set_src(source_port);
     if header.view().check() != 0 || is_v6 {
         transport::write_checksum(protocol::UDP, datagram, pseudo);
     }
+}
+
+/// The number of the packet, and the checksum over header and payload (RFC 2784 §2.5).
+fn complete_gre(bytes: &mut [u8], sequence: impl FnOnce() -> u32) {
+    let Some(mut header) = gre::Header::parse(bytes) else { return };
+    if header.sequence.is_some() {
+        header.sequence = Some(sequence());
+    }
+    let has_checksum = header.checksum.is_some();
+    if has_checksum {
+        header.checksum = Some(0);
+    }
+    if header.emit(bytes).is_err() || !has_checksum {
+        return;
+    }
+    header.checksum = Some(wire::checksum(bytes));
+    // It was emitted before, so there is room.
+    let _ = header.emit(bytes);
 }
 
 fn flow_hash(packet: &Packet) -> u32 {
@@ -77,10 +106,13 @@ fn flow_hash(packet: &Packet) -> u32 {
     (hash >> 32) as u32
 }
 
-/// Takes the tunnel's headers off; `kind` is the tunnel port's.
-pub(crate) fn pop(mut packet: Packet, kind: TunnelKind) -> Result<Packet, Packet> {
-    match parse(&packet, kind) {
+/// Takes the tunnel's headers off; `kind` is the tunnel port's. A packet that does not begin with sound headers of that kind
+/// comes back as an error, unchanged.
+pub fn pop(mut packet: Packet, kind: TunnelKind, settings: &TunnelSettings) -> Result<Packet, Packet> {
+    match parse(&packet, kind, settings) {
         Some(inner) => {
+            // What fills up a short frame is not of the packet inside.
+            packet.set_len(inner.end);
             packet.remove(0, inner.at);
             packet.metadata.packet_type = inner.packet_type;
             packet.metadata.tunnel = TunnelKey::from_key(&inner.tunnel).map(Box::new);
@@ -94,12 +126,20 @@ pub(crate) fn pop(mut packet: Packet, kind: TunnelKind) -> Result<Packet, Packet
 }
 
 struct Inner {
+    /// Where the packet inside begins and ends.
     at: usize,
+    end: usize,
     packet_type: u32,
     tunnel: FlowKey,
 }
 
-fn parse(packet: &Packet, kind: TunnelKind) -> Option<Inner> {
+/// Bytes that a frame has at least on a wire, without its checksum (IEEE 802.3).
+const FILLED_UP_TO: usize = 60;
+
+/// The name space of packet types that are Ethernet types.
+const ETHER_TYPES: u32 = 1 << 16;
+
+fn parse(packet: &Packet, kind: TunnelKind, settings: &TunnelSettings) -> Option<Inner> {
     let bytes = packet.bytes();
     let mut key = FlowKey::new();
     let layers = {
@@ -117,59 +157,149 @@ fn parse(packet: &Packet, kind: TunnelKind) -> Option<Inner> {
         key.set_tun_tp_dst(from.tp_dst());
         layers
     };
-    let l4 = usize::from(layers.l4);
+    let (l3, l4) = (usize::from(layers.l3), usize::from(layers.l4));
     if l4 == 0 {
         return None;
     }
-    let segment = bytes.get(l4..)?;
-    let mut flags = 0;
-    let (at, packet_type) = match kind {
+    let network_end = network_len(bytes.get(l3..)?).and_then(|len| l3.checked_add(len))?;
+    let segment = bytes.get(l4..network_end)?;
+    // Only the shortest frames are filled up; whatever is behind the packet in longer ones is taken for the frame inside.
+    let end = if bytes.len() <= FILLED_UP_TO { network_end } else { bytes.len() };
+    let (len, packet_type, flags) = match kind {
         TunnelKind::Vxlan => {
-            let outer = Udp::parse(segment)?;
-            let header = vxlan::Header::parse(outer.payload())?;
-            // The VNI must be there; group policy has its own flag.
-            if header.flags & vxlan::FLAG_VNI == 0 {
-                return None;
-            }
-            key.set_tun_id(header.vni.into());
-            flags |= tunnel_flags::KEY | checksum_flag(&outer);
-            (l4 + udp::LEN + header.header_len(), 0)
+            let outer = sound_udp(packet, segment, &key)?;
+            let (len, packet_type) = read_vxlan(outer.payload(), &mut key)?;
+            (udp::LEN + len, packet_type, tunnel_flags::KEY | checksum_flag(&outer))
         }
         TunnelKind::Geneve => {
-            let outer = Udp::parse(segment)?;
-            let header = Geneve::parse(outer.payload())?;
-            if header.version() != 0 || header.protocol() != ethernet::TYPE_TEB {
-                return None;
-            }
-            key.set_tun_id(header.vni().into());
-            flags |= tunnel_flags::KEY | checksum_flag(&outer);
-            if header.is_oam() {
-                flags |= tunnel_flags::OAM;
-            }
-            (l4 + udp::LEN + header.header_len(), 0)
+            let outer = sound_udp(packet, segment, &key)?;
+            let (len, flags) = read_geneve(outer.payload(), &mut key, settings)?;
+            (udp::LEN + len, 0, flags | checksum_flag(&outer))
         }
-        TunnelKind::Gre | TunnelKind::Ip6Gre => {
-            let header = gre::Header::parse(segment)?;
-            if header.checksum.is_some() {
-                flags |= tunnel_flags::CSUM;
-            }
-            if let Some(number) = header.key {
-                key.set_tun_id(number.into());
-                flags |= tunnel_flags::KEY;
-            }
-            let is_ethernet = header.protocol == ethernet::TYPE_TEB;
-            (l4 + header.header_len(), if is_ethernet { 0 } else { 1 << 16 | u32::from(header.protocol) })
+        TunnelKind::Gre | TunnelKind::Ip6Gre => read_gre(packet, segment, &mut key)?,
+        TunnelKind::Erspan | TunnelKind::Ip6Erspan => (read_erspan(segment, &mut key)?, 0, tunnel_flags::KEY),
+        TunnelKind::Gtpu | TunnelKind::Bareudp | TunnelKind::Srv6 | TunnelKind::Lisp | TunnelKind::Stt => {
+            return None;
         }
-        TunnelKind::Erspan
-        | TunnelKind::Ip6Erspan
-        | TunnelKind::Gtpu
-        | TunnelKind::Bareudp
-        | TunnelKind::Srv6
-        | TunnelKind::Lisp
-        | TunnelKind::Stt => return None,
     };
     key.set_tun_flags(flags);
-    (at <= bytes.len()).then_some(Inner { at, packet_type, tunnel: key })
+    let at = l4 + len;
+    (at <= end).then_some(Inner { at, end, packet_type, tunnel: key })
+}
+
+/// Bytes of an IP packet by its own account; `None` when it says that there are more than there are.
+fn network_len(bytes: &[u8]) -> Option<usize> {
+    let len = match bytes.first()? >> 4 {
+        4 => ipv4::Header::parse(bytes)?.total_len.into(),
+        6 => ipv6::LEN + usize::from(ipv6::Header::parse(bytes)?.payload_len),
+        _ => return None,
+    };
+    (len <= bytes.len()).then_some(len)
+}
+
+/// The datagram, unless its checksum says that it was damaged.
+fn sound_udp<'a>(packet: &Packet, segment: &'a [u8], key: &FlowKey) -> Option<Udp<'a>> {
+    let outer = Udp::parse(segment)?;
+    let is_known = packet.offload.is_checksum_good || packet.offload.checksum.is_some();
+    if outer.check() == 0 || is_known {
+        return Some(outer);
+    }
+    let pseudo = if key.tun_dst() != 0 {
+        pseudo_ipv4(key.tun_src(), key.tun_dst(), protocol::UDP, segment.len())
+    } else {
+        pseudo_ipv6(key.tun_ipv6_src(), key.tun_ipv6_dst(), protocol::UDP, segment.len())
+    };
+    (pseudo.bytes(segment).sum() == 0xffff).then_some(outer)
+}
+
+/// Bytes of the header, and what is inside.
+fn read_vxlan(bytes: &[u8], key: &mut FlowKey) -> Option<(usize, u32)> {
+    let header = vxlan::Header::parse(bytes)?;
+    // The VNI must be there; each extension has its own flag.
+    if header.flags & vxlan::FLAG_VNI == 0 {
+        return None;
+    }
+    key.set_tun_id(header.vni.into());
+    if let Some(policy) = header.group_policy() {
+        key.set_tun_gbp_id(policy.group);
+        key.set_tun_gbp_flags((header.flags >> 16) as u8 & GBP_FLAGS);
+    }
+    let packet_type = match header.next_protocol() {
+        None | Some(vxlan::NEXT_ETHERNET) => 0,
+        Some(vxlan::NEXT_IPV4) => ETHER_TYPES | u32::from(ethernet::TYPE_IPV4),
+        Some(vxlan::NEXT_IPV6) => ETHER_TYPES | u32::from(ethernet::TYPE_IPV6),
+        Some(vxlan::NEXT_NSH) => ETHER_TYPES | u32::from(ethernet::TYPE_NSH),
+        Some(_) => return None,
+    };
+    Some((header.header_len(), packet_type))
+}
+
+/// The bits of a group policy beside the group: not learned, applied.
+const GBP_FLAGS: u8 = 0x48;
+
+/// Bytes of the header with its options, and the tunnel's flags. Options that nobody asked for are left out, unless they
+/// are critical: a packet with one of those must not be taken (RFC 8926 §3.4).
+fn read_geneve(bytes: &[u8], key: &mut FlowKey, settings: &TunnelSettings) -> Option<(usize, u16)> {
+    let header = geneve::Header::parse(bytes)?;
+    if header.protocol != ethernet::TYPE_TEB {
+        return None;
+    }
+    key.set_tun_id(header.vni.into());
+    for option in &header.options {
+        read_option(option, key, settings)?;
+    }
+    let oam = if header.is_oam { tunnel_flags::OAM } else { 0 };
+    Some((header.header_len(), tunnel_flags::KEY | oam))
+}
+
+fn read_option(option: &GeneveOption, key: &mut FlowKey, settings: &TunnelSettings) -> Option<()> {
+    let known = settings.options.iter().find(|known| {
+        (known.class, known.kind, usize::from(known.len)) == (option.class, option.kind, option.data.len())
+    });
+    let Some(known) = known else { return (option.kind & geneve::CRITICAL == 0).then_some(()) };
+    let value = option.data.iter().fold(0u128, |value, &byte| value << 8 | u128::from(byte));
+    key.write(Slot::tun_metadata(known.field.into()), 1);
+    key.write(Slot::tun_metadata_value(known.field.into()), value);
+    Some(())
+}
+
+/// Bytes of the header, what is inside, and the tunnel's flags.
+fn read_gre(packet: &Packet, segment: &[u8], key: &mut FlowKey) -> Option<(usize, u32, u16)> {
+    let header = gre::Header::parse(segment)?;
+    let mut flags = 0;
+    if header.checksum.is_some() {
+        let is_known = packet.offload.checksum.is_some();
+        if !is_known && wire::checksum(segment) != 0 {
+            return None;
+        }
+        flags |= tunnel_flags::CSUM;
+    }
+    if let Some(number) = header.key {
+        key.set_tun_id(number.into());
+        flags |= tunnel_flags::KEY;
+    }
+    let is_ethernet = header.protocol == ethernet::TYPE_TEB;
+    let packet_type = if is_ethernet { 0 } else { ETHER_TYPES | u32::from(header.protocol) };
+    Some((header.header_len(), packet_type, flags))
+}
+
+/// Bytes of both headers.
+fn read_erspan(segment: &[u8], key: &mut FlowKey) -> Option<usize> {
+    let outer = gre::Header::parse(segment)?;
+    let header = erspan::Header::parse(segment.get(outer.header_len()..)?)?;
+    if header.protocol() != outer.protocol {
+        return None;
+    }
+    key.set_tun_id(header.session.into());
+    key.set_tun_erspan_ver(header.version());
+    match header.kind {
+        erspan::Kind::Ii { index } => key.set_tun_erspan_idx(index & 0xf_ffff),
+        erspan::Kind::Iii(own) => {
+            key.set_tun_erspan_dir(own.is_egress.into());
+            key.set_tun_erspan_hwid(own.hardware);
+        }
+    }
+    Some(outer.header_len() + header.header_len())
 }
 
 /// The flag that says that the outer header has a checksum.
@@ -180,6 +310,7 @@ fn checksum_flag(outer: &Udp<'_>) -> u16 {
 #[cfg(test)]
 mod tests {
     use dp::Action;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -191,13 +322,106 @@ mod tests {
         let actions = dp::text::parse_actions(text, None).unwrap();
         let [Action::TunnelPush(header)] = &actions[..] else { panic!("one push") };
         let inner = [7u8; 60];
-        let packet = push(Packet::from_bytes(&inner), header).unwrap();
+        let packet = push(Packet::from_bytes(&inner), header, &TunnelSettings::default(), || 1).unwrap();
         assert_eq!(packet.len(), 110);
         assert_eq!(wire::checksum(&packet.bytes()[14..34]), 0);
-        let back = pop(packet, TunnelKind::Vxlan).unwrap();
+        let back = pop(packet, TunnelKind::Vxlan, &TunnelSettings::default()).unwrap();
         assert_eq!(back.bytes(), inner);
         let key = back.metadata.tunnel.unwrap().to_key();
         assert_eq!((key.tun_id(), key.tun_dst(), key.tun_flags()), (0x1c7, 0x0101_025c, tunnel_flags::KEY));
+    }
+
+    const KINDS: [TunnelKind; 4] =
+        [TunnelKind::Vxlan, TunnelKind::Geneve, TunnelKind::Gre, TunnelKind::Erspan];
+
+    proptest! {
+        /// What anybody may send: nothing panics, and what is refused is left as it was.
+        #[test]
+        fn any_bytes_are_taken_off_or_left_alone(
+            protocol in prop::sample::select(vec![17u8, 47]),
+            is_whole: bool,
+            payload in prop::collection::vec(any::<u8>(), 0..120),
+        ) {
+            let mut bytes = ethernet::header(base::MacAddr::ZERO, base::MacAddr::ZERO, 0x800).to_vec();
+            let len = if is_whole { payload.len() } else { payload.len() / 2 };
+            bytes.extend(ipv4::header(1, 2, protocol, 0, 64, 0, len));
+            bytes.extend(&payload);
+            let option = dp::TunnelOption { class: 0, kind: 0, len: 4, field: 3 };
+            let settings = TunnelSettings { options: vec![option], ..TunnelSettings::default() };
+            for kind in KINDS {
+                match pop(Packet::from_bytes(&bytes), kind, &settings) {
+                    Ok(packet) => prop_assert!(bytes.windows(packet.len()).any(|w| w == packet.bytes())),
+                    Err(packet) => prop_assert_eq!(packet.bytes(), &bytes[..]),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn options_are_read_and_critical_ones_must_be_known() {
+        let option = |class, kind| GeneveOption { class, kind, data: vec![0, 5, 0, 6] };
+        let pushed = |options: Vec<GeneveOption>| {
+            let mut bytes = ethernet::header(base::MacAddr::ZERO, base::MacAddr::ZERO, 0x800).to_vec();
+            let protocol = ethernet::TYPE_TEB;
+            let header = geneve::Header { protocol, vni: 7, options, ..geneve::Header::default() };
+            let len = udp::LEN + header.header_len() + 60;
+            bytes.extend(ipv4::header(1, 2, protocol::UDP, 0, 64, 0, len));
+            bytes.extend(udp::header(1, 6081, len - udp::LEN));
+            header.append(&mut bytes);
+            bytes.extend([7; 60]);
+            Packet::from_bytes(&bytes)
+        };
+        let known = dp::TunnelOption { class: 0x102, kind: 0x80, len: 4, field: 0 };
+        let settings = TunnelSettings { options: vec![known], ..TunnelSettings::default() };
+        let read = |options| {
+            let packet = pop(pushed(options), TunnelKind::Geneve, &settings).ok()?;
+            Some(packet.metadata.tunnel?.to_key().read(Slot::tun_metadata_value(0)))
+        };
+        assert_eq!(read(vec![option(1, 1), option(0x102, 0x80)]), Some(0x5_0006));
+        assert_eq!(read(vec![option(1, 1)]), Some(0), "one that nobody asked for is left out");
+        assert_eq!(read(vec![option(1, 0x81)]), None, "a critical one must not be");
+    }
+
+    #[test]
+    fn damaged_packets_are_refused_and_what_fills_up_a_frame_is_cut() {
+        let text = "tnl_push(tnl_port(4),header(size=70,type=5,eth(dst=f8:bc:12:44:34:b6,src=f8:bc:12:46:58:e0,\
+                    dl_type=0x86dd),ipv6(src=fc00::1,dst=fc00::2,label=0,proto=17,tclass=0x0,hlimit=64),\
+                    udp(src=0,dst=6081,csum=0xffff),geneve(vni=0x7)),out_port(1))";
+        let actions = dp::text::parse_actions(text, None).unwrap();
+        let [Action::TunnelPush(header)] = &actions[..] else { panic!("one push") };
+        let settings = TunnelSettings { udp_ports: (7, 7), ..TunnelSettings::default() };
+        let mut pushed = push(Packet::from_bytes(&[7u8; 60]), header, &settings, || 1).unwrap();
+        assert_eq!(pushed.bytes()[54..56], [0, 7], "the source port");
+        pushed.bytes_mut()[100] ^= 1;
+        assert!(pop(pushed, TunnelKind::Geneve, &settings).is_err());
+        let mut short = ethernet::header(base::MacAddr::ZERO, base::MacAddr::ZERO, 0x800).to_vec();
+        short.extend(ipv4::header(1, 2, protocol::GRE, 0, 64, 0, 22));
+        short.extend([0, 0, 0x65, 0x58]);
+        short.extend([7; 18]);
+        short.resize(FILLED_UP_TO, 0);
+        let popped = pop(Packet::from_bytes(&short), TunnelKind::Gre, &settings).unwrap();
+        assert_eq!(popped.bytes(), [7; 18]);
+    }
+
+    #[test]
+    fn gre_has_checksums_and_numbers() {
+        let text = "tnl_push(tnl_port(4),header(size=50,type=3,eth(dst=f8:bc:12:44:34:b6,src=f8:bc:12:46:58:e0,\
+                    dl_type=0x0800),ipv4(src=1.1.2.88,dst=1.1.2.92,proto=47,tos=0,ttl=64,frag=0x4000),\
+                    gre((flags=0xb000,proto=0x6558),csum=0x0,key=0x7,seq=0x0)),out_port(1))";
+        let actions = dp::text::parse_actions(text, None).unwrap();
+        let [Action::TunnelPush(header)] = &actions[..] else { panic!("one push") };
+        let settings = TunnelSettings::default();
+        let mut pushed = push(Packet::from_bytes(&[7u8; 61]), header, &settings, || 5).unwrap();
+        let gre = gre::Header::parse(&pushed.bytes()[34..]).unwrap();
+        assert_eq!((gre.sequence, wire::checksum(&pushed.bytes()[34..])), (Some(5), 0));
+        let popped = pop(pushed.clone(), TunnelKind::Gre, &settings).unwrap();
+        assert_eq!(popped.bytes(), [7u8; 61]);
+        assert_eq!(
+            popped.metadata.tunnel.unwrap().to_key().tun_flags(),
+            tunnel_flags::KEY | tunnel_flags::CSUM
+        );
+        pushed.bytes_mut()[60] ^= 1;
+        assert!(pop(pushed, TunnelKind::Gre, &settings).is_err());
     }
 
     /// The tunnel that is popped behind the header of `text`, pushed on a packet.
@@ -205,8 +429,9 @@ mod tests {
         let text = format!("tnl_push(tnl_port(4),header({header}),out_port(1))");
         let actions = dp::text::parse_actions(&text, None).unwrap();
         let [Action::TunnelPush(header)] = &actions[..] else { panic!("one push") };
-        let pushed = push(Packet::from_bytes(&[7u8; 60]), header).unwrap();
-        let back = pop(pushed.clone(), kind).unwrap();
+        let settings = TunnelSettings::default();
+        let pushed = push(Packet::from_bytes(&[7u8; 60]), header, &settings, || 1).unwrap();
+        let back = pop(pushed.clone(), kind, &settings).unwrap();
         assert_eq!(back.bytes(), [7u8; 60], "{kind}");
         (pushed, back.metadata.tunnel.unwrap().to_key())
     }
@@ -244,8 +469,9 @@ mod tests {
         let at = bytes.len();
         bytes.extend([0, 0, 0x65, 0x58]);
         bytes.extend([0; 16]);
-        assert!(pop(Packet::from_bytes(&bytes), TunnelKind::Gre).is_ok());
+        let settings = TunnelSettings::default();
+        assert!(pop(Packet::from_bytes(&bytes), TunnelKind::Gre, &settings).is_ok());
         bytes[at + 1] = 1;
-        assert!(pop(Packet::from_bytes(&bytes), TunnelKind::Gre).is_err(), "version 1");
+        assert!(pop(Packet::from_bytes(&bytes), TunnelKind::Gre, &settings).is_err(), "version 1");
     }
 }

@@ -18,6 +18,34 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct DpId(pub u32);
 
+/// How headers of tunnels are put on and read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TunnelSettings {
+    /// The first and the last UDP port that tunnels send from.
+    pub udp_ports: (u16, u16),
+    /// The options of Geneve that are read into keys.
+    pub options: Vec<TunnelOption>,
+}
+
+/// An option of Geneve, and the field of tunnel metadata that it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TunnelOption {
+    /// The option's class.
+    pub class: u16,
+    /// The option's type within the class.
+    pub kind: u8,
+    /// Bytes of its data: a multiple of 4, at most 16.
+    pub len: u8,
+    /// The number of the field, at most 15.
+    pub field: u8,
+}
+
+impl Default for TunnelSettings {
+    fn default() -> TunnelSettings {
+        TunnelSettings { udp_ports: (32768, 61000), options: Vec::new() }
+    }
+}
+
 /// A flow's unique id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Ufid(pub u128);
@@ -444,6 +472,12 @@ pub trait Datapath: Send + Sync {
         Ok(())
     }
 
+    /// How headers of tunnels are put on and read.
+    fn tunnel_settings(&self) -> Arc<TunnelSettings> {
+        Arc::default()
+    }
+    /// Sets that. A datapath without tunnels has no use for it.
+    fn set_tunnel_settings(&self, _settings: TunnelSettings) {}
     /// How another process goes on with its devices, where that is possible.
     fn succession(&self) -> Option<&dyn Succession> {
         None

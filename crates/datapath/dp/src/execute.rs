@@ -92,6 +92,7 @@ fn run<E: Executor + ?Sized>(executor: &mut E, mut packet: Packet, actions: &[Ac
         let rest = actions.get(index + 1..).unwrap_or(&[]);
         if matches!(action, Action::TunnelPush(_)) && packet.offload.segmentation.is_some() {
             // A train goes into a tunnel segment by segment.
+            truncate(&mut packet);
             let mut segments = Vec::new();
             if let Err(packet) = crate::offload::segment(packet, &mut segments) {
                 return executor.dropped(packet, DropReason::TunnelPush);
@@ -227,7 +228,10 @@ fn step<E: Executor + ?Sized>(
                 return None;
             }
         }
-        Action::TunnelPush(push) => return executor.tunnel_push(packet, push),
+        Action::TunnelPush(push) => {
+            truncate(&mut packet);
+            return executor.tunnel_push(packet, push);
+        }
         Action::Trunc(max) => packet.trunc = Some(*max),
         Action::Set(set) => rewrite::set(&mut packet, set),
         Action::PushVlan { tpid, tci } => tags::push_vlan(&mut packet, *tpid, *tci),

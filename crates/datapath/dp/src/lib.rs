@@ -48,8 +48,8 @@ pub use attr::Attr;
 pub use capabilities::Capabilities;
 pub use datapath::{
     Datapath, DpError, DpId, DpStats, DummyControl, Execute, Flow, FlowGlance, FlowPut, FlowStats, Meter,
-    MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, QualityOfService, Succession, Ufid,
-    UfidError, WorkerId,
+    MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, QualityOfService, Succession,
+    TunnelOption, TunnelSettings, Ufid, UfidError, WorkerId,
 };
 pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, Tracked, execute};

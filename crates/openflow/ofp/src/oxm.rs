@@ -78,18 +78,32 @@ pub(crate) fn has_u32_header(field: Field) -> bool {
 
 /// Appends the header of `field` as `version` (0: NXM) prefers it.
 pub(crate) fn put_header(out: &mut Vec<u8>, field: Field, version: u8, masked: bool) {
+    put_header_of(out, field, version, field.n_bytes(), masked);
+}
+
+fn put_header_of(out: &mut Vec<u8>, field: Field, version: u8, width: usize, masked: bool) {
     if let Some(id) = oxm::preferred(field, version) {
-        Header::of(id, field.n_bytes(), masked).write(out);
+        Header::of(id, width, masked).write(out);
     }
+}
+
+/// How many bytes a value takes: options of tunnels as many words of four bytes as there are bits that matter.
+fn width_of(field: Field, value: u128, mask: u128) -> usize {
+    if field.tunnel_option().is_none() {
+        return field.n_bytes();
+    }
+    let bits = if mask == field.exact() { value } else { value | mask };
+    ((u128::BITS - bits.leading_zeros()) as usize).div_ceil(32).max(1) * 4
 }
 
 /// Appends header, value and, unless exact, mask.
 pub(crate) fn put_entry(out: &mut Vec<u8>, field: Field, version: u8, value: u128, mask: u128) {
     let masked = mask != field.exact();
-    put_header(out, field, version, masked);
-    out.put_wide(value, field.n_bytes());
+    let width = width_of(field, value, mask);
+    put_header_of(out, field, version, width, masked);
+    out.put_wide(value, width);
     if masked {
-        out.put_wide(mask, field.n_bytes());
+        out.put_wide(mask, width);
     }
 }
 
@@ -120,8 +134,13 @@ fn pull_entry(
         log::debug!(target: "nx_match", "OXM header {header} includes mask but masked OXMs are not allowed here");
         return Err(OfError::OfpbmcBadMask);
     }
+    let is_option = field.as_ref().is_ok_and(|field| field.tunnel_option().is_some());
+    if is_option && value_bytes.iter().rev().skip(16).any(|&byte| byte != 0) {
+        log::warn!(target: "nx_match", "Rejecting NXM/OXM entry {header} with a value of more than 16 bytes.");
+        return Err(OfError::OfpbmcBadValue);
+    }
     let number = |bytes: &[u8]| bytes.iter().fold(0u128, |v, &b| v << 8 | u128::from(b));
-    let exact = if width >= 16 { u128::MAX } else { (1u128 << (8 * width)) - 1 };
+    let exact = if is_option || width >= 16 { u128::MAX } else { (1u128 << (8 * width)) - 1 };
     let entry = Entry {
         header,
         field: field.ok(),
@@ -258,6 +277,15 @@ impl Writer<'_> {
         self.masked(field, value, mask);
     }
 
+    /// An option of a tunnel, which may be asked for without its value.
+    fn option(&mut self, field: Field, m: &Match) {
+        match m.get(field) {
+            _ if field.is_wild(&m.mask) => {}
+            (_, 0) => put_entry(self.out, field, self.version, 0, 0),
+            (value, mask) => self.masked(field, value, mask),
+        }
+    }
+
     /// The field, without mask, when the match says anything of it.
     fn whole(&mut self, field: Field, m: &Match) {
         if !field.is_wild(&m.mask) {
@@ -391,6 +419,9 @@ fn put_metadata(w: &mut Writer<'_>, m: &Match) {
     ];
     if says(slot::TUN_ID, slot::TUN_ERSPAN_IDX) {
         tunnel.into_iter().for_each(|field| w.field(field, m));
+    }
+    if m.mask.has_extension() {
+        (0..fields::TUNNEL_OPTIONS).filter_map(Field::of_tunnel_option).for_each(|field| w.option(field, m));
     }
     if says(slot::NSH_FLAGS, slot::NSH_C4) {
         for field in [NshFlags, NshTtl, NshMdtype, NshNp, NshSpi, NshSi, NshC1, NshC2, NshC3, NshC4] {

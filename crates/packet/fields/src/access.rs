@@ -4,7 +4,7 @@
 //! (`n_bytes`), whatever part of a slot they come from.
 
 use base::OfPort;
-use flow::{FlowKey, FlowMask, VLAN_CFI, slot};
+use flow::{FlowKey, FlowMask, Slot, VLAN_CFI, slot};
 
 use crate::{Field, Maskable, Match, Protocols, TextError, TextForm, refuse};
 
@@ -56,7 +56,12 @@ impl Field {
                 key.write(self.slot(), value);
                 fix_tpid(key);
             }
-            _ => key.write(self.slot(), value),
+            _ => {
+                key.write(self.slot(), value);
+                if let Some(index) = self.tunnel_option() {
+                    key.write(Slot::tun_metadata(index), 1);
+                }
+            }
         }
     }
 
@@ -76,6 +81,9 @@ impl Field {
         if bits == 0 {
             return;
         }
+        if let Some(index) = self.tunnel_option() {
+            mask.add_all(Slot::tun_metadata(index));
+        }
         match self {
             Field::IpDscp => mask.add(self.slot(), bits >> 2),
             Field::DlVlan | Field::DlVlanPcp | Field::VlanPcp => {
@@ -90,6 +98,7 @@ impl Field {
     /// Whether `mask` names no bit of the field.
     pub fn is_wild(self, mask: &FlowMask) -> bool {
         mask.bits(self.slot()) == 0
+            && self.tunnel_option().is_none_or(|index| mask.bits(Slot::tun_metadata(index)) == 0)
     }
 
     /// Whether the field may be matched with `mask`.
@@ -184,6 +193,14 @@ impl Match {
     /// exact or zero mask sets or wildcards the field. Returns the protocols
     /// that can express it.
     pub fn set(&mut self, field: Field, value: u128, mask: u128) -> Protocols {
+        if let Some(index) = field.tunnel_option() {
+            // Who asks for no bit of an option asks for the option.
+            self.key.write(Slot::tun_metadata(index), 1);
+            self.mask.add_all(Slot::tun_metadata(index));
+            self.key.write(field.slot(), value & mask);
+            self.mask.set_bits(field.slot(), mask);
+            return field.protocols_bitwise();
+        }
         if mask & field.exact() == field.exact() {
             self.set_exact(field, value);
             return field.protocols_exact();
@@ -227,6 +244,10 @@ impl Match {
     /// Makes the match ask for exactly `value`.
     pub fn set_exact(&mut self, field: Field, value: u128) {
         let place = field.slot();
+        if let Some(index) = field.tunnel_option() {
+            self.key.write(Slot::tun_metadata(index), 1);
+            self.mask.add_all(Slot::tun_metadata(index));
+        }
         match field {
             Field::InPort => {
                 self.key.set_in_port(OfPort::from_u16(value as u16).0);
@@ -269,6 +290,10 @@ impl Match {
 
     /// Asks nothing of `field`.
     pub fn set_wild(&mut self, field: Field) {
+        if let Some(index) = field.tunnel_option() {
+            self.key.write(Slot::tun_metadata(index), 0);
+            self.mask.set_bits(Slot::tun_metadata(index), 0);
+        }
         let tci = slot::VLAN0_TCI;
         let have = self.mask.bits(tci) as u16;
         let place = match field {

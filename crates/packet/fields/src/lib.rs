@@ -33,7 +33,7 @@ pub use names::{
 };
 pub use prereqs::{Prereq, effective_dl_type, is_nd, other_prereqs};
 pub use protocol::Protocols;
-pub use registry::{Field, Info, Legacy, Maskable, TextForm};
+pub use registry::{Field, Info, Legacy, Maskable, TUNNEL_OPTIONS, TextForm};
 pub use subfield::{Subfield, SubfieldError};
 pub use text::format_packet_type;
 

@@ -105,6 +105,9 @@ impl std::fmt::Display for Header {
     }
 }
 
+/// The most bytes that an option of a tunnel has.
+const MAX_OPTION_LEN: usize = 124;
+
 type Known = (Field, &'static OxmId);
 static BY_NUMBER: LazyLock<HashMap<(u16, u32, u8), Known>> = LazyLock::new(|| {
     each().map(|(field, id)| ((id.class, id.experimenter, id.number), (field, id))).collect()
@@ -134,7 +137,11 @@ pub fn by_number(header: &Header) -> Option<(Field, &'static OxmId)> {
 
 /// The field that `header` names, if its length is right.
 pub fn by_header(header: &Header) -> Option<(Field, &'static OxmId)> {
-    by_number(header).filter(|(field, _)| field.n_bytes() == header.width())
+    let fits = |field: Field| match field.tunnel_option() {
+        Some(_) => (1..=MAX_OPTION_LEN).contains(&header.width()),
+        None => field.n_bytes() == header.width(),
+    };
+    by_number(header).filter(|(field, _)| fits(*field))
 }
 
 /// The field with the OXM or NXM name `name`.

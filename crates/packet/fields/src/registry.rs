@@ -203,6 +203,22 @@ registry! {
     TunErspanHwid "tun_erspan_hwid" "" slot::TUN_ERSPAN_HWID, 1 6 Full Hexadecimal None Rw No No [NICIRA 14 0 "NXOXM_ET_ERSPAN_HWID"];
     TunGtpuFlags "tun_gtpu_flags" "" slot::TUN_GTPU_FLAGS, 1 8 Full Hexadecimal None Ro No No [NICIRA 15 0 "NXOXM_ET_GTPU_FLAGS"];
     TunGtpuMsgtype "tun_gtpu_msgtype" "" slot::TUN_GTPU_MSGTYPE, 1 8 Full Decimal None Ro No No [NICIRA 16 0 "NXOXM_ET_GTPU_MSGTYPE"];
+    TunMetadata0 "tun_metadata0" "" Slot::tun_metadata_value(0), 16 128 Full Hexadecimal None Rw No No [NXM1 40 0 "NXM_NX_TUN_METADATA0"];
+    TunMetadata1 "tun_metadata1" "" Slot::tun_metadata_value(1), 16 128 Full Hexadecimal None Rw No No [NXM1 41 0 "NXM_NX_TUN_METADATA1"];
+    TunMetadata2 "tun_metadata2" "" Slot::tun_metadata_value(2), 16 128 Full Hexadecimal None Rw No No [NXM1 42 0 "NXM_NX_TUN_METADATA2"];
+    TunMetadata3 "tun_metadata3" "" Slot::tun_metadata_value(3), 16 128 Full Hexadecimal None Rw No No [NXM1 43 0 "NXM_NX_TUN_METADATA3"];
+    TunMetadata4 "tun_metadata4" "" Slot::tun_metadata_value(4), 16 128 Full Hexadecimal None Rw No No [NXM1 44 0 "NXM_NX_TUN_METADATA4"];
+    TunMetadata5 "tun_metadata5" "" Slot::tun_metadata_value(5), 16 128 Full Hexadecimal None Rw No No [NXM1 45 0 "NXM_NX_TUN_METADATA5"];
+    TunMetadata6 "tun_metadata6" "" Slot::tun_metadata_value(6), 16 128 Full Hexadecimal None Rw No No [NXM1 46 0 "NXM_NX_TUN_METADATA6"];
+    TunMetadata7 "tun_metadata7" "" Slot::tun_metadata_value(7), 16 128 Full Hexadecimal None Rw No No [NXM1 47 0 "NXM_NX_TUN_METADATA7"];
+    TunMetadata8 "tun_metadata8" "" Slot::tun_metadata_value(8), 16 128 Full Hexadecimal None Rw No No [NXM1 48 0 "NXM_NX_TUN_METADATA8"];
+    TunMetadata9 "tun_metadata9" "" Slot::tun_metadata_value(9), 16 128 Full Hexadecimal None Rw No No [NXM1 49 0 "NXM_NX_TUN_METADATA9"];
+    TunMetadata10 "tun_metadata10" "" Slot::tun_metadata_value(10), 16 128 Full Hexadecimal None Rw No No [NXM1 50 0 "NXM_NX_TUN_METADATA10"];
+    TunMetadata11 "tun_metadata11" "" Slot::tun_metadata_value(11), 16 128 Full Hexadecimal None Rw No No [NXM1 51 0 "NXM_NX_TUN_METADATA11"];
+    TunMetadata12 "tun_metadata12" "" Slot::tun_metadata_value(12), 16 128 Full Hexadecimal None Rw No No [NXM1 52 0 "NXM_NX_TUN_METADATA12"];
+    TunMetadata13 "tun_metadata13" "" Slot::tun_metadata_value(13), 16 128 Full Hexadecimal None Rw No No [NXM1 53 0 "NXM_NX_TUN_METADATA13"];
+    TunMetadata14 "tun_metadata14" "" Slot::tun_metadata_value(14), 16 128 Full Hexadecimal None Rw No No [NXM1 54 0 "NXM_NX_TUN_METADATA14"];
+    TunMetadata15 "tun_metadata15" "" Slot::tun_metadata_value(15), 16 128 Full Hexadecimal None Rw No No [NXM1 55 0 "NXM_NX_TUN_METADATA15"];
     Metadata "metadata" "" slot::METADATA, 8 64 Full Hexadecimal None Rw No Bitwise [OXM 2 3 "OXM_OF_METADATA"];
     InPort "in_port" "" slot::IN_PORT, 2 16 Whole Port16 None Rw Exact Exact [NXM0 0 0 "NXM_OF_IN_PORT"];
     InPortOxm "in_port_oxm" "" slot::IN_PORT, 4 32 Whole Port32 None Rw No Exact [OXM 0 3 "OXM_OF_IN_PORT"];
@@ -332,6 +348,9 @@ registry! {
     NshTtl "nsh_ttl" "" slot::NSH_TTL, 1 8 Whole Decimal Nsh Rw No No [NSH 10 0 "NXOXM_NSH_TTL"];
 }
 
+/// How many fields hold options of tunnels.
+pub const TUNNEL_OPTIONS: usize = 16;
+
 impl Field {
     /// How many fields there are.
     pub const COUNT: usize = INFO.len();
@@ -411,9 +430,21 @@ impl Field {
         (Field::Reg0..Field::EthSrc).contains(&self)
     }
 
+    /// Its number among the fields that hold options of tunnels, if it is one. They have the length that the mapping of the
+    /// option has.
+    pub fn tunnel_option(self) -> Option<usize> {
+        let is_one = (Field::TunMetadata0..=Field::TunMetadata15).contains(&self);
+        is_one.then(|| self as usize - Field::TunMetadata0 as usize)
+    }
+
+    /// The field that holds the option of a tunnel of this number.
+    pub fn of_tunnel_option(index: usize) -> Option<Field> {
+        (index < TUNNEL_OPTIONS).then(|| Field::from_index(Field::TunMetadata0 as usize + index)).flatten()
+    }
+
     /// Whether it is of a tunnel.
     pub fn is_tunnel(self) -> bool {
-        (Field::TunId..=Field::TunGtpuMsgtype).contains(&self)
+        (Field::TunId..=Field::TunMetadata15).contains(&self)
     }
 
     /// Layer 3 and above.

@@ -238,6 +238,12 @@ impl Slot {
         Slot { word: slot::TUN_METADATA_PRESENT.word, shift: (index & 63) as u8, bits: 1 }
     }
 
+    /// The data of field `tun_metadata<index>`, a number of up to 16 bytes, where each of the first sixteen fields has a place
+    /// of its own; only the low four bits of `index` count.
+    pub const fn tun_metadata_value(index: usize) -> Slot {
+        Slot { word: slot::TUN_METADATA_PRESENT.word + 1 + 2 * (index & 15) as u8, shift: 0, bits: 128 }
+    }
+
     /// Four bytes of the data of tunnel options, `index` counting from 0 to [`crate::OPTION_WORDS`] - 1; for a larger
     /// one the last.
     pub const fn tun_option(index: usize) -> Slot {

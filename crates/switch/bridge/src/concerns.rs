@@ -25,6 +25,7 @@ pub(crate) mod shaping;
 pub(crate) mod spanning;
 pub(crate) mod tables;
 pub(crate) mod trees;
+pub(crate) mod tunnels;
 pub(crate) mod unread;
 pub(crate) mod workers;
 pub(crate) mod zones;
@@ -41,12 +42,13 @@ use crate::running::{Running, RunningBridge};
 use crate::status::{Report, Reporting};
 
 /// All concerns. Later ones rely on earlier ones: mirrors choose among bundles, bundles among interfaces.
-pub(crate) const CONCERNS: [&dyn Concern; 21] = [
+pub(crate) const CONCERNS: [&dyn Concern; 22] = [
     &limits::Limits,
     &workers::Workers,
     &datapaths::Datapaths,
     &zones::Zones,
     &bridges::Bridges,
+    &tunnels::Tunnels,
     &interfaces::Interfaces,
     &bundles::Bundles,
     &addresses::Addresses,

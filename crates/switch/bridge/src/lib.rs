@@ -39,7 +39,7 @@ pub use concerns::bundles::DesiredPort;
 pub use concerns::controllers::DesiredController;
 pub use concerns::exports::{DesiredExport, DesiredIpfix, DesiredNetflow, DesiredSampling, DesiredSflow};
 pub use concerns::forwarding::DesiredForwarding;
-pub use concerns::interfaces::{DesiredInterface, InterfaceKind, RunningInterface};
+pub use concerns::interfaces::{DesiredInterface, InterfaceKind, RunningInterface, shown_options};
 pub use concerns::limits::DesiredLimits;
 pub use concerns::mirrors::{DesiredMirror, MirrorTarget};
 pub use concerns::workers::DesiredWorkers;

@@ -25,7 +25,7 @@ use crate::concerns::monitoring::Routes;
 use crate::concerns::shaping::QosTroubles;
 use crate::concerns::workers::DesiredWorkers;
 use crate::concerns::zones::RunningZones;
-use crate::concerns::{CONCERNS, Pass};
+use crate::concerns::{CONCERNS, Pass, tunnels};
 use crate::desired::{Desired, DesiredBridge};
 use crate::extent::Extent;
 use crate::plan::{Actual, ActualBridge, ActualInterface, Step, plan};
@@ -40,6 +40,8 @@ pub struct Running {
     /// The protocols that watch over links.
     pub monitor: Arc<Monitor>,
     pub(crate) routes: Arc<Routes>,
+    /// The network that tunnels go through.
+    pub below_tunnels: tunnels::Below,
     pub(crate) exports: Exports,
     /// What translation is to believe of datapaths.
     pub(crate) overrides: HashMap<DpId, Overrides>,
@@ -120,7 +122,8 @@ pub(crate) enum Notice {
 }
 
 impl Running {
-    /// Nothing is configured yet. `is_confined`: see [`crate::concerns::controllers`].
+    /// Nothing is configured yet. `is_confined`: see [`crate::concerns::controllers`]; `ignores_routes`: tunnels do not use
+    /// those of the machine.
     pub fn new(
         switch: Arc<SharedSwitch>,
         datapaths: Arc<Datapaths>,
@@ -128,10 +131,16 @@ impl Running {
         clock: Clock,
         dummies: Dummies,
         is_confined: bool,
+        ignores_routes: bool,
     ) -> Running {
+        let below_tunnels = tunnels::Below::new(ignores_routes);
+        switch
+            .write()
+            .set_underlay(Arc::clone(&below_tunnels.network) as Arc<dyn pipeline::tunnel::Underlay>);
         Running {
             routes: Routes::new(Arc::clone(&switch), Arc::clone(&datapaths), clock.clone()),
             monitor,
+            below_tunnels,
             manager: Manager::new(Arc::clone(&switch), Arc::clone(&datapaths), clock.clone()),
             switch,
             datapaths,
@@ -225,6 +234,19 @@ impl Running {
             self.manager.tell_port(bridge, &news, None);
         }
         self.notices = notices.collect();
+    }
+
+    /// Sends the frame that asks for a tunnel's neighbour: the bridge forwards it as if the device's port had received it.
+    pub fn ask_neighbour(&self, asking: &pipeline::tunnel::Asking) {
+        let datapath = self.switch.read().get(asking.bridge).map(Bridge::datapath);
+        let Some(below) = datapath.and_then(|id| self.datapaths.get(id)) else { return };
+        let mut metadata = flow::FlowKey::new();
+        metadata.set_in_port(asking.port.0);
+        let to_tables = [ofp::Action::Output(ofp::Output { port: OfPort::TABLE, max_len: 0 })];
+        let packet = dp::Packet::from_bytes(&asking.frame);
+        if let Err(error) = below.flows.packet_out(asking.bridge, packet, &metadata, &to_tables) {
+            log::warn!(target: base::bounded!("bridge"), "a tunnel's neighbour could not be asked for: {error}");
+        }
     }
 
     /// Takes a packet that was sampled.

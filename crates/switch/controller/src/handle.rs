@@ -116,6 +116,10 @@ impl Manager {
                 log::info!(target: base::bounded!("connmgr"), "{}: received {error} error", peer.link.name);
                 Ok(Vec::new())
             }
+            Message::TlvTableMod(request) => self.change_tunnel_options(bridge, &request),
+            Message::TlvTableRequest => {
+                self.with_bridge(bridge, |state| vec![Message::TlvTableReply(state.tunnel_options().shown())])
+            }
             Message::FlowMonitorRequest(requests) => self.add_monitors(id, xid, requests),
             Message::FlowMonitorCancel(monitor) => {
                 let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
@@ -358,6 +362,7 @@ fn changes_state(message: &Message) -> bool {
             | Message::PortMod(_)
             | Message::TableMod(_)
             | Message::MeterMod(_)
+            | Message::TlvTableMod(_)
             | Message::BundleControl(_)
             | Message::BundleAdd(_)
     )

@@ -48,6 +48,7 @@ mod schedule;
 mod snoop;
 mod statistics;
 mod tables;
+mod tunnel_options;
 mod turns;
 
 /// How many tables controllers may use.

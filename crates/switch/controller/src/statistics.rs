@@ -170,7 +170,8 @@ pub(crate) fn port_stats(entry: &PortEntry, datapath: &dyn dp::Datapath, now: Ti
         ..PortStats::default()
     };
     let shown = |counter: Option<u64>| counter.unwrap_or(UNKNOWN);
-    match entry.port.datapath.map(|port| datapath.port_stats(port)) {
+    let own = entry.port.datapath.filter(|_| entry.port.tunnel.is_none());
+    match own.map(|port| datapath.port_stats(port)) {
         Some(Ok(device)) => {
             stats.rx_packets = shown(device.rx_packets);
             stats.tx_packets = shown(device.tx_packets);

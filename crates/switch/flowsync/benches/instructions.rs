@@ -113,6 +113,7 @@ impl Random {
 struct NoSink;
 
 impl Sink for NoSink {
+    fn ask(&self, _asking: pipeline::tunnel::Asking) {}
     fn packet_in(&self, _: PacketIn) {}
     fn sample(&self, _: Sample) -> bool {
         true

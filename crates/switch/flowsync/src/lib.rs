@@ -122,6 +122,8 @@ pub trait Sink: Send + Sync {
     fn has_room_for_samples(&self) -> bool {
         true
     }
+    /// A frame that asks for a neighbour's link address is to be sent, as one that comes in by the port that it names.
+    fn ask(&self, asking: pipeline::tunnel::Asking);
     /// A frame that a port received, for a protocol that the switch speaks there.
     fn take(&self, bridge: BridgeId, port: OfPort, protocol: pipeline::Protocol, frame: &[u8]);
 }

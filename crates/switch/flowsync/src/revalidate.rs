@@ -6,6 +6,8 @@ use std::time::Duration;
 use base::Timestamp;
 use dp::{Flow, FlowGlance, FlowPut, PutMode};
 
+use pipeline::Effect;
+
 use super::FlowSync;
 use super::credits::Credits;
 use super::tracked::{Removal, Tracked};
@@ -220,8 +222,18 @@ impl FlowSync {
         } else {
             vec![super::slow::action(&translation)]
         };
+        self.ask_neighbours(&translation.effects, self.clock.now());
         self.flows.replace((flow.worker, flow.ufid), translation.effects, translation.frozen);
         if *flow.actions == *actions { Comparison::Right } else { Comparison::Other(actions.into()) }
+    }
+
+    /// Asks for the neighbours that a translation waits for. A flow that drops packets for want of one keeps them from asking.
+    pub fn ask_neighbours(&self, effects: &[Effect], now: Timestamp) {
+        for effect in effects {
+            if let Effect::AskNeighbour(asking) = effect {
+                self.ask_neighbour(asking, now);
+            }
+        }
     }
 
     fn change(&self, flow: &Flow, actions: Arc<[dp::Action]>, epoch: u64) {

@@ -82,7 +82,8 @@ pub(crate) enum Removal {
 
 impl Shard {
     /// The list, shared with a flow that was made recently and has the same.
-    fn shared(&mut self, effects: Vec<Effect>) -> Arc<[Effect]> {
+    fn shared(&mut self, mut effects: Vec<Effect>) -> Arc<[Effect]> {
+        effects.retain(Effect::is_of_flow);
         self.recent.resize(RECENT, None);
         let mark = effects.iter().fold(0, |mark, effect| mix(mark, effect.mark()));
         let Some(place) = self.recent.get_mut(mark as usize % RECENT) else { return effects.into() };

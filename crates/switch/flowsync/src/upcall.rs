@@ -7,6 +7,7 @@ use base::{DpPort, OfPort, Timestamp};
 use dp::{Action, Cookie, DpId, DropReason, Upcall, UpcallOutcome, UpcallPacket, Userspace};
 use fields::Field;
 use flow::{FlowKey, FlowMask, slot};
+use pipeline::tunnel::Asking;
 use pipeline::{BridgeId, Credit, Effect, Network, Purpose, Request, Start, Trace, Translation};
 
 use super::slow::{self, Addressee};
@@ -30,7 +31,7 @@ pub(crate) fn translate(
         let state = network.thaw(key.recirc_id()).filter(|_| key.recirc_id() != 0)?;
         Some((state.frozen.bridge, OfPort(state.frozen.metadata.read(slot::IN_PORT) as u32)))
     };
-    let (bridge, port) = network.ingress(datapath, DpPort(key.in_port())).or_else(came_back)?;
+    let (bridge, port) = network.arrival(datapath, key).or_else(came_back)?;
     let mut seen = key.clone();
     seen.set_in_port(port.0);
     let request = Request {
@@ -185,7 +186,7 @@ impl FlowSync {
         if !is_loop || !self.explained.admits(upcall.now, EXPLAIN_INTERVAL) {
             return;
         }
-        let Some((_, port)) = network.ingress(self.id, DpPort(upcall.key.in_port())) else { return };
+        let Some((_, port)) = network.arrival(self.id, upcall.key) else { return };
         if let Some((_, translation)) = translate(network, self.id, upcall.key, Purpose::Question) {
             let mut key = upcall.key.clone();
             key.set_in_port(port.0);
@@ -240,6 +241,8 @@ impl FlowSync {
         for effect in effects {
             if let &Effect::Take { bridge, port, protocol } = effect {
                 self.sink.take(bridge, port, protocol, packet.bytes());
+            } else if let Effect::AskNeighbour(asking) = effect {
+                self.ask_neighbour(asking, now);
             } else if let &Effect::Snoop(snooped) = effect {
                 let mut packet = packet.clone();
                 dp::offload::complete_checksum(&mut packet);
@@ -252,6 +255,15 @@ impl FlowSync {
     fn lose_sample(&self) {
         self.lost_samples.fetch_add(1, Ordering::Relaxed);
         SAMPLE_OVERFLOW.count();
+    }
+
+    /// Sends the frame that asks for a neighbour, unless that was sent a moment ago.
+    pub(crate) fn ask_neighbour(&self, asking: &Asking, now: Timestamp) {
+        let mut is_new = false;
+        self.network.read(&mut |network| is_new = network.ask_neighbour(asking, now));
+        if is_new {
+            self.sink.ask(asking.clone());
+        }
     }
 
     /// Hands a packet over to whoever exports what `action` sampled.

@@ -14,6 +14,7 @@ use pipeline::{BridgeId, SharedNetwork};
 struct Nobody;
 
 impl Sink for Nobody {
+    fn ask(&self, _asking: pipeline::tunnel::Asking) {}
     fn packet_in(&self, _: PacketIn) {}
     fn sample(&self, _: Sample) -> bool {
         true

@@ -17,6 +17,7 @@ use pipeline::{BfdFrames, BridgeId, OwnFrames, SharedNetwork, Watched};
 struct Kept(Mutex<Vec<PacketIn>>, Mutex<Vec<(OfPort, Vec<u8>)>>);
 
 impl Sink for Kept {
+    fn ask(&self, _asking: pipeline::tunnel::Asking) {}
     fn packet_in(&self, packet: PacketIn) {
         self.0.lock().unwrap().push(packet);
     }

@@ -13,6 +13,7 @@ use pipeline::{
     BridgeId, BridgeView, Bundle, BundleId, Counters, Exports, Fragments, Group, Mirror, Miss, MissRules,
     Port, Receivers, Rule, SpanningTree, TableTraffic,
 };
+use wire::geneve::GeneveOption;
 
 use crate::common::Common;
 use crate::entry::{Criteria, Entry};
@@ -22,6 +23,7 @@ use crate::meter::Meter;
 use crate::multicast::{MulticastTable, PortFlooding, Snooping};
 use crate::staging::Staging;
 use crate::table::{Debris, Table};
+use crate::tunnel_options::TunnelOptions;
 
 /// A bridge's settings that forwarding depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,6 +83,7 @@ pub struct Bridge {
     settings: Settings,
     /// The datapath's names for how long connections of zones live.
     timeout_policies: Arc<BTreeMap<u16, Box<str>>>,
+    tunnel_options: TunnelOptions,
     /// A change that is being made in steps.
     pub(crate) staging: Option<Box<Staging>>,
     epoch: Arc<Epoch>,
@@ -119,6 +122,7 @@ impl Bridge {
             miss_rules: miss_rules(),
             settings: Settings::default(),
             timeout_policies: Arc::default(),
+            tunnel_options: TunnelOptions::default(),
             staging: None,
             epoch,
         }
@@ -130,6 +134,19 @@ impl Bridge {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Which options of tunnels are which fields.
+    pub fn tunnel_options(&self) -> &TunnelOptions {
+        &self.tunnel_options
+    }
+
+    /// Sets that.
+    pub fn set_tunnel_options(&mut self, options: TunnelOptions) {
+        if self.tunnel_options != options {
+            self.tunnel_options = options;
+            self.changed();
+        }
     }
 
     /// The datapath that its ports are in.
@@ -437,6 +454,14 @@ impl BridgeView for Bridge {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn datapath(&self) -> DpId {
+        self.datapath
+    }
+
+    fn tunnel_options(&self, key: &FlowKey) -> Vec<GeneveOption> {
+        self.tunnel_options.of_key(key)
     }
 
     fn capabilities(&self) -> &Capabilities {

@@ -40,6 +40,7 @@ mod sync;
 mod table;
 mod table_settings;
 mod transaction;
+mod tunnel_options;
 mod turns;
 mod usage;
 mod walk;
@@ -58,6 +59,7 @@ pub use switch::{SharedSwitch, Switch};
 pub use table::{Debris, MANY, Table};
 pub use table_settings::TableSettings;
 pub use transaction::{Done, Learned, Part, Prepare, Step, Transaction};
+pub use tunnel_options::TunnelOptions;
 pub use walk::Walk;
 
 #[cfg(test)]

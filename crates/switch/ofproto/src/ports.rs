@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::{DpPort, MacAddr, OfPort, Timestamp};
 use ofp::{PortReason, PortStatus, port_config};
+use pipeline::tunnel::TunnelConfig;
 use pipeline::{
     Bond, Bundle, BundleId, Port, PortFlags, QueueDscp, SpanningPort, SpanningState, VlanConfig, Watched,
 };
@@ -35,6 +36,8 @@ pub struct NewPort {
     /// `None` for a patch port.
     pub datapath: Option<DpPort>,
     pub peer_name: Option<String>,
+    /// What it is, if it is a tunnel.
+    pub tunnel: Option<Arc<TunnelConfig>>,
     /// Name and number are filled in.
     pub desc: ofp::PortDesc,
 }
@@ -60,6 +63,8 @@ impl Bridge {
             name: new.name.into(),
             datapath: new.datapath,
             bundle: None,
+            mac: desc.hw_addr,
+            tunnel: new.tunnel,
             peer: None,
             flags: flags(desc.config),
             has_link: has_link(new.datapath, &desc),
@@ -125,9 +130,10 @@ impl Bridge {
     pub fn update_port(&mut self, number: OfPort, change: impl FnOnce(&mut PortEntry)) -> Option<PortNews> {
         self.keep_port(number);
         let entry = self.ports.get_mut(&number)?;
-        let forwarding = |port: &Port| (port.flags, port.datapath, port.is_live());
+        let forwarding = |port: &Port| (port.flags, port.datapath, port.mac, port.is_live());
         let (desc, before) = (entry.desc.clone(), forwarding(&entry.port));
         change(entry);
+        entry.port.mac = entry.desc.hw_addr;
         entry.port.flags = flags(entry.desc.config);
         entry.port.has_link = has_link(entry.port.datapath, &entry.desc);
         entry.show_liveness();

@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use base::held::Held;
 use base::{DpPort, OfPort, Timestamp};
 use dp::{Capabilities, DpId};
+use flow::FlowKey;
+use pipeline::tunnel::{Asking, NoUnderlay, TunnelMatch, TunnelTable, Underlay};
 use pipeline::{
     BridgeId, BridgeView, BundleId, Credit, Effect, Frozen, FrozenId, Network, Rule, SharedNetwork, Snooped,
     View,
 };
 
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, PortEntry};
 use crate::epoch::Epoch;
 use crate::flow_mod::Change;
 use crate::meters::MeterNumbers;
@@ -28,6 +30,9 @@ use crate::turns::Turns;
 pub struct Switch {
     bridges: BTreeMap<BridgeId, Bridge>,
     by_datapath_port: HashMap<Place, (BridgeId, OfPort)>,
+    by_device: HashMap<(DpId, Arc<str>), (BridgeId, OfPort)>,
+    tunnels: TunnelTable,
+    underlay: Lower,
     next_bridge: u32,
     next_bundle: u32,
     epoch: Arc<Epoch>,
@@ -37,6 +42,16 @@ pub struct Switch {
     asked: Arc<Turns<Asked>>,
     /// Changes of rules that controllers have not been notified of.
     untold: Vec<(BridgeId, Vec<Change>)>,
+}
+
+/// The network that tunnels go through, if there is one.
+#[derive(Clone, Debug)]
+struct Lower(Arc<dyn Underlay>);
+
+impl Default for Lower {
+    fn default() -> Lower {
+        Lower(Arc::new(NoUnderlay))
+    }
 }
 
 /// A datapath and a port of it in one number, which is hashed for every packet that misses.
@@ -128,11 +143,22 @@ impl Switch {
     /// each other: those of bridges on the same datapath may. To be called after ports came, went or changed; where nothing did, nothing moves.
     pub fn reconnect(&mut self) {
         let mut by_datapath_port = HashMap::new();
+        let mut by_device = HashMap::new();
+        let mut tunnels = TunnelTable::default();
         let mut patches: HashMap<(DpId, String), (BridgeId, OfPort, String)> = HashMap::new();
         for bridge in self.bridges.values() {
             for entry in bridge.ports.values() {
-                if let Some(port) = entry.port.datapath {
-                    by_datapath_port.insert(Place::of(bridge.datapath, port), (bridge.id, entry.port.number));
+                let own = (bridge.id, entry.port.number);
+                match (entry.port.datapath, &entry.port.tunnel) {
+                    (Some(port), None) => {
+                        by_datapath_port.insert(Place::of(bridge.datapath, port), own);
+                        by_device.insert((bridge.datapath, Arc::clone(&entry.port.name)), own);
+                    }
+                    (Some(port), Some(config)) => {
+                        // Who adds a tunnel has seen to it that there is no other one like it.
+                        let _ = tunnels.insert(TunnelMatch::new(bridge.datapath, port, config), own);
+                    }
+                    (None, _) => {}
                 }
                 if let Some(peer) = &entry.peer_name {
                     let name = entry.port.name.to_string();
@@ -141,8 +167,12 @@ impl Switch {
                 }
             }
         }
-        let mut is_changed = self.by_datapath_port != by_datapath_port;
+        let mut is_changed = self.by_datapath_port != by_datapath_port
+            || self.by_device != by_device
+            || self.tunnels != tunnels;
         self.by_datapath_port = by_datapath_port;
+        self.by_device = by_device;
+        self.tunnels = tunnels;
         for bridge in self.bridges.values_mut() {
             for entry in bridge.ports.values_mut() {
                 // Two ports face each other when each names the other.
@@ -157,6 +187,22 @@ impl Switch {
         if is_changed {
             self.epoch.change();
         }
+    }
+
+    /// Has tunnels go through this network; whoever changes it calls [`SharedSwitch::underlay_changed`].
+    pub fn set_underlay(&mut self, underlay: Arc<dyn Underlay>) {
+        self.underlay = Lower(underlay);
+        self.epoch.change();
+    }
+
+    /// The port of a tunnel by which packets would be taken for those of a new one.
+    pub fn tunnel_like(&self, matching: &TunnelMatch) -> Option<&PortEntry> {
+        let all = self.bridges.values().filter(|bridge| bridge.datapath == matching.datapath);
+        all.flat_map(|bridge| bridge.ports.values()).find(|entry| {
+            let config = entry.port.tunnel.as_ref().zip(entry.port.datapath);
+            config
+                .is_some_and(|(config, port)| TunnelMatch::new(matching.datapath, port, config) == *matching)
+        })
     }
 
     /// A bridge with the numbers that the datapath has for meters of all bridges.
@@ -215,6 +261,24 @@ impl Network for Switch {
         self.by_datapath_port.get(&Place::of(datapath, port)).copied()
     }
 
+    fn arrival(&self, datapath: DpId, key: &FlowKey) -> Option<(BridgeId, OfPort)> {
+        let known = self.ingress(datapath, DpPort(key.in_port()));
+        known.or_else(|| self.tunnels.find(datapath, key)).or_else(|| {
+            // It has gone through another tunnel meanwhile.
+            let state = self.frozen.find(key.recirc_id())?;
+            Some((state.frozen.bridge, OfPort(state.frozen.metadata.read(flow::slot::IN_PORT) as u32)))
+        })
+    }
+
+    fn ask_neighbour(&self, asking: &Asking, now: Timestamp) -> bool {
+        let Some(bridge) = self.bridges.get(&asking.bridge) else { return false };
+        let is_new = self.underlay.0.ask(&bridge.name, asking.address, now);
+        if is_new {
+            self.epoch.drift();
+        }
+        is_new
+    }
+
     fn apply(&self, effects: &[Effect], credit: Credit) {
         let Credit { packets, bytes, tcp_flags, used } = credit;
         for effect in effects {
@@ -260,7 +324,24 @@ impl Network for Switch {
                     self.asked.leave(Asked::ReduceTimeouts { bridge, rule, idle_s, hard_s });
                 }
                 Effect::FlowRecord(flow) => flow.count(credit),
-                Effect::FinTimeout { .. } | Effect::Take { .. } | Effect::Snoop(_) => {}
+                Effect::CountTunnel { traffic, is_sent } => {
+                    let counters = if *is_sent { &traffic.sent } else { &traffic.received };
+                    counters.add(packets, bytes, used);
+                }
+                Effect::Outer { header_len, counts } => {
+                    let more = packets.saturating_mul((*header_len).into());
+                    self.apply(counts, Credit { bytes: bytes.saturating_add(more), ..credit });
+                }
+                Effect::LearnNeighbour { bridge, address, mac, .. } => {
+                    let bridge = self.bridges.get(bridge);
+                    if bridge.is_some_and(|b| self.underlay.0.learn(&b.name, *address, *mac, used)) {
+                        self.epoch.drift();
+                    }
+                }
+                Effect::FinTimeout { .. }
+                | Effect::Take { .. }
+                | Effect::Snoop(_)
+                | Effect::AskNeighbour(_) => {}
             }
         }
     }
@@ -292,6 +373,14 @@ const FIN_OR_RST: u16 = 0x01 | 0x04;
 impl View for Switch {
     fn bridge(&self, id: BridgeId) -> Option<&dyn BridgeView> {
         self.bridges.get(&id).map(|bridge| bridge as &dyn BridgeView)
+    }
+
+    fn underlay(&self) -> &dyn Underlay {
+        &*self.underlay.0
+    }
+
+    fn port_of_device(&self, datapath: DpId, device: &str) -> Option<(BridgeId, OfPort)> {
+        self.by_device.get(&(datapath, Arc::from(device))).copied()
     }
 
     fn freeze(&self, frozen: Frozen) -> Arc<FrozenId> {
@@ -427,6 +516,11 @@ impl SharedSwitch {
     /// A protocol has found that a port may, or may not, be forwarded through any more: the change that it made
     /// ([`pipeline::Watched::set_up`]) is in force for the next packet. Needs no lock.
     pub fn liveness_changed(&self) {
+        self.epoch.change();
+    }
+
+    /// Routes, addresses or neighbours are others than before: the change is in force for the next packet. Needs no lock.
+    pub fn underlay_changed(&self) {
         self.epoch.change();
     }
 }

@@ -16,6 +16,7 @@ mod multicast;
 mod queues;
 mod sampling;
 mod spanning;
+mod tunnels;
 
 /// A bridge with ports 1, 2, … (datapath ports 11, 12, …) of these VLAN modes.
 fn switch_with(ports: &[VlanConfig]) -> (Switch, BridgeId) {
@@ -378,7 +379,7 @@ fn add_mirror(switch: &mut Switch, bridge: BridgeId) {
 
 /// What is done to a packet, and what it teaches.
 fn outcome(translation: &Translation) -> String {
-    let taught = translation.effects.iter().filter(|effect| effect.teaches());
+    let taught = translation.effects.iter().filter(|effect| effect.teaches() && effect.is_of_flow());
     taught.fold(text(translation), |text, effect| format!("{text}; {effect:?}"))
 }
 

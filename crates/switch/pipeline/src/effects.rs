@@ -13,6 +13,7 @@ use crate::flow_log::LiveFlow;
 use crate::group::Group;
 use crate::receivers::Snooped;
 use crate::state::{BridgeId, BundleId, Counters, PortTraffic, Rule, TableTraffic};
+use crate::underlay::Asking;
 use crate::watched::Protocol;
 
 /// One thing to do, or to count.
@@ -24,6 +25,20 @@ pub enum Effect {
     CountTable { traffic: Arc<TableTraffic>, matched: bool },
     /// The packets left through one patch port and came in through its peer.
     CountPatch { sent: Arc<PortTraffic>, received: Arc<PortTraffic> },
+    /// The packets left, or came in, by a tunnel port.
+    CountTunnel { traffic: Arc<PortTraffic>, is_sent: bool },
+    /// The packets count so with headers of so many bytes before them.
+    Outer { header_len: u16, counts: Arc<[Effect]> },
+    /// Somebody behind a bridge has this link address, or is in use with it; an address of IPv4 is mapped.
+    LearnNeighbour {
+        bridge: BridgeId,
+        address: u128,
+        mac: MacAddr,
+        /// Other packets of the same flow may say otherwise.
+        is_of_packet: bool,
+    },
+    /// A neighbour's link address is needed: whoever has the packet sends the frame that asks for it, once.
+    AskNeighbour(Arc<Asking>),
     /// A source address was seen.
     LearnMac { bridge: BridgeId, vlan: u16, mac: MacAddr, port: BundleId, gratuitous_arp_on_bond: bool },
     /// A `learn` action matched: a rule is to be added.
@@ -82,6 +97,20 @@ impl Effect {
                 Effect::Take { bridge: b, port: p, protocol: other },
             ) => (bridge, port, protocol) == (b, p, other),
             (Effect::Snoop(a), Effect::Snoop(b)) => a == b,
+            (
+                Effect::CountTunnel { traffic, is_sent },
+                Effect::CountTunnel { traffic: other, is_sent: sent },
+            ) => Arc::ptr_eq(traffic, other) && is_sent == sent,
+            (
+                Effect::LearnNeighbour { bridge, address, mac, is_of_packet },
+                Effect::LearnNeighbour { bridge: b, address: a, mac: m, is_of_packet: p },
+            ) => (bridge, address, mac, is_of_packet) == (b, a, m, p),
+            (Effect::AskNeighbour(a), Effect::AskNeighbour(b)) => a == b,
+            (Effect::Outer { header_len, counts }, Effect::Outer { header_len: len, counts: other }) => {
+                header_len == len
+                    && counts.len() == other.len()
+                    && counts.iter().zip(&**other).all(|(a, b)| a.is_same(b))
+            }
             _ => false,
         }
     }
@@ -104,11 +133,44 @@ impl Effect {
             Effect::Take { port, .. } => u64::from(port.0),
             Effect::Snoop(snooped) => u64::from(snooped.port.0) << 16 | u64::from(snooped.vlan),
             Effect::FlowRecord(flow) => flow.mark(),
+            Effect::CountTunnel { traffic, is_sent } => address(traffic) | u64::from(*is_sent),
+            Effect::LearnNeighbour { address, mac, .. } => *address as u64 ^ mac.to_u64() << 16,
+            Effect::AskNeighbour(asking) => asking.address as u64,
+            Effect::Outer { header_len, counts } => {
+                counts.iter().fold(u64::from(*header_len), |mark, one| mark.rotate_left(7) ^ one.mark())
+            }
         }
+    }
+
+    /// Whether packets and bytes are counted by it, and nothing else is done.
+    pub(crate) fn counts(&self) -> bool {
+        match self {
+            Effect::CountRule(_)
+            | Effect::CountTable { .. }
+            | Effect::CountPatch { .. }
+            | Effect::CountTunnel { .. }
+            | Effect::CountGroup { .. }
+            | Effect::CountMirror(_)
+            | Effect::CountBond { .. }
+            | Effect::FlowRecord(_)
+            | Effect::Outer { .. } => true,
+            Effect::LearnMac { .. }
+            | Effect::LearnRule { .. }
+            | Effect::LearnNeighbour { .. }
+            | Effect::AskNeighbour(_)
+            | Effect::FinTimeout { .. }
+            | Effect::Take { .. }
+            | Effect::Snoop(_) => false,
+        }
+    }
+
+    /// Whether it holds for all packets of the flow, and not for the one alone that was translated.
+    pub fn is_of_flow(&self) -> bool {
+        !matches!(self, Effect::LearnNeighbour { is_of_packet: true, .. } | Effect::AskNeighbour(_))
     }
 
     /// Whether the switch learns something by it, beside counting.
     pub fn teaches(&self) -> bool {
-        matches!(self, Effect::LearnMac { .. } | Effect::LearnRule { .. })
+        matches!(self, Effect::LearnMac { .. } | Effect::LearnRule { .. } | Effect::LearnNeighbour { .. })
     }
 }

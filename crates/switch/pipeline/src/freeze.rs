@@ -224,7 +224,7 @@ fn tells_its_table(action: &Action) -> bool {
 }
 
 /// What a packet of a tunnel brings with it.
-pub(crate) const TUNNEL: [Slot; 14] = [
+pub(crate) const TUNNEL: [Slot; 18] = [
     slot::TUN_ID,
     slot::TUN_SRC,
     slot::TUN_DST,
@@ -237,6 +237,10 @@ pub(crate) const TUNNEL: [Slot; 14] = [
     slot::TUN_TP_DST,
     slot::TUN_GBP_ID,
     slot::TUN_GBP_FLAGS,
+    slot::TUN_ERSPAN_VER,
+    slot::TUN_ERSPAN_IDX,
+    slot::TUN_ERSPAN_DIR,
+    slot::TUN_ERSPAN_HWID,
     slot::TUN_GTPU_FLAGS,
     slot::TUN_GTPU_MSGTYPE,
 ];

@@ -119,6 +119,14 @@ impl Context<'_> {
             self.lost(DropReason::NoOutputPort);
             return;
         };
+        if let Some(tunnel) = &port.tunnel {
+            // What sFlow says of tunnels is not there yet.
+            if self.output_to_tunnel(port, tunnel, sending.is_last) {
+                self.out.output = Output::Port(number);
+                self.mirror_egress(port);
+            }
+            return;
+        }
         let tos = self.packet.key.nw_tos();
         if let Some(marks) = &port.queue_dscp {
             self.mark_queue(marks);
@@ -126,6 +134,13 @@ impl Context<'_> {
         commit(&self.packet, &mut self.out);
         // Other outputs do not see the mark.
         self.packet.key.set_nw_tos(tos);
+        if sending.balancer.is_none()
+            && let Some(tunnels) = self.terminates(port)
+        {
+            self.out.actions.push(dp::Action::TunnelPop(tunnels));
+            self.out.output = Output::Port(number);
+            return self.mirror_egress(port);
+        }
         self.sample_output(datapath_port);
         if let Some(snaplen) = self.walk.snaplen.filter(|&snaplen| snaplen != u16::MAX) {
             self.out.actions.push(dp::Action::Trunc(snaplen.into()));
@@ -200,7 +215,7 @@ impl Context<'_> {
     }
 
     /// The packet's way through the bridge `other`, which it enters by its port `peer`.
-    fn run_beyond(&mut self, other: &dyn BridgeView, peer: &Port, is_last: bool) {
+    pub(crate) fn run_beyond(&mut self, other: &dyn BridgeView, peer: &Port, is_last: bool) {
         self.out.record.open(Kind::Bridge, || format!("bridge(\"{}\")", other.name()));
         if self.is_taken(other.id(), peer) {
             // It ends here.
@@ -291,7 +306,7 @@ fn is_table_miss(rule: &Rule) -> bool {
 
 impl PacketState {
     /// Comes in by `port` of another bridge, where nothing is seen of what only rules know.
-    fn enter(&mut self, port: OfPort) {
+    pub(crate) fn enter(&mut self, port: OfPort) {
         self.stack.clear();
         self.action_set.clear();
         self.key.set_in_port(port.0);

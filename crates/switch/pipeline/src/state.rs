@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use base::{DpPort, OfPort, TableId, Timestamp};
+use base::{DpPort, MacAddr, OfPort, TableId, Timestamp};
 use flow::SparseMatch;
 use ofp::Action;
 
 use crate::bond::Bond;
 use crate::spanning::SpanningPort;
+use crate::tunnel_config::TunnelConfig;
 use crate::vlan::VlanConfig;
 use crate::watched::Watched;
 
@@ -47,6 +48,10 @@ pub struct Port {
     /// Where the datapath knows it; a patch port is in no datapath.
     pub datapath: Option<DpPort>,
     pub bundle: Option<BundleId>,
+    /// The address of its device.
+    pub mac: MacAddr,
+    /// What it is, if it is a tunnel; `datapath` is then what it has in common with others.
+    pub tunnel: Option<Arc<TunnelConfig>>,
     /// The other end of a patch port.
     pub peer: Option<(BridgeId, OfPort)>,
     pub flags: PortFlags,
@@ -58,7 +63,7 @@ pub struct Port {
     pub spanning: Option<Arc<SpanningPort>>,
     /// With which DSCP packets of its queues leave, where one is asked for.
     pub queue_dscp: Option<Arc<QueueDscp>>,
-    /// What crossed a patch port, which no device counts.
+    /// What crossed a patch port, or went through a tunnel, which no device counts.
     pub traffic: Arc<PortTraffic>,
 }
 

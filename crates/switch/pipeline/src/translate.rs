@@ -117,6 +117,13 @@ impl Context<'_> {
             });
         }
         if thawed.is_none() {
+            if let Some(port) = in_port.filter(|port| port.tunnel.is_some()) {
+                let traffic = Arc::clone(&port.traffic);
+                self.out.effects.push(Effect::CountTunnel { traffic, is_sent: false });
+            }
+            if !self.take_congestion() {
+                return;
+            }
             self.sample_input();
         }
         let sampled = self.out.actions.len();
@@ -170,6 +177,7 @@ impl Context<'_> {
         if self.packet.key.is_ip() {
             self.out.mask.add_all(slot::NW_FRAG);
         }
+        self.examine_tunnel();
     }
 
     /// The lists of actions are at their end: the action set is run, or what is left of the lists is kept.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use base::{DpPort, MacAddr, OfPort, TableId, Timestamp};
 use dp::{Capabilities, DpId};
 use flow::{FlowKey, FlowMask};
+use wire::geneve::GeneveOption;
 
 use crate::effects::Effect;
 use crate::exports::Exports;
@@ -20,20 +21,37 @@ use crate::spanning::SpanningTree;
 use crate::state::{
     BridgeId, Bundle, BundleId, Credit, Fragments, Miss, MissRules, Port, Rule, TableTraffic,
 };
+use crate::underlay::{Asking, NoUnderlay, Underlay};
 
 /// All bridges of a switch.
 pub trait View {
     fn bridge(&self, id: BridgeId) -> Option<&dyn BridgeView>;
     /// A number that stands for `frozen`: the same one for equal states, as long as somebody holds the returned handle.
     fn freeze(&self, frozen: Frozen) -> Arc<FrozenId>;
+    /// The network that tunnels go through.
+    fn underlay(&self) -> &dyn Underlay {
+        &NoUnderlay
+    }
+    /// The port that is the device of this name in a bridge of this datapath, by which tunnels leave.
+    fn port_of_device(&self, _datapath: DpId, _device: &str) -> Option<(BridgeId, OfPort)> {
+        None
+    }
     /// What [`View::freeze`] was given for this number.
     fn thaw(&self, id: u32) -> Option<Arc<FrozenId>>;
 }
 
 /// The bridges with what stands around a translation: where packets come in, and what becomes of effects.
 pub trait Network: View {
-    /// The bridge and OpenFlow port that a port of a datapath is.
+    /// The bridge and OpenFlow port that a port of a datapath is; none of one that several tunnels have in common.
     fn ingress(&self, datapath: DpId, port: DpPort) -> Option<(BridgeId, OfPort)>;
+    /// The bridge and OpenFlow port by which a packet of a datapath came in.
+    fn arrival(&self, datapath: DpId, key: &FlowKey) -> Option<(BridgeId, OfPort)> {
+        self.ingress(datapath, DpPort(key.in_port()))
+    }
+    /// Takes note that a neighbour is to be asked for: what [`Effect::AskNeighbour`] asks for; whether it was not before.
+    fn ask_neighbour(&self, _asking: &Asking, _now: Timestamp) -> bool {
+        false
+    }
     /// Applies effects on behalf of the packets of `credit`.
     fn apply(&self, effects: &[Effect], credit: Credit);
     /// Takes in what a packet says that came in by `port`, of who listens to which group: what [`Effect::Snoop`] asks for.
@@ -57,6 +75,12 @@ pub trait SharedNetwork: Send + Sync {
 pub trait BridgeView {
     fn id(&self) -> BridgeId;
     fn name(&self) -> &str;
+    /// The datapath below it.
+    fn datapath(&self) -> DpId;
+    /// The options that a tunnel of Geneve is to carry for the packet: its fields of tunnel metadata.
+    fn tunnel_options(&self, _key: &FlowKey) -> Vec<GeneveOption> {
+        Vec::new()
+    }
     /// What the datapath below it can do.
     fn capabilities(&self) -> &Capabilities;
     fn group(&self, id: u32) -> Option<&Arc<Group>>;

@@ -35,41 +35,10 @@ const FEATURES: &[Feature] = &[
         ],
     },
     Feature { name: "the kernel's datapath", commands: &[("dpif-netlink/dispatch-mode", "")] },
-    Feature {
-        name: "a dummy device's connection and addresses",
-        commands: &[
-            ("netdev-dummy/conn-state", "[netdev]"),
-            ("netdev-dummy/ip4addr", "[netdev] ipaddr/mask-prefix-len"),
-            ("netdev-dummy/ip6addr", "[netdev] ip6addr"),
-        ],
-    },
+    Feature { name: "a dummy device's connection", commands: &[("netdev-dummy/conn-state", "[netdev]")] },
     Feature {
         name: "measuring with stopwatches",
         commands: &[("stopwatch/reset", "[NAME]"), ("stopwatch/show", "[NAME]")],
-    },
-    Feature {
-        name: "tunnels",
-        commands: &[
-            ("ofproto/list-tunnels", ""),
-            ("ovs/route/add", "ip/plen dev [gw] [pkt_mark=mark] [src=src_ip] [table=id]"),
-            ("ovs/route/del", "ip/plen [pkt_mark=mark] [table=id]"),
-            ("ovs/route/lookup", "ip_addr [pkt_mark=mark] [src=src_ip]"),
-            ("ovs/route/rule/add", "[-6] [not] from=all|ip/plen [prio=num] table=local|main|default|id"),
-            ("ovs/route/rule/del", "[-6] [not] from=all|ip/plen [prio=num] table=local|main|default|id"),
-            ("ovs/route/rule/show", "[-6]"),
-            ("ovs/route/show", "[table=all|id]"),
-            ("tnl/arp/aging", "[SECS]"),
-            ("tnl/arp/flush", ""),
-            ("tnl/arp/set", "BRIDGE IP MAC"),
-            ("tnl/arp/show", ""),
-            ("tnl/egress_port_range", "min max"),
-            ("tnl/neigh/aging", "[SECS]"),
-            ("tnl/neigh/flush", ""),
-            ("tnl/neigh/retrans_time", "[MSECS]"),
-            ("tnl/neigh/set", "BRIDGE IP MAC"),
-            ("tnl/neigh/show", ""),
-            ("tnl/ports/show", "-v"),
-        ],
     },
 ];
 

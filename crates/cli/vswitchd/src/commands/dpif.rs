@@ -126,12 +126,13 @@ fn bridges_of(dpif: &Dpif, below: &Below) -> BTreeMap<String, Vec<ShownPort>> {
 
 fn shown_port(below: &Below, entry: &ofproto::PortEntry) -> ShownPort {
     let port = &entry.port;
-    let (kind, config) = match port.datapath {
-        Some(number) => {
+    let (kind, config) = match (port.datapath, &port.tunnel) {
+        (Some(_), Some(tunnel)) => (tunnel.kind.to_string(), bridge::shown_options(tunnel)),
+        (Some(number), None) => {
             let info = below.datapath.port(number).unwrap_or_default();
             (shown_kind(info.kind).to_string(), info.config.clone())
         }
-        None => {
+        (None, _) => {
             let peer = entry.peer_name.iter().map(|peer| ("peer".to_owned(), peer.clone()));
             ("patch".to_owned(), peer.collect())
         }
@@ -155,7 +156,7 @@ fn dump_bridge_flows(dpif: &Dpif, args: &[String]) -> Result<String, String> {
     let below = dpif.datapaths.get(datapath).ok_or("no such bridge")?;
     let is_of_bridge = |flow: &Flow| {
         use pipeline::Network;
-        let owner = dpif.switch.read().ingress(datapath, DpPort(flow.key.in_port()));
+        let owner = dpif.switch.read().arrival(datapath, &flow.key);
         owner.is_some_and(|(id, _)| id == bridge)
     };
     Ok(format_flows(&*below.datapath, style, dpif.clock.now(), " ", is_of_bridge))

@@ -19,6 +19,7 @@ mod saved;
 mod spanning;
 mod time;
 mod trace;
+mod tunnels;
 mod upcall;
 mod workers;
 
@@ -60,6 +61,11 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
     trace::register(
         &mut registry,
         trace::Tracing { switch: switch(), datapaths: datapaths(), clock: clock() },
+    );
+    let network = Arc::clone(&state.running.below_tunnels.network);
+    tunnels::register(
+        &mut registry,
+        tunnels::Tunnels { switch: switch(), datapaths: datapaths(), network, clock: clock() },
     );
     dummy::register(&mut registry, datapaths());
     qos::register(&mut registry, qos::Devices { switch: switch(), datapaths: datapaths() });

@@ -129,9 +129,11 @@ fn parse(
                 return Err(format!("no recirculation data for recirc_id {:#x}", key.recirc_id()));
             }
             let port = DpPort(key.in_port());
-            let (bridge, number) = switch
-                .ingress(below.id, port)
-                .ok_or_else(|| format!("no OpenFlow port for datapath port {port}"))?;
+            let (bridge, number) =
+                switch.arrival(below.id, &key).ok_or_else(|| match (key.tun_dst(), key.tun_ipv6_dst()) {
+                    (0, 0) => format!("no OpenFlow port for datapath port {port}"),
+                    _ => "no OpenFlow tunnel port for this packet".to_owned(),
+                })?;
             let mut key = key;
             key.set_in_port(number.0);
             key.limit_vlans(below.datapath.max_vlans());
@@ -240,7 +242,13 @@ fn translate(
         }
         made = Some(translation);
     });
-    made.ok_or_else(|| "Cannot find the bridge".to_owned())
+    let translation = made.ok_or("Cannot find the bridge")?;
+    let datapath = tracing.switch.read().get(subject.bridge).map(ofproto::Bridge::datapath);
+    if let Some(below) = datapath.and_then(|id| tracing.datapaths.get(id)) {
+        // As in the reference, who looks for a tunnel's way has its neighbours asked for.
+        below.flows.ask_neighbours(&translation.effects, now);
+    }
+    Ok(translation)
 }
 
 fn describe(

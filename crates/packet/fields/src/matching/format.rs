@@ -197,6 +197,28 @@ impl Writer<'_> {
             put_flags_masked(self.out, TUNNEL_FLAGS, u32::from(self.m.key.tun_flags()) & 0xf, mask, 0xf);
             self.out.push(',');
         }
+        if self.m.mask.has_extension() {
+            (0..crate::TUNNEL_OPTIONS).for_each(|index| self.tunnel_option(index));
+        }
+    }
+
+    /// An option of a tunnel, with its value unless only the option itself is asked for.
+    fn tunnel_option(&mut self, index: usize) {
+        let place = Slot::tun_metadata_value(index);
+        if self.mask(Slot::tun_metadata(index)) == 0 && self.mask(place) == 0 {
+            return;
+        }
+        let _ = write!(self.out, "tun_metadata{index}");
+        let mask = self.mask(place);
+        if mask != 0 {
+            self.out.push('=');
+            put_hex(self.out, self.m.key.read(place));
+            if mask != u128::MAX {
+                self.out.push('/');
+                put_hex(self.out, mask);
+            }
+        }
+        self.out.push(',');
     }
 
     /// `tcp,` and the like. Returns whether the type and the protocol are thereby said.

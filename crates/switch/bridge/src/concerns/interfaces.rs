@@ -6,6 +6,7 @@ mod connectivity;
 mod refused;
 mod status;
 mod troubles;
+mod tunnel_options;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use aggregation::DesiredLacpMember;
 pub(crate) use aggregation::number;
 pub(crate) use coming::describe;
 pub(crate) use status::{State, broken};
+pub use tunnel_options::shown_options;
 
 base::coverage!(static ROWS_REPORTED = "bridge_row_reported");
 

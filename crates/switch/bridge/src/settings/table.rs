@@ -227,7 +227,7 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (COLLECTORS, flow_sample_collector_set::EXTERNAL_IDS, Elsewhere),
 ];
 
-/// Every documented key of the maps above. Options of tunnels are not here: tunnels are refused whole.
+/// Every documented key of the maps above. Options of tunnels are not here: `concerns/interfaces/tunnel_options.rs` reads them.
 #[rustfmt::skip]
 pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     (ROOT, open_vswitch::OTHER_CONFIG, "stats-update-interval", Read),

@@ -130,7 +130,8 @@ fails where it differs.
 - **not yet**: it has no effect. The log says so once, and so does the `status` or `error` of its row, unless its value asks for
   nothing.
 
-Options of tunnels are not listed: interfaces of tunnel types are refused whole, with the reason in their `error`. SSL and Manager
+Options of tunnels are not listed: they are read where the tunnel's `type` has them, and the log names others
+([tunnels.md](tunnels.md)). SSL and Manager
 are the database server's. Which keys of QoS and Queue a type knows, [qos.md](qos.md) says; others are logged. Of `timeouts`, those
 that only the kernel's states of TCP have (`tcp_close_wait`, `tcp_last_ack`, `tcp_syn_sent2`, `tcp_retransmit`, `tcp_unack`) have no
 effect, and the log says so.

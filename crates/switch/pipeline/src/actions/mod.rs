@@ -465,7 +465,10 @@ fn changes_packet(action: &Action, key: &flow::FlowKey) -> bool {
         | Action::DecTtl(_)
         | Action::SetVlanVid(_)
         | Action::SetVlanPcp(_) => true,
-        Action::SetField(set) => set.field.info().prereq.met_by(key, None) && !is_metadata(set.field),
+        Action::SetField(set) => {
+            let is_seen = !is_metadata(set.field) && set.field.tunnel_option().is_none();
+            is_seen && set.field.info().prereq.met_by(key, None)
+        }
         Action::SetIpv4Src(_) | Action::SetIpv4Dst(_) => key.dl_type() == 0x0800,
         Action::SetIpDscp(_) | Action::SetIpEcn(_) | Action::SetIpTtl(_) => key.is_ip(),
         Action::SetL4Src(_) | Action::SetL4Dst(_) => has_ports,

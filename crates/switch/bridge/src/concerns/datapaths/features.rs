@@ -76,6 +76,7 @@ pub(super) fn named(can: &Capabilities) -> impl Iterator<Item = (String, String)
 pub(crate) struct Overrides {
     psample: Option<bool>,
     max_mpls: Option<usize>,
+    tunnels: Option<bool>,
 }
 
 impl Overrides {
@@ -83,6 +84,7 @@ impl Overrides {
         Capabilities {
             psample: self.psample.unwrap_or(can.psample),
             max_mpls: self.max_mpls.unwrap_or(can.max_mpls),
+            tunnels: self.tunnels.unwrap_or(can.tunnels),
             ..can
         }
     }
@@ -91,6 +93,7 @@ impl Overrides {
     fn set(&mut self, name: &str, value: &str, is_forced: bool, can: &Capabilities) -> Result<(), Refusal> {
         match name {
             "psample" => self.psample = Some(flag(value, can.psample || is_forced)?),
+            "tnl_push_pop" => self.tunnels = Some(flag(value, can.tunnels || is_forced)?),
             "max_mpls_depth" => self.max_mpls = Some(depth(value, can.max_mpls)?),
             _ => return Err(Refusal::WithoutEffect(format!("{name} cannot be changed on this switch"))),
         }

@@ -1,6 +1,6 @@
 //! Adding and removing interfaces, and asking their devices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use base::{DpPort, MacAddr, OfPort};
@@ -8,11 +8,30 @@ use dp::{Datapath, DpId, PortInfo, PortKind, PortSpec};
 use flowsync::Below;
 use ofp::{port_config, port_state};
 use ofproto::NewPort;
+use pipeline::tunnel::{TunnelConfig, TunnelMatch};
 use protocols::PortId;
 use uuid::Uuid;
 
-use super::{DesiredInterface, InterfaceKind, RunningInterface, refused};
+use super::{DesiredInterface, InterfaceKind, RunningInterface, refused, tunnel_options};
+use crate::concerns::tunnels;
 use crate::running::{Dummies, Notice, Running, RunningBridge};
+
+/// What an interface that comes needs of the datapath.
+enum Coming {
+    Patch,
+    Device(PortSpec),
+    /// A port that it may have in common with others.
+    Tunnel(PortSpec, Arc<TunnelConfig>),
+}
+
+impl Coming {
+    fn spec(&self) -> Option<&PortSpec> {
+        match self {
+            Coming::Patch => None,
+            Coming::Device(spec) | Coming::Tunnel(spec, _) => Some(spec),
+        }
+    }
+}
 
 impl Running {
     /// Adds interfaces, each with its bridge's name. Their devices are opened together.
@@ -38,33 +57,63 @@ impl Running {
                 other.datapath.settle();
             }
         }
-        let devices: Vec<Result<Option<PortSpec>, String>> =
+        let devices: Vec<Result<Coming, String>> =
             coming.iter().map(|(bridge, config)| self.device_for(bridge, config)).collect();
-        let specs: Vec<PortSpec> = devices.iter().flatten().flatten().cloned().collect();
-        let mut opened = below.datapath.add_ports(&specs).into_iter();
+        let mut specs: Vec<PortSpec> = Vec::new();
+        for spec in devices.iter().flatten().filter_map(Coming::spec) {
+            // Tunnels have ports in common.
+            let is_there = |name: &str| below.datapath.port_by_name(name).is_some();
+            let is_shared = spec.kind.tunnel().is_some();
+            if !is_shared || !is_there(&spec.name) && specs.iter().all(|other| other.name != spec.name) {
+                specs.push(spec.clone());
+            }
+        }
+        let opened = below.datapath.add_ports(&specs);
+        let opened: HashMap<String, Result<DpPort, String>> = specs
+            .into_iter()
+            .zip(opened)
+            .map(|(spec, result)| (spec.name, result.map_err(|error| error.to_string())))
+            .collect();
+        let port_of = |spec: &PortSpec| match opened.get(&spec.name) {
+            Some(result) => result.clone(),
+            None => {
+                let gone = || format!("could not open network device {}", spec.name);
+                below.datapath.port_by_name(&spec.name).map(|info| info.number).ok_or_else(gone)
+            }
+        };
         for ((bridge, config), device) in coming.into_iter().zip(devices) {
-            let opened = match device {
-                Ok(Some(_)) => opened.next().map(|result| result.map_err(|e| e.to_string())).transpose(),
-                Ok(None) => Ok(None),
-                Err(reason) => Err(reason),
+            let (opened, tunnel) = match device {
+                Ok(Coming::Patch) => (Ok(None), None),
+                Ok(Coming::Device(spec)) => (port_of(&spec).map(Some), None),
+                Ok(Coming::Tunnel(spec, tunnel)) => (port_of(&spec).map(Some), Some(tunnel)),
+                Err(reason) => (Err(reason), None),
             };
-            self.add_interface(&bridge, config, opened);
+            self.add_interface(&bridge, config, opened, tunnel);
         }
     }
 
-    /// The device to open; `None` for a patch port. The error is worded for the interface's `error` column.
-    fn device_for(&self, bridge_name: &str, config: &DesiredInterface) -> Result<Option<PortSpec>, String> {
+    /// What is to be opened. The error is worded for the interface's `error` column.
+    fn device_for(&mut self, bridge_name: &str, config: &DesiredInterface) -> Result<Coming, String> {
         if let Some(refusal) = refused::refusal(config) {
             return Err(refusal);
         }
         let kind = match &config.kind {
-            InterfaceKind::Patch => return config.check_patch().map(|()| None),
+            InterfaceKind::Patch => return config.check_patch().map(|()| Coming::Patch),
             InterfaceKind::Unknown(error) => return Err(error.to_string()),
+            InterfaceKind::Port(PortKind::Tunnel(kind)) => {
+                let parsed = tunnel_options::parse(&config.name, *kind, &config.options);
+                for warning in parsed.warnings {
+                    self.complaints.say(log::Level::Warn, warning);
+                }
+                let tunnel = Arc::new(parsed.config?);
+                refused::check_tunnel(&config.name, &tunnel)?;
+                return Ok(Coming::Tunnel(tunnels::port_spec(&tunnel), tunnel));
+            }
             InterfaceKind::Port(PortKind::System) if config.name == bridge_name => PortKind::Internal,
             InterfaceKind::Port(kind) => *kind,
         };
         let kind = self.kind_of(bridge_name, kind);
-        Ok(Some(PortSpec {
+        Ok(Coming::Device(PortSpec {
             options: config.options.clone().into_iter().collect(),
             ..PortSpec::new(&config.name, kind)
         }))
@@ -76,8 +125,9 @@ impl Running {
         bridge_name: &str,
         config: DesiredInterface,
         opened: Result<Option<DpPort>, String>,
+        tunnel: Option<Arc<TunnelConfig>>,
     ) {
-        let result = opened.and_then(|port| self.add_port(bridge_name, &config, port));
+        let result = opened.and_then(|port| self.add_port(bridge_name, &config, port, tunnel));
         let Some(bridge) = self.bridges.get_mut(bridge_name) else { return };
         match &result {
             Ok(number) => {
@@ -87,7 +137,9 @@ impl Running {
             Err(reason) => {
                 let known = bridge.interfaces.get(&config.name).and_then(|old| old.result.as_ref().err());
                 if known != Some(reason) {
-                    log::warn!(target: "bridge", "{reason}");
+                    let is_tunnel = matches!(config.kind, InterfaceKind::Port(PortKind::Tunnel(_)));
+                    let target = if is_tunnel { "netdev_vport" } else { "bridge" };
+                    log::warn!(target: target, "{reason}");
                 }
             }
         }
@@ -103,12 +155,25 @@ impl Running {
         bridge_name: &str,
         config: &DesiredInterface,
         datapath_port: Option<DpPort>,
+        tunnel: Option<Arc<TunnelConfig>>,
     ) -> Result<OfPort, String> {
         let gone = || format!("bridge {bridge_name} does not exist");
         let Some(running) = self.bridges.get(bridge_name) else { return Err(gone()) };
-        let (id, datapath) = (running.id, Arc::clone(&running.below.datapath));
+        let (id, datapath, below) = (running.id, Arc::clone(&running.below.datapath), running.below.id);
+        if let (Some(tunnel), Some(port)) = (&tunnel, datapath_port) {
+            self.listen(below, port, tunnel);
+            if let Some(refusal) = self.tunnel_twin(below, port, &config.name, tunnel) {
+                if self.stop_listening(below, port) {
+                    close_port(&*datapath, port);
+                }
+                return Err(refusal);
+            }
+        }
+        let Some(running) = self.bridges.get(bridge_name) else { return Err(gone()) };
         let mut desc = ofp::PortDesc { hw_addr: random_mac(), ..ofp::PortDesc::default() };
-        if let Some(info) = datapath_port.and_then(|number| datapath.port(number)) {
+        if let Some(info) =
+            datapath_port.filter(|_| tunnel.is_none()).and_then(|number| datapath.port(number))
+        {
             describe(&mut desc, &info);
         }
         desc.state &= !port_state::LIVE;
@@ -117,12 +182,15 @@ impl Running {
             wanted: config.number.or_else(|| running.vanished.get(&config.name).copied()),
             datapath: datapath_port,
             peer_name: config.peer().map(str::to_owned),
+            tunnel: tunnel.clone(),
             desc,
         };
         let now = self.clock.now();
         let news = self.switch.write().get_mut(id).and_then(|bridge| bridge.add_port(new, now));
         let Some(news) = news else {
-            if let Some(number) = datapath_port {
+            if let Some(number) = datapath_port
+                && (tunnel.is_none() || self.stop_listening(below, number))
+            {
                 close_port(&*datapath, number);
             }
             return Err(format!(
@@ -133,6 +201,19 @@ impl Running {
         let number = news.status.desc.port;
         self.notices.push(Notice::Port { bridge: id, news });
         Ok(number)
+    }
+
+    /// Why a tunnel cannot be: another one has the same ends and key.
+    fn tunnel_twin(&self, datapath: DpId, port: DpPort, name: &str, config: &TunnelConfig) -> Option<String> {
+        let matching = TunnelMatch::new(datapath, port, config);
+        let switch = self.switch.read();
+        let other = switch.tunnel_like(&matching)?;
+        log::warn!(
+            target: "tunnel",
+            "{name}: attempting to add tunnel port with same config as port '{}' ({matching})",
+            other.port.name
+        );
+        Some(format!("could not add network device {name} to ofproto (File exists)"))
     }
 
     /// The kind of device that stands for `kind`.
@@ -149,20 +230,24 @@ impl Running {
 
     pub(crate) fn remove_interface(&mut self, bridge_name: &str, name: &str) {
         let Some(bridge) = self.bridges.get_mut(bridge_name) else { return };
-        let (id, datapath) = (bridge.id, Arc::clone(&bridge.below.datapath));
+        let (id, datapath, below) = (bridge.id, Arc::clone(&bridge.below.datapath), bridge.below.id);
         bridge.touched.insert(name.to_owned());
         let Some(interface) = bridge.interfaces.remove(name) else { return };
         let Ok(number) = interface.result else { return };
         self.unwatch(PortId { bridge: id, port: number });
         let now = self.clock.now();
-        let mut datapath_port = None;
+        let (mut datapath_port, mut is_tunnel) = (None, false);
         if let Some(bridge) = self.switch.write().get_mut(id) {
-            datapath_port = bridge.port_entry(number).and_then(|entry| entry.port.datapath);
+            if let Some(entry) = bridge.port_entry(number) {
+                (datapath_port, is_tunnel) = (entry.port.datapath, entry.port.tunnel.is_some());
+            }
             if let Some(news) = bridge.remove_port(number, now) {
                 self.notices.push(Notice::Port { bridge: id, news });
             }
         }
-        if let Some(number) = datapath_port {
+        if let Some(number) = datapath_port
+            && (!is_tunnel || self.stop_listening(below, number))
+        {
             close_port(&*datapath, number);
         }
         let shown = fields::format_port_plain(number);
@@ -181,7 +266,9 @@ impl Running {
             let Some(state) = switch.get(bridge.id) else { return Vec::new() };
             let with_device = bridge.interfaces.iter().filter_map(|(name, interface)| {
                 let number = *interface.result.as_ref().ok()?;
-                Some((name.as_str(), number, state.port_entry(number)?.port.datapath?))
+                let port = &state.port_entry(number)?.port;
+                // What tunnels have in common is nobody's own.
+                Some((name.as_str(), number, port.datapath.filter(|_| port.tunnel.is_none())?))
             });
             with_device.collect()
         };

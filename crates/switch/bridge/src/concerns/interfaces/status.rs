@@ -134,7 +134,7 @@ pub(super) fn statistics(
     let number = *known.result.as_ref().ok()?;
     // The device is asked while nobody waits for the switch.
     let entry = running.switch.read().get(bridge.id)?.port_entry(number).cloned()?;
-    let counters = match entry.port.datapath {
+    let counters = match entry.port.datapath.filter(|_| entry.port.tunnel.is_none()) {
         Some(port) => {
             let stats = asked.of(&bridge.below, port)?;
             counters(&stats, bridge.below.datapath.custom_port_stats(port))

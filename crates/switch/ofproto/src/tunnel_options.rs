@@ -1,0 +1,148 @@
+//! Which options of tunnels are which fields of tunnel metadata.
+//!
+//! Each bridge has its mappings, as controllers ask for them. The datapath reads options into keys before any bridge sees
+//! the packet, so bridges of one datapath must not map differently.
+
+use dp::TunnelOption;
+use fields::TUNNEL_OPTIONS;
+use flow::{FlowKey, Slot};
+use ofp::{OfError, TlvMap, TlvTable, TlvTableMod};
+use wire::geneve::GeneveOption;
+
+/// The most bytes of an option, and those of all fields together.
+const MAX_LEN: u8 = 16;
+const SPACE: u32 = 256;
+
+const ADD: u16 = 0;
+const DELETE: u16 = 1;
+const CLEAR: u16 = 2;
+
+/// The mappings of a bridge.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TunnelOptions(Vec<TunnelOption>);
+
+impl TunnelOptions {
+    /// What the mappings are after a request, which names the first that cannot be. `others` are those of the other bridges
+    /// of the datapath.
+    pub fn changed(&self, request: &TlvTableMod, others: &[TunnelOption]) -> Result<TunnelOptions, OfError> {
+        let mut after = self.clone();
+        match request.command {
+            ADD => {
+                for mapping in &request.mappings {
+                    after.add(mapping, others)?;
+                }
+            }
+            DELETE => {
+                let is_named =
+                    |known: &TunnelOption| request.mappings.iter().any(|m| m.index == u16::from(known.field));
+                after.0.retain(|known| !is_named(known));
+            }
+            CLEAR => after.0.clear(),
+            _ => return Err(OfError::NxttmfcBadCommand),
+        }
+        Ok(after)
+    }
+
+    fn add(&mut self, mapping: &TlvMap, others: &[TunnelOption]) -> Result<(), OfError> {
+        let field = u8::try_from(mapping.index).ok().filter(|field| usize::from(*field) < TUNNEL_OPTIONS);
+        let Some(field) = field else {
+            log::warn!(target: "tun_metadata", "tun_metadata{} is not supported: there are {TUNNEL_OPTIONS} fields", mapping.index);
+            return Err(OfError::NxttmfcBadFieldIdx);
+        };
+        if !mapping.length.is_multiple_of(4) || mapping.length > MAX_LEN {
+            log::warn!(target: "tun_metadata", "options of {} bytes are not supported: {MAX_LEN} bytes at most", mapping.length);
+            return Err(OfError::NxttmfcBadOptLen);
+        }
+        let new = TunnelOption { class: mapping.class, kind: mapping.kind, len: mapping.length, field };
+        if let Some(error) = self.0.iter().find_map(|known| overlap(known, &new)) {
+            return Err(error);
+        }
+        if let Some(error) =
+            others.iter().filter(|known| **known != new).find_map(|known| overlap(known, &new))
+        {
+            log::warn!(target: "tun_metadata", "another bridge of the datapath maps tun_metadata{field}, or the option, otherwise");
+            return Err(error);
+        }
+        self.0.push(new);
+        self.0.sort_by_key(|known| known.field);
+        Ok(())
+    }
+
+    /// All of them, by field.
+    pub fn iter(&self) -> impl Iterator<Item = &TunnelOption> {
+        self.0.iter()
+    }
+
+    /// What controllers are shown.
+    pub fn shown(&self) -> TlvTable {
+        let mapping = |known: &TunnelOption| TlvMap {
+            class: known.class,
+            kind: known.kind,
+            length: known.len,
+            index: known.field.into(),
+        };
+        TlvTable {
+            max_space: SPACE,
+            max_fields: TUNNEL_OPTIONS as u16,
+            mappings: self.0.iter().map(mapping).collect(),
+        }
+    }
+
+    /// The options that a packet with `key` goes out with.
+    pub(crate) fn of_key(&self, key: &FlowKey) -> Vec<GeneveOption> {
+        if !key.has_tun_options() {
+            return Vec::new();
+        }
+        let there = self.0.iter().filter(|known| key.read(Slot::tun_metadata(known.field.into())) != 0);
+        let option = |known: &TunnelOption| {
+            let value = key.read(Slot::tun_metadata_value(known.field.into())).to_be_bytes();
+            let data = value[16 - usize::from(known.len.min(MAX_LEN))..].to_vec();
+            GeneveOption { class: known.class, kind: known.kind, data }
+        };
+        there.map(option).collect()
+    }
+}
+
+/// Why both cannot be.
+fn overlap(known: &TunnelOption, new: &TunnelOption) -> Option<OfError> {
+    if known.field == new.field {
+        Some(OfError::NxttmfcAlreadyMapped)
+    } else if (known.class, known.kind) == (new.class, new.kind) {
+        Some(OfError::NxttmfcDupEntry)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(command: u16, mappings: &[(u16, u8, u8, u16)]) -> TlvTableMod {
+        let mapping = |&(class, kind, length, index)| TlvMap { class, kind, length, index };
+        TlvTableMod { command, mappings: mappings.iter().map(mapping).collect() }
+    }
+
+    #[test]
+    fn mappings_are_checked_and_become_options() {
+        let none = TunnelOptions::default();
+        let ovn = none.changed(&request(ADD, &[(0x102, 0x80, 4, 0)]), &[]).unwrap();
+        let refused = |wanted: (u16, u8, u8, u16)| ovn.changed(&request(ADD, &[wanted]), &[]).unwrap_err();
+        assert_eq!(refused((1, 1, 4, 0)), OfError::NxttmfcAlreadyMapped);
+        assert_eq!(refused((0x102, 0x80, 4, 1)), OfError::NxttmfcDupEntry);
+        assert_eq!(refused((1, 1, 4, 16)), OfError::NxttmfcBadFieldIdx);
+        assert_eq!(refused((1, 1, 20, 1)), OfError::NxttmfcBadOptLen);
+        let other = TunnelOption { class: 0x102, kind: 0x80, len: 4, field: 3 };
+        let clash = none.changed(&request(ADD, &[(0x102, 0x80, 4, 0)]), &[other]);
+        assert_eq!(clash, Err(OfError::NxttmfcDupEntry));
+        assert_eq!(none.changed(&request(9, &[]), &[]), Err(OfError::NxttmfcBadCommand));
+        let mut key = FlowKey::new();
+        assert!(ovn.of_key(&key).is_empty());
+        fields::Field::TunMetadata0.write(&mut key, 0x1_0002);
+        let option = GeneveOption { class: 0x102, kind: 0x80, data: vec![0, 1, 0, 2] };
+        assert_eq!(ovn.of_key(&key), [option]);
+        assert_eq!(ovn.changed(&request(DELETE, &[(0, 0, 0, 0)]), &[]).unwrap(), none);
+        assert_eq!(ovn.changed(&request(CLEAR, &[]), &[]).unwrap(), none);
+        assert_eq!(ovn.shown().mappings.len(), 1);
+    }
+}

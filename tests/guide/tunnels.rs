@@ -1,0 +1,235 @@
+//! Tunnels: TCP with the offloads that devices have by themselves goes through them, whoever is at the other end: this
+//! switch, the reference's, the kernel. The page about them is typed as it stands.
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use end_to_end::{Host, Programs, Switch, World, can_run, holds_within, run, until};
+
+/// Bytes that each way must carry. One that loses every train of segments would need hours for them.
+const BYTES: &str = "2M";
+/// Sends a word to the UDP port of VXLAN.
+const SEND: &str = "import socket,sys; socket.socket(socket.AF_INET,socket.SOCK_DGRAM).sendto(sys.argv[1].encode(),('10.0.0.1',4789))";
+
+/// Two hosts on one wire, each with an address of the network that tunnels go through.
+struct Pair {
+    near: Host,
+    far: Host,
+    world: World,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let world = World::new();
+        let (near, far) = (world.host("near"), world.host("far"));
+        for host in [&near, &far] {
+            host.run("sysctl -qw net.ipv6.conf.default.disable_ipv6=0 net.ipv6.conf.all.disable_ipv6=0");
+        }
+        world.wire(&near, "eth0", &far, "eth0");
+        Pair { near, far, world }
+    }
+
+    /// A switch on `host`, with the wire in `br0`, which has the address, and the tunnel `tun0` in `int`.
+    fn switch(&self, host: &Host, programs: Programs, outer: &str, inner: &str, tunnel: &str) -> Switch {
+        let switch = Switch::start(&self.world, host, &format!("sw-{inner}"), programs);
+        switch.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev -- add-port br0 eth0");
+        host.ok(&format!("ip addr add {outer} dev br0 {}", if outer.contains(':') { "nodad" } else { "" }));
+        host.ok("ip link set br0 up");
+        // Room for the headers of every kind of tunnel.
+        switch
+            .vsctl("add-br int -- set bridge int datapath_type=netdev -- set interface int mtu_request=1400");
+        switch.vsctl(&format!("add-port int tun0 -- set interface tun0 {tunnel}"));
+        host.address("int", &format!("{inner}/24"));
+        host.ok("ip link set int up");
+        assert_eq!(switch.vsctl("get interface tun0 error").trim(), "[]");
+        switch
+    }
+}
+
+/// An iperf3 server that ends with the test.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn both_ways(pair: &Pair) {
+    assert!(pair.near.reaches("192.168.7.2", 5), "the far end does not answer");
+    let _server = Server(pair.far.command("iperf3").arg("-s").stdout(Stdio::null()).spawn().unwrap());
+    until("iperf3 listens", || pair.far.ok("ss -ltnH").contains(":5201 "));
+    for direction in ["", "-R"] {
+        let line = format!("timeout 20 iperf3 -c 192.168.7.2 -n {BYTES} {direction}");
+        let done = pair.near.run(&line);
+        assert_eq!(done.status, 0, "{line}: {}{}", done.out, done.err);
+    }
+}
+
+const KINDS: [&str; 3] = ["vxlan", "geneve", "gre"];
+
+fn options(kind: &str, remote: &str) -> String {
+    format!("type={kind} options:remote_ip={remote} options:key=77")
+}
+
+#[test]
+fn two_of_our_switches_carry_tcp_through_each_kind() {
+    if !can_run() {
+        return;
+    }
+    for kind in KINDS {
+        let pair = Pair::new();
+        let ours = Programs::Ours;
+        let near = pair.switch(&pair.near, ours, "10.0.0.1/24", "192.168.7.1", &options(kind, "10.0.0.2"));
+        let far = pair.switch(&pair.far, ours, "10.0.0.2/24", "192.168.7.2", &options(kind, "10.0.0.1"));
+        both_ways(&pair);
+        // Another key at one end: what arrives is of no tunnel.
+        far.vsctl("set interface tun0 options:key=78");
+        assert!(!pair.near.reaches("192.168.7.2", 1), "{kind}: a packet of another key was taken");
+        near.vsctl("set interface tun0 options:key=78");
+        assert!(pair.near.reaches("192.168.7.2", 5), "{kind}");
+    }
+}
+
+#[test]
+fn tunnels_over_ipv6_have_checksums() {
+    if !can_run() {
+        return;
+    }
+    let pair = Pair::new();
+    let ours = Programs::Ours;
+    let near = pair.switch(&pair.near, ours, "fc00::1/64", "192.168.7.1", &options("geneve", "fc00::2"));
+    let _far = pair.switch(&pair.far, ours, "fc00::2/64", "192.168.7.2", &options("geneve", "fc00::1"));
+    both_ways(&pair);
+    let shown = near.appctl("tnl/neigh/show");
+    assert!(shown.lines().any(|line| line.starts_with("fc00::2 ") && line.ends_with(" br0")), "{shown}");
+    let flows = near.appctl("dpctl/dump-flows");
+    assert!(flows.contains("csum=0xffff"), "{flows}");
+}
+
+#[test]
+fn the_reference_is_at_the_other_end() {
+    if !can_run() {
+        return;
+    }
+    for kind in KINDS {
+        let pair = Pair::new();
+        let _near =
+            pair.switch(&pair.near, Programs::Ours, "10.0.0.1/24", "192.168.7.1", &options(kind, "10.0.0.2"));
+        let reference = Programs::Reference;
+        let _far =
+            pair.switch(&pair.far, reference, "10.0.0.2/24", "192.168.7.2", &options(kind, "10.0.0.1"));
+        assert!(pair.near.reaches("192.168.7.2", 5), "{kind}: the reference does not answer");
+        // Its taps do not compute checksums of what it forwards from elsewhere.
+        pair.far.run("ethtool -K int tx off");
+        both_ways(&pair);
+    }
+}
+
+#[test]
+fn the_kernel_is_at_the_other_end() {
+    if !can_run() {
+        return;
+    }
+    let far_devices = [
+        ("vxlan", "vxlan id 77 remote 10.0.0.1 dstport 4789 dev eth0"),
+        ("gre", "gretap remote 10.0.0.1 local 10.0.0.2 key 77"),
+    ];
+    for (kind, device) in far_devices {
+        let pair = Pair::new();
+        pair.far.address("eth0", "10.0.0.2/24");
+        if pair.far.run(&format!("ip link add tun0 type {device}")).status != 0 {
+            eprintln!("skipped: this kernel has no {kind} devices");
+            continue;
+        }
+        pair.far.ok("ip link set tun0 mtu 1400 up");
+        pair.far.address("tun0", "192.168.7.2/24");
+        let near =
+            pair.switch(&pair.near, Programs::Ours, "10.0.0.1/24", "192.168.7.1", &options(kind, "10.0.0.2"));
+        both_ways(&pair);
+        let counted = || {
+            let counters = near.vsctl("get interface tun0 statistics");
+            !counters.contains("rx_packets=0,") && !counters.contains("tx_packets=0}")
+        };
+        assert!(holds_within(Duration::from_secs(10), counted), "{kind}: packets are not counted");
+    }
+}
+
+#[test]
+fn options_of_geneve_become_metadata_and_back() {
+    if !can_run() {
+        return;
+    }
+    // As OVN has it: the number of the network in the key, ports in an option.
+    let map = "{class=0x102,type=0x80,len=4}->tun_metadata0";
+    for far_programs in [Programs::Ours, Programs::Reference] {
+        let pair = Pair::new();
+        let flow = "type=geneve options:key=flow options:remote_ip=";
+        let near =
+            pair.switch(&pair.near, Programs::Ours, "10.0.0.1/24", "192.168.7.1", &format!("{flow}10.0.0.2"));
+        let far =
+            pair.switch(&pair.far, far_programs, "10.0.0.2/24", "192.168.7.2", &format!("{flow}10.0.0.1"));
+        for (switch, sent, expected) in [(&near, 5, 6), (&far, 6, 5)] {
+            switch.ofctl(&format!("add-tlv-map int {map}"));
+            assert!(switch.ofctl("dump-tlv-map int").contains("0x102"));
+            switch.ofctl("del-flows int");
+            let tunnel = switch.vsctl("get interface tun0 ofport");
+            let tunnel = tunnel.trim();
+            // Bit by bit, as OVN's rules set them.
+            switch.ofctl(&format!(
+                "add-flow int in_port=LOCAL,actions=set_field:0x77/0xffffff->tun_id,load:{sent}->NXM_NX_REG14[],\
+                 move:NXM_NX_REG14[0..14]->NXM_NX_TUN_METADATA0[16..30],output:{tunnel}"
+            ));
+            switch.ofctl(&format!(
+                "add-flow int in_port={tunnel},tun_id=0x77,tun_metadata0={:#x}/0x7fff0000,actions=LOCAL",
+                expected << 16
+            ));
+        }
+        assert!(pair.near.reaches("192.168.7.2", 5), "{far_programs:?} at the far end");
+        // Another value is not taken.
+        near.ofctl("del-flows int tun_id=0x77");
+        assert!(!pair.near.reaches("192.168.7.2", 1));
+        let dump = near.ofctl("dump-flows int");
+        assert!(dump.contains("NXM_NX_TUN_METADATA0[16..30]"), "{dump}");
+        near.ofctl("del-tlv-map int");
+        assert!(!near.ofctl("dump-tlv-map int").contains("0x102"));
+    }
+}
+
+#[test]
+fn malformed_headers_are_dropped_and_counted() {
+    if !can_run() {
+        return;
+    }
+    let pair = Pair::new();
+    pair.far.address("eth0", "10.0.0.2/24");
+    let tunnel = options("vxlan", "10.0.0.2");
+    let near = pair.switch(&pair.near, Programs::Ours, "10.0.0.1/24", "192.168.7.1", &tunnel);
+    assert!(pair.far.reaches("10.0.0.1", 5));
+    let dropped = || {
+        let shown = near.appctl("coverage/read-counter datapath_drop_tunnel_pop_error");
+        shown.trim().parse::<u64>().unwrap_or(0)
+    };
+    // Too short, and without the flag that says that there is a number.
+    for payload in ["x", "0123456789abcdefghijklmnopqrstuvwxyz"] {
+        let before = dropped();
+        run(pair.far.command("python3").args(["-c", SEND, payload])).ok();
+        assert!(holds_within(Duration::from_secs(10), || dropped() > before), "{payload} was not counted");
+    }
+}
+
+#[test]
+fn the_page_about_tunnels_is_true() {
+    if !can_run() {
+        return;
+    }
+    let pair = Pair::new();
+    pair.far.address("eth0", "192.0.2.2/24");
+    pair.far.ok("ip link add tun0 type vxlan id 77 remote 192.0.2.1 dstport 4789 dev eth0");
+    pair.far.ok("ip link set tun0 mtu 1450 up");
+    pair.far.address("tun0", "10.7.0.2/24");
+    let switch = Switch::start(&pair.world, &pair.near, "sw", Programs::Ours);
+    super::pages::type_all("tunnels.md", &pair.near, &switch);
+}
