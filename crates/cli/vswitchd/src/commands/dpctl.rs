@@ -49,6 +49,8 @@ pub(super) fn register<C: 'static>(registry: &mut Registry<C>, dpctl: Dpctl) {
         Ok(dpctl.all().iter().map(|known| format!("{}\n", known.name)).collect())
     });
     connections::register(&mut add);
+    limits::register(&mut add);
+    fragments::register(&mut add);
     flows::register(add);
 }
 
