@@ -6,7 +6,8 @@ use base::Timestamp;
 
 use crate::key::{Direction, Key};
 use crate::policy::Policy;
-use crate::state::{Stage, State};
+use crate::stage::Stage;
+use crate::state::State;
 use crate::zones::Admission;
 
 /// Which address of packets of the original direction is translated.

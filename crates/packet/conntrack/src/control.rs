@@ -1,5 +1,6 @@
 //! What operators see and change.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use base::Timestamp;
@@ -7,7 +8,8 @@ use base::Timestamp;
 use crate::connection::{Connection, Helper};
 use crate::filter::Filter;
 use crate::key::Key;
-use crate::state::{Stage, State};
+use crate::stage::Stage;
+use crate::state::State;
 use crate::table::Cursor;
 use crate::tracker::Tracker;
 use crate::zones::ZoneLimit;
@@ -189,5 +191,30 @@ impl Tracker {
     /// being the defaults. Without seconds, takes it away.
     pub fn set_policy(&self, name: &str, seconds: Option<&[(Stage, u32)]>) {
         self.policies.set(name, seconds);
+    }
+
+    /// Looks at the next few connections, of which packets of one part of the connections have to wait for some microseconds.
+    /// True at the end of a round.
+    pub fn sweep(&self, now: Timestamp) -> bool {
+        let mut cursor = self.sweep.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let step = self.table.step(
+            &mut cursor,
+            |connection| !connection.is_expired(now),
+            |connection| self.forget_announced(connection),
+        );
+        if step.is_none() {
+            *cursor = Cursor::default();
+        }
+        step.is_none()
+    }
+
+    /// Milliseconds from one round to the next.
+    pub fn sweep_interval_ms(&self) -> u32 {
+        self.sweep.interval_ms.load(Ordering::Relaxed)
+    }
+
+    /// Sets what [`Tracker::sweep_interval_ms`] returns.
+    pub fn set_sweep_interval_ms(&self, ms: u32) {
+        self.sweep.interval_ms.store(ms, Ordering::Relaxed);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::state::Stage;
+use crate::stage::Stage;
 
 /// Seconds for each stage. Connections hold it, so that a change holds for those that are there.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 
 use wire::tcp::{ACK, FIN, PSH, RST, SYN, URG};
 
-use crate::state::{Stage, Verdict};
+use crate::stage::{Stage, Verdict};
 
 /// Where one side stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]

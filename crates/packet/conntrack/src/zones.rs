@@ -107,7 +107,7 @@ impl Zones {
         was_there
     }
 
-    /// The default, then the zones: those that are named, or all that have a limit of their own or count for the default.
+    /// The default, then the zones: those that are named, or all that have a limit of their own.
     pub(crate) fn list(&self, named: &[u16]) -> Vec<ZoneLimit> {
         let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
         let default = ZoneLimit { zone: None, limit: limits.default, count: 0 };
@@ -117,8 +117,9 @@ impl Zones {
             let count = known.map_or(0, |known| known.count.load(Ordering::Relaxed));
             ZoneLimit { zone: Some(zone), limit, count }
         };
+        let limited = limits.zones.iter().filter(|(_, zone)| zone.limit.is_some());
         let zones: Vec<u16> =
-            if named.is_empty() { limits.zones.keys().copied().collect() } else { named.to_vec() };
+            if named.is_empty() { limited.map(|(zone, _)| *zone).collect() } else { named.to_vec() };
         std::iter::once(default).chain(zones.into_iter().map(show)).collect()
     }
 }

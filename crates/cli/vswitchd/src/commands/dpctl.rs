@@ -51,6 +51,8 @@ pub(super) fn register<C: 'static>(registry: &mut Registry<C>, dpctl: Dpctl) {
     });
     words::register(&mut add);
     connections::register(&mut add);
+    limits::register(&mut add);
+    fragments::register(&mut add);
     flows::register(add);
 }
 

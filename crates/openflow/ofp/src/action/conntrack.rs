@@ -334,6 +334,9 @@ impl Nat {
         out.put_u16(0);
         match &self.range {
             NatRange::None => {}
+            // All zeros, the packet's own address, is sent as no address.
+            NatRange::V4 { min, max: None } if min.is_unspecified() => {}
+            NatRange::V6 { min, max: None } if min.is_unspecified() => {}
             NatRange::V4 { min, max } => {
                 out.put_u32((*min).into());
                 parts |= present::V4_MIN;

@@ -3,8 +3,7 @@
 use conntrack::{Address, Ends, Filter};
 
 use super::Encoder;
-use super::encode::simple;
-use super::raw::Raw;
+use super::raw::{self, Raw};
 use crate::prop::{self, Property};
 use crate::wire::{self as of, Put, Reader};
 use crate::{CtFlush, OfError};
@@ -95,27 +94,27 @@ fn decode_address(property: &Property<'_>, is_v6: &mut Option<bool>) -> Result<A
 
 pub(super) fn encode(flush: &CtFlush, e: &Encoder, out: &mut Vec<u8>) {
     let filter = &flush.filter;
-    simple(Raw::NxtCtFlush, e, out, |out| {
-        out.put_u8(filter.protocol);
-        out.put_zeros(7);
-        put_ends(out, ORIGINAL, &filter.original, filter);
-        put_ends(out, REPLY, &filter.reply, filter);
-        if let Some(zone) = flush.zone {
-            prop::put_u16(out, ZONE, zone);
+    let start = raw::start(out, Raw::NxtCtFlush, e.version.byte(), e.xid);
+    out.put_u8(filter.protocol);
+    out.put_zeros(7);
+    put_ends(out, ORIGINAL, &filter.original, filter);
+    put_ends(out, REPLY, &filter.reply, filter);
+    if let Some(zone) = flush.zone {
+        prop::put_u16(out, ZONE, zone);
+    }
+    if filter.mark.1 != 0 {
+        prop::put_u32(out, MARK, filter.mark.0);
+        if filter.mark.1 != u32::MAX {
+            prop::put_u32(out, MARK_MASK, filter.mark.1);
         }
-        if filter.mark.1 != 0 {
-            prop::put_u32(out, MARK, filter.mark.0);
-            if filter.mark.1 != u32::MAX {
-                prop::put_u32(out, MARK_MASK, filter.mark.1);
-            }
+    }
+    if filter.label.1 != 0 {
+        prop::put(out, LABEL, &filter.label.0.to_be_bytes());
+        if filter.label.1 != u128::MAX {
+            prop::put(out, LABEL_MASK, &filter.label.1.to_be_bytes());
         }
-        if filter.label.1 != 0 {
-            prop::put(out, LABEL, &filter.label.0.to_be_bytes());
-            if filter.label.1 != u128::MAX {
-                prop::put(out, LABEL_MASK, &filter.label.1.to_be_bytes());
-            }
-        }
-    });
+    }
+    raw::finish(out, start);
 }
 
 fn put_ends(out: &mut Vec<u8>, kind: u16, ends: &Ends, filter: &Filter) {

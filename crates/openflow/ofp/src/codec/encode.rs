@@ -279,7 +279,7 @@ fn put_tlv_maps(maps: &[TlvMap], out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn simple(raw: Raw, e: &Encoder, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
+fn simple(raw: Raw, e: &Encoder, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     let start = raw::start(out, raw, e.version.byte(), e.xid);
     body(out);
     raw::finish(out, start);

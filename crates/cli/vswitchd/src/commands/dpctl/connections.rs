@@ -44,8 +44,6 @@ pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, us
     add("dpctl/ct-get-sweep-interval", "[dp]", 0, 1, |dpctl, _, words| {
         look(dpctl, words, |tracker| tracker.sweep_interval_ms().to_string())
     });
-    super::limits::register(&mut add);
-    super::fragments::register(add);
 }
 
 /// The tracker of a datapath, or the refusal.
