@@ -9,10 +9,7 @@ use base::{DpPort, MacAddr, PortStats, Timestamp};
 use flow::{FlowKey, FlowMask};
 use rustix::io::Errno;
 
-use crate::{
-    Action, Capabilities, Packet, Policing, PortKind, Qos, QosKind, QosState, QueueStats, UnknownPortKind,
-    Upcall, Workers,
-};
+use crate::{Action, Capabilities, Packet, PortKind, QualityOfService, UnknownPortKind, Upcall, Workers};
 
 /// A datapath of this process; never used again for another one while the process lives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -527,39 +524,6 @@ pub trait Succession {
 
     /// Descriptors of its devices for the next process, by their names.
     fn devices(&self) -> Vec<(String, OwnedFd)>;
-}
-
-/// A datapath whose ports can be asked for quality of service.
-pub trait QualityOfService {
-    /// What the port can be asked for.
-    ///
-    /// # Errors
-    /// There is no such port.
-    fn qos_kinds(&self, port: DpPort) -> Result<Vec<QosKind>, DpError>;
-
-    /// Sets a port up, or for `None` as a port is by itself. What is so already is left alone.
-    ///
-    /// # Errors
-    /// All that could not be done, each for the log. What could is in force; the next call tries the rest again.
-    fn set_qos(&self, port: DpPort, wanted: Option<&Qos>) -> Result<(), Vec<String>>;
-
-    /// What is in force.
-    ///
-    /// # Errors
-    /// There is no such port.
-    fn qos(&self, port: DpPort) -> Result<Option<QosState>, DpError>;
-
-    /// What the queues of a port have counted, by their numbers.
-    ///
-    /// # Errors
-    /// There is no such port, or the kernel does not answer.
-    fn queue_stats(&self, port: DpPort) -> Result<BTreeMap<u32, QueueStats>, DpError>;
-
-    /// Limits what comes in.
-    ///
-    /// # Errors
-    /// There is no such port, or it has no limits.
-    fn set_policing(&self, port: DpPort, limits: Policing) -> Result<(), DpError>;
 }
 
 /// A datapath that may have dummy ports. Nothing else of it needs to be known to drive them.

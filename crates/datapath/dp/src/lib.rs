@@ -48,14 +48,14 @@ pub use attr::Attr;
 pub use capabilities::Capabilities;
 pub use datapath::{
     Datapath, DpError, DpId, DpStats, DummyControl, Execute, Flow, FlowGlance, FlowPut, FlowStats, Meter,
-    MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, QualityOfService, Succession,
-    TunnelOption, TunnelSettings, Ufid, UfidError, WorkerId,
+    MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, Succession, TunnelOption,
+    TunnelSettings, Ufid, UfidError, WorkerId,
 };
 pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, Tracked, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};
 pub use port_kind::{PortKind, TunnelKind, UnknownPortKind};
-pub use qos::{Detail, Policing, Qos, QosKind, QosState, QueueStats, Settings};
+pub use qos::{Detail, Policing, Qos, QosKind, QosState, QualityOfService, QueueStats, Settings};
 pub use upcall::{Fence, Upcall, UpcallOutcome, UpcallPacket};
 pub use workers::{
     Assignment, AutoBalance, LOAD_INTERVAL, LOAD_INTERVALS, Performance, QueueInfo, SleepLimits, WorkerInfo,

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use base::Timestamp;
+use base::{DpPort, Timestamp};
+
+use crate::DpError;
 
 /// Keys with their values, as `other_config` has them.
 pub type Settings = BTreeMap<String, String>;
@@ -177,6 +179,39 @@ pub struct QueueStats {
     pub errors: Option<u64>,
     /// Since when there is the queue.
     pub created: Option<Timestamp>,
+}
+
+/// A datapath whose ports can be asked for quality of service.
+pub trait QualityOfService {
+    /// What the port can be asked for.
+    ///
+    /// # Errors
+    /// There is no such port.
+    fn qos_kinds(&self, port: DpPort) -> Result<Vec<QosKind>, DpError>;
+
+    /// Sets a port up, or for `None` as a port is by itself. What is so already is left alone.
+    ///
+    /// # Errors
+    /// All that could not be done, each for the log. What could is in force; the next call tries the rest again.
+    fn set_qos(&self, port: DpPort, wanted: Option<&Qos>) -> Result<(), Vec<String>>;
+
+    /// What is in force.
+    ///
+    /// # Errors
+    /// There is no such port.
+    fn qos(&self, port: DpPort) -> Result<Option<QosState>, DpError>;
+
+    /// What the queues of a port have counted, by their numbers.
+    ///
+    /// # Errors
+    /// There is no such port, or the kernel does not answer.
+    fn queue_stats(&self, port: DpPort) -> Result<BTreeMap<u32, QueueStats>, DpError>;
+
+    /// Limits what comes in.
+    ///
+    /// # Errors
+    /// There is no such port, or it has no limits.
+    fn set_policing(&self, port: DpPort, limits: Policing) -> Result<(), DpError>;
 }
 
 #[cfg(test)]
