@@ -14,6 +14,7 @@
 //! Not here: which packets come and go where (`netdev`), the flow tables and
 //! caches (`dp-user`), why an action was chosen (`pipeline`).
 //!
+//! house: circle datapath <-> qos because a datapath offers quality of service, which fails as datapaths do
 //! house: circle datapath <-> upcall because a datapath calls through the door, and the door is asked about its flows
 //! house: circle text::key_format <-> text::tunnel_format because a tunnel is a group of a key, written as other groups are
 //! house: circle text::key_parse <-> text::tunnel_parse because a tunnel is a group of a key, read as other groups are
