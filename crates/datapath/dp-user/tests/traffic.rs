@@ -310,12 +310,18 @@ fn datagrams_keep_their_order_while_ports_pass_from_worker_to_worker() {
     let receiver = thread::spawn({
         let arrived = Arc::clone(&arrived);
         move || {
-            for number in 0..COUNT {
+            let (mut next, mut lost) = (0, 0);
+            while next < COUNT {
                 let mut bytes = [0; 4];
                 server.recv(&mut bytes).unwrap();
-                assert_eq!(u32::from_le_bytes(bytes), number);
-                arrived.store(number + 1, Ordering::Relaxed);
+                let number = u32::from_le_bytes(bytes);
+                assert!(number >= next, "{number} comes after {next}");
+                lost += number - next;
+                next = number + 1;
+                arrived.store(next, Ordering::Relaxed);
             }
+            // What comes while a ring takes over from a socket is lost (`netdev::receiving`).
+            assert!(lost < 100, "{lost} are lost");
         }
     });
     let mut masks = ["1", "3", "2"].into_iter().cycle();
