@@ -21,7 +21,7 @@ fn a_setting_without_effect_says_so_in_its_row_and_once_in_the_log() {
     switch.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev -- add-port br0 p -- set interface p type=internal");
     assert_eq!(get(&switch, "interface p error"), "[]");
     for (row, settings, place) in
-        [("Interface p", "bfd:oam=true", "error"), ("Bridge br0", "flood_vlans=5", "status")]
+        [("Interface p", "bfd:oam=true", "error"), ("Bridge br0", "other_config:dp-sn=5", "status")]
     {
         switch.vsctl(&format!("set {row} {settings}"));
         let setting = settings.split('=').next().unwrap_or_default();
@@ -43,7 +43,7 @@ fn a_setting_without_effect_says_so_in_its_row_and_once_in_the_log() {
     assert!(switch.vsctl("show").contains("error:"));
     switch.vsctl("clear interface p bfd");
     assert_eq!(get(&switch, "interface p error"), "[]");
-    switch.vsctl("clear bridge br0 other_config flood_vlans");
+    switch.vsctl("clear bridge br0 other_config");
     assert_eq!(get(&switch, "bridge br0 status"), "{}");
 }
 

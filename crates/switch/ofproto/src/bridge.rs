@@ -1,6 +1,6 @@
 //! One bridge: its ports, its tables, what it has learned.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -29,6 +29,8 @@ use crate::tunnel_options::TunnelOptions;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     pub forwards_bpdus: bool,
+    /// VLANs in which no address is learned, so that their packets are flooded.
+    pub flood_vlans: Arc<BTreeSet<u16>>,
     /// By which protocol loops are kept out.
     pub spanning_tree: Option<SpanningTree>,
     /// Whether multicast goes only to those who are known to listen: see [`Bridge::set_snooping`].
@@ -559,8 +561,12 @@ impl BridgeView for Bridge {
         }
     }
 
+    fn learns_in(&self, vlan: u16) -> bool {
+        !self.settings.flood_vlans.contains(&vlan)
+    }
+
     fn learned(&self, vlan: u16, mac: MacAddr) -> Option<BundleId> {
-        self.macs().lookup(vlan, mac)
+        if self.learns_in(vlan) { self.macs().lookup(vlan, mac) } else { None }
     }
 
     fn snoops_multicast(&self) -> bool {

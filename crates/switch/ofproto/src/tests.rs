@@ -529,6 +529,20 @@ proptest! {
 }
 
 #[test]
+fn nothing_is_learned_where_packets_are_to_be_flooded() {
+    let (mut switch, bridge) = switch_with(&vec![VlanConfig::default(); 3]);
+    add_flow(&mut switch, bridge, 0, "", "NORMAL");
+    let state = switch.get_mut(bridge).unwrap();
+    let flood_vlans = Arc::new([5].into());
+    state.set_settings(crate::Settings { flood_vlans, ..state.settings().clone() });
+    for vlan in [5, 6] {
+        forward(&switch, bridge, &frame(1, 2, 4, Some(vlan)));
+    }
+    assert_eq!(forward(&switch, bridge, &frame(2, 4, 2, Some(5))), "11,13");
+    assert_eq!(forward(&switch, bridge, &frame(2, 4, 2, Some(6))), "11");
+}
+
+#[test]
 fn addresses_behind_a_bundle_that_goes_are_forgotten_everywhere() {
     let (mut switch, bridge) = switch_with(&[VlanConfig::default(), VlanConfig::default()]);
     let other = switch.add_bridge("br1", dp::DpId(1), dp::Capabilities::ALL);

@@ -78,7 +78,9 @@ impl Context<'_> {
         {
             return;
         }
-        if let Some(bundle) = in_bundle {
+        if let Some(bundle) = in_bundle
+            && bridge.learns_in(vlan)
+        {
             let gratuitous_arp_on_bond = bundle.bond.is_some() && self.is_gratuitous_arp();
             self.explain_learning(bundle, vlan);
             self.out.effects.push(Effect::LearnMac {

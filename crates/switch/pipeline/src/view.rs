@@ -111,6 +111,10 @@ pub trait BridgeView {
     fn bundle(&self, id: BundleId) -> Option<&Bundle>;
     /// In the order in which flooding serves them.
     fn bundles(&self) -> Box<dyn Iterator<Item = &Bundle> + '_>;
+    /// Whether addresses are learned in this VLAN; otherwise its packets are flooded.
+    fn learns_in(&self, _vlan: u16) -> bool {
+        true
+    }
     /// Where `mac` was learned in VLAN `vlan`.
     fn learned(&self, vlan: u16, mac: MacAddr) -> Option<BundleId>;
     /// Whether multicast goes only to those who are known to listen.

@@ -70,7 +70,7 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (BRIDGE, bridge::RSTP_STATUS, Status),
     (BRIDGE, bridge::OTHER_CONFIG, Map),
     (BRIDGE, bridge::EXTERNAL_IDS, Elsewhere),
-    (BRIDGE, bridge::FLOOD_VLANS, ANY),
+    (BRIDGE, bridge::FLOOD_VLANS, Read),
     (BRIDGE, bridge::FLOW_TABLES, Read),
     (BRIDGE, bridge::AUTO_ATTACH, Read),
 
