@@ -31,8 +31,6 @@ pub struct Finding {
     pub what: String,
     /// The command that mends it.
     pub mend: String,
-    /// The log and the status of the row say it, too: the switch cannot do it yet.
-    pub is_reported: bool,
 }
 
 impl fmt::Display for Finding {
@@ -49,6 +47,13 @@ pub fn tables() -> impl Iterator<Item = &'static str> {
 
 /// What is wrong with the configuration; by row, each finding once.
 pub fn lint(rows: &Tables) -> Vec<Finding> {
+    let mut findings = mistakes(rows);
+    keys::check_support(rows, &mut findings);
+    findings.sorted()
+}
+
+/// The same without what the switch cannot do yet.
+fn mistakes(rows: &Tables) -> Findings {
     let mut findings = Findings::default();
     let configured = Configured::read(rows);
     for bridge in &configured.bridges {
@@ -63,9 +68,7 @@ pub fn lint(rows: &Tables) -> Vec<Finding> {
     }
     shaping::check_rows(rows, &mut findings);
     keys::check(rows, &mut findings);
-    findings.0.sort();
-    findings.0.dedup();
-    findings.0
+    findings
 }
 
 /// What the log knows of findings: each is logged when it comes up, and again only if it comes back.
@@ -73,9 +76,10 @@ pub fn lint(rows: &Tables) -> Vec<Finding> {
 pub struct Linter(Complaints);
 
 impl Linter {
-    /// Looks through the rows and logs what is new.
+    /// Looks through the rows and logs what is new. Of what the switch cannot do yet, the log and the status of rows tell
+    /// otherwise.
     pub fn log(&mut self, rows: &Tables) {
-        for finding in lint(rows).into_iter().filter(|finding| !finding.is_reported) {
+        for finding in mistakes(rows).sorted() {
             self.0.say(log::Level::Info, format!("{finding}; mended by \"{}\"", finding.mend));
         }
         self.0.end_pass();
@@ -180,14 +184,14 @@ struct Findings(Vec<Finding>);
 impl Findings {
     fn add(&mut self, subject: Subject<'_>, what: impl Into<String>, mend: String) {
         let row = format!("{} {}", subject.table, subject.name());
-        self.0.push(Finding { row, what: what.into(), mend, is_reported: false });
+        self.0.push(Finding { row, what: what.into(), mend });
     }
 
-    /// The one that was added last is reported by the row's status already.
-    fn last_is_reported(&mut self) {
-        if let Some(last) = self.0.last_mut() {
-            last.is_reported = true;
-        }
+    /// By row, each once.
+    fn sorted(mut self) -> Vec<Finding> {
+        self.0.sort();
+        self.0.dedup();
+        self.0
     }
 
     /// Keys of a map that do nothing for this reason.

@@ -7,7 +7,8 @@ use super::{Findings, Subject, is_tunnel};
 use crate::columns::Columns;
 use crate::settings::{self, KEYS};
 
-pub(super) fn check(rows: &Tables, findings: &mut Findings) {
+/// What is not supported yet.
+pub(super) fn check_support(rows: &Tables, findings: &mut Findings) {
     for of_row in settings::unread(rows, &mut settings::Known::default()) {
         for one in of_row.iter().filter(|one| !one.is_tuning) {
             let Some(row) = rows.row(one.table, &one.uuid) else { continue };
@@ -18,9 +19,12 @@ pub(super) fn check(rows: &Tables, findings: &mut Findings) {
             };
             let what = format!("{} is not supported yet and has no effect", one.setting);
             findings.add(subject, what, mend);
-            findings.last_is_reported();
         }
     }
+}
+
+/// Keys that are unknown.
+pub(super) fn check(rows: &Tables, findings: &mut Findings) {
     for (table, row) in settings::configuring(rows) {
         for column in settings::maps_of(table) {
             check_map(Subject { table, row }, column, findings);
