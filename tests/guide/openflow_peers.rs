@@ -406,7 +406,7 @@ fn an_action_that_is_missing_is_named() {
     }
     let bridge = Bridge::new();
     for (rule, action) in [("actions=decap()", "decap"), ("actions=clone(decap())", "decap")] {
-        let refused = bridge.switch.ctl("ovs-ofctl", &format!("add-flow br0 {rule}"));
+        let refused = bridge.switch.ctl("ovs-ofctl", &format!("-O OpenFlow13 add-flow br0 {rule}"));
         assert_eq!(refused.status, 1, "{refused:?}");
         assert!(refused.err.contains("OFPBAC_BAD_TYPE"), "{refused:?}");
         let hint =
