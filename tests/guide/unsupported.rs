@@ -72,6 +72,8 @@ fn every_command_of_the_reference_is_known() {
         absent += usize::from(answer.err.contains("not supported yet"));
     }
     assert!(unknown.is_empty(), "{unknown:?}");
+    let listed = ours.appctl("list-commands");
+    assert!(!listed.contains("netdev-dummy/") && !listed.contains("time/"), "those of tests: {listed}");
     assert!(absent > 5, "features that are missing say so: {absent}");
     for (name, feature) in
         [("dpctl/offload-stats-show", "hardware offload"), ("stopwatch/show", "measuring with stopwatches")]

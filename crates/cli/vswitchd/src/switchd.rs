@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::Clock;
-use bridge::Running;
+use bridge::{Dummies, Running};
 use flowsync::Datapaths;
 use ofproto::SharedSwitch;
 use protocols::Monitor;
@@ -78,7 +78,7 @@ impl Switchd {
         let mut state = State::new(clock, switch, datapaths, running, replica, ports_changed);
         state.keeper = keeper;
         log::info!(target: "vswitchd", "{}", rpc::version_text(PROGRAM));
-        let commands = crate::commands::registry(&state);
+        let commands = crate::commands::registry(&state, options.dummies != Dummies::None);
         Ok(Switchd { state, control, commands, handed, exports: exports_share(), keeper_path })
     }
 

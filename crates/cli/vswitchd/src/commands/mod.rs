@@ -33,8 +33,12 @@ use rpc::unixctl::Registry;
 use crate::options::PROGRAM;
 use crate::state::State;
 
-/// All commands. Most belong to a group that shares what it uses; the others are given here what they change.
-pub(crate) fn registry(state: &State) -> Registry<State> {
+/// Those that only tests use.
+const OF_TESTS: [&str; 3] = ["time/", "netdev-dummy/", "dpif-dummy/"];
+
+/// All commands. Most belong to a group that shares what it uses; the others are given here what they change. Those of
+/// tests are listed where there are dummies.
+pub(crate) fn registry(state: &State, has_dummies: bool) -> Registry<State> {
     let mut registry: Registry<State> = Registry::new(&rpc::version_text(PROGRAM));
     registry.add_log_commands();
     absent::register(&mut registry);
@@ -72,6 +76,9 @@ pub(crate) fn registry(state: &State) -> Registry<State> {
     workers::register(&mut registry, workers::Teams { switch: switch(), datapaths: datapaths() });
     register_rules(&mut registry, Rules { switch: switch(), datapaths: datapaths(), clock: clock() });
     register_changes(&mut registry);
+    if !has_dummies {
+        OF_TESTS.iter().for_each(|prefix| registry.hide(prefix));
+    }
     let of_datapaths = registry.listing("dpctl/");
     registry.add("dpctl/list-commands", "", 0, usize::MAX, move |_, _| Ok(of_datapaths.clone()));
     registry

@@ -155,6 +155,12 @@ impl<C: 'static> Registry<C> {
         }
     }
 
+    /// Leaves the commands whose names begin with `prefix` out of listings; who knows them can use them.
+    pub fn hide(&mut self, prefix: &str) {
+        let named = self.commands.iter_mut().filter(|(name, _)| name.starts_with(prefix));
+        named.for_each(|(_, command)| command.usage = None);
+    }
+
     /// The commands whose names begin with `prefix`, with their usage, as operators see them.
     pub fn listing(&self, prefix: &str) -> String {
         let mut text = "The available commands are:\n".to_owned();
