@@ -6,7 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use crate::options::Family;
 
 /// Listens. A socket for IPv6 takes IPv4 too; where there is no IPv6, IPv4 has to do.
-pub(crate) fn listen(port: u16, address: Option<IpAddr>, family: Family) -> io::Result<UdpSocket> {
+pub(crate) fn listen(port: u16, address: Option<IpAddr>, family: Family) -> Result<UdpSocket, String> {
+    bind(port, address, family)
+        .map_err(|e| format!("cannot listen on UDP port {port}: {}", rpc::error_text(&e)))
+}
+
+fn bind(port: u16, address: Option<IpAddr>, family: Family) -> io::Result<UdpSocket> {
     if let Some(address) = address {
         return UdpSocket::bind((address, port));
     }

@@ -1,14 +1,14 @@
 //! Receiving: the one loop, and the one place where the clock is read.
 
 use std::io::{self, Read, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::time::SystemTime;
 
 use telemetry::Datagram;
 
 use crate::input;
 use crate::netflow;
-use crate::options::{Family, Format, NetFlow, Options, Source};
+use crate::options::{Format, NetFlow, Options, Source};
 use crate::output;
 use crate::pcap;
 use crate::report::report;
@@ -44,10 +44,12 @@ pub(crate) fn feed(source: Source, mut out: impl Take) -> Result<(), String> {
             }
             Ok(())
         }
-        Source::Socket { port, address, family } => match receive(&mut out, port, address, family)? {
-            Ok(never) => match never {},
-            Err(e) => ended(e),
-        },
+        Source::Socket { port, address, family } => {
+            match receive(&input::listen(port, address, family)?, &mut out)? {
+                Ok(never) => match never {},
+                Err(e) => ended(e),
+            }
+        }
     }
 }
 
@@ -59,21 +61,17 @@ pub(crate) fn ended(error: io::Error) -> Result<(), String> {
     Err(format!("cannot write: {}", rpc::error_text(&error)))
 }
 
-fn receive(
+/// Gives all datagrams that come to `socket` to `out`, until receiving fails, or `out` does.
+pub(crate) fn receive(
+    socket: &UdpSocket,
     out: &mut impl Take,
-    port: u16,
-    address: Option<IpAddr>,
-    family: Family,
 ) -> Result<io::Result<std::convert::Infallible>, String> {
-    let told = |e: io::Error| rpc::error_text(&e);
-    let socket = input::listen(port, address, family)
-        .map_err(|e| format!("cannot listen on UDP port {port}: {}", told(e)))?;
     let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
         let (len, from) = match socket.recv_from(&mut buffer) {
             Ok(received) => received,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(format!("cannot receive: {}", told(e))),
+            Err(e) => return Err(format!("cannot receive: {}", rpc::error_text(&e))),
         };
         let bytes = buffer.get(..len).unwrap_or(&[]);
         if let Err(e) = out.take(bytes, from.ip().to_canonical(), SystemTime::now()) {

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
-use std::net::{IpAddr, UdpSocket};
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -18,13 +18,12 @@ use crate::flow::Flow;
 use crate::options::{Family, ip_address, no_more, port_number};
 use crate::output;
 use crate::report::report;
+use crate::run::{self, Take};
 use crate::talkers::{By, Count, Table, Talkers};
-use crate::{input, pcap, run};
+use crate::{input, pcap};
 
 /// The usual ports: of sFlow, of NetFlow, of IPFIX.
 const PORTS: [u16; 3] = [telemetry::COLLECTOR_PORT, 2055, telemetry::IPFIX_PORT];
-/// The largest UDP payload.
-const MAX_DATAGRAM: usize = 65_535;
 /// Datagrams that wait to be counted; what comes beyond waits in the sockets.
 const MAX_WAITING: usize = 256;
 /// The most rows, and the longest window in seconds.
@@ -185,28 +184,24 @@ fn run(program: &str, options: &Options) -> Result<(), String> {
     }
     let (sender, receiver) = sync_channel(MAX_WAITING);
     for port in &options.ports {
-        let socket = input::listen(*port, options.address, options.family)
-            .map_err(|e| format!("cannot listen on UDP port {port}: {}", rpc::error_text(&e)))?;
-        let (sender, program) = (sender.clone(), program.to_owned());
-        std::thread::spawn(move || receive(&program, &socket, &sender));
+        let socket = input::listen(*port, options.address, options.family)?;
+        let (mut sender, program) = (Handing(sender.clone()), program.to_owned());
+        std::thread::spawn(move || {
+            if let Err(why) = run::receive(&socket, &mut sender) {
+                eprintln!("{program}: {why}");
+            }
+        });
     }
     watch(options, &mut counter, &receiver)
 }
 
-/// Receives until the socket fails, or nobody counts any more.
-fn receive(program: &str, socket: &UdpSocket, to: &SyncSender<Received>) {
-    let mut buffer = vec![0; MAX_DATAGRAM];
-    loop {
-        match socket.recv_from(&mut buffer) {
-            Ok((len, from)) => {
-                let bytes = buffer.get(..len).unwrap_or(&[]).to_vec();
-                if to.send(Received { bytes, from: from.ip().to_canonical() }).is_err() {
-                    return;
-                }
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return eprintln!("{program}: cannot receive: {}", rpc::error_text(&e)),
-        }
+/// Hands datagrams to who counts them.
+struct Handing(SyncSender<Received>);
+
+impl Take for Handing {
+    fn take(&mut self, bytes: &[u8], from: IpAddr, _: SystemTime) -> io::Result<()> {
+        let handed = self.0.send(Received { bytes: bytes.to_vec(), from });
+        handed.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
