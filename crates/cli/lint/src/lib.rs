@@ -127,7 +127,7 @@ fn look(options: &Options) -> Result<Vec<Finding>, String> {
 async fn read(options: &Options) -> Result<Vec<Finding>, String> {
     let remote = &options.remote;
     let remotes = [remote.clone()];
-    let tables = bridge::linted_tables().map(|table| (table.to_owned(), None)).collect();
+    let tables = bridge::followed_tables().map(|table| (table.to_owned(), None)).collect();
     let subscription = Subscription { tables: Some(tables), ..Subscription::default() };
     let mut replica =
         Replica::open(&remotes, "Open_vSwitch", subscription, false, options.tls.clone(), Clock::new());

@@ -1,4 +1,4 @@
-//! From workers to the control thread: a bounded queue that never blocks a worker.
+//! From workers to the control thread: bounded queues that never block a worker.
 
 use std::sync::Arc;
 

@@ -37,7 +37,8 @@ fn dump(index: u32) -> io::Result<Vec<(u32, IpAddr)>> {
     }
 }
 
-fn address(attributes: IterableAddrAttrs<'_>) -> Option<IpAddr> {
+/// The address that a message is about.
+pub(crate) fn address(attributes: IterableAddrAttrs<'_>) -> Option<IpAddr> {
     let (mut address, mut local) = (None, None);
     for attribute in attributes.flatten() {
         match attribute {

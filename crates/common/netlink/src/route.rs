@@ -6,10 +6,11 @@
 use std::io;
 use std::net::IpAddr;
 
-use netlink_bindings::rt_addr::{AddrAttrs, Ifaddrmsg, Request as AddressRequest};
+use netlink_bindings::rt_addr::{Ifaddrmsg, Request as AddressRequest};
 use netlink_bindings::rt_route::{IterableRouteAttrs, Request as RouteRequest, RouteAttrs, Rtmsg};
 use netlink_bindings::rt_rule::{FibRuleAttrs, FibRuleHdr, IterableFibRuleAttrs, Request as RuleRequest};
 
+use crate::address::address;
 use crate::ask::ask;
 use crate::socket::Socket;
 
@@ -156,19 +157,8 @@ fn rule(header: &FibRuleHdr, attributes: IterableFibRuleAttrs<'_>) -> Option<Rou
 pub fn all_addresses() -> io::Result<Vec<LinkAddress>> {
     let request = AddressRequest::new().op_getaddr_dump(&Ifaddrmsg::default());
     ask(&request, |kind, (header, attributes)| {
-        if kind != libc::RTM_NEWADDR {
-            return None;
-        }
-        let (mut address, mut local) = (None, None);
-        for attribute in attributes.flatten() {
-            match attribute {
-                AddrAttrs::Address(found) => address = Some(found),
-                AddrAttrs::Local(found) => local = Some(found),
-                _ => {}
-            }
-        }
-        let (link, prefix_len) = (header.ifa_index, header.ifa_prefixlen);
-        Some(LinkAddress { link, address: local.or(address)?, prefix_len })
+        let address = (kind == libc::RTM_NEWADDR).then(|| address(attributes)).flatten()?;
+        Some(LinkAddress { link: header.ifa_index, address, prefix_len: header.ifa_prefixlen })
     })
 }
 

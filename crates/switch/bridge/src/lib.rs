@@ -46,7 +46,7 @@ pub use concerns::workers::DesiredWorkers;
 pub use concerns::zones::DesiredZones;
 pub use desired::{Desired, DesiredBridge, FailMode, KnownRows, desire};
 pub use extent::Extent;
-pub use lint::{Finding, Linter, lint, tables as linted_tables};
+pub use lint::{Finding, Linter, lint};
 pub use running::{Dummies, Running, RunningBridge};
 pub use settings::tables as followed_tables;
 pub use status::{Report, Told, status};

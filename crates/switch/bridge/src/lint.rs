@@ -11,6 +11,7 @@ mod mirrors;
 mod shaping;
 mod vlans;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,12 +40,6 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The tables whose rows [`lint`] looks at.
-pub fn tables() -> impl Iterator<Item = &'static str> {
-    let shaping = [schema::qos::NAME_OF_TABLE, schema::queue::NAME_OF_TABLE];
-    settings::tables().chain(shaping.into_iter().filter(|table| settings::tables().all(|one| one != *table)))
-}
-
 /// What is wrong with the configuration; by row, each finding once.
 pub fn lint(rows: &Tables) -> Vec<Finding> {
     let mut findings = mistakes(rows);
@@ -57,13 +52,13 @@ fn mistakes(rows: &Tables) -> Findings {
     let mut findings = Findings::default();
     let configured = Configured::read(rows);
     for bridge in &configured.bridges {
-        bridges::check(&configured, bridge, &mut findings);
+        bridges::check(bridge, &mut findings);
         mirrors::check(&configured, bridge, &mut findings);
         for port in &bridge.ports {
             vlans::check(port, &mut findings);
             bonds::check(port, &mut findings);
             shaping::check_port(&configured, port, &mut findings);
-            links::check(&configured, port, &mut findings);
+            links::check(&configured, bridge, port, &mut findings);
         }
     }
     shaping::check_rows(rows, &mut findings);
@@ -90,6 +85,8 @@ impl Linter {
 struct Configured<'a> {
     rows: &'a Tables,
     bridges: Vec<BridgeRows<'a>>,
+    /// All of them, by name.
+    interfaces: HashMap<&'a str, &'a Row>,
 }
 
 struct BridgeRows<'a> {
@@ -118,17 +115,17 @@ impl<'a> Configured<'a> {
         let bridges = root(rows).into_iter();
         let bridges = bridges
             .flat_map(|root| find(bridge::NAME_OF_TABLE, root, schema::open_vswitch::BRIDGES).map(bridge));
-        Configured { rows, bridges: bridges.collect() }
+        let bridges: Vec<BridgeRows<'_>> = bridges.collect();
+        let all = bridges.iter().flat_map(BridgeRows::interfaces);
+        let interfaces = all.map(|row| (row.string(interface::NAME), row)).collect();
+        Configured { rows, bridges, interfaces }
     }
+}
 
-    /// All interfaces, each with its bridge and its port.
-    fn interfaces(&self) -> impl Iterator<Item = (&BridgeRows<'a>, &PortRows<'a>, &'a Row)> {
-        self.bridges.iter().flat_map(|bridge| {
-            bridge
-                .ports
-                .iter()
-                .flat_map(move |port| port.interfaces.iter().map(move |row| (bridge, port, *row)))
-        })
+impl<'a> BridgeRows<'a> {
+    /// Those of all ports.
+    fn interfaces(&self) -> impl Iterator<Item = &'a Row> {
+        self.ports.iter().flat_map(|ported| ported.interfaces.iter().copied())
     }
 }
 

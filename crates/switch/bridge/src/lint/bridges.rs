@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use schema::{bridge, interface, port};
 
-use super::{BridgeRows, Configured, Findings, Subject};
+use super::{BridgeRows, Findings, Subject};
 use crate::columns::Columns;
 
-pub(super) fn check(_: &Configured<'_>, of: &BridgeRows<'_>, findings: &mut Findings) {
+pub(super) fn check(of: &BridgeRows<'_>, findings: &mut Findings) {
     let row = of.row;
     let subject = Subject { table: bridge::NAME_OF_TABLE, row };
     let has_controller = !row.get(bridge::CONTROLLER).is_empty();
@@ -44,10 +44,10 @@ pub(super) fn check(_: &Configured<'_>, of: &BridgeRows<'_>, findings: &mut Find
 /// Two interfaces that ask for the same OpenFlow number.
 fn check_numbers(of: &BridgeRows<'_>, findings: &mut Findings) {
     let mut owners = HashMap::new();
-    for row in of.ports.iter().flat_map(|ported| &ported.interfaces) {
+    for row in of.interfaces() {
         let Some(number) = row.integer(interface::OFPORT_REQUEST) else { continue };
         let name = row.string(interface::NAME);
-        let mut pair = (name, *row);
+        let mut pair = (name, row);
         if let Some(owner) = owners.get_mut(&number) {
             // The one that has the number keeps it.
             let has_it = row.integer(interface::OFPORT) == Some(number);

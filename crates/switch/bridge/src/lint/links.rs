@@ -3,7 +3,7 @@
 use replica::Row;
 use schema::interface;
 
-use super::{Configured, Findings, PortRows, Subject, is_tunnel, kind};
+use super::{BridgeRows, Configured, Findings, PortRows, Subject, is_tunnel, kind};
 use crate::columns::Columns;
 
 /// What tunnels put before a packet of IPv4: the outer headers, and the frame's own.
@@ -11,11 +11,16 @@ const OVERHEAD_V4: i64 = 50;
 /// The same over IPv6.
 const OVERHEAD_V6: i64 = 70;
 
-pub(super) fn check(configured: &Configured<'_>, ported: &PortRows<'_>, findings: &mut Findings) {
+pub(super) fn check(
+    configured: &Configured<'_>,
+    of: &BridgeRows<'_>,
+    ported: &PortRows<'_>,
+    findings: &mut Findings,
+) {
     for row in &ported.interfaces {
         match kind(row) {
             "patch" => check_patch(configured, row, findings),
-            _ if is_tunnel(row) => check_tunnel(configured, row, findings),
+            _ if is_tunnel(row) => check_tunnel(configured, of, row, findings),
             _ => {}
         }
     }
@@ -39,8 +44,7 @@ fn check_patch(configured: &Configured<'_>, row: &Row, findings: &mut Findings) 
     if other == name {
         return findings.add(subject, "options:peer is the port itself", remove);
     }
-    let found = configured.interfaces().find(|(.., row)| row.string(interface::NAME) == other);
-    let Some((.., found)) = found else {
+    let Some(&found) = configured.interfaces.get(other) else {
         return findings.add(subject, format!("options:peer is {other}, which is no port"), remove);
     };
     let subject_of_peer = Subject::interface(found);
@@ -56,17 +60,13 @@ fn check_patch(configured: &Configured<'_>, row: &Row, findings: &mut Findings) 
 }
 
 /// Whether what the bridge's ports send fits with a tunnel's headers into what leaves by the device below.
-fn check_tunnel(configured: &Configured<'_>, row: &Row, findings: &mut Findings) {
+fn check_tunnel(configured: &Configured<'_>, of: &BridgeRows<'_>, row: &Row, findings: &mut Findings) {
     let Some(below) = row.map_text(interface::STATUS, "tunnel_egress_iface") else { return };
-    let mut all = configured.interfaces();
-    let Some((.., lower)) = all.find(|(.., row)| row.string(interface::NAME) == below) else { return };
-    let Some(room) = lower.integer(interface::MTU) else { return };
+    let lower = configured.interfaces.get(below);
+    let Some(room) = lower.and_then(|lower| lower.integer(interface::MTU)) else { return };
     let is_v6 = row.map_text(interface::OPTIONS, "remote_ip").is_some_and(|address| address.contains(':'));
     let overhead = if is_v6 { OVERHEAD_V6 } else { OVERHEAD_V4 };
-    let own = configured.bridges.iter().find(|bridge| {
-        bridge.ports.iter().any(|ported| ported.interfaces.iter().any(|other| other.uuid == row.uuid))
-    });
-    for sender in own.into_iter().flat_map(|bridge| &bridge.ports).flat_map(|ported| &ported.interfaces) {
+    for sender in of.interfaces() {
         let Some(mtu) = sender.integer(interface::MTU) else { continue };
         if is_tunnel(sender) || mtu + overhead <= room {
             continue;

@@ -1,7 +1,10 @@
 //! What is shaped and policed.
 
+use std::collections::HashSet;
+
 use replica::{Row, Tables};
 use schema::{interface, port, qos, queue};
+use uuid::Uuid;
 
 use super::{Configured, Findings, PortRows, Subject, is_tunnel, kind};
 use crate::columns::Columns;
@@ -56,31 +59,16 @@ fn check_policing(row: &Row, findings: &mut Findings) {
 
 /// Rows that live without being used.
 pub(super) fn check_rows(rows: &Tables, findings: &mut Findings) {
-    let used = |table, column| -> std::collections::HashSet<_> {
-        rows.rows(table)
-            .flat_map(|row: &std::sync::Arc<Row>| {
-                row.get(column)
-                    .entries()
-                    .filter_map(|(key, value)| value.unwrap_or(key).as_uuid())
-                    .collect::<Vec<_>>()
-            })
-            .collect()
-    };
-    let of_ports = used(port::NAME_OF_TABLE, port::QOS);
-    let of_shapes = used(qos::NAME_OF_TABLE, qos::QUEUES);
-    let unused = |table: &'static str,
-                  of: std::collections::HashSet<uuid::Uuid>,
-                  by: &str,
-                  findings: &mut Findings| {
-        for row in rows.rows(table).filter(|row| !of.contains(&row.uuid)) {
-            let subject = Subject { table, row };
-            findings.add(
-                subject,
-                format!("no {by} uses it"),
-                format!("ovs-vsctl destroy {table} {}", row.uuid),
-            );
+    for (table, of, column) in [
+        (qos::NAME_OF_TABLE, port::NAME_OF_TABLE, port::QOS),
+        (queue::NAME_OF_TABLE, qos::NAME_OF_TABLE, qos::QUEUES),
+    ] {
+        let used = rows.rows(of).flat_map(|row| row.get(column).entries());
+        let used: HashSet<Uuid> = used.filter_map(|(key, value)| value.unwrap_or(key).as_uuid()).collect();
+        for row in rows.rows(table).filter(|row| !used.contains(&row.uuid)) {
+            let by = if of == port::NAME_OF_TABLE { "port" } else { of };
+            let mend = format!("ovs-vsctl destroy {table} {}", row.uuid);
+            findings.add(Subject { table, row }, format!("no {by} uses it"), mend);
         }
-    };
-    unused(qos::NAME_OF_TABLE, of_ports, "port", findings);
-    unused(queue::NAME_OF_TABLE, of_shapes, "QoS", findings);
+    }
 }
