@@ -24,6 +24,8 @@ usage: cargo xtask COMMAND
   soak [--minutes N] [--seed N]
                   build, then a switch under traffic whose ports, rules, VLANs, devices and processes
                   are churned at random (10 minutes)
+  speed [--connections] [--tunnels] [--runs N] [--seconds N]
+                  build, then connections and tunnels measured beside the reference's
   bench [ARG...]  the benchmarks of the crates
 ";
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         "check" => setup::install_deny().and_then(|()| check::all()),
         "fuzz" => fuzz::run(&rest),
         "soak" => soak(&rest),
+        "speed" => setup::install().and_then(|()| speed(&rest)),
         "bench" => run(cargo().arg("bench").args(rest)),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
@@ -82,6 +85,15 @@ fn soak(args: &[String]) -> Result<(), String> {
     let programs = programs::build()?;
     run(cargo()
         .args(["run", "--quiet", "--package", "end-to-end", "--bin", "soak", "--"])
+        .args(args)
+        .env("IRONBRIDGE_PROGRAMS", &programs))
+}
+
+/// The comparison with the reference, on the programs that users get.
+fn speed(args: &[String]) -> Result<(), String> {
+    let programs = programs::build()?;
+    run(cargo()
+        .args(["run", "--quiet", "--release", "--package", "end-to-end", "--bin", "speed", "--"])
         .args(args)
         .env("IRONBRIDGE_PROGRAMS", &programs))
 }
