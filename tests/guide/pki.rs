@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use end_to_end::{Output, Programs, run, until};
+use end_to_end::{Output, Programs, Switch, World, can_run, run, until};
 
 /// `ovs-pki` in a directory, whose infrastructure is in `pki`.
 fn pki(whose: Programs, dir: &Path, line: &str) -> Output {
@@ -105,6 +105,64 @@ fn certificates_serve_both_sides_whoever_made_them() {
             drop(running);
             std::fs::remove_file(dir.join(format!("{server:?}.db"))).unwrap();
             std::fs::remove_file(dir.join(format!("{server:?}.log"))).unwrap();
+        }
+    }
+}
+
+/// A program of the test that ends with it.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn openflow_is_spoken_over_tls_with_the_keys_of_the_ssl_table() {
+    if !has_reference() || !can_run() {
+        return;
+    }
+    let (ours, reference) = (Programs::Ours, Programs::Reference);
+    for (of_switch, of_controller) in [(ours, reference), (reference, ours), (ours, ours)] {
+        let world = World::new();
+        let host = world.host("sw");
+        let switch = Switch::start(&world, &host, "sw", of_switch);
+        let dir = world.dir.path();
+        pki(ours, dir, "init").ok();
+        for line in ["ctl controller", "sc switch"] {
+            pki(ours, dir, &format!("req+sign {line}")).ok();
+        }
+        let mut controller = host.command(of_controller.path("ovs-testcontroller"));
+        controller.args(tls(dir, "ctl", "switch")).arg("pssl:6653:127.0.0.1");
+        controller.arg(format!("--unixctl={}/controller.ctl", dir.display()));
+        let _controller = Daemon(controller.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        until("the controller listens", || host.ok("ss -ltnH").contains(":6653 "));
+        switch.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev");
+        switch.vsctl("set-controller br0 ssl:127.0.0.1:6653");
+        let last_error =
+            || switch.vsctl("--if-exists get controller br0 status:last_error").trim().to_owned();
+        until("the controller is missed", || !last_error().is_empty());
+        assert_eq!(last_error(), "\"Protocol not available\"", "{of_switch:?} without keys");
+        let [key, certificate, authority] = tls(dir, "sc", "controller");
+        let file = |option: &str| option.split_once('=').map_or("", |(_, path)| path).to_owned();
+        switch.vsctl(&format!("set-ssl {} {} {}", file(&key), file(&certificate), file(&authority)));
+        let is_connected = || switch.vsctl("get controller br0 is_connected").trim() == "true";
+        until("the controller is connected", is_connected);
+        switch.vsctl("set-controller br0 ssl:127.0.0.1:6653 pssl:6654:127.0.0.1");
+        until("the switch listens", || host.ok("ss -ltnH").contains(":6654 "));
+        for client in [ours, reference] {
+            let ask = |name: &str| {
+                let mut command = host.command(client.path("ovs-ofctl"));
+                command.args(tls(dir, name, "switch")).arg("--timeout=10");
+                run(command.args(["dump-flows", "ssl:127.0.0.1:6654"]))
+            };
+            let shown = ask("ctl").ok();
+            assert!(shown.contains("actions="), "{client:?} asks {of_switch:?}: {shown}");
+            // Who has a certificate of the other authority is not let in.
+            assert_ne!(ask("sc").status, 0, "{client:?} asks {of_switch:?}");
         }
     }
 }

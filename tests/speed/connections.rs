@@ -23,7 +23,11 @@ pub(crate) fn measure(wanted: &Wanted, table: &mut Table) {
     for programs in [Programs::Ours, Programs::Reference] {
         let rig = Rig::new(programs);
         let (told, _) = rig.play(Role::Open, wanted.seconds, 0);
-        table.add("new TCP connections through ct(commit), thousand a second", programs, per_second(&told) / 1e3);
+        table.add(
+            "new TCP connections through ct(commit), thousand a second",
+            programs,
+            per_second(&told) / 1e3,
+        );
     }
     for programs in [Programs::Ours, Programs::Reference] {
         let rig = Rig::new(programs);

@@ -58,6 +58,7 @@ fn spread(figures: &[f64]) -> String {
 /// Three digits are as many as there is truth in.
 fn short(figure: f64) -> String {
     let size = figure.abs();
-    let digits = if size >= 100.0 || size == 0.0 { 0 } else { (2 - size.log10().floor() as i32).max(0) as usize };
+    let digits =
+        if size >= 100.0 || size == 0.0 { 0 } else { (2 - size.log10().floor() as i32).max(0) as usize };
     format!("{figure:.digits$}")
 }

@@ -41,7 +41,8 @@ fn throughput(kind: &str, programs: Programs, offloads: bool, seconds: u64) -> f
         })
         .collect();
     assert!(guests[0].reaches("192.168.7.2", 5), "{kind}, {programs:?}: the far guest does not answer");
-    let mut server = guests[1].command("iperf3").args(["-s", "-1"]).stdout(Stdio::null()).spawn().expect("iperf3");
+    let mut server =
+        guests[1].command("iperf3").args(["-s", "-1"]).stdout(Stdio::null()).spawn().expect("iperf3");
     until("iperf3 listens", || guests[1].ok("ss -ltnH").contains(":5201 "));
     let done = guests[0].run(&format!("timeout {} iperf3 -J -c 192.168.7.2 -t {seconds}", seconds + 10));
     // One that got nothing through waits for ever.

@@ -153,7 +153,7 @@ fn parse_line(line: &str, maps: &Maps) -> Result<(Message, Protocols), Fatal> {
 fn open_for_bundle(cx: &Context, usable: Protocols) -> Result<Vconn, Fatal> {
     let allowed = cx.options.protocols;
     if (allowed & Protocols::OF13_UP).is_empty() {
-        return Vconn::open_versions(cx.arg(1), "mgmt", 1 << Version::Of14.byte());
+        return Vconn::open_versions(cx, cx.arg(1), "mgmt", 1 << Version::Of14.byte());
     }
     open_for_flow_mods(cx, cx.arg(1), usable)
 }

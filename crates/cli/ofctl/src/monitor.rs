@@ -70,7 +70,7 @@ fn open(cx: &Context) -> Result<Vconn, Fatal> {
             "invalid_ttl requires one of the OpenFlow versions OpenFlow10, OpenFlow11, OpenFlow12 but none is enabled (use -O)"
         );
     }
-    Vconn::open_versions(cx.arg(1), "mgmt", versions)
+    Vconn::open_versions(cx, cx.arg(1), "mgmt", versions)
 }
 
 fn want_invalid_ttl(cx: &Context, vconn: &mut Vconn) -> Done {

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use base::getopt::{Opt, Order, Parser, Takes};
 use fields::{Field, Protocols};
 use ofp::{PacketInFormat, Version};
+use rpc::Tls;
 use rpc::daemon::{self, DaemonOption, RunTime};
 use rpc::options::{LogOption, TlsOption};
 
@@ -37,6 +38,7 @@ enum Choice {
     Version,
     Daemon(DaemonOption),
     Log(LogOption),
+    Tls(TlsOption),
     /// Understood, and of no effect here.
     Ignored,
 }
@@ -72,7 +74,7 @@ fn table() -> Vec<Opt<Choice>> {
     table.push(Opt::both('O', "protocols", Takes::Argument, Choice::Versions));
     table.push(Opt::both('V', "version", Takes::Nothing, Choice::Version));
     table.extend(LogOption::table(Choice::Log));
-    table.extend(TlsOption::table(|_| Choice::Ignored));
+    table.extend(TlsOption::table(Choice::Tls));
     table
 }
 
@@ -106,6 +108,7 @@ pub(crate) struct Options {
     /// `-vPATTERN:…` was given, as by those who read the log with a program. They get the reference's note about a
     /// rule whose match is cut down, where others get an error.
     pub(crate) log_has_pattern: bool,
+    pub(crate) tls: Tls,
     pub(crate) daemon: daemon::Options,
     pub(crate) unixctl: Option<String>,
     pub(crate) run_time: RunTime,
@@ -169,6 +172,7 @@ pub(crate) fn parse(program: &'static str, args: Vec<String>) -> Result<Parsed, 
         pcap: false,
         bare: false,
         log_has_pattern: false,
+        tls: Tls::default(),
         daemon: daemon::Options::default(),
         unixctl: None,
         run_time: RunTime::default(),
@@ -227,6 +231,7 @@ pub(crate) fn parse(program: &'static str, args: Vec<String>) -> Result<Parsed, 
             Choice::Daemon(option) => options.daemon.apply(option, argument, program),
             Choice::Unixctl => options.unixctl = Some(text.to_owned()),
             Choice::MayCreate => options.may_create = true,
+            Choice::Tls(option) => option.apply(argument, &mut options.tls),
             Choice::Color | Choice::Ignored => {}
         }
     }

@@ -100,7 +100,7 @@ pub(crate) fn mod_table(cx: &Context) -> Done {
         let usable = version_names(change.usable);
         return fatal!("table_mod '{setting}' requires one of the OpenFlow versions {usable}");
     }
-    let mut vconn = Vconn::open_versions(target, "mgmt", both)?;
+    let mut vconn = Vconn::open_versions(cx, target, "mgmt", both)?;
     match change.name {
         Some(name) => rename(cx, &mut vconn, table, &name),
         None if both & SETS_MORE == 0 => vconn.must(cx, &Message::TableMod(change.request)),

@@ -15,6 +15,8 @@ use ofp::{
     message_xid,
 };
 
+use rpc::Tls;
+
 use crate::{Context, Done, Fatal, fatal};
 
 trait Channel: Read + Write + Send {
@@ -57,7 +59,7 @@ pub(crate) fn next_xid() -> u32 {
     })
 }
 
-fn open_channel(name: &str) -> io::Result<Box<dyn Channel>> {
+fn open_channel(name: &str, tls: &Tls) -> io::Result<Box<dyn Channel>> {
     let unsupported = || io::Error::from_raw_os_error(97);
     let (kind, rest) = name.split_once(':').ok_or_else(unsupported)?;
     match kind {
@@ -69,6 +71,7 @@ fn open_channel(name: &str) -> io::Result<Box<dyn Channel>> {
             let (host, port) = split_host(rest);
             Ok(Box::new(TcpStream::connect((host, port))?))
         }
+        "ssl" => Ok(Box::new(rpc::stream::connect_blocking(name, rpc::OPENFLOW_PORT, tls)?)),
         _ => Err(unsupported()),
     }
 }
@@ -97,14 +100,19 @@ impl Vconn {
     /// To the socket that repeats what others say, or whatever `target` names.
     pub(crate) fn open_suffix(cx: &Context, target: &str, suffix: &str) -> Result<Vconn, Fatal> {
         cx.options.run_time.waits_for(format!("a connection to {target}"));
-        let vconn = Vconn::open_versions(target, suffix, cx.options.versions)?;
+        let vconn = Vconn::open_versions(cx, target, suffix, cx.options.versions)?;
         cx.options.run_time.waits_for(format!("{target} to answer \"{}\"", cx.arg(0)));
         Ok(vconn)
     }
 
     /// With one of these versions.
-    pub(crate) fn open_versions(target: &str, suffix: &str, versions: u32) -> Result<Vconn, Fatal> {
-        let (channel, name) = connect(target, suffix)?;
+    pub(crate) fn open_versions(
+        cx: &Context,
+        target: &str,
+        suffix: &str,
+        versions: u32,
+    ) -> Result<Vconn, Fatal> {
+        let (channel, name) = connect(target, suffix, &cx.options.tls)?;
         let mut vconn = Vconn {
             channel,
             name,
@@ -369,9 +377,9 @@ impl Vconn {
     }
 }
 
-fn connect(target: &str, suffix: &str) -> Result<(Box<dyn Channel>, String), Fatal> {
+fn connect(target: &str, suffix: &str, tls: &Tls) -> Result<(Box<dyn Channel>, String), Fatal> {
     if target.contains(':') {
-        return match open_channel(target) {
+        return match open_channel(target, tls) {
             Ok(channel) => Ok((channel, target.to_owned())),
             Err(error) => {
                 fatal!("connecting to {target} ({}){}", rpc::error_text(&error), hint_about(target, &error))
@@ -479,8 +487,8 @@ mod tests {
 
     #[test]
     fn a_way_that_is_not_supported_has_its_error() {
-        for name in ["ssl:127.0.0.1:6653", "br0"] {
-            let failed = open_channel(name).err().and_then(|error| error.raw_os_error());
+        for name in ["sctp:127.0.0.1:6653", "br0"] {
+            let failed = open_channel(name, &Tls::default()).err().and_then(|error| error.raw_os_error());
             // EAFNOSUPPORT, as the reference has it.
             assert_eq!(failed, Some(97), "{name}");
         }

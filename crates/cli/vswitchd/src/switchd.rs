@@ -61,7 +61,7 @@ impl Switchd {
             watcher(&ports_changed),
             clock.clone(),
         ));
-        let running = Running::new(
+        let mut running = Running::new(
             Arc::clone(&switch),
             Arc::clone(&datapaths),
             monitor,
@@ -70,6 +70,7 @@ impl Switchd {
             !options.daemon.is_unconfined,
             options.ignores_routes,
         );
+        running.tls = options.tls.clone();
         running.start_protocols(watcher(&ports_changed)).map_err(|e| rpc::error_text(&e))?;
         let replica = follow_database(options, &clock);
         let control = unixctl::Server::new(options.unixctl.as_deref(), PROGRAM)

@@ -48,6 +48,8 @@ pub struct Running {
     pub(crate) machine: MachineStatistics,
     pub(crate) clock: Clock,
     pub(crate) dummies: Dummies,
+    /// The command line's say on connections over TLS.
+    pub tls: rpc::Tls,
     /// Sockets of controllers outside the run directory are rejected.
     pub(crate) is_confined: bool,
     pub(crate) limits: DesiredLimits,
@@ -149,6 +151,7 @@ impl Running {
             machine: MachineStatistics::default(),
             clock,
             dummies,
+            tls: rpc::Tls::default(),
             is_confined,
             limits: DesiredLimits::default(),
             zones: HashMap::new(),

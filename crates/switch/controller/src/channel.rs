@@ -137,6 +137,7 @@ pub(crate) async fn serve(
 pub(crate) async fn keep_connected(
     setup: Setup,
     target: String,
+    tls: Tls,
     max_backoff: Duration,
     mut new_peer: impl FnMut() -> PeerId,
 ) {
@@ -148,7 +149,7 @@ pub(crate) async fn keep_connected(
         }
         let peer = new_peer();
         let mut since = None;
-        let end = match Stream::connect(&target, rpc::OPENFLOW_PORT, &Tls::default()).await {
+        let end = match Stream::connect(&target, rpc::OPENFLOW_PORT, &tls).await {
             Ok(stream) => {
                 let connected = || {
                     log::info!(target: "rconn", "{name}: connected");

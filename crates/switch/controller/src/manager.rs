@@ -25,13 +25,15 @@ use crate::snoop::Said;
 /// A controller or a listening socket, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControllerSpec {
-    /// `tcp:…`, `unix:…`, `ptcp:…`, `punix:…`.
+    /// `tcp:…`, `ssl:…`, `unix:…`, `ptcp:…`, `pssl:…`, `punix:…`.
     pub target: String,
     pub max_backoff: Duration,
     /// Zero: never probed.
     pub probe: Duration,
     /// How many packets it is sent at most.
     pub rate_limit: Option<RateLimit>,
+    /// Where the target is over TLS: our keys, and whose word we take.
+    pub tls: Option<Tls>,
 }
 
 /// How a bridge is controlled.
@@ -225,6 +227,7 @@ impl Manager {
                 max_backoff: Duration::from_secs(8),
                 probe: Duration::ZERO,
                 rate_limit: None,
+                tls: None,
             };
             wanted.insert(spec.target.clone(), (spec, kind));
         }
@@ -299,10 +302,11 @@ impl Manager {
             probe: Some(spec.probe).filter(|probe| !probe.is_zero() && kind == Kind::Primary),
             snoop: (kind == Kind::Primary).then(|| control.said.clone()),
         };
+        let tls = spec.tls.clone().unwrap_or_default();
         let counter = Arc::clone(&self.next_peer);
         let new_peer = move || PeerId(counter.fetch_add(1, Ordering::Relaxed));
         let task = if rpc::stream::is_passive_name(&spec.target) {
-            match Listener::bind(&spec.target, rpc::OPENFLOW_PORT, &Tls::default()).await {
+            match Listener::bind(&spec.target, rpc::OPENFLOW_PORT, &tls).await {
                 Ok(listener) if kind == Kind::Watcher => {
                     tokio::task::spawn_local(crate::snoop::listen(setup, listener, control.said.clone()))
                 }
@@ -314,7 +318,7 @@ impl Manager {
             }
         } else {
             let (target, backoff) = (spec.target.clone(), spec.max_backoff);
-            tokio::task::spawn_local(keep_connected(setup, target, backoff, new_peer))
+            tokio::task::spawn_local(keep_connected(setup, target, tls, backoff, new_peer))
         };
         if let Some(kind) = kind.text() {
             log::info!(target: "connmgr", "{bridge_name}: added {kind} controller \"{}\"", spec.target);

@@ -5,6 +5,7 @@
 //! Names enter, [`Stream`]s and [`Listener`]s leave. Relative socket paths are
 //! in the run directory. What flows through a stream is not here.
 
+mod blocking;
 mod der;
 mod inherited;
 mod socket;
@@ -14,6 +15,7 @@ mod tls_choice;
 mod tls_peer;
 mod unix;
 
+pub use blocking::connect_blocking;
 pub use target::{Active, Passive, is_active_name, is_passive_name};
 pub use tls::Tls;
 

@@ -10,7 +10,8 @@ use log::Level;
 use model::Datum;
 use ofp::ControllerRole;
 use replica::{Row, Tables};
-use schema::{bridge, controller as table};
+use rpc::Tls;
+use schema::{bridge, controller as table, open_vswitch, ssl};
 use uuid::Uuid;
 
 use super::{Concern, Pass};
@@ -30,29 +31,51 @@ pub struct DesiredController {
     pub inactivity_probe: Duration,
     /// How many packets it is sent at most.
     pub rate_limit: Option<RateLimit>,
+    /// What the SSL table says, where the target is over TLS; without a row there, the command line says it.
+    pub tls: Option<Tls>,
 }
 
 /// The controllers of a bridge.
 pub(crate) fn desire(rows: &Tables, bridge_row: &Row) -> Vec<DesiredController> {
     let of_bridge = bridge_row.references(bridge::CONTROLLER);
     let of_bridge = of_bridge.filter_map(|uuid| rows.row(table::NAME_OF_TABLE, &uuid));
-    of_bridge.map(|row| desire_one(row)).filter(|controller| controller.target != "none").collect()
+    of_bridge.map(|row| desire_one(rows, row)).filter(|controller| controller.target != "none").collect()
 }
 
-fn desire_one(row: &Row) -> DesiredController {
+fn desire_one(rows: &Tables, row: &Row) -> DesiredController {
     let millis = |column, default| {
         Duration::from_millis(row.integer(column).and_then(|ms| u64::try_from(ms).ok()).unwrap_or(default))
     };
     let limit = row.integer(table::CONTROLLER_RATE_LIMIT).and_then(|n| u32::try_from(n).ok());
     let burst = row.integer(table::CONTROLLER_BURST_LIMIT).and_then(|n| u32::try_from(n).ok());
+    let target = row.string(table::TARGET).to_owned();
     DesiredController {
         uuid: row.uuid,
-        target: row.string(table::TARGET).to_owned(),
+        tls: is_over_tls(&target).then(|| desire_tls(rows)).flatten(),
+        target,
         max_backoff: millis(table::MAX_BACKOFF, 8000).max(Duration::from_secs(1)),
         inactivity_probe: millis(table::INACTIVITY_PROBE, 5000),
         rate_limit: limit
             .map(|rate| RateLimit { rate: rate.max(100), burst: burst.unwrap_or(rate / 4).max(25) }),
     }
+}
+
+fn is_over_tls(target: &str) -> bool {
+    target.starts_with("ssl:") || target.starts_with("pssl:")
+}
+
+/// The files that the SSL table names.
+fn desire_tls(rows: &Tables) -> Option<Tls> {
+    let named = rows.rows(open_vswitch::NAME_OF_TABLE).flat_map(|root| root.references(open_vswitch::SSL));
+    let row = named.filter_map(|uuid| rows.row(ssl::NAME_OF_TABLE, &uuid)).next()?;
+    let file = |column| Some(row.string(column)).filter(|path| !path.is_empty()).map(Into::into);
+    Some(Tls {
+        private_key: file(ssl::PRIVATE_KEY),
+        certificate: file(ssl::CERTIFICATE),
+        ca_cert: file(ssl::CA_CERT),
+        bootstrap_ca_cert: row.boolean(ssl::BOOTSTRAP_CA_CERT).unwrap_or(false),
+        ..Tls::default()
+    })
 }
 
 pub(crate) struct Controllers;
@@ -72,6 +95,8 @@ impl Concern for Controllers {
                     max_backoff: one.max_backoff,
                     probe: one.inactivity_probe,
                     rate_limit: one.rate_limit,
+                    tls: is_over_tls(&one.target)
+                        .then(|| one.tls.clone().unwrap_or_else(|| running.tls.clone())),
                 }),
                 Some(why) => running.complaints.say(Level::Error, why),
             }

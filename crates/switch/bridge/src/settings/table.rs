@@ -2,7 +2,7 @@
 
 use schema::{
     autoattach, bridge, controller, ct_timeout_policy, ct_zone, datapath, flow_sample_collector_set,
-    flow_table, interface, ipfix, mirror, netflow, open_vswitch, port, qos, queue, sflow,
+    flow_table, interface, ipfix, mirror, netflow, open_vswitch, port, qos, queue, sflow, ssl,
 };
 
 use super::Use::{self, Awaited, Elsewhere, Map, Missing, Read, Status, Tuning};
@@ -22,6 +22,7 @@ const AUTO_ATTACH: &str = autoattach::NAME_OF_TABLE;
 const DATAPATH: &str = datapath::NAME_OF_TABLE;
 const CT_ZONE: &str = ct_zone::NAME_OF_TABLE;
 const CT_TIMEOUT_POLICY: &str = ct_timeout_policy::NAME_OF_TABLE;
+const TLS: &str = ssl::NAME_OF_TABLE;
 const IPFIX: &str = ipfix::NAME_OF_TABLE;
 const COLLECTORS: &str = flow_sample_collector_set::NAME_OF_TABLE;
 
@@ -36,7 +37,7 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (ROOT, open_vswitch::DATAPATHS, Read),
     (ROOT, open_vswitch::BRIDGES, Read),
     (ROOT, open_vswitch::MANAGER_OPTIONS, Elsewhere),
-    (ROOT, open_vswitch::SSL, Elsewhere),
+    (ROOT, open_vswitch::SSL, Read),
     (ROOT, open_vswitch::OTHER_CONFIG, Map),
     (ROOT, open_vswitch::EXTERNAL_IDS, Elsewhere),
     (ROOT, open_vswitch::NEXT_CFG, Awaited),
@@ -225,6 +226,12 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (COLLECTORS, flow_sample_collector_set::IPFIX, Read),
     (COLLECTORS, flow_sample_collector_set::LOCAL_GROUP_ID, Read),
     (COLLECTORS, flow_sample_collector_set::EXTERNAL_IDS, Elsewhere),
+
+    (TLS, ssl::PRIVATE_KEY, Read),
+    (TLS, ssl::CERTIFICATE, Read),
+    (TLS, ssl::CA_CERT, Read),
+    (TLS, ssl::BOOTSTRAP_CA_CERT, Read),
+    (TLS, ssl::EXTERNAL_IDS, Elsewhere),
 ];
 
 /// Every documented key of the maps above. Options of tunnels are not here: `concerns/interfaces/tunnel_options.rs` reads them.
