@@ -4,6 +4,8 @@ use std::process::{Child, Stdio};
 
 use end_to_end::{Host, Programs, Switch, World, can_run, can_watch, until};
 
+use super::frames::{BROADCAST, Lan, frame, mac};
+
 /// Hosts A and B, each a switch with its NIC and two VMs. VM1 and VM2 are on B, VM3 and VM4 on A.
 struct TwoHosts {
     vms: Vec<Host>,
@@ -90,6 +92,111 @@ fn two_vlans_cross_one_wire_apart() {
     hosts.expect(&[(1, 3), (2, 4)]);
     let seen = capture.stop(|text| text.contains("vlan 1,") && text.contains("vlan 2,"));
     assert!(seen.contains("vlan 1,") && seen.contains("vlan 2,"), "802.1Q tags on the wire: {seen}");
+}
+
+/// Settings of ports, a frame of guest 1, and to which guests it goes with which tags.
+type Case = (&'static str, &'static [&'static str], &'static [(usize, &'static str)]);
+
+const CASES: [Case; 10] = [
+    (
+        "set port p1 tag=10 -- set port p2 tag=10 -- set port p3 trunks=10,20 -- set port p4 tag=20",
+        &[],
+        &[(2, ""), (3, "8100000a")],
+    ),
+    // An access port takes no frame of another VLAN, and none of its own with a tag.
+    ("set port p1 tag=10", &["81000014"], &[]),
+    ("set port p1 tag=10 trunks=20 vlan_mode=native-untagged", &["81000014"], &[(3, "81000014"), (4, "")]),
+    ("set port p1 tag=10 trunks=20 vlan_mode=native-untagged", &[], &[(2, ""), (3, "8100000a")]),
+    // A priority is kept where there is a tag to carry it.
+    ("set port p1 trunks=10 -- clear port p1 tag vlan_mode", &["8100a00a"], &[(2, ""), (3, "8100a00a")]),
+    ("set port p2 other_config:priority-tags=if-nonzero", &["8100a00a"], &[(2, "8100a000"), (3, "8100a00a")]),
+    ("set port p2 other_config:priority-tags=always", &["8100000a"], &[(2, ""), (3, "8100000a")]),
+    // A provider's VLAN around the customers'.
+    (
+        "set port p1 vlan_mode=dot1q-tunnel tag=20 cvlans=5 -- clear port p1 trunks",
+        &["81000005"],
+        &[(3, "88a8001481000005")],
+    ),
+    ("set port p1 vlan_mode=dot1q-tunnel tag=20 cvlans=5 -- clear port p1 trunks", &["81000006"], &[]),
+    ("set port p1 other_config:qinq-ethtype=802.1q", &["81000005"], &[(3, "8100001481000005")]),
+];
+
+#[test]
+fn tags_come_and_go_as_the_references_do() {
+    if !can_watch() {
+        return;
+    }
+    let mut all = Vec::new();
+    for programs in [Programs::Ours, Programs::Reference] {
+        let lan = Lan::new(programs);
+        // Two tags are looked at.
+        lan.set("set open_vswitch . other_config:vlan-limit=2");
+        let mut heard = Vec::new();
+        for (number, (settings, tags, wanted)) in CASES.iter().enumerate() {
+            lan.set(settings);
+            let mark = number as u8 + 1;
+            let sent = lan.send(1, &[&frame(BROADCAST, &mac(1), tags, mark)], wanted.len());
+            let found: Vec<(usize, String)> = sent
+                .keys()
+                .map(|(guest, bytes)| {
+                    (*guest, bytes[24..].split("88b5").next().unwrap_or_default().to_owned())
+                })
+                .collect();
+            let wanted: Vec<(usize, String)> =
+                wanted.iter().map(|(guest, tags)| (*guest, (*tags).to_owned())).collect();
+            assert_eq!(found, wanted, "{programs:?}: {settings}, {tags:?}");
+            heard.push(sent);
+        }
+        all.push(heard);
+    }
+    assert_eq!(all[0], all[1]);
+}
+
+#[test]
+fn guests_are_kept_apart_and_addresses_where_they_are_said_to_be() {
+    if !can_watch() {
+        return;
+    }
+    let mut all = Vec::new();
+    for programs in [Programs::Ours, Programs::Reference] {
+        let lan = Lan::new(programs);
+        let whom = |heard: &super::frames::Heard| heard.keys().map(|(guest, _)| *guest).collect::<Vec<_>>();
+        let to = |guest: usize, mark| frame(&mac(guest), &mac(1), &[], mark);
+        lan.set("set port p1 protected=true -- set port p2 protected=true");
+        let apart = lan.send(1, &[&frame(BROADCAST, &mac(1), &[], 1)], 2);
+        lan.set("set port p1 protected=false -- set port p2 protected=false");
+        // What is learned goes to one port; in a VLAN that floods, nothing is learned.
+        lan.send(2, &[&frame(BROADCAST, &mac(2), &[], 2)], 3);
+        let learned = lan.send(1, &[&to(2, 3)], 1);
+        lan.set("set bridge br0 flood_vlans=0");
+        lan.switch.appctl("fdb/flush br0");
+        lan.send(2, &[&frame(BROADCAST, &mac(2), &[], 4)], 3);
+        let flooded = lan.send(1, &[&to(2, 5)], 3);
+        lan.set("clear bridge br0 flood_vlans");
+        // An address that is set stays where it is set, whoever sends by it.
+        lan.switch.appctl("fdb/add br0 p4 0 02:00:00:00:00:02");
+        lan.set("set port p4 other_config:x=1");
+        lan.send(2, &[&frame(BROADCAST, &mac(2), &[], 6)], 3);
+        let fixed = lan.send(1, &[&to(2, 7)], 1);
+        let table = lan.switch.appctl("fdb/show br0");
+        assert!(table.contains("    4     0  02:00:00:00:00:02  static"), "{programs:?}: {table}");
+        assert_eq!(
+            [&apart, &learned, &flooded, &fixed].map(whom),
+            [vec![3, 4], vec![2], vec![2, 3, 4], vec![4]],
+            "{programs:?}"
+        );
+        all.push([apart, learned, flooded, fixed]);
+    }
+    assert_eq!(all[0], all[1]);
+}
+
+#[test]
+fn the_page_on_vlans_works_as_it_says() {
+    if !can_watch() {
+        return;
+    }
+    let lan = Lan::new(Programs::Ours);
+    super::pages::type_all("vlans.md", &lan.host, &lan.switch);
 }
 
 /// tcpdump of tagged frames, into a file.
