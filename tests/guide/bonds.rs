@@ -267,3 +267,16 @@ fn a_bond_has_a_device_of_its_name_where_that_is_asked_for() {
     switch.vsctl("del-port bond");
     assert!(!is_there());
 }
+
+#[test]
+fn the_page_on_bonds_works_as_it_says() {
+    if !can_run() {
+        return;
+    }
+    let joined = Joined::new(Programs::Reference);
+    joined
+        .other
+        .vsctl("add-bond br2 bond x2 y2 bond_mode=balance-tcp lacp=active other_config:lacp-time=fast");
+    super::pages::type_all("bonds.md", &joined.one, &joined.ours);
+    assert!(joined.a.reaches("10.0.0.2", 5), "after all that, packets pass");
+}

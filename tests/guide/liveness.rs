@@ -187,3 +187,26 @@ fn connectivity_checks_agree_with_the_references() {
     let refused = pair.ours.ctl("ovs-appctl", "cfm/show pa");
     assert_eq!((refused.status, refused.err.lines().next()), (2, Some("no such CFM object")));
 }
+
+#[test]
+fn the_page_on_liveness_works_as_it_says() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let (host, other) = (world.host("ours"), world.host("theirs"));
+    let ours = Switch::start(&world, &host, "ours", Programs::Ours);
+    let theirs = Switch::start(&world, &other, "theirs", Programs::Reference);
+    // Three wires between two bridges would be a loop.
+    ours.vsctl("add-br br0 -- set bridge br0 fail_mode=secure");
+    theirs.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev fail_mode=secure");
+    let watched = "bfd:enable=true bfd:min_rx=100 bfd:min_tx=100";
+    for (port, settings) in
+        [("pa", watched), ("pb", watched), ("pc", "cfm_mpid=2 other_config:cfm_interval=100")]
+    {
+        world.wire(&host, port, &other, &format!("{port}2"));
+        ours.vsctl(&format!("add-port br0 {port}"));
+        theirs.vsctl(&format!("add-port br0 {port}2 -- set interface {port}2 {settings}"));
+    }
+    super::pages::type_all("liveness.md", &host, &ours);
+}
