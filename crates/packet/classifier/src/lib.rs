@@ -162,6 +162,11 @@ impl<T: Classified> Classifier<T> {
 
     /// Adds a rule beside others, which may have the same match and priority: it comes before these.
     pub fn add(&mut self, rule: T) {
+        self.add_beside(rule, |_| {});
+    }
+
+    /// The same, and tells `beside` of each of these.
+    pub fn add_beside(&mut self, rule: T, beside: impl FnMut(&T)) {
         let id = match self.by_mask.get(rule.matching().mask()) {
             Some(&id) => id,
             None => self.add_subtable(Arc::clone(rule.matching().mask())),
@@ -169,11 +174,15 @@ impl<T: Classified> Classifier<T> {
         let Some(table) = self.subtables.get_mut(id as usize).and_then(Option::as_mut) else { return };
         let before = table.max_priority();
         let prefixes = &mut self.prefixes;
-        table.add(rule, |matching, index, len| {
-            if let Some((field, set)) = prefixes.get_mut(index) {
-                set.insert(matching.read(*field), len);
-            }
-        });
+        table.add(
+            rule,
+            |matching, index, len| {
+                if let Some((field, set)) = prefixes.get_mut(index) {
+                    set.insert(matching.read(*field), len);
+                }
+            },
+            beside,
+        );
         self.len += 1;
         if table.max_priority() != before {
             self.reorder(id, before);

@@ -21,7 +21,7 @@ enum Bucket<T> {
 /// In a box of its own, so that a bucket is as small as one pointer and its tag.
 #[derive(Debug)]
 struct Several<T> {
-    rules: Vec<T>,
+    rules: SmallVec<[T; 2]>,
 }
 
 impl<T: Classified> Bucket<T> {
@@ -54,7 +54,7 @@ impl<T: Classified> Bucket<T> {
     fn add(&mut self, rule: T) {
         let priority = rule.priority();
         if let Bucket::One(_) = self {
-            let new = Bucket::Several(Box::new(Several { rules: Vec::with_capacity(2) }));
+            let new = Bucket::Several(Box::new(Several { rules: SmallVec::new() }));
             let one = std::mem::replace(self, new);
             if let (Bucket::One(other), Bucket::Several(several)) = (one, &mut *self) {
                 several.rules.push(other);
@@ -326,9 +326,14 @@ impl<T: Classified> Subtable<T> {
         }
     }
 
-    /// Adds a rule, whose mask is the subtable's, before those of the same match and priority. If there are none, each
-    /// tracked prefix is given to `track`, as the number of its field and its length.
-    pub(crate) fn add(&mut self, rule: T, mut track: impl FnMut(&SparseMatch, usize, u32)) {
+    /// Adds a rule, whose mask is the subtable's, before those of the same match and priority, which `beside` is told of. If
+    /// there are none, each tracked prefix is given to `track`, as the number of its field and its length.
+    pub(crate) fn add(
+        &mut self,
+        rule: T,
+        mut track: impl FnMut(&SparseMatch, usize, u32),
+        beside: impl FnMut(&T),
+    ) {
         let (hash, stages) = self.hashes(rule.matching());
         let words = rule.matching().words();
         let mut found = self.buckets.find_mut(hash, |(h, bucket)| *h == hash && bucket.has_words(words));
@@ -339,6 +344,8 @@ impl<T: Classified> Subtable<T> {
             self.prefixes.iter().for_each(|&(i, len, _)| track(rule.matching(), i.into(), len.into()));
         }
         if let Some((_, bucket)) = found {
+            let priority = rule.priority();
+            bucket.rules().iter().filter(|other| other.priority() == priority).for_each(beside);
             return bucket.add(rule);
         }
         if let Some(ports) = &mut self.ports {

@@ -1,5 +1,7 @@
 //! Messages that nobody asked for: packets, ports and rules that changed.
 
+use std::sync::Arc;
+
 use base::Timestamp;
 use fields::Field;
 use flow::ct_state;
@@ -176,8 +178,10 @@ impl Manager {
         if changes.len() < ofproto::MANY {
             return;
         }
-        let debris = self.switch.write().get_mut(bridge).map(ofproto::Bridge::take_debris);
+        let switch = Arc::clone(&self.switch);
         let free = move || {
+            switch.tidy();
+            let debris = switch.write().get_mut(bridge).map(ofproto::Bridge::take_debris);
             drop((changes, debris));
             rpc::memory::give_back();
         };

@@ -16,6 +16,7 @@ use base::OfPort;
 use crate::bridge::Bridge;
 use crate::entry::Entry;
 use crate::staging::Staging;
+use crate::table::Table;
 
 impl Bridge {
     /// From now on packets see what there is now, whatever changes, until [`Bridge::show`].
@@ -40,6 +41,11 @@ impl Bridge {
         } else if staging.are_rules_changed.load(Ordering::Relaxed) {
             self.rules_changed();
         }
+    }
+
+    /// How many rules are to be let go of by [`Bridge::sweep`].
+    pub(crate) fn gone_count(&self) -> usize {
+        self.tables().map(Table::gone_count).sum()
     }
 
     /// Lets go of what is gone since [`Bridge::show`], at most `count` rules; whether there is more.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use base::held::Held;
@@ -404,6 +404,8 @@ pub struct SharedSwitch {
     turns: Arc<Turns<Asked>>,
     /// How many threads wait to read.
     waiting: AtomicUsize,
+    /// Whether the last change has left rules that are gone ([`SharedSwitch::sweep`]).
+    has_litter: AtomicBool,
     epoch: Arc<Epoch>,
 }
 
@@ -417,6 +419,7 @@ impl Default for SharedSwitch {
             epoch: Arc::clone(&switch.epoch),
             turns: Arc::clone(&switch.asked),
             waiting: AtomicUsize::new(0),
+            has_litter: AtomicBool::new(false),
             switch: RwLock::new(switch),
         }
     }
@@ -482,7 +485,20 @@ impl SharedSwitch {
     }
 
     pub(crate) fn turn(&self) -> Turn<'_> {
-        Turn { shared: self, guard: Some(self.turns.take()) }
+        let turn = Turn { shared: self, guard: Some(self.turns.take()) };
+        self.sweep();
+        turn
+    }
+
+    /// Something is left to [`SharedSwitch::sweep`].
+    pub(crate) fn leave_litter(&self) {
+        self.has_litter.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something is left to be swept, which the caller does.
+    pub(crate) fn take_litter(&self) -> bool {
+        // Only who has the turn looks and changes it.
+        self.has_litter.load(Ordering::Relaxed) && self.has_litter.swap(false, Ordering::Relaxed)
     }
 
     /// For a step of a change, by who has the turn.
@@ -510,7 +526,10 @@ impl SharedSwitch {
 
     /// Makes the changes that translation asked for, unless somebody changes something, who will do it.
     fn make_asked(&self) {
-        self.turns.settle(|asked| self.step().make_asked(asked));
+        self.turns.settle(|asked| {
+            self.sweep();
+            self.step().make_asked(asked);
+        });
     }
 
     /// A protocol has found that a port may, or may not, be forwarded through any more: the change that it made

@@ -178,11 +178,16 @@ impl Table {
 
     /// As [`Table::insert`], as part of a change that is in force from `revision` on. Until then packets see the old rule.
     pub(crate) fn stage(&mut self, entry: Arc<Entry>, revision: u64) -> Option<Arc<Entry>> {
-        let Some(old) = self.find(&entry.rule.matching, entry.rule.priority).cloned() else {
-            self.add(entry);
+        let mut old = None;
+        self.rules.add_beside(Arc::clone(&entry), |other| {
+            if other.stays() {
+                old = Some(Arc::clone(other));
+            }
+        });
+        let Some(old) = old else {
+            self.list(entry);
             return None;
         };
-        self.rules.add(Arc::clone(&entry));
         old.leaving.begin(revision);
         self.discount(&old);
         self.count(&entry);
@@ -224,6 +229,11 @@ impl Table {
     pub(crate) fn unstage_removal(&mut self, old: &Arc<Entry>) {
         old.leaving.revoke();
         self.list(Arc::clone(old));
+    }
+
+    /// How many rules are gone since a change is in force, and are still to be let go of.
+    pub(crate) fn gone_count(&self) -> usize {
+        self.leaving.len()
     }
 
     /// Lets go of rules that are gone since a change is in force, at most `count`; whether there are more.

@@ -22,7 +22,7 @@ use crate::meters::MeterChange;
 use crate::ports::PortNews;
 use crate::request::FlowRequest;
 use crate::switch::{SharedSwitch, Switch, Turn};
-use crate::table::Debris;
+use crate::table::{Debris, MANY};
 
 /// One of the requests.
 #[derive(Clone, Debug)]
@@ -73,6 +73,9 @@ pub struct Transaction<'a> {
 
 /// How many rules are changed in one step, and requests carried out.
 const STEP: usize = if cfg!(test) { 3 } else { 32 };
+
+/// So many rules that a change removes are left to whoever has the next turn: nobody waits until they are let go of.
+const LITTER: usize = if cfg!(test) { 5 } else { MANY };
 
 impl SharedSwitch {
     /// Begins a change of a bridge. Nobody else changes anything until it ends.
@@ -328,12 +331,34 @@ impl Transaction<'_> {
 
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
-        self.shared.step().bridges_mut().for_each(Bridge::show);
-        let sweep = || {
+        let gone: usize = {
             let mut switch = self.shared.step();
+            switch.bridges_mut().for_each(Bridge::show);
+            switch.bridges().map(Bridge::gone_count).sum()
+        };
+        self.shared.leave_litter();
+        if gone < LITTER {
+            self.shared.sweep();
+        }
+    }
+}
+
+impl SharedSwitch {
+    /// Lets go of what changes have left behind, by who has the turn.
+    pub(crate) fn sweep(&self) {
+        if !self.take_litter() {
+            return;
+        }
+        let sweep = || {
+            let mut switch = self.step();
             switch.bridges_mut().any(|bridge| bridge.sweep(STEP))
         };
         while sweep() {}
+    }
+
+    /// Lets go of what a change has left behind, if nobody has changed anything since: nobody waits for this.
+    pub fn tidy(&self) {
+        drop(self.turn());
     }
 }
 

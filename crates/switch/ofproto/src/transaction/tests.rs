@@ -352,3 +352,23 @@ fn packets_are_translated_while_a_bundle_of_many_rules_is_carried_out() {
     });
     assert_eq!(shared.read().get(id).unwrap().rule_count(), usize::from(RULES) + 2);
 }
+
+#[test]
+fn many_rules_that_are_gone_are_let_go_of_when_somebody_tidies_or_changes_something() {
+    let shared = SharedSwitch::default();
+    let id = add_bridge(&mut shared.write());
+    let mod_all = FlowMod { actions: actions("output:3"), ..FlowMod::new(FlowModCommand::Modify) };
+    let gone = || shared.read().get(id).unwrap().gone_count();
+    for priority in 1..=20 {
+        let add = FlowMod { priority, actions: actions("output:2"), ..FlowMod::new(FlowModCommand::Add) };
+        shared.flow_mod(id, &add, Timestamp::ZERO).unwrap();
+    }
+    assert_eq!(shared.flow_mod(id, &mod_all, Timestamp::ZERO).unwrap().len(), 20);
+    assert_eq!(gone(), 20, "nobody waits for it");
+    shared.tidy();
+    assert_eq!(gone(), 0);
+    shared.flow_mod(id, &mod_all, Timestamp::ZERO).unwrap();
+    assert_eq!(gone(), 20);
+    drop(shared.write());
+    assert_eq!(gone(), 0);
+}
