@@ -2,6 +2,7 @@
 //! switches and routers, through firewalls, load balancers and gateways, and what comes of it is what comes of it on the reference.
 
 mod cloud;
+mod gateways;
 mod talk;
 
 use end_to_end::{Programs, can_run, holds_within, until};
@@ -124,7 +125,7 @@ fn guests_on_two_hosts_share_logical_networks() {
     if !can_run() {
         return;
     }
-    let cloud = Cloud::new(Programs::Ours, "geneve");
+    let cloud = Cloud::new([Programs::Ours; 2], "geneve");
     two_networks(&cloud);
     guests_reach_each_other(&cloud);
     access_is_controlled(&cloud);
