@@ -3,6 +3,7 @@
 
 mod cloud;
 mod gateways;
+mod services;
 mod talk;
 
 use end_to_end::{Programs, can_run, holds_within, until};

@@ -11,7 +11,7 @@ use end_to_end::{Host, Output, Programs, Switch, World, holds_within, run, until
 use super::talk::{ASK, SERVE};
 
 /// How long packets may take to find their way after a change.
-const SETTLING: Duration = Duration::from_secs(20);
+pub(super) const SETTLING: Duration = Duration::from_secs(20);
 /// Where Debian keeps what OVN's databases hold.
 const SCHEMAS: &str = "/usr/share/ovn";
 
@@ -81,7 +81,7 @@ pub(super) struct Cloud {
     pub(super) chassis: [Chassis; 2],
     /// The physical network: a switch whose port `ext` is in VLAN 30.
     _physical: Switch,
-    central: PathBuf,
+    pub(super) central: PathBuf,
     pub(super) world: World,
     programs: [Programs; 2],
 }
@@ -146,14 +146,14 @@ impl Cloud {
             let socket = format!("unix:{}/{database}.sock", self.central.display());
             command.env(format!("OVN_{}_DB", database.to_uppercase()), socket);
         }
-        command.env("OVN_RUNDIR", &self.central).arg("--timeout=30").args(words(line));
+        command.env("OVN_RUNDIR", &self.central).args(words(line));
         run(&mut command)
     }
 
     /// Changes or reads what the logical network shall be.
     #[track_caller]
     pub(super) fn nbctl(&self, line: &str) -> String {
-        self.central("ovn-nbctl", line).ok()
+        self.central("ovn-nbctl", &format!("--timeout=30 {line}")).ok()
     }
 
     /// Waits until all hosts have done what the logical network shall be.
