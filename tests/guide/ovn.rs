@@ -3,6 +3,7 @@
 
 mod cloud;
 mod gateways;
+mod page;
 mod services;
 mod talk;
 

@@ -50,12 +50,8 @@ pub(super) struct Chassis {
 }
 
 impl Chassis {
-    /// Starts `ovn-controller`.
     pub(super) fn start_controller(&mut self) {
-        let mut command = self.switch.command_of(Programs::Reference, "ovn-controller");
-        command.arg(format!("unix:{}/db.sock", self.switch.dir.display()));
-        command.args(["--pidfile", "--log-file", "-vconsole:off"]);
-        self.controller = Some(Daemon::start(command));
+        self.controller = Some(start_controller(&self.switch));
     }
 
     /// Kills `ovn-controller` as a crash would.
@@ -261,6 +257,14 @@ impl Drop for Cloud {
     }
 }
 
+/// Starts `ovn-controller` on a host.
+pub(super) fn start_controller(switch: &Switch) -> Daemon {
+    let mut command = switch.command_of(Programs::Reference, "ovn-controller");
+    command.arg(format!("unix:{}/db.sock", switch.dir.display()));
+    command.args(["--pidfile", "--log-file", "-vconsole:off"]);
+    Daemon::start(command)
+}
+
 /// A command line's words: what stands in single quotes is one.
 pub(super) fn words(line: &str) -> Vec<String> {
     let parts = line.split('\'').enumerate();
@@ -272,7 +276,7 @@ pub(super) fn words(line: &str) -> Vec<String> {
 }
 
 /// Plugs the host's new device `eth0` into the wire that all hosts share.
-fn plug(world: &World, net: &Host, host: &Host, name: &str) {
+pub(super) fn plug(world: &World, net: &Host, host: &Host, name: &str) {
     world.wire(host, "eth0", net, name);
     net.ok(&format!("ip link set {name} master under"));
 }
