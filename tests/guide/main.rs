@@ -34,6 +34,7 @@ mod multicast;
 mod netflow;
 mod offloads;
 mod openflow_peers;
+mod ovn;
 mod ovsdb_peers;
 mod pages;
 mod parity;

@@ -199,6 +199,55 @@ fn options_of_geneve_become_metadata_and_back() {
 }
 
 #[test]
+fn sessions_of_bfd_watch_over_tunnels() {
+    if !can_run() {
+        return;
+    }
+    // As OVN has it: the key is for rules to say, and the session's own frames have none.
+    let flow = |remote: &str| {
+        let watched = "bfd:enable=true bfd:check_tnl_key=true bfd:min_rx=100 bfd:min_tx=100";
+        format!("type=geneve options:key=flow options:remote_ip={remote} {watched}")
+    };
+    let pair = Pair::new();
+    let near = pair.switch(&pair.near, Programs::Ours, "10.0.0.1/24", "192.168.7.1", &flow("10.0.0.2"));
+    let far = pair.switch(&pair.far, Programs::Reference, "10.0.0.2/24", "192.168.7.2", &flow("10.0.0.1"));
+    for switch in [&near, &far] {
+        until("the session is up", || {
+            switch.vsctl("--if-exists get interface tun0 bfd_status:state").trim() == "up"
+        });
+    }
+    far.vsctl("set interface tun0 bfd:enable=false");
+    until("the silence is noticed", || {
+        near.vsctl("get interface tun0 bfd_status:forwarding").trim() == "\"false\""
+    });
+}
+
+#[test]
+fn the_status_follows_the_way_to_the_other_end() {
+    if !can_run() {
+        return;
+    }
+    let pair = Pair::new();
+    let options = options("vxlan", "10.0.0.2");
+    let near = pair.switch(&pair.near, Programs::Ours, "10.0.0.1/24", "192.168.7.1", &options);
+    let far = pair.switch(&pair.far, Programs::Reference, "10.0.0.2/24", "192.168.7.2", &options);
+    let is_shown = |switch: &Switch, expected: &str| {
+        until(&format!("the status is {expected}"), || {
+            switch.vsctl("get interface tun0 status").trim() == expected
+        });
+    };
+    for (host, switch) in [(&pair.near, &near), (&pair.far, &far)] {
+        is_shown(switch, "{tunnel_egress_iface=br0, tunnel_egress_iface_carrier=up}");
+        host.ok("ip addr flush dev br0");
+        is_shown(switch, "{}");
+    }
+    pair.near.address("br0", "10.0.0.1/24");
+    is_shown(&near, "{tunnel_egress_iface=br0, tunnel_egress_iface_carrier=up}");
+    near.vsctl("set interface tun0 options:remote_ip=flow");
+    is_shown(&near, "{}");
+}
+
+#[test]
 fn malformed_headers_are_dropped_and_counted() {
     if !can_run() {
         return;

@@ -62,8 +62,10 @@ impl Switch {
     /// A command of anybody's programs with this switch's directories.
     pub fn command_of(&self, programs: Programs, program: &str) -> Command {
         let mut command = self.host.command(programs.path(program));
-        for variable in ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"] {
-            command.env(variable, &self.dir);
+        for name in ["RUNDIR", "LOGDIR", "DBDIR", "SYSCONFDIR"] {
+            for family in ["OVS", "OVN"] {
+                command.env(format!("{family}_{name}"), &self.dir);
+            }
         }
         command
     }

@@ -8,6 +8,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openvswitch-pki", "/usr/bin/ovs-pki"),
     ("openvswitch-testcontroller", "/usr/bin/ovs-testcontroller"),
     ("python3-openvswitch", "/usr/lib/python3/dist-packages/ovs/db/idl.py"),
+    ("ovn-central", "/usr/bin/ovn-northd"),
+    ("ovn-host", "/usr/bin/ovn-controller"),
     ("iproute2", "/sbin/ip"),
     ("iputils-ping", "/bin/ping"),
     ("tcpdump", "/usr/bin/tcpdump"),

@@ -83,7 +83,8 @@ impl Running {
             if !is_asked && entry.port.watched.is_none() {
                 return None;
             }
-            (entry.desc.hw_addr, entry.port.datapath)
+            // All tunnels of a kind have one port of the datapath: which tunnel it is, and where it leads, is for translation to say.
+            (entry.desc.hw_addr, entry.port.datapath.filter(|_| entry.port.tunnel.is_none()))
         };
         let (mac, datapath_port) = port;
         let id = PortId { bridge: bridge.id, port: number };
@@ -139,7 +140,7 @@ pub(crate) struct Learned {
 #[derive(Clone)]
 struct Route {
     below: Below,
-    /// A patch port has none: what leaves by it is translated in the bridge at its other end.
+    /// A patch port and a tunnel have none of their own: what leaves by them is translated.
     port: Option<DpPort>,
 }
 

@@ -62,15 +62,17 @@ impl Running {
         is_last
     }
 
-    /// Takes in what the kernel says of routes, if there is anything new.
-    fn follow_routes(&mut self) {
+    /// Takes in what the kernel says of routes, if there is anything new; whether tunnels may leave elsewhere now.
+    fn follow_routes(&mut self) -> bool {
         if self.below_tunnels.ignores_machine {
-            return;
+            return false;
         }
-        let Some(read) = self.below_tunnels.machine.news() else { return };
-        if read.put_into(&mut self.below_tunnels.network.routes_mut()) {
+        let Some(read) = self.below_tunnels.machine.news() else { return false };
+        let is_changed = read.put_into(&mut self.below_tunnels.network.routes_mut());
+        if is_changed {
             self.switch.underlay_changed();
         }
+        is_changed && self.below_tunnels.network.listeners().iter().next().is_some()
     }
 }
 
@@ -90,10 +92,10 @@ impl Concern for Tunnels {
     }
 
     fn tick(&self, running: &mut Running, now: Timestamp) -> Extent {
-        running.follow_routes();
+        let is_elsewhere = running.follow_routes();
         if running.below_tunnels.network.neighbours().expire(now) {
             running.switch.underlay_changed();
         }
-        Extent::default()
+        if is_elsewhere { Extent::STATE } else { Extent::default() }
     }
 }

@@ -6,6 +6,7 @@ use base::{MacAddr, OfPort};
 use dp::PortInfo;
 use model::Datum;
 use ofp::{port_config, port_state};
+use pipeline::tunnel::{Endpoint, TunnelConfig};
 use protocols::PortId;
 use schema::interface;
 
@@ -32,11 +33,50 @@ pub(crate) enum State {
         lacp_current: Option<bool>,
         /// What connectivity checks have found, if there are any.
         cfm: Option<protocols::cfm::Status>,
+        /// Where packets leave, if it is a tunnel with a way to its other end.
+        egress: Option<Egress>,
     },
     /// Why it cannot be used, as far as the row says.
     Broken(Option<String>),
     /// The bridge does not know its port any more.
     Gone,
+}
+
+/// The device by which the outer packets of a tunnel leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Egress {
+    device: Arc<str>,
+    has_carrier: bool,
+}
+
+impl Egress {
+    /// What `status` shows of a tunnel.
+    fn shown(&self) -> Datum {
+        let carrier = if self.has_carrier { "up" } else { "down" };
+        let shown = [("tunnel_egress_iface", &*self.device), ("tunnel_egress_iface_carrier", carrier)];
+        texts(shown.map(|(key, value)| (key.to_owned(), value.to_owned())))
+    }
+}
+
+impl Running {
+    /// Where packets to the tunnel's other end leave; `None` where rules say which end that is, and where there is no way.
+    fn egress_of(&self, tunnel: &TunnelConfig) -> Option<Egress> {
+        let Endpoint::Is(remote) = tunnel.remote else { return None };
+        let mark = tunnel.mark.unwrap_or(0);
+        let device = self.below_tunnels.network.routes().find(mark, remote, 0)?.device;
+        let has_carrier = self.has_carrier(&device);
+        Some(Egress { device, has_carrier })
+    }
+
+    /// What a port's device is known to have; of others, the kernel is asked.
+    fn has_carrier(&self, device: &str) -> bool {
+        let known = self.bridges.values().find_map(|bridge| {
+            let number = *bridge.interfaces.get(device)?.result.as_ref().ok()?;
+            Some(self.switch.read().get(bridge.id)?.port_entry(number)?.desc.state)
+        });
+        let ask = || netlink::link(device).ok().flatten().is_some_and(|link| link.has_carrier());
+        known.map_or_else(ask, |state| state & port_state::LINK_DOWN == 0)
+    }
 }
 
 impl State {
@@ -60,9 +100,10 @@ impl State {
         let port = {
             let switch = running.switch.read();
             let entry = switch.get(bridge.id).and_then(|state| state.port_entry(number));
-            entry.map(|entry| (entry.desc.hw_addr, entry.desc.config, entry.desc.state, entry.port.datapath))
+            entry.map(|entry| (entry.desc.clone(), entry.port.datapath, entry.port.tunnel.clone()))
         };
-        let Some((mac, config, state, datapath)) = port else { return State::Gone };
+        let Some((desc, datapath, tunnel)) = port else { return State::Gone };
+        let (mac, config, state) = (desc.hw_addr, desc.config, desc.state);
         State::Working {
             number,
             error: known.trouble.clone().or(unsupported),
@@ -73,6 +114,7 @@ impl State {
             bfd: running.monitor.bfd_status(PortId { bridge: bridge.id, port: number }),
             cfm: running.monitor.cfm_status(PortId { bridge: bridge.id, port: number }),
             lacp_current: running.monitor.lacp_current(PortId { bridge: bridge.id, port: number }),
+            egress: tunnel.and_then(|tunnel| running.egress_of(&tunnel)),
         }
     }
 
@@ -81,7 +123,7 @@ impl State {
         match self {
             State::Gone => Vec::new(),
             State::Broken(error) => broken(text(error)),
-            State::Working { number, error, mac, is_up, has_link, info, bfd, lacp_current, cfm } => {
+            State::Working { number, error, mac, is_up, has_link, info, bfd, lacp_current, cfm, egress } => {
                 let shown = number.to_u16().map_or(i64::from(number.0), i64::from);
                 let mut columns = vec![
                     (interface::OFPORT, Datum::from(shown)),
@@ -89,6 +131,10 @@ impl State {
                     (interface::MAC_IN_USE, Datum::from(mac.to_string())),
                 ];
                 columns.extend(device(info.as_deref(), *is_up, *has_link));
+                if let Some(egress) = egress {
+                    columns.retain(|(column, _)| *column != interface::STATUS);
+                    columns.push((interface::STATUS, egress.shown()));
+                }
                 columns.push((interface::LACP_CURRENT, lacp_current.map_or(Datum::Empty, Datum::from)));
                 columns.push((interface::BFD_STATUS, texts(bfd.iter().cloned())));
                 columns.extend(connectivity::columns(cfm.as_ref()));
