@@ -146,9 +146,13 @@ impl<'a> Wanted<'a> {
         running: &ActualInterface<'_>,
     ) -> bool {
         let Some(number) = running.number.filter(|number| *number != OfPort::LOCAL) else { return true };
-        // Another interface that was given the number on request.
-        let asked_by_other =
-            |number: OfPort| self.by_number.get(&number)?.iter().find(|other| other.name != wanted.name);
+        // Another interface that is there, and wants the number now. One that comes does not drive others away.
+        let asked_by_other = |number: OfPort| {
+            let is_other = |other: &&&DesiredInterface| {
+                other.name != wanted.name && have.interfaces.contains_key(&*other.name)
+            };
+            self.by_number.get(&number)?.iter().find(is_other)
+        };
         if !wanted.is_number_asked {
             return asked_by_other(number).is_none();
         }
@@ -241,6 +245,13 @@ mod tests {
         let before = numbered(&[("a", 1, false), ("b", 2, false)]);
         let after = numbered(&[("a", 1, false), ("b", 1, true)]);
         assert_eq!(changed(&before, &after), ["-a", "-b", "+b", "+a"]);
+    }
+
+    #[test]
+    fn an_interface_that_comes_does_not_drive_one_away_that_is_there() {
+        let before = numbered(&[("a", 1, false)]);
+        let after = numbered(&[("a", 1, false), ("b", 1, true)]);
+        assert_eq!(changed(&before, &after), ["+b"]);
     }
 
     #[test]
