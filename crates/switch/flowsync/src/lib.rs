@@ -319,7 +319,8 @@ impl FlowSync {
         // A controller may say what the datapath does not carry with a packet.
         pipeline::restore_metadata(&mut key, &flow::SparseKey::from(metadata));
         let (purpose, trace) = (pipeline::Purpose::Packet, pipeline::Trace::Off);
-        let request = pipeline::Request { bridge, key: &key, start, purpose, trace, packet: None };
+        let request =
+            pipeline::Request { bridge, key: &key, start, purpose, trace, packet: Some(packet.bytes()) };
         let translation = pipeline::translate(network, &request);
         upcall::warn_of(&translation.faults);
         let credit = pipeline::Credit {

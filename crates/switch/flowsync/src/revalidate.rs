@@ -210,7 +210,7 @@ impl FlowSync {
     fn compare(&self, flow: &Flow) -> Comparison {
         let mut made = None;
         let purpose = pipeline::Purpose::Flow;
-        self.network.read(&mut |network| made = translate(network, self.id, &flow.key, purpose));
+        self.network.read(&mut |network| made = translate(network, self.id, &flow.key, None, purpose));
         let Some((_, translation)) = made else { return Comparison::Wrong };
         // A narrower mask than needed only costs hits; a wider one is wrong.
         let is_cached = translation.error.is_none_or(pipeline::Error::may_be_cached);
