@@ -107,6 +107,8 @@ pub struct Sample {
     pub packet: Vec<u8>,
     /// By which the export identifies it, with what the export reports of its way.
     pub cookie: dp::Cookie,
+    /// The tunnel's fields with which it is about to leave, if it leaves by one.
+    pub egress_tunnel: Option<Box<flow::SparseKey>>,
     /// What was done to it after the sample.
     pub actions: Vec<dp::Action>,
     /// How many samples of the datapath had been lost when it was taken, for want of room; the number wraps.

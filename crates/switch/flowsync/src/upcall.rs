@@ -285,6 +285,7 @@ impl FlowSync {
             key: upcall.key.clone(),
             packet: upcall.packet.bytes().to_vec(),
             cookie: action.cookie.clone(),
+            egress_tunnel: action.egress_tunnel.clone(),
             actions: rest.to_vec(),
             lost: self.lost_samples.load(Ordering::Relaxed) as u32,
         });
