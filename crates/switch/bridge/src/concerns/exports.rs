@@ -462,7 +462,9 @@ impl Export {
             log::log!(target: module, *level, "{text}");
         }
         let exporter = exporter.ok();
-        Export { wanted, bridge, datapath_id, place, ticked: now, collectors, exporter }
+        // Ticks come with the seconds of the clock.
+        let ticked = Timestamp::from_millis(now.as_millis() / 1000 * 1000);
+        Export { wanted, bridge, datapath_id, place, ticked, collectors, exporter }
     }
 
     fn tick(&mut self, now: Timestamp, running: &Running) {
