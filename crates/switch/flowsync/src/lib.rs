@@ -174,6 +174,9 @@ struct Rounds {
     wanted: u64,
     done: u64,
     ending: bool,
+    /// None begins for now ([`FlowSync::hold`]).
+    held: bool,
+    running: bool,
     last: Option<Timestamp>,
     /// When counters were last brought up to date because somebody asked.
     credited: Option<Timestamp>,
