@@ -149,9 +149,9 @@ impl Context<'_> {
     /// By what a packet leaves through a bond, in `vlan` on the wire.
     fn choose_way(&mut self, bond: &Arc<Bond>, vlan: u16) -> Option<Way> {
         let state = bond.state();
+        let can = self.walk.bridge.capabilities();
         let is_patch =
             |member: &OfPort| self.walk.bridge.port(*member).is_some_and(|port| port.peer.is_some());
-        let can = self.walk.bridge.capabilities();
         if can.recirc && state.is_chosen_by_hash() && !state.enabled.iter().any(is_patch) {
             return match state.balancer.filter(|_| can.lb_output) {
                 Some(balancer) => state.enabled.first().map(|member| Way::Balancer(*member, balancer)),
