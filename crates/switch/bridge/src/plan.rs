@@ -129,13 +129,13 @@ impl<'a> Wanted<'a> {
     }
 
     /// Whether the interface of this name can stay as it is. Another kind, other options or another number make it a new
-    /// one; a patch port may get another peer.
+    /// one; some kinds take over other options.
     fn keeps(&self, have: &ActualBridge<'_>, name: &str) -> bool {
         let (Some(wanted), Some(running)) = (self.interfaces.get(name), have.interfaces.get(name)) else {
             return false;
         };
         wanted.kind == *running.kind
-            && (wanted.options == *running.options || wanted.is_patch() && wanted.check_patch().is_ok())
+            && (wanted.options == *running.options || wanted.takes_other_options())
             && self.keeps_number(have, wanted, running)
     }
 
