@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use telemetry::{
     AppResources, CounterRecord, CounterSample, Datagram, DatapathCounters, FlowRecord, FlowSample,
-    InterfaceCounters, Ipv4Tunnel, PortRef, Sample, Source,
+    InterfaceCounters, Ipv4Tunnel, LagCounters, PortRef, Sample, Source,
 };
 
 use crate::fields::Fields;
@@ -284,6 +284,13 @@ fn counter_element(record: &CounterRecord) -> Element {
             fields.put("ifName", name);
             format
         }
+        CounterRecord::Lag(counters) => {
+            let format = start(&mut fields, 7);
+            for (name, value) in lag_fields(counters) {
+                fields.put(name, value);
+            }
+            format
+        }
         CounterRecord::AppResources(r) => {
             let format = start(&mut fields, 2203);
             let AppResources { user_time_ms, system_time_ms, memory_used, memory_max, .. } = r;
@@ -313,6 +320,29 @@ fn counter_element(record: &CounterRecord) -> Element {
         }
     };
     Element { format, fields, skipped: note }
+}
+
+/// What a port that LACP may join with others says of that, by sflowtool's names.
+fn lag_fields(c: &LagCounters) -> [(&'static str, String); 15] {
+    let system = |mac: base::MacAddr| mac.0.map(|byte| format!("{byte:02x}")).concat();
+    let [actor_admin, actor_oper, partner_admin, partner_oper] = c.states.map(|state| state.to_string());
+    [
+        ("actorSystemID", system(c.actor_system)),
+        ("partnerSystemID", system(c.partner_system)),
+        ("attachedAggID", c.aggregate.to_string()),
+        ("actorAdminPortState", actor_admin),
+        ("actorOperPortState", actor_oper),
+        ("partnerAdminPortState", partner_admin),
+        ("partnerOperPortState", partner_oper),
+        ("LACPDUsRx", c.received.to_string()),
+        ("markerPDUsRx", c.markers_received.to_string()),
+        ("markerResponsePDUsRx", c.marker_responses_received.to_string()),
+        ("unknownRx", c.unknown_received.to_string()),
+        ("illegalRx", c.illegal_received.to_string()),
+        ("LACPDUsTx", c.sent.to_string()),
+        ("markerPDUsTx", c.markers_sent.to_string()),
+        ("markerResponsePDUsTx", c.marker_responses_sent.to_string()),
+    ]
 }
 
 const ETHERNET_NAMES: [&str; 13] = [

@@ -82,6 +82,7 @@ mod tests {
             key: flow::FlowKey::new(),
             packet: Vec::new(),
             cookie: dp::Cookie::None,
+            egress_tunnel: None,
             actions: Vec::new(),
             lost: 0,
         };

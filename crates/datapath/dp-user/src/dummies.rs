@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::DpPort;
-use dp::{DpError, DummyControl, Packet};
+use dp::{DpError, DummyControl, Packet, PortSpec};
 
 use crate::DpUser;
 use crate::ports::Port;
@@ -13,7 +13,7 @@ use crate::ports::Port;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl DummyControl for DpUser {
-    fn receive_on(&self, port: DpPort, queue: u32, packet: Packet) -> Result<(), DpError> {
+    fn receive_on(&self, port: DpPort, queue: u32, mut packet: Packet) -> Result<(), DpError> {
         let found = self.find_port(port)?;
         let Some(dummy) = found.device.as_dummy() else {
             return Err(DpError::Unsupported(format!("{} is not a dummy port", found.device.name())));
@@ -22,7 +22,7 @@ impl DummyControl for DpUser {
         if queue > 0 && queue >= found.device.queue_count() {
             return Err(DpError::Unsupported("bad rx queue id.".to_owned()));
         }
-        if !dummy.accept(&packet) {
+        if !dummy.accept(&mut packet) {
             return Ok(());
         }
         let has_worker = found.queues.get(queue).is_some_and(|queue| queue.seat.wanted().is_some());
@@ -32,6 +32,15 @@ impl DummyControl for DpUser {
             base::held::about_to_wait("a worker to do with a packet");
             dummy.wait(queue, PATIENCE);
         }
+        Ok(())
+    }
+
+    fn configure(&self, port: DpPort, spec: &PortSpec) -> Result<(), DpError> {
+        let found = self.find_port(port)?;
+        let Some(dummy) = found.device.as_dummy() else {
+            return Err(DpError::Unsupported(format!("{} is not a dummy port", found.device.name())));
+        };
+        dummy.configure(spec);
         Ok(())
     }
 

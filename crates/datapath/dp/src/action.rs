@@ -183,6 +183,8 @@ pub struct Userspace {
     pub include_actions: bool,
     /// The tunnel port that the packet is about to leave by, for samples.
     pub tunnel_out_port: Option<DpPort>,
+    /// The tunnel's fields with which the packet is about to leave by that port; not part of the text.
+    pub egress_tunnel: Option<Box<SparseKey>>,
     /// The OpenFlow port of arrival; not part of the text.
     pub ofp_in_port: u32,
     /// The bridge that sends the packet up; not part of the text.
@@ -197,6 +199,7 @@ impl Userspace {
             cookie,
             include_actions: false,
             tunnel_out_port: None,
+            egress_tunnel: None,
             ofp_in_port: 0xffff,
             bridge: 0,
         }

@@ -9,11 +9,11 @@ pub struct Capabilities {
     /// How many MPLS labels its flow keys hold.
     pub max_mpls: usize,
     /// The highest number of an algorithm by which it hashes packets.
-    pub max_hash_algorithm: u32,
+    pub max_hash_algorithm: usize,
     /// [`crate::Action::Recirc`], and keys with its number.
     pub recirc: bool,
-    /// Connection tracking: [`crate::Action::Ct`], and keys with its state, zone, mark, label and tuples.
-    pub conntrack: bool,
+    /// What its connection tracking does.
+    pub conntrack: Tracking,
     /// [`crate::Action::Set`] of some bits of a field.
     pub masked_set: bool,
     /// [`crate::Action::Drop`] with a reason.
@@ -26,8 +26,8 @@ pub struct Capabilities {
     pub trunc: bool,
     /// [`crate::Action::AddMpls`]: labels in front of the Ethernet header.
     pub add_mpls: bool,
-    /// Samples inside of samples.
-    pub sample_nesting: bool,
+    /// How deep samples may stand inside of samples.
+    pub sample_nesting: usize,
     /// Keys with the options and reserved bits of neighbour discovery.
     pub nd_extensions: bool,
     /// Flows are known by an id of their own.
@@ -40,6 +40,50 @@ pub struct Capabilities {
     pub tunnels: bool,
 }
 
+/// What the connection tracking of a datapath does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tracking {
+    /// [`crate::Action::Ct`], and keys with a connection's state.
+    pub state: bool,
+    /// Zones, in the action and in keys.
+    pub zone: bool,
+    /// Marks of connections, to be set and in keys.
+    pub mark: bool,
+    /// Labels of connections, to be set and in keys.
+    pub label: bool,
+    /// Translation of addresses, and what keys say of it.
+    pub nat: bool,
+    /// Translation without a change of addresses of what collides (`nat(src=0.0.0.0)`).
+    pub zero_snat: bool,
+    /// Keys with the addresses of IPv4 by which a connection began; commits that replace a connection.
+    pub tuple: bool,
+    /// Keys with those of IPv6.
+    pub tuple6: bool,
+    /// Events of connections, chosen by their kind.
+    pub event_mask: bool,
+    /// [`crate::Action::CtClear`].
+    pub clear: bool,
+    /// Timeouts by zone.
+    pub timeout: bool,
+}
+
+impl Tracking {
+    /// All of it.
+    pub const ALL: Tracking = Tracking {
+        state: true,
+        zone: true,
+        mark: true,
+        label: true,
+        nat: true,
+        zero_snat: true,
+        tuple: true,
+        tuple6: true,
+        event_mask: true,
+        clear: true,
+        timeout: true,
+    };
+}
+
 impl Capabilities {
     /// All that the contract has words for.
     pub const ALL: Capabilities = Capabilities {
@@ -47,14 +91,14 @@ impl Capabilities {
         max_mpls: flow::MAX_MPLS,
         max_hash_algorithm: 1,
         recirc: true,
-        conntrack: true,
+        conntrack: Tracking::ALL,
         masked_set: true,
         explicit_drop: true,
         check_pkt_len: true,
         clone: true,
         trunc: true,
         add_mpls: true,
-        sample_nesting: true,
+        sample_nesting: 10,
         nd_extensions: true,
         ufid: true,
         lb_output: true,

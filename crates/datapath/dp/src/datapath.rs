@@ -537,6 +537,11 @@ pub trait DummyControl {
     fn receive(&self, port: DpPort, packet: Packet) -> Result<(), DpError> {
         self.receive_on(port, 0, packet)
     }
+    /// Takes over other options of a dummy port; its queues stay as they are.
+    ///
+    /// # Errors
+    /// There is no such port, or it is not a dummy.
+    fn configure(&self, port: DpPort, spec: &PortSpec) -> Result<(), DpError>;
     /// Takes packets from the peers of all dummy ports, as workers do from devices.
     fn poll(&self);
     /// Gives a port another number, as if it had been removed and added again. The flows of the old number match nothing

@@ -46,7 +46,7 @@ pub use action::{
     SlowPath, Userspace,
 };
 pub use attr::Attr;
-pub use capabilities::Capabilities;
+pub use capabilities::{Capabilities, Tracking};
 pub use datapath::{
     Datapath, DpError, DpId, DpStats, DummyControl, Execute, Flow, FlowGlance, FlowPut, FlowStats, Meter,
     MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, Succession, TunnelOption,

@@ -265,7 +265,8 @@ impl Device {
                 info.is_up = dummy.is_up();
                 info.has_link = dummy.has_link();
                 info.is_present = true;
-                info.config = dummy_config(&self.spec);
+                info.config = dummy_config(&dummy.spec());
+                info.status = dummy_status(&dummy.spec());
             }
             DeviceKind::Tunnel => {
                 info.is_up = true;
@@ -410,11 +411,14 @@ impl Device {
     }
 }
 
+/// The options of a dummy port that it shows.
+const SHOWN: [&str; 3] = ["ifindex", "pstream", "stream"];
+
 /// What a dummy port shows of its options: its index, where its peer is, and the queues of one that has a thread of its own.
 fn dummy_config(spec: &PortSpec) -> BTreeMap<String, String> {
     let mut config = BTreeMap::new();
     let mut show = |name: &str, value: &str| config.insert(name.to_owned(), value.to_owned());
-    for name in ["ifindex", "pstream", "stream"] {
+    for name in SHOWN {
         if let Some(value) = spec.option(name) {
             show(name, value);
         }
@@ -425,6 +429,24 @@ fn dummy_config(spec: &PortSpec) -> BTreeMap<String, String> {
         }
     }
     config
+}
+
+/// What a dummy port is said to do for the packets that it sends, all of which is done before it gets them.
+fn dummy_status(spec: &PortSpec) -> BTreeMap<String, String> {
+    const OFFLOADS: [(&str, &str); 10] = [
+        ("ip_csum", "ol_ip_tx_csum"),
+        ("tcp_csum", "ol_l4_tx_csum"),
+        ("udp_csum", "ol_l4_tx_csum"),
+        ("sctp_csum", ""),
+        ("tcp_seg", ""),
+        ("vxlan_tso", ""),
+        ("geneve_tso", ""),
+        ("gre_tso", ""),
+        ("out_ip_csum", "ol_out_ip_tx_csum"),
+        ("out_udp_csum", "ol_out_udp_tx_csum"),
+    ];
+    let is_set = |option: &str| spec.option(option) == Some("true");
+    OFFLOADS.map(|(name, option)| (format!("tx_{name}_offload"), is_set(option).to_string())).into()
 }
 
 fn refused(spec: &PortSpec, error: &io::Error) -> DpError {

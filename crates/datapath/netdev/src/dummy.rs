@@ -5,14 +5,16 @@ use std::num::NonZeroU32;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use base::MacAddr;
 use dp::{DropReason, Packet, PortKind, PortSpec, PortStats};
+use std::collections::BTreeMap;
 use wire::ethernet;
 
 use crate::Pool;
+use crate::dummy_checks::Checks;
 use crate::dummy_queue::Queue;
 use crate::losses::Losses;
 use crate::pcap::PcapWriter;
@@ -27,12 +29,17 @@ pub struct Dummy {
     ifindex: AtomicU32,
     is_up: AtomicBool,
     has_link: AtomicBool,
+    /// What its options are, and what it says of the checksums of what it receives.
+    settings: Mutex<(PortSpec, Checks)>,
     counters: Counters,
     losses: Losses,
     io: Mutex<Io>,
     /// Those that workers serve; others than `dummy-pmd` have none.
     queues: Vec<Queue>,
 }
+
+/// The options that name files and peers.
+const NAMING: [&str; 5] = ["pcap", "rxq_pcap", "tx_pcap", "stream", "pstream"];
 
 /// The most queues that one port has.
 pub const MAX_QUEUES: usize = 64;
@@ -48,6 +55,8 @@ struct Counters {
 #[derive(Debug, Default)]
 struct Io {
     /// What is received and what is sent, in one file.
+    /// Of the options that name files and peers, those that are in force.
+    options: BTreeMap<&'static str, String>,
     pcap: Option<PcapWriter>,
     rx_pcap: Option<PcapWriter>,
     tx_pcap: Option<PcapWriter>,
@@ -82,6 +91,7 @@ impl Dummy {
             ifindex: AtomicU32::new(0),
             is_up: AtomicBool::new(true),
             has_link: AtomicBool::new(true),
+            settings: Mutex::default(),
             counters: Counters::default(),
             losses: Losses::default(),
             io: Mutex::new(Io::default()),
@@ -91,10 +101,21 @@ impl Dummy {
         dummy
     }
 
-    /// Takes over `ifindex`, and opens what the options name: `pcap`, `rxq_pcap`, `tx_pcap`, `stream`, `pstream`.
+    /// Takes over `ifindex` and what is said of checksums, and opens what the options name, where they name something new:
+    /// `pcap`, `rxq_pcap`, `tx_pcap`, `stream`, `pstream`.
     pub fn configure(&self, spec: &PortSpec) {
         let ifindex = spec.option("ifindex").and_then(|text| text.parse().ok());
         self.ifindex.store(ifindex.unwrap_or(0), Ordering::Relaxed);
+        if let Some(mac) = spec.option("hwaddr").and_then(|text| text.parse().ok()) {
+            self.set_mac(mac);
+        }
+        *self.settings() = (spec.clone(), Checks::of(spec));
+        let named: BTreeMap<&'static str, String> =
+            NAMING.into_iter().filter_map(|name| Some((name, spec.option(name)?.to_owned()))).collect();
+        let mut io = self.io();
+        if io.options == named {
+            return;
+        }
         let create = |name: &str| {
             let path = spec.option(name)?;
             PcapWriter::create(Path::new(path))
@@ -103,13 +124,12 @@ impl Dummy {
                 )
                 .ok()
         };
-        let mut io = self.io();
+        io.options = named;
         io.pcap = create("pcap");
-        if io.pcap.is_none() {
-            io.rx_pcap = create("rxq_pcap");
-            io.tx_pcap = create("tx_pcap");
-        }
+        io.rx_pcap = if io.pcap.is_none() { create("rxq_pcap") } else { None };
+        io.tx_pcap = if io.pcap.is_none() { create("tx_pcap") } else { None };
         io.streams.clear();
+        io.listener = None;
         io.peer = spec.option("stream").and_then(|s| s.strip_prefix("unix:")).map(str::to_owned);
         io.connect();
         if let Some(path) = spec.option("pstream").and_then(|s| s.strip_prefix("punix:")) {
@@ -145,7 +165,16 @@ impl Dummy {
         }
     }
 
-    fn io(&self) -> std::sync::MutexGuard<'_, Io> {
+    fn settings(&self) -> MutexGuard<'_, (PortSpec, Checks)> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it was configured by last.
+    pub(crate) fn spec(&self) -> PortSpec {
+        self.settings().0.clone()
+    }
+
+    fn io(&self) -> MutexGuard<'_, Io> {
         self.io.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -230,8 +259,9 @@ impl Dummy {
         self.io().addresses.push(ip);
     }
 
-    /// Counts a frame that a call hands in; false when it is too short to be one, and is dropped.
-    pub fn accept(&self, packet: &Packet) -> bool {
+    /// Counts a frame that a call hands in, and says of its checksums what the options tell; false when it is too short to
+    /// be one, and is dropped.
+    pub fn accept(&self, packet: &mut Packet) -> bool {
         self.counters.rx_packets.fetch_add(1, Ordering::Relaxed);
         self.counters.rx_bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
         let io = &mut *self.io();
@@ -240,6 +270,8 @@ impl Dummy {
         }
         let is_frame = packet.len() >= ethernet::HEADER_LEN;
         self.losses.count(DropReason::RxInvalid, u64::from(!is_frame));
+        let checks = self.settings().1;
+        checks.apply(packet);
         is_frame
     }
 
@@ -257,7 +289,7 @@ impl Dummy {
         let mut received = std::mem::take(&mut io.answers);
         io.streams.retain_mut(|stream| stream.read(&mut received));
         drop(io);
-        out.extend(received.into_iter().filter(|packet| self.accept(packet)));
+        out.extend(received.into_iter().filter_map(|mut packet| self.accept(&mut packet).then_some(packet)));
         out.len() - before
     }
 
@@ -388,8 +420,8 @@ mod tests {
     #[test]
     fn a_frame_that_is_too_short_is_counted_and_dropped() {
         let dummy = open(&[]);
-        assert!(dummy.accept(&Packet::from_bytes(&frame(60))));
-        assert!(!dummy.accept(&Packet::from_bytes(&[0; 13])));
+        assert!(dummy.accept(&mut Packet::from_bytes(&frame(60))));
+        assert!(!dummy.accept(&mut Packet::from_bytes(&[0; 13])));
         let stats = dummy.stats();
         assert_eq!((stats.rx_packets, stats.rx_bytes, stats.rx_dropped), (Some(2), Some(73), None));
     }
@@ -494,7 +526,7 @@ mod tests {
         let (received, sent, both) = (path("r"), path("s"), path("b"));
         let pass = |options: &[(&str, &str)]| {
             let dummy = open(options);
-            dummy.accept(&Packet::from_bytes(&frame(60)));
+            dummy.accept(&mut Packet::from_bytes(&frame(60)));
             dummy.send(&mut vec![Packet::from_bytes(&frame(64))], &mut Pool::new());
         };
         pass(&[("rxq_pcap", &received), ("tx_pcap", &sent)]);

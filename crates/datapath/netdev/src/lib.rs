@@ -23,6 +23,7 @@
 pub mod device;
 mod direct;
 pub mod dummy;
+mod dummy_checks;
 mod dummy_queue;
 mod frame;
 pub mod lease;

@@ -129,13 +129,13 @@ impl<'a> Wanted<'a> {
     }
 
     /// Whether the interface of this name can stay as it is. Another kind, other options or another number make it a new
-    /// one; a patch port may get another peer.
+    /// one; some kinds take over other options.
     fn keeps(&self, have: &ActualBridge<'_>, name: &str) -> bool {
         let (Some(wanted), Some(running)) = (self.interfaces.get(name), have.interfaces.get(name)) else {
             return false;
         };
         wanted.kind == *running.kind
-            && (wanted.options == *running.options || wanted.is_patch() && wanted.check_patch().is_ok())
+            && (wanted.options == *running.options || wanted.takes_other_options())
             && self.keeps_number(have, wanted, running)
     }
 
@@ -146,9 +146,13 @@ impl<'a> Wanted<'a> {
         running: &ActualInterface<'_>,
     ) -> bool {
         let Some(number) = running.number.filter(|number| *number != OfPort::LOCAL) else { return true };
-        // Another interface that was given the number on request.
-        let asked_by_other =
-            |number: OfPort| self.by_number.get(&number)?.iter().find(|other| other.name != wanted.name);
+        // Another interface that is there, and wants the number now. One that comes does not drive others away.
+        let asked_by_other = |number: OfPort| {
+            let is_other = |other: &&&DesiredInterface| {
+                other.name != wanted.name && have.interfaces.contains_key(&*other.name)
+            };
+            self.by_number.get(&number)?.iter().find(is_other)
+        };
         if !wanted.is_number_asked {
             return asked_by_other(number).is_none();
         }
@@ -241,6 +245,13 @@ mod tests {
         let before = numbered(&[("a", 1, false), ("b", 2, false)]);
         let after = numbered(&[("a", 1, false), ("b", 1, true)]);
         assert_eq!(changed(&before, &after), ["-a", "-b", "+b", "+a"]);
+    }
+
+    #[test]
+    fn an_interface_that_comes_does_not_drive_one_away_that_is_there() {
+        let before = numbered(&[("a", 1, false)]);
+        let after = numbered(&[("a", 1, false), ("b", 1, true)]);
+        assert_eq!(changed(&before, &after), ["+b"]);
     }
 
     #[test]

@@ -281,6 +281,14 @@ impl Probe {
         self.put_off();
     }
 
+    /// The time leaps forward. A peer that was asked has as long to answer as before.
+    fn leap(&mut self, by: Duration) {
+        if !self.is_sent {
+            let deadline = self.timer.deadline();
+            self.timer.as_mut().reset(deadline.checked_sub(by).unwrap_or_else(Instant::now));
+        }
+    }
+
     fn put_off(&mut self) {
         self.timer.as_mut().reset(Instant::now() + self.after);
     }
@@ -345,6 +353,10 @@ impl Channel<'_> {
         loop {
             if self.outbox.is_cut() {
                 return Ok(End::Overrun);
+            }
+            let leap = self.outbox.take_leap();
+            if !leap.is_zero() {
+                probe.iter_mut().for_each(|probe| probe.leap(leap));
             }
             if self.outbox.takes_batch(!self.input.is_empty()) && self.deliver(version).await? {
                 // The manager may have been busy for long, while nobody listened to the peer.

@@ -22,6 +22,9 @@ use crate::peer::{Kind, Peer};
 use crate::schedule::RateLimit;
 use crate::snoop::Said;
 
+/// Whoever has connected to a bridge's own socket and says nothing is probed after this time.
+const SERVICE_PROBE: Duration = Duration::from_secs(60);
+
 /// A controller or a listening socket, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControllerSpec {
@@ -225,7 +228,7 @@ impl Manager {
             let spec = ControllerSpec {
                 target: format!("punix:{}", rundir.join(format!("{name}.{suffix}")).display()),
                 max_backoff: Duration::from_secs(8),
-                probe: Duration::ZERO,
+                probe: SERVICE_PROBE,
                 rate_limit: None,
                 tls: None,
             };
@@ -299,7 +302,7 @@ impl Manager {
             target: id,
             versions: control.versions.clone(),
             events: self.sender.clone(),
-            probe: Some(spec.probe).filter(|probe| !probe.is_zero() && kind == Kind::Primary),
+            probe: Some(spec.probe).filter(|probe| !probe.is_zero() && kind != Kind::Watcher),
             snoop: (kind == Kind::Primary).then(|| control.said.clone()),
         };
         let tls = spec.tls.clone().unwrap_or_default();
@@ -485,6 +488,11 @@ impl Manager {
                 control.fail_open.run(state, now);
             }
         }
+    }
+
+    /// The time leaps forward, for tests: peers that have been idle for long then are probed.
+    pub fn leap(&self, by: Duration) {
+        self.peers.values().for_each(|peer| peer.link.leap(by));
     }
 
     /// When [`Manager::run_fail_open`] has something to do.

@@ -68,6 +68,8 @@ struct State {
     is_awaited: bool,
     is_closed: bool,
     is_cut: bool,
+    /// By so much the time has leapt forward, for tests.
+    leapt: Duration,
 }
 
 impl State {
@@ -110,6 +112,11 @@ impl Outbox {
         }
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// By how much the time has leapt forward since this was asked last.
+    pub(crate) fn take_leap(&self) -> Duration {
+        std::mem::take(&mut self.state().leapt)
     }
 
     /// The next messages to write.
@@ -199,6 +206,12 @@ impl Link {
         let is_full = state.is_full();
         state.is_stalled |= is_full;
         is_full
+    }
+
+    /// The time leaps forward.
+    pub(crate) fn leap(&self, by: Duration) {
+        self.outbox.state().leapt += by;
+        self.outbox.changed.notify_one();
     }
 
     /// Asks for an event of the connection when the peer has taken all messages of its monitors.

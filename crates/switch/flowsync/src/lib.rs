@@ -107,6 +107,8 @@ pub struct Sample {
     pub packet: Vec<u8>,
     /// By which the export identifies it, with what the export reports of its way.
     pub cookie: dp::Cookie,
+    /// The tunnel's fields with which it is about to leave, if it leaves by one.
+    pub egress_tunnel: Option<Box<flow::SparseKey>>,
     /// What was done to it after the sample.
     pub actions: Vec<dp::Action>,
     /// How many samples of the datapath had been lost when it was taken, for want of room; the number wraps.
@@ -172,6 +174,9 @@ struct Rounds {
     wanted: u64,
     done: u64,
     ending: bool,
+    /// None begins for now ([`FlowSync::hold`]).
+    held: bool,
+    running: bool,
     last: Option<Timestamp>,
     /// When counters were last brought up to date because somebody asked.
     credited: Option<Timestamp>,
@@ -319,7 +324,8 @@ impl FlowSync {
         // A controller may say what the datapath does not carry with a packet.
         pipeline::restore_metadata(&mut key, &flow::SparseKey::from(metadata));
         let (purpose, trace) = (pipeline::Purpose::Packet, pipeline::Trace::Off);
-        let request = pipeline::Request { bridge, key: &key, start, purpose, trace, packet: None };
+        let request =
+            pipeline::Request { bridge, key: &key, start, purpose, trace, packet: Some(packet.bytes()) };
         let translation = pipeline::translate(network, &request);
         upcall::warn_of(&translation.faults);
         let credit = pipeline::Credit {

@@ -210,7 +210,7 @@ impl FlowSync {
     fn compare(&self, flow: &Flow) -> Comparison {
         let mut made = None;
         let purpose = pipeline::Purpose::Flow;
-        self.network.read(&mut |network| made = translate(network, self.id, &flow.key, purpose));
+        self.network.read(&mut |network| made = translate(network, self.id, &flow.key, None, purpose));
         let Some((_, translation)) = made else { return Comparison::Wrong };
         // A narrower mask than needed only costs hits; a wider one is wrong.
         let is_cached = translation.error.is_none_or(pipeline::Error::may_be_cached);
@@ -354,7 +354,7 @@ impl FlowSync {
         rounds.wanted += 1;
         let target = rounds.wanted;
         self.wake.notify_all();
-        while rounds.done < target && !rounds.ending {
+        while rounds.done < target && !rounds.ending && !rounds.held {
             rounds = self.wake.wait(rounds).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
     }
@@ -364,7 +364,7 @@ impl FlowSync {
         loop {
             let wanted = {
                 let mut rounds = self.rounds();
-                while rounds.wanted == rounds.done && !rounds.ending {
+                while (rounds.wanted == rounds.done || rounds.held) && !rounds.ending {
                     rounds = self.wake.wait(rounds).unwrap_or_else(|poisoned| poisoned.into_inner());
                 }
                 if rounds.ending {
@@ -372,12 +372,34 @@ impl FlowSync {
                     return;
                 }
                 rounds.last = Some(self.clock.now());
+                rounds.running = true;
                 rounds.wanted
             };
             self.revalidate();
-            self.rounds().done = wanted;
+            {
+                let mut rounds = self.rounds();
+                rounds.done = wanted;
+                rounds.running = false;
+            }
             self.wake.notify_all();
         }
+    }
+
+    /// No round begins from now on, and when this returns, none is under way (`revalidator/pause`): flows that are idle or
+    /// that nobody remembers stay, and nothing is credited. Packets are still forwarded by no rule that is gone.
+    pub fn hold(&self) {
+        let mut rounds = self.rounds();
+        rounds.held = true;
+        self.wake.notify_all();
+        while rounds.running {
+            rounds = self.wake.wait(rounds).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+    }
+
+    /// Rounds begin again (`revalidator/resume`).
+    pub fn release(&self) {
+        self.rounds().held = false;
+        self.wake.notify_all();
     }
 
     /// Ends [`FlowSync::run`]; misses are served on.

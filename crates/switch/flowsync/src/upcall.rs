@@ -19,11 +19,13 @@ base::coverage!(static FLOW_LIMIT_HIT = "upcall_flow_limit_hit");
 base::coverage!(static CHECKED = "upcall_flow_checked");
 base::coverage!(static NO_BRIDGE = "upcall_no_bridge");
 
-/// Translates a key of a datapath, with the trace of its way where that is the question. `None` when no bridge has its port.
+/// Translates a key of a datapath, and its packet if there is one, with the trace of its way where that is the question.
+/// `None` when no bridge has its port.
 pub(crate) fn translate(
     network: &dyn Network,
     datapath: DpId,
     key: &FlowKey,
+    packet: Option<&[u8]>,
     purpose: Purpose,
 ) -> Option<(BridgeId, Translation)> {
     // A packet that a controller sent may have no port; when it comes back, its state knows where it was.
@@ -40,7 +42,7 @@ pub(crate) fn translate(
         start: Start::Lookup,
         purpose,
         trace: if purpose == Purpose::Question { Trace::Numbers } else { Trace::Off },
-        packet: None,
+        packet,
     };
     let mut translation = pipeline::translate(network, &request);
     translation.mask = pipeline::installable(&translation.mask, key);
@@ -86,7 +88,9 @@ impl Upcall for FlowSync {
         let epoch = self.network.epoch();
         let mut made = None;
         self.network.read(&mut |network| {
-            if let Some((bridge, translation)) = translate(network, self.id, upcall.key, Purpose::Packet) {
+            let packet = Some(upcall.packet.bytes());
+            let made_now = translate(network, self.id, upcall.key, packet, Purpose::Packet);
+            if let Some((bridge, translation)) = made_now {
                 warn_of(&translation.faults);
                 self.explain(network, upcall, translation.error);
                 network.apply(&translation.effects, credit_of(upcall));
@@ -187,7 +191,7 @@ impl FlowSync {
             return;
         }
         let Some((_, port)) = network.arrival(self.id, upcall.key) else { return };
-        if let Some((_, translation)) = translate(network, self.id, upcall.key, Purpose::Question) {
+        if let Some((_, translation)) = translate(network, self.id, upcall.key, None, Purpose::Question) {
             let mut key = upcall.key.clone();
             key.set_in_port(port.0);
             log::warn!(
@@ -220,7 +224,9 @@ impl FlowSync {
         let mut actions = None;
         let mut effects = Vec::new();
         self.network.read(&mut |network| {
-            if let Some((_, translation)) = translate(network, self.id, upcall.key, Purpose::Packet) {
+            let packet = Some(upcall.packet.bytes());
+            let made = translate(network, self.id, upcall.key, packet, Purpose::Packet);
+            if let Some((_, translation)) = made {
                 warn_of(&translation.faults);
                 let taught: Vec<Effect> =
                     translation.effects.iter().filter(|effect| effect.teaches()).cloned().collect();
@@ -279,6 +285,7 @@ impl FlowSync {
             key: upcall.key.clone(),
             packet: upcall.packet.bytes().to_vec(),
             cookie: action.cookie.clone(),
+            egress_tunnel: action.egress_tunnel.clone(),
             actions: rest.to_vec(),
             lost: self.lost_samples.load(Ordering::Relaxed) as u32,
         });

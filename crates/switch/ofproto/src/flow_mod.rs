@@ -101,19 +101,23 @@ impl Bridge {
         if let Some(action) = pipeline::unsupported(actions) {
             let action = action.kind().name();
             log::warn!(target: base::bounded!("ofproto"), "{bridge}: the action \"{action}\" is not supported yet");
-        } else if let Some(action) = pipeline::beyond(actions, self.capabilities()) {
-            let action = action.kind().name();
+            Err(OfError::OfpbacBadType)
+        } else if let Some(beyond) = pipeline::beyond(actions, self.capabilities()) {
+            let pipeline::Beyond { action, what, error } = beyond;
             log::warn!(
-                target: base::bounded!("ofproto"),
-                "{bridge}: Rejecting {action} action because datapath does not support {action} action"
+                target: base::bounded!("ofproto_dpif"),
+                "{bridge}: Rejecting {action} action because datapath does not support {what}"
             );
+            Err(error)
         } else {
-            return Ok(());
+            Ok(())
         }
-        Err(OfError::OfpbacBadType)
     }
 
     fn add_rule(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
+        if !pipeline::has_keys_for(request.matching.mask(), self.capabilities()) {
+            return Err(OfError::NxbmcCtDatapathSupport);
+        }
         let table = table_to_add_to(request.table)?;
         let priority = i32::from(request.priority);
         if request.flags.contains(FlowFlags::CHECK_OVERLAP)

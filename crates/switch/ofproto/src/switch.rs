@@ -300,7 +300,7 @@ impl Network for Switch {
                         }
                     }
                 }
-                Effect::CountBond { bond, bucket } => bond.count(*bucket, bytes),
+                Effect::CountBond { bond, bucket } => bond.count(*bucket, packets, bytes),
                 Effect::CountMirror(counters) => counters.add(packets, bytes, used),
                 Effect::LearnMac { bridge, vlan, mac, port, gratuitous_arp_on_bond } => {
                     if let Some(bridge) = self.bridges.get(bridge) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use base::{MacAddr, OfPort};
+use base::{MacAddr, OfPort, Timestamp};
 use flow::{FlowKey, FlowMask, slot};
 use ofp::HashFields;
 
@@ -66,10 +66,19 @@ impl LacpStatus {
 #[derive(Debug)]
 pub struct Bond {
     state: ArcSwap<BondState>,
-    /// Bytes that left, by part.
-    sent: Box<[AtomicU64]>,
+    parts: Box<[Part]>,
+    created: Timestamp,
     /// By what packets come back whose hash the datapath computes; zero while there was none.
     recirc_id: AtomicU32,
+}
+
+/// What left of a part of a bond's packets.
+#[derive(Debug, Default)]
+struct Part {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    /// The bytes when they were last asked for ([`Bond::take_sent`]).
+    taken: AtomicU64,
 }
 
 /// How a bond forwards now.
@@ -106,13 +115,24 @@ impl Default for Bond {
     fn default() -> Bond {
         Bond {
             state: ArcSwap::default(),
-            sent: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
+            parts: (0..BUCKETS).map(|_| Part::default()).collect(),
+            created: Timestamp::ZERO,
             recirc_id: AtomicU32::new(0),
         }
     }
 }
 
 impl Bond {
+    /// One that came at this time.
+    pub fn since(created: Timestamp) -> Bond {
+        Bond { created, ..Bond::default() }
+    }
+
+    /// When it came.
+    pub fn created(&self) -> Timestamp {
+        self.created
+    }
+
     /// How it forwards now.
     pub fn state(&self) -> Arc<BondState> {
         self.state.load_full()
@@ -133,13 +153,23 @@ impl Bond {
     }
 
     /// Packets of a part have left.
-    pub fn count(&self, bucket: u8, bytes: u64) {
-        self.sent[usize::from(bucket)].fetch_add(bytes, Ordering::Relaxed);
+    pub fn count(&self, bucket: u8, packets: u64, bytes: u64) {
+        let part = &self.parts[usize::from(bucket)];
+        part.packets.fetch_add(packets, Ordering::Relaxed);
+        part.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The packets and bytes of a part that have left.
+    pub fn counted(&self, bucket: u8) -> (u64, u64) {
+        let part = &self.parts[usize::from(bucket)];
+        (part.packets.load(Ordering::Relaxed), part.bytes.load(Ordering::Relaxed))
     }
 
     /// The bytes of a part since this was asked last.
     pub fn take_sent(&self, bucket: u8) -> u64 {
-        self.sent[usize::from(bucket)].swap(0, Ordering::Relaxed)
+        let part = &self.parts[usize::from(bucket)];
+        let bytes = part.bytes.load(Ordering::Relaxed);
+        bytes.wrapping_sub(part.taken.swap(bytes, Ordering::Relaxed))
     }
 }
 

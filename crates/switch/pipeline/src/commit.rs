@@ -52,6 +52,12 @@ fn set(key: &FlowKey, out: &mut Outcome, attr: Attr, slots: &[Slot]) {
             }
         }
     }
+    if !out.sets_some_bits {
+        for &place in slots {
+            changed.set_bits(place, place.ones());
+            out.mask.add_all(place);
+        }
+    }
     for &place in slots {
         let value = key.read(place);
         out.base.write(place, value);

@@ -93,6 +93,8 @@ pub(crate) struct Outcome {
     /// Those that a trace follows.
     pub forks: Vec<Fork>,
     pub slow: SlowPath,
+    /// The datapath can set some bits of a header; else all of it is set, and matched.
+    pub sets_some_bits: bool,
     pub output: Output,
     pub export: Export,
     /// There are samples among the actions.
@@ -174,6 +176,7 @@ impl<'a> Context<'a> {
             frozen: Vec::new(),
             forks: Vec::new(),
             slow: SlowPath::default(),
+            sets_some_bits: bridge.capabilities().masked_set,
             output: Output::Drop,
             export: Export::default(),
             has_samples: false,
@@ -201,7 +204,7 @@ impl<'a> Context<'a> {
 
     /// Whether somebody only asks what would happen.
     pub(crate) fn is_question(&self) -> bool {
-        self.request.purpose == Purpose::Question
+        self.request.purpose.is_question()
     }
 
     pub(crate) fn detail(&mut self, text: impl FnOnce() -> String) {

@@ -5,7 +5,7 @@
 //! to whoever exports. Another export is another arm here, and another cookie. What counts flows has an effect instead
 //! ([`crate::flow_log`]).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use base::DpPort;
@@ -26,6 +26,8 @@ pub struct Exports {
     pub ipfix: Option<IpfixSampling>,
     /// The kernel's group that gets what rules sample, by the set of collectors that they name.
     pub groups: BTreeMap<u32, u32>,
+    /// The sets of collectors that learn of the tunnels by which sampled packets leave.
+    pub tunnel_sets: BTreeSet<u32>,
     /// A packet of which nothing but samples are left is dropped by an action of its own, so that it is counted.
     pub explicit_drops: bool,
 }
@@ -37,6 +39,7 @@ impl PartialEq for Exports {
             && log(self) == log(other)
             && self.ipfix == other.ipfix
             && self.groups == other.groups
+            && self.tunnel_sets == other.tunnel_sets
             && self.explicit_drops == other.explicit_drops
     }
 }
@@ -68,6 +71,8 @@ pub struct BridgeSampling {
     pub input: bool,
     /// Packets are sampled where they leave.
     pub output: bool,
+    /// Collectors learn of the tunnels by which packets leave.
+    pub tunnels: bool,
 }
 
 /// Where a packet goes, and where its samplings stand.

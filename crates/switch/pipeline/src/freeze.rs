@@ -7,6 +7,7 @@
 //! up again with that number in its key.
 
 use base::{OfPort, TableId};
+use dp::HashAlgorithm;
 use fields::Field;
 use flow::{FlowKey, FlowMask, Slot, slot};
 use ofp::{Action, Resubmit, SetField};
@@ -75,12 +76,19 @@ impl Context<'_> {
             Some(pause) => self.put_controller(id, &pause, true),
             None => {
                 if let Some((algorithm, basis)) = freeze.hash {
+                    let algorithm = self.known_algorithm(algorithm);
                     self.out.actions.push(dp::Action::Hash { algorithm, basis });
                 }
                 self.out.actions.push(dp::Action::Recirc(id));
             }
         }
         self.course = Course::On;
+    }
+
+    /// The algorithm, or the one that all datapaths know.
+    fn known_algorithm(&self, algorithm: HashAlgorithm) -> HashAlgorithm {
+        let most = self.walk.bridge.capabilities().max_hash_algorithm;
+        if algorithm as usize > most { HashAlgorithm::L4 } else { algorithm }
     }
 
     /// The state of the packet, with nothing left to do.

@@ -24,6 +24,7 @@
 
 mod actions;
 mod barred;
+mod beyond;
 pub mod bond;
 mod commit;
 mod context;
@@ -56,7 +57,8 @@ pub mod vlan;
 mod watched;
 mod way;
 
-pub use actions::{beyond, supported_kinds, unsupported};
+pub use actions::{supported_kinds, unsupported};
+pub use beyond::{Beyond, beyond, has_keys_for};
 pub use bond::{BUCKETS, Bond, BondMode, BondState, LacpStatus};
 pub use effects::Effect;
 pub use exports::{BridgeSampling, Exports, IpfixSampling, SflowSampling};

@@ -101,7 +101,8 @@ impl Context<'_> {
     /// Says in the trace of a packet what is learned from its source.
     fn explain_learning(&mut self, bundle: &Bundle, vlan: u16) {
         let mac = self.packet.key.dl_src();
-        if self.request.packet.is_some()
+        if self.out.record.is_on()
+            && self.request.packet.is_some()
             && !mac.is_multicast()
             && self.walk.bridge.learned(vlan, mac) != Some(bundle.id)
         {
@@ -148,10 +149,11 @@ impl Context<'_> {
     /// By what a packet leaves through a bond, in `vlan` on the wire.
     fn choose_way(&mut self, bond: &Arc<Bond>, vlan: u16) -> Option<Way> {
         let state = bond.state();
+        let can = self.walk.bridge.capabilities();
         let is_patch =
             |member: &OfPort| self.walk.bridge.port(*member).is_some_and(|port| port.peer.is_some());
-        if state.is_chosen_by_hash() && !state.enabled.iter().any(is_patch) {
-            return match state.balancer {
+        if can.recirc && state.is_chosen_by_hash() && !state.enabled.iter().any(is_patch) {
+            return match state.balancer.filter(|_| can.lb_output) {
                 Some(balancer) => state.enabled.first().map(|member| Way::Balancer(*member, balancer)),
                 None => Some(Way::Hash(Arc::clone(bond))),
             };

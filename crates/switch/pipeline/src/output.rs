@@ -141,7 +141,7 @@ impl Context<'_> {
             self.out.output = Output::Port(number);
             return self.mirror_egress(port);
         }
-        self.sample_output(datapath_port);
+        self.sample_output(datapath_port, false);
         if let Some(snaplen) = self.walk.snaplen.filter(|&snaplen| snaplen != u16::MAX) {
             self.out.actions.push(dp::Action::Trunc(snaplen.into()));
         }

@@ -45,6 +45,13 @@ pub enum Purpose {
     Question,
 }
 
+impl Purpose {
+    /// Whether nothing is done.
+    pub(crate) fn is_question(self) -> bool {
+        self == Purpose::Question
+    }
+}
+
 /// What is asked.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -54,7 +61,8 @@ pub struct Request<'a> {
     pub start: Start<'a>,
     pub purpose: Purpose,
     pub trace: Trace,
-    /// The packet, if there is one: only the trace says what is in it that the key has not.
+    /// The packet, if there is one: of what is in it that the key has not, only traces tell, and its length counts where the
+    /// datapath cannot look at that.
     pub packet: Option<&'a [u8]>,
 }
 

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use base::{DpPort, OfPort};
 use dp::{Action, Cookie, SampleDirection, Userspace};
+use flow::{FlowKey, SparseKey};
 use ofp::SampleSource;
 
 use crate::commit::commit;
 use crate::context::Context;
+use crate::freeze::TUNNEL;
 
 impl Context<'_> {
     /// The samples of packets that come in, before everything else.
@@ -27,20 +29,33 @@ impl Context<'_> {
         }
         let bridge = exports.ipfix.as_ref().and_then(|ipfix| ipfix.bridge);
         if let Some(sampling) = bridge.filter(|sampling| sampling.input) {
-            self.put_ipfix(sampling.probability, DpPort::NONE);
+            self.put_ipfix(sampling.probability, DpPort::NONE, None);
         }
     }
 
-    /// The sample of a packet that is about to leave by `port`.
-    pub(crate) fn sample_output(&mut self, port: DpPort) {
+    /// The sample of a packet that is about to leave by `port`; by a tunnel, whose fields are in its key.
+    pub(crate) fn sample_output(&mut self, port: DpPort, is_tunnel: bool) {
         let bridge = self.walk.bridge.exports().ipfix.as_ref().and_then(|ipfix| ipfix.bridge);
         if let Some(sampling) = bridge.filter(|sampling| sampling.output) {
-            self.put_ipfix(sampling.probability, port);
+            let tunnel = self.packet.key.tun_dst() != 0 || self.packet.key.tun_ipv6_dst() != 0;
+            let tunnel = (tunnel && is_tunnel && sampling.tunnels).then(|| self.tunnel_fields());
+            self.put_ipfix(sampling.probability, port, tunnel);
         }
     }
 
-    fn put_ipfix(&mut self, probability: u32, output_port: DpPort) {
-        let userspace = self.userspace(Cookie::Ipfix { output_port, is_forwarded: false });
+    /// What the tunnel's fields of the packet are now.
+    fn tunnel_fields(&self) -> Box<SparseKey> {
+        let mut fields = FlowKey::new();
+        for place in TUNNEL {
+            fields.write(place, self.packet.key.read(place));
+        }
+        Box::new(SparseKey::from(&fields))
+    }
+
+    fn put_ipfix(&mut self, probability: u32, output_port: DpPort, tunnel: Option<Box<SparseKey>>) {
+        let mut userspace = self.userspace(Cookie::Ipfix { output_port, is_forwarded: false });
+        userspace.tunnel_out_port = tunnel.as_ref().map(|_| output_port);
+        userspace.egress_tunnel = tunnel;
         self.put_sample(probability, None, Some(userspace));
     }
 
@@ -55,8 +70,11 @@ impl Context<'_> {
         commit(&self.packet, &mut self.out);
         let [domain, point] = [sample.obs_domain, sample.obs_point].map(|source| self.read_source(source));
         let output_port = exports.ipfix.as_ref().and_then(|_| self.sampled_port(sample.sampling_port));
+        let reports_tunnel = output_port.is_some_and(|port| port != DpPort::NONE)
+            && exports.tunnel_sets.contains(&sample.collector_set_id);
+        let tunnel = reports_tunnel.then(|| self.begin_tunnel(sample.sampling_port)).flatten();
         let userspace = output_port.map(|output_port| {
-            self.userspace(Cookie::FlowSample {
+            let cookie = Cookie::FlowSample {
                 probability: sample.probability,
                 collector_set_id: sample.collector_set_id,
                 obs_domain_id: domain,
@@ -68,7 +86,9 @@ impl Context<'_> {
                     ofp::SampleDirection::Egress => SampleDirection::Egress,
                 },
                 is_forwarded: false,
-            })
+            };
+            let tunnel_out_port = tunnel.as_ref().map(|_| output_port);
+            Userspace { tunnel_out_port, egress_tunnel: tunnel, ..self.userspace(cookie) }
         });
         let group = group.map(|group| Action::Psample {
             group,
@@ -77,6 +97,20 @@ impl Context<'_> {
         // The same share of 2^32 as of 2^16.
         let probability = u32::from(sample.probability) << 16 | u32::from(sample.probability);
         self.put_sample(probability, group, userspace);
+    }
+
+    /// Makes the packet what it is when it goes into the tunnel of `port`, if that has one, as far as that is the datapath's
+    /// matter; the tunnel's fields.
+    fn begin_tunnel(&mut self, port: OfPort) -> Option<Box<SparseKey>> {
+        let config = self.walk.bridge.port(port)?.tunnel.as_ref()?;
+        let kept = self.packet.key.clone();
+        config.address(&mut self.packet.key, &mut self.out.mask);
+        if !self.puts_on_headers() {
+            self.set_tunnel_fields();
+        }
+        let fields = self.tunnel_fields();
+        self.packet.key = kept;
+        Some(fields)
     }
 
     fn read_source(&mut self, source: SampleSource) -> u32 {

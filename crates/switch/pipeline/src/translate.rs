@@ -200,6 +200,12 @@ impl Context<'_> {
         } else if out.actions.len() > MAX_ACTIONS {
             out.slow = out.slow.with(SlowPath::ACTION);
         }
+        // Nobody needs what the last copy was made of.
+        if matches!(out.actions.last(), Some(dp::Action::Clone(_)))
+            && let Some(dp::Action::Clone(inner)) = out.actions.pop()
+        {
+            out.actions.extend(inner.iter().cloned());
+        }
         if out.has_samples {
             let bridge = self.walk.bridge;
             let drops = bridge.exports().explicit_drops && bridge.capabilities().explicit_drop;
@@ -208,7 +214,10 @@ impl Context<'_> {
             }
             note_forwarding(&mut out.actions);
         }
-        finish_mask(&mut out.mask, original);
+        // Whoever asks why the translation failed sees the registers that it looked at.
+        if out.error.is_none() || !self.request.purpose.is_question() {
+            finish_mask(&mut out.mask, original);
+        }
         Translation {
             actions: out.actions,
             mask: out.mask,

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use base::MacAddr;
+
 /// What a counter says that its agent does not keep.
 pub const UNKNOWN: u32 = u32::MAX;
 
@@ -157,6 +159,8 @@ pub enum CounterRecord {
         port: u32,
     },
     PortName(String),
+    /// Of a port that LACP may join with others.
+    Lag(LagCounters),
     AppResources(AppResources),
     Datapath(DatapathCounters),
     Other {
@@ -191,6 +195,25 @@ pub struct InterfaceCounters {
     pub out_discards: u32,
     pub out_errors: u32,
     pub promiscuous: u32,
+}
+
+/// dot3adAggPort of IEEE8023-LAG-MIB (sFlow's `lag_port_stats`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LagCounters {
+    pub actor_system: MacAddr,
+    pub partner_system: MacAddr,
+    /// The key of the aggregate.
+    pub aggregate: u32,
+    /// States of LACP: the actor's as configured and as it is, then the partner's.
+    pub states: [u8; 4],
+    pub received: u32,
+    pub markers_received: u32,
+    pub marker_responses_received: u32,
+    pub unknown_received: u32,
+    pub illegal_received: u32,
+    pub sent: u32,
+    pub markers_sent: u32,
+    pub marker_responses_sent: u32,
 }
 
 /// What the switch's process uses.
@@ -234,6 +257,7 @@ pub(crate) mod format {
 
     pub(crate) const INTERFACE: u32 = 1;
     pub(crate) const ETHERNET: u32 = 2;
+    pub(crate) const LAG: u32 = 7;
     pub(crate) const OPENFLOW_PORT: u32 = 1004;
     pub(crate) const PORT_NAME: u32 = 1005;
     pub(crate) const APP_RESOURCES: u32 = 2203;

@@ -5,9 +5,11 @@
 
 use std::net::IpAddr;
 
+use base::MacAddr;
+
 use crate::datagram::{
     AppResources, CounterRecord, CounterSample, Datagram, DatapathCounters, FlowRecord, FlowSample,
-    InterfaceCounters, Ipv4Tunnel, MplsStacks, PortRef, Sample, Source, SwitchTags, format,
+    InterfaceCounters, Ipv4Tunnel, LagCounters, MplsStacks, PortRef, Sample, Source, SwitchTags, format,
 };
 use crate::encode::VERSION;
 
@@ -145,6 +147,7 @@ fn counter_record(kind: u32, body: &[u8]) -> Option<CounterRecord> {
             CounterRecord::OpenFlowPort { datapath_id: input.u64()?, port: input.u32()? }
         }
         format::PORT_NAME => CounterRecord::PortName(String::from_utf8(input.opaque()?.to_vec()).ok()?),
+        format::LAG => CounterRecord::Lag(lag(&mut input)?),
         format::APP_RESOURCES => CounterRecord::AppResources(AppResources {
             user_time_ms: input.u32()?,
             system_time_ms: input.u32()?,
@@ -166,6 +169,23 @@ fn counter_record(kind: u32, body: &[u8]) -> Option<CounterRecord> {
         _ => return None,
     };
     Some(record)
+}
+
+fn lag(input: &mut Input<'_>) -> Option<LagCounters> {
+    Some(LagCounters {
+        actor_system: input.mac()?,
+        partner_system: input.mac()?,
+        aggregate: input.u32()?,
+        states: input.array()?,
+        received: input.u32()?,
+        markers_received: input.u32()?,
+        marker_responses_received: input.u32()?,
+        unknown_received: input.u32()?,
+        illegal_received: input.u32()?,
+        sent: input.u32()?,
+        markers_sent: input.u32()?,
+        marker_responses_sent: input.u32()?,
+    })
 }
 
 fn interface(input: &mut Input<'_>) -> Option<InterfaceCounters> {
@@ -205,6 +225,13 @@ impl<'a> Input<'a> {
         read: impl Fn(&mut Input<'a>) -> Option<T>,
     ) -> Result<T, DecodeError> {
         read(self).ok_or(DecodeError::Short { what, at: self.bytes.len() })
+    }
+
+    /// An address and two bytes that fill its words up.
+    fn mac(&mut self) -> Option<MacAddr> {
+        let address = self.array::<6>()?;
+        self.array::<2>()?;
+        Some(MacAddr(address))
     }
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use base::MacAddr;
+
 use crate::datagram::{
     AppResources, CounterRecord, CounterSample, Datagram, DatapathCounters, FlowRecord, FlowSample,
-    InterfaceCounters, Ipv4Tunnel, PortRef, Sample, Source, format,
+    InterfaceCounters, Ipv4Tunnel, LagCounters, PortRef, Sample, Source, format,
 };
 
 /// The version of all datagrams here.
@@ -143,6 +145,10 @@ fn counter_record(record: &CounterRecord) -> (u32, Vec<u8>) {
             out.opaque(name.as_bytes());
             format::PORT_NAME
         }
+        CounterRecord::Lag(counters) => {
+            lag(&mut out, counters);
+            format::LAG
+        }
         CounterRecord::AppResources(r) => {
             let AppResources { user_time_ms, system_time_ms, memory_used, memory_max, .. } = *r;
             out.u32s(&[user_time_ms, system_time_ms]);
@@ -162,6 +168,15 @@ fn counter_record(record: &CounterRecord) -> (u32, Vec<u8>) {
         }
     };
     (kind, out.0)
+}
+
+fn lag(out: &mut Xdr, c: &LagCounters) {
+    out.mac(c.actor_system);
+    out.mac(c.partner_system);
+    out.u32s(&[c.aggregate, u32::from_be_bytes(c.states)]);
+    out.u32s(&[c.received, c.markers_received, c.marker_responses_received]);
+    out.u32s(&[c.unknown_received, c.illegal_received]);
+    out.u32s(&[c.sent, c.markers_sent, c.marker_responses_sent]);
 }
 
 fn interface(out: &mut Xdr, c: &InterfaceCounters) {
@@ -206,6 +221,11 @@ impl Xdr {
                 self.0.extend(address.octets());
             }
         }
+    }
+
+    fn mac(&mut self, address: MacAddr) {
+        self.0.extend(address.0);
+        self.0.extend([0; 2]);
     }
 
     /// Its length, the bytes, and zeros up to a multiple of four.

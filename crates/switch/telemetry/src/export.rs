@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use base::{DpPort, OfPort, Timestamp};
 use dp::{Action, Cookie, DpStats, PortInfo, PortStats};
-use flow::FlowKey;
+use flow::{FlowKey, SparseKey};
 use ofp::IpfixStats;
 
-use crate::datagram::AppResources;
+use crate::datagram::{AppResources, LagCounters};
 
 /// A packet as it was sampled.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,8 @@ pub struct SampledPacket<'a> {
     pub packet: &'a [u8],
     /// What translation says of its way.
     pub cookie: &'a Cookie,
+    /// The tunnel's fields with which it is about to leave, if it leaves by one.
+    pub egress_tunnel: Option<&'a SparseKey>,
     /// What was done to it.
     pub actions: &'a [Action],
     /// How many samples had been lost; the number wraps.
@@ -47,6 +49,10 @@ pub trait ExportedBridge {
     fn port(&self, port: DpPort) -> Option<Arc<PortInfo>>;
     /// None of a device that has just gone.
     fn port_stats(&self, port: DpPort) -> Option<PortStats>;
+    /// What LACP says of a port that it may join with others.
+    fn lag(&self, _port: OfPort) -> Option<LagCounters> {
+        None
+    }
     fn datapath_stats(&self) -> DpStats;
     /// The time since 1970.
     fn wall_clock(&self) -> Duration;

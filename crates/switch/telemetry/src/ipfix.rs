@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use base::{DpPort, Timestamp};
 use dp::{Cookie, SampleDirection};
+use flow::FlowKey;
 use ofp::IpfixStats;
 use wire::protocol;
 
@@ -172,16 +173,21 @@ impl Ipfix {
             SampleDirection::Default if leaves => Direction::Egress,
             SampleDirection::Default => Direction::Ingress,
         };
-        // Of a packet that goes into a tunnel, nothing is known of its headers yet.
-        let has_come_out = self.config.reports_tunnels && !leaves && sampled.key.tun_dst() != 0;
-        let kind = ingress.as_ref().and_then(|port| port.kind.tunnel());
+        let egress = if leaves { bridge.port(taken.output) } else { None };
+        let goes_in = sampled.egress_tunnel.filter(|_| leaves).map(FlowKey::from);
+        let outer =
+            if leaves { goes_in.as_ref() } else { Some(sampled.key).filter(|key| key.tun_dst() != 0) };
+        let outer = outer.filter(|_| self.config.reports_tunnels);
+        let end = if leaves { &egress } else { &ingress };
+        let kind = end.as_ref().and_then(|port| port.kind.tunnel()).filter(|_| outer.is_some());
         let observed = ObservedPacket {
             key: sampled.key,
+            outer: outer.unwrap_or(sampled.key),
             point: taken.point,
             direction,
-            tunnel: kind.filter(|_| has_come_out).and_then(Tunnel::of),
+            tunnel: kind.and_then(Tunnel::of),
             ingress,
-            egress: if leaves { bridge.port(taken.output) } else { None },
+            egress,
         };
         let shape = observed.shape();
         let length = sampled.packet.len() as u64;

@@ -24,7 +24,7 @@ mod switch;
 pub use agent::{Agent, Config, MAX_DATAGRAM};
 pub use datagram::{
     AppResources, CounterRecord, CounterSample, Datagram, DatapathCounters, FlowRecord, FlowSample,
-    InterfaceCounters, Ipv4Tunnel, MplsStacks, PortRef, Sample, Source, SwitchTags, UNKNOWN,
+    InterfaceCounters, Ipv4Tunnel, LagCounters, MplsStacks, PortRef, Sample, Source, SwitchTags, UNKNOWN,
 };
 pub use decode::DecodeError;
 pub use export::{ExportedBridge, ExportedPort, Exporter, SampledPacket};

@@ -6,7 +6,7 @@ use dp::Cookie;
 use crate::agent::{Agent, Config};
 use crate::datagram::{CounterRecord, Source};
 use crate::export::{ExportedBridge, ExportedPort, Exporter, SampledPacket};
-use crate::switch::{Sampled, bridge_records, port_records};
+use crate::switch::{Sampled, bridge_records, port_records, tunnel_port};
 
 /// An agent, and how much of each packet it sends.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ impl Exporter for Sflow {
         let in_port = DpPort(sampled.key.in_port());
         // The kind of the port is reported only of packets that came out of a tunnel.
         let info = if sampled.key.tun_dst() == 0 { None } else { bridge.port(in_port) };
+        let out_port = tunnel_port(sampled.actions).and_then(|port| bridge.port(port));
         self.agent.note_lost(sampled.lost);
         let full = self.agent.sample_packet(&Sampled {
             key: sampled.key,
@@ -35,6 +36,7 @@ impl Exporter for Sflow {
             header_len: self.header_len,
             ifindex: bridge.ifindex(in_port).unwrap_or(0),
             tunnel: info.and_then(|info| info.kind.tunnel()),
+            out_tunnel: out_port.and_then(|info| info.kind.tunnel()),
             vlan_tci,
             output,
             actions: sampled.actions,
@@ -62,5 +64,6 @@ fn port_counters(source: Source, ports: &[ExportedPort], bridge: &dyn ExportedBr
         return Vec::new();
     };
     // As OpenFlow 1.0 numbers it, like all of the reference's numbers outside OpenFlow.
-    port_records(&info, &stats, bridge.datapath_id(), port.number.to_u16().unwrap_or(u16::MAX).into())
+    let number = port.number.to_u16().unwrap_or(u16::MAX).into();
+    port_records(&info, &stats, bridge.datapath_id(), number, bridge.lag(port.number))
 }

@@ -2,14 +2,15 @@
 
 use std::net::Ipv4Addr;
 
+use base::DpPort;
 use dp::{Action, Attr, DpStats, PortInfo, PortStats, TunnelKind};
 use flow::{FlowKey, MAX_MPLS, slot};
 use wire::{ethernet, protocol};
 
 use crate::agent::Agent;
 use crate::datagram::{
-    AppResources, CounterRecord, DatapathCounters, FlowRecord, InterfaceCounters, Ipv4Tunnel, MplsStacks,
-    PortRef, SwitchTags, UNKNOWN,
+    AppResources, CounterRecord, DatapathCounters, FlowRecord, InterfaceCounters, Ipv4Tunnel, LagCounters,
+    MplsStacks, PortRef, SwitchTags, UNKNOWN,
 };
 
 /// The frame check sequence, which is gone before a packet is sampled.
@@ -30,6 +31,8 @@ pub(crate) struct Sampled<'a> {
     pub ifindex: u32,
     /// What carried it, where the ingress port is a tunnel.
     pub tunnel: Option<TunnelKind>,
+    /// What carries it away, where the datapath leaves that to the egress port.
+    pub out_tunnel: Option<TunnelKind>,
     /// The tag with which it left, and where it left.
     pub vlan_tci: u16,
     pub output: u32,
@@ -63,7 +66,7 @@ fn flow_records(sampled: &Sampled<'_>) -> Vec<FlowRecord> {
         },
     ];
     if PortRef::from_word(sampled.output).is_one_interface() {
-        egress_tunnel(sampled.actions, &mut records);
+        egress_tunnel(sampled, &mut records);
         egress_labels(sampled.key, sampled.actions, &mut records);
     }
     let key = sampled.key;
@@ -71,32 +74,37 @@ fn flow_records(sampled: &Sampled<'_>) -> Vec<FlowRecord> {
         if key.tun_id() != 0 {
             records.push(FlowRecord::VniIngress(key.tun_id() as u32));
         }
-        let carrier = match sampled.tunnel {
-            Some(TunnelKind::Gre) => protocol::GRE,
-            Some(TunnelKind::Vxlan | TunnelKind::Geneve) => protocol::UDP,
-            Some(
-                TunnelKind::Erspan
-                | TunnelKind::Ip6Erspan
-                | TunnelKind::Ip6Gre
-                | TunnelKind::Gtpu
-                | TunnelKind::Bareudp
-                | TunnelKind::Srv6
-                | TunnelKind::Lisp
-                | TunnelKind::Stt,
-            )
-            | None => 0,
-        };
-        records.push(FlowRecord::TunnelIngress(Ipv4Tunnel {
-            protocol: carrier.into(),
-            src: key.tun_src(),
-            dst: key.tun_dst(),
-            src_port: key.tun_tp_src().into(),
-            dst_port: key.tun_tp_dst().into(),
-            tos: key.tun_tos().into(),
-            ..Ipv4Tunnel::default()
-        }));
+        records.push(FlowRecord::TunnelIngress(tunnel_of(key, sampled.tunnel)));
     }
     records
+}
+
+/// The tunnel that a key's fields are of, over IPv4.
+fn tunnel_of(key: &FlowKey, kind: Option<TunnelKind>) -> Ipv4Tunnel {
+    let carrier = match kind {
+        Some(TunnelKind::Gre) => protocol::GRE,
+        Some(TunnelKind::Vxlan | TunnelKind::Geneve) => protocol::UDP,
+        Some(
+            TunnelKind::Erspan
+            | TunnelKind::Ip6Erspan
+            | TunnelKind::Ip6Gre
+            | TunnelKind::Gtpu
+            | TunnelKind::Bareudp
+            | TunnelKind::Srv6
+            | TunnelKind::Lisp
+            | TunnelKind::Stt,
+        )
+        | None => 0,
+    };
+    Ipv4Tunnel {
+        protocol: carrier.into(),
+        src: key.tun_src(),
+        dst: key.tun_dst(),
+        src_port: key.tun_tp_src().into(),
+        dst_port: key.tun_tp_dst().into(),
+        tos: key.tun_tos().into(),
+        ..Ipv4Tunnel::default()
+    }
 }
 
 impl PortRef {
@@ -110,8 +118,32 @@ impl PortRef {
     }
 }
 
+/// The fields of the tunnel into which the egress port puts a packet; none if there are several.
+fn addressed(actions: &[Action]) -> Option<FlowKey> {
+    let mut keys = actions.iter().filter_map(|action| match action {
+        Action::Set(set) if set.attr == Attr::Tunnel => Some(FlowKey::from(&set.key)),
+        _ => None,
+    });
+    keys.next().filter(|_| keys.next().is_none())
+}
+
+/// The port that puts a packet into a tunnel, if one does.
+pub(crate) fn tunnel_port(actions: &[Action]) -> Option<DpPort> {
+    let mut addressed =
+        actions.iter().skip_while(|action| !matches!(action, Action::Set(set) if set.attr == Attr::Tunnel));
+    addressed.find_map(|action| if let Action::Output(port) = action { Some(*port) } else { None })
+}
+
 /// The tunnel into which a packet went, if it was one over IPv4.
-fn egress_tunnel(actions: &[Action], records: &mut Vec<FlowRecord>) {
+fn egress_tunnel(sampled: &Sampled<'_>, records: &mut Vec<FlowRecord>) {
+    let actions = sampled.actions;
+    if let Some(key) = addressed(actions) {
+        if key.tun_id() != 0 {
+            records.push(FlowRecord::VniEgress(key.tun_id() as u32));
+        }
+        records.push(FlowRecord::TunnelEgress(tunnel_of(&key, sampled.out_tunnel)));
+        return;
+    }
     let mut pushes = actions.iter().filter_map(|action| {
         let Action::TunnelPush(push) = action else { return None };
         Some(push)
@@ -237,6 +269,7 @@ pub(crate) fn port_records(
     stats: &PortStats,
     datapath_id: u64,
     of_port: u32,
+    lag: Option<LagCounters>,
 ) -> Vec<CounterRecord> {
     let speed = info.speed_mbps.map_or(DEFAULT_SPEED, |mbps| u64::from(mbps) * 1_000_000);
     let direction = match (info.speed_mbps, info.is_full_duplex) {
@@ -248,32 +281,34 @@ pub(crate) fn port_records(
     let mut ethernet = [UNKNOWN; 13];
     ethernet[0] = low(stats.rx_frame_errors);
     ethernet[1] = low(stats.rx_crc_errors);
-    vec![
+    let mut records = vec![
         CounterRecord::Ethernet(ethernet),
         CounterRecord::OpenFlowPort { datapath_id, port: of_port },
         CounterRecord::PortName(info.name.clone()),
-        CounterRecord::Interface(InterfaceCounters {
-            index: info.ifindex.unwrap_or(0),
-            kind: 6,
-            speed,
-            direction,
-            status,
-            in_octets: whole(stats.rx_bytes),
-            in_unicast: low(stats.rx_packets),
-            in_multicast: low(stats.multicast),
-            in_broadcast: UNKNOWN,
-            in_discards: low(stats.rx_dropped),
-            in_errors: low(stats.rx_errors),
-            in_unknown_protocols: UNKNOWN,
-            out_octets: whole(stats.tx_bytes),
-            out_unicast: low(stats.tx_packets),
-            out_multicast: UNKNOWN,
-            out_broadcast: UNKNOWN,
-            out_discards: low(stats.tx_dropped),
-            out_errors: low(stats.tx_errors),
-            promiscuous: 0,
-        }),
-    ]
+    ];
+    records.extend(lag.map(CounterRecord::Lag));
+    records.push(CounterRecord::Interface(InterfaceCounters {
+        index: info.ifindex.unwrap_or(0),
+        kind: 6,
+        speed,
+        direction,
+        status,
+        in_octets: whole(stats.rx_bytes),
+        in_unicast: low(stats.rx_packets),
+        in_multicast: low(stats.multicast),
+        in_broadcast: UNKNOWN,
+        in_discards: low(stats.rx_dropped),
+        in_errors: low(stats.rx_errors),
+        in_unknown_protocols: UNKNOWN,
+        out_octets: whole(stats.tx_bytes),
+        out_unicast: low(stats.tx_packets),
+        out_multicast: UNKNOWN,
+        out_broadcast: UNKNOWN,
+        out_discards: low(stats.tx_dropped),
+        out_errors: low(stats.tx_errors),
+        promiscuous: 0,
+    }));
+    records
 }
 
 /// The counters of the switch as a whole, which one bridge sends for all.
@@ -312,6 +347,7 @@ mod tests {
             header_len: 128,
             ifindex: 4,
             tunnel: None,
+            out_tunnel: None,
             vlan_tci: 0x1000 | 20,
             output: 0x8000_0003,
             actions: &[],
@@ -342,11 +378,41 @@ mod tests {
             kind: 4,
             header: header.into(),
         };
-        let mut records = Vec::new();
-        egress_tunnel(&[Action::TunnelPush(Box::new(push))], &mut records);
+        let records = egress_of(&[Action::TunnelPush(Box::new(push))]);
         let FlowRecord::TunnelEgress(tunnel) = records[1] else { panic!("{records:?}") };
         assert_eq!(records[0], FlowRecord::VniEgress(42));
         assert_eq!((tunnel.src, tunnel.dst_port, tunnel.tos), (0x0a00_0001, 4789, 8));
+    }
+
+    fn egress_of(actions: &[Action]) -> Vec<FlowRecord> {
+        let mut records = Vec::new();
+        let sampled = Sampled {
+            key: &FlowKey::new(),
+            packet: &[],
+            header_len: 0,
+            ifindex: 0,
+            tunnel: None,
+            out_tunnel: Some(TunnelKind::Gre),
+            vlan_tci: 0,
+            output: 0,
+            actions,
+        };
+        egress_tunnel(&sampled, &mut records);
+        records
+    }
+
+    #[test]
+    fn a_tunnel_whose_headers_the_port_puts_on_is_told_by_its_fields() {
+        let mut key = FlowKey::new();
+        key.set_tun_dst(0x0101_0101);
+        key.set_tun_id(456);
+        let set = Action::set(Attr::Tunnel, &key, &flow::FlowMask::new());
+        let records = egress_of(&[set.clone(), Action::Output(DpPort(1))]);
+        let FlowRecord::TunnelEgress(tunnel) = records[1] else { panic!("{records:?}") };
+        assert_eq!(records[0], FlowRecord::VniEgress(456));
+        assert_eq!((tunnel.dst, tunnel.protocol), (0x0101_0101, 47));
+        assert_eq!(tunnel_port(&[set.clone(), Action::Output(DpPort(7))]), Some(DpPort(7)));
+        assert!(egress_of(&[set.clone(), set]).is_empty(), "of two tunnels, neither is the packet's");
     }
 
     #[test]
@@ -384,7 +450,7 @@ mod tests {
         let info = PortInfo { ifindex: Some(9), is_up: true, has_link: true, ..PortInfo::default() };
         let stats =
             PortStats { rx_packets: Some(1 << 33 | 7), rx_bytes: Some(1 << 33), ..PortStats::default() };
-        let records = port_records(&info, &stats, 1, 2);
+        let records = port_records(&info, &stats, 1, 2, None);
         let Some(CounterRecord::Interface(counters)) = records.last() else { panic!("{records:?}") };
         assert_eq!((counters.in_unicast, counters.in_octets), (7, 1 << 33));
         assert_eq!((counters.status, counters.speed), (3, 100_000_000));

@@ -43,11 +43,7 @@ const FEATURES: &[Feature] = &[
 ];
 
 /// Other names of these commands, which the reference knows without listing them.
-const OLD_NAMES: &[(&str, &str)] = &[
-    ("dpif/offload/classes", "hardware offload"),
-    ("revalidator/pause", "pausing revalidators"),
-    ("revalidator/resume", "pausing revalidators"),
-];
+const OLD_NAMES: &[(&str, &str)] = &[("dpif/offload/classes", "hardware offload")];
 
 /// Registers them. Whoever has a command of the feature registers it afterwards, and so in this one's place.
 pub(super) fn register<C: 'static>(registry: &mut Registry<C>) {

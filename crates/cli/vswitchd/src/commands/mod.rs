@@ -1,6 +1,7 @@
 //! The commands of the control socket (`ovs-appctl`).
 
 mod absent;
+mod all_rules;
 mod autoattach;
 mod bfd;
 mod bond;
@@ -133,9 +134,13 @@ fn register_changes(registry: &mut Registry<State>) {
     registry.add("time/warp", "[large_msecs] msecs", 1, 2, |state, args| {
         time::warp(args, |step| {
             state.clock.warp(step);
+            state.running.manager.leap(step);
             state.datapaths.shared().iter().for_each(|below| below.flows.wait_round());
             state.running.monitor.run();
             state.tick();
+            // What neighbours answer is heard before the time goes on.
+            state.datapaths.poll_dummies();
+            state.running.monitor.run();
             // Who is answered finds that controllers were told.
             state.running.tell_ports();
         })
@@ -157,40 +162,12 @@ fn register_rules<C: 'static>(registry: &mut Registry<C>, rules: Rules) {
         names.sort_unstable();
         Ok(names.iter().map(|name| format!("{name}\n")).collect())
     });
-    group.add("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, dump_rules);
+    group.add("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, |rules, args| {
+        all_rules::dump(&rules.datapaths, &rules.switch, rules.clock.now(), args)
+    });
 }
 
 /// All rules of a bridge, hidden ones too.
-fn dump_rules(rules: &Rules, args: &[String]) -> Result<String, String> {
-    use std::fmt::Write;
-    let offload = args[0] == "--offload-stats";
-    let name = args.last().filter(|_| !offload || args.len() == 2).ok_or("No bridge specified")?;
-    rules.datapaths.credit();
-    let now = rules.clock.now();
-    let switch = rules.switch.read();
-    let bridge = switch.named(name).ok_or("Unknown bridge")?;
-    let mut out = String::new();
-    for entry in bridge.tables().flat_map(ofproto::Table::entries) {
-        let rule = &entry.rule;
-        if rule.cookie != 0 {
-            let _ = write!(out, "cookie=0x{:x}, ", rule.cookie);
-        }
-        if rule.table.0 != 0 {
-            let _ = write!(out, "table_id={}, ", rule.table.0);
-        }
-        let _ = write!(out, "duration={}s, ", (now - entry.created).as_secs());
-        let _ = write!(out, "n_packets={}, n_bytes={}, ", rule.counters.packets(), rule.counters.bytes());
-        if offload {
-            out.push_str("n_offload_packets=0, n_offload_bytes=0, ");
-        }
-        fields::Match::from(&rule.matching).format(&mut out, None, rule.priority);
-        out.push_str(",actions=");
-        ofp::format_actions(&rule.actions, &mut out, ofp::Names::default());
-        out.push('\n');
-    }
-    Ok(out)
-}
-
 /// Counters that the reference has and that nothing here makes count.
 const NEVER_COUNT: [&str; 4] =
     ["dp_packet_batch_grow", "dpif_flow_put_error", "handler_duplicate_upcall", "revalidate_missed_dp_flow"];

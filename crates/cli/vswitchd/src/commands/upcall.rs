@@ -42,6 +42,15 @@ pub(super) fn register<C: 'static>(registry: &mut Registry<C>, upcalls: Upcalls)
         upcalls.datapaths.shared().iter().for_each(|below| below.flows.wait_round());
         Ok(String::new())
     });
+    // The reference knows these two without listing them.
+    group.add_hidden("revalidator/pause", 0, 0, |upcalls, _| {
+        upcalls.datapaths.shared().iter().for_each(|below| below.flows.hold());
+        Ok(String::new())
+    });
+    group.add_hidden("revalidator/resume", 0, 0, |upcalls, _| {
+        upcalls.datapaths.shared().iter().for_each(|below| below.flows.release());
+        Ok(String::new())
+    });
     group.add("revalidator/purge", "", 0, 0, |upcalls, _| {
         upcalls.datapaths.shared().iter().for_each(|below| below.flows.purge());
         Ok(String::new())

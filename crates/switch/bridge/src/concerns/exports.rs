@@ -215,9 +215,15 @@ impl Running {
                 }
                 DesiredExport::Ipfix(ipfix) => {
                     let sampling = exports.ipfix.get_or_insert(IpfixSampling { bridge: None });
-                    if let IpfixSource::Bridge { probability, .. } = ipfix.source {
-                        let (input, output) = (ipfix.samples_input, ipfix.samples_output);
-                        sampling.bridge = Some(BridgeSampling { probability, input, output });
+                    let tunnels = ipfix.reports_tunnels;
+                    match ipfix.source {
+                        IpfixSource::Bridge { probability, .. } => {
+                            let (input, output) = (ipfix.samples_input, ipfix.samples_output);
+                            sampling.bridge = Some(BridgeSampling { probability, input, output, tunnels });
+                        }
+                        IpfixSource::CollectorSet(set) => {
+                            exports.tunnel_sets.extend(tunnels.then_some(set));
+                        }
                     }
                 }
             }
@@ -364,6 +370,7 @@ impl Exports {
             key: &sample.key,
             packet: &sample.packet,
             cookie: &sample.cookie,
+            egress_tunnel: sample.egress_tunnel.as_deref(),
             actions: &sample.actions,
             lost: sample.lost,
         };
@@ -455,7 +462,9 @@ impl Export {
             log::log!(target: module, *level, "{text}");
         }
         let exporter = exporter.ok();
-        Export { wanted, bridge, datapath_id, place, ticked: now, collectors, exporter }
+        // Ticks come with the seconds of the clock.
+        let ticked = Timestamp::from_millis(now.as_millis() / 1000 * 1000);
+        Export { wanted, bridge, datapath_id, place, ticked, collectors, exporter }
     }
 
     fn tick(&mut self, now: Timestamp, running: &Running) {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use base::{MacAddr, OfPort};
-use dp::{PortKind, UnknownPortKind};
+use dp::{PortKind, PortSpec, UnknownPortKind};
 use model::{Atom, Datum};
 use replica::Row;
 use schema::{interface as table, open_vswitch};
@@ -129,6 +129,21 @@ impl DesiredInterface {
         self.kind == InterfaceKind::Patch
     }
 
+    /// Whether it takes over other options as it is.
+    pub(crate) fn takes_other_options(&self) -> bool {
+        self.dummy_spec().is_some() || self.is_patch() && self.check_patch().is_ok()
+    }
+
+    /// What a dummy port is to be, but for one with queues of its own.
+    fn dummy_spec(&self) -> Option<PortSpec> {
+        let is_dummy = self.kind == InterfaceKind::Port(PortKind::Dummy);
+        let spec = PortSpec {
+            options: self.options.clone().into_iter().collect(),
+            ..PortSpec::new(&self.name, PortKind::Dummy)
+        };
+        is_dummy.then_some(spec)
+    }
+
     pub(crate) fn is_internal(&self) -> bool {
         self.kind == InterfaceKind::Port(PortKind::Internal)
     }
@@ -191,7 +206,15 @@ impl Concern for Interfaces {
         let Some(bridge) = running.bridges.get_mut(&pass.config.name) else { return };
         for interface in pass.changed.iter().flat_map(|port| &port.interfaces) {
             let Some(known) = bridge.interfaces.get_mut(&interface.name) else { continue };
-            known.config = interface.clone();
+            let old = std::mem::replace(&mut known.config, interface.clone());
+            let datapath = &bridge.below.datapath;
+            if old.options != interface.options
+                && let (Some(dummies), Some(spec)) = (datapath.dummies(), interface.dummy_spec())
+                && let Some(port) = datapath.port_by_name(&interface.name).map(|info| info.number)
+            {
+                // One that is gone gets its options when it comes back.
+                let _ = dummies.configure(port, &spec);
+            }
             if let (Some(peer), Ok(number)) = (interface.peer(), &known.result)
                 && let Some(state) = running.switch.write().get_mut(bridge.id)
             {

@@ -142,8 +142,12 @@ fn rules_are_looked_up_for_the_first_packet_of_the_connection() {
 fn a_datapath_without_a_tracker_gets_no_such_rules() {
     let (mut switch, id) = switch_with(&[VlanConfig::default()]);
     let bridge = switch.get_mut(id).unwrap();
-    bridge.set_capabilities(dp::Capabilities { conntrack: false, ..dp::Capabilities::ALL });
+    let conntrack = dp::Tracking { state: false, ..dp::Tracking::ALL };
+    bridge.set_capabilities(dp::Capabilities { conntrack, ..dp::Capabilities::ALL });
     let mut request = FlowMod::new(FlowModCommand::Add);
     request.actions = ofp::parse_instructions("clone(ct(commit))", ofp::Names::default()).unwrap().0;
-    assert_eq!(bridge.flow_mod(&request, Timestamp::ZERO).map(|_| ()), Err(ofp::OfError::OfpbacBadType));
+    assert_eq!(
+        bridge.flow_mod(&request, Timestamp::ZERO).map(|_| ()),
+        Err(ofp::OfError::NxbacCtDatapathSupport)
+    );
 }

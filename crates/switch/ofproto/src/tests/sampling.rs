@@ -12,7 +12,9 @@ fn set_exports(switch: &mut Switch, id: BridgeId, exports: Exports) {
 }
 
 fn ipfix(probability: u32) -> Option<IpfixSampling> {
-    Some(IpfixSampling { bridge: Some(BridgeSampling { probability, input: true, output: true }) })
+    Some(IpfixSampling {
+        bridge: Some(BridgeSampling { probability, input: true, output: true, tunnels: true }),
+    })
 }
 
 /// Samples all that comes in and leaves, and what rules sample for the sets of collectors 1 and 2.
@@ -49,7 +51,7 @@ fn a_bridge_samples_where_packets_come_in_and_leave() {
         "sample(sample=50.0%,actions(userspace(pid=0,ipfix(output_port=4294967295))))"
     );
     let one_way = |input, output| {
-        let bridge = Some(BridgeSampling { probability: u32::MAX, input, output });
+        let bridge = Some(BridgeSampling { probability: u32::MAX, input, output, tunnels: true });
         Exports { ipfix: Some(IpfixSampling { bridge }), ..Exports::default() }
     };
     assert_eq!(translated(one_way(false, true), "output:2"), "userspace(pid=0,ipfix(output_port=12)),12");

@@ -1,10 +1,14 @@
 //! `clone`: what happens inside is not seen behind it.
 
+use dp::DropReason;
 use flow::FlowKey;
 use ofp::Action;
 
 use crate::commit::commit;
 use crate::context::{Context, Course, PacketState, Walk};
+
+/// Where samples nest deeper than this, they stand in for clones.
+const SAMPLES_FOR_CLONES: usize = 3;
 
 /// What a list of actions that works on a copy of the packet must leave as it was.
 pub(crate) struct Kept<'a> {
@@ -33,13 +37,20 @@ impl<'a> Context<'a> {
 
     /// Appends what was done to a copy of the packet. What only sends the packet
     /// and rewrites it can be undone by rewriting it again, which is cheaper
-    /// than a copy. Returns whether it is a copy.
+    /// than a copy. Returns whether it is a copy, which a datapath without clones makes by a sample of all packets.
     pub(crate) fn append_inner(&mut self, inner: Vec<dp::Action>, last: bool) -> bool {
         if last || inner.iter().all(is_reversible) {
             self.out.actions.extend(inner);
             return false;
         }
-        self.out.actions.push(dp::Action::Clone(inner.into()));
+        let can = self.walk.bridge.capabilities();
+        if can.clone {
+            self.out.actions.push(dp::Action::Clone(inner.into()));
+        } else if can.sample_nesting > SAMPLES_FOR_CLONES {
+            self.out.actions.push(dp::Action::Sample { probability: u32::MAX, actions: inner.into() });
+        } else {
+            self.lost(DropReason::Pipeline).fault(|| "Failed to compose clone action".to_owned());
+        }
         true
     }
 

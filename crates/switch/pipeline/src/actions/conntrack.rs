@@ -25,7 +25,9 @@ impl Context<'_> {
         commit(&self.packet, &mut self.out);
         let set = self.marks_to_set(&ct.actions);
         let nat = ct.actions.iter().rev().find_map(nat_of);
-        let timeout = ct.commit.then(|| self.walk.bridge.timeout_policy(zone).map(Box::from)).flatten();
+        let timeout = (ct.commit && self.walk.bridge.capabilities().conntrack.timeout)
+            .then(|| self.walk.bridge.timeout_policy(zone).map(Box::from))
+            .flatten();
         let helper = self.helper(ct.alg);
         self.out.actions.push(dp::Action::Ct(Box::new(dp::Conntrack {
             commit: ct.commit && !ct.force,
@@ -123,7 +125,7 @@ impl Context<'_> {
             return;
         }
         self.packet.clear_conntrack();
-        if self.walk.bridge.capabilities().conntrack {
+        if self.walk.bridge.capabilities().conntrack.clear {
             self.out.actions.push(dp::Action::CtClear);
         }
     }

@@ -15,7 +15,7 @@ mod ttl;
 pub(crate) use tags::mask_tags;
 
 use base::{OfPort, TableId};
-use dp::DropReason;
+use dp::{DropReason, SlowPath};
 use flow::slot;
 use ofp::{Action, ActionKind};
 
@@ -293,6 +293,9 @@ impl Context<'_> {
         self.output_to(number, last);
         if self.out.actions.len() > position {
             self.out.actions.insert(position, dp::Action::Trunc(max_len));
+            if !self.walk.bridge.capabilities().trunc {
+                self.out.slow = self.out.slow.with(SlowPath::ACTION);
+            }
         }
     }
 }
@@ -368,12 +371,6 @@ pub fn supported_kinds() -> u64 {
 /// rule with one is refused when it is added, so that it is never ignored.
 pub fn unsupported(list: &[Action]) -> Option<&Action> {
     first(list, &|action| !is_supported(action.kind()))
-}
-
-/// The first action of `list` that a datapath would have to do, and that `can` does not have. A rule with one is
-/// refused, too.
-pub fn beyond<'a>(list: &'a [Action], can: &dp::Capabilities) -> Option<&'a Action> {
-    first(list, &|action| action.kind() == ActionKind::Ct && !can.conntrack)
 }
 
 /// The first action that `is_wanted`, wherever it stands.

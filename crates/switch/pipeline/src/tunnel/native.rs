@@ -78,7 +78,7 @@ impl<'a> Context<'a> {
     }
 
     /// Whether the datapath puts headers of tunnels on and takes them off, and there are tunnels.
-    pub(super) fn puts_on_headers(&self) -> bool {
+    pub(crate) fn puts_on_headers(&self) -> bool {
         let bridge = self.walk.bridge;
         bridge.capabilities().tunnels && self.view.underlay().has_tunnels(bridge.datapath())
     }
@@ -88,14 +88,22 @@ impl<'a> Context<'a> {
         self.detail(|| "output to kernel tunnel".to_owned());
         let traffic = Arc::clone(&port.traffic);
         self.out.effects.push(Effect::CountTunnel { traffic, is_sent: true });
+        self.set_tunnel_fields();
+        commit(&self.packet, &mut self.out);
+        let Some(datapath_port) = port.datapath else { return };
+        self.sample_output(datapath_port, true);
+        self.out.actions.push(Action::Output(datapath_port));
+        self.out.export.sent(datapath_port);
+    }
+
+    /// Has the packet carry the tunnel's fields of the key.
+    pub(crate) fn set_tunnel_fields(&mut self) {
         let key = &self.packet.key;
         if TUNNEL.iter().any(|&place| key.read(place) != self.out.base.read(place)) {
             self.out.actions.push(Action::set(Attr::Tunnel, key, &FlowMask::new()));
             TUNNEL.iter().for_each(|&place| self.out.base.write(place, key.read(place)));
             self.out.base.copy_tun_options(key);
         }
-        commit(&self.packet, &mut self.out);
-        self.out.actions.extend(port.datapath.map(Action::Output));
     }
 
     /// Has the datapath count the copy that goes nowhere; the packet is not on its way.

@@ -10,7 +10,7 @@ const ECT_0: u8 = 0x02;
 
 impl TunnelConfig {
     /// Sets the tunnel fields of `key` to what the port sends; adds to `mask` what of the packet inside it depends on.
-    pub(super) fn address(&self, key: &mut FlowKey, mask: &mut FlowMask) {
+    pub(crate) fn address(&self, key: &mut FlowKey, mask: &mut FlowMask) {
         if self.local != Endpoint::Flow {
             let (v4, v6) = parts(self.local);
             key.set_tun_src(v4);

@@ -7,8 +7,9 @@ mod show;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use base::{MacAddr, OfPort};
+use base::{MacAddr, OfPort, Timestamp};
 use pipeline::{BondMode, BondState, LacpStatus};
 
 use balance::Balance;
@@ -92,6 +93,7 @@ pub struct Bond {
 impl Bond {
     /// Without members. `id` is a number that no other bond has.
     pub fn new(name: &str, id: u32, settings: Settings, now: i64) -> Bond {
+        let came = Timestamp::ZERO + Duration::from_millis(now.unsigned_abs());
         let mut bond = Bond {
             name: name.to_owned(),
             active_mac: settings.last_active,
@@ -101,7 +103,7 @@ impl Bond {
             members: BTreeMap::new(),
             active: None,
             lacp: LacpStatus::Off,
-            shared: Arc::default(),
+            shared: Arc::new(pipeline::Bond::since(came)),
             announces: false,
             has_news: true,
         };
@@ -378,7 +380,7 @@ impl Bond {
     /// Packets have left by the datapath's choice.
     pub(crate) fn count(&self, bytes: &[u64]) {
         for (bucket, bytes) in (0..=u8::MAX).zip(bytes) {
-            self.shared.count(bucket, *bytes);
+            self.shared.count(bucket, 0, *bytes);
         }
     }
 

@@ -122,7 +122,7 @@ fn load_is_moved_until_members_have_about_the_same() {
         let buckets = bond.shared().state().buckets.clone();
         (0..=u8::MAX).filter(|bucket| buckets[usize::from(*bucket)] == Some(port)).collect()
     };
-    let load = |bond: &Bond, of: &[u8]| of.iter().for_each(|bucket| bond.shared().count(*bucket, 1_000_000));
+    let load = |bond: &Bond, of: &[u8]| of.iter().for_each(|bucket| bond.shared().count(*bucket, 1, 1_000_000));
     let on_a = of(&bond, A);
     load(&bond, &on_a[..20]);
     run(&mut bond, 9999);
@@ -133,7 +133,7 @@ fn load_is_moved_until_members_have_about_the_same() {
     assert_eq!(bond.wakes_at(), 20_000);
     // A single stream is not moved to and fro.
     let after = of(&bond, A);
-    bond.shared().count(after[0], 50_000_000);
+    bond.shared().count(after[0], 1, 50_000_000);
     run(&mut bond, 20_000);
     assert!(of(&bond, A).contains(&after[0]) || of(&bond, A).len() < after.len());
 }

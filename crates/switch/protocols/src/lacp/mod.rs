@@ -84,6 +84,23 @@ struct Member {
     counts: Counts,
 }
 
+/// What is known and counted of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemberStatus {
+    /// This end.
+    pub actor: Info,
+    /// What its state is configured to be.
+    pub configured: u8,
+    /// The other end.
+    pub partner: Info,
+    /// Frames sent.
+    pub sent: u32,
+    /// Frames received.
+    pub received: u32,
+    /// Of the frames received, those that could not be read.
+    pub bad: u32,
+}
+
 /// The aggregate of a port's members.
 #[derive(Debug)]
 pub struct Lacp {
@@ -174,6 +191,17 @@ impl Lacp {
     /// Whether the neighbour of a member is known; `None` for who is no member.
     pub fn is_current(&self, port: OfPort) -> Option<bool> {
         self.members.get(&port).map(|member| member.status != Status::Defaulted)
+    }
+
+    /// What is known and counted of a member.
+    pub fn member_status(&self, port: OfPort) -> Option<MemberStatus> {
+        let member = self.members.get(&port)?;
+        let mut configured = state::AGGREGATION;
+        configured |= if self.settings.is_active { state::ACTIVITY } else { 0 };
+        configured |= if self.settings.is_fast { state::TIMEOUT } else { 0 };
+        let Counts { sent, received, bad, .. } = member.counts;
+        let (actor, partner) = (self.actor_of(member), member.partner);
+        Some(MemberStatus { actor, partner, configured, sent, received, bad })
     }
 
     /// When [`Lacp::run`] has something to do next.

@@ -7,7 +7,7 @@ use super::ports::{Aggregate, Port};
 use super::{Monitor, PortId, Step, lock};
 use crate::bond::Bond;
 use crate::spanning::{self, Tree};
-use crate::{cfm, lldp};
+use crate::{cfm, lacp, lldp};
 
 impl Monitor {
     /// What `Interface.bfd_status` shows; empty where there is no session.
@@ -44,6 +44,13 @@ impl Monitor {
         let ports = lock(&self.ports);
         let mut aggregates = ports.aggregates.values().filter(|one| one.bridge() == id.bridge);
         aggregates.find_map(|one| one.lacp.as_ref()?.is_current(id.port))
+    }
+
+    /// What LACP knows and has counted of a member; `None` for who is none.
+    pub fn lacp_member(&self, id: PortId) -> Option<lacp::MemberStatus> {
+        let ports = lock(&self.ports);
+        let mut aggregates = ports.aggregates.values().filter(|one| one.bridge() == id.bridge);
+        aggregates.find_map(|one| one.lacp.as_ref()?.member_status(id.port))
     }
 
     /// The address of the member that a bond prefers; the outer `None` where there is no bond.

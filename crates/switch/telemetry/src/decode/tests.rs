@@ -80,6 +80,22 @@ fn counter_record() -> impl Strategy<Value = CounterRecord> {
         any::<[u32; 13]>().prop_map(CounterRecord::Ethernet),
         any::<(u64, u32)>().prop_map(|(datapath_id, port)| CounterRecord::OpenFlowPort { datapath_id, port }),
         "[a-zé0-9.-]{0,20}".prop_map(CounterRecord::PortName),
+        (any::<[[u8; 6]; 2]>(), any::<[u8; 4]>(), any::<[u32; 9]>()).prop_map(|(macs, states, w)| {
+            CounterRecord::Lag(LagCounters {
+                actor_system: MacAddr(macs[0]),
+                partner_system: MacAddr(macs[1]),
+                aggregate: w[0],
+                states,
+                received: w[1],
+                markers_received: w[2],
+                marker_responses_received: w[3],
+                unknown_received: w[4],
+                illegal_received: w[5],
+                sent: w[6],
+                markers_sent: w[7],
+                marker_responses_sent: w[8],
+            })
+        }),
         (any::<[u64; 2]>(), any::<[u32; 6]>()).prop_map(|(memory, w)| {
             CounterRecord::AppResources(AppResources {
                 user_time_ms: w[0],

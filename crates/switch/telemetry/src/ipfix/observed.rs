@@ -28,13 +28,15 @@ pub(crate) enum Recognized {
 #[derive(Clone, Debug)]
 pub(crate) struct ObservedPacket<'a> {
     pub key: &'a FlowKey,
+    /// Of what its tunnel's fields are: its own where it came out of a tunnel, others where it goes into one.
+    pub outer: &'a FlowKey,
     pub point: u32,
     pub direction: Direction,
     /// The port that it came in by; none that the bridge does not know.
     pub ingress: Option<Arc<PortInfo>>,
     /// The port that it leaves by.
     pub egress: Option<Arc<PortInfo>>,
-    /// What carried it here.
+    /// What carried it here, or carries it away.
     pub tunnel: Option<Tunnel>,
 }
 
@@ -143,14 +145,14 @@ impl ObservedPacket<'_> {
             KeyField::DstPort => out.extend(key.tp_dst().to_be_bytes()),
             KeyField::Icmpv4Type | KeyField::Icmpv6Type => byte(key.tp_src() as u8),
             KeyField::Icmpv4Code | KeyField::Icmpv6Code => byte(key.tp_dst() as u8),
-            KeyField::TunnelSrc => out.extend(key.tun_src().to_be_bytes()),
-            KeyField::TunnelDst => out.extend(key.tun_dst().to_be_bytes()),
+            KeyField::TunnelSrc => out.extend(self.outer.tun_src().to_be_bytes()),
+            KeyField::TunnelDst => out.extend(self.outer.tun_dst().to_be_bytes()),
             KeyField::TunnelProtocol => byte(self.tunnel.map_or(0, Tunnel::protocol)),
-            KeyField::TunnelSrcPort => out.extend(key.tun_tp_src().to_be_bytes()),
-            KeyField::TunnelDstPort => out.extend(key.tun_tp_dst().to_be_bytes()),
+            KeyField::TunnelSrcPort => out.extend(self.outer.tun_tp_src().to_be_bytes()),
+            KeyField::TunnelDstPort => out.extend(self.outer.tun_tp_dst().to_be_bytes()),
             KeyField::TunnelType => byte(self.tunnel.map_or(0, |tunnel| tunnel as u8)),
             KeyField::TunnelKey => {
-                let bytes = key.tun_id().to_be_bytes();
+                let bytes = self.outer.tun_id().to_be_bytes();
                 let len = self.tunnel.map_or(0, Tunnel::key_len);
                 put_variable(bytes.get(bytes.len() - len..).unwrap_or(&[]), out);
             }

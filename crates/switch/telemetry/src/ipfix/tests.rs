@@ -102,7 +102,10 @@ fn input() -> Cookie {
 fn sample(ipfix: &mut Ipfix, key: &FlowKey, cookie: &Cookie, length: usize, bridge: &Bridge) -> Vec<Vec<u8>> {
     let packet = vec![0; length];
     let actions: &[Action] = &[];
-    ipfix.sample(&SampledPacket { key, packet: &packet, cookie, actions, lost: 0 }, bridge)
+    ipfix.sample(
+        &SampledPacket { key, packet: &packet, cookie, egress_tunnel: None, actions, lost: 0 },
+        bridge,
+    )
 }
 
 /// A field of a template: its number, its enterprise, its length.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::DpPort;
+use base::{DpPort, OfPort};
 use dp::{Datapath, DpStats, PortInfo, PortStats};
 use pipeline::{BridgeId, Network};
-use telemetry::{AppResources, ExportedBridge, ExportedPort};
+use protocols::PortId;
+use telemetry::{AppResources, ExportedBridge, ExportedPort, LagCounters, UNKNOWN};
 
 use crate::running::Running;
 
@@ -52,12 +53,41 @@ impl ExportedBridge for Observed<'_> {
 
     fn port(&self, port: DpPort) -> Option<Arc<PortInfo>> {
         let owner = self.running.bridges().values().find(|bridge| bridge.id == self.bridge)?.below.id;
-        let (bridge, _) = self.running.switch.read().ingress(owner, port)?;
-        if bridge == self.bridge { self.datapath()?.port(port) } else { None }
+        let is_own = {
+            let switch = self.running.switch.read();
+            match switch.ingress(owner, port) {
+                Some((bridge, _)) => bridge == self.bridge,
+                // Packets of a tunnel's port may come to any of several bridges.
+                None => {
+                    let mut entries = switch.get(self.bridge)?.port_entries();
+                    entries.any(|entry| entry.port.datapath == Some(port))
+                }
+            }
+        };
+        if is_own { self.datapath()?.port(port) } else { None }
     }
 
     fn port_stats(&self, port: DpPort) -> Option<PortStats> {
         self.datapath()?.port_stats(port).ok()
+    }
+
+    fn lag(&self, port: OfPort) -> Option<LagCounters> {
+        let member = self.running.monitor.lacp_member(PortId { bridge: self.bridge, port })?;
+        Some(LagCounters {
+            actor_system: member.actor.system,
+            partner_system: member.partner.system,
+            aggregate: member.actor.key.into(),
+            // What the partner was configured to be, its frames do not say.
+            states: [member.configured, member.actor.state, 0, member.partner.state],
+            received: member.received,
+            markers_received: UNKNOWN,
+            marker_responses_received: UNKNOWN,
+            unknown_received: UNKNOWN,
+            illegal_received: member.bad,
+            sent: member.sent,
+            markers_sent: UNKNOWN,
+            marker_responses_sent: UNKNOWN,
+        })
     }
 
     fn datapath_stats(&self) -> DpStats {
