@@ -260,3 +260,37 @@ fn addresses_put_in_by_hand_are_told_as_text_and_as_json() {
     switch.appctl("fdb/del br0 7 50:54:00:00:00:09");
     assert_eq!(switch.appctl("--format json fdb/show br0").trim(), r#"{"br0":[]}"#);
 }
+
+#[test]
+fn the_rules_and_groups_behind_a_flow_are_listed() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    switch.ofctl("-O OpenFlow15 add-group br0 group_id=7,type=all,bucket=actions=output:2");
+    switch.ofctl("add-flow br0 in_port=1,actions=resubmit(,3),resubmit(,4)");
+    switch.ofctl("add-flow br0 table=3,arp,actions=drop");
+    switch.ofctl("add-flow br0 cookie=5,table=4,udp,actions=group:7");
+    dummies.receive("p1", PACKET);
+    let all = switch.appctl("dpctl/dump-flows -m");
+    let ufid = all.split([' ', ',', '\n']).find(|word| word.starts_with("ufid:")).expect("an id");
+    let counts = "duration=0s, n_packets=1, n_bytes=106, n_offload_packets=0, n_offload_bytes=0, ";
+    let expected = format!(
+        "br0\n  {counts}in_port=1,actions=resubmit(,3),resubmit(,4)\n\
+         \x20 table_id=3, no match\n\
+         \x20 cookie=0x5, table_id=4, {counts}udp,actions=group:7\n\
+         \x20 group_id=7,type=all,bucket=bucket_id:0,actions=output:2\n"
+    );
+    let shown = switch.appctl(&format!("ofproto/detrace {ufid} pmd=-1"));
+    assert_eq!(shown, expected);
+    for (words, error) in [
+        ("nonsense", "failed to parse ufid"),
+        (&*format!("{ufid} x"), "Invalid pmd argument format. Expecting 'pmd=PMD-ID'"),
+    ] {
+        assert!(switch.ctl("ovs-appctl", &format!("ofproto/detrace {words}")).err.contains(error));
+    }
+    let gone = "ufid:00000000-0000-0000-0000-000000000001";
+    let gone = switch.appctl(&format!("ofproto/detrace {gone}"));
+    assert_eq!(gone, "UFID was not found for dummy@ovs-dummy\n");
+}

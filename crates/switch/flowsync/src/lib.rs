@@ -246,6 +246,11 @@ impl FlowSync {
         self.flows.len()
     }
 
+    /// What the packets of a worker's megaflow are credited to, if it is there.
+    pub fn effects_of(&self, worker: dp::WorkerId, ufid: dp::Ufid) -> Option<Arc<[pipeline::Effect]>> {
+        self.flows.effects_of((worker, ufid))
+    }
+
     /// Sends a packet as a controller asks: `actions` are run on it as if it had come in by `in_port`.
     /// A packet that cannot be translated to its end goes nowhere and is not counted.
     pub fn packet_out(

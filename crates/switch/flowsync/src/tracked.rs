@@ -116,6 +116,11 @@ impl Flows {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// What the packets of a flow are credited to, if it is there.
+    pub(crate) fn effects_of(&self, id: FlowId) -> Option<Arc<[Effect]>> {
+        self.shard(id).get_mut(id).map(|tracked| Arc::clone(&tracked.effects))
+    }
+
     /// Remembers a flow that is to be installed; false when there are `limit` already.
     pub(crate) fn insert(
         &self,

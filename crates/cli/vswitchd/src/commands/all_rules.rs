@@ -6,13 +6,13 @@ use base::{TableId, Timestamp};
 use flow::{FlowKey, FlowMask, SparseMatch, slot};
 use flowsync::Datapaths;
 use ofproto::SharedSwitch;
-use pipeline::{BUCKETS, Bond, BridgeView};
+use pipeline::{BUCKETS, Bond, BridgeView, Rule};
 
 /// The priority of the rules that share packets among the members of a bond.
 const SHARING: i32 = 20;
 
 /// A rule as it is listed.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     cookie: u64,
     table: TableId,
     created: Timestamp,
@@ -37,18 +37,7 @@ pub(super) fn dump(
     let bridge = switch.named(name).ok_or("Unknown bridge")?;
     let mut out = String::new();
     for entry in bridge.tables().flat_map(ofproto::Table::entries) {
-        let rule = &entry.rule;
-        let line = Line {
-            cookie: rule.cookie,
-            table: rule.table,
-            created: entry.created,
-            packets: rule.counters.packets(),
-            bytes: rule.counters.bytes(),
-            matching: &rule.matching,
-            priority: rule.priority,
-            actions: &rule.actions,
-        };
-        line.write(now, offload, &mut out);
+        Line::of(&entry.rule, entry.created).write(now, offload, &mut out);
     }
     for bond in bridge.bundles().filter_map(|bundle| bundle.bond.as_deref()) {
         write_sharing(bond, now, offload, &mut out);
@@ -84,8 +73,21 @@ fn write_sharing(bond: &Bond, now: Timestamp, offload: bool, out: &mut String) {
     }
 }
 
-impl Line<'_> {
-    fn write(&self, now: Timestamp, offload: bool, out: &mut String) {
+impl<'a> Line<'a> {
+    pub(super) fn of(rule: &'a Rule, created: Timestamp) -> Line<'a> {
+        Line {
+            cookie: rule.cookie,
+            table: rule.table,
+            created,
+            packets: rule.counters.packets(),
+            bytes: rule.counters.bytes(),
+            matching: &rule.matching,
+            priority: rule.priority,
+            actions: &rule.actions,
+        }
+    }
+
+    pub(super) fn write(&self, now: Timestamp, offload: bool, out: &mut String) {
         // Writing to a String cannot fail.
         if self.cookie != 0 {
             let _ = write!(out, "cookie=0x{:x}, ", self.cookie);

@@ -6,6 +6,7 @@
 
 mod connections;
 mod flows;
+pub(super) use flows::worker;
 mod fragments;
 mod limits;
 mod words;

@@ -6,6 +6,7 @@ mod autoattach;
 mod bfd;
 mod bond;
 mod cfm;
+mod detrace;
 mod dpctl;
 mod dpif;
 mod dummy;
@@ -161,6 +162,9 @@ fn register_rules<C: 'static>(registry: &mut Registry<C>, rules: Rules) {
         let mut names: Vec<&str> = switch.bridges().map(|bridge| bridge.name()).collect();
         names.sort_unstable();
         Ok(names.iter().map(|name| format!("{name}\n")).collect())
+    });
+    group.add("ofproto/detrace", "UFID [pmd=PMD-ID]", 1, 2, |rules, args| {
+        detrace::detrace(&rules.datapaths, &rules.switch, rules.clock.now(), args)
     });
     group.add("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, |rules, args| {
         all_rules::dump(&rules.datapaths, &rules.switch, rules.clock.now(), args)

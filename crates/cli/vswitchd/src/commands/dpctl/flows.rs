@@ -34,7 +34,7 @@ fn dump(dpctl: &Dpctl, style: Style, words: &[&str]) -> Result<String, String> {
 }
 
 /// A thread that forwards, by the number of its processor; -1 is the main thread.
-fn worker(text: &str) -> Option<WorkerId> {
+pub(in crate::commands) fn worker(text: &str) -> Option<WorkerId> {
     match text.parse::<i64>().ok()? {
         -1 => Some(WorkerId::Main),
         core => u32::try_from(core).ok().map(WorkerId::Worker),
