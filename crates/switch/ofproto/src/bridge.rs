@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use base::{MacAddr, OfPort, TableId};
 use dp::{Capabilities, DpId};
@@ -69,6 +69,8 @@ pub struct Bridge {
     /// Numbers of ports that are gone, and since when.
     pub(crate) retired: BTreeMap<OfPort, base::Timestamp>,
     tables: Vec<Option<Box<Table>>>,
+    /// Lookups in tables that are not made, which never had a rule.
+    unmade: Box<[OnceLock<Arc<TableTraffic>>]>,
     /// What rules have in common.
     pub(crate) common: Common,
     /// Whether there has been a rule with which those go that it taught.
@@ -110,8 +112,8 @@ impl Bridge {
             bundle_names: HashMap::new(),
             last_number: 0,
             retired: BTreeMap::new(),
-            // Every packet asks the first table, be it empty.
-            tables: (0..TableId::COUNT).map(|i| (i == 0).then(|| Box::new(Table::new(TableId(0))))).collect(),
+            tables: (0..TableId::COUNT).map(|_| None).collect(),
+            unmade: (0..TableId::COUNT).map(|_| OnceLock::new()).collect(),
             common: Common::default(),
             has_taught: false,
             debris: Vec::new(),
@@ -263,7 +265,19 @@ impl Bridge {
     /// The table, made if it did not exist; a number beyond the last table means the last.
     pub(crate) fn table_mut(&mut self, id: TableId) -> &mut Table {
         let index = usize::from(id.0).min(self.tables.len() - 1);
-        self.tables[index].get_or_insert_with(|| Box::new(Table::new(TableId(index as u8))))
+        self.tables[index].get_or_insert_with(|| {
+            let traffic = self.unmade.get(index).and_then(OnceLock::get);
+            Box::new(Table::new(TableId(index as u8), traffic.cloned().unwrap_or_default()))
+        })
+    }
+
+    /// The table whose lookups are counted there.
+    pub fn table_of(&self, traffic: &Arc<TableTraffic>) -> Option<TableId> {
+        let of_made = self.tables().find(|table| Arc::ptr_eq(&table.traffic, traffic)).map(Table::id);
+        of_made.or_else(|| {
+            let is_it = |known: &OnceLock<_>| known.get().is_some_and(|known| Arc::ptr_eq(known, traffic));
+            self.unmade.iter().position(is_it).and_then(|index| u8::try_from(index).ok()).map(TableId)
+        })
     }
 
     /// The next revision, which the rule that is about to be added or modified has.
@@ -493,7 +507,10 @@ impl BridgeView for Bridge {
     }
 
     fn table_traffic(&self, table: TableId) -> Option<&Arc<TableTraffic>> {
-        self.table(table).map(|table| &table.traffic)
+        match self.table(table) {
+            Some(table) => Some(&table.traffic),
+            None => Some(self.unmade.get(usize::from(table.0))?.get_or_init(Arc::default)),
+        }
     }
 
     fn miss_rules(&self) -> &MissRules {

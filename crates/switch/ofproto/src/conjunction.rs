@@ -124,7 +124,7 @@ mod tests {
 
     /// What the table says of a packet from `source` to `destination`, by the cookie of its rule.
     fn found(rules: &[&str], packet: &str) -> Option<u64> {
-        let mut table = Table::new(TableId(0));
+        let mut table = Table::new(TableId(0), Arc::default());
         for (sequence, text) in (1..).zip(rules) {
             table.insert(entry_of(text, sequence));
         }

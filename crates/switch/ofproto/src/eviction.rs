@@ -252,7 +252,7 @@ impl Bridge {
     }
 
     pub fn table_descs(&self) -> Vec<TableDesc> {
-        let empty = Table::new(base::TableId(0));
+        let empty = Table::new(base::TableId(0), Default::default());
         (0..base::TableId::INTERNAL.0)
             .map(|id| self.table(base::TableId(id)).unwrap_or(&empty).desc(id))
             .collect()

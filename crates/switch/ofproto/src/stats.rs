@@ -2,6 +2,7 @@
 
 use base::{TableId, Timestamp};
 use ofp::{FlowRemoved, FlowRemovedReason, FlowStats, FlowStatsRequest, TableStats};
+use pipeline::BridgeView;
 use std::sync::atomic::Ordering;
 
 use crate::bridge::Bridge;
@@ -67,9 +68,9 @@ impl Bridge {
         (0..TableId::INTERNAL.0)
             .map(|number| {
                 let table = self.table(TableId(number));
-                let (matched, missed) = table.map_or((0, 0), |table| {
+                let (matched, missed) = self.table_traffic(TableId(number)).map_or((0, 0), |traffic| {
                     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-                    (read(&table.traffic.matched), read(&table.traffic.missed))
+                    (read(&traffic.matched), read(&traffic.missed))
                 });
                 TableStats {
                     table: number,

@@ -58,14 +58,14 @@ pub struct Table {
 }
 
 impl Table {
-    pub fn new(id: TableId) -> Table {
+    pub fn new(id: TableId, traffic: Arc<TableTraffic>) -> Table {
         Table {
             id,
             rules: Classifier::new(),
             by_sequence: BTreeMap::new(),
             leaving: Vec::new(),
             miss: Miss::default(),
-            traffic: Arc::default(),
+            traffic,
             expiring: 0,
             hidden: 0,
             settings: TableSettings::default(),

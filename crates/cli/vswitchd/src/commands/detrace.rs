@@ -77,10 +77,7 @@ impl<'a> Listing<'a> {
     }
 
     fn table(&mut self, traffic: &Arc<TableTraffic>, matched: bool) {
-        let of = |bridge: &'a Bridge| {
-            let table = bridge.tables().find(|table| Arc::ptr_eq(&table.traffic, traffic))?;
-            Some((bridge, table.id()))
-        };
+        let of = |bridge: &'a Bridge| Some((bridge, bridge.table_of(traffic)?));
         let Some((bridge, TableId(id))) = self.switch.bridges().find_map(of) else { return };
         self.bridge(bridge);
         if !matched {
