@@ -127,7 +127,7 @@ fn guests_on_two_hosts_share_logical_networks() {
     if !can_run() {
         return;
     }
-    let cloud = Cloud::new([Programs::Ours; 2], "geneve");
+    let cloud = Cloud::new(&[Programs::Ours; 2], "geneve");
     two_networks(&cloud);
     guests_reach_each_other(&cloud);
     access_is_controlled(&cloud);

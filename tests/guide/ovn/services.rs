@@ -173,7 +173,7 @@ fn guests_are_served_and_limited() {
     if !can_run() {
         return;
     }
-    let cloud = Cloud::new([Programs::Ours; 2], "geneve");
+    let cloud = Cloud::new(&[Programs::Ours; 2], "geneve");
     two_networks(&cloud);
     ovn_is_no_mistake(&cloud);
     packets_are_traced(&cloud);
