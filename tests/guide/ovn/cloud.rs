@@ -1,4 +1,4 @@
-//! Two hosts with OVN: its databases and `ovn-northd` on a third one, a wire for tunnels, and a physical network with a host that
+//! Hosts with OVN: its databases and `ovn-northd` on one more, a wire for tunnels, and a physical network with a host that
 //! knows nothing of OVN. Debian's OVN runs on our database server and our switch, or on the reference's.
 
 use std::cell::RefCell;
@@ -16,8 +16,9 @@ pub(super) const SETTLING: Duration = Duration::from_secs(20);
 const SCHEMAS: &str = "/usr/share/ovn";
 
 /// Complaints of `ovn-controller` that are no fault of the switch: there are no representors; it is faster than the switch that it
-/// asked for a bridge; tunnels are made anew; a gateway has moved.
-const USUAL: [&str; 4] = [
+/// asked for a bridge; tunnels are made anew; a gateway has moved; the machine is busy.
+const USUAL: [&str; 5] = [
+    "|timeval|",
     "|vif_plug_provider|",
     "br-int.mgmt: connection failed (No such file or directory)",
     "Failed to locate tunnel to reach main chassis",
@@ -74,17 +75,17 @@ impl Chassis {
 pub(super) struct Cloud {
     daemons: RefCell<Vec<Daemon>>,
     guests: RefCell<Vec<(String, Host)>>,
-    pub(super) chassis: [Chassis; 2],
+    pub(super) chassis: Vec<Chassis>,
     /// The physical network: a switch whose port `ext` is in VLAN 30.
     _physical: Switch,
     pub(super) central: PathBuf,
     pub(super) world: World,
-    programs: [Programs; 2],
+    programs: Vec<Programs>,
 }
 
 impl Cloud {
-    /// Two hosts with these programs, whose tunnels are of this kind. The databases are on the first one's server.
-    pub(super) fn new(programs: [Programs; 2], encapsulation: &str) -> Cloud {
+    /// Hosts with these programs, `hv1` and so on, whose tunnels are of this kind. The databases are on the first one's server.
+    pub(super) fn new(programs: &[Programs], encapsulation: &str) -> Cloud {
         let world = World::new();
         let (net, control) = (world.host("net"), world.host("central"));
         net.ok("ip link add under type bridge");
@@ -94,14 +95,15 @@ impl Cloud {
         checksums_first(programs, &control);
         let central = world.dir.path().join("central");
         let daemons = start_central(programs[0], &control, &central);
-        let chassis = [("hv1", 1, programs[0]), ("hv2", 2, programs[1])].map(|(name, number, programs)| {
+        let numbered = (1..).zip(["hv1", "hv2", "hv3"]).zip(programs);
+        let chassis = numbered.map(|((number, name), &programs)| {
             let host = world.host(name);
             plug(&world, &net, &host, name);
             let switch = Switch::start(&world, &host, name, programs);
             switch.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev -- add-port br0 eth0");
             host.address("br0", &format!("10.0.0.{number}/24"));
             host.ok("ip link set br0 up");
-            checksums_first_of([programs; 2], &host, "br0");
+            checksums_first_of(&[programs], &host, "br0");
             switch.vsctl(&format!(
                 "set open . external_ids:system-id={name} external_ids:ovn-remote=tcp:10.0.0.100:6642 \
                  external_ids:ovn-encap-type={encapsulation} external_ids:ovn-encap-ip=10.0.0.{number} \
@@ -111,6 +113,7 @@ impl Cloud {
             chassis.start_controller();
             chassis
         });
+        let chassis: Vec<Chassis> = chassis.collect();
         let outside = world.host("ext");
         let physical = physical_network(&world, &chassis, &outside);
         checksums_first(programs, &outside);
@@ -124,7 +127,7 @@ impl Cloud {
             _physical: physical,
             central,
             world,
-            programs,
+            programs: programs.to_vec(),
         };
         for chassis in &cloud.chassis {
             until("ovn-controller adds its bridge", || {
@@ -166,7 +169,7 @@ impl Cloud {
         self.world.wire(&switch.host, name, &guest, "eth0");
         guest.ok(&format!("ip link set eth0 address {mac} mtu 1400"));
         guest.run("sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0");
-        checksums_first(self.programs, &guest);
+        checksums_first(&self.programs, &guest);
         for address in addresses {
             let nodad = if address.contains(':') { "nodad" } else { "" };
             guest.ok(&format!("ip addr add {address} dev eth0 {nodad}"));
@@ -282,11 +285,11 @@ pub(super) fn plug(world: &World, net: &Host, host: &Host, name: &str) {
 }
 
 /// The reference's userspace datapath takes no packets whose checksums are left to the device.
-fn checksums_first(programs: [Programs; 2], host: &Host) {
+fn checksums_first(programs: &[Programs], host: &Host) {
     checksums_first_of(programs, host, "eth0");
 }
 
-fn checksums_first_of(programs: [Programs; 2], host: &Host, device: &str) {
+fn checksums_first_of(programs: &[Programs], host: &Host, device: &str) {
     if programs.contains(&Programs::Reference) {
         host.ok(&format!("ethtool -K {device} tx off"));
     }
@@ -324,13 +327,16 @@ fn start_central(programs: Programs, host: &Host, dir: &PathBuf) -> Vec<Daemon> 
 }
 
 /// The network that the hosts' second devices and the outside are in.
-fn physical_network(world: &World, chassis: &[Chassis; 2], outside: &Host) -> Switch {
+fn physical_network(world: &World, chassis: &[Chassis], outside: &Host) -> Switch {
     let host = world.host("phys");
     for chassis in chassis {
         world.wire(&chassis.switch.host, "eth1", &host, chassis.name);
     }
     world.wire(outside, "eth0", &host, "ext");
     let switch = Switch::start(world, &host, "phys", Programs::Ours);
-    switch.vsctl("add-br phys -- add-port phys hv1 -- add-port phys hv2 -- add-port phys ext tag=30");
+    switch.vsctl("add-br phys -- add-port phys ext tag=30");
+    for chassis in chassis {
+        switch.vsctl(&format!("add-port phys {}", chassis.name));
+    }
     switch
 }

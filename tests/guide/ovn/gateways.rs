@@ -34,15 +34,33 @@ fn way_out(cloud: &Cloud) {
     cloud.sync();
 }
 
-/// Waits until the router's gateway is on this host.
+/// Which host has the router's gateway; empty where none has.
+fn claimed(cloud: &Cloud) -> String {
+    let line = "--bare --columns=chassis find port_binding logical_port=cr-lr0-pub";
+    cloud.central("ovn-sbctl", line).ok().trim().to_owned()
+}
+
+fn chassis_named(cloud: &Cloud, name: &str) -> String {
+    let line = format!("--bare --columns=_uuid find chassis name={name}");
+    cloud.central("ovn-sbctl", &line).ok().trim().to_owned()
+}
+
+/// Waits until the router's gateway is on this host, and all know it.
 #[track_caller]
 fn gateway_is_on(cloud: &Cloud, name: &str) {
-    let read = |line: &str| cloud.central("ovn-sbctl", line).ok().trim().to_owned();
-    until(&format!("the gateway is on {name}"), || {
-        let found = read("--bare --columns=chassis find port_binding logical_port=cr-lr0-pub");
-        !found.is_empty() && found == read(&format!("--bare --columns=_uuid find chassis name={name}"))
-    });
+    until(&format!("the gateway is on {name}"), || claimed(cloud) == chassis_named(cloud, name));
     cloud.sync();
+}
+
+/// Waits until both hosts that can be the gateway hear each other through their tunnel.
+#[track_caller]
+fn watch_each_other(cloud: &Cloud) {
+    for (chassis, tunnel) in cloud.chassis.iter().zip(["ovn-hv2-0", "ovn-hv1-0"]) {
+        until("the hosts with gateways watch each other", || {
+            chassis.switch.vsctl(&format!("--if-exists get interface {tunnel} bfd_status:state")).trim()
+                == "up"
+        });
+    }
 }
 
 fn addresses_are_translated(cloud: &Cloud) {
@@ -82,7 +100,7 @@ fn gateways_lead_out_and_move() {
     if !can_run() {
         return;
     }
-    let mut cloud = Cloud::new([Programs::Ours, Programs::Reference], "geneve");
+    let mut cloud = Cloud::new(&[Programs::Ours, Programs::Reference], "geneve");
     two_networks(&cloud);
     way_out(&cloud);
     gateway_is_on(&cloud, "hv1");
@@ -123,4 +141,34 @@ fn gateways_lead_out_and_move() {
     host.ok("ip link set br0 up");
     cloud.answers("b1", "tcp 192.168.1.1 80", "a1 192.168.1.3");
     cloud.answers("a1", "tcp 172.16.0.100 80", "ext 172.16.0.1");
+}
+
+/// Two of three hosts can be the gateway. One that is cut off is replaced within the time in which its silence is noticed.
+#[test]
+fn a_gateway_that_falls_silent_is_replaced() {
+    if !can_run() {
+        return;
+    }
+    let cloud = Cloud::new(&[Programs::Ours; 3], "geneve");
+    two_networks(&cloud);
+    cloud.nbctl("lsp-add ls2 d1 -- lsp-set-addresses d1 '02:00:00:00:02:04 192.168.2.4'");
+    cloud.guest(2, "d1", "02:00:00:00:02:04", &["192.168.2.4/24"], &["192.168.2.254"]);
+    way_out(&cloud);
+    gateway_is_on(&cloud, "hv1");
+    watch_each_other(&cloud);
+    cloud.answers("d1", "tcp 172.16.0.100 80", "ext 172.16.0.1");
+    let lost = &cloud.chassis[0].switch.host;
+    let wires = |state: &str| {
+        for device in ["eth0", "eth1"] {
+            lost.ok(&format!("ip link set {device} {state}"));
+        }
+    };
+    let is_claimed =
+        |name: &str| until("the gateway moves", || claimed(&cloud) == chassis_named(&cloud, name));
+    wires("down");
+    is_claimed("hv2");
+    cloud.answers("d1", "tcp 172.16.0.100 80", "ext 172.16.0.1");
+    wires("up");
+    is_claimed("hv1");
+    cloud.answers("d1", "tcp 172.16.0.100 80", "ext 172.16.0.1");
 }

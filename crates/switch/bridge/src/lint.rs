@@ -52,13 +52,14 @@ fn mistakes(rows: &Tables) -> Findings {
     let mut findings = Findings::default();
     let configured = Configured::read(rows);
     for bridge in &configured.bridges {
-        bridges::check(bridge, &mut findings);
+        bridges::check(&configured, bridge, &mut findings);
+        links::check_tunnels(&configured, bridge, &mut findings);
         mirrors::check(&configured, bridge, &mut findings);
         for port in &bridge.ports {
             vlans::check(port, &mut findings);
             bonds::check(port, &mut findings);
             shaping::check_port(&configured, port, &mut findings);
-            links::check(&configured, bridge, port, &mut findings);
+            links::check(&configured, port, &mut findings);
         }
     }
     shaping::check_rows(rows, &mut findings);

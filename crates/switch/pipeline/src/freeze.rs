@@ -170,15 +170,16 @@ impl Context<'_> {
 
     /// The part of the key that is not in the packet, as later translations and controllers see it.
     pub(crate) fn metadata(&mut self) -> flow::SparseKey {
+        let seen = || TUNNEL.into_iter().filter(|place| !UNSEEN.contains(place));
         // A packet of a tunnel keeps its tunnel's values, so they must be those of this packet.
-        if TUNNEL.iter().any(|&place| self.request.key.read(place) != 0) {
-            TUNNEL.iter().for_each(|&place| self.out.mask.add_all(place));
+        if seen().any(|place| self.request.key.read(place) != 0) {
+            seen().for_each(|place| self.out.mask.add_all(place));
             if self.packet.key.has_tun_options() {
                 self.out.mask.add_tun_options();
             }
         }
         let mut kept = FlowKey::new();
-        for place in frozen_slots() {
+        for place in frozen_slots().filter(|place| !UNSEEN.contains(place)) {
             kept.write(place, self.packet.key.read(place));
         }
         kept.copy_tun_options(&self.packet.key);
@@ -252,6 +253,10 @@ pub(crate) const TUNNEL: [Slot; 18] = [
     slot::TUN_GTPU_FLAGS,
     slot::TUN_GTPU_MSGTYPE,
 ];
+
+/// What neither rules nor outer headers that are put on depend on: it is forgotten. The source port differs from connection to
+/// connection inside, which would each have flows of its own.
+const UNSEEN: [Slot; 3] = [slot::TUN_TTL, slot::TUN_TP_SRC, slot::TUN_TP_DST];
 
 /// What connection tracking says of a packet.
 pub(crate) const CONNTRACK: [Slot; 11] = [

@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use base::{MacAddr, OfPort};
-use dp::{PortKind, PortSpec, UnknownPortKind};
+use dp::{PortKind, PortSpec, TunnelKind, UnknownPortKind};
 use model::{Atom, Datum};
+use pipeline::tunnel::TunnelConfig;
 use replica::Row;
 use schema::{interface as table, open_vswitch};
 use uuid::Uuid;
@@ -57,7 +58,9 @@ impl InterfaceKind {
     /// The names of those that this program offers, with those for tests or without.
     fn offered(with_dummies: bool) -> impl Iterator<Item = &'static str> {
         let devices = PortKind::DEVICES.into_iter().filter(move |kind| with_dummies || !kind.is_dummy());
-        devices.map(PortKind::name).chain([InterfaceKind::PATCH])
+        let is_offered = |kind: &TunnelKind| refused::check_tunnel("", &TunnelConfig::new(*kind)).is_ok();
+        let tunnels = TunnelKind::ALL.into_iter().filter(is_offered).map(TunnelKind::name);
+        devices.map(PortKind::name).chain([InterfaceKind::PATCH]).chain(tunnels)
     }
 }
 

@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 
-use schema::{bridge, interface, port};
+use replica::Row;
+use schema::{bridge, interface, open_vswitch, port};
 
-use super::{BridgeRows, Findings, Subject};
+use super::{BridgeRows, Configured, Findings, Subject};
 use crate::columns::Columns;
+use crate::desired::root;
 
-pub(super) fn check(of: &BridgeRows<'_>, findings: &mut Findings) {
+pub(super) fn check(configured: &Configured<'_>, of: &BridgeRows<'_>, findings: &mut Findings) {
     let row = of.row;
     let subject = Subject { table: bridge::NAME_OF_TABLE, row };
     let has_controller = !row.get(bridge::CONTROLLER).is_empty();
-    if row.text(bridge::FAIL_MODE) == Some("secure") && !has_controller {
+    if row.text(bridge::FAIL_MODE) == Some("secure") && !has_controller && !is_of_ovn(configured, row) {
         findings.add(
             subject,
             "fail_mode is secure, but there is no controller: only rules that somebody adds forward packets",
@@ -61,4 +63,11 @@ fn check_numbers(of: &BridgeRows<'_>, findings: &mut Findings) {
             owners.insert(number, pair);
         }
     }
+}
+
+/// Whether the bridge has its rules from `ovn-controller`, which asks for `fail_mode` itself and connects to the bridge's own
+/// socket.
+fn is_of_ovn(configured: &Configured<'_>, row: &Row) -> bool {
+    let setting = |key| root(configured.rows).and_then(|root| root.map_text(open_vswitch::EXTERNAL_IDS, key));
+    setting("ovn-remote").is_some() && row.string(bridge::NAME) == setting("ovn-bridge").unwrap_or("br-int")
 }

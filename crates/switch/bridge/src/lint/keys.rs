@@ -1,11 +1,14 @@
 //! Settings that nobody reads: those that are not supported yet, and keys that nobody knows.
 
 use replica::Tables;
-use schema::interface;
+use schema::{interface, open_vswitch};
 
 use super::{Findings, Subject, is_tunnel};
 use crate::columns::Columns;
 use crate::settings::{self, KEYS};
+
+/// `ovn-controller` keeps notes of its own in `Open_vSwitch.other_config`, whose keys begin so.
+const OF_OVN: &str = "ovn-";
 
 /// What is not supported yet.
 pub(super) fn check_support(rows: &Tables, findings: &mut Findings) {
@@ -42,7 +45,8 @@ fn check_map(subject: Subject<'_>, column: &str, findings: &mut Findings) {
         keys.map(|(.., key, _)| *key)
     };
     for (key, value) in subject.row.map(column) {
-        if known().any(|name| name == key) {
+        let is_of_ovn = subject.table == open_vswitch::NAME_OF_TABLE && key.starts_with(OF_OVN);
+        if is_of_ovn || known().any(|name| name == key) {
             continue;
         }
         let remove = subject.remove(column, &key);

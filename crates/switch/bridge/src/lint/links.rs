@@ -11,18 +11,9 @@ const OVERHEAD_V4: i64 = 50;
 /// The same over IPv6.
 const OVERHEAD_V6: i64 = 70;
 
-pub(super) fn check(
-    configured: &Configured<'_>,
-    of: &BridgeRows<'_>,
-    ported: &PortRows<'_>,
-    findings: &mut Findings,
-) {
-    for row in &ported.interfaces {
-        match kind(row) {
-            "patch" => check_patch(configured, row, findings),
-            _ if is_tunnel(row) => check_tunnel(configured, of, row, findings),
-            _ => {}
-        }
+pub(super) fn check(configured: &Configured<'_>, ported: &PortRows<'_>, findings: &mut Findings) {
+    for row in ported.interfaces.iter().filter(|row| kind(row) == "patch") {
+        check_patch(configured, row, findings);
     }
 }
 
@@ -59,22 +50,42 @@ fn check_patch(configured: &Configured<'_>, row: &Row, findings: &mut Findings) 
     }
 }
 
-/// Whether what the bridge's ports send fits with a tunnel's headers into what leaves by the device below.
-fn check_tunnel(configured: &Configured<'_>, of: &BridgeRows<'_>, row: &Row, findings: &mut Findings) {
-    let Some(below) = row.map_text(interface::STATUS, "tunnel_egress_iface") else { return };
-    let lower = configured.interfaces.get(below);
-    let Some(room) = lower.and_then(|lower| lower.integer(interface::MTU)) else { return };
-    let is_v6 = row.map_text(interface::OPTIONS, "remote_ip").is_some_and(|address| address.contains(':'));
-    let overhead = if is_v6 { OVERHEAD_V6 } else { OVERHEAD_V4 };
-    for sender in of.interfaces() {
-        let Some(mtu) = sender.integer(interface::MTU) else { continue };
-        if is_tunnel(sender) || mtu + overhead <= room {
-            continue;
-        }
+/// A tunnel, and what its packets may have.
+struct Narrow<'a> {
+    tunnel: &'a Row,
+    below: &'a str,
+    /// The MTU of the device below.
+    room: i64,
+    overhead: i64,
+}
+
+impl<'a> Narrow<'a> {
+    /// `None` while it is not known where its packets leave.
+    fn of(configured: &Configured<'a>, tunnel: &'a Row) -> Option<Narrow<'a>> {
+        let below = tunnel.map_text(interface::STATUS, "tunnel_egress_iface")?;
+        let room = configured.interfaces.get(below)?.integer(interface::MTU)?;
+        let is_v6 =
+            tunnel.map_text(interface::OPTIONS, "remote_ip").is_some_and(|address| address.contains(':'));
+        Some(Narrow { tunnel, below, room, overhead: if is_v6 { OVERHEAD_V6 } else { OVERHEAD_V4 } })
+    }
+}
+
+/// Whether what the bridge's ports send fits with a tunnel's headers into what leaves by the device below. Each port is
+/// compared with the narrowest tunnel alone, as there may be many of both.
+pub(super) fn check_tunnels(configured: &Configured<'_>, of: &BridgeRows<'_>, findings: &mut Findings) {
+    let tunnels = of.interfaces().filter(|row| is_tunnel(row));
+    let tunnels = tunnels.filter_map(|row| Narrow::of(configured, row));
+    let Some(Narrow { tunnel, below, room, overhead }) = tunnels.min_by_key(|one| one.room - one.overhead)
+    else {
+        return;
+    };
+    let is_down = |row: &Row| row.text(interface::ADMIN_STATE) == Some("down");
+    for sender in of.interfaces().filter(|row| !is_tunnel(row) && !is_down(row)) {
+        let Some(mtu) = sender.integer(interface::MTU).filter(|mtu| mtu + overhead > room) else { continue };
         let subject = Subject::interface(sender);
-        let tunnel = row.string(interface::NAME);
+        let name = tunnel.string(interface::NAME);
         let what = format!(
-            "packets of {mtu} bytes do not fit into tunnel {tunnel}: with its headers they have {}, and {below} carries {room}",
+            "packets of {mtu} bytes do not fit into tunnel {name}: with its headers they have {}, and {below} carries {room}",
             mtu + overhead
         );
         findings.add(subject, what, subject.set(interface::MTU_REQUEST, room - overhead));

@@ -128,6 +128,30 @@ fn packet(in_port: OfPort) -> FlowKey {
     key
 }
 
+/// Connections in a tunnel have outer ports of their own; they share flows nevertheless, also after connection tracking.
+#[test]
+fn what_no_rule_sees_of_outer_headers_makes_no_flows() {
+    let (mut switch, _, inside) = switch();
+    add_flow(&mut switch, inside, 0, "", "ct(table=1)");
+    let mut key = packet(OfPort(3));
+    key.set_tun_dst(OWN);
+    key.set_tun_src(0x0a00_0009);
+    key.set_tun_id(7);
+    let first = run(&switch, inside, &key);
+    for place in [slot::TUN_TP_SRC, slot::TUN_TP_DST, slot::TUN_TTL] {
+        assert_eq!(first.mask.bits(place), 0, "{place:?}");
+    }
+    key.set_tun_tp_src(40_000);
+    key.set_tun_tp_dst(4789);
+    key.set_tun_ttl(63);
+    let second = run(&switch, inside, &key);
+    assert_eq!(text(&first), text(&second));
+    // Which network it is, rules may ask.
+    key.set_tun_id(8);
+    assert_ne!(text(&first), text(&run(&switch, inside, &key)));
+    assert_ne!(first.mask.bits(slot::TUN_ID), 0);
+}
+
 #[test]
 fn a_packet_goes_into_a_tunnel_and_on_its_way() {
     let (mut switch, _, inside) = switch();

@@ -162,7 +162,8 @@ fn device(info: Option<&PortInfo>, is_up: bool, has_link: bool) -> Vec<(&'static
         (interface::ADMIN_STATE, up(is_up)),
         (interface::LINK_STATE, up(has_link)),
         (interface::IFINDEX, Datum::from(i64::from(info.ifindex.unwrap_or(0)))),
-        (interface::MTU, Datum::from(i64::from(info.mtu))),
+        // A tunnel has none of its own.
+        (interface::MTU, if info.mtu == 0 { Datum::Empty } else { Datum::from(i64::from(info.mtu)) }),
         (interface::LINK_RESETS, Datum::from(i64::try_from(info.link_resets).unwrap_or(i64::MAX))),
         (interface::LINK_SPEED, speed.map_or(Datum::Empty, Datum::from)),
         (interface::DUPLEX, duplex.map_or(Datum::Empty, Datum::from)),
