@@ -117,9 +117,9 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "ovs-vsctl remove Bridge br0 other_config colour",
     ),
     (
-        "set Interface p1 bfd:oam=true",
-        "Interface p1: bfd:oam is not supported yet and has no effect",
-        "ovs-vsctl remove Interface p1 bfd oam",
+        "set Bridge br0 other_config:in-band-queue=3",
+        "Bridge br0: other_config:in-band-queue is not supported yet and has no effect",
+        "ovs-vsctl remove Bridge br0 other_config in-band-queue",
     ),
 ];
 

@@ -84,6 +84,8 @@ pub struct DesiredBridge {
     /// What its ports say of it to neighbours.
     pub discovery: protocols::lldp::Settings,
     pub dp_desc: Option<String>,
+    /// The serial number by which controllers know it.
+    pub serial: Option<String>,
     pub mirrors: Vec<DesiredMirror>,
     pub tables: Vec<(TableId, TableSettings)>,
 }
@@ -261,6 +263,7 @@ fn desire_bridge(
         snooping: multicast::desire(row),
         discovery: discovery::desire(rows, row, complaints),
         dp_desc: other("dp-desc").map(str::to_owned),
+        serial: other("dp-sn").map(str::to_owned),
         mirrors: mirrors::desire(rows, row),
         tables: tables::desire(rows, row),
         name,
@@ -335,6 +338,7 @@ pub(crate) mod tests {
             snooping: None,
             discovery: Default::default(),
             dp_desc: None,
+            serial: None,
             mirrors: Vec::new(),
             tables: Vec::new(),
         })

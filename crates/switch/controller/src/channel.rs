@@ -89,6 +89,8 @@ pub(crate) struct Setup {
     pub target: Target,
     pub versions: Vec<Version>,
     pub events: mpsc::Sender<Event>,
+    /// The DSCP of what it is sent.
+    pub dscp: u8,
     /// `None`: the peer is never probed.
     pub probe: Option<Duration>,
     /// Where what is said can be watched, on connections to controllers.
@@ -104,6 +106,9 @@ pub(crate) async fn serve(
     patience: Duration,
     on_connected: impl FnOnce(),
 ) -> End {
+    if let Err(e) = stream.set_dscp(setup.dscp) {
+        log::warn!(target: "rconn", "{name}: setting the DSCP failed: {}", rpc::error_text(&e));
+    }
     let done = match tokio::time::timeout(patience, Handshake::run(&setup.versions, stream)).await {
         Err(_) => return End::TimedOut,
         Ok(Err(e)) => return End::Failed(rpc::error_text(&e)),

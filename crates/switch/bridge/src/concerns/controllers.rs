@@ -30,6 +30,10 @@ pub struct DesiredController {
     pub inactivity_probe: Duration,
     /// How many packets it is sent at most.
     pub rate_limit: Option<RateLimit>,
+    pub is_service: bool,
+    pub has_async_messages: bool,
+    /// The DSCP of its packets.
+    pub dscp: u8,
 }
 
 /// The controllers of a bridge.
@@ -45,6 +49,7 @@ fn desire_one(row: &Row) -> DesiredController {
     };
     let limit = row.integer(table::CONTROLLER_RATE_LIMIT).and_then(|n| u32::try_from(n).ok());
     let burst = row.integer(table::CONTROLLER_BURST_LIMIT).and_then(|n| u32::try_from(n).ok());
+    let dscp = row.map_text(table::OTHER_CONFIG, "dscp").and_then(|text| text.parse().ok());
     DesiredController {
         uuid: row.uuid,
         target: row.string(table::TARGET).to_owned(),
@@ -52,6 +57,9 @@ fn desire_one(row: &Row) -> DesiredController {
         inactivity_probe: millis(table::INACTIVITY_PROBE, 5000),
         rate_limit: limit
             .map(|rate| RateLimit { rate: rate.max(100), burst: burst.unwrap_or(rate / 4).max(25) }),
+        is_service: row.text(table::TYPE) == Some("service"),
+        has_async_messages: row.boolean(table::ENABLE_ASYNC_MESSAGES).unwrap_or(true),
+        dscp: dscp.filter(|dscp| *dscp < 64).unwrap_or(controller::DEFAULT_DSCP),
     }
 }
 
@@ -72,6 +80,9 @@ impl Concern for Controllers {
                     max_backoff: one.max_backoff,
                     probe: one.inactivity_probe,
                     rate_limit: one.rate_limit,
+                    is_service: one.is_service,
+                    has_async_messages: one.has_async_messages,
+                    dscp: one.dscp,
                 }),
                 Some(why) => running.complaints.say(Level::Error, why),
             }
@@ -82,6 +93,7 @@ impl Concern for Controllers {
             name: config.name.clone(),
             datapath_id,
             dp_desc: config.dp_desc.clone(),
+            serial: config.serial.clone(),
             versions: config.versions.clone(),
             is_secure: config.fail_mode == FailMode::Secure,
             controllers,

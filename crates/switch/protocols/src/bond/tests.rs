@@ -122,7 +122,8 @@ fn load_is_moved_until_members_have_about_the_same() {
         let buckets = bond.shared().state().buckets.clone();
         (0..=u8::MAX).filter(|bucket| buckets[usize::from(*bucket)] == Some(port)).collect()
     };
-    let load = |bond: &Bond, of: &[u8]| of.iter().for_each(|bucket| bond.shared().count(*bucket, 1, 1_000_000));
+    let load =
+        |bond: &Bond, of: &[u8]| of.iter().for_each(|bucket| bond.shared().count(*bucket, 1, 1_000_000));
     let on_a = of(&bond, A);
     load(&bond, &on_a[..20]);
     run(&mut bond, 9999);
