@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::{DpPort, Timestamp};
 use dp::{DpId, PortSpec, TunnelKind};
-use pipeline::tunnel::TunnelConfig;
+use pipeline::tunnel::{Endpoint, TunnelConfig, Underlay};
 use tunnel::{Machine, Network};
 
 use super::Concern;
@@ -62,15 +62,35 @@ impl Running {
         is_last
     }
 
-    /// Takes in what the kernel says of routes, if there is anything new.
-    fn follow_routes(&mut self) {
+    /// Takes in what the kernel says of routes, if there is anything new; whether ways changed.
+    fn follow_routes(&mut self) -> bool {
         if self.below_tunnels.ignores_machine {
-            return;
+            return false;
         }
-        let Some(read) = self.below_tunnels.machine.news() else { return };
-        if read.put_into(&mut self.below_tunnels.network.routes_mut()) {
+        let Some(read) = self.below_tunnels.machine.news() else { return false };
+        let has_changed = read.put_into(&mut self.below_tunnels.network.routes_mut());
+        if has_changed {
             self.switch.underlay_changed();
         }
+        has_changed
+    }
+
+    /// The device by which a tunnel's packets leave, and whether it has a carrier; none while there is no way, or while it
+    /// is rules that say where packets go.
+    pub(crate) fn egress_of(&self, tunnel: &TunnelConfig) -> Option<(Arc<str>, bool)> {
+        let Endpoint::Is(remote) = tunnel.remote else { return None };
+        let local = match tunnel.local {
+            Endpoint::Is(local) => local,
+            Endpoint::Any | Endpoint::Flow => 0,
+        };
+        let way = self.below_tunnels.network.way(tunnel.mark.unwrap_or(0), remote, local)?;
+        let datapaths = self.datapaths.shared();
+        let own = datapaths.iter().find_map(|below| below.datapath.port_by_name(&way.device));
+        let has_carrier = match own {
+            Some(info) => info.is_running(),
+            None => netlink::link(&way.device).ok().flatten().is_some_and(|link| link.has_carrier()),
+        };
+        Some((way.device, has_carrier))
     }
 }
 
@@ -90,10 +110,11 @@ impl Concern for Tunnels {
     }
 
     fn tick(&self, running: &mut Running, now: Timestamp) -> Extent {
-        running.follow_routes();
+        let has_moved = running.follow_routes();
         if running.below_tunnels.network.neighbours().expire(now) {
             running.switch.underlay_changed();
         }
-        Extent::default()
+        // By which devices tunnels leave is shown.
+        Extent { state: has_moved, ..Extent::default() }
     }
 }

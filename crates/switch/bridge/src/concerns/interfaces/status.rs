@@ -24,6 +24,8 @@ pub(crate) enum State {
         mac: MacAddr,
         is_up: bool,
         has_link: bool,
+        /// The device by which a tunnel's packets leave, and whether that has a carrier.
+        egress: Option<(Arc<str>, bool)>,
         /// What the device reports, if there is one.
         info: Option<Arc<PortInfo>>,
         /// What the session with the neighbour is like, if there is one.
@@ -56,19 +58,23 @@ impl State {
             Err(reason) => return State::Broken(Some(reason.clone())),
         };
         let unsupported = running.unsupported_of(&desired.uuid);
-        let unsupported = unsupported.map(|settings| format!("{settings}: not supported yet"));
+        let unsupported = unsupported.map(|settings| format!("{settings}: not supported"));
         let port = {
             let switch = running.switch.read();
             let entry = switch.get(bridge.id).and_then(|state| state.port_entry(number));
-            entry.map(|entry| (entry.desc.hw_addr, entry.desc.config, entry.desc.state, entry.port.datapath))
+            entry.map(|entry| {
+                let tunnel = entry.port.tunnel.clone();
+                (entry.desc.hw_addr, entry.desc.config, entry.desc.state, entry.port.datapath, tunnel)
+            })
         };
-        let Some((mac, config, state, datapath)) = port else { return State::Gone };
+        let Some((mac, config, state, datapath, tunnel)) = port else { return State::Gone };
         State::Working {
             number,
             error: known.trouble.clone().or(unsupported),
             mac,
             is_up: config & port_config::PORT_DOWN == 0,
             has_link: state & port_state::LINK_DOWN == 0,
+            egress: tunnel.and_then(|tunnel| running.egress_of(&tunnel)),
             info: datapath.and_then(|port| bridge.below.datapath.port(port)),
             bfd: running.monitor.bfd_status(PortId { bridge: bridge.id, port: number }),
             cfm: running.monitor.cfm_status(PortId { bridge: bridge.id, port: number }),
@@ -81,14 +87,14 @@ impl State {
         match self {
             State::Gone => Vec::new(),
             State::Broken(error) => broken(text(error)),
-            State::Working { number, error, mac, is_up, has_link, info, bfd, lacp_current, cfm } => {
+            State::Working { number, error, mac, is_up, has_link, egress, info, bfd, lacp_current, cfm } => {
                 let shown = number.to_u16().map_or(i64::from(number.0), i64::from);
                 let mut columns = vec![
                     (interface::OFPORT, Datum::from(shown)),
                     (interface::ERROR, text(error)),
                     (interface::MAC_IN_USE, Datum::from(mac.to_string())),
                 ];
-                columns.extend(device(info.as_deref(), *is_up, *has_link));
+                columns.extend(device(info.as_deref(), *is_up, *has_link, egress.as_ref()));
                 columns.push((interface::LACP_CURRENT, lacp_current.map_or(Datum::Empty, Datum::from)));
                 columns.push((interface::BFD_STATUS, texts(bfd.iter().cloned())));
                 columns.extend(connectivity::columns(cfm.as_ref()));
@@ -99,7 +105,12 @@ impl State {
 }
 
 /// The columns of a device; those of a patch port where there is none.
-fn device(info: Option<&PortInfo>, is_up: bool, has_link: bool) -> Vec<(&'static str, Datum)> {
+fn device(
+    info: Option<&PortInfo>,
+    is_up: bool,
+    has_link: bool,
+    egress: Option<&(Arc<str>, bool)>,
+) -> Vec<(&'static str, Datum)> {
     let up = |up: bool| Datum::from(if up { "up" } else { "down" });
     let Some(info) = info else {
         return vec![
@@ -110,6 +121,12 @@ fn device(info: Option<&PortInfo>, is_up: bool, has_link: bool) -> Vec<(&'static
             (interface::STATUS, Datum::Empty),
         ];
     };
+    let mut status = info.status.clone();
+    if let Some((device, has_carrier)) = egress {
+        let carrier = if *has_carrier { "up" } else { "down" };
+        status.insert("tunnel_egress_iface".to_owned(), device.to_string());
+        status.insert("tunnel_egress_iface_carrier".to_owned(), carrier.to_owned());
+    }
     let speed = info.speed_mbps.map(|mbps| i64::from(mbps) * 1_000_000);
     let duplex = speed.map(|_| if info.is_full_duplex { "full" } else { "half" });
     vec![
@@ -120,7 +137,7 @@ fn device(info: Option<&PortInfo>, is_up: bool, has_link: bool) -> Vec<(&'static
         (interface::LINK_RESETS, Datum::from(i64::try_from(info.link_resets).unwrap_or(i64::MAX))),
         (interface::LINK_SPEED, speed.map_or(Datum::Empty, Datum::from)),
         (interface::DUPLEX, duplex.map_or(Datum::Empty, Datum::from)),
-        (interface::STATUS, texts(info.status.clone())),
+        (interface::STATUS, texts(status)),
     ]
 }
 
