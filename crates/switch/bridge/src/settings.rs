@@ -40,8 +40,6 @@ pub(crate) enum Use {
     /// It is meant for hardware, or for a way of reaching it, that this switch does not use: why, and the values that ask for
     /// nothing.
     Refused(&'static str, &'static [&'static str]),
-    /// Nothing is done about it yet. The values are those that ask for nothing.
-    Missing(&'static [&'static str]),
 }
 
 /// The tables whose rows have a say by themselves: those that the switch follows.
@@ -56,8 +54,6 @@ pub(crate) enum Why {
     Tuning,
     /// It is refused, for this reason.
     Refused(&'static str),
-    /// Nothing is done about it yet.
-    Missing,
 }
 
 /// A setting that does nothing.
@@ -85,7 +81,6 @@ impl Unread {
         match self.why {
             Why::Tuning => format!("{setting} has no effect on this switch"),
             Why::Refused(why) => format!("{setting} is refused and has no effect: {why}"),
-            Why::Missing => format!("{setting} is not supported yet and has no effect"),
         }
     }
 
@@ -158,7 +153,6 @@ fn unread_of(table: &'static str, row: &Row) -> Vec<Unread> {
 fn is_unread(use_: Use, is: impl Fn(&str) -> bool) -> Option<Why> {
     let asks = |inert: &[&str]| !inert.iter().any(|inert| is(inert));
     match use_ {
-        Use::Missing(inert) => asks(inert).then_some(Why::Missing),
         Use::Refused(why, inert) => asks(inert).then_some(Why::Refused(why)),
         Use::Tuning => Some(Why::Tuning),
         Use::Read | Use::Status | Use::Elsewhere | Use::Awaited | Use::Map => None,

@@ -56,6 +56,7 @@ pub(crate) const TABLES: u8 = 254;
 
 pub use bundles::DEFAULT_BUNDLE_IDLE;
 pub use channel::{Event, PeerId};
+pub use fail_mode::add_own_rule;
 pub use manager::{BridgeSettings, ControllerSpec, ControllerStatus, DEFAULT_DSCP, IpfixCounters, Manager};
 pub use peer::Kind;
 pub use saved::RestoreError;

@@ -1,10 +1,12 @@
 //! OpenFlow controllers: what their rows ask for, connecting to them, and reporting how that goes.
 
 mod confine;
+mod in_band;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base::Timestamp;
 use controller::{BridgeSettings, ControllerSpec, ControllerStatus, RateLimit};
 use log::Level;
 use model::Datum;
@@ -13,9 +15,12 @@ use replica::{Row, Tables};
 use schema::{bridge, controller as table};
 use uuid::Uuid;
 
+pub(crate) use self::in_band::DesiredInBand;
+pub(crate) use self::in_band::InBand;
 use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::desired::{Desired, DesiredBridge, FailMode};
+use crate::extent::Extent;
 use crate::running::{Running, RunningBridge};
 use crate::status::{Report, Reporting};
 use crate::writer::texts;
@@ -31,6 +36,8 @@ pub struct DesiredController {
     /// How many packets it is sent at most.
     pub rate_limit: Option<RateLimit>,
     pub is_service: bool,
+    /// Its connection passes whatever the bridge's rules are.
+    pub is_in_band: bool,
     pub has_async_messages: bool,
     /// The DSCP of its packets.
     pub dscp: u8,
@@ -58,6 +65,7 @@ fn desire_one(row: &Row) -> DesiredController {
         rate_limit: limit
             .map(|rate| RateLimit { rate: rate.max(100), burst: burst.unwrap_or(rate / 4).max(25) }),
         is_service: row.text(table::TYPE) == Some("service"),
+        is_in_band: row.text(table::CONNECTION_MODE) != Some("out-of-band"),
         has_async_messages: row.boolean(table::ENABLE_ASYNC_MESSAGES).unwrap_or(true),
         dscp: dscp.filter(|dscp| *dscp < 64).unwrap_or(controller::DEFAULT_DSCP),
     }
@@ -100,6 +108,15 @@ impl Concern for Controllers {
             awaits_rules: running.limits.awaits_rules,
         };
         running.manager.want(id, settings);
+    }
+
+    fn finish(&self, running: &mut Running, _desired: &Desired) {
+        running.keep_in_band();
+    }
+
+    fn tick(&self, running: &mut Running, _now: Timestamp) -> Extent {
+        running.keep_in_band();
+        Extent::default()
     }
 
     fn report(&self, out: &mut Reporting, report: &Report<'_>, bridge: &RunningBridge) {

@@ -5,7 +5,7 @@ use schema::{
     flow_table, interface, ipfix, mirror, netflow, open_vswitch, port, qos, queue, sflow,
 };
 
-use super::Use::{self, Awaited, Elsewhere, Map, Missing, Read, Refused, Status, Tuning};
+use super::Use::{self, Awaited, Elsewhere, Map, Read, Refused, Status, Tuning};
 
 const ROOT: &str = open_vswitch::NAME_OF_TABLE;
 const BRIDGE: &str = bridge::NAME_OF_TABLE;
@@ -28,10 +28,8 @@ const COLLECTORS: &str = flow_sample_collector_set::NAME_OF_TABLE;
 /// Why settings are refused.
 const OFFLOAD: &str = "this switch hands no flows to network cards";
 const DPDK: &str = "this switch does not use DPDK";
+const DISCOVERY: &str = "the addresses of the bridge's own port are the host's to give";
 const XDP: &str = "this switch chooses how it sends by AF_XDP itself";
-
-/// Whatever it says, it asks for something.
-const ANY: Use = Missing(&[]);
 
 /// Every column of the tables that configure the switch.
 #[rustfmt::skip]
@@ -196,10 +194,10 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (CONTROLLER, controller::TARGET, Read),
     (CONTROLLER, controller::MAX_BACKOFF, Read),
     (CONTROLLER, controller::INACTIVITY_PROBE, Read),
-    (CONTROLLER, controller::CONNECTION_MODE, Missing(&["out-of-band"])),
-    (CONTROLLER, controller::LOCAL_IP, ANY),
-    (CONTROLLER, controller::LOCAL_NETMASK, ANY),
-    (CONTROLLER, controller::LOCAL_GATEWAY, ANY),
+    (CONTROLLER, controller::CONNECTION_MODE, Read),
+    (CONTROLLER, controller::LOCAL_IP, Refused(DISCOVERY, &[])),
+    (CONTROLLER, controller::LOCAL_NETMASK, Refused(DISCOVERY, &[])),
+    (CONTROLLER, controller::LOCAL_GATEWAY, Refused(DISCOVERY, &[])),
     (CONTROLLER, controller::ENABLE_ASYNC_MESSAGES, Read),
     // What waits for a controller is bounded in bytes.
     (CONTROLLER, controller::CONTROLLER_QUEUE_SIZE, Tuning),
@@ -292,9 +290,8 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     (BRIDGE, bridge::OTHER_CONFIG, "mac-aging-time", Read),
     (BRIDGE, bridge::OTHER_CONFIG, "mac-table-size", Read),
     (BRIDGE, bridge::OTHER_CONFIG, "dp-sn", Read),
-    // No bridge sets up rules for in-band control, so there is nothing to disable.
-    (BRIDGE, bridge::OTHER_CONFIG, "disable-in-band", Missing(&["true"])),
-    (BRIDGE, bridge::OTHER_CONFIG, "in-band-queue", ANY),
+    (BRIDGE, bridge::OTHER_CONFIG, "disable-in-band", Read),
+    (BRIDGE, bridge::OTHER_CONFIG, "in-band-queue", Read),
     (BRIDGE, bridge::OTHER_CONFIG, "controller-queue-size", Tuning),
     (BRIDGE, bridge::OTHER_CONFIG, "stp-system-id", Read),
     (BRIDGE, bridge::OTHER_CONFIG, "stp-priority", Read),

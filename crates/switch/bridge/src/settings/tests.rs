@@ -96,10 +96,6 @@ fn a_setting_is_named_with_its_row() {
         Unread { table, uuid: Uuid::nil(), row: "x".into(), setting: setting.into(), why }.text()
     };
     assert_eq!(
-        unread("Controller", "local_ip", Why::Missing),
-        "Controller x: local_ip is not supported yet and has no effect"
-    );
-    assert_eq!(
         unread("Open_vSwitch", "other_config:hw-offload", Why::Refused("nobody has such cards")),
         "Open_vSwitch x: other_config:hw-offload is refused and has no effect: nobody has such cards"
     );
@@ -133,8 +129,6 @@ fails where it differs.
 - **no counterpart**: it tunes what this switch does otherwise; forwarding is the same without. The log says so once.
 - **refused**: it is meant for hardware, or for a way of reaching it, that this switch does not use; the log says so, and why, and
   the row shows it.
-- **not yet**: it has no effect. The log says so once, and so does the `status` or `error` of its row, unless its value asks for
-  nothing.
 
 Options of tunnels are not listed: they are read where the tunnel's `type` has them, and the log names others
 ([tunnels.md](tunnels.md)). SSL and Manager
@@ -155,11 +149,6 @@ fn words(use_: Use) -> Option<String> {
             let inert: Vec<String> =
                 inert.iter().map(|value| format!("; `{value}` asks for nothing")).collect();
             format!("refused: {why}{}", inert.concat())
-        }
-        Use::Missing([]) => "not yet".to_owned(),
-        Use::Missing(values) => {
-            let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
-            format!("not yet; {} asks for nothing", values.join(" or "))
         }
         Use::Map => return None,
     };
