@@ -270,9 +270,10 @@ fn a_switch_does_without_what_its_datapath_is_said_not_to_do() {
     let switch = &dummies.switch;
     let feature =
         |name: &str, value: &str| switch.appctl(&format!("dpif/set-dp-features br0 {name} {value}"));
-    let sent = |port: &str| {
-        let shown = switch.vsctl(&format!("get interface {port} statistics:tx_packets"));
-        shown.trim().parse::<u64>().unwrap_or(0)
+    let sent = |port: u32| {
+        let shown = switch.ofctl(&format!("dump-ports br0 {port}"));
+        let count = shown.split("tx pkts=").nth(1).and_then(|rest| rest.split(',').next());
+        count.and_then(|count| count.parse::<u64>().ok())
     };
     // Without a copy that the datapath makes, a sample of all packets is one.
     switch.ofctl("add-flow br0 in_port=1,ip,actions=clone(ct(commit),output:2),output:3");
@@ -289,7 +290,7 @@ fn a_switch_does_without_what_its_datapath_is_said_not_to_do() {
     for len in [60, 200, 64, 300, 300] {
         switch.appctl(&format!("netdev-dummy/receive p4 {} --len {len}", PACKET.replace(' ', "")));
     }
-    until("each went by its length", || (sent("p2"), sent("p3")) == (3, 2));
+    until("each went by its length", || (sent(2), sent(3)) == (Some(3), Some(2)));
     // Rules that cannot be done without are rejected, and say why.
     feature("ct_state_nat", "false");
     let refused = switch.ctl("ovs-ofctl", "add-flow br0 ip,actions=ct(commit,nat(src=10.0.0.9))");
@@ -333,11 +334,11 @@ fn a_dummy_takes_other_options_as_it_is() {
     let capture = switch.dir.join("p2.pcap");
     switch.vsctl(&format!("set interface p2 options:tx_pcap={}", capture.display()));
     dummies.receive("p1", PACKET);
-    let packets = || switch.vsctl("get interface p1 statistics:rx_packets").trim().to_owned();
-    until("it is counted", || packets() == "1");
+    let has_received = || switch.ofctl("dump-ports br0 1").contains("rx pkts=1,");
+    assert!(has_received());
     switch.vsctl("set interface p1 options:ifindex=77 options:ol_ip_rx_csum_set_good=true");
     assert_eq!(switch.vsctl("get interface p1 ifindex").trim(), "77");
-    assert_eq!(packets(), "1", "it is still the same port");
+    assert!(has_received(), "it is still the same port");
     // A wrong checksum that the device is said to have found right leaves as one that is right.
     let wrong = "505400000002505400000001080045000014000000004011dead0a0000010a000002";
     switch.appctl(&format!("netdev-dummy/receive p1 {wrong}"));
