@@ -39,6 +39,7 @@ mod memory;
 mod monitors;
 mod outbox;
 mod peer;
+mod probe;
 mod replies;
 mod resume;
 mod roles;

@@ -1,6 +1,7 @@
 //! All OpenFlow connections of all bridges.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -44,6 +45,21 @@ pub struct ControllerSpec {
     pub has_async_messages: bool,
     /// The DSCP of its packets.
     pub dscp: u8,
+}
+
+impl ControllerSpec {
+    /// A socket that each bridge has.
+    fn own_socket(path: &Path) -> ControllerSpec {
+        ControllerSpec {
+            target: format!("punix:{}", path.display()),
+            max_backoff: Duration::from_secs(8),
+            probe: SERVICE_PROBE,
+            rate_limit: None,
+            is_service: true,
+            has_async_messages: true,
+            dscp: DEFAULT_DSCP,
+        }
+    }
 }
 
 /// How a bridge is controlled.
@@ -244,15 +260,8 @@ impl Manager {
         let mut wanted: BTreeMap<String, (ControllerSpec, Kind)> = BTreeMap::new();
         let rundir = rpc::dirs::rundir();
         for (suffix, kind) in [("mgmt", Kind::Service), ("snoop", Kind::Watcher)] {
-            let spec = ControllerSpec {
-                target: format!("punix:{}", rundir.join(format!("{name}.{suffix}")).display()),
-                max_backoff: Duration::from_secs(8),
-                probe: SERVICE_PROBE,
-                rate_limit: None,
-                is_service: true,
-                has_async_messages: true,
-                dscp: DEFAULT_DSCP,
-            };
+            let socket = rundir.join(format!("{name}.{suffix}"));
+            let spec = ControllerSpec::own_socket(&socket);
             wanted.insert(spec.target.clone(), (spec, kind));
         }
         let is_primary =
