@@ -161,3 +161,44 @@ fn a_controller_gives_a_switch_the_rules_of_a_file() {
         assert!(world.rules(version).contains("table=1, reg1=0x3 actions=drop"), "{}", world.rules(version));
     }
 }
+
+#[test]
+fn a_controller_behind_the_bridge_is_reached_whatever_the_rules_are() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let (far, middle) = (world.host("far"), world.host("sw"));
+    world.wire(&middle, "pa", &far, "eth0");
+    far.address("eth0", "10.8.0.2/24");
+    let switch = Switch::start(&world, &middle, "sw", Programs::Ours);
+    switch.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev fail_mode=secure other_config:disable-in-band=true -- add-port br0 pa");
+    middle.address("br0", "10.8.0.1/24");
+    middle.ok("ip link set br0 up");
+    let listening = switch.dir.join("far.ctl");
+    let mut controller = far
+        .command("ovs-testcontroller")
+        .args(["ptcp:6653:10.8.0.2", "--noflow", &format!("--unixctl={}", listening.display())])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the controller listens", || far.ok("ss -ltnH").contains(":6653 "));
+    switch.vsctl("set-controller br0 tcp:10.8.0.2:6653 -- set controller br0 max_backoff=1000");
+    let own_rules = || switch.appctl("bridge/dump-flows br0").matches("priority=1800").count();
+    let connected = "--bare --columns=is_connected find controller is_connected=true";
+    assert_eq!(own_rules(), 0, "in-band control is disabled");
+    assert!(!switch.vsctl(connected).contains("true"), "no rule lets the connection pass");
+    switch.vsctl("del-controller br0 -- remove bridge br0 other_config disable-in-band");
+    super::pages::type_all("in-band.md", &middle, &switch);
+    until("the rules are gone", || own_rules() == 0);
+    switch.vsctl(
+        "remove bridge br0 other_config disable-in-band -- set controller br0 connection_mode=in-band",
+    );
+    until("the rules are there again", || own_rules() > 0);
+    assert!(!switch.ofctl("dump-flows br0").contains("10.8.0.2"), "controllers do not see them");
+    // It may have ended by itself.
+    let _ = controller.kill();
+    let _ = controller.wait();
+}

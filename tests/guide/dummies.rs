@@ -262,6 +262,146 @@ fn addresses_put_in_by_hand_are_told_as_text_and_as_json() {
 }
 
 #[test]
+fn a_switch_does_without_what_its_datapath_is_said_not_to_do() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2, 3, 4]);
+    let switch = &dummies.switch;
+    let feature =
+        |name: &str, value: &str| switch.appctl(&format!("dpif/set-dp-features br0 {name} {value}"));
+    let sent = |port: u32| {
+        let shown = switch.ofctl(&format!("dump-ports br0 {port}"));
+        let count = shown.split("tx pkts=").nth(1).and_then(|rest| rest.split(',').next());
+        count.and_then(|count| count.parse::<u64>().ok())
+    };
+    // Without a copy that the datapath makes, a sample of all packets is one.
+    switch.ofctl("add-flow br0 in_port=1,ip,actions=clone(ct(commit),output:2),output:3");
+    let trace = || switch.appctl(&format!("ofproto/trace ovs-dummy in_port(1),{}", PACKET.replace(' ', "")));
+    assert!(trace().contains("Datapath actions: clone(ct(commit),2),3"), "{}", trace());
+    feature("clone", "false");
+    let as_sample = "Datapath actions: sample(sample=100.0%,actions(ct(commit),2)),3";
+    assert!(trace().contains(as_sample), "{}", trace());
+    // Who looks at the length of packets that the datapath cannot look at looks at each one.
+    feature("check_pkt_len", "false");
+    switch.ofctl("add-flow br0 in_port=4,actions=check_pkt_larger(100)->NXM_NX_REG0[0],resubmit(,1)");
+    switch.ofctl("add-flow br0 table=1,priority=2,reg0=1,actions=output:2");
+    switch.ofctl("add-flow br0 table=1,priority=1,actions=output:3");
+    for len in [60, 200, 64, 300, 300] {
+        switch.appctl(&format!("netdev-dummy/receive p4 {} --len {len}", PACKET.replace(' ', "")));
+    }
+    until("each went by its length", || (sent(2), sent(3)) == (Some(3), Some(2)));
+    // Rules that cannot be done without are rejected, and say why.
+    feature("ct_state_nat", "false");
+    let refused = switch.ctl("ovs-ofctl", "add-flow br0 ip,actions=ct(commit,nat(src=10.0.0.9))");
+    assert!(refused.err.contains("NXBAC_CT_DATAPATH_SUPPORT"), "{}", refused.err);
+    assert!(dummies.log().contains("Rejecting ct action because datapath does not support nat"));
+    let refused = switch.ctl("ovs-ofctl", "add-flow br0 ct_state=+trk+snat,ip,actions=2");
+    assert!(refused.err.contains("NXBMC_CT_DATAPATH_SUPPORT"), "{}", refused.err);
+    feature("ct_state_nat", "true");
+    switch.ofctl("add-flow br0 ct_state=+trk+snat,ip,actions=2");
+    // What makes no difference says so.
+    feature("ufid", "false");
+    assert!(dummies.log().contains("ufid is without effect on this switch"));
+}
+
+#[test]
+fn idle_flows_stay_while_revalidation_is_paused() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    switch.ofctl("add-flow br0 in_port=1,actions=output:2");
+    dummies.receive("p1", PACKET);
+    dummies.receive("p1", PACKET);
+    switch.appctl("revalidator/pause");
+    switch.appctl("time/warp 60000");
+    assert!(dummies.flows().contains("packets:1"), "{}", dummies.flows());
+    switch.appctl("revalidator/resume");
+    switch.appctl("revalidator/wait");
+    assert!(!dummies.flows().contains("packets:1"), "{}", dummies.flows());
+}
+
+#[test]
+fn a_dummy_takes_other_options_as_it_is() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1, 2]);
+    let switch = &dummies.switch;
+    switch.ofctl("add-flow br0 in_port=1,actions=mod_nw_dst:10.0.0.9,output:2");
+    let capture = switch.dir.join("p2.pcap");
+    switch.vsctl(&format!("set interface p2 options:tx_pcap={}", capture.display()));
+    dummies.receive("p1", PACKET);
+    let has_received = || switch.ofctl("dump-ports br0 1").contains("rx pkts=1,");
+    assert!(has_received());
+    switch.vsctl("set interface p1 options:ifindex=77 options:ol_ip_rx_csum_set_good=true");
+    assert_eq!(switch.vsctl("get interface p1 ifindex").trim(), "77");
+    assert!(has_received(), "it is still the same port");
+    // A wrong checksum that the device is said to have found right leaves as one that is right.
+    let wrong = "505400000002505400000001080045000014000000004011dead0a0000010a000002";
+    switch.appctl(&format!("netdev-dummy/receive p1 {wrong}"));
+    let sent = std::fs::read(&capture).unwrap();
+    let header = &sent[sent.len() - 20..];
+    let sum = header.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum::<u32>();
+    assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "{header:x?}");
+}
+
+#[test]
+fn rules_by_which_a_bond_shares_packets_are_listed_and_counted() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::new("-- add-port br0 p5 -- set interface p5 type=dummy ofport_request=5");
+    let switch = &dummies.switch;
+    let socket = |name: &str| switch.dir.join(name).display().to_string();
+    let bond = |bridge: &str, members: [(&str, u32, String); 2]| {
+        let set = |(name, number, option): &(&str, u32, String)| {
+            format!("-- set interface {name} type=dummy ofport_request={number} options:{option} ")
+        };
+        let [one, other] = &members;
+        switch.vsctl(&format!(
+            "add-bond {bridge} bond-{bridge} {} {} bond_mode=balance-tcp lacp=active other-config:lacp-time=fast {}{}",
+            one.0, other.0, set(one), set(other)
+        ));
+    };
+    switch.vsctl("add-br br1 -- set bridge br1 datapath-type=dummy fail-mode=secure");
+    bond(
+        "br0",
+        [
+            ("p1", 1, format!("pstream=punix:{}", socket("1.sock"))),
+            ("p2", 2, format!("pstream=punix:{}", socket("2.sock"))),
+        ],
+    );
+    bond(
+        "br1",
+        [
+            ("p3", 3, format!("stream=unix:{}", socket("1.sock"))),
+            ("p4", 4, format!("stream=unix:{}", socket("2.sock"))),
+        ],
+    );
+    switch.ofctl("add-flow br0 actions=normal");
+    until("the members are up", || {
+        switch.appctl("time/warp 300");
+        switch.appctl("bond/show bond-br0").matches("may_enable: true").count() == 2
+    });
+    dummies.receive("p5", PACKET);
+    dummies.receive("p5", PACKET);
+    let rules = switch.appctl("bridge/dump-flows br0");
+    let sharing: Vec<&str> = rules.lines().filter(|line| line.starts_with("table_id=254, ")).collect();
+    assert_eq!(sharing.len(), 256, "{rules}");
+    assert!(
+        sharing
+            .iter()
+            .all(|line| line.contains("priority=20,recirc_id=") && line.contains("/0xff,actions=output:"))
+    );
+    let used: Vec<&&str> = sharing.iter().filter(|line| line.contains("n_packets=2, ")).collect();
+    assert_eq!(used.len(), 1, "both have the same hash: {rules}");
+    assert!(!switch.ofctl("dump-flows br0").contains("dp_hash"), "controllers do not see them");
+}
+
+#[test]
 fn the_rules_and_groups_behind_a_flow_are_listed() {
     if !can_run() {
         return;

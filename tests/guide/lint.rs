@@ -117,9 +117,9 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "ovs-vsctl remove Bridge br0 other_config colour",
     ),
     (
-        "set Interface p1 bfd:oam=true",
-        "Interface p1: bfd:oam is not supported yet and has no effect",
-        "ovs-vsctl remove Interface p1 bfd oam",
+        "set Interface p1 options:xdp-mode=native",
+        "Interface p1: options:xdp-mode is refused and has no effect: this switch chooses how it sends by AF_XDP itself",
+        "ovs-vsctl remove Interface p1 options xdp-mode",
     ),
 ];
 

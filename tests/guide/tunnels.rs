@@ -85,6 +85,14 @@ fn two_of_our_switches_carry_tcp_through_each_kind() {
         let near = pair.switch(&pair.near, ours, "10.0.0.1/24", "192.168.7.1", &options(kind, "10.0.0.2"));
         let far = pair.switch(&pair.far, ours, "10.0.0.2/24", "192.168.7.2", &options(kind, "10.0.0.1"));
         both_ways(&pair);
+        assert_eq!(near.vsctl("get interface tun0 status:tunnel_egress_iface").trim(), "br0");
+        assert_eq!(near.vsctl("get interface tun0 status:tunnel_egress_iface_carrier").trim(), "up");
+        near.vsctl("set interface int mtu_request=1500");
+        until("lint sees that packets do not fit", || {
+            let found = run(near.command("ovs").arg("lint")).out;
+            found.contains("packets of 1500 bytes do not fit into tunnel tun0")
+        });
+        near.vsctl("set interface int mtu_request=1400");
         // Another key at one end: what arrives is of no tunnel.
         far.vsctl("set interface tun0 options:key=78");
         assert!(!pair.near.reaches("192.168.7.2", 1), "{kind}: a packet of another key was taken");

@@ -120,7 +120,7 @@ impl Flows {
 
     /// Installs the megaflow. Its counters begin at zero: the packet that made it is counted by whoever translated.
     fn install(&self, ufid: Ufid, key: &FlowKey, outcome: &mut UpcallOutcome) {
-        make_installable(&mut outcome.mask);
+        make_installable(key, &mut outcome.mask);
         let actions = outcome.install_actions.as_ref().unwrap_or(&outcome.actions).clone();
         match self.lock().install(ufid, key, &mut outcome.mask, actions, outcome.version) {
             Ok(()) | Err(DpError::FlowExists) => {}
@@ -130,7 +130,7 @@ impl Flows {
 
     pub(crate) fn put(&self, ufid: Ufid, put: &FlowPut, may_create: bool) -> Result<(), DpError> {
         let mut mask = put.mask.clone();
-        make_putable(&mut mask);
+        make_putable(&put.key, &mut mask);
         let mut table = self.lock();
         if put.mode != PutMode::Create && table.modify(ufid, put.actions.clone(), put.version, put.zero_stats)
         {
@@ -182,19 +182,20 @@ impl Flows {
 }
 
 /// Makes it the mask of a flow that a packet made, as the text and netlink forms can express it.
-fn make_installable(mask: &mut FlowMask) {
-    make_putable(mask);
+fn make_installable(key: &FlowKey, mask: &mut FlowMask) {
+    make_putable(key, mask);
     mask.add_all(slot::PACKET_TYPE);
 }
 
 /// The same for a flow that somebody put, who may leave the packet's type open.
-fn make_putable(mask: &mut FlowMask) {
+fn make_putable(key: &FlowKey, mask: &mut FlowMask) {
     for place in [slot::RECIRC_ID, slot::IN_PORT, slot::DL_TYPE] {
         mask.add_all(place);
     }
-    // That there is no tag cannot be left open.
+    // Whether there is a tag cannot be left open, nor of which VLAN.
     if mask.bits(slot::VLAN0_TCI) == 0 {
-        mask.add_all(slot::VLAN0_TCI);
+        let is_tagged = key.vlan0_tci() != 0;
+        mask.add(slot::VLAN0_TCI, if is_tagged { u128::from(flow::VLAN_CFI | 0x0fff) } else { 0xffff });
     }
 }
 

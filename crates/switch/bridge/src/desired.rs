@@ -84,6 +84,9 @@ pub struct DesiredBridge {
     /// What its ports say of it to neighbours.
     pub discovery: protocols::lldp::Settings,
     pub dp_desc: Option<String>,
+    pub in_band: controllers::DesiredInBand,
+    /// The serial number by which controllers know it.
+    pub serial: Option<String>,
     pub mirrors: Vec<DesiredMirror>,
     pub tables: Vec<(TableId, TableSettings)>,
 }
@@ -261,6 +264,11 @@ fn desire_bridge(
         snooping: multicast::desire(row),
         discovery: discovery::desire(rows, row, complaints),
         dp_desc: other("dp-desc").map(str::to_owned),
+        in_band: controllers::DesiredInBand {
+            is_disabled: other("disable-in-band") == Some("true"),
+            queue: other("in-band-queue").and_then(|text| text.parse().ok()),
+        },
+        serial: other("dp-sn").map(str::to_owned),
         mirrors: mirrors::desire(rows, row),
         tables: tables::desire(rows, row),
         name,
@@ -335,6 +343,8 @@ pub(crate) mod tests {
             snooping: None,
             discovery: Default::default(),
             dp_desc: None,
+            in_band: controllers::DesiredInBand::default(),
+            serial: None,
             mirrors: Vec::new(),
             tables: Vec::new(),
         })

@@ -104,6 +104,8 @@ pub struct RunningBridge {
     pub(crate) least_mtu: Option<u32>,
     /// The numbers of interfaces whose device has vanished, for when it comes back.
     pub(crate) vanished: HashMap<String, OfPort>,
+    /// The rules by which its connections to controllers pass.
+    pub(crate) in_band: crate::concerns::controllers::InBand,
     /// The interfaces that were added or removed, or could not be, since the bridge was settled last.
     pub(crate) touched: HashSet<String>,
 }
@@ -373,6 +375,7 @@ impl Running {
             tree_numbers: BTreeMap::new(),
             least_mtu: None,
             vanished: HashMap::new(),
+            in_band: crate::concerns::controllers::InBand::default(),
             touched: HashSet::new(),
         };
         self.bridges.insert(config.name.clone(), bridge);

@@ -37,13 +37,23 @@ pub(crate) enum Use {
     Map,
     /// It tunes, inside the reference, what this switch has no counterpart of; forwarding is the same without.
     Tuning,
-    /// Nothing is done about it yet. The values are those that ask for nothing.
-    Missing(&'static [&'static str]),
+    /// It is meant for hardware, or for a way of reaching it, that this switch does not use: why, and the values that ask for
+    /// nothing.
+    Refused(&'static str, &'static [&'static str]),
 }
 
 /// The tables whose rows have a say by themselves: those that the switch follows.
 pub fn tables() -> impl Iterator<Item = &'static str> {
     COLUMNS.chunk_by(|(one, ..), (next, ..)| one == next).filter_map(|columns| Some(columns.first()?.0))
+}
+
+/// Why a setting does nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Why {
+    /// It only tunes.
+    Tuning,
+    /// It is refused, for this reason.
+    Refused(&'static str),
 }
 
 /// A setting that does nothing.
@@ -55,18 +65,27 @@ pub(crate) struct Unread {
     pub row: String,
     /// "column" or "column:key".
     pub setting: String,
-    /// It only tunes.
-    pub is_tuning: bool,
+    pub why: Why,
 }
 
 impl Unread {
     /// What the log says of it.
     pub(crate) fn text(&self) -> String {
-        let Unread { table, row, setting, .. } = self;
-        if self.is_tuning {
-            return format!("{table} {row}: {setting} has no effect on this switch");
+        let Unread { table, row, .. } = self;
+        format!("{table} {row}: {}", self.what())
+    }
+
+    /// What is said of the setting.
+    pub(crate) fn what(&self) -> String {
+        let setting = &self.setting;
+        match self.why {
+            Why::Tuning => format!("{setting} has no effect on this switch"),
+            Why::Refused(why) => format!("{setting} is refused and has no effect: {why}"),
         }
-        format!("{table} {row}: {setting} is not supported yet and has no effect")
+    }
+
+    pub(crate) fn is_tuning(&self) -> bool {
+        self.why == Why::Tuning
     }
 }
 
@@ -113,29 +132,29 @@ fn unread_of(table: &'static str, row: &Row) -> Vec<Unread> {
         if value.is_empty() {
             continue;
         }
-        let mut note = |setting: String, is_tuning| {
-            found.push(Unread { table, uuid: row.uuid, row: name_of(table, row), setting, is_tuning });
+        let mut note = |setting: String, why| {
+            found.push(Unread { table, uuid: row.uuid, row: name_of(table, row), setting, why });
         };
         if *use_ == Use::Map {
             for (key, use_) in keys {
                 let Some(text) = row.map_text(column, key) else { continue };
-                if let Some(is_tuning) = is_unread(*use_, |inert| text == inert) {
-                    note(format!("{column}:{key}"), is_tuning);
+                if let Some(why) = is_unread(*use_, |inert| text == inert) {
+                    note(format!("{column}:{key}"), why);
                 }
             }
-        } else if let Some(is_tuning) = is_unread(*use_, |inert| shows(value, inert)) {
-            note((*column).to_owned(), is_tuning);
+        } else if let Some(why) = is_unread(*use_, |inert| shows(value, inert)) {
+            note((*column).to_owned(), why);
         }
     }
     found
 }
 
-/// Whether a setting does nothing, and if so, whether it only tunes.
-fn is_unread(use_: Use, is: impl Fn(&str) -> bool) -> Option<bool> {
+/// Why a setting does nothing, if it does.
+fn is_unread(use_: Use, is: impl Fn(&str) -> bool) -> Option<Why> {
     let asks = |inert: &[&str]| !inert.iter().any(|inert| is(inert));
     match use_ {
-        Use::Missing(inert) => asks(inert).then_some(false),
-        Use::Tuning => Some(true),
+        Use::Refused(why, inert) => asks(inert).then_some(Why::Refused(why)),
+        Use::Tuning => Some(Why::Tuning),
         Use::Read | Use::Status | Use::Elsewhere | Use::Awaited | Use::Map => None,
     }
 }

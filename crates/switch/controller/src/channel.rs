@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -12,10 +12,11 @@ use ofp::{Decoded, Encoder, Message, OfError, Version};
 use rpc::{Stream, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::life::{Backoff, END_OF_FILE, End};
 use crate::outbox::{Class, Link, Outbox};
+use crate::probe::Probe;
 use crate::snoop::Said;
 
 /// A connection, never used again for another one.
@@ -89,6 +90,8 @@ pub(crate) struct Setup {
     pub target: Target,
     pub versions: Vec<Version>,
     pub events: mpsc::Sender<Event>,
+    /// The DSCP of what it is sent.
+    pub dscp: u8,
     /// `None`: the peer is never probed.
     pub probe: Option<Duration>,
     /// Where what is said can be watched, on connections to controllers.
@@ -104,6 +107,9 @@ pub(crate) async fn serve(
     patience: Duration,
     on_connected: impl FnOnce(),
 ) -> End {
+    if let Err(e) = stream.set_dscp(setup.dscp) {
+        log::warn!(target: "rconn", "{name}: setting the DSCP failed: {}", rpc::error_text(&e));
+    }
     let done = match tokio::time::timeout(patience, Handshake::run(&setup.versions, stream)).await {
         Err(_) => return End::TimedOut,
         Ok(Err(e)) => return End::Failed(rpc::error_text(&e)),
@@ -262,38 +268,6 @@ enum Happened {
     Quiet,
 }
 
-/// When a silent peer is asked whether it is there. What we send, or fail to send, is no sign of life: only what arrives
-/// puts the question off.
-struct Probe {
-    after: Duration,
-    is_sent: bool,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl Probe {
-    fn new(after: Duration) -> Probe {
-        Probe { after, is_sent: false, timer: Box::pin(tokio::time::sleep(after)) }
-    }
-
-    /// The peer is alive.
-    fn heard(&mut self) {
-        self.is_sent = false;
-        self.put_off();
-    }
-
-    /// The time leaps forward. A peer that was asked has as long to answer as before.
-    fn leap(&mut self, by: Duration) {
-        if !self.is_sent {
-            let deadline = self.timer.deadline();
-            self.timer.as_mut().reset(deadline.checked_sub(by).unwrap_or_else(Instant::now));
-        }
-    }
-
-    fn put_off(&mut self) {
-        self.timer.as_mut().reset(Instant::now() + self.after);
-    }
-}
-
 /// Requests that are not further apart than this follow each other closely.
 const CLOSE: Duration = Duration::from_micros(200);
 
@@ -354,10 +328,7 @@ impl Channel<'_> {
             if self.outbox.is_cut() {
                 return Ok(End::Overrun);
             }
-            let leap = self.outbox.take_leap();
-            if !leap.is_zero() {
-                probe.iter_mut().for_each(|probe| probe.leap(leap));
-            }
+            probe.iter_mut().for_each(|probe| probe.leap(self.outbox.take_leap()));
             if self.outbox.takes_batch(!self.input.is_empty()) && self.deliver(version).await? {
                 // The manager may have been busy for long, while nobody listened to the peer.
                 probe.iter_mut().for_each(Probe::put_off);

@@ -65,15 +65,26 @@ pub(crate) fn add_default_rule(bridge: &mut Bridge, now: Timestamp) {
 }
 
 fn add_normal(bridge: &mut Bridge, priority: i32, now: Timestamp) {
-    let revision = bridge.next_revision();
     let normal = Action::Output(Output { port: OfPort::NORMAL, max_len: 0 });
+    add_own_rule(bridge, SparseMatch::default(), priority, &[normal], now);
+}
+
+/// Adds a rule of the switch's own to a bridge's first table.
+pub fn add_own_rule(
+    bridge: &mut Bridge,
+    matching: SparseMatch,
+    priority: i32,
+    actions: &[Action],
+    now: Timestamp,
+) {
+    let revision = bridge.next_revision();
     let entry = Entry {
         rule: Arc::new(Rule {
             table: TableId(0),
             priority,
-            matching: SparseMatch::default(),
+            matching,
             cookie: 0,
-            actions: Arc::new([normal]),
+            actions: actions.into(),
             counters: Arc::new(Counters::default()),
         }),
         flags: FlowFlags::default(),

@@ -39,6 +39,7 @@ mod memory;
 mod monitors;
 mod outbox;
 mod peer;
+mod probe;
 mod replies;
 mod resume;
 mod roles;
@@ -56,7 +57,8 @@ pub(crate) const TABLES: u8 = 254;
 
 pub use bundles::DEFAULT_BUNDLE_IDLE;
 pub use channel::{Event, PeerId};
-pub use manager::{BridgeSettings, ControllerSpec, ControllerStatus, IpfixCounters, Manager};
+pub use fail_mode::add_own_rule;
+pub use manager::{BridgeSettings, ControllerSpec, ControllerStatus, DEFAULT_DSCP, IpfixCounters, Manager};
 pub use peer::Kind;
 pub use saved::RestoreError;
 pub use schedule::RateLimit;

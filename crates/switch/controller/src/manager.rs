@@ -1,6 +1,7 @@
 //! All OpenFlow connections of all bridges.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,6 +26,9 @@ use crate::snoop::Said;
 /// Whoever has connected to a bridge's own socket and says nothing is probed after this time.
 const SERVICE_PROBE: Duration = Duration::from_secs(60);
 
+/// The DSCP of OpenFlow's packets where nobody says another: CS6, of network control.
+pub const DEFAULT_DSCP: u8 = 48;
+
 /// A controller or a listening socket, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControllerSpec {
@@ -37,6 +41,28 @@ pub struct ControllerSpec {
     pub rate_limit: Option<RateLimit>,
     /// Where the target is over TLS: our keys, and whose word we take.
     pub tls: Option<Tls>,
+    /// It has no part in whether the bridge has controllers, and is told of nothing that it did not ask for.
+    pub is_service: bool,
+    /// Whether it is sent anything that it did not ask for, as long as it does not say so itself.
+    pub has_async_messages: bool,
+    /// The DSCP of its packets.
+    pub dscp: u8,
+}
+
+impl ControllerSpec {
+    /// A socket that each bridge has.
+    fn own_socket(path: &Path) -> ControllerSpec {
+        ControllerSpec {
+            target: format!("punix:{}", path.display()),
+            max_backoff: Duration::from_secs(8),
+            probe: SERVICE_PROBE,
+            rate_limit: None,
+            is_service: true,
+            has_async_messages: true,
+            dscp: DEFAULT_DSCP,
+            tls: None,
+        }
+    }
 }
 
 /// How a bridge is controlled.
@@ -45,6 +71,7 @@ pub struct BridgeSettings {
     pub name: String,
     pub datapath_id: u64,
     pub dp_desc: Option<String>,
+    pub serial: Option<String>,
     pub versions: Vec<Version>,
     /// Without a controller it forwards nothing but by its rules.
     pub is_secure: bool,
@@ -69,6 +96,7 @@ pub struct ControllerStatus {
 pub(crate) struct BridgeControl {
     pub datapath_id: u64,
     pub dp_desc: Option<String>,
+    pub serial: Option<String>,
     versions: Vec<Version>,
     is_secure: bool,
     endpoints: BTreeMap<String, Endpoint>,
@@ -202,11 +230,20 @@ impl Manager {
     }
 
     async fn configure(&mut self, bridge: BridgeId, settings: BridgeSettings) {
-        let BridgeSettings { name, datapath_id, dp_desc, versions, is_secure, controllers, awaits_rules } =
-            settings;
+        let BridgeSettings {
+            name,
+            datapath_id,
+            dp_desc,
+            serial,
+            versions,
+            is_secure,
+            controllers,
+            awaits_rules,
+        } = settings;
         let control = self.bridges.entry(bridge).or_insert_with(|| BridgeControl {
             datapath_id,
             dp_desc: None,
+            serial: None,
             versions: Vec::new(),
             is_secure,
             endpoints: BTreeMap::new(),
@@ -218,6 +255,7 @@ impl Manager {
         });
         control.datapath_id = datapath_id;
         control.dp_desc = dp_desc;
+        control.serial = serial;
         control.is_secure = is_secure;
         let versions_changed = control.versions != versions;
         control.versions = versions;
@@ -225,16 +263,12 @@ impl Manager {
         let mut wanted: BTreeMap<String, (ControllerSpec, Kind)> = BTreeMap::new();
         let rundir = rpc::dirs::rundir();
         for (suffix, kind) in [("mgmt", Kind::Service), ("snoop", Kind::Watcher)] {
-            let spec = ControllerSpec {
-                target: format!("punix:{}", rundir.join(format!("{name}.{suffix}")).display()),
-                max_backoff: Duration::from_secs(8),
-                probe: SERVICE_PROBE,
-                rate_limit: None,
-                tls: None,
-            };
+            let socket = rundir.join(format!("{name}.{suffix}"));
+            let spec = ControllerSpec::own_socket(&socket);
             wanted.insert(spec.target.clone(), (spec, kind));
         }
-        let is_primary = |spec: &ControllerSpec| !rpc::stream::is_passive_name(&spec.target);
+        let is_primary =
+            |spec: &ControllerSpec| !spec.is_service && !rpc::stream::is_passive_name(&spec.target);
         let has_controllers = controllers.iter().any(is_primary);
         for spec in controllers.iter().filter(|_| !awaits_rules) {
             let kind = if is_primary(spec) { Kind::Primary } else { Kind::Service };
@@ -302,6 +336,7 @@ impl Manager {
             target: id,
             versions: control.versions.clone(),
             events: self.sender.clone(),
+            dscp: spec.dscp,
             probe: Some(spec.probe).filter(|probe| !probe.is_zero() && kind != Kind::Watcher),
             snoop: (kind == Kind::Primary).then(|| control.said.clone()),
         };
@@ -390,6 +425,9 @@ impl Manager {
                 };
                 let mut new = Peer::new(bridge, endpoint.kind, version, target, link);
                 new.packet_ins.set_limit(endpoint.spec.rate_limit);
+                if !endpoint.spec.has_async_messages {
+                    new.async_config = ofp::AsyncConfig::default();
+                }
                 self.peers.insert(peer, new);
                 self.update_misses(bridge);
                 self.run_fail_open();

@@ -152,7 +152,7 @@ pub(crate) fn description(control: &BridgeControl) -> SwitchDesc {
         manufacturer: "Nicira, Inc.".to_owned(),
         hardware: "Open vSwitch".to_owned(),
         software: rpc::REFERENCE_VERSION.to_owned(),
-        serial: "None".to_owned(),
+        serial: control.serial.clone().unwrap_or_else(|| "None".to_owned()),
         datapath: control.dp_desc.clone().unwrap_or_else(|| "None".to_owned()),
     }
 }

@@ -70,8 +70,9 @@ impl FlowSync {
         let mut round = Round::default();
         let mut credits = Credits::default();
         self.datapath.flow_glance(&mut |flow| {
-            let number = self.credit_one(&flow, now, &mut credits);
-            let counter = match self.judge(&flow, number, epoch, now, max_idle) {
+            let known = self.credit_one(&flow, now, &mut credits);
+            let number = known.map(|(number, _)| number);
+            let counter = match self.judge(&flow, known.map(|(_, since)| since), epoch, now, max_idle) {
                 Verdict::Keep => &mut round.kept,
                 Verdict::Remove => {
                     REMOVED.count();
@@ -104,7 +105,7 @@ impl FlowSync {
         let epoch = self.network.epoch();
         let glance = FlowGlance::from(flow);
         let mut credits = Credits::default();
-        let number = self.credit_one(&glance, now, &mut credits);
+        let number = self.credit_one(&glance, now, &mut credits).map(|(number, _)| number);
         credits.apply(&*self.network);
         let verdict = match number {
             Some(_) => self.compare(flow),
@@ -179,14 +180,15 @@ impl FlowSync {
     fn judge(
         &self,
         flow: &FlowGlance,
-        number: Option<u64>,
+        since: Option<Timestamp>,
         epoch: u64,
         now: Timestamp,
         max_idle: Duration,
     ) -> Verdict {
-        let is_idle = flow.stats.used.is_some_and(|used| now - used > max_idle);
-        // Nobody remembers why a flow without a number is there.
-        if number.is_none() || is_idle {
+        // Nobody remembers why a flow is there that came at no known time.
+        let Some(since) = since else { return Verdict::Remove };
+        // The packet that it was installed for is not counted by it.
+        if now - flow.stats.used.unwrap_or(since) > max_idle {
             Verdict::Remove
         } else if is_older(flow, epoch) {
             Verdict::Compare
@@ -195,14 +197,19 @@ impl FlowSync {
         }
     }
 
-    /// Notes what the flow has forwarded since the last time; the number by which it is remembered, if it is.
-    fn credit_one(&self, flow: &FlowGlance, now: Timestamp, credits: &mut Credits) -> Option<u64> {
+    /// Notes what the flow has forwarded since the last time; the number by which it is remembered, if it is, and since when.
+    fn credit_one(
+        &self,
+        flow: &FlowGlance,
+        now: Timestamp,
+        credits: &mut Credits,
+    ) -> Option<(u64, Timestamp)> {
         self.flows.with((flow.worker, flow.ufid), |tracked| {
             tracked.seen();
             if let Some(credit) = tracked.take_credit(flow.stats, now) {
                 credits.add(&tracked.effects, credit);
             }
-            tracked.number()
+            (tracked.number(), tracked.since())
         })
     }
 

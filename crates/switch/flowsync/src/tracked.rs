@@ -223,6 +223,11 @@ impl Tracked {
         self.number
     }
 
+    /// When it came.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.since
+    }
+
     /// What is to be credited since the last time, if anything; afterwards `stats` is credited.
     ///
     /// Several threads read counters, and the one that read first may come last: what is older than what was credited, or

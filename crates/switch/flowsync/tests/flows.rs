@@ -149,6 +149,17 @@ fn an_idle_flow_goes() {
 }
 
 #[test]
+fn a_flow_that_only_its_first_packet_met_goes_too() {
+    let world = World::new();
+    world.send(1);
+    world.clock.warp(Duration::from_secs(9));
+    assert_eq!(world.flows.revalidate().removed, 0);
+    world.clock.warp(Duration::from_secs(2));
+    assert_eq!(world.flows.revalidate().removed, 1);
+    assert_eq!((world.flows.flow_count(), world.counted()), (0, 1));
+}
+
+#[test]
 fn exact_flows_have_the_whole_packet_in_their_mask() {
     let world = World::new();
     world.flows.set_megaflows(false);

@@ -37,8 +37,8 @@ pub struct PortId {
 /// What the protocols need from the switch. Called by the monitor's thread, without any of its locks where not said
 /// otherwise.
 pub trait Link: Send + Sync {
-    /// Sends a frame out of a port.
-    fn send(&self, port: PortId, frame: Vec<u8>);
+    /// Sends a frame out of a port; of a tunnel that can say so, as one of its own operation (OAM) where `is_oam`.
+    fn send(&self, port: PortId, frame: Vec<u8>, is_oam: bool);
     /// How many packets a port has received. Called with the monitor locked: it must not call the monitor.
     fn received(&self, port: PortId) -> u64;
     /// Packets are forwarded otherwise from now on: by ports ([`Watched::is_up`]) or bonds ([`pipeline::Bond::state`]).
@@ -284,8 +284,8 @@ impl Monitor {
                 // From now on packets may be left to it.
                 lock(&self.ports).wake_now(bond);
             }
-            for (port, frame) in step.frames.drain(..) {
-                link.send(port, frame);
+            for (port, frame, is_oam) in step.frames.drain(..) {
+                link.send(port, frame, is_oam);
             }
             for (bridge, port, bond) in step.announcements.drain(..) {
                 link.announce(bridge, &port, &bond);

@@ -1,10 +1,12 @@
 //! OpenFlow controllers: what their rows ask for, connecting to them, and reporting how that goes.
 
 mod confine;
+mod in_band;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base::Timestamp;
 use controller::{BridgeSettings, ControllerSpec, ControllerStatus, RateLimit};
 use log::Level;
 use model::Datum;
@@ -14,9 +16,12 @@ use rpc::Tls;
 use schema::{bridge, controller as table, open_vswitch, ssl};
 use uuid::Uuid;
 
+pub(crate) use self::in_band::DesiredInBand;
+pub(crate) use self::in_band::InBand;
 use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::desired::{Desired, DesiredBridge, FailMode};
+use crate::extent::Extent;
 use crate::running::{Running, RunningBridge};
 use crate::status::{Report, Reporting};
 use crate::writer::texts;
@@ -33,6 +38,12 @@ pub struct DesiredController {
     pub rate_limit: Option<RateLimit>,
     /// What the SSL table says, where the target is over TLS; without a row there, the command line says it.
     pub tls: Option<Tls>,
+    pub is_service: bool,
+    /// Its connection passes whatever the bridge's rules are.
+    pub is_in_band: bool,
+    pub has_async_messages: bool,
+    /// The DSCP of its packets.
+    pub dscp: u8,
 }
 
 /// The controllers of a bridge.
@@ -49,6 +60,7 @@ fn desire_one(rows: &Tables, row: &Row) -> DesiredController {
     let limit = row.integer(table::CONTROLLER_RATE_LIMIT).and_then(|n| u32::try_from(n).ok());
     let burst = row.integer(table::CONTROLLER_BURST_LIMIT).and_then(|n| u32::try_from(n).ok());
     let target = row.string(table::TARGET).to_owned();
+    let dscp = row.map_text(table::OTHER_CONFIG, "dscp").and_then(|text| text.parse().ok());
     DesiredController {
         uuid: row.uuid,
         tls: is_over_tls(&target).then(|| desire_tls(rows)).flatten(),
@@ -57,6 +69,10 @@ fn desire_one(rows: &Tables, row: &Row) -> DesiredController {
         inactivity_probe: millis(table::INACTIVITY_PROBE, 5000),
         rate_limit: limit
             .map(|rate| RateLimit { rate: rate.max(100), burst: burst.unwrap_or(rate / 4).max(25) }),
+        is_service: row.text(table::TYPE) == Some("service"),
+        is_in_band: row.text(table::CONNECTION_MODE) != Some("out-of-band"),
+        has_async_messages: row.boolean(table::ENABLE_ASYNC_MESSAGES).unwrap_or(true),
+        dscp: dscp.filter(|dscp| *dscp < 64).unwrap_or(controller::DEFAULT_DSCP),
     }
 }
 
@@ -97,6 +113,9 @@ impl Concern for Controllers {
                     rate_limit: one.rate_limit,
                     tls: is_over_tls(&one.target)
                         .then(|| one.tls.clone().unwrap_or_else(|| running.tls.clone())),
+                    is_service: one.is_service,
+                    has_async_messages: one.has_async_messages,
+                    dscp: one.dscp,
                 }),
                 Some(why) => running.complaints.say(Level::Error, why),
             }
@@ -107,12 +126,22 @@ impl Concern for Controllers {
             name: config.name.clone(),
             datapath_id,
             dp_desc: config.dp_desc.clone(),
+            serial: config.serial.clone(),
             versions: config.versions.clone(),
             is_secure: config.fail_mode == FailMode::Secure,
             controllers,
             awaits_rules: running.limits.awaits_rules,
         };
         running.manager.want(id, settings);
+    }
+
+    fn finish(&self, running: &mut Running, _desired: &Desired) {
+        running.keep_in_band();
+    }
+
+    fn tick(&self, running: &mut Running, _now: Timestamp) -> Extent {
+        running.keep_in_band();
+        Extent::default()
     }
 
     fn report(&self, out: &mut Reporting, report: &Report<'_>, bridge: &RunningBridge) {

@@ -201,7 +201,7 @@ impl Routes {
 
 impl Link for Routes {
     /// A port of a datapath is sent to directly: a change of the bridges, however long it takes, delays nothing.
-    fn send(&self, id: PortId, frame: Vec<u8>) {
+    fn send(&self, id: PortId, frame: Vec<u8>, is_oam: bool) {
         let Some(route) = self.of(id) else { return };
         let mut packet = dp::Packet::from_bytes(&frame);
         let sent = match route.port {
@@ -216,6 +216,9 @@ impl Link for Routes {
             None => {
                 let mut key = FlowKey::new();
                 key.set_in_port(OfPort::NONE.0);
+                if is_oam {
+                    key.set_tun_flags(flow::tunnel_flags::OAM);
+                }
                 let actions = [ofp::Action::Output(ofp::Output { port: id.port, max_len: 0 })];
                 route.below.flows.packet_out(id.bridge, packet, &key, &actions).map_err(|e| e.to_string())
             }
@@ -305,7 +308,7 @@ impl Link for Routes {
         let state = bond.state();
         for (vlan, mac) in known {
             if let Some(port) = state.member_for(mac, vlan) {
-                self.send(PortId { bridge, port }, learning_frame(mac, vlan));
+                self.send(PortId { bridge, port }, learning_frame(mac, vlan), false);
             }
         }
     }

@@ -15,9 +15,9 @@ impl Concern for UnreadSettings {
     fn finish(&self, running: &mut Running, desired: &Desired) {
         running.unsupported.clear();
         for one in desired.unread.iter().flat_map(|of_row| &**of_row) {
-            let level = if one.is_tuning { Level::Info } else { Level::Warn };
+            let level = if one.is_tuning() { Level::Info } else { Level::Warn };
             running.complaints.say(level, one.text());
-            if !one.is_tuning {
+            if !one.is_tuning() {
                 let settings = running.unsupported.entry(one.uuid).or_default();
                 let separator = if settings.is_empty() { "" } else { ", " };
                 settings.push_str(separator);

@@ -13,14 +13,14 @@ const OF_OVN: &str = "ovn-";
 /// What is not supported yet.
 pub(super) fn check_support(rows: &Tables, findings: &mut Findings) {
     for of_row in settings::unread(rows, &mut settings::Known::default()) {
-        for one in of_row.iter().filter(|one| !one.is_tuning) {
+        for one in of_row.iter().filter(|one| !one.is_tuning()) {
             let Some(row) = rows.row(one.table, &one.uuid) else { continue };
             let subject = Subject { table: one.table, row };
             let mend = match one.setting.split_once(':') {
                 Some((column, key)) => subject.remove(column, key),
                 None => subject.clear(&one.setting),
             };
-            let what = format!("{} is not supported yet and has no effect", one.setting);
+            let what = one.what();
             findings.add(subject, what, mend);
         }
     }

@@ -5,7 +5,7 @@ use schema::{
     flow_table, interface, ipfix, mirror, netflow, open_vswitch, port, qos, queue, sflow, ssl,
 };
 
-use super::Use::{self, Awaited, Elsewhere, Map, Missing, Read, Status, Tuning};
+use super::Use::{self, Awaited, Elsewhere, Map, Read, Refused, Status, Tuning};
 
 const ROOT: &str = open_vswitch::NAME_OF_TABLE;
 const BRIDGE: &str = bridge::NAME_OF_TABLE;
@@ -26,10 +26,11 @@ const TLS: &str = ssl::NAME_OF_TABLE;
 const IPFIX: &str = ipfix::NAME_OF_TABLE;
 const COLLECTORS: &str = flow_sample_collector_set::NAME_OF_TABLE;
 
-/// Whatever it says, it asks for something.
-const ANY: Use = Missing(&[]);
-/// Asks for nothing when false.
-const FLAG: Use = Missing(&["false"]);
+/// Why settings are refused.
+const OFFLOAD: &str = "this switch hands no flows to network cards";
+const DPDK: &str = "this switch does not use DPDK";
+const DISCOVERY: &str = "the addresses of the bridge's own port are the host's to give";
+const XDP: &str = "this switch chooses how it sends by AF_XDP itself";
 
 /// Every column of the tables that configure the switch.
 #[rustfmt::skip]
@@ -190,16 +191,17 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (IPFIX, ipfix::OTHER_CONFIG, Map),
     (IPFIX, ipfix::EXTERNAL_IDS, Elsewhere),
 
-    (CONTROLLER, controller::TYPE, Missing(&["primary"])),
+    (CONTROLLER, controller::TYPE, Read),
     (CONTROLLER, controller::TARGET, Read),
     (CONTROLLER, controller::MAX_BACKOFF, Read),
     (CONTROLLER, controller::INACTIVITY_PROBE, Read),
-    (CONTROLLER, controller::CONNECTION_MODE, Missing(&["out-of-band"])),
-    (CONTROLLER, controller::LOCAL_IP, ANY),
-    (CONTROLLER, controller::LOCAL_NETMASK, ANY),
-    (CONTROLLER, controller::LOCAL_GATEWAY, ANY),
-    (CONTROLLER, controller::ENABLE_ASYNC_MESSAGES, Missing(&["true"])),
-    (CONTROLLER, controller::CONTROLLER_QUEUE_SIZE, ANY),
+    (CONTROLLER, controller::CONNECTION_MODE, Read),
+    (CONTROLLER, controller::LOCAL_IP, Refused(DISCOVERY, &[])),
+    (CONTROLLER, controller::LOCAL_NETMASK, Refused(DISCOVERY, &[])),
+    (CONTROLLER, controller::LOCAL_GATEWAY, Refused(DISCOVERY, &[])),
+    (CONTROLLER, controller::ENABLE_ASYNC_MESSAGES, Read),
+    // What waits for a controller is bounded in bytes.
+    (CONTROLLER, controller::CONTROLLER_QUEUE_SIZE, Tuning),
     (CONTROLLER, controller::CONTROLLER_RATE_LIMIT, Read),
     (CONTROLLER, controller::CONTROLLER_BURST_LIMIT, Read),
     (CONTROLLER, controller::OTHER_CONFIG, Map),
@@ -265,23 +267,23 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     // Its older name.
     (ROOT, open_vswitch::OTHER_CONFIG, "pmd-maxsleep", Read),
     (ROOT, open_vswitch::OTHER_CONFIG, "userspace-tso-enable", Tuning),
-    (ROOT, open_vswitch::OTHER_CONFIG, "hw-offload", FLAG),
-    (ROOT, open_vswitch::OTHER_CONFIG, "hw-offload-priority", ANY),
-    (ROOT, open_vswitch::OTHER_CONFIG, "n-offload-threads", ANY),
-    (ROOT, open_vswitch::OTHER_CONFIG, "offload-rebalance", FLAG),
-    (ROOT, open_vswitch::OTHER_CONFIG, "tc-policy", Missing(&["none"])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "hw-offload", Refused(OFFLOAD, &["false"])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "hw-offload-priority", Refused(OFFLOAD, &[])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "n-offload-threads", Refused(OFFLOAD, &[])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "offload-rebalance", Refused(OFFLOAD, &["false"])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "tc-policy", Refused(OFFLOAD, &["none"])),
     (ROOT, open_vswitch::OTHER_CONFIG, "pmd-cpu-mask", Read),
-    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-init", FLAG),
-    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-lcore-mask", ANY),
-    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-alloc-mem", ANY),
-    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-socket-mem", ANY),
-    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-socket-limit", ANY),
-    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-hugepage-dir", ANY),
-    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-probe-at-init", FLAG),
-    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-extra", ANY),
-    (ROOT, open_vswitch::OTHER_CONFIG, "vhost-sock-dir", ANY),
-    (ROOT, open_vswitch::OTHER_CONFIG, "vhost-iommu-support", FLAG),
-    (ROOT, open_vswitch::OTHER_CONFIG, "vhost-postcopy-support", FLAG),
+    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-init", Refused(DPDK, &["false"])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-lcore-mask", Refused(DPDK, &[])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-alloc-mem", Refused(DPDK, &[])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-socket-mem", Refused(DPDK, &[])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-socket-limit", Refused(DPDK, &[])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-hugepage-dir", Refused(DPDK, &[])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-probe-at-init", Refused(DPDK, &["false"])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "dpdk-extra", Refused(DPDK, &[])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "vhost-sock-dir", Refused(DPDK, &[])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "vhost-iommu-support", Refused(DPDK, &["false"])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "vhost-postcopy-support", Refused(DPDK, &["false"])),
     (ROOT, open_vswitch::OTHER_CONFIG, "explicit-sampled-drops", Read),
     (ROOT, open_vswitch::OTHER_CONFIG, "private_key", Elsewhere),
     (ROOT, open_vswitch::OTHER_CONFIG, "certificate", Elsewhere),
@@ -294,11 +296,10 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     (BRIDGE, bridge::OTHER_CONFIG, "forward-bpdu", Read),
     (BRIDGE, bridge::OTHER_CONFIG, "mac-aging-time", Read),
     (BRIDGE, bridge::OTHER_CONFIG, "mac-table-size", Read),
-    (BRIDGE, bridge::OTHER_CONFIG, "dp-sn", ANY),
-    // No bridge sets up rules for in-band control, so there is nothing to disable.
-    (BRIDGE, bridge::OTHER_CONFIG, "disable-in-band", Missing(&["true"])),
-    (BRIDGE, bridge::OTHER_CONFIG, "in-band-queue", ANY),
-    (BRIDGE, bridge::OTHER_CONFIG, "controller-queue-size", ANY),
+    (BRIDGE, bridge::OTHER_CONFIG, "dp-sn", Read),
+    (BRIDGE, bridge::OTHER_CONFIG, "disable-in-band", Read),
+    (BRIDGE, bridge::OTHER_CONFIG, "in-band-queue", Read),
+    (BRIDGE, bridge::OTHER_CONFIG, "controller-queue-size", Tuning),
     (BRIDGE, bridge::OTHER_CONFIG, "stp-system-id", Read),
     (BRIDGE, bridge::OTHER_CONFIG, "stp-priority", Read),
     (BRIDGE, bridge::OTHER_CONFIG, "stp-hello-time", Read),
@@ -346,26 +347,26 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     (PORT, port::OTHER_CONFIG, "mcast-snooping-flood-reports", Read),
 
     (INTERFACE, interface::OPTIONS, "peer", Read),
-    (INTERFACE, interface::OPTIONS, "dpdk-devargs", ANY),
-    (INTERFACE, interface::OPTIONS, "xdp-mode", ANY),
-    (INTERFACE, interface::OPTIONS, "use-need-wakeup", ANY),
-    (INTERFACE, interface::OPTIONS, "vhost-server-path", ANY),
-    (INTERFACE, interface::OPTIONS, "vhost-max-queue-pairs", ANY),
-    (INTERFACE, interface::OPTIONS, "tx-retries-max", ANY),
-    (INTERFACE, interface::OPTIONS, "n_rxq_desc", ANY),
-    (INTERFACE, interface::OPTIONS, "n_txq_desc", ANY),
-    (INTERFACE, interface::OPTIONS, "dpdk-vf-mac", ANY),
-    (INTERFACE, interface::OPTIONS, "rx-steering", ANY),
-    (INTERFACE, interface::OPTIONS, "rx-flow-ctrl", ANY),
-    (INTERFACE, interface::OPTIONS, "tx-flow-ctrl", ANY),
-    (INTERFACE, interface::OPTIONS, "flow-ctrl-autoneg", ANY),
-    (INTERFACE, interface::OPTIONS, "dpdk-lsc-interrupt", ANY),
+    (INTERFACE, interface::OPTIONS, "dpdk-devargs", Refused(DPDK, &[])),
+    (INTERFACE, interface::OPTIONS, "xdp-mode", Refused(XDP, &[])),
+    (INTERFACE, interface::OPTIONS, "use-need-wakeup", Refused(XDP, &[])),
+    (INTERFACE, interface::OPTIONS, "vhost-server-path", Refused(DPDK, &[])),
+    (INTERFACE, interface::OPTIONS, "vhost-max-queue-pairs", Refused(DPDK, &[])),
+    (INTERFACE, interface::OPTIONS, "tx-retries-max", Refused(DPDK, &[])),
+    (INTERFACE, interface::OPTIONS, "n_rxq_desc", Refused(DPDK, &[])),
+    (INTERFACE, interface::OPTIONS, "n_txq_desc", Refused(DPDK, &[])),
+    (INTERFACE, interface::OPTIONS, "dpdk-vf-mac", Refused(DPDK, &[])),
+    (INTERFACE, interface::OPTIONS, "rx-steering", Refused(DPDK, &[])),
+    (INTERFACE, interface::OPTIONS, "rx-flow-ctrl", Refused(DPDK, &[])),
+    (INTERFACE, interface::OPTIONS, "tx-flow-ctrl", Refused(DPDK, &[])),
+    (INTERFACE, interface::OPTIONS, "flow-ctrl-autoneg", Refused(DPDK, &[])),
+    (INTERFACE, interface::OPTIONS, "dpdk-lsc-interrupt", Refused(DPDK, &[])),
     (INTERFACE, interface::OPTIONS, "n_rxq", Read),
 
     (INTERFACE, interface::OTHER_CONFIG, "pmd-rxq-affinity", Read),
     (INTERFACE, interface::OTHER_CONFIG, "tx-steering", Tuning),
     (INTERFACE, interface::OTHER_CONFIG, "emc-enable", Tuning),
-    (INTERFACE, interface::OTHER_CONFIG, "hw-offload-priority", ANY),
+    (INTERFACE, interface::OTHER_CONFIG, "hw-offload-priority", Refused(OFFLOAD, &[])),
     (INTERFACE, interface::OTHER_CONFIG, "cfm_interval", Read),
     (INTERFACE, interface::OTHER_CONFIG, "cfm_extended", Read),
     (INTERFACE, interface::OTHER_CONFIG, "cfm_demand", Read),
@@ -388,7 +389,7 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     (INTERFACE, interface::BFD, "bfd_remote_dst_mac", Read),
     (INTERFACE, interface::BFD, "bfd_src_ip", Read),
     (INTERFACE, interface::BFD, "bfd_dst_ip", Read),
-    (INTERFACE, interface::BFD, "oam", ANY),
+    (INTERFACE, interface::BFD, "oam", Read),
     (INTERFACE, interface::BFD, "mult", Read),
     (INTERFACE, interface::LLDP, "enable", Read),
 
@@ -421,5 +422,5 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     (IPFIX, ipfix::OTHER_CONFIG, "enable-input-sampling", Read),
     (IPFIX, ipfix::OTHER_CONFIG, "enable-output-sampling", Read),
 
-    (CONTROLLER, controller::OTHER_CONFIG, "dscp", ANY),
+    (CONTROLLER, controller::OTHER_CONFIG, "dscp", Read),
 ];

@@ -92,15 +92,15 @@ fn every_documented_key_is_listed() {
 
 #[test]
 fn a_setting_is_named_with_its_row() {
-    let unread = |table, setting: &str, is_tuning| {
-        Unread { table, uuid: Uuid::nil(), row: "x".into(), setting: setting.into(), is_tuning }.text()
+    let unread = |table, setting: &str, why| {
+        Unread { table, uuid: Uuid::nil(), row: "x".into(), setting: setting.into(), why }.text()
     };
     assert_eq!(
-        unread("Controller", "local_ip", false),
-        "Controller x: local_ip is not supported yet and has no effect"
+        unread("Open_vSwitch", "other_config:hw-offload", Why::Refused("nobody has such cards")),
+        "Open_vSwitch x: other_config:hw-offload is refused and has no effect: nobody has such cards"
     );
     assert_eq!(
-        unread("Open_vSwitch", "other_config:smc-enable", true),
+        unread("Open_vSwitch", "other_config:smc-enable", Why::Tuning),
         "Open_vSwitch x: other_config:smc-enable has no effect on this switch"
     );
 }
@@ -127,8 +127,8 @@ fails where it differs.
 - **status**: the switch writes it.
 - **others'**: names, notes, and what other programs read.
 - **no counterpart**: it tunes what this switch does otherwise; forwarding is the same without. The log says so once.
-- **not yet**: it has no effect. The log says so once, and so does the `status` or `error` of its row, unless its value asks for
-  nothing.
+- **refused**: it is meant for hardware, or for a way of reaching it, that this switch does not use; the log says so, and why, and
+  the row shows it.
 
 Options of tunnels are not listed: they are read where the tunnel's `type` has them, and the log names others
 ([tunnels.md](tunnels.md)). Manager is the database server's. Which keys of QoS and Queue a type knows, [qos.md](qos.md) says; others are logged. Of `timeouts`, those
@@ -144,10 +144,10 @@ fn words(use_: Use) -> Option<String> {
         Use::Elsewhere => "others'".to_owned(),
         Use::Awaited => "honoured: `cur_cfg` follows it when all else is done".to_owned(),
         Use::Tuning => "no counterpart".to_owned(),
-        Use::Missing([]) => "not yet".to_owned(),
-        Use::Missing(values) => {
-            let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
-            format!("not yet; {} asks for nothing", values.join(" or "))
+        Use::Refused(why, inert) => {
+            let inert: Vec<String> =
+                inert.iter().map(|value| format!("; `{value}` asks for nothing")).collect();
+            format!("refused: {why}{}", inert.concat())
         }
         Use::Map => return None,
     };

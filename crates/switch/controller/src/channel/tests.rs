@@ -41,7 +41,7 @@ async fn probe_a_silent_peer(path: &str) -> End {
     let (events, mut reports) = mpsc::channel(8);
     let probe = Some(Duration::from_millis(100));
     let (bridge, versions) = ("br0".to_owned(), vec![Version::Of13]);
-    let setup = Setup { bridge, target: Target(1), versions, events, probe, snoop: None };
+    let setup = Setup { bridge, target: Target(1), versions, events, dscp: 0, probe, snoop: None };
     let serving = serve(&setup, PeerId(1), "br0<->test", stream, HANDSHAKE, || {});
     let chatting = async {
         peer.write_all(&HELLO).await.unwrap();
@@ -87,7 +87,7 @@ async fn served(path: &str, peer_does: impl AsyncFn(tokio::net::UnixStream, mpsc
     let (events, reports) = mpsc::channel(8);
     let probe = Some(Duration::from_millis(200));
     let (bridge, versions) = ("br0".to_owned(), vec![Version::Of13]);
-    let setup = Setup { bridge, target: Target(1), versions, events, probe, snoop: None };
+    let setup = Setup { bridge, target: Target(1), versions, events, dscp: 0, probe, snoop: None };
     peer.write_all(&[4, 0, 0, 8, 0, 0, 0, 1]).await.unwrap();
     let serving = serve(&setup, PeerId(1), "br0<->test", stream, HANDSHAKE, || {});
     let (end, ()) = tokio::join!(serving, peer_does(peer, reports));

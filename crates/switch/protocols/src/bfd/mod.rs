@@ -223,6 +223,11 @@ impl Session {
         wake
     }
 
+    /// Whether its frames are to be known as a tunnel's own.
+    pub fn is_oam(&self) -> bool {
+        self.settings.oam
+    }
+
     /// Does what time asks for; `received` as in [`Session::new`], asked where it is needed.
     pub fn run(&mut self, received: impl Fn() -> u64, now: i64) {
         if self.local.state > State::Down && now >= self.times.detect {

@@ -73,7 +73,8 @@ pub(super) struct Ports {
 /// What came of a look at the ports.
 #[derive(Default)]
 pub(super) struct Step {
-    pub frames: Vec<(PortId, Vec<u8>)>,
+    /// The frames to send, each with its port, and whether it is of a tunnel's own operation.
+    pub frames: Vec<(PortId, Vec<u8>, bool)>,
     pub announcements: Vec<(BridgeId, String, Arc<pipeline::Bond>)>,
     /// The members of parts that datapaths are to know, by the number of the bond.
     pub balancers: Vec<(BridgeId, u32, Vec<Option<OfPort>>)>,
@@ -334,17 +335,18 @@ impl Ports {
         let mac = port.mac;
         if let Some(session) = &mut port.bfd {
             session.run(|| link.received(id), now);
-            step.frames.extend(session.frame(mac, now).map(|frame| (id, frame)));
+            let is_oam = session.is_oam();
+            step.frames.extend(session.frame(mac, now).map(|frame| (id, frame, is_oam)));
             step.has_news |= session.take_news();
         }
         if let Some(session) = &mut port.cfm {
             session.run(|| link.received(id), now);
-            step.frames.extend(session.frame(mac, now).map(|frame| (id, frame)));
+            step.frames.extend(session.frame(mac, now).map(|frame| (id, frame, false)));
             step.has_news |= session.take_news();
         }
         if let Some(session) = &mut port.lldp {
             session.run(now);
-            step.frames.extend(session.frame(mac, now).map(|frame| (id, frame)));
+            step.frames.extend(session.frame(mac, now).map(|frame| (id, frame, false)));
         }
         step.has_changed |= self.refresh(id, now);
     }
@@ -355,7 +357,7 @@ impl Ports {
         if let Some(lacp) = &mut aggregate.lacp {
             for (port, message) in lacp.run(now) {
                 let mac = aggregate.members.get(&port).copied().unwrap_or(MacAddr::ZERO);
-                step.frames.push((PortId { bridge, port }, lacp::frame(&message, mac)));
+                step.frames.push((PortId { bridge, port }, lacp::frame(&message, mac), false));
             }
             step.has_news |= lacp.take_news();
         }

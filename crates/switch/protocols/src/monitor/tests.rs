@@ -20,7 +20,7 @@ struct Wire {
 }
 
 impl Link for Wire {
-    fn send(&self, port: PortId, frame: Vec<u8>) {
+    fn send(&self, port: PortId, frame: Vec<u8>, _: bool) {
         self.sent.fetch_add(1, Ordering::Relaxed);
         let other = if port == P1 { P2 } else { P1 };
         if let Some(monitor) = self.monitor.get().and_then(Weak::upgrade)

@@ -69,6 +69,11 @@ fn parse_flow(datapath: &dyn Datapath, text: &str) -> Result<(Ufid, flow::FlowKe
 
 fn put(datapath: &dyn Datapath, text: &str, actions: &str, mode: PutMode) -> Result<(), String> {
     let (ufid, key, mask) = parse_flow(datapath, text)?;
+    if mask.bits(flow::slot::IN_PORT) != flow::slot::IN_PORT.ones() {
+        let what = if mode == PutMode::Modify { "modify" } else { "create" };
+        log::error!(target: "dpif_netdev", "failed to put[{what}] flow: in_port is not an exact match");
+        return Err("updating flow table (Invalid argument)".to_owned());
+    }
     let actions = dp::text::parse_actions(actions.trim(), Some(&port_names(datapath)))
         .map_err(|_| "parsing actions (Invalid argument)".to_owned())?;
     let put = FlowPut {

@@ -96,7 +96,7 @@ impl State {
             Err(reason) => return State::Broken(Some(reason.clone())),
         };
         let unsupported = running.unsupported_of(&desired.uuid);
-        let unsupported = unsupported.map(|settings| format!("{settings}: not supported yet"));
+        let unsupported = unsupported.map(|settings| format!("{settings}: not supported"));
         let port = {
             let switch = running.switch.read();
             let entry = switch.get(bridge.id).and_then(|state| state.port_entry(number));

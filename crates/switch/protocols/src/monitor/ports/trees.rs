@@ -88,7 +88,8 @@ impl Ports {
 impl Step {
     /// Adds what is to be done for the tree of a bridge.
     fn add(&mut self, bridge: BridgeId, out: Outcome) {
-        self.frames.extend(out.frames.into_iter().map(|(port, frame)| (PortId { bridge, port }, frame)));
+        self.frames
+            .extend(out.frames.into_iter().map(|(port, frame)| (PortId { bridge, port }, frame, false)));
         self.flushes.extend(out.flushes.into_iter().map(|flush| (bridge, flush)));
         self.notes.extend(out.notes);
         self.has_changed |= out.has_changed;
