@@ -43,7 +43,8 @@ impl Tap {
         // SAFETY: all-zero bytes are a valid ifreq.
         let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
         if name.is_empty() || name.len() >= request.ifr_name.len() {
-            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+            let errno = if name.is_empty() { libc::EINVAL } else { libc::ENAMETOOLONG };
+            return Err(io::Error::from_raw_os_error(errno));
         }
         for (place, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
             *place = byte as libc::c_char;
@@ -240,8 +241,8 @@ mod tests {
         if !in_own_namespace() {
             return;
         }
-        for name in ["", "a-name-that-is-too-long"] {
-            assert_eq!(Tap::open(name).unwrap_err().raw_os_error(), Some(libc::EINVAL), "{name}");
+        for (name, errno) in [("", libc::EINVAL), ("a-name-that-is-too-long", libc::ENAMETOOLONG)] {
+            assert_eq!(Tap::open(name).unwrap_err().raw_os_error(), Some(errno), "{name}");
         }
     }
 }
