@@ -2,7 +2,7 @@
 
 use base::DpPort;
 use dp::{Packet, PushTunnel, TunnelKind, TunnelSettings};
-use flow::{FlowKey, Slot, TunnelKey, tunnel_flags};
+use flow::{FlowKey, TunnelKey, tunnel_flags};
 use wire::checksum::{pseudo_ipv4, pseudo_ipv6};
 use wire::geneve::{self, GeneveOption};
 use wire::ipv4::{self, Ipv4Mut};
@@ -258,8 +258,7 @@ fn read_option(option: &GeneveOption, key: &mut FlowKey, settings: &TunnelSettin
     });
     let Some(known) = known else { return (option.kind & geneve::CRITICAL == 0).then_some(()) };
     let value = option.data.iter().fold(0u128, |value, &byte| value << 8 | u128::from(byte));
-    key.write(Slot::tun_metadata(known.field.into()), 1);
-    key.write(Slot::tun_metadata_value(known.field.into()), value);
+    key.set_tun_metadata(known.field.into(), value);
     Some(())
 }
 
@@ -375,7 +374,7 @@ mod tests {
         let settings = TunnelSettings { options: vec![known], ..TunnelSettings::default() };
         let read = |options| {
             let packet = pop(pushed(options), TunnelKind::Geneve, &settings).ok()?;
-            Some(packet.metadata.tunnel?.to_key().read(Slot::tun_metadata_value(0)))
+            Some(packet.metadata.tunnel?.to_key().read(flow::Slot::tun_metadata_value(0)))
         };
         assert_eq!(read(vec![option(1, 1), option(0x102, 0x80)]), Some(0x5_0006));
         assert_eq!(read(vec![option(1, 1)]), Some(0), "one that nobody asked for is left out");

@@ -2,7 +2,7 @@
 
 use base::OfPort;
 use fields::oxm::{self, Header};
-use fields::{Field, Match, effective_dl_type, is_nd};
+use fields::{Field, Match, Subfield, effective_dl_type, is_nd};
 use flow::slot;
 
 use crate::wire::{Put, Reader, round8};
@@ -79,6 +79,23 @@ pub(crate) fn has_u32_header(field: Field) -> bool {
 /// Appends the header of `field` as `version` (0: NXM) prefers it.
 pub(crate) fn put_header(out: &mut Vec<u8>, field: Field, version: u8, masked: bool) {
     put_header_of(out, field, version, field.n_bytes(), masked);
+}
+
+/// Appends the NXM header of a field, with the length that an option of a tunnel has at most.
+pub(crate) fn put_longest_header(out: &mut Vec<u8>, field: Field) {
+    let width = if field.tunnel_option().is_some() { oxm::MAX_OPTION_LEN } else { field.n_bytes() };
+    put_header_of(out, field, 0, width, false);
+}
+
+/// Appends the header of a subfield's field. That of a tunnel's option is as wide as the subfield needs, since how wide the
+/// field is, is the bridge's to know.
+pub(crate) fn put_subfield_header(out: &mut Vec<u8>, subfield: &Subfield, version: u8) {
+    let end = usize::from(subfield.start) + usize::from(subfield.n_bits);
+    let width = match subfield.field.tunnel_option() {
+        Some(_) => (end.div_ceil(32) * 4).clamp(4, subfield.field.n_bytes()),
+        None => subfield.field.n_bytes(),
+    };
+    put_header_of(out, subfield.field, version, width, false);
 }
 
 fn put_header_of(out: &mut Vec<u8>, field: Field, version: u8, width: usize, masked: bool) {
@@ -420,7 +437,7 @@ fn put_metadata(w: &mut Writer<'_>, m: &Match) {
     if says(slot::TUN_ID, slot::TUN_ERSPAN_IDX) {
         tunnel.into_iter().for_each(|field| w.field(field, m));
     }
-    if m.mask.has_extension() {
+    if m.mask.has_tun_options() {
         (0..fields::TUNNEL_OPTIONS).filter_map(Field::of_tunnel_option).for_each(|field| w.option(field, m));
     }
     if says(slot::NSH_FLAGS, slot::NSH_C4) {

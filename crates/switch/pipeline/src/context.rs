@@ -95,6 +95,8 @@ pub(crate) struct Outcome {
     pub slow: SlowPath,
     pub output: Output,
     pub export: Export,
+    /// The packet went from a tunnel into one that has options: those that it came with are its own.
+    pub carries_options: bool,
     /// There are samples among the actions.
     pub has_samples: bool,
     /// The mirrors that have had the packet as it is, by bit.
@@ -176,6 +178,7 @@ impl<'a> Context<'a> {
             slow: SlowPath::default(),
             output: Output::Drop,
             export: Export::default(),
+            carries_options: false,
             has_samples: false,
             mirrored: 0,
             resubmits: 0,

@@ -23,7 +23,11 @@ pub fn report(
     let last = if unchanged { "unchanged".to_owned() } else { describe(&translation.final_key, names) };
     out.push_str(&format!("\nFinal flow: {last}\n"));
     let mut megaflow = String::new();
-    Match::new(key, shown_mask(key, &translation.mask)).format(&mut megaflow, names, 0x8000);
+    Match::new(key, shown_mask(key, translation.matched.as_deref().unwrap_or(&translation.mask))).format(
+        &mut megaflow,
+        names,
+        0x8000,
+    );
     let actions = dp::text::format_actions(&translation.actions, datapath_names);
     out.push_str(&format!("Megaflow: {megaflow}\nDatapath actions: {actions}"));
     if let Some(error) = translation.error {
@@ -34,7 +38,7 @@ pub fn report(
     out
 }
 
-/// The mask without what the packet's type says already, that it has no tag and no label, and without what has no name in
+/// The mask without the options that only leave as they came, without what the packet's type says already, that it has no tag and no label, and without what has no name in
 /// rules: the type of an IGMP message. The installed megaflow keeps those bits.
 fn shown_mask(key: &FlowKey, mask: &FlowMask) -> FlowMask {
     let mut shown = mask.clone();

@@ -66,6 +66,8 @@ pub struct Translation {
     pub actions: Vec<dp::Action>,
     /// The bits of the key that the outcome depended on.
     pub mask: FlowMask,
+    /// The mask without the options that the packet came with and leaves with, if it does.
+    pub matched: Option<Box<FlowMask>>,
     /// In the order in which they are to be applied.
     pub effects: Vec<Effect>,
     /// Why the actions can't be cached, if anything.
@@ -135,6 +137,7 @@ impl Translation {
         Translation {
             actions: vec![dp::Action::Drop(error.drop_reason())],
             mask: FlowMask::exact(),
+            matched: None,
             effects: Vec::new(),
             slow: SlowPath::default(),
             output: Output::Drop,

@@ -209,9 +209,14 @@ impl Context<'_> {
             note_forwarding(&mut out.actions);
         }
         finish_mask(&mut out.mask, original);
+        let matched = out.carries_options.then(|| Box::new(out.mask.clone()));
+        if out.carries_options {
+            out.mask.add_tun_options(original);
+        }
         Translation {
             actions: out.actions,
             mask: out.mask,
+            matched,
             effects: out.effects,
             slow: out.slow,
             output: out.output,

@@ -210,7 +210,13 @@ impl Context<'_> {
             | Action::SetL4Dst(_)
             | Action::Note(_) => {}
             Action::CheckPktLarger(_) => base::broken!("check_pkt_larger is translated with what follows it"),
-            Action::DecNshTtl | Action::DeleteField(_) | Action::Encap(_) | Action::Decap(_) => {
+            Action::DeleteField(field) => {
+                if let Some(index) = field.tunnel_option() {
+                    self.packet.key.clear_tun_metadata(index);
+                }
+                self.detail(|| format!("delete {}", field.name()));
+            }
+            Action::DecNshTtl | Action::Encap(_) | Action::Decap(_) => {
                 base::broken!("rules with {} are refused", action.kind().name());
             }
         }
@@ -354,8 +360,9 @@ fn is_supported(kind: ActionKind) -> bool {
         | ActionKind::ClearActions
         | ActionKind::WriteActions
         | ActionKind::WriteMetadata
+        | ActionKind::DeleteField
         | ActionKind::GotoTable => true,
-        ActionKind::DecNshTtl | ActionKind::DeleteField | ActionKind::Encap | ActionKind::Decap => false,
+        ActionKind::DecNshTtl | ActionKind::Encap | ActionKind::Decap => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::MacAddr;
-use dp::{Action, Attr, DropReason, PushTunnel};
+use dp::{Action, Attr, DropReason, PushTunnel, TunnelKind};
 use flow::{FlowKey, FlowMask, Slot, slot};
 use wire::{TypedForm, arp, ethernet, icmp, ipv6, nd, protocol, transport};
 
@@ -39,6 +39,9 @@ impl<'a> Context<'a> {
     ) -> bool {
         let kept = self.packet.key.clone();
         config.address(&mut self.packet.key, &mut self.out.mask);
+        if config.kind != TunnelKind::Geneve {
+            self.packet.key.clear_tun_options();
+        }
         let is_sent = self.send_addressed(port, config, is_last);
         // What the port made of the tunnel's fields is not seen behind it; what rules did is.
         self.packet.key = kept;
@@ -51,6 +54,9 @@ impl<'a> Context<'a> {
         if came_to != 0 && came_to == either(key.tun_dst(), key.tun_ipv6_dst()) {
             self.lost(DropReason::TunnelRouting).warning(|| "Not tunneling to our own address".to_owned());
             return false;
+        }
+        if config.kind == TunnelKind::Geneve && came_to != 0 {
+            self.out.carries_options = true;
         }
         let bridge = self.walk.bridge;
         if !self.puts_on_headers() {
