@@ -80,7 +80,7 @@ impl Bridge {
         }
     }
 
-    /// Whether all that `actions` name exists, and translation knows how to do them.
+    /// Whether all that `actions` name exists, and the datapath knows how to do them.
     #[expect(clippy::wildcard_enum_match_arm, reason = "of all others, what they nest is looked at")]
     pub fn check_references(&self, actions: &[Action]) -> Result<(), OfError> {
         self.check_supported(actions)?;
@@ -124,22 +124,14 @@ impl Bridge {
         fields != 0 && self.tables().any(|table| table.entries().any(uses))
     }
 
-    /// Whether translation and the datapath know how to do all of `actions`. The error is the standard's, so the log names
-    /// the action.
+    /// Whether the datapath knows how to do all of `actions`. The error is the standard's, so the log names the action.
     pub fn check_supported(&self, actions: &[Action]) -> Result<(), OfError> {
-        let bridge = self.name();
-        if let Some(action) = pipeline::unsupported(actions) {
-            let action = action.kind().name();
-            log::warn!(target: base::bounded!("ofproto"), "{bridge}: the action \"{action}\" is not supported yet");
-        } else if let Some(action) = pipeline::beyond(actions, self.capabilities()) {
-            let action = action.kind().name();
-            log::warn!(
-                target: base::bounded!("ofproto"),
-                "{bridge}: Rejecting {action} action because datapath does not support {action} action"
-            );
-        } else {
-            return Ok(());
-        }
+        let Some(action) = pipeline::beyond(actions, self.capabilities()) else { return Ok(()) };
+        let (bridge, action) = (self.name(), action.kind().name());
+        log::warn!(
+            target: base::bounded!("ofproto"),
+            "{bridge}: Rejecting {action} action because datapath does not support {action} action"
+        );
         Err(OfError::OfpbacBadType)
     }
 

@@ -39,8 +39,23 @@ pub(crate) struct PacketState {
     pub action_set: Vec<Action>,
     /// The last label was popped: what is under it is not in the key.
     pub was_mpls: bool,
+    /// A header that the key has already, and the packet gets with the next commit; or the other way round.
+    pub pending: Option<Pending>,
     /// Connection tracking has said what the key has of it.
     pub conntracked: bool,
+}
+
+/// What `encap` or `decap` made of the key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Pending {
+    /// An Ethernet header.
+    Ethernet,
+    /// A network service header, with its metadata if that is of variable length.
+    Nsh(Box<[u8]>),
+    /// A label before all else, where there were `below` labels.
+    Mpls { below: usize },
+    /// The outermost header is taken off.
+    Decap,
 }
 
 /// Where the walk through bridges, tables and lists of actions is.

@@ -62,7 +62,7 @@ impl Context<'_> {
         let Some(freeze) = self.course.freeze() else { return };
         let mut freeze = std::mem::take(freeze);
         freeze.frames.retain(|frame| !frame.actions.is_empty());
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         let state = self.state_now();
         let id = self.freeze_as(Frozen {
             frames: freeze.frames,

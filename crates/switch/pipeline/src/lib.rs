@@ -56,7 +56,7 @@ pub mod vlan;
 mod watched;
 mod way;
 
-pub use actions::{beyond, supported_kinds, unsupported};
+pub use actions::{beyond, supported_kinds};
 pub use bond::{BUCKETS, Bond, BondMode, BondState, LacpStatus};
 pub use effects::Effect;
 pub use exports::{BridgeSampling, Exports, IpfixSampling, SflowSampling};

@@ -101,8 +101,22 @@ pub fn describe(key: &FlowKey, names: Option<&PortNames>) -> String {
         mask.add_all(slot::TP_SRC);
         mask.add_all(slot::TP_DST);
     }
-    for always in [slot::DL_SRC, slot::DL_DST, slot::DL_TYPE, slot::VLAN0_TCI] {
-        mask.add_all(always);
+    if key.is_ethernet() {
+        for always in [slot::DL_SRC, slot::DL_DST, slot::DL_TYPE, slot::VLAN0_TCI] {
+            mask.add_all(always);
+        }
+    }
+    if crate::commit::is_mpls(key.dl_type()) {
+        // Down to the last label.
+        let labels = (1..flow::MAX_MPLS).map(Slot::mpls);
+        let above = (0..).map(Slot::mpls);
+        let there = labels.zip(above).take_while(|&(_, above)| key.read(above) & 0x100 == 0);
+        there.for_each(|(place, _)| mask.add_all(place));
+    }
+    if key.is_ethernet() && key.dl_type() == wire::ethernet::TYPE_NSH {
+        for network in [slot::NW_PROTO, slot::NW_TOS, slot::NW_TTL, slot::NW_FRAG] {
+            mask.add_all(network);
+        }
     }
     let mut out = String::new();
     Match::new(key, mask).format(&mut out, names, 0x8000);

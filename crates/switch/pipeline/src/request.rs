@@ -104,6 +104,8 @@ pub enum Error {
     NoRecirculationContext,
     #[error("Too many MPLS labels")]
     TooManyMplsLabels,
+    #[error("Unsupported packet type")]
+    UnsupportedPacketType,
 }
 
 impl Error {
@@ -114,7 +116,8 @@ impl Error {
             Error::RecursionTooDeep
             | Error::TooManyResubmits
             | Error::StackTooDeep
-            | Error::TooManyMplsLabels => true,
+            | Error::TooManyMplsLabels
+            | Error::UnsupportedPacketType => true,
             Error::BridgeNotFound | Error::NoRecirculationContext => false,
         }
     }
@@ -128,6 +131,7 @@ impl Error {
             Error::StackTooDeep => DropReason::StackTooDeep,
             Error::NoRecirculationContext => DropReason::NoRecirculationContext,
             Error::TooManyMplsLabels => DropReason::TooManyMplsLabels,
+            Error::UnsupportedPacketType => DropReason::UnsupportedPacketType,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::request::{Error, Request, Start, Trace, Translation};
 use crate::sampling::{is_sample, note_forwarding};
 use crate::state::{Fragments, Miss, Port, Rule};
 use crate::trace::Kind;
+use crate::tunnel_config::PacketTypes;
 use crate::view::{BridgeView, View};
 
 /// How deep resubmits to the same or an earlier table may nest.
@@ -125,6 +126,10 @@ impl Context<'_> {
                 return;
             }
             self.sample_input();
+        }
+        let is_l3 = in_port.is_some_and(|port| port.packet_types() == PacketTypes::LegacyL3);
+        if thawed.is_none() && is_l3 && self.packet.key.packet_type() != 0 {
+            self.packet.begin_with_ethernet();
         }
         let sampled = self.out.actions.len();
         if in_port.is_none_or(|port| self.may_receive(port)) {

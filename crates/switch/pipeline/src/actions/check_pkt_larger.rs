@@ -10,7 +10,7 @@ use crate::context::Context;
 impl Context<'_> {
     /// Translates `rest`, all that follows, twice: for packets that are larger and for those that are not.
     pub(super) fn check_pkt_larger(&mut self, check: &CheckPktLarger, rest: &[Action]) {
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         let greater = self.one_outcome(check, 1, rest);
         let less_equal = self.one_outcome(check, 0, rest);
         self.out.actions.push(dp::Action::CheckPktLen { size: check.length, greater, less_equal });

@@ -55,7 +55,7 @@ pub(super) fn build(
             udp_header(&mut bytes, config, key);
             let mut header = vxlan::Header::new(key.tun_id() as u32 & 0xff_ffff);
             if config.has_next_protocol {
-                header = header.with_next_protocol(vxlan::NEXT_ETHERNET);
+                header = header.with_next_protocol(next_protocol(key.packet_type())?);
             }
             if config.has_group_policy && (key.tun_gbp_id() != 0 || key.tun_gbp_flags() != 0) {
                 header = header.with_group_policy(group_policy(key));
@@ -75,7 +75,11 @@ pub(super) fn build(
             .append(&mut bytes);
         }
         TunnelKind::Gre | TunnelKind::Ip6Gre => gre::Header {
-            protocol: ethernet::TYPE_TEB,
+            protocol: match key.packet_type() {
+                0 => ethernet::TYPE_TEB,
+                // The low half is the EtherType.
+                other => other as u16,
+            },
             checksum: (key.tun_flags() & tunnel_flags::CSUM != 0).then_some(0),
             key: (config.out_key != Key::Absent).then_some(key.tun_id() as u32),
             sequence: config.has_sequence.then_some(0),
@@ -129,6 +133,17 @@ fn udp_header(bytes: &mut Vec<u8>, config: &TunnelConfig, key: &FlowKey) {
     let has_checksum = key.tun_flags() & tunnel_flags::CSUM != 0;
     let check = if has_checksum { TO_BE_COMPUTED } else { 0 };
     udp::Header { dst: config.port, check, ..udp::Header::default() }.append(bytes);
+}
+
+/// What VXLAN-GPE says of packets of this type; `None` where it cannot.
+fn next_protocol(packet_type: u32) -> Option<u8> {
+    match (packet_type >> 16, packet_type as u16) {
+        (0, 0) => Some(vxlan::NEXT_ETHERNET),
+        (1, ethernet::TYPE_IPV4) => Some(vxlan::NEXT_IPV4),
+        (1, ethernet::TYPE_IPV6) => Some(vxlan::NEXT_IPV6),
+        (1, ethernet::TYPE_NSH) => Some(vxlan::NEXT_NSH),
+        _ => None,
+    }
 }
 
 /// The group and what is known of it, in the bits that VXLAN has for them.

@@ -8,8 +8,8 @@ use flow::{FlowKey, FlowMask, Slot, slot};
 use wire::{TypedForm, arp, ethernet, icmp, ipv6, nd, protocol, transport};
 
 use super::header::{Headers, Outer, build};
-use crate::commit::commit;
-use crate::context::{Context, Course};
+use crate::commit::{ETHER_TYPES, commit};
+use crate::context::{Context, Course, Pending};
 use crate::effects::Effect;
 use crate::freeze::TUNNEL;
 use crate::request::Error;
@@ -48,6 +48,28 @@ impl<'a> Context<'a> {
         is_sent
     }
 
+    /// Output to a tunnel that carries packets without Ethernet headers; behind it the packet has its own again.
+    pub(crate) fn output_to_l3(&mut self, port: &'a Port, tunnel: &'a TunnelConfig, is_last: bool) -> bool {
+        if self.packet.key.packet_type() != 0 {
+            return self.output_to_tunnel(port, tunnel, is_last);
+        }
+        let kept = self.keep_state();
+        let outer = std::mem::take(&mut self.out.actions);
+        let key = &mut self.packet.key;
+        key.set_packet_type(ETHER_TYPES | u32::from(key.dl_type()));
+        key.set_dl_src(MacAddr::ZERO);
+        key.set_dl_dst(MacAddr::ZERO);
+        // One that is not on the packet yet need not be taken off.
+        self.packet.pending = self.packet.pending.take().filter(|pending| *pending != Pending::Ethernet);
+        let is_sent = self.output_to_tunnel(port, tunnel, is_last);
+        let inner = std::mem::replace(&mut self.out.actions, outer);
+        self.restore_state(kept);
+        if !inner.is_empty() {
+            self.append_inner(inner, is_last);
+        }
+        is_sent
+    }
+
     fn send_addressed(&mut self, port: &'a Port, config: &'a TunnelConfig, is_last: bool) -> bool {
         let key = &self.packet.key;
         let came_to = either(self.request.key.tun_dst(), self.request.key.tun_ipv6_dst());
@@ -65,7 +87,7 @@ impl<'a> Context<'a> {
         }
         self.detail(|| "output to native tunnel".to_owned());
         self.out.effects.push(Effect::CountTunnel { traffic: Arc::clone(&port.traffic), is_sent: true });
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         let Some(exit) = self.find_exit() else { return self.explain_loss(is_last) };
         let options = bridge.tunnel_options(&self.packet.key);
         let Some(headers) = build(config, &self.packet.key, exit.outer, options) else {
@@ -100,7 +122,7 @@ impl<'a> Context<'a> {
             TUNNEL.iter().for_each(|&place| self.out.base.write(place, key.read(place)));
             self.out.base.copy_tun_options(key);
         }
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         self.out.actions.extend(port.datapath.map(Action::Output));
     }
 

@@ -1,7 +1,7 @@
 //! Interfaces that are refused whatever devices the machine has.
 
 use dp::TunnelKind;
-use pipeline::tunnel::{PacketTypes, TunnelConfig};
+use pipeline::tunnel::TunnelConfig;
 
 use super::DesiredInterface;
 
@@ -49,10 +49,7 @@ pub(super) fn check_tunnel(name: &str, config: &TunnelConfig) -> Result<(), Stri
         | TunnelKind::Ip6Erspan
         | TunnelKind::Ip6Gre => {}
     }
-    match config.packet_types {
-        PacketTypes::LegacyL2 | PacketTypes::Aware => Ok(()),
-        PacketTypes::LegacyL3 => Err(format!("{name}: packet_type=legacy_l3 is not supported yet")),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
