@@ -68,8 +68,11 @@ fn put_tlv_maps(out: &mut String, maps: &[TlvMap]) {
     for map in maps {
         let _ = write!(
             out,
-            "\n 0x{:x}  0x{:x}  {}       tun_metadata{}",
-            map.class, map.kind, map.length, map.index
+            "\n {:>6}  {:>4}  {:>6}  tun_metadata{}",
+            format!("{:#x}", map.class),
+            format!("{:#x}", map.kind),
+            map.length,
+            map.index
         );
     }
 }

@@ -5,7 +5,7 @@ use base::MacAddr;
 use dp::TunnelKind;
 use flow::{FlowKey, tunnel_flags};
 use wire::geneve::GeneveOption;
-use wire::{TypedForm, erspan, ethernet, geneve, gre, ipv4, ipv6, protocol, udp, vxlan};
+use wire::{TypedForm, erspan, ethernet, extension, geneve, gre, gtpu, ipv4, ipv6, protocol, udp, vxlan};
 
 use crate::tunnel_config::{Key, TunnelConfig, unmapped};
 
@@ -44,12 +44,13 @@ pub(super) fn build(
         TunnelKind::Geneve => (5, protocol::UDP),
         TunnelKind::Gre | TunnelKind::Ip6Gre => (number(3, 109), protocol::GRE),
         TunnelKind::Erspan | TunnelKind::Ip6Erspan => (number(107, 108), protocol::GRE),
-        TunnelKind::Gtpu | TunnelKind::Bareudp | TunnelKind::Srv6 | TunnelKind::Lisp | TunnelKind::Stt => {
-            return None;
-        }
+        TunnelKind::Gtpu => (110, protocol::UDP),
+        TunnelKind::Srv6 => (112, protocol::ROUTING),
+        TunnelKind::Bareudp | TunnelKind::Lisp | TunnelKind::Stt => return None,
     };
     let mut bytes = Vec::new();
-    network(&mut bytes, key, outer, protocol)?;
+    let label = if config.kind == TunnelKind::Srv6 { config.flow_label as u32 } else { 0 };
+    network(&mut bytes, key, outer, protocol, label)?;
     match config.kind {
         TunnelKind::Vxlan => {
             udp_header(&mut bytes, config, key);
@@ -91,15 +92,26 @@ pub(super) fn build(
                 .append(&mut bytes);
             header.append(&mut bytes);
         }
-        TunnelKind::Gtpu | TunnelKind::Bareudp | TunnelKind::Srv6 | TunnelKind::Lisp | TunnelKind::Stt => {
-            return None;
+        TunnelKind::Gtpu => {
+            udp_header(&mut bytes, config, key);
+            // What rules do not say is a packet of a user (3GPP TS 29.281 §5.1).
+            let or = |value: u8, default: u8| if value == 0 { default } else { value };
+            gtpu::Base {
+                flags: or(key.tun_gtpu_flags(), gtpu::FLAGS),
+                message: or(key.tun_gtpu_msgtype(), gtpu::MESSAGE_PACKET),
+                len: 0,
+                endpoint: key.tun_id() as u32,
+            }
+            .append(&mut bytes);
         }
+        TunnelKind::Srv6 => segment_routing(config, key)?.append(&mut bytes),
+        TunnelKind::Bareudp | TunnelKind::Lisp | TunnelKind::Stt => return None,
     }
     Some(Headers { kind, protocol, bytes })
 }
 
 /// Ethernet and IP.
-fn network(bytes: &mut Vec<u8>, key: &FlowKey, outer: Outer, protocol: u8) -> Option<()> {
+fn network(bytes: &mut Vec<u8>, key: &FlowKey, outer: Outer, protocol: u8, label: u32) -> Option<()> {
     let ether = |ether_type| ethernet::Header { dst: outer.dst_mac, src: outer.src_mac, ether_type };
     if key.tun_dst() != 0 {
         ether(ethernet::TYPE_IPV4).append(bytes);
@@ -118,6 +130,7 @@ fn network(bytes: &mut Vec<u8>, key: &FlowKey, outer: Outer, protocol: u8) -> Op
         ether(ethernet::TYPE_IPV6).append(bytes);
         ipv6::Header {
             traffic_class: key.tun_tos(),
+            label,
             next_header: protocol,
             hop_limit: key.tun_ttl(),
             src: outer.source,
@@ -133,6 +146,24 @@ fn udp_header(bytes: &mut Vec<u8>, config: &TunnelConfig, key: &FlowKey) {
     let has_checksum = key.tun_flags() & tunnel_flags::CSUM != 0;
     let check = if has_checksum { TO_BE_COMPUTED } else { 0 };
     udp::Header { dst: config.port, check, ..udp::Header::default() }.append(bytes);
+}
+
+/// The segments, the last one first (RFC 8754 §2). `None` over IPv4, for what is no IP packet, and for a way that does not begin
+/// where the outer packet goes.
+fn segment_routing(config: &TunnelConfig, key: &FlowKey) -> Option<extension::SegmentRouting> {
+    let first = key.tun_ipv6_dst();
+    let mut segments = if config.segments.is_empty() { vec![first] } else { config.segments.clone() };
+    if first == 0 || segments.first() != Some(&first) {
+        return None;
+    }
+    segments.reverse();
+    let next_header = match key.dl_type() {
+        ethernet::TYPE_IPV4 => protocol::IPIP,
+        ethernet::TYPE_IPV6 => protocol::IPV6,
+        _ => return None,
+    };
+    let segments_left = u8::try_from(segments.len() - 1).ok()?;
+    Some(extension::SegmentRouting { next_header, segments_left, segments, ..Default::default() })
 }
 
 /// What VXLAN-GPE says of packets of this type; `None` where it cannot.
