@@ -175,10 +175,9 @@ fn packet_inside() -> Packet {
 
 fn prepared(text: &str) -> Box<PushTunnel> {
     let text = format!("tnl_push(tnl_port(4),header({text}),out_port(1))");
-    match dp::text::parse_actions(&text, None).unwrap().remove(0) {
-        Action::TunnelPush(push) => push,
-        other => panic!("{other:?}"),
-    }
+    let mut actions = dp::text::parse_actions(&text, None).unwrap();
+    let Action::TunnelPush(push) = actions.remove(0) else { panic!("{text} pushes no tunnel header") };
+    push
 }
 
 #[test]
