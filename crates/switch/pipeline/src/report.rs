@@ -106,7 +106,7 @@ pub fn describe(key: &FlowKey, names: Option<&PortNames>) -> String {
             mask.add_all(always);
         }
     }
-    if crate::commit::is_mpls(key.dl_type()) {
+    if matches!(key.dl_type(), 0x8847 | 0x8848) {
         // Down to the last label.
         let labels = (1..flow::MAX_MPLS).map(Slot::mpls);
         let above = (0..).map(Slot::mpls);
