@@ -2,7 +2,7 @@
 
 use base::OfPort;
 use fields::oxm::{self, Header};
-use fields::{Field, Match, Subfield, effective_dl_type, is_nd};
+use fields::{Field, Match, effective_dl_type, is_nd};
 use flow::slot;
 
 use crate::wire::{Put, Reader, round8};
@@ -81,24 +81,8 @@ pub(crate) fn put_header(out: &mut Vec<u8>, field: Field, version: u8, masked: b
     put_header_of(out, field, version, field.n_bytes(), masked);
 }
 
-/// Appends the NXM header of a field, with the length that an option of a tunnel has at most.
-pub(crate) fn put_longest_header(out: &mut Vec<u8>, field: Field) {
-    let width = if field.tunnel_option().is_some() { oxm::MAX_OPTION_LEN } else { field.n_bytes() };
-    put_header_of(out, field, 0, width, false);
-}
-
-/// Appends the header of a subfield's field. That of a tunnel's option is as wide as the subfield needs, since how wide the
-/// field is, is the bridge's to know.
-pub(crate) fn put_subfield_header(out: &mut Vec<u8>, subfield: &Subfield, version: u8) {
-    let end = usize::from(subfield.start) + usize::from(subfield.n_bits);
-    let width = match subfield.field.tunnel_option() {
-        Some(_) => (end.div_ceil(32) * 4).clamp(4, subfield.field.n_bytes()),
-        None => subfield.field.n_bytes(),
-    };
-    put_header_of(out, subfield.field, version, width, false);
-}
-
-fn put_header_of(out: &mut Vec<u8>, field: Field, version: u8, width: usize, masked: bool) {
+/// Appends the header of `field` for values of `width` bytes.
+pub(crate) fn put_header_of(out: &mut Vec<u8>, field: Field, version: u8, width: usize, masked: bool) {
     if let Some(id) = oxm::preferred(field, version) {
         Header::of(id, width, masked).write(out);
     }

@@ -126,10 +126,7 @@ impl Context<'_> {
                 return;
             }
             self.sample_input();
-        }
-        let is_l3 = in_port.is_some_and(|port| port.packet_types() == PacketTypes::LegacyL3);
-        if thawed.is_none() && is_l3 && self.packet.key.packet_type() != 0 {
-            self.packet.begin_with_ethernet();
+            self.see_ethernet(in_port);
         }
         let sampled = self.out.actions.len();
         if in_port.is_none_or(|port| self.may_receive(port)) {
@@ -160,6 +157,14 @@ impl Context<'_> {
             // What goes on from here later is of the flow, too, but was counted.
             let (key, mask, output) = (self.request.key, &mut self.out.mask, self.out.output);
             self.out.effects.extend(Export::record(bridge.exports(), key, mask, output));
+        }
+    }
+
+    /// Rules see an Ethernet header before what comes in by a port that has none.
+    fn see_ethernet(&mut self, in_port: Option<&Port>) {
+        let is_l3 = in_port.is_some_and(|port| port.packet_types() == PacketTypes::LegacyL3);
+        if is_l3 && self.packet.key.packet_type() != 0 {
+            self.packet.begin_with_ethernet();
         }
     }
 
