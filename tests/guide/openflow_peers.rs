@@ -400,30 +400,6 @@ fn strangers_fill_no_log() {
 }
 
 #[test]
-fn an_action_that_is_missing_is_named() {
-    if !can_run() {
-        return;
-    }
-    let bridge = Bridge::new();
-    for (rule, action) in [("actions=decap()", "decap"), ("actions=clone(decap())", "decap")] {
-        let refused = bridge.switch.ctl("ovs-ofctl", &format!("-O OpenFlow13 add-flow br0 {rule}"));
-        assert_eq!(refused.status, 1, "{refused:?}");
-        assert!(refused.err.contains("OFPBAC_BAD_TYPE"), "{refused:?}");
-        let hint =
-            format!("ovs-ofctl: the action \"{action}\" is not supported by Ironbridge's ovs-vswitchd yet");
-        assert!(refused.err.lines().any(|line| line == hint), "{refused:?}");
-        let logged = format!("|ofproto|WARN|br0: the action \"{action}\" is not supported yet");
-        assert!(bridge.log().contains(&logged), "{}", bridge.log());
-    }
-    let grouped =
-        bridge.switch.ctl("ovs-ofctl", "-O OpenFlow13 add-group br0 group_id=1,type=all,bucket=decap()");
-    assert!(
-        grouped.status == 1 && grouped.err.contains("the action \"decap\" is not supported"),
-        "{grouped:?}"
-    );
-}
-
-#[test]
 fn the_life_of_a_connection_is_in_the_log() {
     if !can_run() {
         return;

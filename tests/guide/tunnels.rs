@@ -166,6 +166,113 @@ fn the_kernel_is_at_the_other_end() {
 }
 
 #[test]
+fn a_tunnel_of_layer_3_joins_that_of_the_kernel() {
+    if !can_run() {
+        return;
+    }
+    let pair = Pair::new();
+    pair.far.address("eth0", "10.0.0.2/24");
+    if pair.far.run("ip link add tun0 type gre remote 10.0.0.1 local 10.0.0.2 key 77").status != 0 {
+        return eprintln!("skipped: this kernel has no gre devices");
+    }
+    pair.far.ok("ip link set tun0 mtu 1400 up");
+    pair.far.address("tun0", "192.168.7.2/24");
+    let tunnel = format!("{} options:packet_type=legacy_l3", options("gre", "10.0.0.2"));
+    let near = pair.switch(&pair.near, Programs::Ours, "10.0.0.1/24", "192.168.7.1", &tunnel);
+    // Nobody at the other end answers for an Ethernet address.
+    pair.near.ok("ip neigh replace 192.168.7.2 lladdr 02:00:00:00:00:09 dev int nud permanent");
+    carry_packets(&near);
+    both_ways(&pair);
+}
+
+#[test]
+fn tunnels_of_layer_3_join_those_of_others() {
+    if !can_run() {
+        return;
+    }
+    let (ours, theirs) = (Programs::Ours, Programs::Reference);
+    let v4 = ["10.0.0.1/24", "10.0.0.2/24"];
+    // The reference of this age has no segments, and the checksums of its GTP-U are those before the length was filled in.
+    for (kind, far_programs, outer) in [
+        ("gre options:packet_type=legacy_l3", ours, v4),
+        ("gre options:packet_type=legacy_l3", theirs, v4),
+        ("gtpu", ours, v4),
+        ("srv6", ours, ["fc00::1/64", "fc00::2/64"]),
+    ] {
+        let pair = Pair::new();
+        let tunnel = |remote: &str| {
+            let key = if kind == "srv6" { "" } else { "options:key=77" };
+            let remote = remote.split('/').next().unwrap_or_default();
+            format!("type={kind} {key} options:remote_ip={remote}")
+        };
+        let near = pair.switch(&pair.near, ours, outer[0], "192.168.7.1", &tunnel(outer[1]));
+        let far = pair.switch(&pair.far, far_programs, outer[1], "192.168.7.2", &tunnel(outer[0]));
+        for (switch, host, other) in [(&near, &pair.near, "192.168.7.2"), (&far, &pair.far, "192.168.7.1")] {
+            host.ok(&format!("ip neigh replace {other} lladdr 02:00:00:00:00:09 dev int nud permanent"));
+            carry_packets(switch);
+        }
+        assert!(pair.near.reaches("192.168.7.2", 5), "{kind} with {far_programs:?} at the far end");
+        if far_programs == Programs::Reference {
+            // Its taps do not compute checksums of what it forwards from elsewhere.
+            pair.far.run("ethtool -K int tx off");
+        }
+        both_ways(&pair);
+        let flows = near.appctl("dpctl/dump-flows");
+        assert!(flows.contains("packet_type(ns=1,id=0x800)") && flows.contains("pop_eth"), "{flows}");
+    }
+}
+
+/// IPv4 goes from the host into the tunnel and back; the Ethernet header that rules see before it has no addresses.
+fn carry_packets(switch: &Switch) {
+    let (number, mac) =
+        (switch.vsctl("get interface tun0 ofport"), switch.vsctl("get interface int mac_in_use"));
+    let (number, mac) = (number.trim(), mac.trim().trim_matches('"'));
+    switch.ofctl("del-flows int");
+    switch.ofctl(&format!("add-flow int in_port=LOCAL,ip,actions=output:{number}"));
+    switch.ofctl(&format!("add-flow int in_port={number},ip,actions=mod_dl_dst:{mac},LOCAL"));
+}
+
+#[test]
+fn frames_go_through_a_service_path() {
+    if !can_run() {
+        return;
+    }
+    for far_programs in [Programs::Ours, Programs::Reference] {
+        let pair = Pair::new();
+        let tunnel =
+            |remote: &str| format!("{} options:exts=gpe options:packet_type=ptap", options("vxlan", remote));
+        let near = pair.switch(&pair.near, Programs::Ours, "10.0.0.1/24", "192.168.7.1", &tunnel("10.0.0.2"));
+        let far = pair.switch(&pair.far, far_programs, "10.0.0.2/24", "192.168.7.2", &tunnel("10.0.0.1"));
+        let path = |switch: &Switch, path: u32| {
+            let number = switch.vsctl("get interface tun0 ofport");
+            let number = number.trim();
+            switch.ofctl("del-flows int");
+            for rule in [
+                format!(
+                    "in_port=LOCAL,actions=encap(nsh(md_type=1)),set_field:{path}->nsh_spi,output:{number}"
+                ),
+                format!(
+                    "in_port={number},packet_type=(1,0x894f),nsh_spi={path},actions=dec_nsh_ttl,decap(),output:LOCAL"
+                ),
+            ] {
+                let added = switch.ctl("ovs-ofctl", &format!("-O OpenFlow13 add-flow int {rule}"));
+                assert_eq!(added.status, 0, "{added:?}");
+            }
+        };
+        path(&near, 0x77);
+        path(&far, 0x77);
+        assert!(pair.near.reaches("192.168.7.2", 5), "{far_programs:?} at the far end");
+        if far_programs == Programs::Reference {
+            // Its taps do not compute checksums of what it forwards from elsewhere.
+            pair.far.run("ethtool -K int tx off");
+        }
+        both_ways(&pair);
+        path(&near, 0x78);
+        assert!(!pair.near.reaches("192.168.7.2", 1), "another path was taken");
+    }
+}
+
+#[test]
 fn options_of_geneve_become_metadata_and_back() {
     if !can_run() {
         return;
@@ -201,6 +308,10 @@ fn options_of_geneve_become_metadata_and_back() {
         assert!(!pair.near.reaches("192.168.7.2", 1));
         let dump = near.ofctl("dump-flows int");
         assert!(dump.contains("NXM_NX_TUN_METADATA0[16..30]"), "{dump}");
+        // What rules use stays.
+        let refused = near.ctl("ovs-ofctl", "del-tlv-map int");
+        assert!(refused.err.contains("NXTTMFC_INVALID_TLV_DEL"), "{refused:?}");
+        near.ofctl("del-flows int");
         near.ofctl("del-tlv-map int");
         assert!(!near.ofctl("dump-tlv-map int").contains("0x102"));
     }
@@ -275,6 +386,17 @@ fn malformed_headers_are_dropped_and_counted() {
         run(pair.far.command("python3").args(["-c", SEND, payload])).ok();
         assert!(holds_within(Duration::from_secs(10), || dropped() > before), "{payload} was not counted");
     }
+}
+
+#[test]
+fn the_page_about_packet_types_is_true() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let host = world.host("s");
+    let switch = Switch::start(&world, &host, "sw", Programs::Ours);
+    super::pages::type_all("packet-types.md", &host, &switch);
 }
 
 #[test]

@@ -193,7 +193,6 @@ fn show_bundle_error(cx: &Context, vconn: &Vconn, reply: &[u8], inner: &[(u32, V
         error.name(),
         message_to_text(failing, Names::default(), cx.options.verbosity + 1)
     );
-    vconn.explain(error, failing);
 }
 
 fn strict_or(cx: &Context, strict: FlowModCommand, loose: FlowModCommand) -> FlowTextKind {

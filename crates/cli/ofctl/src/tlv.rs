@@ -1,8 +1,9 @@
 //! Which options of tunnels are which fields: `add-tlv-map`, `del-tlv-map`.
 
+use fields::Protocols;
 use ofp::{Message, TlvMap, TlvTableMod};
 
-use crate::vconn::Vconn;
+use crate::vconn::open_for_flow_mods;
 use crate::{Context, Done, fatal};
 
 const ADD: u16 = 0;
@@ -22,7 +23,8 @@ pub(crate) fn delete(cx: &Context) -> Done {
 
 fn change(cx: &Context, command: u16, text: &str) -> Done {
     let Some(mappings) = parse(text) else { return fatal!("invalid tlv mapping") };
-    Vconn::open(cx, cx.arg(1))?.must(cx, &Message::TlvTableMod(TlvTableMod { command, mappings }))
+    let mut vconn = open_for_flow_mods(cx, cx.arg(1), Protocols::NXM_OXM_ANY)?;
+    vconn.must(cx, &Message::TlvTableMod(TlvTableMod { command, mappings }))
 }
 
 /// Reads `{class=0xffff,type=0,len=4}->tun_metadata0,…`.

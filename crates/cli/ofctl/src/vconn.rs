@@ -10,10 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use fields::Protocols;
-use ofp::{
-    Context as Decoding, Decoded, Encoder, Message, Names, OfError, Version, decode, message_to_text,
-    message_xid,
-};
+use ofp::{Context as Decoding, Encoder, Message, Names, Version, decode, message_to_text, message_xid};
 
 use rpc::Tls;
 
@@ -293,33 +290,8 @@ impl Vconn {
             None => Ok(()),
             Some(error) => {
                 eprint!("{}", message_to_text(&error, Names::default(), cx.options.verbosity + 2));
-                if let Ok(Decoded { message: Message::Error { error, payload }, .. }) =
-                    decode(&error, &self.decoding())
-                {
-                    self.explain(error, &payload);
-                }
                 Err(Fatal::Silent)
             }
-        }
-    }
-
-    /// Says which action a switch of ours did not take: its error alone does not tell.
-    pub(crate) fn explain(&self, error: OfError, request: &[u8]) {
-        if error != OfError::OfpbacBadType {
-            return;
-        }
-        let Ok(decoded) = decode(request, &self.decoding()) else { return };
-        let action = match &decoded.message {
-            Message::FlowMod(request) => pipeline::unsupported(&request.actions),
-            Message::PacketOut(request) => pipeline::unsupported(&request.actions),
-            Message::GroupMod(request) => {
-                request.buckets.iter().find_map(|bucket| pipeline::unsupported(&bucket.actions))
-            }
-            _ => None,
-        };
-        if let Some(action) = action {
-            let name = action.kind().name();
-            eprintln!("ovs-ofctl: the action \"{name}\" is not supported by Ironbridge's ovs-vswitchd yet");
         }
     }
 

@@ -2,13 +2,13 @@
 
 use base::DpPort;
 use dp::{Packet, PushTunnel, TunnelKind, TunnelSettings};
-use flow::{FlowKey, Slot, TunnelKey, tunnel_flags};
+use flow::{FlowKey, TunnelKey, tunnel_flags};
 use wire::checksum::{pseudo_ipv4, pseudo_ipv6};
 use wire::geneve::{self, GeneveOption};
 use wire::ipv4::{self, Ipv4Mut};
 use wire::ipv6::{self, Ipv6Mut};
 use wire::udp::{self, Udp, UdpMut};
-use wire::{TypedForm, erspan, ethernet, gre, protocol, transport, vxlan};
+use wire::{TypedForm, erspan, ethernet, extension, gre, gtpu, protocol, transport, vxlan};
 
 /// Puts the prepared header before the packet and fills in lengths, ports and checksums.
 ///
@@ -37,6 +37,11 @@ pub(crate) fn push(
         let (min, max) = settings.udp_ports;
         let count = u64::from(max.saturating_sub(min)) + 1;
         let port = min.saturating_add(((u64::from(entropy) * count) >> 32) as u16);
+        match push.kind {
+            GTPU => complete_gtpu(outer, is_v6),
+            SRV6 => complete_label(outer, header.len() - ethernet::HEADER_LEN, entropy),
+            _ => {}
+        }
         complete(outer, is_v6, port, sequence);
     }
     Ok(packet)
@@ -75,6 +80,35 @@ fn complete(outer: &mut [u8], is_v6: bool, source_port: u16, sequence: impl FnOn
     if header.view().check() != 0 {
         transport::write_checksum(protocol::UDP, datagram, pseudo);
     }
+}
+
+/// [`PushTunnel::kind`] of GTP-U and of SRv6.
+const GTPU: u32 = 110;
+const SRV6: u32 = 112;
+
+/// The length of what is behind the mandatory part.
+fn complete_gtpu(outer: &mut [u8], is_v6: bool) {
+    let at = udp::LEN + if is_v6 { ipv6::LEN } else { ipv4::MIN_LEN };
+    let Some(bytes) = outer.get_mut(at..) else { return };
+    let Some(mut header) = gtpu::Base::parse(bytes) else { return };
+    header.len = bytes.len().saturating_sub(gtpu::MIN_LEN) as u16;
+    // It was read from there, so there is room.
+    let _ = header.emit(bytes);
+}
+
+/// Where the prepared header says how the flow label is made, that label: 0 of the packet inside, which begins at `inside`, 1
+/// zero, 2 a hash.
+fn complete_label(outer: &mut [u8], inside: usize, entropy: u32) {
+    let inner = outer.get(inside..).and_then(ipv6::Header::parse).map_or(0, |inner| inner.label);
+    let is_v6 = outer.get(inside).is_some_and(|first| first >> 4 == 6);
+    let Some(mut header) = ipv6::Header::parse(outer) else { return };
+    header.label = match header.label {
+        0 if is_v6 => inner,
+        2 => entropy & ipv6::LABEL_MASK,
+        _ => 0,
+    };
+    // It was read from there, so there is room.
+    let _ = header.emit(outer);
 }
 
 /// The number of the packet, and the checksum over header and payload (RFC 2784 §2.5).
@@ -178,9 +212,21 @@ fn parse(packet: &Packet, kind: TunnelKind, settings: &TunnelSettings) -> Option
         }
         TunnelKind::Gre | TunnelKind::Ip6Gre => read_gre(packet, segment, &mut key)?,
         TunnelKind::Erspan | TunnelKind::Ip6Erspan => (read_erspan(segment, &mut key)?, 0, tunnel_flags::KEY),
-        TunnelKind::Gtpu | TunnelKind::Bareudp | TunnelKind::Srv6 | TunnelKind::Lisp | TunnelKind::Stt => {
-            return None;
+        TunnelKind::Gtpu => {
+            let outer = sound_udp(packet, segment, &key)?;
+            let flags = tunnel_flags::KEY | checksum_flag(&outer);
+            let Some((len, packet_type)) = read_gtpu(outer.payload(), &mut key)? else {
+                // A message about the tunnel itself stays as it is, for whoever rules send it to.
+                key.set_tun_flags(flags);
+                return Some(Inner { at: 0, end, packet_type: 0, tunnel: key });
+            };
+            (udp::LEN + len, packet_type, flags)
         }
+        TunnelKind::Srv6 => {
+            let (at, packet_type) = read_srv6(bytes.get(l3..)?)?;
+            return Some(Inner { at: l3 + at, end, packet_type, tunnel: key });
+        }
+        TunnelKind::Bareudp | TunnelKind::Lisp | TunnelKind::Stt => return None,
     };
     key.set_tun_flags(flags);
     let at = l4 + len;
@@ -258,9 +304,40 @@ fn read_option(option: &GeneveOption, key: &mut FlowKey, settings: &TunnelSettin
     });
     let Some(known) = known else { return (option.kind & geneve::CRITICAL == 0).then_some(()) };
     let value = option.data.iter().fold(0u128, |value, &byte| value << 8 | u128::from(byte));
-    key.write(Slot::tun_metadata(known.field.into()), 1);
-    key.write(Slot::tun_metadata_value(known.field.into()), value);
+    key.set_tun_metadata(known.field.into(), value);
     Some(())
+}
+
+/// Bytes of the header and what is inside; nothing for a message that carries no packet.
+fn read_gtpu(bytes: &[u8], key: &mut FlowKey) -> Option<Option<(usize, u32)>> {
+    let base = gtpu::Base::parse(bytes)?;
+    key.set_tun_id(base.endpoint.into());
+    key.set_tun_gtpu_flags(base.flags);
+    key.set_tun_gtpu_msgtype(base.message);
+    if base.message != gtpu::MESSAGE_PACKET {
+        return Some(None);
+    }
+    let len = gtpu::Header::parse(bytes)?.header_len();
+    let ether_type = match bytes.get(len)? >> 4 {
+        4 => ethernet::TYPE_IPV4,
+        6 => ethernet::TYPE_IPV6,
+        _ => return None,
+    };
+    Some(Some((len, ETHER_TYPES | u32::from(ether_type))))
+}
+
+/// Bytes of the outer headers and what is inside, for a packet that is at the end of its segments. The routing header stands
+/// behind IPv6's own.
+fn read_srv6(bytes: &[u8]) -> Option<(usize, u32)> {
+    let outer = ipv6::Header::parse(bytes).filter(|outer| outer.next_header == protocol::ROUTING)?;
+    let header = extension::SegmentRouting::parse(bytes.get(outer.header_len()..)?)?;
+    let ether_type = match header.next_header {
+        protocol::IPIP => ethernet::TYPE_IPV4,
+        protocol::IPV6 => ethernet::TYPE_IPV6,
+        _ => return None,
+    };
+    let len = outer.header_len() + header.header_len();
+    (header.segments_left == 0 && len <= bytes.len()).then_some((len, ETHER_TYPES | u32::from(ether_type)))
 }
 
 /// Bytes of the header, what is inside, and the tunnel's flags.
@@ -308,170 +385,4 @@ fn checksum_flag(outer: &Udp<'_>) -> u16 {
 }
 
 #[cfg(test)]
-mod tests {
-    use dp::Action;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn what_is_pushed_can_be_popped() {
-        let text = "tnl_push(tnl_port(4),header(size=50,type=4,eth(dst=f8:bc:12:44:34:b6,src=f8:bc:12:46:58:e0,dl_type=0x0800),\
-                    ipv4(src=1.1.2.88,dst=1.1.2.92,proto=17,tos=0,ttl=64,frag=0x4000),udp(src=0,dst=4789,csum=0x0),\
-                    vxlan(flags=0x8000000,vni=0x1c7)),out_port(1))";
-        let actions = dp::text::parse_actions(text, None).unwrap();
-        let [Action::TunnelPush(header)] = &actions[..] else { panic!("one push") };
-        let inner = [7u8; 60];
-        let packet = push(Packet::from_bytes(&inner), header, &TunnelSettings::default(), || 1).unwrap();
-        assert_eq!(packet.len(), 110);
-        assert_eq!(wire::checksum(&packet.bytes()[14..34]), 0);
-        let back = pop(packet, TunnelKind::Vxlan, &TunnelSettings::default()).unwrap();
-        assert_eq!(back.bytes(), inner);
-        let key = back.metadata.tunnel.unwrap().to_key();
-        assert_eq!((key.tun_id(), key.tun_dst(), key.tun_flags()), (0x1c7, 0x0101_025c, tunnel_flags::KEY));
-    }
-
-    const KINDS: [TunnelKind; 4] =
-        [TunnelKind::Vxlan, TunnelKind::Geneve, TunnelKind::Gre, TunnelKind::Erspan];
-
-    proptest! {
-        /// What anybody may send: nothing panics, and what is refused is left as it was.
-        #[test]
-        fn any_bytes_are_taken_off_or_left_alone(
-            protocol in prop::sample::select(vec![17u8, 47]),
-            is_whole: bool,
-            payload in prop::collection::vec(any::<u8>(), 0..120),
-        ) {
-            let mut bytes = ethernet::header(base::MacAddr::ZERO, base::MacAddr::ZERO, 0x800).to_vec();
-            let len = if is_whole { payload.len() } else { payload.len() / 2 };
-            bytes.extend(ipv4::header(1, 2, protocol, 0, 64, 0, len));
-            bytes.extend(&payload);
-            let option = dp::TunnelOption { class: 0, kind: 0, len: 4, field: 3 };
-            let settings = TunnelSettings { options: vec![option], ..TunnelSettings::default() };
-            for kind in KINDS {
-                match pop(Packet::from_bytes(&bytes), kind, &settings) {
-                    Ok(packet) => prop_assert!(bytes.windows(packet.len()).any(|w| w == packet.bytes())),
-                    Err(packet) => prop_assert_eq!(packet.bytes(), &bytes[..]),
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn options_are_read_and_critical_ones_must_be_known() {
-        let option = |class, kind| GeneveOption { class, kind, data: vec![0, 5, 0, 6] };
-        let pushed = |options: Vec<GeneveOption>| {
-            let mut bytes = ethernet::header(base::MacAddr::ZERO, base::MacAddr::ZERO, 0x800).to_vec();
-            let protocol = ethernet::TYPE_TEB;
-            let header = geneve::Header { protocol, vni: 7, options, ..geneve::Header::default() };
-            let len = udp::LEN + header.header_len() + 60;
-            bytes.extend(ipv4::header(1, 2, protocol::UDP, 0, 64, 0, len));
-            bytes.extend(udp::header(1, 6081, len - udp::LEN));
-            header.append(&mut bytes);
-            bytes.extend([7; 60]);
-            Packet::from_bytes(&bytes)
-        };
-        let known = dp::TunnelOption { class: 0x102, kind: 0x80, len: 4, field: 0 };
-        let settings = TunnelSettings { options: vec![known], ..TunnelSettings::default() };
-        let read = |options| {
-            let packet = pop(pushed(options), TunnelKind::Geneve, &settings).ok()?;
-            Some(packet.metadata.tunnel?.to_key().read(Slot::tun_metadata_value(0)))
-        };
-        assert_eq!(read(vec![option(1, 1), option(0x102, 0x80)]), Some(0x5_0006));
-        assert_eq!(read(vec![option(1, 1)]), Some(0), "one that nobody asked for is left out");
-        assert_eq!(read(vec![option(1, 0x81)]), None, "a critical one must not be");
-    }
-
-    #[test]
-    fn damaged_packets_are_refused_and_what_fills_up_a_frame_is_cut() {
-        let text = "tnl_push(tnl_port(4),header(size=70,type=5,eth(dst=f8:bc:12:44:34:b6,src=f8:bc:12:46:58:e0,\
-                    dl_type=0x86dd),ipv6(src=fc00::1,dst=fc00::2,label=0,proto=17,tclass=0x0,hlimit=64),\
-                    udp(src=0,dst=6081,csum=0xffff),geneve(vni=0x7)),out_port(1))";
-        let actions = dp::text::parse_actions(text, None).unwrap();
-        let [Action::TunnelPush(header)] = &actions[..] else { panic!("one push") };
-        let settings = TunnelSettings { udp_ports: (7, 7), ..TunnelSettings::default() };
-        let mut pushed = push(Packet::from_bytes(&[7u8; 60]), header, &settings, || 1).unwrap();
-        assert_eq!(pushed.bytes()[54..56], [0, 7], "the source port");
-        pushed.bytes_mut()[100] ^= 1;
-        assert!(pop(pushed, TunnelKind::Geneve, &settings).is_err());
-        let mut short = ethernet::header(base::MacAddr::ZERO, base::MacAddr::ZERO, 0x800).to_vec();
-        short.extend(ipv4::header(1, 2, protocol::GRE, 0, 64, 0, 22));
-        short.extend([0, 0, 0x65, 0x58]);
-        short.extend([7; 18]);
-        short.resize(FILLED_UP_TO, 0);
-        let popped = pop(Packet::from_bytes(&short), TunnelKind::Gre, &settings).unwrap();
-        assert_eq!(popped.bytes(), [7; 18]);
-    }
-
-    #[test]
-    fn gre_has_checksums_and_numbers() {
-        let text = "tnl_push(tnl_port(4),header(size=50,type=3,eth(dst=f8:bc:12:44:34:b6,src=f8:bc:12:46:58:e0,\
-                    dl_type=0x0800),ipv4(src=1.1.2.88,dst=1.1.2.92,proto=47,tos=0,ttl=64,frag=0x4000),\
-                    gre((flags=0xb000,proto=0x6558),csum=0x0,key=0x7,seq=0x0)),out_port(1))";
-        let actions = dp::text::parse_actions(text, None).unwrap();
-        let [Action::TunnelPush(header)] = &actions[..] else { panic!("one push") };
-        let settings = TunnelSettings::default();
-        let mut pushed = push(Packet::from_bytes(&[7u8; 61]), header, &settings, || 5).unwrap();
-        let gre = gre::Header::parse(&pushed.bytes()[34..]).unwrap();
-        assert_eq!((gre.sequence, wire::checksum(&pushed.bytes()[34..])), (Some(5), 0));
-        let popped = pop(pushed.clone(), TunnelKind::Gre, &settings).unwrap();
-        assert_eq!(popped.bytes(), [7u8; 61]);
-        assert_eq!(
-            popped.metadata.tunnel.unwrap().to_key().tun_flags(),
-            tunnel_flags::KEY | tunnel_flags::CSUM
-        );
-        pushed.bytes_mut()[60] ^= 1;
-        assert!(pop(pushed, TunnelKind::Gre, &settings).is_err());
-    }
-
-    /// The tunnel that is popped behind the header of `text`, pushed on a packet.
-    fn through(kind: TunnelKind, header: &str) -> (Packet, FlowKey) {
-        let text = format!("tnl_push(tnl_port(4),header({header}),out_port(1))");
-        let actions = dp::text::parse_actions(&text, None).unwrap();
-        let [Action::TunnelPush(header)] = &actions[..] else { panic!("one push") };
-        let settings = TunnelSettings::default();
-        let pushed = push(Packet::from_bytes(&[7u8; 60]), header, &settings, || 1).unwrap();
-        let back = pop(pushed.clone(), kind, &settings).unwrap();
-        assert_eq!(back.bytes(), [7u8; 60], "{kind}");
-        (pushed, back.metadata.tunnel.unwrap().to_key())
-    }
-
-    #[test]
-    fn each_kind_of_header_is_completed_and_read() {
-        let eth = "eth(dst=f8:bc:12:44:34:b6,src=f8:bc:12:46:58:e0";
-        let v6 =
-            "dl_type=0x86dd),ipv6(src=2001:cafe::88,dst=2001:cafe::92,label=0,proto=17,tclass=0x0,hlimit=64)";
-        let (pushed, key) = through(
-            TunnelKind::Geneve,
-            &format!(
-                "size=78,type=5,{eth},{v6},udp(src=0,dst=6081,csum=0x0),\
-                 geneve(oam,vni=0x7,options({{class=0xffff,type=0,len=4,0xa}}))"
-            ),
-        );
-        let flags = tunnel_flags::KEY | tunnel_flags::OAM | tunnel_flags::CSUM;
-        assert_eq!((key.tun_id(), key.tun_tp_dst(), key.tun_flags()), (7, 6081, flags));
-        let ip = wire::ipv6::Ipv6::parse(&pushed.bytes()[14..]).unwrap();
-        let sum = pseudo_ipv6(ip.src(), ip.dst(), protocol::UDP, ip.payload().len()).bytes(ip.payload());
-        assert_eq!(sum.sum(), 0xffff);
-        let v4 = "dl_type=0x0800),ipv4(src=1.1.2.88,dst=1.1.2.92,proto=47,tos=0,ttl=64,frag=0x4000)";
-        let (pushed, key) = through(
-            TunnelKind::Gre,
-            &format!("size=42,type=3,{eth},{v4},gre((flags=0x2000,proto=0x6558),key=0x1e241)"),
-        );
-        assert_eq!((key.tun_id(), key.tun_flags()), (0x1e241, tunnel_flags::KEY));
-        assert_eq!(wire::checksum(&pushed.bytes()[14..34]), 0);
-    }
-
-    #[test]
-    fn a_gre_header_with_bits_that_mean_nothing_is_not_popped() {
-        let mut bytes = wire::ethernet::header(base::MacAddr::ZERO, base::MacAddr::ZERO, 0x800).to_vec();
-        bytes.extend(wire::ipv4::header(1, 2, protocol::GRE, 0, 64, 0, 20));
-        let at = bytes.len();
-        bytes.extend([0, 0, 0x65, 0x58]);
-        bytes.extend([0; 16]);
-        let settings = TunnelSettings::default();
-        assert!(pop(Packet::from_bytes(&bytes), TunnelKind::Gre, &settings).is_ok());
-        bytes[at + 1] = 1;
-        assert!(pop(Packet::from_bytes(&bytes), TunnelKind::Gre, &settings).is_err(), "version 1");
-    }
-}
+mod tests;

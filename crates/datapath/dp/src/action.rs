@@ -160,7 +160,7 @@ impl Set {
         }
         if attr == Attr::Tunnel && key.has_tun_options() {
             values.copy_tun_options(key);
-            bits.add_tun_options();
+            bits.add_tun_options(key);
         }
         Set { attr, key: SparseKey::from(&values), mask: SparseKey::from(&bits) }
     }

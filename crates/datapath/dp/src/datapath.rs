@@ -33,7 +33,7 @@ pub struct TunnelOption {
     pub kind: u8,
     /// Bytes of its data: a multiple of 4, at most 16.
     pub len: u8,
-    /// The number of the field, at most 15.
+    /// The number of the field, at most 63.
     pub field: u8,
 }
 

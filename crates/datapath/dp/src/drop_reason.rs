@@ -61,6 +61,7 @@ reasons! {
     StackTooDeep "drop_action_stack_too_deep" "Rules push too much on the stack.",
     NoRecirculationContext "drop_action_no_recirculation_context" "What was to be done after a recirculation is not known any more.",
     TooManyMplsLabels "drop_action_too_many_mpls_labels" "The packet has, or would get, more MPLS labels than are supported.",
+    UnsupportedPacketType "drop_action_unsupported_packet_type" "A rule was to put on, or take off, a header that packets of this type cannot have, or do not begin with.",
     TunnelRouting "drop_action_tunnel_routing_failed" "No route leads to the tunnel's other end by a port of a bridge.",
     TunnelNeighbour "drop_action_tunnel_neigh_cache_miss" "The link address of the tunnel's other end, or of the router before it, is not known yet; it is asked for.",
     TunnelHeader "drop_action_tunnel_header_build_failed" "The tunnel cannot say what the rules ask it to.",

@@ -90,8 +90,8 @@ impl Nesting {
 fn run<E: Executor + ?Sized>(executor: &mut E, mut packet: Packet, actions: &[Action], nesting: Nesting) {
     for (index, action) in actions.iter().enumerate() {
         let rest = actions.get(index + 1..).unwrap_or(&[]);
-        if matches!(action, Action::TunnelPush(_)) && packet.offload.segmentation.is_some() {
-            // A train goes into a tunnel segment by segment.
+        if covers(action) && packet.offload.segmentation.is_some() {
+            // A train goes under other headers segment by segment.
             truncate(&mut packet);
             let mut segments = Vec::new();
             if let Err(packet) = crate::offload::segment(packet, &mut segments) {
@@ -126,6 +126,11 @@ fn run<E: Executor + ?Sized>(executor: &mut E, mut packet: Packet, actions: &[Ac
     } else {
         executor.dropped(packet, DropReason::Pipeline);
     }
+}
+
+/// Whether the step puts headers before the packet under which nobody looks for a train.
+fn covers(action: &Action) -> bool {
+    matches!(action, Action::TunnelPush(_) | Action::PushNsh { .. } | Action::AddMpls { is_l3: false, .. })
 }
 
 /// Whether the step brings the packet, or a copy of it, to somebody.

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 
 use base::DpPort;
 
+use crate::TunnelOption;
+
 mod action_format;
 mod action_parse;
 mod flow_format;
@@ -28,17 +30,31 @@ pub use key_format::{format_attr, format_key};
 pub use key_parse::parse_key;
 pub use normalize::{NotNormal, normalize_actions};
 
-/// Names of ports, to show and to read in place of numbers.
+/// What a datapath's keys and actions are shown and read with: names of ports in place of numbers, and which fields are
+/// which options of Geneve. Without the latter, options are neither shown nor read.
 #[derive(Clone, Debug, Default)]
 pub struct PortNames {
     names: HashMap<u32, String>,
     numbers: HashMap<String, u32>,
+    options: Vec<TunnelOption>,
 }
 
 impl PortNames {
     /// No port has a name.
     pub fn new() -> PortNames {
         PortNames::default()
+    }
+
+    /// Those of `options` that a key has are shown, and read.
+    #[must_use]
+    pub fn with_options(mut self, options: &[TunnelOption]) -> PortNames {
+        self.options = options.to_vec();
+        self
+    }
+
+    /// The options that are shown and read.
+    fn options_of(names: Option<&PortNames>) -> &[TunnelOption] {
+        names.map_or(&[], |names| &names.options)
     }
 
     /// Names a port.

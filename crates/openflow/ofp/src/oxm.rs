@@ -81,7 +81,8 @@ pub(crate) fn put_header(out: &mut Vec<u8>, field: Field, version: u8, masked: b
     put_header_of(out, field, version, field.n_bytes(), masked);
 }
 
-fn put_header_of(out: &mut Vec<u8>, field: Field, version: u8, width: usize, masked: bool) {
+/// Appends the header of `field` for values of `width` bytes.
+pub(crate) fn put_header_of(out: &mut Vec<u8>, field: Field, version: u8, width: usize, masked: bool) {
     if let Some(id) = oxm::preferred(field, version) {
         Header::of(id, width, masked).write(out);
     }
@@ -420,7 +421,7 @@ fn put_metadata(w: &mut Writer<'_>, m: &Match) {
     if says(slot::TUN_ID, slot::TUN_ERSPAN_IDX) {
         tunnel.into_iter().for_each(|field| w.field(field, m));
     }
-    if m.mask.has_extension() {
+    if m.mask.has_tun_options() {
         (0..fields::TUNNEL_OPTIONS).filter_map(Field::of_tunnel_option).for_each(|field| w.option(field, m));
     }
     if says(slot::NSH_FLAGS, slot::NSH_C4) {

@@ -27,6 +27,9 @@ pub enum Width {
     Whole,
 }
 
+/// Which options of tunnels there are.
+const PRESENT: [Slot; 2] = [slot::TUN_PRESENT_LOW, slot::TUN_PRESENT_HIGH];
+
 /// Rounds each field that the mask has bits of up to one of few lengths.
 ///
 /// An IPv4 address is rounded to a prefix of 16 or 32 bits, an IPv6 address to
@@ -41,7 +44,7 @@ pub fn round(mask: &mut FlowMask, key: &FlowKey) {
             continue;
         }
         let bits = mask.bits(field);
-        if bits == 0 || bits == field.ones() || field.word == slot::TUN_METADATA_PRESENT.word {
+        if bits == 0 || bits == field.ones() || PRESENT.contains(&field) {
             continue;
         }
         let rounded = match field {
@@ -69,7 +72,7 @@ pub(crate) fn make_whole(mask: &mut FlowMask) {
         let is_of_rules = |field: Slot| {
             registers.contains(&field.word)
                 || [slot::METADATA, slot::CONJ_ID, slot::ACTSET_OUTPUT].contains(&field)
-                || field == slot::TUN_METADATA_PRESENT
+                || PRESENT.contains(&field)
         };
         let mut whole = FlowMask::new();
         slot::ALL
@@ -80,8 +83,8 @@ pub(crate) fn make_whole(mask: &mut FlowMask) {
         whole
     });
     mask.unite(&WHOLE);
-    if mask.has_extension() {
-        mask.add_all(slot::TUN_METADATA_PRESENT);
+    if mask.has_tun_options() {
+        PRESENT.iter().for_each(|&place| mask.add_all(place));
         (0..flow::OPTION_WORDS).for_each(|index| mask.add_all(Slot::tun_option(index)));
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 const SLOTS: [Slot; 7] = [
     slot::IN_PORT,
     Slot::tun_metadata(3),
-    Slot::tun_option(62),
+    Slot::tun_option(255),
     slot::DL_DST,
     slot::VLAN0_TCI,
     slot::NW_SRC,

@@ -105,8 +105,8 @@ impl std::fmt::Display for Header {
     }
 }
 
-/// The most bytes that an option of a tunnel has.
-const MAX_OPTION_LEN: usize = 124;
+/// The most bytes of an option of Geneve.
+pub const MAX_OPTION_LEN: usize = 124;
 
 type Known = (Field, &'static OxmId);
 static BY_NUMBER: LazyLock<HashMap<(u16, u32, u8), Known>> = LazyLock::new(|| {

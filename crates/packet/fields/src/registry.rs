@@ -219,6 +219,54 @@ registry! {
     TunMetadata13 "tun_metadata13" "" Slot::tun_metadata_value(13), 16 128 Full Hexadecimal None Rw No No [NXM1 53 0 "NXM_NX_TUN_METADATA13"];
     TunMetadata14 "tun_metadata14" "" Slot::tun_metadata_value(14), 16 128 Full Hexadecimal None Rw No No [NXM1 54 0 "NXM_NX_TUN_METADATA14"];
     TunMetadata15 "tun_metadata15" "" Slot::tun_metadata_value(15), 16 128 Full Hexadecimal None Rw No No [NXM1 55 0 "NXM_NX_TUN_METADATA15"];
+    TunMetadata16 "tun_metadata16" "" Slot::tun_metadata_value(16), 16 128 Full Hexadecimal None Rw No No [NXM1 56 0 "NXM_NX_TUN_METADATA16"];
+    TunMetadata17 "tun_metadata17" "" Slot::tun_metadata_value(17), 16 128 Full Hexadecimal None Rw No No [NXM1 57 0 "NXM_NX_TUN_METADATA17"];
+    TunMetadata18 "tun_metadata18" "" Slot::tun_metadata_value(18), 16 128 Full Hexadecimal None Rw No No [NXM1 58 0 "NXM_NX_TUN_METADATA18"];
+    TunMetadata19 "tun_metadata19" "" Slot::tun_metadata_value(19), 16 128 Full Hexadecimal None Rw No No [NXM1 59 0 "NXM_NX_TUN_METADATA19"];
+    TunMetadata20 "tun_metadata20" "" Slot::tun_metadata_value(20), 16 128 Full Hexadecimal None Rw No No [NXM1 60 0 "NXM_NX_TUN_METADATA20"];
+    TunMetadata21 "tun_metadata21" "" Slot::tun_metadata_value(21), 16 128 Full Hexadecimal None Rw No No [NXM1 61 0 "NXM_NX_TUN_METADATA21"];
+    TunMetadata22 "tun_metadata22" "" Slot::tun_metadata_value(22), 16 128 Full Hexadecimal None Rw No No [NXM1 62 0 "NXM_NX_TUN_METADATA22"];
+    TunMetadata23 "tun_metadata23" "" Slot::tun_metadata_value(23), 16 128 Full Hexadecimal None Rw No No [NXM1 63 0 "NXM_NX_TUN_METADATA23"];
+    TunMetadata24 "tun_metadata24" "" Slot::tun_metadata_value(24), 16 128 Full Hexadecimal None Rw No No [NXM1 64 0 "NXM_NX_TUN_METADATA24"];
+    TunMetadata25 "tun_metadata25" "" Slot::tun_metadata_value(25), 16 128 Full Hexadecimal None Rw No No [NXM1 65 0 "NXM_NX_TUN_METADATA25"];
+    TunMetadata26 "tun_metadata26" "" Slot::tun_metadata_value(26), 16 128 Full Hexadecimal None Rw No No [NXM1 66 0 "NXM_NX_TUN_METADATA26"];
+    TunMetadata27 "tun_metadata27" "" Slot::tun_metadata_value(27), 16 128 Full Hexadecimal None Rw No No [NXM1 67 0 "NXM_NX_TUN_METADATA27"];
+    TunMetadata28 "tun_metadata28" "" Slot::tun_metadata_value(28), 16 128 Full Hexadecimal None Rw No No [NXM1 68 0 "NXM_NX_TUN_METADATA28"];
+    TunMetadata29 "tun_metadata29" "" Slot::tun_metadata_value(29), 16 128 Full Hexadecimal None Rw No No [NXM1 69 0 "NXM_NX_TUN_METADATA29"];
+    TunMetadata30 "tun_metadata30" "" Slot::tun_metadata_value(30), 16 128 Full Hexadecimal None Rw No No [NXM1 70 0 "NXM_NX_TUN_METADATA30"];
+    TunMetadata31 "tun_metadata31" "" Slot::tun_metadata_value(31), 16 128 Full Hexadecimal None Rw No No [NXM1 71 0 "NXM_NX_TUN_METADATA31"];
+    TunMetadata32 "tun_metadata32" "" Slot::tun_metadata_value(32), 16 128 Full Hexadecimal None Rw No No [NXM1 72 0 "NXM_NX_TUN_METADATA32"];
+    TunMetadata33 "tun_metadata33" "" Slot::tun_metadata_value(33), 16 128 Full Hexadecimal None Rw No No [NXM1 73 0 "NXM_NX_TUN_METADATA33"];
+    TunMetadata34 "tun_metadata34" "" Slot::tun_metadata_value(34), 16 128 Full Hexadecimal None Rw No No [NXM1 74 0 "NXM_NX_TUN_METADATA34"];
+    TunMetadata35 "tun_metadata35" "" Slot::tun_metadata_value(35), 16 128 Full Hexadecimal None Rw No No [NXM1 75 0 "NXM_NX_TUN_METADATA35"];
+    TunMetadata36 "tun_metadata36" "" Slot::tun_metadata_value(36), 16 128 Full Hexadecimal None Rw No No [NXM1 76 0 "NXM_NX_TUN_METADATA36"];
+    TunMetadata37 "tun_metadata37" "" Slot::tun_metadata_value(37), 16 128 Full Hexadecimal None Rw No No [NXM1 77 0 "NXM_NX_TUN_METADATA37"];
+    TunMetadata38 "tun_metadata38" "" Slot::tun_metadata_value(38), 16 128 Full Hexadecimal None Rw No No [NXM1 78 0 "NXM_NX_TUN_METADATA38"];
+    TunMetadata39 "tun_metadata39" "" Slot::tun_metadata_value(39), 16 128 Full Hexadecimal None Rw No No [NXM1 79 0 "NXM_NX_TUN_METADATA39"];
+    TunMetadata40 "tun_metadata40" "" Slot::tun_metadata_value(40), 16 128 Full Hexadecimal None Rw No No [NXM1 80 0 "NXM_NX_TUN_METADATA40"];
+    TunMetadata41 "tun_metadata41" "" Slot::tun_metadata_value(41), 16 128 Full Hexadecimal None Rw No No [NXM1 81 0 "NXM_NX_TUN_METADATA41"];
+    TunMetadata42 "tun_metadata42" "" Slot::tun_metadata_value(42), 16 128 Full Hexadecimal None Rw No No [NXM1 82 0 "NXM_NX_TUN_METADATA42"];
+    TunMetadata43 "tun_metadata43" "" Slot::tun_metadata_value(43), 16 128 Full Hexadecimal None Rw No No [NXM1 83 0 "NXM_NX_TUN_METADATA43"];
+    TunMetadata44 "tun_metadata44" "" Slot::tun_metadata_value(44), 16 128 Full Hexadecimal None Rw No No [NXM1 84 0 "NXM_NX_TUN_METADATA44"];
+    TunMetadata45 "tun_metadata45" "" Slot::tun_metadata_value(45), 16 128 Full Hexadecimal None Rw No No [NXM1 85 0 "NXM_NX_TUN_METADATA45"];
+    TunMetadata46 "tun_metadata46" "" Slot::tun_metadata_value(46), 16 128 Full Hexadecimal None Rw No No [NXM1 86 0 "NXM_NX_TUN_METADATA46"];
+    TunMetadata47 "tun_metadata47" "" Slot::tun_metadata_value(47), 16 128 Full Hexadecimal None Rw No No [NXM1 87 0 "NXM_NX_TUN_METADATA47"];
+    TunMetadata48 "tun_metadata48" "" Slot::tun_metadata_value(48), 16 128 Full Hexadecimal None Rw No No [NXM1 88 0 "NXM_NX_TUN_METADATA48"];
+    TunMetadata49 "tun_metadata49" "" Slot::tun_metadata_value(49), 16 128 Full Hexadecimal None Rw No No [NXM1 89 0 "NXM_NX_TUN_METADATA49"];
+    TunMetadata50 "tun_metadata50" "" Slot::tun_metadata_value(50), 16 128 Full Hexadecimal None Rw No No [NXM1 90 0 "NXM_NX_TUN_METADATA50"];
+    TunMetadata51 "tun_metadata51" "" Slot::tun_metadata_value(51), 16 128 Full Hexadecimal None Rw No No [NXM1 91 0 "NXM_NX_TUN_METADATA51"];
+    TunMetadata52 "tun_metadata52" "" Slot::tun_metadata_value(52), 16 128 Full Hexadecimal None Rw No No [NXM1 92 0 "NXM_NX_TUN_METADATA52"];
+    TunMetadata53 "tun_metadata53" "" Slot::tun_metadata_value(53), 16 128 Full Hexadecimal None Rw No No [NXM1 93 0 "NXM_NX_TUN_METADATA53"];
+    TunMetadata54 "tun_metadata54" "" Slot::tun_metadata_value(54), 16 128 Full Hexadecimal None Rw No No [NXM1 94 0 "NXM_NX_TUN_METADATA54"];
+    TunMetadata55 "tun_metadata55" "" Slot::tun_metadata_value(55), 16 128 Full Hexadecimal None Rw No No [NXM1 95 0 "NXM_NX_TUN_METADATA55"];
+    TunMetadata56 "tun_metadata56" "" Slot::tun_metadata_value(56), 16 128 Full Hexadecimal None Rw No No [NXM1 96 0 "NXM_NX_TUN_METADATA56"];
+    TunMetadata57 "tun_metadata57" "" Slot::tun_metadata_value(57), 16 128 Full Hexadecimal None Rw No No [NXM1 97 0 "NXM_NX_TUN_METADATA57"];
+    TunMetadata58 "tun_metadata58" "" Slot::tun_metadata_value(58), 16 128 Full Hexadecimal None Rw No No [NXM1 98 0 "NXM_NX_TUN_METADATA58"];
+    TunMetadata59 "tun_metadata59" "" Slot::tun_metadata_value(59), 16 128 Full Hexadecimal None Rw No No [NXM1 99 0 "NXM_NX_TUN_METADATA59"];
+    TunMetadata60 "tun_metadata60" "" Slot::tun_metadata_value(60), 16 128 Full Hexadecimal None Rw No No [NXM1 100 0 "NXM_NX_TUN_METADATA60"];
+    TunMetadata61 "tun_metadata61" "" Slot::tun_metadata_value(61), 16 128 Full Hexadecimal None Rw No No [NXM1 101 0 "NXM_NX_TUN_METADATA61"];
+    TunMetadata62 "tun_metadata62" "" Slot::tun_metadata_value(62), 16 128 Full Hexadecimal None Rw No No [NXM1 102 0 "NXM_NX_TUN_METADATA62"];
+    TunMetadata63 "tun_metadata63" "" Slot::tun_metadata_value(63), 16 128 Full Hexadecimal None Rw No No [NXM1 103 0 "NXM_NX_TUN_METADATA63"];
     Metadata "metadata" "" slot::METADATA, 8 64 Full Hexadecimal None Rw No Bitwise [OXM 2 3 "OXM_OF_METADATA"];
     InPort "in_port" "" slot::IN_PORT, 2 16 Whole Port16 None Rw Exact Exact [NXM0 0 0 "NXM_OF_IN_PORT"];
     InPortOxm "in_port_oxm" "" slot::IN_PORT, 4 32 Whole Port32 None Rw No Exact [OXM 0 3 "OXM_OF_IN_PORT"];
@@ -349,7 +397,7 @@ registry! {
 }
 
 /// How many fields hold options of tunnels.
-pub const TUNNEL_OPTIONS: usize = 16;
+pub const TUNNEL_OPTIONS: usize = flow::TUN_METADATA_FIELDS;
 
 impl Field {
     /// How many fields there are.
@@ -433,7 +481,7 @@ impl Field {
     /// Its number among the fields that hold options of tunnels, if it is one. They have the length that the mapping of the
     /// option has.
     pub fn tunnel_option(self) -> Option<usize> {
-        let is_one = (Field::TunMetadata0..=Field::TunMetadata15).contains(&self);
+        let is_one = (Field::TunMetadata0..=Field::TunMetadata63).contains(&self);
         is_one.then(|| self as usize - Field::TunMetadata0 as usize)
     }
 
@@ -444,7 +492,7 @@ impl Field {
 
     /// Whether it is of a tunnel.
     pub fn is_tunnel(self) -> bool {
-        (Field::TunId..=Field::TunMetadata15).contains(&self)
+        (Field::TunId..=Field::TunMetadata63).contains(&self)
     }
 
     /// Layer 3 and above.

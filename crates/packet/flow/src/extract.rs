@@ -130,6 +130,7 @@ impl PacketKey {
         if let Some(tunnel) = &md.tunnel {
             tunnel.write_to(&mut self.key);
             self.map_words(TUNNEL_RANGE);
+            self.map_slots(&[slot::TUN_PRESENT_HIGH]);
         }
         if let Some(ct) = &md.ct {
             self.conntrack(ct);

@@ -16,7 +16,7 @@
 //! word 44 ─ 56   L3: addresses, protocol, ARP/ND, NSH
 //! word 57 ─ 58   L4: ports, TCP flags, IGMP
 //! word 59 ─ 63   not in use
-//! word 64 ─ 96   the extension: options of the tunnel (metadata), in a box that only keys with options have
+//! word 64 ─ 191  the extension: options of the tunnel (metadata), in memory that only keys with options have
 //! ```
 //! The layers begin at known words, so that masking, hashing and staged
 //! lookup work on words and never on names.
@@ -44,7 +44,7 @@ pub use metadata::{CtKey, Metadata, TunnelKey};
 pub use slots::{OPTION_WORDS, Slot, slot};
 pub use sparse::SparseKey;
 pub use sparse_match::SparseMatch;
-pub use tunnel_options::{MAX_OPTION_WORDS, OptionPlace, TUN_METADATA_FIELDS};
+pub use tunnel_options::{MAX_OPTION_LEN, TUN_METADATA_FIELDS};
 pub use words::{EXTENSION_WORDS, WORDS};
 
 /// First word of each stage of a staged lookup, and the end: metadata, L2, L3, L4.

@@ -3,8 +3,7 @@
 use base::DpPort;
 
 use crate::Slot;
-use crate::slot::{CONJ_ID, CT_STATE, TUN_ERSPAN_IDX, TUN_ID, TUN_METADATA_PRESENT};
-use crate::slots::OPTION_WORDS;
+use crate::slot::{CONJ_ID, CT_STATE, TUN_ERSPAN_IDX, TUN_ID};
 use crate::{FlowKey, ct_state};
 
 /// Words of the tunnel part of a key.
@@ -12,15 +11,14 @@ pub(crate) const TUNNEL_RANGE: std::ops::Range<usize> =
     TUN_ID.word as usize..TUN_ERSPAN_IDX.word as usize + 1;
 /// Words of the connection-tracking part of a key; the last one holds [`CONJ_ID`] as well, which is no part of it.
 pub(crate) const CT_RANGE: std::ops::Range<usize> = CT_STATE.word as usize..CONJ_ID.word as usize + 1;
-/// Words of the tunnel's options: which there are, and their data.
-pub(crate) const OPTION_RANGE: std::ops::Range<usize> =
-    TUN_METADATA_PRESENT.word as usize..TUN_METADATA_PRESENT.word as usize + 1 + OPTION_WORDS.div_ceil(2);
-
 /// The tunnel part of a key: from which tunnel a packet came, or into which it shall go.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct TunnelKey {
     words: [u64; TUNNEL_RANGE.end - TUNNEL_RANGE.start],
-    options: Option<Box<[u64; OPTION_RANGE.end - OPTION_RANGE.start]>>,
+    /// That of [`crate::slot::TUN_PRESENT_HIGH`].
+    present_high: u32,
+    /// The data of options.
+    options: Box<[u64]>,
 }
 
 impl TunnelKey {
@@ -30,23 +28,17 @@ impl TunnelKey {
             key.tun_dst() != 0 || key.tun_src() != 0 || key.tun_ipv6_dst() != 0 || key.tun_ipv6_src() != 0;
         is_set.then(|| TunnelKey {
             words: std::array::from_fn(|index| key.word(TUNNEL_RANGE.start + index)),
-            options: key
-                .has_tun_options()
-                .then(|| Box::new(std::array::from_fn(|index| key.word(OPTION_RANGE.start + index)))),
+            present_high: key.tun_present_high(),
+            options: key.words.extension().into(),
         })
     }
 
     /// Copies this part into `key`.
     pub fn write_to(&self, key: &mut FlowKey) {
         key.core_mut()[TUNNEL_RANGE].copy_from_slice(&self.words);
-        match &self.options {
-            Some(options) => {
-                for (index, &word) in OPTION_RANGE.zip(&**options) {
-                    key.set_word(index, word);
-                }
-            }
-            None if key.has_extension() => OPTION_RANGE.for_each(|index| key.set_word(index, 0)),
-            None => {}
+        key.set_tun_present_high(self.present_high);
+        if !self.options.is_empty() || key.has_extension() {
+            key.words.set_extension(&self.options);
         }
     }
 

@@ -4,8 +4,8 @@ use base::MacAddr;
 
 use crate::FlowKey;
 
-/// How many words of four bytes the data of all options of a tunnel takes at most.
-pub const OPTION_WORDS: usize = 63;
+/// How many words of four bytes hold the data of all options of a tunnel: four for each of the fields.
+pub const OPTION_WORDS: usize = 4 * crate::TUN_METADATA_FIELDS;
 
 /// The place of one value: `bits` bits of word `word` from bit `shift` up.
 ///
@@ -161,6 +161,8 @@ layout! {
     TUN_GTPU_FLAGS tun_gtpu_flags set_tun_gtpu_flags: u8 = 27, 8, 8;
     TUN_GTPU_MSGTYPE tun_gtpu_msgtype set_tun_gtpu_msgtype: u8 = 27, 0, 8;
     TUN_ERSPAN_IDX tun_erspan_idx set_tun_erspan_idx: u32 = 28, 32, 32;
+    /// Which of the fields `tun_metadata0` to `tun_metadata31` the packet has, a bit each.
+    TUN_PRESENT_LOW tun_present_low set_tun_present_low: u32 = 28, 0, 32;
     CT_STATE ct_state set_ct_state: u32 = 29, 56, 8;
     CT_NW_PROTO ct_nw_proto set_ct_nw_proto: u8 = 29, 48, 8;
     CT_ZONE ct_zone set_ct_zone: u16 = 29, 32, 16;
@@ -176,6 +178,8 @@ layout! {
     CONJ_ID conj_id set_conj_id: u32 = 37, 0, 32;
     /// Output port in the action set (32-bit OpenFlow port).
     ACTSET_OUTPUT actset_output set_actset_output: u32 = 38, 32, 32;
+    /// Which of the fields `tun_metadata32` to `tun_metadata63` the packet has, a bit each.
+    TUN_PRESENT_HIGH tun_present_high set_tun_present_high: u32 = 38, 0, 32;
 
     DL_DST dl_dst set_dl_dst: MacAddr = 39, 16, 48;
     DL_TYPE dl_type set_dl_type: u16 = 39, 0, 16;
@@ -226,30 +230,25 @@ layout! {
     TCP_FLAGS tcp_flags set_tcp_flags: u16 = 57, 16, 16;
     ND_RESERVED nd_reserved set_nd_reserved: u32 = 58, 32, 32;
     IGMP_GROUP igmp_group set_igmp_group: u32 = 58, 0, 32;
-
-    /// Which fields `tun_metadata0` to `tun_metadata63` the packet has, a bit each; their data follows in the next
-    /// words (see [`crate::OptionPlace`]).
-    TUN_METADATA_PRESENT tun_metadata_present set_tun_metadata_present: u64 = 64, 0, 64;
 }
 
 impl Slot {
-    /// The bit of [`slot::TUN_METADATA_PRESENT`] for field `tun_metadata<index>`; only the low six bits count.
+    /// The bit that says that the packet has field `tun_metadata<index>`; only the low six bits of `index` count.
     pub const fn tun_metadata(index: usize) -> Slot {
-        Slot { word: slot::TUN_METADATA_PRESENT.word, shift: (index & 63) as u8, bits: 1 }
+        let of = if index & 32 == 0 { slot::TUN_PRESENT_LOW } else { slot::TUN_PRESENT_HIGH };
+        Slot { word: of.word, shift: of.shift + (index & 31) as u8, bits: 1 }
     }
 
-    /// The data of field `tun_metadata<index>`, a number of up to 16 bytes, where each of the first sixteen fields has a place
-    /// of its own; only the low four bits of `index` count.
+    /// The data of field `tun_metadata<index>`, a number of up to 16 bytes, each of the fields having a place of its own; only
+    /// the low six bits of `index` count.
     pub const fn tun_metadata_value(index: usize) -> Slot {
-        Slot { word: slot::TUN_METADATA_PRESENT.word + 1 + 2 * (index & 15) as u8, shift: 0, bits: 128 }
+        Slot { word: crate::WORDS as u8 + 2 * (index & 63) as u8, shift: 0, bits: 128 }
     }
 
-    /// Four bytes of the data of tunnel options, `index` counting from 0 to [`crate::OPTION_WORDS`] - 1; for a larger
-    /// one the last.
+    /// Four bytes of the data of tunnel options, `index` counting from 0 to [`OPTION_WORDS`] - 1; for a larger one the last.
     pub const fn tun_option(index: usize) -> Slot {
         let index = if index < OPTION_WORDS { index } else { OPTION_WORDS - 1 };
-        let word = slot::TUN_METADATA_PRESENT.word + 1 + (index / 2) as u8;
-        Slot { word, shift: if index & 1 == 0 { 32 } else { 0 }, bits: 32 }
+        Slot { word: (crate::WORDS + index / 2) as u8, shift: if index & 1 == 0 { 32 } else { 0 }, bits: 32 }
     }
 
     /// The slot of register `index`; only its low five bits count.

@@ -1,6 +1,6 @@
 //! The sparse form: bitmaps and the words that are not zero.
 
-use crate::words::{EXTENSION_WORDS, WORDS, Words, map_of};
+use crate::words::{WORDS, Words, map_of};
 use crate::{FlowKey, FlowMask, Slot};
 
 /// A key or mask with its zero words left out. Small enough to keep one per
@@ -13,23 +13,18 @@ pub struct SparseKey {
     /// Bit `i` is set when word `i` is present.
     map: u64,
     /// Bit `i` is set when word `i` of the extension is present.
-    extension: u64,
+    extension: u128,
     words: Box<[u64]>,
 }
 
 impl SparseKey {
     fn of(dense: &Words) -> SparseKey {
         let map = map_of(&dense.core);
-        let extension = if dense.has_extension() { map_of(dense.extension()) } else { 0 };
+        let far = dense.extension();
+        let extension =
+            far.iter().enumerate().fold(0, |map, (index, &word)| map | u128::from(word != 0) << index);
         let mut words = Vec::with_capacity((extension.count_ones() + map.count_ones()) as usize);
-        for (mut map, from) in [(extension, &dense.extension()[..]), (map, &dense.core[..])] {
-            while map != 0 {
-                if let Some(&word) = from.get(map.trailing_zeros() as usize) {
-                    words.push(word);
-                }
-                map &= map - 1;
-            }
-        }
+        words.extend(far.iter().chain(&dense.core).filter(|&&word| word != 0));
         SparseKey { map, extension, words: words.into_boxed_slice() }
     }
 
@@ -62,12 +57,18 @@ impl SparseKey {
     /// Where in [`SparseKey::words`] word `index` stands.
     #[inline]
     pub fn place(&self, index: usize) -> Option<usize> {
-        let (map, bit, before) = match index.checked_sub(WORDS) {
-            None => (self.map, index, self.extension.count_ones()),
-            Some(far) => (self.extension, far.min(EXTENSION_WORDS), 0),
-        };
-        let bit = 1u64 << bit;
-        (map & bit != 0).then(|| (before + (map & (bit - 1)).count_ones()) as usize)
+        if let Some(far) = index.checked_sub(WORDS) {
+            return self.far_place(far);
+        }
+        let bit = 1u64 << index;
+        let before = self.extension.count_ones() + (self.map & (bit - 1)).count_ones();
+        (self.map & bit != 0).then_some(before as usize)
+    }
+
+    #[cold]
+    fn far_place(&self, index: usize) -> Option<usize> {
+        let bit = 1u128.checked_shl(index as u32)?;
+        (self.extension & bit != 0).then(|| (self.extension & (bit - 1)).count_ones() as usize)
     }
 
     /// Word `index`, zero when it is not present.
@@ -122,7 +123,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{OptionPlace, slot};
+    use crate::slot;
+    use crate::words::EXTENSION_WORDS;
 
     /// Keys of whose words about half are zero, those of the extension in one of two.
     fn any_key() -> impl Strategy<Value = FlowKey> {
@@ -208,44 +210,28 @@ mod tests {
             prop_assert_eq!(mask.is_empty(), all().all(|i| mask.word(i) == 0));
         }
 
-        /// A field of tunnel options holds its bytes and touches no other.
+        /// A field of tunnel options holds its value and touches no other.
         #[test]
-        fn tunnel_options_hold_their_bytes(before in any_key(), field in 0usize..64, first in 0u8..80, words in 0u8..40, data in prop::collection::vec(any::<u8>(), 160)) {
-            let Some(place) = OptionPlace::new(first, words) else {
-                prop_assert!(words == 0 || words > 31 || first + words > 63);
-                return Ok(());
-            };
+        fn tunnel_options_hold_their_values(before in any_key(), field in 0usize..64, value: u128) {
             let mut key = before.clone();
-            let data = &data[..place.len()];
-            key.set_tun_metadata(field, &[place], data);
-            prop_assert_eq!(key.tun_metadata(field, &[place]), Some(data.to_vec()));
-            prop_assert_eq!(key.tun_metadata_present() & !(1 << field), before.tun_metadata_present() & !(1 << field));
-            for index in (0..crate::OPTION_WORDS).filter(|i| !(first..first + words).contains(&(*i as u8))) {
-                prop_assert_eq!(key.read(Slot::tun_option(index)), before.read(Slot::tun_option(index)));
+            key.set_tun_metadata(field, value);
+            prop_assert_eq!(key.tun_metadata(field), Some(value));
+            for other in (0..64).filter(|&other| other != field) {
+                prop_assert_eq!(key.tun_metadata(other), before.tun_metadata(other));
             }
             let mut mask = FlowMask::new();
-            mask.add_tun_metadata(field, &[place]);
+            mask.add_tun_metadata(field);
             let mut other = before.clone();
-            prop_assert_eq!(other.equal_under(&key, &mask), before.tun_metadata(field, &[place]).as_deref() == Some(data));
-            other.set_tun_metadata(field, &[place], data);
+            prop_assert_eq!(other.equal_under(&key, &mask), before.tun_metadata(field) == Some(value));
+            other.set_tun_metadata(field, value);
             prop_assert!(other.equal_under(&key, &mask));
-            key.clear_tun_metadata(field, &[place]);
-            prop_assert_eq!(key.tun_metadata(field, &[place]), None);
+            let mut all = FlowMask::new();
+            all.add_tun_options(&key);
+            prop_assert!(all.covers(&mask));
+            key.clear_tun_metadata(field);
+            prop_assert_eq!(key.tun_metadata(field), None);
             prop_assert!(key.masked(&mask) == FlowKey::new());
         }
-    }
-
-    #[test]
-    fn an_option_in_pieces_is_one() {
-        let places = [OptionPlace::new(0, 1).expect("fits"), OptionPlace::new(61, 2).expect("fits")];
-        let mut key = FlowKey::new();
-        let data: Vec<u8> = (1..=12).collect();
-        key.set_tun_metadata(63, &places, &data);
-        assert_eq!(key.tun_metadata(63, &places), Some(data));
-        assert_eq!(key.tun_metadata(62, &places), None, "not present");
-        assert_eq!(key.read(Slot::tun_option(0)), 0x0102_0304);
-        assert_eq!(key.read(Slot::tun_option(62)), 0x090a_0b0c);
-        assert_eq!(key.read(Slot::tun_metadata(63)), 1);
     }
 
     #[test]

@@ -1,108 +1,73 @@
 //! The options of a tunnel (fields `tun_metadata0` to `tun_metadata63`) in a key.
 //!
-//! A key holds which fields the packet has, and 252 bytes in which their data
-//! lies, as much as a Geneve header carries. Where in these bytes a field's
-//! data lies is not fixed: each bridge maps option classes and types to
-//! fields, and assigns each field its place. Who reads a field brings its
-//! place along.
+//! A key holds which fields the packet has, and a number of up to 16 bytes for each. Which option of Geneve is which field
+//! is mapped elsewhere, as controllers ask for it.
 
-use crate::slots::OPTION_WORDS;
+use crate::slot::{TUN_PRESENT_HIGH, TUN_PRESENT_LOW};
 use crate::{FlowKey, FlowMask, Slot};
 
 /// Fields of tunnel metadata.
 pub const TUN_METADATA_FIELDS: usize = 64;
 
-/// How many words of four bytes the data of one option takes at most.
-pub const MAX_OPTION_WORDS: u8 = 31;
+/// The most bytes that a field of tunnel metadata holds.
+pub const MAX_OPTION_LEN: usize = 16;
 
-/// A piece of the data of tunnel options. Most fields lie in one piece.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct OptionPlace {
-    first: u8,
-    words: u8,
-}
-
-impl OptionPlace {
-    /// `words` words of four bytes from word `first` on; `None` when they do not fit, are none, or are more than an
-    /// option has.
-    pub const fn new(first: u8, words: u8) -> Option<OptionPlace> {
-        if words == 0 || words > MAX_OPTION_WORDS || first as usize + words as usize > OPTION_WORDS {
-            return None;
-        }
-        Some(OptionPlace { first, words })
-    }
-
-    /// Bytes of the piece.
-    pub const fn len(self) -> usize {
-        self.words as usize * 4
-    }
-
-    /// Never: a piece has a word at least.
-    pub const fn is_empty(self) -> bool {
-        self.words == 0
-    }
-
-    /// The slots of the piece, four bytes each.
-    fn slots(self) -> impl Iterator<Item = Slot> {
-        let first = usize::from(self.first);
-        (first..first + usize::from(self.words)).map(Slot::tun_option)
-    }
-}
-
-fn slots(places: &[OptionPlace]) -> impl Iterator<Item = Slot> {
-    places.iter().flat_map(|place| place.slots())
-}
+const PRESENT: [Slot; 2] = [TUN_PRESENT_LOW, TUN_PRESENT_HIGH];
 
 impl FlowKey {
-    /// The data of field `tun_metadata<index>`, which lies at `places`; `None` when the packet does not have it.
-    pub fn tun_metadata(&self, index: usize, places: &[OptionPlace]) -> Option<Vec<u8>> {
+    /// The data of field `tun_metadata<index>` as a number; `None` when the packet does not have it.
+    pub fn tun_metadata(&self, index: usize) -> Option<u128> {
         let is_present = self.read(Slot::tun_metadata(index)) != 0;
-        is_present.then(|| slots(places).flat_map(|place| (self.read(place) as u32).to_be_bytes()).collect())
+        is_present.then(|| self.read(Slot::tun_metadata_value(index)))
     }
 
-    /// Gives the packet field `tun_metadata<index>`, which lies at `places`. Data that is missing is zero, what is
-    /// too long is dropped.
-    pub fn set_tun_metadata(&mut self, index: usize, places: &[OptionPlace], data: &[u8]) {
+    /// Gives the packet field `tun_metadata<index>`.
+    pub fn set_tun_metadata(&mut self, index: usize, value: u128) {
         self.write(Slot::tun_metadata(index), 1);
-        let mut words = data.chunks(4);
-        for place in slots(places) {
-            let mut bytes = [0; 4];
-            bytes.iter_mut().zip(words.next().unwrap_or(&[])).for_each(|(byte, value)| *byte = *value);
-            self.write(place, u32::from_be_bytes(bytes).into());
-        }
+        self.write(Slot::tun_metadata_value(index), value);
     }
 
-    /// Takes field `tun_metadata<index>`, which lies at `places`, from the packet.
-    pub fn clear_tun_metadata(&mut self, index: usize, places: &[OptionPlace]) {
+    /// Takes field `tun_metadata<index>` from the packet.
+    pub fn clear_tun_metadata(&mut self, index: usize) {
         self.write(Slot::tun_metadata(index), 0);
-        slots(places).for_each(|place| self.write(place, 0));
+        self.write(Slot::tun_metadata_value(index), 0);
+    }
+
+    /// Takes all options from the packet.
+    pub fn clear_tun_options(&mut self) {
+        self.copy_tun_options(&FlowKey::new());
     }
 
     /// Replaces all options by those of `other`.
     pub fn copy_tun_options(&mut self, other: &FlowKey) {
+        PRESENT.iter().for_each(|&place| self.write(place, other.read(place)));
         if self.has_extension() || other.has_extension() {
-            for index in crate::metadata::OPTION_RANGE {
-                self.set_word(index, other.word(index));
-            }
+            self.words.set_extension(other.words.extension());
         }
     }
 
     /// Whether the packet has any option.
     pub fn has_tun_options(&self) -> bool {
-        self.has_extension() && { crate::metadata::OPTION_RANGE }.any(|index| self.word(index) != 0)
+        self.tun_present_low() != 0 || self.tun_present_high() != 0 || self.has_extension()
     }
 }
 
 impl FlowMask {
-    /// Adds field `tun_metadata<index>`, which lies at `places`: that it is there, and its data.
-    pub fn add_tun_metadata(&mut self, index: usize, places: &[OptionPlace]) {
-        self.add_all(Slot::tun_metadata(index));
-        slots(places).for_each(|place| self.add_all(place));
+    /// Whether it names anything of options.
+    pub fn has_tun_options(&self) -> bool {
+        PRESENT.iter().any(|&place| self.bits(place) != 0) || self.has_extension()
     }
 
-    /// Adds all options.
-    pub fn add_tun_options(&mut self) {
-        self.add_all(crate::slot::TUN_METADATA_PRESENT);
-        (0..OPTION_WORDS).for_each(|index| self.add_all(Slot::tun_option(index)));
+    /// Adds field `tun_metadata<index>`: that it is there, and its data.
+    pub fn add_tun_metadata(&mut self, index: usize) {
+        self.add_all(Slot::tun_metadata(index));
+        self.add_all(Slot::tun_metadata_value(index));
+    }
+
+    /// Adds which options there are, and the data of all that `key` has.
+    pub fn add_tun_options(&mut self, key: &FlowKey) {
+        PRESENT.iter().for_each(|&place| self.add_all(place));
+        let present = (0..TUN_METADATA_FIELDS).filter(|&index| key.read(Slot::tun_metadata(index)) != 0);
+        present.for_each(|index| self.add_all(Slot::tun_metadata_value(index)));
     }
 }

@@ -5,17 +5,18 @@ use crate::Slot;
 /// Words that every key has, so that one `u64` names any set of them. The last five are not in use.
 pub const WORDS: usize = 64;
 
-/// Words of the extension, which follow the others: those of tunnel options, and seven not in use. At most 64.
-pub const EXTENSION_WORDS: usize = 40;
+/// Words of the extension, which follow the others: those of tunnel options. At most 128, so that one `u128` names any set of
+/// them.
+pub const EXTENSION_WORDS: usize = 128;
 
 /// All words, by number below [`WORDS`] those that every key has, from there on those of the extension.
 ///
-/// Invariant: the extension is there when one of its words is not zero, and only then. So equal words are equal
-/// values, and a key without any costs a pointer and no look at it.
+/// Invariant: the extension ends with a word that is not zero. So equal words are equal values, a key without any costs a
+/// look at a length, and one with few a short piece of memory.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Words {
     pub(crate) core: [u64; WORDS],
-    extension: Option<Box<[u64; EXTENSION_WORDS]>>,
+    extension: Vec<u64>,
 }
 
 /// Bit `i` is set when word `i` of `words` is not zero.
@@ -27,19 +28,19 @@ pub(crate) fn map_of(words: &[u64]) -> u64 {
 impl Default for Words {
     #[inline]
     fn default() -> Words {
-        Words { core: [0; WORDS], extension: None }
+        Words { core: [0; WORDS], extension: Vec::new() }
     }
 }
 
 impl Words {
     /// Every bit set.
     pub(crate) fn ones() -> Words {
-        Words { core: [u64::MAX; WORDS], extension: Some(Box::new([u64::MAX; EXTENSION_WORDS])) }
+        Words { core: [u64::MAX; WORDS], extension: vec![u64::MAX; EXTENSION_WORDS] }
     }
 
     #[inline]
     pub(crate) fn has_extension(&self) -> bool {
-        self.extension.is_some()
+        !self.extension.is_empty()
     }
 
     /// Word `index`; zero beyond the last one.
@@ -53,8 +54,7 @@ impl Words {
 
     #[cold]
     fn far(&self, index: usize) -> u64 {
-        let words = self.extension.as_ref();
-        words.and_then(|words| words.get(index - WORDS)).copied().unwrap_or(0)
+        self.extension.get(index - WORDS).copied().unwrap_or(0)
     }
 
     /// Replaces word `index`; nothing beyond the last one.
@@ -77,43 +77,54 @@ impl Words {
 
     #[cold]
     fn set_far(&mut self, index: usize, value: u64) {
-        if value == 0 && self.extension.is_none() {
-            return;
+        let index = index - WORDS;
+        if value != 0 && index < EXTENSION_WORDS && index >= self.extension.len() {
+            self.extension.resize(index + 1, 0);
         }
-        let words = self.extension.get_or_insert_with(|| Box::new([0; EXTENSION_WORDS]));
-        if let Some(word) = words.get_mut(index - WORDS) {
+        if let Some(word) = self.extension.get_mut(index) {
             *word = value;
+            self.trim();
         }
-        if words.iter().all(|&word| word == 0) {
-            self.extension = None;
+    }
+
+    fn trim(&mut self) {
+        while self.extension.last() == Some(&0) {
+            self.extension.pop();
         }
     }
 
     /// Sets no word of the extension.
     #[inline]
     pub(crate) fn clear_extension(&mut self) {
-        if self.extension.is_some() {
-            self.extension = None;
-        }
+        self.extension.clear();
     }
 
-    /// The words of the extension, all zero when there is none.
-    pub(crate) fn extension(&self) -> &[u64; EXTENSION_WORDS] {
-        const NONE: &[u64; EXTENSION_WORDS] = &[0; EXTENSION_WORDS];
-        self.extension.as_deref().unwrap_or(NONE)
+    /// The words of the extension up to the last one that is not zero.
+    #[inline]
+    pub(crate) fn extension(&self) -> &[u64] {
+        &self.extension
     }
 
-    /// Replaces every word by what `change` makes of it and of the same word of `other`.
+    /// Replaces the words of the extension; those that are missing are zero.
+    pub(crate) fn set_extension(&mut self, words: &[u64]) {
+        self.extension.clear();
+        self.extension.extend_from_slice(words.get(..EXTENSION_WORDS).unwrap_or(words));
+        self.trim();
+    }
+
+    /// Replaces every word by what `change` makes of it and of the same word of `other`; zeros stay zero.
     #[inline]
     pub(crate) fn combine(&mut self, other: &Words, change: impl Fn(u64, u64) -> u64) {
         for (word, theirs) in self.core.iter_mut().zip(&other.core) {
             *word = change(*word, *theirs);
         }
-        if self.extension.is_some() || other.extension.is_some() {
-            for (index, theirs) in other.extension().iter().enumerate() {
-                let value = change(self.get(WORDS + index), *theirs);
-                self.set(WORDS + index, value);
+        if self.has_extension() || other.has_extension() {
+            let len = self.extension.len().max(other.extension.len());
+            self.extension.resize(len, 0);
+            for (index, word) in self.extension.iter_mut().enumerate() {
+                *word = change(*word, other.extension.get(index).copied().unwrap_or(0));
             }
+            self.trim();
         }
     }
 
@@ -121,15 +132,14 @@ impl Words {
     #[inline]
     pub(crate) fn all(&self, a: &Words, b: &Words, is_right: impl Fn(u64, u64, u64) -> bool) -> bool {
         let core = self.core.iter().zip(&a.core).zip(&b.core).all(|((&x, &a), &b)| is_right(x, a, b));
-        let is_near = self.extension.is_none() && a.extension.is_none() && b.extension.is_none();
-        core && (is_near
-            || (WORDS..WORDS + EXTENSION_WORDS).all(|i| is_right(self.get(i), a.get(i), b.get(i))))
+        let far = self.extension.len().max(a.extension.len()).max(b.extension.len());
+        core && (WORDS..WORDS + far).all(|i| is_right(self.get(i), a.get(i), b.get(i)))
     }
 
     /// The words that are not zero with their numbers: those of the extension first, as they count as metadata.
     #[inline]
     pub(crate) fn present(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        let extension = self.extension.iter().flat_map(|words| words.iter().enumerate());
+        let extension = self.extension.iter().enumerate();
         let extension = extension.map(|(index, &word)| (WORDS + index, word)).filter(|&(_, word)| word != 0);
         let mut map = map_of(&self.core);
         let core = std::iter::from_fn(move || {

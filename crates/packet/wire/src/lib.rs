@@ -59,6 +59,8 @@ pub mod protocol {
     pub const ICMP: u8 = 1;
     /// IGMP.
     pub const IGMP: u8 = 2;
+    /// IPv4 within IP.
+    pub const IPIP: u8 = 4;
     /// TCP.
     pub const TCP: u8 = 6;
     /// UDP.

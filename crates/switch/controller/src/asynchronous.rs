@@ -258,6 +258,9 @@ fn metadata_match(packet: &PacketIn) -> fields::Match {
         }
     }
     matching.set_in_port(base::OfPort(key.in_port()));
+    if !key.is_ethernet() {
+        matching.set_packet_type(key.packet_type());
+    }
     // Others belong to no connection.
     let is_valid = key.ct_state() & (ct_state::NEW | ct_state::ESTABLISHED | ct_state::REPLY) != 0;
     if key.ct_state() != 0 && key.dl_type() != 0 {

@@ -1,7 +1,7 @@
 //! Requests about which options of tunnels are which fields: each bridge has its mappings, and the datapath reads those of all.
 
 use dp::{TunnelOption, TunnelSettings};
-use ofp::TlvTableMod;
+use ofp::{OfError, TlvTableMod};
 use pipeline::BridgeId;
 
 use crate::Manager;
@@ -17,10 +17,14 @@ impl Manager {
             let of_others =
                 switch.bridges().filter(|other| other.datapath() == datapath && other.id() != bridge);
             let mut all: Vec<TunnelOption> =
-                of_others.flat_map(|other| other.tunnel_options().iter().copied()).collect();
+                of_others.flat_map(|other| other.tunnel_options().iter_read().copied()).collect();
             let Some(state) = switch.get_mut(bridge) else { return Ok(Vec::new()) };
             let after = state.tunnel_options().changed(request, &all)?;
-            all.extend(after.iter().copied().filter(|new| !all.contains(new)).collect::<Vec<_>>());
+            let gone = state.tunnel_options().fields() & !after.fields();
+            if state.uses_tunnel_options(gone) {
+                return Err(OfError::NxttmfcInvalidTlvDel);
+            }
+            all.extend(after.iter_read().copied().filter(|new| !all.contains(new)).collect::<Vec<_>>());
             state.set_tunnel_options(after);
             (datapath, all)
         };

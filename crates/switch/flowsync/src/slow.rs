@@ -71,6 +71,7 @@ mod tests {
         Translation {
             actions,
             mask: flow::FlowMask::exact(),
+            matched: None,
             effects,
             slow,
             output: pipeline::Output::Drop,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base::{TableId, Timestamp};
+use flow::{SparseMatch, slot};
 use ofp::{Action, FlowFlags, FlowMod, FlowModCommand, FlowRemovedReason, OfError};
 use pipeline::{BridgeView, Counters, Rule};
 
@@ -57,6 +58,9 @@ impl Bridge {
     /// The same, leaving it to the caller to say that something changed.
     pub(crate) fn carry_out(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
         if !request.command.is_delete() {
+            if tunnel_options_of(&request.matching) & !self.tunnel_options().fields() != 0 {
+                return Err(OfError::NxfmfcInvalidTlvField);
+            }
             self.check_references(&request.actions)?;
         }
         match request.command {
@@ -76,10 +80,11 @@ impl Bridge {
         }
     }
 
-    /// Whether all that `actions` name exists, and translation knows how to do them.
+    /// Whether all that `actions` name exists, and the datapath knows how to do them.
     #[expect(clippy::wildcard_enum_match_arm, reason = "of all others, what they nest is looked at")]
     pub fn check_references(&self, actions: &[Action]) -> Result<(), OfError> {
         self.check_supported(actions)?;
+        self.check_tunnel_options(actions)?;
         for action in actions {
             match action {
                 Action::Group(id) if !self.groups.contains_key(id) => {
@@ -94,24 +99,40 @@ impl Bridge {
         Ok(())
     }
 
-    /// Whether translation and the datapath know how to do all of `actions`. The error is the standard's, so the log names
-    /// the action.
+    /// Whether the fields of tunnel metadata that `actions` use are mapped to options that are as long.
+    fn check_tunnel_options(&self, actions: &[Action]) -> Result<(), OfError> {
+        let mut result = Ok(());
+        let mut check = |field: usize, bits: u32| {
+            result = result.and(match self.tunnel_options().len_of(field) {
+                None => Err(OfError::NxfmfcInvalidTlvField),
+                Some(len) if bits > 8 * u32::from(len) => Err(OfError::OfpbacBadSetLen),
+                Some(_) => Ok(()),
+            });
+        };
+        actions.iter().for_each(|action| action.tunnel_options(&mut check));
+        result
+    }
+
+    /// Whether rules match on, or do something with, one of these fields of tunnel metadata, a bit each.
+    pub fn uses_tunnel_options(&self, fields: u64) -> bool {
+        let uses = |entry: &Arc<Entry>| {
+            let mut used = tunnel_options_of(&entry.rule.matching);
+            let mut add = |field: usize, _: u32| used |= 1u64.checked_shl(field as u32).unwrap_or(0);
+            entry.rule.actions.iter().for_each(|action| action.tunnel_options(&mut add));
+            used & fields != 0
+        };
+        fields != 0 && self.tables().any(|table| table.entries().any(uses))
+    }
+
+    /// Whether the datapath knows how to do all of `actions`. The error is the standard's, so the log names the action.
     pub fn check_supported(&self, actions: &[Action]) -> Result<(), OfError> {
-        let bridge = self.name();
-        if let Some(action) = pipeline::unsupported(actions) {
-            let action = action.kind().name();
-            log::warn!(target: base::bounded!("ofproto"), "{bridge}: the action \"{action}\" is not supported yet");
-            Err(OfError::OfpbacBadType)
-        } else if let Some(beyond) = pipeline::beyond(actions, self.capabilities()) {
-            let pipeline::Beyond { action, what, error } = beyond;
-            log::warn!(
-                target: base::bounded!("ofproto_dpif"),
-                "{bridge}: Rejecting {action} action because datapath does not support {what}"
-            );
-            Err(error)
-        } else {
-            Ok(())
-        }
+        let Some(beyond) = pipeline::beyond(actions, self.capabilities()) else { return Ok(()) };
+        let (bridge, pipeline::Beyond { action, what, error }) = (self.name(), beyond);
+        log::warn!(
+            target: base::bounded!("ofproto_dpif"),
+            "{bridge}: Rejecting {action} action because datapath does not support {what}"
+        );
+        Err(error)
     }
 
     fn add_rule(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
@@ -299,4 +320,9 @@ impl Bridge {
         });
         removed.collect()
     }
+}
+/// The fields of tunnel metadata that a match names, a bit each.
+fn tunnel_options_of(matching: &SparseMatch) -> u64 {
+    let bits = |place| matching.mask().read(place) as u64;
+    bits(slot::TUN_PRESENT_HIGH) << 32 | bits(slot::TUN_PRESENT_LOW)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::{OfPort, TableId};
-use flow::{SparseKey, SparseMatch};
+use flow::{Slot, SparseKey, SparseMatch};
 use ofp::{Action, FlowFlags, FlowMod, FlowModCommand, OfError};
 
 use crate::bridge::Bridge;
@@ -33,7 +33,17 @@ pub struct FlowRequest {
 impl Bridge {
     /// A request as it is kept. What the bridge's rules have already, it shares with them.
     pub fn flow_request(&self, request: &FlowMod) -> FlowRequest {
-        let mask = self.common.mask(&request.m.mask);
+        let empty = self.tunnel_options().iter().filter(|option| option.len == 0);
+        let empty = empty.map(|option| Slot::tun_metadata_value(option.field.into()));
+        let named: Vec<Slot> = empty.filter(|&place| request.m.mask.bits(place) != 0).collect();
+        let mask = if named.is_empty() {
+            self.common.mask(&request.m.mask)
+        } else {
+            // Of an option without data, that it is there is all that can be matched.
+            let mut mask = request.m.mask.clone();
+            named.iter().for_each(|&place| mask.set_bits(place, 0));
+            self.common.mask(&mask)
+        };
         FlowRequest::of(request, mask, self.common.actions(&request.actions))
     }
 }

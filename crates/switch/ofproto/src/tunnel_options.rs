@@ -5,12 +5,11 @@
 
 use dp::TunnelOption;
 use fields::TUNNEL_OPTIONS;
-use flow::{FlowKey, Slot};
+use flow::{FlowKey, MAX_OPTION_LEN};
 use ofp::{OfError, TlvMap, TlvTable, TlvTableMod};
-use wire::geneve::GeneveOption;
+use wire::geneve::{GeneveOption, MAX_OPTION_DATA_LEN};
 
-/// The most bytes of an option, and those of all fields together.
-const MAX_LEN: u8 = 16;
+/// The most bytes of all fields together.
 const SPACE: u32 = 256;
 
 const ADD: u16 = 0;
@@ -45,17 +44,16 @@ impl TunnelOptions {
 
     fn add(&mut self, mapping: &TlvMap, others: &[TunnelOption]) -> Result<(), OfError> {
         let field = u8::try_from(mapping.index).ok().filter(|field| usize::from(*field) < TUNNEL_OPTIONS);
-        let Some(field) = field else {
-            log::warn!(target: "tun_metadata", "tun_metadata{} is not supported: there are {TUNNEL_OPTIONS} fields", mapping.index);
-            return Err(OfError::NxttmfcBadFieldIdx);
-        };
-        if !mapping.length.is_multiple_of(4) || mapping.length > MAX_LEN {
-            log::warn!(target: "tun_metadata", "options of {} bytes are not supported: {MAX_LEN} bytes at most", mapping.length);
+        let Some(field) = field else { return Err(OfError::NxttmfcBadFieldIdx) };
+        if !mapping.length.is_multiple_of(4) || usize::from(mapping.length) > MAX_OPTION_DATA_LEN {
             return Err(OfError::NxttmfcBadOptLen);
         }
         let new = TunnelOption { class: mapping.class, kind: mapping.kind, len: mapping.length, field };
         if let Some(error) = self.0.iter().find_map(|known| overlap(known, &new)) {
             return Err(error);
+        }
+        if self.0.iter().map(|known| u32::from(known.len)).sum::<u32>() + u32::from(new.len) > SPACE {
+            return Err(OfError::NxttmfcTableFull);
         }
         if let Some(error) =
             others.iter().filter(|known| **known != new).find_map(|known| overlap(known, &new))
@@ -63,14 +61,33 @@ impl TunnelOptions {
             log::warn!(target: "tun_metadata", "another bridge of the datapath maps tun_metadata{field}, or the option, otherwise");
             return Err(error);
         }
+        if !is_read(&new) {
+            log::warn!(target: "tun_metadata", "tun_metadata{field} is without effect: options of more than {MAX_OPTION_LEN} bytes are not read, and rules cannot use the field");
+        }
         self.0.push(new);
         self.0.sort_by_key(|known| known.field);
         Ok(())
     }
 
+    /// How many bytes field `tun_metadata<field>` has, if rules may use it.
+    pub(crate) fn len_of(&self, field: usize) -> Option<u8> {
+        let mut usable = self.iter_read().filter(|known| usize::from(known.field) == field);
+        usable.next().map(|known| known.len)
+    }
+
+    /// Those that are read from packets, by field.
+    pub fn iter_read(&self) -> impl Iterator<Item = &TunnelOption> {
+        self.0.iter().filter(|known| is_read(known))
+    }
+
     /// All of them, by field.
     pub fn iter(&self) -> impl Iterator<Item = &TunnelOption> {
         self.0.iter()
+    }
+
+    /// The fields that are mapped, a bit each.
+    pub fn fields(&self) -> u64 {
+        self.0.iter().fold(0, |fields, known| fields | 1u64.checked_shl(known.field.into()).unwrap_or(0))
     }
 
     /// What controllers are shown.
@@ -93,14 +110,18 @@ impl TunnelOptions {
         if !key.has_tun_options() {
             return Vec::new();
         }
-        let there = self.0.iter().filter(|known| key.read(Slot::tun_metadata(known.field.into())) != 0);
         let option = |known: &TunnelOption| {
-            let value = key.read(Slot::tun_metadata_value(known.field.into())).to_be_bytes();
-            let data = value[16 - usize::from(known.len.min(MAX_LEN))..].to_vec();
-            GeneveOption { class: known.class, kind: known.kind, data }
+            let value = key.tun_metadata(known.field.into())?.to_be_bytes();
+            let data = value.get(MAX_OPTION_LEN.saturating_sub(known.len.into())..)?.to_vec();
+            Some(GeneveOption { class: known.class, kind: known.kind, data })
         };
-        there.map(option).collect()
+        self.iter_read().filter_map(option).collect()
     }
+}
+
+/// Whether keys have room for its data.
+fn is_read(option: &TunnelOption) -> bool {
+    usize::from(option.len) <= MAX_OPTION_LEN
 }
 
 /// Why both cannot be.
@@ -130,8 +151,13 @@ mod tests {
         let refused = |wanted: (u16, u8, u8, u16)| ovn.changed(&request(ADD, &[wanted]), &[]).unwrap_err();
         assert_eq!(refused((1, 1, 4, 0)), OfError::NxttmfcAlreadyMapped);
         assert_eq!(refused((0x102, 0x80, 4, 1)), OfError::NxttmfcDupEntry);
-        assert_eq!(refused((1, 1, 4, 16)), OfError::NxttmfcBadFieldIdx);
-        assert_eq!(refused((1, 1, 20, 1)), OfError::NxttmfcBadOptLen);
+        assert_eq!(refused((1, 1, 4, 64)), OfError::NxttmfcBadFieldIdx);
+        assert_eq!(refused((1, 1, 5, 1)), OfError::NxttmfcBadOptLen);
+        assert_eq!(refused((1, 1, 128, 1)), OfError::NxttmfcBadOptLen);
+        let full = ovn.changed(&request(ADD, &[(1, 1, 124, 1), (1, 2, 124, 2), (1, 3, 4, 3)]), &[]);
+        let full = full.unwrap();
+        assert_eq!(full.changed(&request(ADD, &[(1, 4, 4, 4)]), &[]), Err(OfError::NxttmfcTableFull));
+        assert_eq!((full.fields(), full.len_of(1), full.len_of(3)), (15, None, Some(4)));
         let other = TunnelOption { class: 0x102, kind: 0x80, len: 4, field: 3 };
         let clash = none.changed(&request(ADD, &[(0x102, 0x80, 4, 0)]), &[other]);
         assert_eq!(clash, Err(OfError::NxttmfcDupEntry));

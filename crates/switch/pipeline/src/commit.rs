@@ -5,13 +5,15 @@
 //! `key`, and adds to the mask the bits that this depended on.
 
 use dp::{Action, Attr, SlowPath};
-use flow::{FlowKey, FlowMask, MAX_VLANS, Slot, VLAN_CFI, slot};
+use flow::{FlowKey, FlowMask, MAX_VLANS, Slot, SparseKey, VLAN_CFI, slot};
 
-use crate::context::{Outcome, PacketState};
+use crate::context::{Outcome, PacketState, Pending};
 
 /// Appends what is missing. Afterwards `base` equals `key` in all that a packet carries.
-pub(crate) fn commit(packet: &PacketState, out: &mut Outcome) {
+pub(crate) fn commit(packet: &mut PacketState, out: &mut Outcome) {
+    let pending = packet.pending.take();
     let key = &packet.key;
+    commit_packet_type(key, out, pending);
     set(key, out, Attr::Ethernet, ETHERNET);
     let has_labels = is_mpls(key.dl_type());
     if is_mpls(out.base.dl_type()) && !has_labels {
@@ -20,6 +22,7 @@ pub(crate) fn commit(packet: &PacketState, out: &mut Outcome) {
     }
     // What was under labels is not known before the packet comes back, nor was it changed.
     if !has_labels && !packet.was_mpls {
+        commit_nsh(key, out);
         commit_network(key, out);
         commit_transport(key, out);
     }
@@ -29,6 +32,88 @@ pub(crate) fn commit(packet: &PacketState, out: &mut Outcome) {
     commit_vlans(key, out);
     set(key, out, Attr::Priority, &[slot::SKB_PRIORITY]);
     set(key, out, Attr::SkbMark, &[slot::PKT_MARK]);
+}
+
+/// The name space of packet types that are Ethernet types.
+pub(crate) const ETHER_TYPES: u32 = 1 << 16;
+pub(crate) const TYPE_NSH: u32 = ETHER_TYPES | wire::ethernet::TYPE_NSH as u32;
+pub(crate) const TYPE_MPLS: u32 = ETHER_TYPES | wire::ethernet::TYPE_MPLS as u32;
+pub(crate) const TYPE_MPLS_MULTICAST: u32 = ETHER_TYPES | wire::ethernet::TYPE_MPLS_MULTICAST as u32;
+
+const NSH: &[Slot] = &[
+    slot::NSH_FLAGS,
+    slot::NSH_TTL,
+    slot::NSH_SPI,
+    slot::NSH_SI,
+    slot::NSH_C1,
+    slot::NSH_C2,
+    slot::NSH_C3,
+    slot::NSH_C4,
+];
+
+/// Puts on, or takes off, the header that makes the packet one of another type.
+fn commit_packet_type(key: &FlowKey, out: &mut Outcome, pending: Option<Pending>) {
+    match pending {
+        Some(Pending::Ethernet) => {
+            out.actions.push(Action::PushEth { src: key.dl_src(), dst: key.dl_dst() });
+            out.base.set_dl_src(key.dl_src());
+            out.base.set_dl_dst(key.dl_dst());
+            out.base.set_dl_type(out.base.packet_type() as u16);
+            out.base.set_packet_type(0);
+        }
+        Some(Pending::Nsh(metadata)) => {
+            let mut header = FlowKey::new();
+            for &place in NSH.iter().chain(&[slot::NSH_MDTYPE, slot::NSH_NP]) {
+                header.write(place, key.read(place));
+            }
+            out.actions.push(Action::PushNsh { key: Box::new(SparseKey::from(&header)), metadata });
+            take_headers(key, out);
+        }
+        Some(Pending::Mpls { below }) => {
+            let labels = labels(key);
+            for &entry in labels.iter().take(labels.len().saturating_sub(below)).rev() {
+                out.actions.push(Action::AddMpls { entry, ether_type: key.dl_type(), is_l3: false });
+            }
+            take_headers(key, out);
+        }
+        None if out.base.packet_type() == key.packet_type() => {}
+        Some(Pending::Decap) | None => match out.base.packet_type() {
+            0 => {
+                out.actions.push(Action::PopEth);
+                out.base.set_packet_type(key.packet_type());
+                out.base.set_dl_src(base::MacAddr::ZERO);
+                out.base.set_dl_dst(base::MacAddr::ZERO);
+            }
+            // What is inside is known when the packet comes back.
+            TYPE_NSH => out.actions.push(Action::PopNsh),
+            // Labels are taken off with the others.
+            _ => out.base.set_packet_type(key.packet_type()),
+        },
+    }
+}
+
+/// The packet has the headers that the key tells of.
+fn take_headers(key: &FlowKey, out: &mut Outcome) {
+    let first = flow::STAGES[1];
+    out.base.core_mut()[first..].copy_from_slice(&key.core()[first..]);
+    out.base.set_packet_type(key.packet_type());
+}
+
+/// Sets all that rules read or wrote of a network service header, if any of it differs.
+fn commit_nsh(key: &FlowKey, out: &mut Outcome) {
+    let is_nsh = out.base.dl_type() == wire::ethernet::TYPE_NSH;
+    if !is_nsh || NSH.iter().all(|&place| key.read(place) == out.base.read(place)) {
+        return;
+    }
+    let mut changed = FlowMask::new();
+    for &place in NSH {
+        if out.mask.bits(place) == 0 && key.read(place) != out.base.read(place) {
+            out.mask.add_all(place);
+        }
+        changed.set_bits(place, out.mask.bits(place));
+        out.base.write(place, key.read(place));
+    }
+    out.actions.push(Action::set(Attr::Nsh, key, &changed));
 }
 
 const ETHERNET: &[Slot] = &[slot::DL_SRC, slot::DL_DST];
@@ -164,22 +249,24 @@ pub(crate) fn is_mpls(ether_type: u16) -> bool {
     matches!(ether_type, 0x8847 | 0x8848)
 }
 
+/// The label stack, as far as the key holds it.
+fn labels(key: &FlowKey) -> Vec<u32> {
+    if !is_mpls(key.dl_type()) {
+        return Vec::new();
+    }
+    let mut all = Vec::new();
+    for index in 0..flow::MAX_MPLS {
+        let entry = key.read(Slot::mpls(index)) as u32;
+        all.push(entry);
+        if entry & 0x100 != 0 {
+            break;
+        }
+    }
+    all
+}
+
 /// Labels from the bottom up: pop what differs, change the outer one in place where that is enough, push the rest.
 fn commit_mpls(key: &FlowKey, out: &mut Outcome) {
-    let labels = |key: &FlowKey| -> Vec<u32> {
-        if !is_mpls(key.dl_type()) {
-            return Vec::new();
-        }
-        let mut all = Vec::new();
-        for index in 0..flow::MAX_MPLS {
-            let entry = key.read(Slot::mpls(index)) as u32;
-            all.push(entry);
-            if entry & 0x100 != 0 {
-                break;
-            }
-        }
-        all
-    };
     let (old, new) = (labels(&out.base), labels(key));
     if old == new && (new.is_empty() || out.base.dl_type() == key.dl_type()) {
         return;

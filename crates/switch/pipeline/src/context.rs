@@ -39,8 +39,23 @@ pub(crate) struct PacketState {
     pub action_set: Vec<Action>,
     /// The last label was popped: what is under it is not in the key.
     pub was_mpls: bool,
+    /// A header that the key has already, and the packet gets with the next commit; or the other way round.
+    pub pending: Option<Pending>,
     /// Connection tracking has said what the key has of it.
     pub conntracked: bool,
+}
+
+/// What `encap` or `decap` made of the key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Pending {
+    /// An Ethernet header.
+    Ethernet,
+    /// A network service header, with its metadata if that is of variable length.
+    Nsh(Box<[u8]>),
+    /// A label before all else, where there were `below` labels.
+    Mpls { below: usize },
+    /// The outermost header is taken off.
+    Decap,
 }
 
 /// Where the walk through bridges, tables and lists of actions is.
@@ -97,6 +112,8 @@ pub(crate) struct Outcome {
     pub sets_some_bits: bool,
     pub output: Output,
     pub export: Export,
+    /// The packet went from a tunnel into one that has options: those that it came with are its own.
+    pub carries_options: bool,
     /// There are samples among the actions.
     pub has_samples: bool,
     /// The mirrors that have had the packet as it is, by bit.
@@ -179,6 +196,7 @@ impl<'a> Context<'a> {
             sets_some_bits: bridge.capabilities().masked_set,
             output: Output::Drop,
             export: Export::default(),
+            carries_options: false,
             has_samples: false,
             mirrored: 0,
             resubmits: 0,

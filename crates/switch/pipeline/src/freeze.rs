@@ -63,7 +63,7 @@ impl Context<'_> {
         let Some(freeze) = self.course.freeze() else { return };
         let mut freeze = std::mem::take(freeze);
         freeze.frames.retain(|frame| !frame.actions.is_empty());
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         let state = self.state_now();
         let id = self.freeze_as(Frozen {
             frames: freeze.frames,
@@ -174,8 +174,8 @@ impl Context<'_> {
         // A packet of a tunnel keeps its tunnel's values, so they must be those of this packet.
         if seen().any(|place| self.request.key.read(place) != 0) {
             seen().for_each(|place| self.out.mask.add_all(place));
-            if self.packet.key.has_tun_options() {
-                self.out.mask.add_tun_options();
+            if self.packet.key.has_tun_options() || self.request.key.has_tun_options() {
+                self.out.mask.add_tun_options(self.request.key);
             }
         }
         let mut kept = FlowKey::new();
@@ -192,9 +192,7 @@ pub fn restore_metadata(key: &mut FlowKey, metadata: &flow::SparseKey) {
     for place in frozen_slots() {
         key.write(place, metadata.read(place));
     }
-    if key.has_extension() || metadata.has_extension() {
-        key.copy_tun_options(&FlowKey::from(metadata));
-    }
+    key.copy_tun_options(&FlowKey::from(metadata));
 }
 
 fn frozen_slots() -> impl Iterator<Item = Slot> {

@@ -57,7 +57,7 @@ pub mod vlan;
 mod watched;
 mod way;
 
-pub use actions::{supported_kinds, unsupported};
+pub use actions::supported_kinds;
 pub use beyond::{Beyond, beyond, has_keys_for};
 pub use bond::{BUCKETS, Bond, BondMode, BondState, LacpStatus};
 pub use effects::Effect;

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::effects::Effect;
 use crate::frozen::Frozen;
 use crate::state::{Bundle, BundleId, Port};
+use crate::tunnel_config::PacketTypes;
 use crate::vlan::{PriorityTags, Tags, is_vlan};
 use crate::way::Output;
 
@@ -80,6 +81,7 @@ impl Context<'_> {
         }
         if let Some(bundle) = in_bundle
             && bridge.learns_in(vlan)
+            && !self.comes_from_l3(in_number)
         {
             let gratuitous_arp_on_bond = bundle.bond.is_some() && self.is_gratuitous_arp();
             self.explain_learning(bundle, vlan);
@@ -96,6 +98,12 @@ impl Context<'_> {
         } else {
             self.forward(in_bundle, vlan, tags, is_last);
         }
+    }
+
+    /// Whether packets of the port have no Ethernet addresses of their own.
+    fn comes_from_l3(&self, in_port: OfPort) -> bool {
+        let port = self.walk.bridge.port(in_port);
+        port.is_some_and(|port| port.packet_types() == PacketTypes::LegacyL3)
     }
 
     /// Says in the trace of a packet what is learned from its source.
@@ -167,7 +175,7 @@ impl Context<'_> {
 
     /// Has the datapath compute the packet's hash and look it up again: so one flow serves all connections.
     fn send_around(&mut self, bundle: BundleId, bond: &Bond) {
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         let state = self.view.freeze(Frozen {
             bridge: self.walk.bridge.id(),
             table: self.walk.table,

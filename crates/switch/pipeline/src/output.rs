@@ -17,6 +17,7 @@ use crate::request::Start;
 use crate::state::{Port, QueueDscp, Rule};
 use crate::trace::Kind;
 use crate::translate::{Lookup, OnMiss};
+use crate::tunnel_config::PacketTypes;
 use crate::way::Output;
 
 /// How a packet is sent by a port.
@@ -107,10 +108,10 @@ impl Context<'_> {
         if sending.tree_counts && self.is_held_back(bridge, port) {
             return;
         }
-        if self.packet.key.packet_type() != 0 {
-            return self
-                .lost(DropReason::NotEthernet)
-                .warning(|| "Trying to send non-Ethernet packet through L2 port, skipping".to_owned());
+        if port.packet_types() == PacketTypes::LegacyL2 && self.packet.key.packet_type() != 0 {
+            return self.lost(DropReason::NotEthernet).warning(|| {
+                "Trying to send non-Ethernet packet through legacy L2 port. Dropping packet.".to_owned()
+            });
         }
         if let Some((peer_bridge, peer_port)) = port.peer {
             return self.cross_patch(port, peer_bridge, peer_port, sending.is_last);
@@ -121,7 +122,12 @@ impl Context<'_> {
         };
         if let Some(tunnel) = &port.tunnel {
             // What sFlow says of tunnels is not there yet.
-            if self.output_to_tunnel(port, tunnel, sending.is_last) {
+            let is_sent = if tunnel.packet_types == PacketTypes::LegacyL3 {
+                self.output_to_l3(port, tunnel, sending.is_last)
+            } else {
+                self.output_to_tunnel(port, tunnel, sending.is_last)
+            };
+            if is_sent {
                 self.out.output = Output::Port(number);
                 self.mirror_egress(port);
             }
@@ -131,7 +137,7 @@ impl Context<'_> {
         if let Some(marks) = &port.queue_dscp {
             self.mark_queue(marks);
         }
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         // Other outputs do not see the mark.
         self.packet.key.set_nw_tos(tos);
         if sending.balancer.is_none()
@@ -221,14 +227,18 @@ impl Context<'_> {
             // It ends here.
         } else if self.may_receive(peer) {
             if !is_last {
-                commit(&self.packet, &mut self.out);
+                commit(&mut self.packet, &mut self.out);
             }
             let kept_base = self.out.base.clone();
             let outer = std::mem::take(&mut self.out.actions);
-            self.walk.depth += 1;
-            self.lookup_and_run(&Lookup::first(peer.number));
-            self.walk.depth -= 1;
-            self.finish_lists();
+            if self.packet.was_mpls {
+                self.come_back_to_first_table();
+            } else {
+                self.walk.depth += 1;
+                self.lookup_and_run(&Lookup::first(peer.number));
+                self.walk.depth -= 1;
+                self.finish_lists();
+            }
             let inner = std::mem::replace(&mut self.out.actions, outer);
             if !peer.forwards() {
                 // Addresses were learned, which is all that spanning tree lets the port do.
@@ -242,6 +252,15 @@ impl Context<'_> {
         self.out.record.close();
     }
 
+    /// What is under the labels that were popped is known when the packet comes back, and then rules are looked up.
+    fn come_back_to_first_table(&mut self) {
+        commit(&mut self.packet, &mut self.out);
+        let state = self.state_now();
+        let table = TableId(0);
+        let id = self.freeze_as(Frozen { table, lookup: Some(table), ..state });
+        self.out.actions.push(dp::Action::Recirc(id));
+    }
+
     /// Hands the packet as it is now to the controllers.
     pub(crate) fn send_to_controller(
         &mut self,
@@ -251,7 +270,7 @@ impl Context<'_> {
         userdata: &[u8],
         meter: u32,
     ) {
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         // An action of a table's last resort is what OpenFlow 1.3 calls a table miss.
         let is_miss = reason == PacketInReason::Action
             && self.walk.rule.as_ref().is_some_and(|rule| is_table_miss(rule));

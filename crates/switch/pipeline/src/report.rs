@@ -23,7 +23,11 @@ pub fn report(
     let last = if unchanged { "unchanged".to_owned() } else { describe(&translation.final_key, names) };
     out.push_str(&format!("\nFinal flow: {last}\n"));
     let mut megaflow = String::new();
-    Match::new(key, shown_mask(key, &translation.mask)).format(&mut megaflow, names, 0x8000);
+    Match::new(key, shown_mask(key, translation.matched.as_deref().unwrap_or(&translation.mask))).format(
+        &mut megaflow,
+        names,
+        0x8000,
+    );
     let actions = dp::text::format_actions(&translation.actions, datapath_names);
     out.push_str(&format!("Megaflow: {megaflow}\nDatapath actions: {actions}"));
     if let Some(error) = translation.error {
@@ -34,7 +38,7 @@ pub fn report(
     out
 }
 
-/// The mask without what the packet's type says already, that it has no tag and no label, and without what has no name in
+/// The mask without the options that only leave as they came, without what the packet's type says already, that it has no tag and no label, and without what has no name in
 /// rules: the type of an IGMP message. The installed megaflow keeps those bits.
 fn shown_mask(key: &FlowKey, mask: &FlowMask) -> FlowMask {
     let mut shown = mask.clone();
@@ -97,8 +101,22 @@ pub fn describe(key: &FlowKey, names: Option<&PortNames>) -> String {
         mask.add_all(slot::TP_SRC);
         mask.add_all(slot::TP_DST);
     }
-    for always in [slot::DL_SRC, slot::DL_DST, slot::DL_TYPE, slot::VLAN0_TCI] {
-        mask.add_all(always);
+    if key.is_ethernet() {
+        for always in [slot::DL_SRC, slot::DL_DST, slot::DL_TYPE, slot::VLAN0_TCI] {
+            mask.add_all(always);
+        }
+    }
+    if matches!(key.dl_type(), 0x8847 | 0x8848) {
+        // Down to the last label.
+        let labels = (1..flow::MAX_MPLS).map(Slot::mpls);
+        let above = (0..).map(Slot::mpls);
+        let there = labels.zip(above).take_while(|&(_, above)| key.read(above) & 0x100 == 0);
+        there.for_each(|(place, _)| mask.add_all(place));
+    }
+    if key.is_ethernet() && key.dl_type() == wire::ethernet::TYPE_NSH {
+        for network in [slot::NW_PROTO, slot::NW_TOS, slot::NW_TTL, slot::NW_FRAG] {
+            mask.add_all(network);
+        }
     }
     let mut out = String::new();
     Match::new(key, mask).format(&mut out, names, 0x8000);

@@ -74,6 +74,8 @@ pub struct Translation {
     pub actions: Vec<dp::Action>,
     /// The bits of the key that the outcome depended on.
     pub mask: FlowMask,
+    /// The mask without the options that the packet came with and leaves with, if it does.
+    pub matched: Option<Box<FlowMask>>,
     /// In the order in which they are to be applied.
     pub effects: Vec<Effect>,
     /// Why the actions can't be cached, if anything.
@@ -110,6 +112,8 @@ pub enum Error {
     NoRecirculationContext,
     #[error("Too many MPLS labels")]
     TooManyMplsLabels,
+    #[error("Unsupported packet type")]
+    UnsupportedPacketType,
 }
 
 impl Error {
@@ -120,7 +124,8 @@ impl Error {
             Error::RecursionTooDeep
             | Error::TooManyResubmits
             | Error::StackTooDeep
-            | Error::TooManyMplsLabels => true,
+            | Error::TooManyMplsLabels
+            | Error::UnsupportedPacketType => true,
             Error::BridgeNotFound | Error::NoRecirculationContext => false,
         }
     }
@@ -134,6 +139,7 @@ impl Error {
             Error::StackTooDeep => DropReason::StackTooDeep,
             Error::NoRecirculationContext => DropReason::NoRecirculationContext,
             Error::TooManyMplsLabels => DropReason::TooManyMplsLabels,
+            Error::UnsupportedPacketType => DropReason::UnsupportedPacketType,
         }
     }
 }
@@ -143,6 +149,7 @@ impl Translation {
         Translation {
             actions: vec![dp::Action::Drop(error.drop_reason())],
             mask: FlowMask::exact(),
+            matched: None,
             effects: Vec::new(),
             slow: SlowPath::default(),
             output: Output::Drop,

@@ -67,7 +67,7 @@ impl Context<'_> {
             return;
         }
         // What rules did to the packet so far is sampled with it.
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         let [domain, point] = [sample.obs_domain, sample.obs_point].map(|source| self.read_source(source));
         let output_port = exports.ipfix.as_ref().and_then(|_| self.sampled_port(sample.sampling_port));
         let reports_tunnel = output_port.is_some_and(|port| port != DpPort::NONE)

@@ -13,7 +13,7 @@ use ofp::Action;
 
 use crate::bond::Bond;
 use crate::spanning::SpanningPort;
-use crate::tunnel_config::TunnelConfig;
+use crate::tunnel_config::{PacketTypes, TunnelConfig};
 use crate::vlan::VlanConfig;
 use crate::watched::Watched;
 
@@ -68,6 +68,15 @@ pub struct Port {
 }
 
 impl Port {
+    /// What packets that pass it begin with.
+    pub fn packet_types(&self) -> PacketTypes {
+        match &self.tunnel {
+            Some(tunnel) => tunnel.packet_types,
+            None if self.peer.is_some() => PacketTypes::Aware,
+            None => PacketTypes::LegacyL2,
+        }
+    }
+
     /// Whether packets that leave by it arrive somewhere, as far as is known.
     pub fn is_live(&self) -> bool {
         self.has_link && self.watched.as_ref().is_none_or(|watched| watched.is_up())

@@ -15,6 +15,7 @@ use crate::request::{Error, Request, Start, Trace, Translation};
 use crate::sampling::{is_sample, note_forwarding};
 use crate::state::{Fragments, Miss, Port, Rule};
 use crate::trace::Kind;
+use crate::tunnel_config::PacketTypes;
 use crate::view::{BridgeView, View};
 
 /// How deep resubmits to the same or an earlier table may nest.
@@ -125,6 +126,7 @@ impl Context<'_> {
                 return;
             }
             self.sample_input();
+            self.see_ethernet(in_port);
         }
         let sampled = self.out.actions.len();
         if in_port.is_none_or(|port| self.may_receive(port)) {
@@ -155,6 +157,14 @@ impl Context<'_> {
             // What goes on from here later is of the flow, too, but was counted.
             let (key, mask, output) = (self.request.key, &mut self.out.mask, self.out.output);
             self.out.effects.extend(Export::record(bridge.exports(), key, mask, output));
+        }
+    }
+
+    /// Rules see an Ethernet header before what comes in by a port that has none.
+    fn see_ethernet(&mut self, in_port: Option<&Port>) {
+        let is_l3 = in_port.is_some_and(|port| port.packet_types() == PacketTypes::LegacyL3);
+        if is_l3 && self.packet.key.packet_type() != 0 {
+            self.packet.begin_with_ethernet();
         }
     }
 
@@ -218,9 +228,14 @@ impl Context<'_> {
         if out.error.is_none() || !self.request.purpose.is_question() {
             finish_mask(&mut out.mask, original);
         }
+        let matched = out.carries_options.then(|| Box::new(out.mask.clone()));
+        if out.carries_options {
+            out.mask.add_tun_options(original);
+        }
         Translation {
             actions: out.actions,
             mask: out.mask,
+            matched,
             effects: out.effects,
             slow: out.slow,
             output: out.output,

@@ -13,7 +13,7 @@ mod receive;
 mod send;
 
 pub use crate::tunnel_config::{
-    Checksum, DEFAULT_TTL, Endpoint, Erspan, Key, PacketTypes, TunnelConfig, mapped, mapped_v4, shown,
-    unmapped,
+    Checksum, DEFAULT_TTL, Endpoint, Erspan, FlowLabel, Key, PacketTypes, TunnelConfig, mapped, mapped_v4,
+    shown, unmapped,
 };
 pub use crate::underlay::{Asking, Neighbour, NoUnderlay, Taken, TunnelMatch, TunnelTable, Underlay, Way};

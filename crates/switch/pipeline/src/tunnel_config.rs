@@ -52,6 +52,17 @@ pub enum PacketTypes {
     Aware,
 }
 
+/// The flow label of SRv6's outer header. The numbers are those that datapath text has in the place of the label.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FlowLabel {
+    /// That of the packet inside, if it is of IPv6.
+    #[default]
+    Copy = 0,
+    Zero = 1,
+    /// A hash of the packet inside.
+    Compute = 2,
+}
+
 /// What ERSPAN has beside a session; `None` where rules say it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Erspan {
@@ -94,6 +105,9 @@ pub struct TunnelConfig {
     /// VXLAN says what is inside.
     pub has_next_protocol: bool,
     pub erspan: Erspan,
+    /// The segments that SRv6 visits, the first one first; none: the other end alone.
+    pub segments: Vec<u128>,
+    pub flow_label: FlowLabel,
 }
 
 /// The TTL of outer packets where nothing is said.
@@ -119,6 +133,8 @@ impl TunnelConfig {
             has_group_policy: false,
             has_next_protocol: false,
             erspan: Erspan::default(),
+            segments: Vec::new(),
+            flow_label: FlowLabel::default(),
         }
     }
 }

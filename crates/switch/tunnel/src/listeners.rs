@@ -6,11 +6,6 @@ use base::DpPort;
 use dp::{DpId, TunnelKind};
 use wire::protocol;
 
-/// The IP protocol of IPv4 in IP.
-const IPIP: u8 = 4;
-/// That of IPv6 in IP.
-const IPV6_IN_IP: u8 = 41;
-
 /// A datapath port that tunnels of one kind, and one UDP port, have in common.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listener {
@@ -36,7 +31,7 @@ fn protocols(kind: TunnelKind) -> &'static [u8] {
     match kind {
         TunnelKind::Vxlan | TunnelKind::Geneve | TunnelKind::Gtpu => &[protocol::UDP],
         TunnelKind::Gre | TunnelKind::Ip6Gre | TunnelKind::Erspan | TunnelKind::Ip6Erspan => &[protocol::GRE],
-        TunnelKind::Srv6 => &[IPIP, IPV6_IN_IP],
+        TunnelKind::Srv6 => &[protocol::IPIP, protocol::IPV6],
         TunnelKind::Bareudp | TunnelKind::Lisp | TunnelKind::Stt => &[],
     }
 }

@@ -40,11 +40,11 @@ pub(super) fn format_flows(
     separator: &str,
     wanted: impl Fn(&Flow) -> bool,
 ) -> String {
-    let names = style.names.then(|| port_names(datapath));
+    let names = shown_names(datapath, style);
     let mut out = String::new();
     datapath.flow_dump(&mut |flow| {
         if wanted(&flow) {
-            format_line(&mut out, &flow, style, now, separator, names.as_ref());
+            format_line(&mut out, &flow, style, now, separator, &names);
         }
     });
     out
@@ -56,18 +56,18 @@ fn format_line(
     style: Style,
     now: Timestamp,
     separator: &str,
-    names: Option<&dp::text::PortNames>,
+    names: &dp::text::PortNames,
 ) {
     if style.verbose {
         out.push_str(&format!("{}{separator}", flow.ufid));
     }
-    out.push_str(&dp::text::format_flow(flow, now, style.verbose, names));
+    out.push_str(&dp::text::format_flow(flow, now, style.verbose, Some(names)));
     out.push('\n');
 }
 
 /// All flows. Two threads may have the same one; a line in front of those of each says whose they are.
 pub(super) fn format_flows_by_thread(datapath: &dyn Datapath, style: Style, now: Timestamp) -> String {
-    let names = style.names.then(|| port_names(datapath));
+    let names = shown_names(datapath, style);
     let (mut out, mut last) = (String::new(), None);
     datapath.flow_dump(&mut |flow| {
         if last.replace(flow.worker) != Some(flow.worker) {
@@ -76,12 +76,18 @@ pub(super) fn format_flows_by_thread(datapath: &dyn Datapath, style: Style, now:
                 WorkerId::Worker(core) => out.push_str(&format!("flow-dump from pmd on cpu core: {core}\n")),
             }
         }
-        format_line(&mut out, &flow, style, now, ", ", names.as_ref());
+        format_line(&mut out, &flow, style, now, ", ", &names);
     });
     out
 }
 
-/// The ports of a datapath by number.
+/// The ports of a datapath by number, and its options of tunnels.
 pub(super) fn port_names(datapath: &dyn Datapath) -> dp::text::PortNames {
-    datapath.ports().into_iter().map(|info| (info.number, info.name.clone())).collect()
+    let names = datapath.ports().into_iter().map(|info| (info.number, info.name.clone()));
+    names.collect::<dp::text::PortNames>().with_options(&datapath.tunnel_settings().options)
+}
+
+fn shown_names(datapath: &dyn Datapath, style: Style) -> dp::text::PortNames {
+    let options = &datapath.tunnel_settings().options;
+    if style.names { port_names(datapath) } else { dp::text::PortNames::new().with_options(options) }
 }

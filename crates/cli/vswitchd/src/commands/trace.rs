@@ -261,5 +261,13 @@ fn describe(
     let switch = tracing.switch.read();
     let bridge = switch.get(subject.bridge).ok_or("Cannot find the bridge")?;
     let names = subject.names.then(|| bridge.port_names());
-    Ok(pipeline::report(key, translation, names.as_ref(), subject.names.then_some(ports)))
+    let ports = if subject.names {
+        ports.clone()
+    } else {
+        let below = tracing.datapaths.get(bridge.datapath());
+        let settings = below.map(|below| below.datapath.tunnel_settings());
+        let options = settings.as_ref().map_or(&[][..], |settings| &settings.options);
+        dp::text::PortNames::new().with_options(options)
+    };
+    Ok(pipeline::report(key, translation, names.as_ref(), Some(&ports)))
 }

@@ -4,7 +4,7 @@ use base::MacAddr;
 use flow::{SparseKey, VLAN_CFI, slot};
 use wire::{TypedForm, ethernet, mpls, nsh};
 
-use crate::{Offload, Packet};
+use crate::Packet;
 
 /// Packet types (`PT_*`): name space 1 holds EtherTypes.
 const NAMESPACE_ETHERTYPE: u32 = 1 << 16;
@@ -135,8 +135,9 @@ pub(super) fn push_nsh(packet: &mut Packet, key: &SparseKey, metadata: &[u8]) {
         service_index: key.read(slot::NSH_SI) as u8,
         metadata,
     };
+    // Nobody looks for a checksum to complete under this header.
+    crate::offload::complete_checksum(packet);
     packet.insert_header(0, &header);
-    packet.offload = Offload::default();
     packet.metadata.packet_type = NAMESPACE_ETHERTYPE | u32::from(ethernet::TYPE_NSH);
 }
 

@@ -132,10 +132,14 @@ proptest! {
         for place in [slot::NW_TOS, slot::NW_TTL, slot::TP_SRC, slot::TP_DST] {
             bits.add_all(place);
         }
+        let mut service = FlowKey::new();
+        service.set_nsh_mdtype(1);
         let actions = [
             Action::set(if is_v6 { Attr::Ipv6 } else { Attr::Ipv4 }, &key, &bits),
             Action::set(if is_tcp { Attr::Tcp } else { Attr::Udp }, &key, &bits),
             Action::PushVlan { tpid: 0x8100, tci: 0x1005 },
+            Action::PushNsh { key: Box::new(flow::SparseKey::from(&service)), metadata: Box::new([]) },
+            Action::PopNsh,
             Action::PopVlan,
             Action::Output(DpPort(1)),
         ];

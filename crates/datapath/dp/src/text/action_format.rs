@@ -48,7 +48,7 @@ fn action(out: &mut String, action: &Action, ports: Option<&PortNames>) {
             Ok(())
         }
         Action::Set(set) => {
-            set_text(out, set);
+            set_text(out, set, ports);
             Ok(())
         }
         Action::PushVlan { tpid, tci } => {
@@ -134,7 +134,7 @@ fn action(out: &mut String, action: &Action, ports: Option<&PortNames>) {
     };
 }
 
-fn set_text(out: &mut String, set: &Set) {
+fn set_text(out: &mut String, set: &Set, ports: Option<&PortNames>) {
     let key = FlowKey::from(&set.key);
     let mask = FlowMask::from(&set.mask);
     let is_whole = set.is_whole();
@@ -144,7 +144,7 @@ fn set_text(out: &mut String, set: &Set) {
         nsh(out, &key, Some(&mask));
         out.push(')');
     } else {
-        out.push_str(&format_attr(set.attr, &key, (!is_whole).then_some(&mask), is_whole));
+        out.push_str(&format_attr(set.attr, &key, (!is_whole).then_some(&mask), is_whole, ports));
     }
     out.push(')');
 }

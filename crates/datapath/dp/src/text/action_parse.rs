@@ -90,7 +90,7 @@ fn action(scan: &mut Scan<'_>, ports: Option<&PortNames>, depth: u32) -> Result<
         "meter" => Action::Meter(scan.u32()?),
         "tnl_pop" => Action::TunnelPop(port(scan, ports)?),
         "pop_nsh" => Action::PopNsh,
-        "set" => set(scan)?,
+        "set" => set(scan, ports)?,
         "push_vlan" => push_vlan(scan)?,
         "push_mpls" | "add_mpls" => push_mpls(scan, name == "add_mpls")?,
         "pop_mpls" => {
@@ -124,8 +124,8 @@ fn port(scan: &mut Scan<'_>, ports: Option<&PortNames>) -> Result<DpPort> {
     ports.and_then(|ports| ports.number(scan.word())).map_or_else(|| before.error(), Ok)
 }
 
-fn set(scan: &mut Scan<'_>) -> Result<Action> {
-    let mut parser = KeyParser::new(None);
+fn set(scan: &mut Scan<'_>, ports: Option<&PortNames>) -> Result<Action> {
+    let mut parser = KeyParser::new(ports);
     parser.attr(scan, 0)?;
     let attr = parser.attr.unwrap_or(Attr::Priority);
     let mut set = Set::new(attr, &parser.key, &parser.mask);

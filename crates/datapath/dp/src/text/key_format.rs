@@ -29,8 +29,14 @@ pub fn format_key(
 }
 
 /// One attribute of `key`, as `name(…)`: the form of a `set` action.
-pub fn format_attr(attr: Attr, key: &FlowKey, mask: Option<&FlowMask>, verbose: bool) -> String {
-    let writer = Writer { out: String::new(), key, mask, verbose, ports: None, has_packet_type: false };
+pub fn format_attr(
+    attr: Attr,
+    key: &FlowKey,
+    mask: Option<&FlowMask>,
+    verbose: bool,
+    ports: Option<&PortNames>,
+) -> String {
+    let writer = Writer { out: String::new(), key, mask, verbose, ports, has_packet_type: false };
     let mut out = String::new();
     writer.attr(&mut out, attr, 0);
     out
@@ -196,7 +202,10 @@ impl Writer<'_> {
             Form::CtState => self.ct_state(out),
             Form::CtLabel => self.ct_label(out),
             Form::InPort => self.in_port(out),
-            Form::Tunnel => tunnel(out, self.key, self.mask, self.verbose),
+            Form::Tunnel => {
+                let options = PortNames::options_of(self.ports);
+                tunnel(out, self.key, self.mask, self.verbose, options);
+            }
             Form::EthType => {
                 let _ = write!(out, "{:#06x}", self.key.dl_type());
                 if let Some(bits) = self.partial(slot::DL_TYPE) {

@@ -126,7 +126,10 @@ impl<'a> KeyParser<'a> {
             Form::EthType => self.eth_type(scan)?,
             Form::Vlan => self.vlan(scan)?,
             Form::Labels => self.labels(scan)?,
-            Form::Tunnel => tunnel_parse::tunnel(scan, &mut self.key, &mut self.mask)?,
+            Form::Tunnel => {
+                let options = PortNames::options_of(self.ports);
+                tunnel_parse::tunnel(scan, &mut self.key, &mut self.mask, options)?;
+            }
             Form::PacketType => self.packet_type(scan)?,
         }
         scan.expect(")")

@@ -1,4 +1,4 @@
-use flow::{FlowKey, FlowMask, Slot, slot};
+use flow::{FlowKey, FlowMask, slot};
 use proptest::prelude::*;
 
 use super::*;
@@ -118,9 +118,8 @@ proptest! {
         mask.add_all(slot::DL_TYPE);
         mask.set_bits(slot::IPV6_LABEL, mask.bits(slot::IPV6_LABEL) & 0xfffff);
         if is_far {
-            key.set_tun_metadata_present(u64::from(proto));
-            mask.add_all(slot::TUN_METADATA_PRESENT);
-            mask.add_all(Slot::tun_option(0));
+            key.set_tun_metadata(0, proto.into());
+            mask.add_tun_metadata(0);
         }
         for verbose in [false, true] {
             let text = format_key(&key, Some(&mask), verbose, None);

@@ -9,11 +9,17 @@ use wire::{ethernet, ipv4, ipv6, udp};
 use super::PortNames;
 use super::key_format::port_name;
 use super::values::{TUNNEL_FLAGS, chomp, field, flags, flags_masked, hex, ip6};
-use crate::PushTunnel;
 use crate::attr::Style;
+use crate::{PushTunnel, TunnelOption};
 
 /// The inside of `tunnel(…)`.
-pub(super) fn tunnel(out: &mut String, key: &FlowKey, mask: Option<&FlowMask>, verbose: bool) {
+pub(super) fn tunnel(
+    out: &mut String,
+    key: &FlowKey,
+    mask: Option<&FlowMask>,
+    verbose: bool,
+    known: &[TunnelOption],
+) {
     let mut show = |name: &str, place: Slot, style: Style| {
         field(out, name, style, key.read(place), mask.map(|mask| mask.bits(place)), place.ones(), verbose);
     };
@@ -43,13 +49,13 @@ pub(super) fn tunnel(out: &mut String, key: &FlowKey, mask: Option<&FlowMask>, v
     if key.tun_tp_dst() != 0 {
         show("tp_dst", slot::TUN_TP_DST, Style::Decimal);
     }
-    options(out, key, mask, verbose);
+    options(out, key, mask, verbose, known);
     flag_field(out, key, mask, verbose, has_id);
     chomp(out);
 }
 
 /// What single kinds of tunnel have beside addresses.
-fn options(out: &mut String, key: &FlowKey, mask: Option<&FlowMask>, verbose: bool) {
+fn options(out: &mut String, key: &FlowKey, mask: Option<&FlowMask>, verbose: bool, known: &[TunnelOption]) {
     let show = |out: &mut String, name: &str, place: Slot, style: Style| {
         field(out, name, style, key.read(place), mask.map(|mask| mask.bits(place)), place.ones(), verbose);
     };
@@ -59,6 +65,12 @@ fn options(out: &mut String, key: &FlowKey, mask: Option<&FlowMask>, verbose: bo
         show(out, "flags", slot::TUN_GBP_FLAGS, Style::Hex);
         chomp(out);
         out.push_str(")),");
+    }
+    let mut there = known.iter().filter(|known| key.tun_metadata(known.field.into()).is_some()).peekable();
+    if there.peek().is_some() {
+        out.push_str("geneve(");
+        there.for_each(|option| metadata(out, option, key, mask, verbose));
+        out.push_str("),");
     }
     if matches!(key.tun_erspan_ver(), 1 | 2) {
         out.push_str("erspan(");
@@ -83,6 +95,22 @@ fn options(out: &mut String, key: &FlowKey, mask: Option<&FlowMask>, verbose: bo
         chomp(out);
         out.push_str("),");
     }
+}
+
+/// `{class=…,type=…,len=…,0x…/0x…}` of an option that the key has.
+fn metadata(out: &mut String, option: &TunnelOption, key: &FlowKey, mask: Option<&FlowMask>, verbose: bool) {
+    let TunnelOption { class, kind, len, field } = *option;
+    let _ = write!(out, "{{class={},type={},len={len}", hex(class.into()), hex(kind.into()));
+    let place = Slot::tun_metadata_value(field.into());
+    let ones = u128::MAX.checked_shr(128 - 8 * u32::from(len)).unwrap_or(0);
+    let bits = mask.map_or(ones, |mask| mask.bits(place) & ones);
+    if len > 0 && (verbose || bits != 0) {
+        let _ = write!(out, ",{}", hex(key.read(place) & ones));
+        if bits != ones {
+            let _ = write!(out, "/{}", hex(bits));
+        }
+    }
+    out.push('}');
 }
 
 fn flag_field(out: &mut String, key: &FlowKey, mask: Option<&FlowMask>, verbose: bool, has_id: bool) {

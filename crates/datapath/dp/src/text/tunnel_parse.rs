@@ -8,8 +8,8 @@ use wire::{TypedForm, erspan, ethernet, extension, geneve, gre, gtpu, ipv4, ipv6
 use super::key_parse::value;
 use super::scan::{Result, Scan};
 use super::values::TUNNEL_FLAGS;
-use crate::PushTunnel;
 use crate::attr::Style;
+use crate::{PushTunnel, TunnelOption};
 
 const FIELDS: [(&str, Slot, Style); 9] = [
     ("tun_id=", slot::TUN_ID, Style::Decimal),
@@ -38,7 +38,12 @@ const OPTIONS: [(&str, &[(&str, Slot)]); 3] = [
 ];
 
 /// The inside of `tunnel(…)`, up to its closing parenthesis.
-pub(super) fn tunnel(scan: &mut Scan<'_>, key: &mut FlowKey, mask: &mut FlowMask) -> Result<()> {
+pub(super) fn tunnel(
+    scan: &mut Scan<'_>,
+    key: &mut FlowKey,
+    mask: &mut FlowMask,
+    known: &[TunnelOption],
+) -> Result<()> {
     'fields: while !scan.rest().starts_with(')') {
         for (name, place, kind) in FIELDS {
             if scan.take(name) {
@@ -61,10 +66,58 @@ pub(super) fn tunnel(scan: &mut Scan<'_>, key: &mut FlowKey, mask: &mut FlowMask
             let _ = scan.take(",");
             continue;
         }
-        if !option(scan, key, mask)? {
+        if scan.take("geneve(") {
+            while scan.take("{class=") {
+                metadata(scan, key, mask, known)?;
+            }
+            scan.expect(")")?;
+        } else if !option(scan, key, mask)? {
             return scan.error();
         }
         let _ = scan.take(",");
+    }
+    Ok(())
+}
+
+/// An option from its class on; one that is no field is left out.
+fn metadata(
+    scan: &mut Scan<'_>,
+    key: &mut FlowKey,
+    mask: &mut FlowMask,
+    known: &[TunnelOption],
+) -> Result<()> {
+    let masked = |scan: &mut Scan<'_>, max: u128| -> Result<u128> {
+        let value = scan.number(max)?;
+        if scan.take("/") {
+            scan.number(max)?;
+        }
+        Ok(value)
+    };
+    let class = masked(scan, u16::MAX.into())? as u16;
+    scan.expect(",type=")?;
+    let kind = masked(scan, u8::MAX.into())? as u8;
+    scan.expect(",len=")?;
+    let len = masked(scan, geneve::MAX_OPTION_DATA_LEN as u128)? as u8;
+    if !len.is_multiple_of(4) {
+        return scan.error();
+    }
+    let (mut value, mut bits) = ([0; geneve::MAX_OPTION_DATA_LEN], [0xff; geneve::MAX_OPTION_DATA_LEN]);
+    let at = geneve::MAX_OPTION_DATA_LEN - usize::from(len);
+    if scan.take(",") {
+        number_as_bytes(scan, value.get_mut(at..).unwrap_or_default())?;
+        if scan.take("/") {
+            bits = [0; geneve::MAX_OPTION_DATA_LEN];
+            number_as_bytes(scan, bits.get_mut(at..).unwrap_or_default())?;
+        }
+    }
+    scan.expect("}")?;
+    let is_it = |known: &&TunnelOption| (known.class, known.kind, known.len) == (class, kind, len);
+    if let Some(known) = known.iter().find(is_it) {
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, &byte| number << 8 | u128::from(byte));
+        let field = usize::from(known.field);
+        key.set_tun_metadata(field, number(&value));
+        mask.add_all(Slot::tun_metadata(field));
+        mask.add(Slot::tun_metadata_value(field), number(&bits));
     }
     Ok(())
 }

@@ -196,7 +196,7 @@ pub(super) fn encode(action: &Action, version: Version, out: &mut Vec<u8>) {
         }
         Action::DeleteField(field) => {
             let start = raw::put_head(out, Raw::DeleteField, 10);
-            crate::oxm::put_header(out, *field, 0, false);
+            super::options::put_longest_header(out, *field);
             out.put_zeros(24 - (out.len() - start).min(24));
         }
         Action::Encap(a) => a.encode(out),
@@ -570,6 +570,7 @@ impl Check<'_> {
                 let fits = self.m.key.packet_type() == 0x1_894f || self.m.key.dl_type() == 0x894f;
                 self.require(fits);
             }
+            Action::DeleteField(field) if field.tunnel_option().is_some() => {}
             Action::DeleteField(_) => return Err(OfError::OfpbacBadArgument),
             Action::Encap(a) => a.check(self),
             Action::Decap(_) => encap::check_decap(self),

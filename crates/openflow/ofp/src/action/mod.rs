@@ -21,6 +21,7 @@ mod forms;
 mod header;
 mod learn;
 mod misc;
+mod options;
 mod output;
 mod raw;
 mod set_field;

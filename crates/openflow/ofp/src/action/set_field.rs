@@ -155,7 +155,8 @@ impl SetField {
     }
 
     fn encode_load(&self, out: &mut Vec<u8>) {
-        if self.form == SetFieldForm::Load2 || !oxm::has_u32_header(self.field) {
+        let is_option = self.field.tunnel_option().is_some();
+        if self.form == SetFieldForm::Load2 || is_option || !oxm::has_u32_header(self.field) {
             let start = raw::put_head(out, Raw::RegLoad2, 10);
             oxm::put_entry(out, self.field, 0, self.value, self.mask);
             raw::finish(out, start);
@@ -333,8 +334,8 @@ impl RegMove {
         if raw != Raw::RegMove {
             out.put_zeros(2);
         }
-        oxm::put_header(out, self.source.field, oxm_version, false);
-        oxm::put_header(out, self.destination.field, oxm_version, false);
+        super::options::put_subfield_header(out, &self.source, oxm_version);
+        super::options::put_subfield_header(out, &self.destination, oxm_version);
         raw::finish(out, start);
     }
 

@@ -64,12 +64,16 @@ const BUNDLE_KINDS: [&str; 8] = [
 ];
 
 fn put_tlv_maps(out: &mut String, maps: &[TlvMap]) {
-    out.push_str("\n class  type  length  match field\n ------  ----  ------  --------------");
+    out.push_str("\n  class  type  length  match field\n ------  ----  ------  --------------");
+    let hex = |number: u16| if number == 0 { "0".to_owned() } else { format!("{number:#x}") };
     for map in maps {
         let _ = write!(
             out,
-            "\n 0x{:x}  0x{:x}  {}       tun_metadata{}",
-            map.class, map.kind, map.length, map.index
+            "\n {:>6}  {:>4}  {:>6}  tun_metadata{}",
+            hex(map.class),
+            hex(map.kind.into()),
+            map.length,
+            map.index
         );
     }
 }

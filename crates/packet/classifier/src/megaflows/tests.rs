@@ -51,6 +51,9 @@ fn of_prefixes(key: &mut FlowKey, lens: [u32; 4]) -> FlowMask {
     mask
 }
 
+/// Which options of tunnels there are: never rounded.
+const PRESENT: [Slot; 2] = [slot::TUN_PRESENT_LOW, slot::TUN_PRESENT_HIGH];
+
 proptest! {
     /// Rounding adds bits and takes none, and of each field there are few forms.
     #[test]
@@ -61,7 +64,8 @@ proptest! {
         let mut again = rounded.clone();
         round(&mut again, &key);
         prop_assert_eq!(&again, &rounded);
-        for &(name, field) in slot::ALL.iter().filter(|(_, field)| field.word < 64) {
+        for &(name, field) in slot::ALL.iter().filter(|(_, field)| !PRESENT.contains(field)) {
+
             let (before, after) = (mask.bits(field), rounded.bits(field));
             prop_assert_eq!(before == 0, after == 0, "{}", name);
             let is_whole = after == field.ones();

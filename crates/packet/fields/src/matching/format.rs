@@ -197,7 +197,7 @@ impl Writer<'_> {
             put_flags_masked(self.out, TUNNEL_FLAGS, u32::from(self.m.key.tun_flags()) & 0xf, mask, 0xf);
             self.out.push(',');
         }
-        if self.m.mask.has_extension() {
+        if self.m.mask.has_tun_options() {
             (0..crate::TUNNEL_OPTIONS).for_each(|index| self.tunnel_option(index));
         }
     }
@@ -210,7 +210,9 @@ impl Writer<'_> {
         }
         let _ = write!(self.out, "tun_metadata{index}");
         let mask = self.mask(place);
-        if mask != 0 {
+        if self.mask(Slot::tun_metadata(index)) != 0 && self.m.key.read(Slot::tun_metadata(index)) == 0 {
+            self.out.push_str("=NP");
+        } else if mask != 0 {
             self.out.push('=');
             put_hex(self.out, self.m.key.read(place));
             if mask != u128::MAX {

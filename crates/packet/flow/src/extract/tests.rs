@@ -78,7 +78,8 @@ fn metadata_survives_the_way_through_a_key() {
     key.set_pkt_mark(9);
     key.set_tun_dst(0x01020304);
     key.set_tun_id(77);
-    key.set_tun_metadata(5, &[crate::OptionPlace::new(3, 2).expect("it fits")], &[1, 2, 3, 4, 5, 6, 7, 8]);
+    key.set_tun_metadata(5, 0x0102_0304_0506_0708);
+    key.set_tun_metadata(63, 9);
     key.set_ct_state(crate::ct_state::TRACKED | crate::ct_state::NEW);
     key.set_ct_zone(4);
     let md = Metadata::from_key(&key);

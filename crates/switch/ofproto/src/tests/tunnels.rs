@@ -74,19 +74,24 @@ impl Underlay for Lower {
     }
 }
 
-fn tunnel(remote: Endpoint, key: Key) -> TunnelConfig {
+fn tunnel(kind: TunnelKind, remote: Endpoint, key: Key) -> TunnelConfig {
     let (in_key, out_key, port) = (key, key, 4789);
-    TunnelConfig { remote, in_key, out_key, port, ttl: None, ..TunnelConfig::new(TunnelKind::Vxlan) }
+    TunnelConfig { remote, in_key, out_key, port, ttl: None, ..TunnelConfig::new(kind) }
 }
 
 /// `br0`, with its own port and p1, is where outer packets leave; `int` has a port and two tunnels, 2 and 3.
 fn switch() -> (Switch, BridgeId, BridgeId) {
+    switch_with(TunnelKind::Vxlan)
+}
+
+/// The same with tunnels of this kind, and the first option of Geneve as `tun_metadata0`, the second as `tun_metadata1`.
+fn switch_with(kind: TunnelKind) -> (Switch, BridgeId, BridgeId) {
     let mut switch = Switch::new();
     let outside = switch.add_bridge("br0", DATAPATH, dp::Capabilities::ALL);
     let inside = switch.add_bridge("int", DATAPATH, dp::Capabilities::ALL);
     switch.set_underlay(Arc::new(Lower));
-    let fixed = tunnel(Endpoint::Is(mapped_v4(NEAR)), Key::Is(7));
-    let flowing = tunnel(Endpoint::Flow, Key::Flow);
+    let fixed = tunnel(kind, Endpoint::Is(mapped_v4(NEAR)), Key::Is(7));
+    let flowing = tunnel(kind, Endpoint::Flow, Key::Flow);
     let ports = [
         (outside, "br0", 1, None),
         (outside, "p1", 2, None),
@@ -114,6 +119,11 @@ fn switch() -> (Switch, BridgeId, BridgeId) {
         };
         state.set_bundle(config, || bundle);
     }
+    let mapping = |index| ofp::TlvMap { class: 0x102, kind: index as u8, length: 4, index };
+    let request = ofp::TlvTableMod { command: 0, mappings: vec![mapping(0), mapping(1)] };
+    let state = switch.get_mut(inside).unwrap();
+    let options = state.tunnel_options().changed(&request, &[]).unwrap();
+    state.set_tunnel_options(options);
     switch.reconnect();
     add_flow(&mut switch, outside, 0, "", "NORMAL");
     (switch, outside, inside)
@@ -200,7 +210,7 @@ fn what_arrives_for_a_tunnel_is_taken_out_of_it() {
         assert_eq!(switch.arrival(DATAPATH, &popped), Some((inside, OfPort(port))));
     }
     assert_eq!(switch.arrival(DpId(2), &popped), None);
-    let twin = TunnelMatch::new(DATAPATH, VXLAN, &tunnel(Endpoint::Flow, Key::Flow));
+    let twin = TunnelMatch::new(DATAPATH, VXLAN, &tunnel(TunnelKind::Vxlan, Endpoint::Flow, Key::Flow));
     assert_eq!(&*switch.tunnel_like(&twin).unwrap().port.name, "flowing");
     // A port that several have in common is nobody's.
     assert_eq!(switch.ingress(DATAPATH, VXLAN), None);
@@ -248,6 +258,9 @@ const ACTIONS: &[&str] = &[
     "move:NXM_OF_IP_SRC[]->NXM_NX_TUN_IPV4_DST[],output:3",
     "move:NXM_OF_IP_SRC[0..14]->NXM_NX_TUN_METADATA0[16..30],set_field:10.0.0.2->tun_dst,output:3",
     "dec_ttl,output:2",
+    "delete_field:tun_metadata0,set_field:10.0.0.2->tun_dst,output:3",
+    "set_field:1->tun_metadata1,set_field:10.0.0.2->tun_dst,output:3",
+    "push:NXM_NX_TUN_METADATA0[0..1],pop:NXM_NX_REG0[0..1],output:1",
     "set_field:5->pkt_mark,output:2",
     "NORMAL",
     "drop",
@@ -286,8 +299,10 @@ proptest! {
         rules in prop::collection::vec((0u16..4, 0..MATCHES.len(), 0..ACTIONS.len()), 1..8),
         outside_rules in prop::collection::vec(0u32..3, 0..2),
         packets in prop::collection::vec(any_packet(), 24),
+        is_geneve: bool,
     ) {
-        let (mut switch, outside, inside) = switch();
+        let kind = if is_geneve { TunnelKind::Geneve } else { TunnelKind::Vxlan };
+        let (mut switch, outside, inside) = switch_with(kind);
         for (priority, matching, actions) in rules {
             add_flow(&mut switch, inside, priority, MATCHES[matching], ACTIONS[actions]);
         }

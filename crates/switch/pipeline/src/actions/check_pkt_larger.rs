@@ -14,7 +14,7 @@ impl Context<'_> {
         if !self.walk.bridge.capabilities().check_pkt_len {
             return self.compare_length(check, rest);
         }
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         let greater = self.one_outcome(check, 1, rest);
         let less_equal = self.one_outcome(check, 0, rest);
         self.out.actions.push(dp::Action::CheckPktLen { size: check.length, greater, less_equal });

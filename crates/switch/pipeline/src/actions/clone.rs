@@ -20,7 +20,7 @@ pub(crate) struct Kept<'a> {
 impl<'a> Context<'a> {
     pub(super) fn run_clone(&mut self, list: &[Action], last: bool) {
         if !last {
-            commit(&self.packet, &mut self.out);
+            commit(&mut self.packet, &mut self.out);
         }
         let kept = self.keep_state();
         let outer = std::mem::take(&mut self.out.actions);

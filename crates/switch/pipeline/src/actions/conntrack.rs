@@ -22,7 +22,7 @@ const MARKS: [Slot; 2] = [slot::CT_MARK, slot::CT_LABEL];
 impl Context<'_> {
     pub(super) fn conntrack(&mut self, ct: &Ct) {
         let zone = self.zone(ct.zone);
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         let set = self.marks_to_set(&ct.actions);
         let nat = ct.actions.iter().rev().find_map(nat_of);
         let timeout = (ct.commit && self.walk.bridge.capabilities().conntrack.timeout)

@@ -4,6 +4,7 @@ mod action_set;
 mod check_pkt_larger;
 mod clone;
 mod conntrack;
+mod encap;
 mod fields;
 mod group;
 mod learn;
@@ -210,9 +211,15 @@ impl Context<'_> {
             | Action::SetL4Dst(_)
             | Action::Note(_) => {}
             Action::CheckPktLarger(_) => base::broken!("check_pkt_larger is translated with what follows it"),
-            Action::DecNshTtl | Action::DeleteField(_) | Action::Encap(_) | Action::Decap(_) => {
-                base::broken!("rules with {} are refused", action.kind().name());
+            Action::DeleteField(field) => {
+                if let Some(index) = field.tunnel_option() {
+                    self.packet.key.clear_tun_metadata(index);
+                }
+                self.detail(|| format!("delete {}", field.name()));
             }
+            Action::DecNshTtl => return self.decrement_nsh_ttl(),
+            Action::Encap(encap) => self.encap(encap),
+            Action::Decap(new_type) => return self.decap(*new_type),
         }
         Next::Go
     }
@@ -288,7 +295,7 @@ impl Context<'_> {
                 .lost(DropReason::NoOutputPort)
                 .fault(|| format!("output_trunc does not support patch port {shown}"));
         }
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         let position = self.out.actions.len();
         self.output_to(number, last);
         if self.out.actions.len() > position {
@@ -300,83 +307,9 @@ impl Context<'_> {
     }
 }
 
-/// Whether translation knows how to do such actions.
-// house: long because it is a table, a line for each kind.
-fn is_supported(kind: ActionKind) -> bool {
-    match kind {
-        ActionKind::Output
-        | ActionKind::Group
-        | ActionKind::Controller
-        | ActionKind::Enqueue
-        | ActionKind::OutputReg
-        | ActionKind::Bundle
-        | ActionKind::SetField
-        | ActionKind::SetVlanVid
-        | ActionKind::SetVlanPcp
-        | ActionKind::StripVlan
-        | ActionKind::PushVlan
-        | ActionKind::SetEthSrc
-        | ActionKind::SetEthDst
-        | ActionKind::SetIpv4Src
-        | ActionKind::SetIpv4Dst
-        | ActionKind::SetIpDscp
-        | ActionKind::SetIpEcn
-        | ActionKind::SetIpTtl
-        | ActionKind::SetL4Src
-        | ActionKind::SetL4Dst
-        | ActionKind::RegMove
-        | ActionKind::StackPush
-        | ActionKind::StackPop
-        | ActionKind::DecTtl
-        | ActionKind::SetMplsLabel
-        | ActionKind::SetMplsTc
-        | ActionKind::SetMplsTtl
-        | ActionKind::DecMplsTtl
-        | ActionKind::PushMpls
-        | ActionKind::PopMpls
-        | ActionKind::SetTunnel
-        | ActionKind::SetQueue
-        | ActionKind::PopQueue
-        | ActionKind::FinTimeout
-        | ActionKind::Resubmit
-        | ActionKind::Learn
-        | ActionKind::Conjunction
-        | ActionKind::Multipath
-        | ActionKind::Note
-        | ActionKind::Exit
-        | ActionKind::Ct
-        | ActionKind::Nat
-        | ActionKind::CtClear
-        | ActionKind::OutputTrunc
-        | ActionKind::Clone
-        | ActionKind::CheckPktLarger
-        | ActionKind::DebugRecirc
-        | ActionKind::DebugSlow
-        | ActionKind::Meter
-        | ActionKind::Sample
-        | ActionKind::ClearActions
-        | ActionKind::WriteActions
-        | ActionKind::WriteMetadata
-        | ActionKind::GotoTable => true,
-        ActionKind::DecNshTtl | ActionKind::DeleteField | ActionKind::Encap | ActionKind::Decap => false,
-    }
-}
-
-/// The kinds of actions that translation can do, as a set.
+/// The kinds of actions that translation can do, as a set: all.
 pub fn supported_kinds() -> u64 {
-    ActionKind::in_set(u64::MAX).filter(|kind| is_supported(*kind)).fold(0, |set, kind| set | kind.bit())
-}
-
-/// The first action of `list` that translation does not know how to do. A
-/// rule with one is refused when it is added, so that it is never ignored.
-pub fn unsupported(list: &[Action]) -> Option<&Action> {
-    first(list, &|action| !is_supported(action.kind()))
-}
-
-/// The first action that `is_wanted`, wherever it stands.
-fn first<'a>(list: &'a [Action], is_wanted: &impl Fn(&Action) -> bool) -> Option<&'a Action> {
-    list.iter()
-        .find_map(|action| if is_wanted(action) { Some(action) } else { first(action.nested(), is_wanted) })
+    ActionKind::in_set(u64::MAX).fold(0, |set, kind| set | kind.bit())
 }
 
 /// Whether an action may look at what is under the labels that were popped,
@@ -461,7 +394,9 @@ fn changes_packet(action: &Action, key: &flow::FlowKey) -> bool {
         | Action::DecMplsTtl
         | Action::DecTtl(_)
         | Action::SetVlanVid(_)
-        | Action::SetVlanPcp(_) => true,
+        | Action::SetVlanPcp(_)
+        | Action::Encap(_)
+        | Action::Decap(_) => true,
         Action::SetField(set) => {
             let is_seen = !is_metadata(set.field) && set.field.tunnel_option().is_none();
             is_seen && set.field.info().prereq.met_by(key, None)
@@ -480,8 +415,6 @@ fn changes_packet(action: &Action, key: &flow::FlowKey) -> bool {
         | Action::StackPop(_)
         | Action::DecNshTtl
         | Action::DeleteField(_)
-        | Action::Encap(_)
-        | Action::Decap(_)
         | Action::SetTunnel { .. }
         | Action::SetQueue(_)
         | Action::PopQueue

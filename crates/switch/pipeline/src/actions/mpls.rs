@@ -22,12 +22,17 @@ impl Context<'_> {
     pub(super) fn push_mpls(&mut self, ether_type: u16) {
         let count = self.packet.mpls_count(&mut self.out.mask, self.walk.max_mpls());
         if count >= self.walk.max_mpls() {
-            return self.too_many_labels("push", "would have");
-        } else if count == 0 {
-            commit(&self.packet, &mut self.out);
+            return self.too_many_labels("push action", "would have");
+        }
+        self.push_label(count, ether_type);
+    }
+
+    /// Puts a label on those that there are, which are `count`; there is room for it.
+    pub(super) fn push_label(&mut self, count: usize, ether_type: u16) {
+        if count == 0 {
+            commit(&mut self.packet, &mut self.out);
             let entry = self.packet.first_label(&mut self.out.mask);
-            self.packet.forget_payload();
-            self.packet.key.set_mpls0(entry);
+            self.packet.begin_stack(entry);
         } else {
             for index in (0..count).rev() {
                 self.out.mask.add_all(Slot::mpls(index));
@@ -41,6 +46,11 @@ impl Context<'_> {
     }
 
     pub(super) fn pop_mpls(&mut self, ether_type: u16) {
+        self.pop_label(ether_type, "pop action");
+    }
+
+    /// The same, by an action of this name.
+    pub(super) fn pop_label(&mut self, ether_type: u16, what: &str) {
         let most = self.walk.max_mpls();
         let count = self.packet.mpls_count(&mut self.out.mask, most);
         if count == 0 {
@@ -48,7 +58,7 @@ impl Context<'_> {
         }
         if count == most && self.packet.key.read(Slot::mpls(count - 1)) as u32 & BOTTOM == 0 {
             // What would come up from below is not known.
-            return self.too_many_labels("pop", "has");
+            return self.too_many_labels(what, "has");
         }
         for index in 1..count {
             self.out.mask.add_all(Slot::mpls(index));
@@ -74,11 +84,11 @@ impl Context<'_> {
         Next::Leave
     }
 
-    fn too_many_labels(&mut self, what: &str, has: &str) {
+    pub(super) fn too_many_labels(&mut self, what: &str, has: &str) {
         let most = self.walk.max_mpls();
         self.fault(|| {
             format!(
-                "dropping packet on which an MPLS {what} action can't be performed as it {has} more MPLS LSEs than the {most} supported."
+                "dropping packet on which an MPLS {what} can't be performed as it {has} more MPLS LSEs than the {most} supported."
             )
         });
         self.out.error = Some(Error::TooManyMplsLabels);
@@ -87,7 +97,7 @@ impl Context<'_> {
 
 impl Walk<'_> {
     /// How many labels the datapath's keys hold.
-    fn max_mpls(&self) -> usize {
+    pub(super) fn max_mpls(&self) -> usize {
         self.bridge.capabilities().max_mpls.min(MAX_MPLS)
     }
 }
@@ -113,7 +123,7 @@ impl PacketState {
     }
 
     /// How many labels the packet has, as far as the key knows, which holds `most`.
-    fn mpls_count(&self, mask: &mut FlowMask, most: usize) -> usize {
+    pub(super) fn mpls_count(&self, mask: &mut FlowMask, most: usize) -> usize {
         if !is_mpls(self.key.dl_type()) {
             return 0;
         }
@@ -139,6 +149,18 @@ impl PacketState {
             }
         }
         label << 12 | (class << 9) & TRAFFIC_CLASS | BOTTOM | ttl
+    }
+
+    /// The label that `encap` puts before a packet, which has nothing of the packet but whether it is of IPv6.
+    pub(super) fn outer_label(&self) -> u32 {
+        let label = if self.key.dl_type() == 0x86dd { IPV6_EXPLICIT_NULL } else { 0 };
+        label << 12 | BOTTOM | DEFAULT_TTL
+    }
+
+    /// The packet gets its first label.
+    pub(super) fn begin_stack(&mut self, entry: u32) {
+        self.forget_payload();
+        self.key.set_mpls0(entry);
     }
 
     /// Under a label, nothing of the network layer is seen any more.

@@ -5,7 +5,7 @@ use base::MacAddr;
 use dp::TunnelKind;
 use flow::{FlowKey, tunnel_flags};
 use wire::geneve::GeneveOption;
-use wire::{TypedForm, erspan, ethernet, geneve, gre, ipv4, ipv6, protocol, udp, vxlan};
+use wire::{TypedForm, erspan, ethernet, extension, geneve, gre, gtpu, ipv4, ipv6, protocol, udp, vxlan};
 
 use crate::tunnel_config::{Key, TunnelConfig, unmapped};
 
@@ -44,18 +44,19 @@ pub(super) fn build(
         TunnelKind::Geneve => (5, protocol::UDP),
         TunnelKind::Gre | TunnelKind::Ip6Gre => (number(3, 109), protocol::GRE),
         TunnelKind::Erspan | TunnelKind::Ip6Erspan => (number(107, 108), protocol::GRE),
-        TunnelKind::Gtpu | TunnelKind::Bareudp | TunnelKind::Srv6 | TunnelKind::Lisp | TunnelKind::Stt => {
-            return None;
-        }
+        TunnelKind::Gtpu => (110, protocol::UDP),
+        TunnelKind::Srv6 => (112, protocol::ROUTING),
+        TunnelKind::Bareudp | TunnelKind::Lisp | TunnelKind::Stt => return None,
     };
     let mut bytes = Vec::new();
-    network(&mut bytes, key, outer, protocol)?;
+    let label = if config.kind == TunnelKind::Srv6 { config.flow_label as u32 } else { 0 };
+    network(&mut bytes, key, outer, protocol, label)?;
     match config.kind {
         TunnelKind::Vxlan => {
             udp_header(&mut bytes, config, key);
             let mut header = vxlan::Header::new(key.tun_id() as u32 & 0xff_ffff);
             if config.has_next_protocol {
-                header = header.with_next_protocol(vxlan::NEXT_ETHERNET);
+                header = header.with_next_protocol(next_protocol(key.packet_type())?);
             }
             if config.has_group_policy && (key.tun_gbp_id() != 0 || key.tun_gbp_flags() != 0) {
                 header = header.with_group_policy(group_policy(key));
@@ -75,7 +76,11 @@ pub(super) fn build(
             .append(&mut bytes);
         }
         TunnelKind::Gre | TunnelKind::Ip6Gre => gre::Header {
-            protocol: ethernet::TYPE_TEB,
+            protocol: match key.packet_type() {
+                0 => ethernet::TYPE_TEB,
+                // The low half is the EtherType.
+                other => other as u16,
+            },
             checksum: (key.tun_flags() & tunnel_flags::CSUM != 0).then_some(0),
             key: (config.out_key != Key::Absent).then_some(key.tun_id() as u32),
             sequence: config.has_sequence.then_some(0),
@@ -87,15 +92,26 @@ pub(super) fn build(
                 .append(&mut bytes);
             header.append(&mut bytes);
         }
-        TunnelKind::Gtpu | TunnelKind::Bareudp | TunnelKind::Srv6 | TunnelKind::Lisp | TunnelKind::Stt => {
-            return None;
+        TunnelKind::Gtpu => {
+            udp_header(&mut bytes, config, key);
+            // What rules do not say is a packet of a user (3GPP TS 29.281 §5.1).
+            let or = |value: u8, default: u8| if value == 0 { default } else { value };
+            gtpu::Base {
+                flags: or(key.tun_gtpu_flags(), gtpu::FLAGS),
+                message: or(key.tun_gtpu_msgtype(), gtpu::MESSAGE_PACKET),
+                len: 0,
+                endpoint: key.tun_id() as u32,
+            }
+            .append(&mut bytes);
         }
+        TunnelKind::Srv6 => segment_routing(config, key)?.append(&mut bytes),
+        TunnelKind::Bareudp | TunnelKind::Lisp | TunnelKind::Stt => return None,
     }
     Some(Headers { kind, protocol, bytes })
 }
 
 /// Ethernet and IP.
-fn network(bytes: &mut Vec<u8>, key: &FlowKey, outer: Outer, protocol: u8) -> Option<()> {
+fn network(bytes: &mut Vec<u8>, key: &FlowKey, outer: Outer, protocol: u8, label: u32) -> Option<()> {
     let ether = |ether_type| ethernet::Header { dst: outer.dst_mac, src: outer.src_mac, ether_type };
     if key.tun_dst() != 0 {
         ether(ethernet::TYPE_IPV4).append(bytes);
@@ -114,6 +130,7 @@ fn network(bytes: &mut Vec<u8>, key: &FlowKey, outer: Outer, protocol: u8) -> Op
         ether(ethernet::TYPE_IPV6).append(bytes);
         ipv6::Header {
             traffic_class: key.tun_tos(),
+            label,
             next_header: protocol,
             hop_limit: key.tun_ttl(),
             src: outer.source,
@@ -129,6 +146,35 @@ fn udp_header(bytes: &mut Vec<u8>, config: &TunnelConfig, key: &FlowKey) {
     let has_checksum = key.tun_flags() & tunnel_flags::CSUM != 0;
     let check = if has_checksum { TO_BE_COMPUTED } else { 0 };
     udp::Header { dst: config.port, check, ..udp::Header::default() }.append(bytes);
+}
+
+/// The segments, the last one first (RFC 8754 §2). `None` over IPv4, for what is no IP packet, and for a way that does not begin
+/// where the outer packet goes.
+fn segment_routing(config: &TunnelConfig, key: &FlowKey) -> Option<extension::SegmentRouting> {
+    let first = key.tun_ipv6_dst();
+    let mut segments = if config.segments.is_empty() { vec![first] } else { config.segments.clone() };
+    if first == 0 || segments.first() != Some(&first) {
+        return None;
+    }
+    segments.reverse();
+    let next_header = match key.dl_type() {
+        ethernet::TYPE_IPV4 => protocol::IPIP,
+        ethernet::TYPE_IPV6 => protocol::IPV6,
+        _ => return None,
+    };
+    let segments_left = u8::try_from(segments.len() - 1).ok()?;
+    Some(extension::SegmentRouting { next_header, segments_left, segments, ..Default::default() })
+}
+
+/// What VXLAN-GPE says of packets of this type; `None` where it cannot.
+fn next_protocol(packet_type: u32) -> Option<u8> {
+    match (packet_type >> 16, packet_type as u16) {
+        (0, 0) => Some(vxlan::NEXT_ETHERNET),
+        (1, ethernet::TYPE_IPV4) => Some(vxlan::NEXT_IPV4),
+        (1, ethernet::TYPE_IPV6) => Some(vxlan::NEXT_IPV6),
+        (1, ethernet::TYPE_NSH) => Some(vxlan::NEXT_NSH),
+        _ => None,
+    }
 }
 
 /// The group and what is known of it, in the bits that VXLAN has for them.

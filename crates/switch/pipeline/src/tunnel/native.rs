@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use base::MacAddr;
-use dp::{Action, Attr, DropReason, PushTunnel};
+use dp::{Action, Attr, DropReason, PushTunnel, TunnelKind};
 use flow::{FlowKey, FlowMask, Slot, slot};
 use wire::{TypedForm, arp, ethernet, icmp, ipv6, nd, protocol, transport};
 
 use super::header::{Headers, Outer, build};
-use crate::commit::commit;
-use crate::context::{Context, Course};
+use crate::commit::{ETHER_TYPES, commit};
+use crate::context::{Context, Course, Pending};
 use crate::effects::Effect;
 use crate::freeze::TUNNEL;
 use crate::request::Error;
@@ -39,9 +39,34 @@ impl<'a> Context<'a> {
     ) -> bool {
         let kept = self.packet.key.clone();
         config.address(&mut self.packet.key, &mut self.out.mask);
+        if config.kind != TunnelKind::Geneve {
+            self.packet.key.clear_tun_options();
+        }
         let is_sent = self.send_addressed(port, config, is_last);
         // What the port made of the tunnel's fields is not seen behind it; what rules did is.
         self.packet.key = kept;
+        is_sent
+    }
+
+    /// Output to a tunnel that carries packets without Ethernet headers; behind it the packet has its own again.
+    pub(crate) fn output_to_l3(&mut self, port: &'a Port, tunnel: &'a TunnelConfig, is_last: bool) -> bool {
+        if self.packet.key.packet_type() != 0 {
+            return self.output_to_tunnel(port, tunnel, is_last);
+        }
+        let kept = self.keep_state();
+        let outer = std::mem::take(&mut self.out.actions);
+        let key = &mut self.packet.key;
+        key.set_packet_type(ETHER_TYPES | u32::from(key.dl_type()));
+        key.set_dl_src(MacAddr::ZERO);
+        key.set_dl_dst(MacAddr::ZERO);
+        // One that is not on the packet yet need not be taken off.
+        self.packet.pending = self.packet.pending.take().filter(|pending| *pending != Pending::Ethernet);
+        let is_sent = self.output_to_tunnel(port, tunnel, is_last);
+        let inner = std::mem::replace(&mut self.out.actions, outer);
+        self.restore_state(kept);
+        if !inner.is_empty() {
+            self.append_inner(inner, is_last);
+        }
         is_sent
     }
 
@@ -52,6 +77,9 @@ impl<'a> Context<'a> {
             self.lost(DropReason::TunnelRouting).warning(|| "Not tunneling to our own address".to_owned());
             return false;
         }
+        if config.kind == TunnelKind::Geneve && came_to != 0 {
+            self.out.carries_options = true;
+        }
         let bridge = self.walk.bridge;
         if !self.puts_on_headers() {
             self.output_addressed(port);
@@ -59,7 +87,7 @@ impl<'a> Context<'a> {
         }
         self.detail(|| "output to native tunnel".to_owned());
         self.out.effects.push(Effect::CountTunnel { traffic: Arc::clone(&port.traffic), is_sent: true });
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         let Some(exit) = self.find_exit() else { return self.explain_loss(is_last) };
         let options = bridge.tunnel_options(&self.packet.key);
         let Some(headers) = build(config, &self.packet.key, exit.outer, options) else {
@@ -89,7 +117,7 @@ impl<'a> Context<'a> {
         let traffic = Arc::clone(&port.traffic);
         self.out.effects.push(Effect::CountTunnel { traffic, is_sent: true });
         self.set_tunnel_fields();
-        commit(&self.packet, &mut self.out);
+        commit(&mut self.packet, &mut self.out);
         let Some(datapath_port) = port.datapath else { return };
         self.sample_output(datapath_port, true);
         self.out.actions.push(Action::Output(datapath_port));

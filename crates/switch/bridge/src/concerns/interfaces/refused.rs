@@ -1,7 +1,7 @@
 //! Interfaces that are refused whatever devices the machine has.
 
 use dp::TunnelKind;
-use pipeline::tunnel::{PacketTypes, TunnelConfig};
+use pipeline::tunnel::TunnelConfig;
 
 use super::DesiredInterface;
 
@@ -39,7 +39,7 @@ pub(crate) fn refusal(config: &DesiredInterface) -> Option<String> {
 pub(super) fn check_tunnel(name: &str, config: &TunnelConfig) -> Result<(), String> {
     let kind = config.kind;
     match kind {
-        TunnelKind::Gtpu | TunnelKind::Srv6 | TunnelKind::Bareudp | TunnelKind::Lisp | TunnelKind::Stt => {
+        TunnelKind::Bareudp | TunnelKind::Lisp | TunnelKind::Stt => {
             return Err(format!("{name}: {kind} tunnels are not supported yet"));
         }
         TunnelKind::Geneve
@@ -47,12 +47,11 @@ pub(super) fn check_tunnel(name: &str, config: &TunnelConfig) -> Result<(), Stri
         | TunnelKind::Vxlan
         | TunnelKind::Erspan
         | TunnelKind::Ip6Erspan
-        | TunnelKind::Ip6Gre => {}
+        | TunnelKind::Ip6Gre
+        | TunnelKind::Gtpu
+        | TunnelKind::Srv6 => {}
     }
-    match config.packet_types {
-        PacketTypes::LegacyL2 | PacketTypes::Aware => Ok(()),
-        PacketTypes::LegacyL3 => Err(format!("{name}: packet_type=legacy_l3 is not supported yet")),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -61,9 +60,7 @@ mod tests {
 
     #[test]
     fn tunnels_that_would_carry_nothing_are_rejected() {
-        for kind in
-            [TunnelKind::Gtpu, TunnelKind::Srv6, TunnelKind::Bareudp, TunnelKind::Lisp, TunnelKind::Stt]
-        {
+        for kind in [TunnelKind::Bareudp, TunnelKind::Lisp, TunnelKind::Stt] {
             let refusal = check_tunnel("t0", &TunnelConfig::new(kind));
             assert_eq!(refusal, Err(format!("t0: {kind} tunnels are not supported yet")));
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use dp::TunnelKind;
 use pipeline::tunnel::{
-    Checksum, DEFAULT_TTL, Endpoint, Erspan, Key, PacketTypes, TunnelConfig, mapped, shown,
+    Checksum, DEFAULT_TTL, Endpoint, Erspan, FlowLabel, Key, PacketTypes, TunnelConfig, mapped, shown,
 };
 use wire::{geneve, gtpu, vxlan};
 
@@ -167,6 +167,17 @@ impl Reader<'_> {
             "erspan_idx" | "erspan_ver" | "erspan_dir" | "erspan_hwid" => {
                 erspan(name, &mut config.erspan, key, value)?
             }
+            "srv6_segs" if kind == TunnelKind::Srv6 => match segments(value) {
+                Some(segments) => config.segments = segments,
+                None => self.errors.push(format!("{name}: bad {value} 'srv6_segs'")),
+            },
+            "srv6_flowlabel" if kind == TunnelKind::Srv6 => {
+                config.flow_label = match value {
+                    "zero" => FlowLabel::Zero,
+                    "compute" => FlowLabel::Compute,
+                    _ => FlowLabel::Copy,
+                };
+            }
             key if is_of_others(key) => {}
             _ => self.errors.push(format!("{name}: unknown {kind} argument '{key}'")),
         }
@@ -207,6 +218,17 @@ impl Reader<'_> {
         };
         Ok(())
     }
+}
+
+/// The most segments that a tunnel visits.
+const MAX_SEGMENTS: usize = 6;
+
+/// Addresses of IPv6 with commas between them.
+fn segments(text: &str) -> Option<Vec<u128>> {
+    let address = |part: &str| part.trim().parse::<std::net::Ipv6Addr>().ok().map(u128::from);
+    let all: Vec<u128> =
+        text.split(',').filter(|part| !part.is_empty()).map(address).collect::<Option<_>>()?;
+    (all.len() <= MAX_SEGMENTS).then_some(all)
 }
 
 fn endpoint(text: &str) -> Option<Endpoint> {
@@ -323,6 +345,15 @@ pub fn shown_options(config: &TunnelConfig) -> BTreeMap<String, String> {
     }
     if !config.dont_fragment {
         put("df_default", "false".to_owned());
+    }
+    if !config.segments.is_empty() {
+        let all: Vec<String> = config.segments.iter().map(|&segment| shown(segment)).collect();
+        put("srv6_segs", all.join(","));
+    }
+    match config.flow_label {
+        FlowLabel::Copy => {}
+        FlowLabel::Zero => put("srv6_flowlabel", "zero".to_owned()),
+        FlowLabel::Compute => put("srv6_flowlabel", "compute".to_owned()),
     }
     if let Some(mark) = config.mark {
         put("egress_pkt_mark", mark.to_string());
