@@ -41,10 +41,10 @@ pub use extract::{PacketKey, extract};
 pub use key::FlowKey;
 pub use mask::FlowMask;
 pub use metadata::{CtKey, Metadata, TunnelKey};
-pub use slots::{OPTION_WORDS, Slot, slot};
+pub use slots::{OPTION_WORDS, Slot, TUN_METADATA_FIELDS, slot};
 pub use sparse::SparseKey;
 pub use sparse_match::SparseMatch;
-pub use tunnel_options::{MAX_OPTION_LEN, TUN_METADATA_FIELDS};
+pub use tunnel_options::MAX_OPTION_LEN;
 pub use words::{EXTENSION_WORDS, WORDS};
 
 /// First word of each stage of a staged lookup, and the end: metadata, L2, L3, L4.

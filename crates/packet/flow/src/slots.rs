@@ -5,7 +5,13 @@ use base::MacAddr;
 use crate::FlowKey;
 
 /// How many words of four bytes hold the data of all options of a tunnel: four for each of the fields.
-pub const OPTION_WORDS: usize = 4 * crate::TUN_METADATA_FIELDS;
+pub const OPTION_WORDS: usize = 4 * TUN_METADATA_FIELDS;
+
+/// Fields of tunnel metadata.
+pub const TUN_METADATA_FIELDS: usize = 64;
+
+/// The first word of the extension.
+const FAR: u8 = 64;
 
 /// The place of one value: `bits` bits of word `word` from bit `shift` up.
 ///
@@ -242,13 +248,13 @@ impl Slot {
     /// The data of field `tun_metadata<index>`, a number of up to 16 bytes, each of the fields having a place of its own; only
     /// the low six bits of `index` count.
     pub const fn tun_metadata_value(index: usize) -> Slot {
-        Slot { word: crate::WORDS as u8 + 2 * (index & 63) as u8, shift: 0, bits: 128 }
+        Slot { word: FAR + 2 * (index & 63) as u8, shift: 0, bits: 128 }
     }
 
     /// Four bytes of the data of tunnel options, `index` counting from 0 to [`OPTION_WORDS`] - 1; for a larger one the last.
     pub const fn tun_option(index: usize) -> Slot {
         let index = if index < OPTION_WORDS { index } else { OPTION_WORDS - 1 };
-        Slot { word: (crate::WORDS + index / 2) as u8, shift: if index & 1 == 0 { 32 } else { 0 }, bits: 32 }
+        Slot { word: FAR + (index / 2) as u8, shift: if index & 1 == 0 { 32 } else { 0 }, bits: 32 }
     }
 
     /// The slot of register `index`; only its low five bits count.

@@ -4,10 +4,8 @@
 //! is mapped elsewhere, as controllers ask for it.
 
 use crate::slot::{TUN_PRESENT_HIGH, TUN_PRESENT_LOW};
+use crate::slots::TUN_METADATA_FIELDS;
 use crate::{FlowKey, FlowMask, Slot};
-
-/// Fields of tunnel metadata.
-pub const TUN_METADATA_FIELDS: usize = 64;
 
 /// The most bytes that a field of tunnel metadata holds.
 pub const MAX_OPTION_LEN: usize = 16;

@@ -196,7 +196,7 @@ pub(super) fn encode(action: &Action, version: Version, out: &mut Vec<u8>) {
         }
         Action::DeleteField(field) => {
             let start = raw::put_head(out, Raw::DeleteField, 10);
-            super::options::put_longest_header(out, *field);
+            super::widths::put_longest_header(out, *field);
             out.put_zeros(24 - (out.len() - start).min(24));
         }
         Action::Encap(a) => a.encode(out),

@@ -301,7 +301,7 @@ pub(super) fn decode_stack(body: &[u8]) -> Result<Subfield, OfError> {
 pub(super) fn encode_stack(raw: Raw, subfield: &Subfield, out: &mut Vec<u8>) {
     let start = raw::put_head(out, raw, 10);
     out.put_u16(subfield.start);
-    super::options::put_subfield_header(out, subfield, 0);
+    super::widths::put_subfield_header(out, subfield, 0);
     out.put_u16(subfield.n_bits);
     out.put_zeros(24 - (out.len() - start).min(24));
 }

@@ -152,7 +152,7 @@ impl Learn {
             out.put_u16(0);
         }
         if let Some(result) = &self.result {
-            super::options::put_subfield_header(out, result, 0);
+            super::widths::put_subfield_header(out, result, 0);
         }
         for spec in &self.specs {
             spec.encode(out);

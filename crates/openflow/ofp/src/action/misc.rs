@@ -270,7 +270,7 @@ impl CheckPktLarger {
         let start = raw::put_head(out, Raw::CheckPktLarger, 10);
         out.put_u16(self.length);
         out.put_u16(self.destination.start);
-        super::options::put_subfield_header(out, &self.destination, 0);
+        super::widths::put_subfield_header(out, &self.destination, 0);
         out.put_zeros(24 - (out.len() - start).min(24));
     }
 

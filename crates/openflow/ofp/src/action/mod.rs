@@ -26,6 +26,7 @@ mod output;
 mod raw;
 mod set_field;
 mod text;
+mod widths;
 
 pub use check::Check;
 pub use codec::{actions_from_wire, actions_to_wire};

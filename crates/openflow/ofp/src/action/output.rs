@@ -293,7 +293,7 @@ impl OutputReg {
             let start = raw::put_head(out, Raw::OutputReg2, 10);
             out.put_u16(bits);
             out.put_u16(self.max_len);
-            super::options::put_subfield_header(out, &self.source, 0);
+            super::widths::put_subfield_header(out, &self.source, 0);
             raw::finish(out, start);
         } else {
             raw::put_head(out, Raw::OutputReg, 10);

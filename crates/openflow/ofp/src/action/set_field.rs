@@ -334,8 +334,8 @@ impl RegMove {
         if raw != Raw::RegMove {
             out.put_zeros(2);
         }
-        super::options::put_subfield_header(out, &self.source, oxm_version);
-        super::options::put_subfield_header(out, &self.destination, oxm_version);
+        super::widths::put_subfield_header(out, &self.source, oxm_version);
+        super::widths::put_subfield_header(out, &self.destination, oxm_version);
         raw::finish(out, start);
     }
 
