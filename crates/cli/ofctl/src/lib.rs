@@ -206,7 +206,7 @@ pub fn ovs_ofctl(args: Vec<String>) -> ExitCode {
             show!("{text}");
             return ExitCode::SUCCESS;
         }
-        Ok(Parsed::Run(options, args)) => run(&Context { args, options }),
+        Ok(Parsed::Run(options, args)) => run(&Context { args, options: *options }),
         Err(text) => {
             eprintln!("{text}");
             return ExitCode::FAILURE;

@@ -129,7 +129,7 @@ impl Options {
 /// What the command line asks for.
 pub(crate) enum Parsed {
     Print(String),
-    Run(Options, Vec<String>),
+    Run(Box<Options>, Vec<String>),
 }
 
 fn sort_key(argument: Option<&str>, descending: bool) -> Result<SortKey, String> {
@@ -236,7 +236,7 @@ pub(crate) fn parse(program: &'static str, args: Vec<String>) -> Result<Parsed, 
         }
     }
     finish(&mut options).map_err(say)?;
-    Ok(Parsed::Run(options, parser.rest()))
+    Ok(Parsed::Run(Box::new(options), parser.rest()))
 }
 
 fn finish(options: &mut Options) -> Result<(), String> {
@@ -272,7 +272,7 @@ mod tests {
 
     fn read(line: &str) -> Result<(Options, Vec<String>), String> {
         match parse("ovs-ofctl", line.split_whitespace().map(str::to_owned).collect())? {
-            Parsed::Run(options, words) => Ok((options, words)),
+            Parsed::Run(options, words) => Ok((*options, words)),
             Parsed::Print(text) => Err(text),
         }
     }

@@ -70,7 +70,7 @@ pub struct Bridge {
     pub(crate) retired: BTreeMap<OfPort, base::Timestamp>,
     tables: Vec<Option<Box<Table>>>,
     /// Lookups in tables that are not made, which never had a rule.
-    unmade: Box<[OnceLock<Arc<TableTraffic>>]>,
+    pub(crate) unmade: Box<[OnceLock<Arc<TableTraffic>>]>,
     /// What rules have in common.
     pub(crate) common: Common,
     /// Whether there has been a rule with which those go that it taught.
@@ -268,15 +268,6 @@ impl Bridge {
         self.tables[index].get_or_insert_with(|| {
             let traffic = self.unmade.get(index).and_then(OnceLock::get);
             Box::new(Table::new(TableId(index as u8), traffic.cloned().unwrap_or_default()))
-        })
-    }
-
-    /// The table whose lookups are counted there.
-    pub fn table_of(&self, traffic: &Arc<TableTraffic>) -> Option<TableId> {
-        let of_made = self.tables().find(|table| Arc::ptr_eq(&table.traffic, traffic)).map(Table::id);
-        of_made.or_else(|| {
-            let is_it = |known: &OnceLock<_>| known.get().is_some_and(|known| Arc::ptr_eq(known, traffic));
-            self.unmade.iter().position(is_it).and_then(|index| u8::try_from(index).ok()).map(TableId)
         })
     }
 

@@ -2,11 +2,13 @@
 
 use base::{TableId, Timestamp};
 use ofp::{FlowRemoved, FlowRemovedReason, FlowStats, FlowStatsRequest, TableStats};
-use pipeline::BridgeView;
+use pipeline::{BridgeView, TableTraffic};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use crate::bridge::Bridge;
 use crate::entry::{Criteria, Entry};
+use crate::table::Table;
 
 impl Entry {
     /// The rule with its counters at `now`.
@@ -63,6 +65,15 @@ impl Entry {
 }
 
 impl Bridge {
+    /// The table whose lookups are counted there.
+    pub fn table_of(&self, traffic: &Arc<TableTraffic>) -> Option<TableId> {
+        let of_made = self.tables().find(|table| Arc::ptr_eq(&table.traffic, traffic)).map(Table::id);
+        of_made.or_else(|| {
+            let is_it = |known: &OnceLock<_>| known.get().is_some_and(|known| Arc::ptr_eq(known, traffic));
+            self.unmade.iter().position(is_it).and_then(|index| u8::try_from(index).ok()).map(TableId)
+        })
+    }
+
     /// One row for each table that controllers can use.
     pub fn table_stats(&self) -> Vec<TableStats> {
         (0..TableId::INTERNAL.0)

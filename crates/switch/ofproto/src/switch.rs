@@ -405,7 +405,7 @@ pub struct SharedSwitch {
     /// How many threads wait to read.
     waiting: AtomicUsize,
     /// Whether the last change has left rules that are gone ([`SharedSwitch::sweep`]).
-    has_litter: AtomicBool,
+    pub(crate) has_litter: AtomicBool,
     epoch: Arc<Epoch>,
 }
 
@@ -488,17 +488,6 @@ impl SharedSwitch {
         let turn = Turn { shared: self, guard: Some(self.turns.take()) };
         self.sweep();
         turn
-    }
-
-    /// Something is left to [`SharedSwitch::sweep`].
-    pub(crate) fn leave_litter(&self) {
-        self.has_litter.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether something is left to be swept, which the caller does.
-    pub(crate) fn take_litter(&self) -> bool {
-        // Only who has the turn looks and changes it.
-        self.has_litter.load(Ordering::Relaxed) && self.has_litter.swap(false, Ordering::Relaxed)
     }
 
     /// For a step of a change, by who has the turn.

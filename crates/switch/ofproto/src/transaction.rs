@@ -6,6 +6,7 @@
 //! what they were, the same entries with the same counters.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use base::Timestamp;
 use ofp::{
@@ -354,6 +355,17 @@ impl SharedSwitch {
             switch.bridges_mut().any(|bridge| bridge.sweep(STEP))
         };
         while sweep() {}
+    }
+
+    /// Something is left to [`SharedSwitch::sweep`].
+    fn leave_litter(&self) {
+        self.has_litter.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something is left to be swept, which the caller does.
+    fn take_litter(&self) -> bool {
+        // Only who has the turn looks and changes it.
+        self.has_litter.load(Ordering::Relaxed) && self.has_litter.swap(false, Ordering::Relaxed)
     }
 
     /// Lets go of what a change has left behind, if nobody has changed anything since: nobody waits for this.
