@@ -392,9 +392,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packet_is_not_sent_by_actions_that_translation_does_not_know() {
+    fn a_packet_is_not_sent_by_actions_that_the_datapath_cannot_do() {
         let mut switch = ofproto::Switch::new();
-        let id = switch.add_bridge("br0", dp::DpId(1), dp::Capabilities::ALL);
+        let mut can = dp::Capabilities::ALL;
+        can.conntrack.state = false;
+        let id = switch.add_bridge("br0", dp::DpId(1), can);
         let bridge = switch.get(id).unwrap();
         let check = |actions: &str| {
             let mut metadata = fields::Match::default();
@@ -404,7 +406,7 @@ mod tests {
             check_packet_out(bridge, &request)
         };
         assert_eq!(check("output:1"), Ok(()));
-        assert_eq!(check("dec_nsh_ttl"), Err(OfError::OfpbacBadType));
-        assert_eq!(check("clone(dec_nsh_ttl)"), Err(OfError::OfpbacBadType));
+        assert_eq!(check("ct(commit)"), Err(OfError::NxbacCtDatapathSupport));
+        assert_eq!(check("clone(ct(commit))"), Err(OfError::NxbacCtDatapathSupport));
     }
 }

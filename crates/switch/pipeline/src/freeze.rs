@@ -174,9 +174,7 @@ impl Context<'_> {
         // A packet of a tunnel keeps its tunnel's values, so they must be those of this packet.
         if seen().any(|place| self.request.key.read(place) != 0) {
             seen().for_each(|place| self.out.mask.add_all(place));
-            if self.packet.key.has_tun_options() || self.request.key.has_tun_options() {
-                self.out.mask.add_tun_options(self.request.key);
-            }
+            self.out.mask.add_tun_options(self.request.key);
         }
         let mut kept = FlowKey::new();
         for place in frozen_slots().filter(|place| !UNSEEN.contains(place)) {

@@ -136,7 +136,7 @@ fn each_kind_of_header_is_completed_and_read() {
     let (pushed, key) = through(
         TunnelKind::Geneve,
         &format!(
-            "size=78,type=5,{eth},{v6},udp(src=0,dst=6081,csum=0x0),\
+            "size=78,type=5,{eth},{v6},udp(src=0,dst=6081,csum=0xffff),\
              geneve(oam,vni=0x7,options({{class=0xffff,type=0,len=4,0xa}}))"
         ),
     );
