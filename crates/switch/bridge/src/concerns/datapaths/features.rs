@@ -152,7 +152,7 @@ impl Overrides {
         }
         if let Some(why) = feature.idle {
             let name = feature.name;
-            log::warn!(target: "ofproto_dpif", "{name} is without effect on this switch: {why}");
+            log::info!(target: "ofproto_dpif", "{name} is without effect on this switch: {why}");
         }
         Ok(())
     }
