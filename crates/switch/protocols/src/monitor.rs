@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base::{Clock, MacAddr, OfPort};
 use pipeline::{BridgeId, Protocol, SpanningPort, Watched};
@@ -123,6 +123,9 @@ struct Inbox {
     is_poked: bool,
     is_ending: bool,
 }
+
+/// Who is woken so much later than asked for stood still, or the whole machine did: nobody could be heard meanwhile.
+const STILL: Duration = Duration::from_millis(20);
 
 /// Has the calling thread run before others that want the processor, of this process and of others: it needs little of it,
 /// and neighbours take what comes late for a failure.
@@ -335,6 +338,7 @@ impl Monitor {
                 let ms = at.saturating_sub(self.now()).max(0);
                 Duration::from_millis(ms.unsigned_abs()).min(LONGEST_SLEEP)
             });
+            let begun = Instant::now();
             if inbox.frames.is_empty() && !inbox.is_poked && !inbox.is_ending && !sleep.is_zero() {
                 let waited = self.wake.wait_timeout(inbox, sleep);
                 inbox = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -342,6 +346,11 @@ impl Monitor {
             inbox.is_poked = false;
             if inbox.is_ending {
                 return;
+            }
+            drop(inbox);
+            let late = begun.elapsed().saturating_sub(sleep);
+            if late >= STILL {
+                lock(&self.ports).stood_still(i64::try_from(late.as_millis()).unwrap_or(i64::MAX));
             }
         }
     }

@@ -228,6 +228,11 @@ impl Session {
         self.settings.oam
     }
 
+    /// This side stood still for `late` milliseconds, and can have heard nobody: the neighbour has as long again.
+    pub fn stood_still(&mut self, late: i64) {
+        self.times.detect = self.times.detect.saturating_add(late);
+    }
+
     /// Does what time asks for; `received` as in [`Session::new`], asked where it is needed.
     pub fn run(&mut self, received: impl Fn() -> u64, now: i64) {
         if self.local.state > State::Down && now >= self.times.detect {

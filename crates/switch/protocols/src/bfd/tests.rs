@@ -105,6 +105,21 @@ fn a_silent_neighbour_is_noticed_within_three_intervals() {
 }
 
 #[test]
+fn who_stood_still_gives_the_neighbour_as_long_again() {
+    let mut pair = Pair::new([quick(), quick()]);
+    pair.run(3000);
+    // The whole machine stands still for half a second.
+    pair.now += 500;
+    pair.sides.iter_mut().for_each(|side| side.stood_still(500));
+    pair.run(1000);
+    assert_eq!((pair.states(), pair.diagnostics()), ([State::Up; 2], ["No Diagnostic"; 2]));
+    // A neighbour that is silent is noticed all the same.
+    pair.cut = [true; 2];
+    pair.run(301);
+    assert_eq!(pair.states(), [State::Down; 2]);
+}
+
+#[test]
 fn who_hears_but_is_not_heard_learns_it_from_the_neighbour() {
     let mut pair = Pair::new([quick(), quick()]);
     pair.run(3000);

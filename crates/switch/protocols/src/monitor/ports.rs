@@ -94,6 +94,12 @@ impl Ports {
         self.wakes.first().map(|(at, _)| *at)
     }
 
+    /// The thread that serves them stood still for so many milliseconds.
+    pub(super) fn stood_still(&mut self, late: i64) {
+        let sessions = self.by_id.values_mut().filter_map(|port| port.bfd.as_mut());
+        sessions.for_each(|session| session.stood_still(late));
+    }
+
     pub(super) fn watch(&mut self, id: PortId, watch: Watch, received: u64, now: i64) {
         let is_wanted = watch.bfd.is_some()
             || watch.cfm.is_some()
