@@ -79,6 +79,8 @@ impl<'a> Context<'a> {
         }
         if config.kind == TunnelKind::Geneve && came_to != 0 {
             self.out.carries_options = true;
+            // Whether it is one of the tunnel's own operation, it says on.
+            self.out.mask.add(slot::TUN_FLAGS, flow::tunnel_flags::OAM.into());
         }
         let bridge = self.walk.bridge;
         if !self.puts_on_headers() {
