@@ -180,7 +180,7 @@ impl Manager {
         }
         let switch = Arc::clone(&self.switch);
         let free = move || {
-            switch.tidy();
+            // Who has the turn lets go of what the change has left behind.
             let debris = switch.write().get_mut(bridge).map(ofproto::Bridge::take_debris);
             drop((changes, debris));
             rpc::memory::give_back();

@@ -367,11 +367,6 @@ impl SharedSwitch {
         // Only who has the turn looks and changes it.
         self.has_litter.load(Ordering::Relaxed) && self.has_litter.swap(false, Ordering::Relaxed)
     }
-
-    /// Lets go of what a change has left behind, if nobody has changed anything since: nobody waits for this.
-    pub fn tidy(&self) {
-        drop(self.turn());
-    }
 }
 
 /// Keeps what a request has done. Long bundles are of rules: their changes are kept in one piece.

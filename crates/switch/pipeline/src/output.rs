@@ -121,7 +121,6 @@ impl Context<'_> {
             return;
         };
         if let Some(tunnel) = &port.tunnel {
-            // What sFlow says of tunnels is not there yet.
             let is_sent = if tunnel.packet_types == PacketTypes::LegacyL3 {
                 self.output_to_l3(port, tunnel, sending.is_last)
             } else {

@@ -38,7 +38,7 @@ pub fn report(
     out
 }
 
-/// The mask without the options that only leave as they came, without what the packet's type says already, that it has no tag and no label, and without what has no name in
+/// The mask without what the packet's type says already, that it has no tag and no label, and without what has no name in
 /// rules: the type of an IGMP message. The installed megaflow keeps those bits.
 fn shown_mask(key: &FlowKey, mask: &FlowMask) -> FlowMask {
     let mut shown = mask.clone();

@@ -171,7 +171,6 @@ fn register_rules<C: 'static>(registry: &mut Registry<C>, rules: Rules) {
     });
 }
 
-/// All rules of a bridge, hidden ones too.
 /// Counters that the reference has and that nothing here makes count.
 const NEVER_COUNT: [&str; 4] =
     ["dp_packet_batch_grow", "dpif_flow_put_error", "handler_duplicate_upcall", "revalidate_missed_dp_flow"];

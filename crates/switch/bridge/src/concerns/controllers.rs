@@ -16,8 +16,7 @@ use rpc::Tls;
 use schema::{bridge, controller as table, open_vswitch, ssl};
 use uuid::Uuid;
 
-pub(crate) use self::in_band::DesiredInBand;
-pub(crate) use self::in_band::InBand;
+pub(crate) use self::in_band::{DesiredInBand, InBand};
 use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::desired::{Desired, DesiredBridge, FailMode};

@@ -73,12 +73,7 @@ impl Context<'_> {
         let most = self.walk.max_mpls();
         let mut count = self.packet.mpls_count(&mut self.out.mask, most);
         if count >= most {
-            let most = format!(
-                "dropping packet on which an encap MPLS action can't be performed as it would have more MPLS LSEs than the {most} supported."
-            );
-            self.fault(|| most);
-            self.out.error = Some(Error::TooManyMplsLabels);
-            return;
+            return self.too_many_labels("an encap MPLS action", "would have");
         }
         if self.packet.key.packet_type() == 0 {
             // Labels under an Ethernet header are the payload's own.
@@ -154,7 +149,7 @@ impl Context<'_> {
             0 => ethernet::TYPE_TEB,
             ether_type => ether_type,
         };
-        self.pop_label(ether_type, "decap");
+        self.pop_label(ether_type, "an MPLS decap");
         if self.out.error.is_some() {
             return Next::Go;
         }

@@ -22,7 +22,7 @@ impl Context<'_> {
     pub(super) fn push_mpls(&mut self, ether_type: u16) {
         let count = self.packet.mpls_count(&mut self.out.mask, self.walk.max_mpls());
         if count >= self.walk.max_mpls() {
-            return self.too_many_labels("push action", "would have");
+            return self.too_many_labels("an MPLS push action", "would have");
         }
         self.push_label(count, ether_type);
     }
@@ -46,7 +46,7 @@ impl Context<'_> {
     }
 
     pub(super) fn pop_mpls(&mut self, ether_type: u16) {
-        self.pop_label(ether_type, "pop action");
+        self.pop_label(ether_type, "an MPLS pop action");
     }
 
     /// The same, by an action of this name.
@@ -88,7 +88,7 @@ impl Context<'_> {
         let most = self.walk.max_mpls();
         self.fault(|| {
             format!(
-                "dropping packet on which an MPLS {what} can't be performed as it {has} more MPLS LSEs than the {most} supported."
+                "dropping packet on which {what} can't be performed as it {has} more MPLS LSEs than the {most} supported."
             )
         });
         self.out.error = Some(Error::TooManyMplsLabels);

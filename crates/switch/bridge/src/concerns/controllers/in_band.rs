@@ -156,12 +156,16 @@ impl Running {
             self.next_hops(&remotes, table)
         };
         let wanted = InBand { rules: wanted(bridge.mac, &remotes, &hops), queue };
+        let table = base::TableId(0);
+        // Mostly all is as it was, and packets need not wait for that.
+        if wanted == bridge.in_band && self.has_own_rules(bridge, table) {
+            return;
+        }
         let mut switch = self.switch.write();
         let Some(state) = switch.get_mut(bridge.id) else { return };
-        let table = base::TableId(0);
         let has_other_queue = bridge.in_band.queue != queue;
-        for (priority, matching) in &bridge.in_band.rules {
-            if has_other_queue || !wanted.rules.contains(&(*priority, matching.clone())) {
+        for rule @ (priority, matching) in &bridge.in_band.rules {
+            if has_other_queue || !wanted.rules.contains(rule) {
                 state.remove_own_rule(table, matching, *priority);
             }
         }
@@ -176,6 +180,17 @@ impl Running {
         }
         drop(switch);
         bridge.in_band = wanted;
+    }
+
+    /// Whether the bridge has the rules that it was given.
+    fn has_own_rules(&self, bridge: &RunningBridge, table: base::TableId) -> bool {
+        let switch = self.switch.read();
+        let table = switch.get(bridge.id).and_then(|state| state.table(table));
+        let has = |table: &ofproto::Table| {
+            let mut rules = bridge.in_band.rules.iter();
+            rules.all(|(priority, matching)| table.find(matching, *priority).is_some())
+        };
+        table.is_some_and(has)
     }
 
     /// The link addresses of who is next on the way to each remote, as far as the kernel knows them.

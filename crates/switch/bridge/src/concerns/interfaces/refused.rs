@@ -40,7 +40,7 @@ pub(super) fn check_tunnel(name: &str, config: &TunnelConfig) -> Result<(), Stri
     let kind = config.kind;
     match kind {
         TunnelKind::Bareudp | TunnelKind::Lisp | TunnelKind::Stt => {
-            return Err(format!("{name}: {kind} tunnels are not supported yet"));
+            Err(format!("{name}: {kind} tunnels are not supported yet"))
         }
         TunnelKind::Geneve
         | TunnelKind::Gre
@@ -49,9 +49,8 @@ pub(super) fn check_tunnel(name: &str, config: &TunnelConfig) -> Result<(), Stri
         | TunnelKind::Ip6Erspan
         | TunnelKind::Ip6Gre
         | TunnelKind::Gtpu
-        | TunnelKind::Srv6 => {}
+        | TunnelKind::Srv6 => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -100,10 +100,12 @@ impl State {
         let port = {
             let switch = running.switch.read();
             let entry = switch.get(bridge.id).and_then(|state| state.port_entry(number));
-            entry.map(|entry| (entry.desc.clone(), entry.port.datapath, entry.port.tunnel.clone()))
+            entry.map(|entry| {
+                let (desc, port) = (&entry.desc, &entry.port);
+                (desc.hw_addr, desc.config, desc.state, port.datapath, port.tunnel.clone())
+            })
         };
-        let Some((desc, datapath, tunnel)) = port else { return State::Gone };
-        let (mac, config, state) = (desc.hw_addr, desc.config, desc.state);
+        let Some((mac, config, state, datapath, tunnel)) = port else { return State::Gone };
         State::Working {
             number,
             error: known.trouble.clone().or(unsupported),
