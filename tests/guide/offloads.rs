@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use end_to_end::{Host, can_run, can_watch, until};
+use end_to_end::{Host, Iperf, can_run, can_watch, until};
 
 use crate::Pair;
 
@@ -24,34 +24,11 @@ impl Pair {
     }
 }
 
-/// An iperf3 server that ends with the test.
-struct Server(std::process::Child);
-
-impl Server {
-    fn start(host: &Host) -> Server {
-        let child = host.command("iperf3").args(["-s"]).stdout(Stdio::null()).spawn().unwrap();
-        until("iperf3 listens", || host.ok("ss -ltnH").contains(":5201 "));
-        Server(child)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// TCP both ways, over IPv4 and IPv6.
 #[track_caller]
-fn transfers(from: &Host, what: &str, addresses: &[&str]) {
+fn transfers(server: &Iperf, from: &Host, what: &str, addresses: &[&str]) {
     for address in addresses {
-        for direction in ["", "-R"] {
-            let line = format!("timeout 20 iperf3 -c {address} -n {BYTES} {direction}");
-            let done = from.run(&line);
-            assert_eq!(done.status, 0, "{what}: {line}: {}{}", done.out, done.err);
-        }
+        server.both_ways(from, address, BYTES, what);
     }
 }
 
@@ -61,10 +38,10 @@ fn tcp_flows_whatever_a_port_cannot_do() {
         return;
     }
     let pair = Pair::new().with_ipv6();
-    let _server = Server::start(&pair.b);
+    let server = Iperf::serve(&pair.b);
     for feature in FEATURES {
         pair.switch.host.ok(&format!("ethtool -K pb {feature} off"));
-        transfers(&pair.a, &format!("{feature} off on the port"), &["10.1.0.2", "fd00::2"]);
+        transfers(&server, &pair.a, &format!("{feature} off on the port"), &["10.1.0.2", "fd00::2"]);
         pair.switch.host.ok(&format!("ethtool -K pb {feature} on"));
     }
 }
@@ -75,10 +52,10 @@ fn tcp_flows_whatever_a_guest_cannot_do() {
         return;
     }
     let pair = Pair::new().with_ipv6();
-    let _server = Server::start(&pair.b);
+    let server = Iperf::serve(&pair.b);
     for feature in FEATURES {
         pair.b.ok(&format!("ethtool -K eth0 {feature} off"));
-        transfers(&pair.a, &format!("{feature} off in the guest"), &["10.1.0.2", "fd00::2"]);
+        transfers(&server, &pair.a, &format!("{feature} off in the guest"), &["10.1.0.2", "fd00::2"]);
         pair.b.ok(&format!("ethtool -K eth0 {feature} on"));
     }
 }
@@ -97,12 +74,12 @@ fn tagged_tcp_keeps_its_tag_whatever_a_trunk_cannot_do() {
     switch.vsctl("set port pa tag=7 -- add-port ovsbr0 trunk0 trunks=7");
     switch
         .vsctl("del-port pb -- add-br ovsbr1 -- add-port ovsbr1 trunk1 trunks=7 -- add-port ovsbr1 pb tag=7");
-    let _server = Server::start(&pair.b);
+    let server = Iperf::serve(&pair.b);
     for feature in FEATURES {
         for device in ["trunk0", "trunk1"] {
             host.ok(&format!("ethtool -K {device} {feature} off"));
         }
-        transfers(&pair.a, &format!("{feature} off on the trunk"), &["10.1.0.2"]);
+        transfers(&server, &pair.a, &format!("{feature} off on the trunk"), &["10.1.0.2"]);
         for device in ["trunk0", "trunk1"] {
             host.ok(&format!("ethtool -K {device} {feature} on"));
         }
@@ -115,7 +92,7 @@ fn a_port_that_sums_nothing_sends_right_checksums() {
         return;
     }
     let pair = Pair::new().with_ipv6();
-    let _server = Server::start(&pair.b);
+    let server = Iperf::serve(&pair.b);
     pair.switch.host.ok("ethtool -K pb tx off");
     let file = pair.switch.dir.join("seen.pcap");
     let file = file.to_str().unwrap();
@@ -127,8 +104,8 @@ fn a_port_that_sums_nothing_sends_right_checksums() {
     let mut said = BufReader::new(watch.stderr.take().unwrap());
     said.read_line(&mut String::new()).unwrap();
     for address in ["10.1.0.2", "fd00::2"] {
-        pair.a.ok(&format!("timeout 20 iperf3 -c {address} -n 200K"));
-        pair.a.ok(&format!("timeout 20 iperf3 -u -b 20M -c {address} -n 200K"));
+        server.client(&pair.a, &format!("-c {address} -n 200K")).ok();
+        server.client(&pair.a, &format!("-u -b 20M -c {address} -n 200K")).ok();
     }
     rustix::process::kill_process(rustix::process::Pid::from_child(&watch), rustix::process::Signal::TERM)
         .unwrap();
@@ -199,7 +176,7 @@ fn segments_of_a_guest_that_cuts_them_itself_are_merged_while_they_come() {
     let host = &pair.switch.host;
     let merges = || host.ok("ethtool -k pa").contains("generic-receive-offload: on");
     pair.a.ok("ethtool -K eth0 tx off");
-    let server = Server::start(&pair.b);
+    let server = Iperf::serve(&pair.b);
     assert!(!merges());
     let transfer = |bytes: &str| {
         let mut command = pair.a.command("iperf3");
@@ -219,7 +196,7 @@ fn segments_of_a_guest_that_cuts_them_itself_are_merged_while_they_come() {
     cut.wait().unwrap();
     // The server has not heard that its client is gone, and takes no other.
     drop(server);
-    let _server = Server::start(&pair.b);
+    let _server = Iperf::serve(&pair.b);
 
     // Whoever has turned it on finds it on.
     host.ok("ethtool -K pa gro on");

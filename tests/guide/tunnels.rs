@@ -1,10 +1,9 @@
 //! Tunnels: TCP with the offloads that devices have by themselves goes through them, whoever is at the other end: this
 //! switch, the reference's, the kernel. The page about them is typed as it stands.
 
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use end_to_end::{Host, Programs, Switch, World, can_run, holds_within, run, until};
+use end_to_end::{Host, Iperf, Programs, Switch, World, can_run, holds_within, run, until};
 
 /// Bytes that each way must carry. One that loses every train of segments would need hours for them.
 const BYTES: &str = "2M";
@@ -46,26 +45,9 @@ impl Pair {
     }
 }
 
-/// An iperf3 server that ends with the test.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn both_ways(pair: &Pair) {
     assert!(pair.near.reaches("192.168.7.2", 5), "the far end does not answer");
-    let _server = Server(pair.far.command("iperf3").arg("-s").stdout(Stdio::null()).spawn().unwrap());
-    until("iperf3 listens", || pair.far.ok("ss -ltnH").contains(":5201 "));
-    for direction in ["", "-R"] {
-        let line = format!("timeout 20 iperf3 -c 192.168.7.2 -n {BYTES} {direction}");
-        let done = pair.near.run(&line);
-        assert_eq!(done.status, 0, "{line}: {}{}", done.out, done.err);
-    }
+    Iperf::serve(&pair.far).both_ways(&pair.near, "192.168.7.2", BYTES, "through the tunnel");
 }
 
 const KINDS: [&str; 3] = ["vxlan", "geneve", "gre"];

@@ -6,11 +6,13 @@
 //! sleeps for luck: [`until`] waits for a condition, with a limit.
 
 mod guest;
+mod iperf;
 mod programs;
 mod switch;
 mod world;
 
 pub use guest::{Guest, Image, Kernel};
+pub use iperf::Iperf;
 pub use programs::{Output, Programs, python_packages, run};
 pub use switch::Switch;
 pub use world::{Host, World};
