@@ -1,43 +1,76 @@
-//! Figures of both switches side by side.
+//! Figures of this switch and of what it is measured by, side by side.
 
 use std::fmt;
 
 use end_to_end::Programs;
 
-/// One figure in all runs of each switch.
+/// Whose figure it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Column {
+    /// This switch's.
+    Ours,
+    /// What it is measured by.
+    Other,
+}
+
+impl From<Programs> for Column {
+    fn from(programs: Programs) -> Column {
+        match programs {
+            Programs::Ours => Column::Ours,
+            Programs::Reference => Column::Other,
+        }
+    }
+}
+
+/// One figure in all runs of each column.
 struct Row {
     what: String,
     ours: Vec<f64>,
-    reference: Vec<f64>,
+    other: Vec<f64>,
 }
 
 /// The figures, in the order in which they came.
-#[derive(Default)]
-pub(crate) struct Table(Vec<Row>);
+pub(crate) struct Table {
+    /// What the other column shows.
+    other: &'static str,
+    rows: Vec<Row>,
+}
 
 impl Table {
+    pub(crate) fn new(other: &'static str) -> Table {
+        Table { other, rows: Vec::new() }
+    }
+
     /// Takes a figure of one run.
-    pub(crate) fn add(&mut self, what: &str, programs: Programs, figure: f64) {
-        eprintln!("  {what}, {programs:?}: {}", short(figure));
-        let at = self.0.iter().position(|row| row.what == what).unwrap_or_else(|| {
-            self.0.push(Row { what: what.to_owned(), ours: Vec::new(), reference: Vec::new() });
-            self.0.len() - 1
+    pub(crate) fn add(&mut self, what: &str, column: impl Into<Column>, figure: f64) {
+        let column = column.into();
+        eprintln!(
+            "  {what}, {}: {}",
+            if column == Column::Ours { "ours" } else { self.other },
+            short(figure)
+        );
+        let at = self.rows.iter().position(|row| row.what == what).unwrap_or_else(|| {
+            self.rows.push(Row { what: what.to_owned(), ours: Vec::new(), other: Vec::new() });
+            self.rows.len() - 1
         });
-        let row = &mut self.0[at];
-        match programs {
-            Programs::Ours => row.ours.push(figure),
-            Programs::Reference => row.reference.push(figure),
+        let row = &mut self.rows[at];
+        match column {
+            Column::Ours => row.ours.push(figure),
+            Column::Other => row.other.push(figure),
         }
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| what | ours | reference | ratio |\n|---|---|---|---|")?;
-        for row in &self.0 {
-            let ratios: Vec<f64> = row.ours.iter().zip(&row.reference).map(|(a, b)| a / b).collect();
-            let (ours, reference, ratio) = (spread(&row.ours), spread(&row.reference), spread(&ratios));
-            writeln!(f, "| {} | {ours} | {reference} | {ratio} |", row.what)?;
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "| what | ours | {} | ratio |\n|---|---|---|---|", self.other)?;
+        for row in &self.rows {
+            let ratios: Vec<f64> = row.ours.iter().zip(&row.other).map(|(a, b)| a / b).collect();
+            let (ours, other, ratio) = (spread(&row.ours), spread(&row.other), spread(&ratios));
+            writeln!(f, "| {} | {ours} | {other} | {ratio} |", row.what)?;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ mod tls_peer;
 mod unix;
 
 pub use blocking::connect_blocking;
-pub use target::{Active, Passive, is_active_name, is_passive_name};
+pub use target::{Active, Passive, is_active_name, is_passive_name, is_tls_name};
 pub use tls::Tls;
 
 use rustix::net::AddressFamily;

@@ -39,6 +39,11 @@ pub fn is_passive_name(name: &str) -> bool {
     matches!(name.split_once(':'), Some(("punix" | "ptcp" | "pssl" | "pfd", _)))
 }
 
+/// Whether `name` begins as that of a connection over TLS does, of either kind.
+pub fn is_tls_name(name: &str) -> bool {
+    matches!(name.split_once(':'), Some(("ssl" | "pssl", _)))
+}
+
 fn unsupported() -> io::Error {
     io::Error::from_raw_os_error(libc::EAFNOSUPPORT)
 }

@@ -62,7 +62,7 @@ fn desire_one(rows: &Tables, row: &Row) -> DesiredController {
     let dscp = row.map_text(table::OTHER_CONFIG, "dscp").and_then(|text| text.parse().ok());
     DesiredController {
         uuid: row.uuid,
-        tls: is_over_tls(&target).then(|| desire_tls(rows)).flatten(),
+        tls: rpc::stream::is_tls_name(&target).then(|| desire_tls(rows)).flatten(),
         target,
         max_backoff: millis(table::MAX_BACKOFF, 8000).max(Duration::from_secs(1)),
         inactivity_probe: millis(table::INACTIVITY_PROBE, 5000),
@@ -73,10 +73,6 @@ fn desire_one(rows: &Tables, row: &Row) -> DesiredController {
         has_async_messages: row.boolean(table::ENABLE_ASYNC_MESSAGES).unwrap_or(true),
         dscp: dscp.filter(|dscp| *dscp < 64).unwrap_or(controller::DEFAULT_DSCP),
     }
-}
-
-fn is_over_tls(target: &str) -> bool {
-    target.starts_with("ssl:") || target.starts_with("pssl:")
 }
 
 /// The files that the SSL table names.
@@ -110,7 +106,7 @@ impl Concern for Controllers {
                     max_backoff: one.max_backoff,
                     probe: one.inactivity_probe,
                     rate_limit: one.rate_limit,
-                    tls: is_over_tls(&one.target)
+                    tls: rpc::stream::is_tls_name(&one.target)
                         .then(|| one.tls.clone().unwrap_or_else(|| running.tls.clone())),
                     is_service: one.is_service,
                     has_async_messages: one.has_async_messages,
