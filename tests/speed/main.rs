@@ -2,7 +2,7 @@
 //! devices lack, measured beside a wire.
 //!
 //! `speed [--connections] [--tunnels] [--offloads] [--runs N] [--seconds N]`, run by `cargo xtask speed`; without a
-//! choice connections and tunnels. Every figure is of a fresh world, that of offloads of one for each offload. The runs of
+//! choice connections and tunnels. Every figure is of a fresh world, those of offloads of one for each offload. The runs of
 //! both alternate; the tables show the median and the extremes of each, and the median of the ratios of runs that follow
 //! one another.
 

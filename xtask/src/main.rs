@@ -24,7 +24,7 @@ usage: cargo xtask COMMAND
   soak [--minutes N] [--seed N]
                   build, then a switch under traffic whose ports, rules, VLANs, devices and processes
                   are churned at random (10 minutes)
-  speed [--connections] [--tunnels] [--runs N] [--seconds N]
+  speed [--connections] [--tunnels] [--offloads] [--runs N] [--seconds N]
                   build, then connections and tunnels measured beside the reference's
   bench [ARG...]  the benchmarks of the crates
 ";
