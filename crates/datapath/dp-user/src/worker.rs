@@ -33,6 +33,9 @@ const LINGER: Duration = Duration::from_micros(20);
 /// While some ports have packets, the others are asked after this often.
 const ASK_INTERVAL: Duration = Duration::from_micros(100);
 
+/// After so many packets in a row nobody waits for more of a port, which costs whoever sends to it a wake for each.
+const STREAM: usize = 256;
+
 /// Epoll data that is no index of a queue.
 const WAKE: u64 = u64::MAX;
 
@@ -45,11 +48,42 @@ struct Source {
     share: Share,
     /// Which of its rings is being waited for.
     ring: u32,
+    /// Packets since it had none for a while.
+    streak: usize,
+    /// Whether it is waited for, too, not only asked for packets.
+    is_watched: bool,
 }
 
 impl Source {
     fn seat(&self) -> Option<&Queue> {
         self.port.queues.get(self.queue)
+    }
+
+    /// Has `poll` no longer wait for it: it is asked again and again anyway, until it has been quiet for a while.
+    fn unwatch(&mut self, poll: Option<&OwnedFd>) {
+        self.is_watched = false;
+        self.port.device.each_fd(self.queue, |fd| {
+            // It is not there any more when the device has failed.
+            let _ = poll.map(|poll| epoll::delete(poll, fd));
+        });
+    }
+
+    /// Has `poll` wait for it again, from packets on that are there already.
+    fn watch(&mut self, index: usize, poll: Option<&OwnedFd>) {
+        self.is_watched = true;
+        let data = epoll::EventData::new_u64(index as u64);
+        self.port.device.each_fd(self.queue, |fd| {
+            // A ring that came meanwhile is there already.
+            match poll.map(|poll| epoll::add(poll, fd, data, epoll::EventFlags::IN)) {
+                None | Some(Ok(()) | Err(rustix::io::Errno::EXIST)) => {}
+                Some(Err(error)) => log::error!(
+                    target: "dpif_netdev",
+                    "{}: nobody waits for its packets: {}",
+                    self.port.device.name(),
+                    base::error_text(&error.into())
+                ),
+            }
+        });
     }
 }
 
@@ -194,6 +228,8 @@ impl Worker<'_> {
                     used: Timestamp::ZERO,
                     share: Share::default(),
                     ring: 0,
+                    streak: 0,
+                    is_watched: true,
                 };
                 if let Some(place) = self.sources.get_mut(index) {
                     *place = Some(source);
@@ -292,6 +328,10 @@ impl Worker<'_> {
                 Ok(count) => {
                     let began = now;
                     source.used = now;
+                    source.streak += count;
+                    if source.is_watched && source.streak >= STREAM {
+                        source.unwatch(self.poll.as_ref());
+                    }
                     if source.port.device.as_packet().is_some_and(|device| device.begins_to_ask(count)) {
                         self.shared.tuning.wake();
                     }
@@ -320,8 +360,17 @@ impl Worker<'_> {
                 }
             }
         }
-        let sources = &self.sources;
-        self.active.retain(|&index| matches!(sources.get(index), Some(Some(source)) if source.is_active));
+        let (sources, poll) = (&mut self.sources, self.poll.as_ref());
+        self.active.retain(|&index| {
+            let Some(Some(source)) = sources.get_mut(index) else { return false };
+            if !source.is_active {
+                source.streak = 0;
+                if !source.is_watched {
+                    source.watch(index, poll);
+                }
+            }
+            source.is_active
+        });
         now
     }
 

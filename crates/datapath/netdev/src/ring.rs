@@ -15,20 +15,28 @@ use crate::sync::AtomicU32;
 use crate::turns::Slot;
 use crate::{Pool, socket, vnet};
 
-const SLOT: usize = 2048;
+/// A cache line more than a power of two, so that the beginnings of slots are spread over all sets of a cache. Small frames
+/// of the whole ring fit one then.
+const SLOT: usize = 2048 + 64;
 const BLOCK: usize = 64 * 1024;
+const SLOTS_PER_BLOCK: usize = BLOCK / SLOT;
 
 /// Rings that are mapped now.
 static RINGS: AtomicUsize = AtomicUsize::new(0);
 
-/// Slots of a ring where there are `rings` others: deep rings for the first ones (4 MiB each, never swapped), shallow ones
-/// where there are hundreds.
-fn slots_beside(rings: usize) -> usize {
+/// Blocks of a ring where there are `rings` others: deep rings for the first ones (2,046 slots and 4 MiB each, never
+/// swapped), shallow ones where there are hundreds.
+fn blocks_beside(rings: usize) -> usize {
     match rings {
-        0..16 => 2048,
-        16..64 => 512,
-        _ => 256,
+        0..16 => 66,
+        16..64 => 16,
+        _ => 8,
     }
+}
+
+/// Where a slot begins. None lies across the end of a block.
+fn place(slot: usize) -> usize {
+    slot / SLOTS_PER_BLOCK * BLOCK + slot % SLOTS_PER_BLOCK * SLOT
 }
 
 const PACKET_RX_RING: i32 = 5;
@@ -63,12 +71,12 @@ impl Ring {
         socket::turn_deaf(&fd)?;
         let beside = RINGS.fetch_add(1, Ordering::Relaxed);
         let ring =
-            Ring::map(fd, slots_beside(beside)).inspect_err(|_| _ = RINGS.fetch_sub(1, Ordering::Relaxed))?;
+            Ring::map(fd, blocks_beside(beside)).inspect_err(|_| _ = RINGS.fetch_sub(1, Ordering::Relaxed))?;
         socket::bind(&ring.fd, ifindex, libc::ETH_P_ALL as u16)?;
         Ok(ring)
     }
 
-    fn map(fd: OwnedFd, slots: usize) -> io::Result<Ring> {
+    fn map(fd: OwnedFd, blocks: usize) -> io::Result<Ring> {
         #[repr(C)]
         #[derive(Clone, Copy)]
         struct Request {
@@ -81,20 +89,20 @@ impl Ring {
         unsafe impl socket::Plain for Request {}
         let request = Request {
             block_size: BLOCK as u32,
-            block_count: (SLOT * slots / BLOCK) as u32,
+            block_count: blocks as u32,
             frame_size: SLOT as u32,
-            frame_count: slots as u32,
+            frame_count: (blocks * SLOTS_PER_BLOCK) as u32,
         };
         socket::set_option(&fd, libc::SOL_PACKET, PACKET_RX_RING, request)?;
-        let memory = Mapping::shared(&fd, SLOT * slots, 0)?;
-        Ok(Ring { fd, memory, slots, next: 0, is_losing: false })
+        let memory = Mapping::shared(&fd, BLOCK * blocks, 0)?;
+        Ok(Ring { fd, memory, slots: blocks * SLOTS_PER_BLOCK, next: 0, is_losing: false })
     }
 
     /// The status word of the next slot.
     fn status(&self) -> Slot<'_> {
         // SAFETY: `next` is below `slots`, so the slot lies in the mapping; its first word is aligned and is shared with
         // the kernel by atomic accesses only.
-        Slot(unsafe { &*self.memory.start().add(self.next * SLOT).cast::<AtomicU32>() })
+        Slot(unsafe { &*self.memory.start().add(place(self.next)).cast::<AtomicU32>() })
     }
 
     /// The next slot's bytes.
@@ -105,7 +113,7 @@ impl Ring {
     unsafe fn slot(&self) -> &[u8] {
         // SAFETY: the slot lies in the mapping, and the kernel does not write to it while it is this side's, which the
         // caller promises.
-        unsafe { std::slice::from_raw_parts(self.memory.start().add(self.next * SLOT), SLOT) }
+        unsafe { std::slice::from_raw_parts(self.memory.start().add(place(self.next)), SLOT) }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -169,7 +177,15 @@ mod tests {
 
     #[test]
     fn rings_are_deep_for_the_first_devices() {
-        assert_eq!([0, 15, 16, 63, 64, 1000].map(slots_beside), [2048, 2048, 512, 512, 256, 256]);
+        assert_eq!([0, 15, 16, 63, 64, 1000].map(blocks_beside), [66, 66, 16, 16, 8, 8]);
+    }
+
+    #[test]
+    fn no_slot_lies_across_the_end_of_a_block() {
+        let slots = 66 * SLOTS_PER_BLOCK;
+        assert!((0..slots).all(|slot| place(slot) / BLOCK == (place(slot) + SLOT - 1) / BLOCK));
+        assert!((1..slots).all(|slot| place(slot) >= place(slot - 1) + SLOT));
+        assert!(place(slots - 1) + SLOT <= 66 * BLOCK);
     }
 
     #[test]
