@@ -52,6 +52,7 @@ mod ports;
 mod process;
 mod processors;
 mod qos;
+mod reinforcing;
 mod seat;
 mod share;
 mod shared;

@@ -57,12 +57,28 @@ impl Processors {
         log::info!(target: "ovs_numa", "Discovered {nodes} NUMA nodes and {count} CPU cores");
     }
 
-    /// Those that have a worker each unless somebody says which: of the machine's, every other one, but no more than four;
-    /// of dummies, the first one of each node.
-    pub(crate) fn by_default(&self) -> Vec<Processor> {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The kernel's numbers of all.
+    pub(crate) fn cores(&self) -> impl Iterator<Item = u32> {
+        self.all.iter().map(|processor| processor.core)
+    }
+
+    /// Those that have a worker each unless somebody says which: of the machine's, every other one, but no more than four,
+    /// and `extra` of the others; of dummies, the first one of each node.
+    pub(crate) fn by_default(&self, extra: usize) -> Vec<Processor> {
         if self.are_real {
             let count = (self.all.len() / 2).clamp(1, MOST);
-            return (0..count).filter_map(|at| self.all.get(at * self.all.len() / count)).copied().collect();
+            let usual = (0..count).filter_map(|at| self.all.get(at * self.all.len() / count));
+            let mut chosen: Vec<Processor> = usual.copied().collect();
+            let others = self.all.iter().filter(|processor| !chosen.contains(processor)).take(extra);
+            let others: Vec<Processor> = others.copied().collect();
+            chosen.extend(others);
+            chosen.sort_unstable();
+            return chosen;
         }
         let mut first: BTreeMap<u32, Processor> = BTreeMap::new();
         for processor in &self.all {
@@ -149,14 +165,15 @@ mod tests {
 
     #[test]
     fn by_default_there_is_one_worker_for_each_dummy_node_or_for_two_processors() {
-        assert_eq!(cores(&Processors::dummies("1,0,1,8").by_default()), [0, 1, 3]);
-        let of = |count: u32| {
+        assert_eq!(cores(&Processors::dummies("1,0,1,8").by_default(1)), [0, 1, 3]);
+        let of = |count: u32, extra| {
             let all = (0..count).map(|core| Processor { core, numa: 0 }).collect();
-            cores(&Processors { all, are_real: true }.by_default())
+            cores(&Processors { all, are_real: true }.by_default(extra))
         };
-        assert_eq!([of(1), of(2), of(3)], [[0], [0], [0]]);
-        assert_eq!(of(4), [0, 2]);
-        assert_eq!(of(16), [0, 4, 8, 12]);
+        assert_eq!([of(1, 0), of(2, 0), of(3, 0)], [[0], [0], [0]]);
+        assert_eq!([of(4, 0), of(2, 1), of(2, 2)], [[0, 2], [0, 1], [0, 1]]);
+        assert_eq!(of(16, 0), [0, 4, 8, 12]);
+        assert_eq!(of(16, 2), [0, 1, 2, 4, 8, 12]);
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl DpUser {
     }
 
     /// Makes workers for the processors that shall have one, and ends the others. Queues are to be assigned afterwards.
-    fn man(&self, team: &Team, processors: &Processors) {
+    pub(crate) fn man(&self, team: &Team, processors: &Processors) {
         let wanted = team.wanted(processors);
         let is_wanted = |part: &Arc<Part>| wanted.iter().any(|processor| processor.core == part.core());
         let mut has_changed = false;
@@ -182,7 +182,7 @@ impl DpUser {
     }
 
     /// Assigns the queues of all ports, or of those that came.
-    fn assign(&self, team: &mut Team, new: Option<&HashSet<DpPort>>) {
+    pub(crate) fn assign(&self, team: &mut Team, new: Option<&HashSet<DpPort>>) {
         let ports = self.shared.ports.load_full();
         let mut members: BTreeMap<Core, Member> = BTreeMap::new();
         for part in self.shared.active_workers() {
@@ -335,6 +335,9 @@ impl Workers for DpUser {
         }
         base::held::about_to_wait("workers");
         log_settings(&old, settings);
+        if old.cpu_mask != settings.cpu_mask {
+            team.extra = 0;
+        }
         if old.cpu_mask != settings.cpu_mask
             || old.assignment != settings.assignment
             || old.isolates != settings.isolates
@@ -375,6 +378,7 @@ impl Workers for DpUser {
             self.shared.sample();
             (team.sampled, team.has_samples) = (now, true);
         }
+        self.reinforce(&mut team, now);
         let balance = team.settings.balance;
         if balance.is_on && now.since(team.balanced) >= balance.interval {
             team.balanced = now;

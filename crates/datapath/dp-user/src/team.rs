@@ -7,6 +7,7 @@ use dp::WorkerSettings;
 
 use crate::assignment::Rules;
 use crate::processors::{Processor, Processors};
+use crate::reinforcing::Reinforcing;
 use crate::seat::Core;
 
 /// By what rules workers work.
@@ -24,6 +25,9 @@ pub(crate) struct Team {
     pub(crate) is_worth_a_trial: Option<bool>,
     /// When it was last looked whether sharing queues anew would help.
     pub(crate) balanced: Timestamp,
+    /// Workers that there are for a while, where nobody has said which there shall be.
+    pub(crate) extra: usize,
+    pub(crate) reinforcing: Reinforcing,
 }
 
 impl Team {
@@ -36,6 +40,8 @@ impl Team {
             has_samples: false,
             is_worth_a_trial: None,
             balanced: now,
+            extra: 0,
+            reinforcing: Reinforcing::default(),
         }
     }
 
@@ -50,6 +56,6 @@ impl Team {
 
     /// Who shall have a worker.
     pub(crate) fn wanted(&self, processors: &Processors) -> Vec<Processor> {
-        self.mask().map_or_else(|| processors.by_default(), |mask| processors.in_mask(mask))
+        self.mask().map_or_else(|| processors.by_default(self.extra), |mask| processors.in_mask(mask))
     }
 }

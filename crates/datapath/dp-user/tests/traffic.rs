@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -281,6 +281,41 @@ fn each_worker_has_a_port_and_counts_for_itself() {
     assert!(set_mask(&datapath, "1"));
     transfer(&a, &b, 1 << 20);
     assert!(datapath.stats().hits > before);
+}
+
+#[test]
+fn ports_that_are_flooded_together_get_a_worker_each() {
+    let Some((a, b, datapath)) = world(false) else { return };
+    let workers = datapath.workers().unwrap();
+    workers.set_up(&WorkerSettings::default());
+    if workers.workers(0).len() != 1 || thread::available_parallelism().unwrap().get() < 2 {
+        return eprintln!("skipped: not as many processors as one worker is for");
+    }
+    let ends =
+        |host: &Host, own: &'static str| host.run(move || UdpSocket::bind(own).unwrap()).join().unwrap();
+    let (one, other) = (ends(&a, "10.9.0.1:7004"), ends(&b, "10.9.0.2:7004"));
+    let floods = AtomicBool::new(true);
+    thread::scope(|scope| {
+        for (from, to) in [(&one, "10.9.0.2:7004"), (&other, "10.9.0.1:7004")] {
+            let floods = &floods;
+            scope.spawn(move || {
+                while floods.load(Ordering::Relaxed) {
+                    // An unreachable host is one whose neighbour is not known yet.
+                    let _ = from.send_to(&[0; 4], to);
+                }
+            });
+        }
+        wait_for(|| {
+            workers.tick();
+            workers.workers(0).len() == 2
+        });
+        floods.store(false, Ordering::Relaxed);
+    });
+    let queues: Vec<usize> = workers.workers(0).iter().map(|worker| worker.queues.len()).collect();
+    assert_eq!(queues, [1, 1]);
+    transfer(&a, &b, 1 << 20);
+    assert!(set_mask(&datapath, "1"), "who says which workers there are gets these");
+    transfer(&a, &b, 1 << 20);
 }
 
 #[test]

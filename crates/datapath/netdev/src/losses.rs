@@ -102,7 +102,7 @@ impl Losses {
         }
     }
 
-    fn of(&self, reason: DropReason) -> u64 {
+    pub(crate) fn of(&self, reason: DropReason) -> u64 {
         self.by_reason[reason as usize].load(Ordering::Relaxed)
     }
 

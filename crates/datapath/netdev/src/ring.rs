@@ -70,8 +70,8 @@ impl Ring {
         let _ = socket::set_option(&fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, socket::BUFFER);
         socket::turn_deaf(&fd)?;
         let beside = RINGS.fetch_add(1, Ordering::Relaxed);
-        let ring =
-            Ring::map(fd, blocks_beside(beside)).inspect_err(|_| _ = RINGS.fetch_sub(1, Ordering::Relaxed))?;
+        let ring = Ring::map(fd, blocks_beside(beside))
+            .inspect_err(|_| _ = RINGS.fetch_sub(1, Ordering::Relaxed))?;
         socket::bind(&ring.fd, ifindex, libc::ETH_P_ALL as u16)?;
         Ok(ring)
     }
