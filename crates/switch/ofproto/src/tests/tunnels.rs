@@ -57,6 +57,10 @@ impl Underlay for Lower {
         device == "br0" && address == mapped_v4(OWN)
     }
 
+    fn is_addressed(&self, device: &str, address: u128) -> bool {
+        self.is_own(device, address)
+    }
+
     fn listener(&self, _datapath: DpId, protocol: u8, port: u16) -> Option<DpPort> {
         (protocol == 17 && port == 4789).then_some(VXLAN)
     }
