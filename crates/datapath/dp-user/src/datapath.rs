@@ -39,6 +39,7 @@ impl DpUser {
     /// Makes the datapath. Its workers are started with the first port that they have to serve.
     pub fn new(config: Config, clock: Clock) -> std::io::Result<DpUser> {
         dp::DropReason::list_all();
+        crate::tunnel::list_counters();
         let now = clock.now();
         let changes = Arc::new(PortChanges::default());
         // The standard library's hashers begin with random keys.
