@@ -57,7 +57,8 @@ impl DpUser {
                 move || changes.note()
             })?,
             changes,
-            devices_made: AtomicU32::new(0),
+            // The first address of dummies is that of the datapath's own port, which the reference has.
+            devices_made: AtomicU32::new(1),
             upcall: ArcSwapOption::empty(),
             sweeping: Sweeping::new(Arc::clone(&connections), Arc::clone(&fragments), clock.clone())?,
             connections,
