@@ -25,7 +25,7 @@ pub struct Route {
     pub prefix_len: u8,
     /// The index of the link by which packets leave.
     pub link: u32,
-    /// The next router, unless the network is behind the link itself.
+    /// The next router, unless the network is behind the link itself. That of a route of IPv4 may have an address of IPv6.
     pub gateway: Option<IpAddr>,
     /// The source address that the route asks for.
     pub source: Option<IpAddr>,
@@ -96,6 +96,7 @@ fn route(header: &Rtmsg, attributes: IterableRouteAttrs<'_>) -> Option<Route> {
         source: None,
         priority: 0,
     };
+    route.gateway = via(attributes.get_buf());
     for attribute in attributes.flatten() {
         match attribute {
             RouteAttrs::Table(table) => route.table = table,
@@ -109,16 +110,35 @@ fn route(header: &Rtmsg, attributes: IterableRouteAttrs<'_>) -> Option<Route> {
                 route.link = hops.get(4..8).map_or(0, |bytes| crate::message::u32_at(bytes, 0));
                 let len = hops.first_chunk().map_or(0, |len: &[u8; 2]| u16::from_ne_bytes(*len));
                 let inner = hops.get(8..usize::from(len)).unwrap_or(&[]);
-                let found = RouteAttrs::new(inner);
-                route.gateway = found.flatten().find_map(|attribute| match attribute {
+                let found = RouteAttrs::new(inner).flatten().find_map(|attribute| match attribute {
                     RouteAttrs::Gateway(address) => Some(address),
                     _ => None,
                 });
+                route.gateway = found.or_else(|| via(inner));
             }
             _ => {}
         }
     }
     (route.link != 0).then_some(route)
+}
+
+/// The router of another family than the route's own (`RTA_VIA`): struct rtvia begins with the family. The bindings take the
+/// attribute for an address alone.
+fn via(mut attributes: &[u8]) -> Option<IpAddr> {
+    while let Some(&[l0, l1, k0, k1]) = attributes.first_chunk() {
+        let len = usize::from(u16::from_ne_bytes([l0, l1]));
+        let value = attributes.get(4..len)?;
+        if u16::from_ne_bytes([k0, k1]) == libc::RTA_VIA {
+            let (family, address) = value.split_first_chunk()?;
+            return match i32::from(u16::from_ne_bytes(*family)) {
+                libc::AF_INET => address.first_chunk::<4>().map(|address| IpAddr::from(*address)),
+                libc::AF_INET6 => address.first_chunk::<16>().map(|address| IpAddr::from(*address)),
+                _ => None,
+            };
+        }
+        attributes = attributes.get(len.next_multiple_of(4)..)?;
+    }
+    None
 }
 
 /// All rules of this thread's network namespace that depend on nothing but the source. Errors are the kernel's.
@@ -177,11 +197,12 @@ impl RouteMonitor {
             | libc::RTMGRP_IPV6_IFADDR
             | libc::RTMGRP_IPV4_ROUTE
             | libc::RTMGRP_IPV6_ROUTE
-            | RTMGRP_IPV4_RULE;
+            | RTMGRP_IPV4_RULE
+            | RTMGRP_IPV6_RULE;
         Ok(RouteMonitor { socket: Socket::for_listening(groups as u32)?, buffer: vec![0; 64 * 1024] })
     }
 
-    /// Whether anything changed since the last call; never blocks. Changes of IPv6 rules alone are not seen.
+    /// Whether anything changed since the last call; never blocks.
     pub fn has_changed(&mut self) -> bool {
         let mut has_changed = false;
         self.socket.drain(&mut self.buffer, |_| has_changed = true);
@@ -190,12 +211,31 @@ impl RouteMonitor {
 }
 
 const RTMGRP_IPV4_RULE: i32 = 0x80;
+/// `RTNLGRP_IPV6_RULE` is group 19.
+const RTMGRP_IPV6_RULE: i32 = 1 << 18;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::link;
     use crate::testing::{in_own_namespace, ip};
+
+    #[test]
+    fn a_router_of_the_other_family_is_read_or_there_is_none() {
+        let [l0, l1] = 10u16.to_ne_bytes();
+        let [k0, k1] = libc::RTA_VIA.to_ne_bytes();
+        let [f0, f1] = (libc::AF_INET as u16).to_ne_bytes();
+        let whole = [5, 0, 1, 0, 9, 0, 0, 0, l0, l1, k0, k1, f0, f1, 10, 1, 0, 7];
+        assert_eq!(via(&whole), Some(IpAddr::from([10, 1, 0, 7])));
+        for len in 0..whole.len() {
+            assert_eq!(via(&whole[..len]), None, "{len} bytes of it");
+        }
+        for (at, value) in [(0, 0), (0, 3), (8, 4), (8, 200), (12, 77)] {
+            let mut wrong = whole;
+            wrong[at] = value;
+            assert_eq!(via(&wrong), None, "byte {at} is {value}");
+        }
+    }
 
     #[test]
     fn the_kernel_says_where_packets_go() {
@@ -208,14 +248,23 @@ mod tests {
         ip("addr add 10.1.0.1/24 dev one");
         ip("route add 10.9.0.0/16 via 10.1.0.7 src 10.1.0.1 metric 5");
         ip("rule add from 10.1.0.0/24 table 100 priority 77");
+        ip("route add 10.8.0.0/16 via inet6 fe80::7 dev one");
+        ip("route add 10.7.0.0/16 nexthop via inet6 fe80::8 dev one nexthop via 10.1.0.9 dev one");
         assert!(monitor.has_changed());
         assert!(!monitor.has_changed());
+        ip("-6 rule add from 2001:db8::/32 table 100 priority 78");
+        assert!(monitor.has_changed(), "rules of IPv6 alone");
         let index = link("one").unwrap().unwrap().index;
         let found = routes().unwrap();
         let routed = found.iter().find(|route| route.destination == IpAddr::from([10, 9, 0, 0])).unwrap();
         assert_eq!((routed.table, routed.prefix_len, routed.link, routed.priority), (254, 16, index, 5));
         assert_eq!(routed.gateway, Some(IpAddr::from([10, 1, 0, 7])));
         assert_eq!(routed.source, Some(IpAddr::from([10, 1, 0, 1])));
+        for (network, router) in [(8, "fe80::7"), (7, "fe80::8")] {
+            let through = |route: &&Route| route.destination == IpAddr::from([10, network, 0, 0]);
+            let found = found.iter().find(through).unwrap();
+            assert_eq!((found.gateway, found.link), (Some(router.parse().unwrap()), index));
+        }
         assert!(found.iter().any(|r| r.table == 255 && r.destination == IpAddr::from([10, 1, 0, 1])));
         let rules = route_rules().unwrap();
         let own = rules.iter().find(|rule| rule.priority == 77).unwrap();

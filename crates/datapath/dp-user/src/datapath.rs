@@ -39,6 +39,7 @@ impl DpUser {
     /// Makes the datapath. Its workers are started with the first port that they have to serve.
     pub fn new(config: Config, clock: Clock) -> std::io::Result<DpUser> {
         dp::DropReason::list_all();
+        crate::tunnel::list_counters();
         let now = clock.now();
         let changes = Arc::new(PortChanges::default());
         // The standard library's hashers begin with random keys.
@@ -56,7 +57,8 @@ impl DpUser {
                 move || changes.note()
             })?,
             changes,
-            devices_made: AtomicU32::new(0),
+            // The first address of dummies is that of the datapath's own port, which the reference has.
+            devices_made: AtomicU32::new(1),
             upcall: ArcSwapOption::empty(),
             sweeping: Sweeping::new(Arc::clone(&connections), Arc::clone(&fragments), clock.clone())?,
             connections,

@@ -259,7 +259,7 @@ impl Executor for Run<'_> {
     }
 
     fn tunnel_push(&mut self, packet: Packet, push: &PushTunnel) -> Option<Packet> {
-        let sequence = || self.shared.tunnel_sequence.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let sequence = || self.shared.tunnel_sequence.fetch_add(1, Ordering::Relaxed);
         match tunnel::push(packet, push, &self.shared.tunnels.load(), sequence) {
             Ok(packet) => Some(packet),
             Err(packet) => {

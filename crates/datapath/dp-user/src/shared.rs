@@ -103,7 +103,7 @@ pub(crate) struct Shared {
     pub(crate) sweeping: Sweeping,
     pub(crate) bonds: Bonds,
     pub(crate) tunnels: ArcSwap<TunnelSettings>,
-    /// The number of the last packet of a tunnel that numbers them.
+    /// The number of the next packet of a tunnel that numbers them.
     pub(crate) tunnel_sequence: AtomicU32,
     pub(crate) meters: Meters,
     /// The control thread's part.

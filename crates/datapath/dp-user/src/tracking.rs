@@ -108,7 +108,7 @@ impl<P: Borrow<Packet> + BorrowMut<Packet>> Datagram for Carried<P> {
         let offload = &self.packet.borrow().offload;
         if offload.checksum.is_some() {
             KnownChecksum::Partial
-        } else if offload.is_checksum_good || offload.segmentation.is_some() {
+        } else if offload.l4_check == dp::Verdict::Good || offload.segmentation.is_some() {
             KnownChecksum::Good
         } else {
             KnownChecksum::Unknown

@@ -1,7 +1,7 @@
 //! Tunnel headers: put on as prepared, taken off and told in the metadata.
 
 use base::DpPort;
-use dp::{Packet, PushTunnel, TunnelKind, TunnelSettings};
+use dp::{Packet, PushTunnel, TunnelKind, TunnelSettings, Verdict};
 use flow::{FlowKey, TunnelKey, tunnel_flags};
 use wire::checksum::{pseudo_ipv4, pseudo_ipv6};
 use wire::geneve::{self, GeneveOption};
@@ -9,6 +9,16 @@ use wire::ipv4::{self, Ipv4Mut};
 use wire::ipv6::{self, Ipv6Mut};
 use wire::udp::{self, Udp, UdpMut};
 use wire::{TypedForm, erspan, ethernet, extension, gre, gtpu, protocol, transport, vxlan};
+
+base::coverage!(static IP_CHECKED = "native_tnl_l3csum_checked");
+base::coverage!(static IP_WRONG = "native_tnl_l3csum_err");
+base::coverage!(static UDP_CHECKED = "native_tnl_l4csum_checked");
+base::coverage!(static UDP_WRONG = "native_tnl_l4csum_err");
+
+/// Has the counters of checksums read as zero before they move.
+pub(crate) fn list_counters() {
+    [&IP_CHECKED, &IP_WRONG, &UDP_CHECKED, &UDP_WRONG].into_iter().for_each(|counter| counter.add(0));
+}
 
 /// Puts the prepared header before the packet and fills in lengths, ports and checksums.
 ///
@@ -29,6 +39,7 @@ pub(crate) fn push(
     if let Some(place) = packet.bytes_mut().get_mut(..header.len()) {
         place.copy_from_slice(header);
     }
+    packet.metadata.in_port = push.out_port;
     packet.metadata.packet_type = 0;
     packet.metadata.ct = None;
     packet.metadata.tunnel = None;
@@ -153,6 +164,9 @@ pub fn pop(mut packet: Packet, kind: TunnelKind, settings: &TunnelSettings) -> R
             packet.metadata.in_port = DpPort::NONE;
             packet.metadata.ct = None;
             packet.metadata.pkt_mark = 0;
+            // The device has not looked at what is inside.
+            packet.offload.ip_check = Verdict::Unknown;
+            packet.offload.l4_check = Verdict::Unknown;
             Ok(packet)
         }
         None => Err(packet),
@@ -196,6 +210,9 @@ fn parse(packet: &Packet, kind: TunnelKind, settings: &TunnelSettings) -> Option
         return None;
     }
     let network_end = network_len(bytes.get(l3..)?).and_then(|len| l3.checked_add(len))?;
+    if !has_sound_header(packet, bytes.get(l3..l4)?) {
+        return None;
+    }
     let segment = bytes.get(l4..network_end)?;
     // Only the shortest frames are filled up; whatever is behind the packet in longer ones is taken for the frame inside.
     let end = if bytes.len() <= FILLED_UP_TO { network_end } else { bytes.len() };
@@ -243,19 +260,49 @@ fn network_len(bytes: &[u8]) -> Option<usize> {
     (len <= bytes.len()).then_some(len)
 }
 
+/// Whether the outer header, if it is one of IPv4, was not damaged.
+fn has_sound_header(packet: &Packet, header: &[u8]) -> bool {
+    if header.first().is_none_or(|first| first >> 4 != 4) {
+        return true;
+    }
+    let is_sound = match packet.offload.ip_check {
+        Verdict::Good => true,
+        Verdict::Bad => false,
+        Verdict::Unknown => {
+            IP_CHECKED.count();
+            wire::checksum(header) == 0
+        }
+    };
+    if !is_sound {
+        IP_WRONG.count();
+        log::warn!(target: base::bounded!("native_tnl"), "ip packet has invalid checksum");
+    }
+    is_sound
+}
+
 /// The datagram, unless its checksum says that it was damaged.
 fn sound_udp<'a>(packet: &Packet, segment: &'a [u8], key: &FlowKey) -> Option<Udp<'a>> {
     let outer = Udp::parse(segment)?;
-    let is_known = packet.offload.is_checksum_good || packet.offload.checksum.is_some();
-    if outer.check() == 0 || is_known {
-        return Some(outer);
+    let is_left_to_sender = packet.offload.checksum.is_some();
+    match packet.offload.l4_check {
+        Verdict::Good => return Some(outer),
+        Verdict::Bad if outer.check() != 0 => {
+            UDP_WRONG.count();
+            return None;
+        }
+        Verdict::Bad | Verdict::Unknown if outer.check() == 0 || is_left_to_sender => return Some(outer),
+        Verdict::Bad | Verdict::Unknown => UDP_CHECKED.count(),
     }
     let pseudo = if key.tun_dst() != 0 {
         pseudo_ipv4(key.tun_src(), key.tun_dst(), protocol::UDP, segment.len())
     } else {
         pseudo_ipv6(key.tun_ipv6_src(), key.tun_ipv6_dst(), protocol::UDP, segment.len())
     };
-    (pseudo.bytes(segment).sum() == 0xffff).then_some(outer)
+    let is_sound = pseudo.bytes(segment).sum() == 0xffff;
+    if !is_sound {
+        UDP_WRONG.count();
+    }
+    is_sound.then_some(outer)
 }
 
 /// Bytes of the header, and what is inside.

@@ -65,7 +65,7 @@ reasons! {
     TunnelRouting "drop_action_tunnel_routing_failed" "No route leads to the tunnel's other end by a port of a bridge.",
     TunnelNeighbour "drop_action_tunnel_neigh_cache_miss" "The link address of the tunnel's other end, or of the router before it, is not known yet; it is asked for.",
     TunnelHeader "drop_action_tunnel_header_build_failed" "The tunnel cannot say what the rules ask it to.",
-    TunnelCongestion "drop_action_tunnel_congestion" "The packet met congestion in the tunnel, and cannot tell its receiver.",
+    TunnelCongestion "drop_action_congestion" "The packet met congestion in the tunnel, and cannot tell its receiver.",
     Upcall "datapath_drop_upcall_error" "No flow matches the packet, and nobody could say what to do with it.",
     UserspaceAction "datapath_drop_userspace_action_error" "A flow sends the packet, or a copy of it, up, and nobody could take it there.",
     InvalidPort "datapath_drop_invalid_port" "The output port does not exist, or takes no packets.",

@@ -54,7 +54,7 @@ pub use datapath::{
 };
 pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, Tracked, execute};
-pub use packet::{HEADROOM, Offload, Packet, Segmentation};
+pub use packet::{HEADROOM, Offload, Packet, Segmentation, Verdict};
 pub use port_kind::{PortKind, TunnelKind, UnknownPortKind};
 pub use qos::{Detail, Policing, Qos, QosKind, QosState, QualityOfService, QueueStats, Settings};
 pub use upcall::{Fence, Upcall, UpcallOutcome, UpcallPacket};

@@ -14,8 +14,22 @@ pub struct Offload {
     pub checksum: Option<(u16, u16)>,
     /// The packet is a train of segments to be cut.
     pub segmentation: Option<Segmentation>,
-    /// The device has found the L4 checksum right.
-    pub is_checksum_good: bool,
+    /// What the device has found of the L4 checksum.
+    pub l4_check: Verdict,
+    /// What the device has found of the checksum of the header of IPv4.
+    pub ip_check: Verdict,
+}
+
+/// What a device has found of a checksum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Verdict {
+    /// It has not looked.
+    #[default]
+    Unknown,
+    /// It is right.
+    Good,
+    /// It is wrong.
+    Bad,
 }
 
 impl Offload {

@@ -90,6 +90,8 @@ impl FromIterator<(DpPort, String)> for PortNames {
 pub struct ParseError {
     /// The text from the word on that was not understood.
     pub at: String,
+    /// It was understood, but there is more of it than one attribute of a datapath flow can hold.
+    pub is_too_long: bool,
 }
 
 #[cfg(test)]

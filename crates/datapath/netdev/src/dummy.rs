@@ -118,7 +118,7 @@ impl Dummy {
         }
         let create = |name: &str| {
             let path = spec.option(name)?;
-            PcapWriter::create(Path::new(path))
+            PcapWriter::open(Path::new(path))
                 .inspect_err(
                     |e| log::warn!(target: "netdev_dummy", "{}: failed to open {path} ({})", self.name, base::error_text(e)),
                 )

@@ -3,7 +3,7 @@
 //!
 //! A checksum that is said to be good is written, so that nothing behind the port finds it wrong, whatever the test put there.
 
-use dp::{Packet, PortSpec};
+use dp::{Packet, PortSpec, Verdict};
 use wire::checksum::{Checksum, pseudo_ipv4, pseudo_ipv6};
 use wire::{ethernet, ipv4, ipv6, transport};
 
@@ -16,6 +16,9 @@ pub(crate) struct Checks {
     l4_good: bool,
     /// It is left to whoever sends the packet.
     l4_partial: bool,
+    /// Those of the header of IPv4 and of the transport header are wrong, whatever they are.
+    ip_bad: bool,
+    l4_bad: bool,
 }
 
 /// Where a transport header is, and what its checksum covers beside it.
@@ -33,6 +36,8 @@ impl Checks {
             ip: is_set("ol_ip_rx_csum_set_good") || is_set("ol_ip_rx_csum_set_partial"),
             l4_good: is_set("ol_l4_rx_csum_set_good"),
             l4_partial: is_set("ol_l4_rx_csum_set_partial"),
+            ip_bad: is_set("ol_ip_rx_csum_set_bad"),
+            l4_bad: is_set("ol_l4_rx_csum_set_bad"),
         }
     }
 
@@ -42,11 +47,18 @@ impl Checks {
             return;
         }
         let Some((ip_at, ether_type)) = network(packet.bytes()) else { return };
+        if self.ip_bad {
+            packet.offload.ip_check = Verdict::Bad;
+        }
+        if self.l4_bad {
+            packet.offload.l4_check = Verdict::Bad;
+        }
         if self.ip && ether_type == ethernet::TYPE_IPV4 {
             let header =
                 packet.bytes().get(ip_at..).and_then(ipv4::Ipv4::parse_header).map(|ip| ip.header_len());
             if let Some(len) = header {
                 ipv4::write_checksum(packet.bytes_mut().get_mut(ip_at..ip_at + len).unwrap_or(&mut []));
+                packet.offload.ip_check = Verdict::Good;
             }
         }
         if (self.l4_good || self.l4_partial)
@@ -68,7 +80,7 @@ impl Checks {
             packet.offload.checksum = u16::try_from(at).ok().map(|at| (at, place as u16));
         } else {
             transport::write_checksum(protocol, bytes, pseudo);
-            packet.offload.is_checksum_good = true;
+            packet.offload.l4_check = Verdict::Good;
         }
     }
 }
@@ -150,7 +162,7 @@ mod tests {
         let mut good = wrong.clone();
         checks(&["ol_ip_rx_csum_set_good", "ol_l4_rx_csum_set_good"]).apply(&mut good);
         assert_eq!(good.bytes(), right.bytes());
-        assert!(good.offload.is_checksum_good);
+        assert_eq!(good.offload.l4_check, Verdict::Good);
         let mut bad = wrong.clone();
         checks(&["ol_ip_rx_csum_set_bad", "ol_l4_rx_csum_set_bad"]).apply(&mut bad);
         assert_eq!(bad, wrong, "who wants to know finds out");

@@ -10,9 +10,14 @@ use std::time::Duration;
 pub struct PcapWriter(BufWriter<File>);
 
 impl PcapWriter {
-    /// Makes the file, or empties it. Errors are the system's.
-    pub fn create(path: &Path) -> io::Result<PcapWriter> {
-        let mut file = BufWriter::new(File::create(path)?);
+    /// Makes the file; what is in one that is there stays, and more is appended. Errors are the system's.
+    pub fn open(path: &Path) -> io::Result<PcapWriter> {
+        let file = File::options().create(true).append(true).open(path)?;
+        let is_begun = file.metadata()?.len() != 0;
+        let mut file = BufWriter::new(file);
+        if is_begun {
+            return Ok(PcapWriter(file));
+        }
         file.write_all(&0xa1b2_c3d4u32.to_ne_bytes())?;
         file.write_all(&2u16.to_ne_bytes())?;
         file.write_all(&4u16.to_ne_bytes())?;
@@ -42,7 +47,7 @@ mod tests {
     fn a_file_has_its_header_and_each_frame_when_it_is_written() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("frames.pcap");
-        let mut writer = PcapWriter::create(&path).unwrap();
+        let mut writer = PcapWriter::open(&path).unwrap();
         let words = |bytes: &[u8]| -> Vec<u32> {
             bytes.chunks_exact(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap())).collect()
         };
@@ -57,5 +62,8 @@ mod tests {
         assert_eq!(file[40..100], [0xaa; 60]);
         assert_eq!(words(&file[100..116]), [6, 0, 4, 4]);
         assert_eq!(file[116..], [0xbb; 4]);
+        PcapWriter::open(&path).unwrap().write(Duration::new(7, 0), &[0xcc; 2]).unwrap();
+        let longer = std::fs::read(&path).unwrap();
+        assert_eq!((&longer[..file.len()], words(&longer[file.len()..file.len() + 16])[0]), (&file[..], 7));
     }
 }

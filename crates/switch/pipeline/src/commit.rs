@@ -106,6 +106,12 @@ fn commit_nsh(key: &FlowKey, out: &mut Outcome) {
         return;
     }
     let mut changed = FlowMask::new();
+    if !out.sets_some_bits {
+        for &place in NSH.iter().chain(&[slot::NSH_MDTYPE, slot::NSH_NP]) {
+            out.mask.add_all(place);
+            changed.add_all(place);
+        }
+    }
     for &place in NSH {
         if out.mask.bits(place) == 0 && key.read(place) != out.base.read(place) {
             out.mask.add_all(place);

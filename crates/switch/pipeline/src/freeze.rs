@@ -9,7 +9,7 @@
 use base::{OfPort, TableId};
 use dp::HashAlgorithm;
 use fields::Field;
-use flow::{FlowKey, FlowMask, Slot, slot};
+use flow::{FlowKey, FlowMask, Slot, slot, tunnel_flags};
 use ofp::{Action, Resubmit, SetField};
 
 use crate::commit::commit;
@@ -171,6 +171,8 @@ impl Context<'_> {
     /// The part of the key that is not in the packet, as later translations and controllers see it.
     pub(crate) fn metadata(&mut self) -> flow::SparseKey {
         let seen = || TUNNEL.into_iter().filter(|place| !UNSEEN.contains(place));
+        // Rules see one of the flags, and only packets of Geneve have it.
+        let may_be_oam = self.may_be_oam();
         // A packet of a tunnel keeps its tunnel's values, so they must be those of this packet.
         if seen().any(|place| self.request.key.read(place) != 0) {
             seen().for_each(|place| self.out.mask.add_all(place));
@@ -180,8 +182,19 @@ impl Context<'_> {
         for place in frozen_slots().filter(|place| !UNSEEN.contains(place)) {
             kept.write(place, self.packet.key.read(place));
         }
+        if may_be_oam {
+            self.out.mask.add(slot::TUN_FLAGS, tunnel_flags::OAM.into());
+            kept.set_tun_flags(self.packet.key.tun_flags() & tunnel_flags::OAM);
+        }
         kept.copy_tun_options(&self.packet.key);
         flow::SparseKey::from(&kept)
+    }
+
+    /// Whether the packet came out of a tunnel of a kind whose headers can say that it is about the tunnel itself.
+    fn may_be_oam(&self) -> bool {
+        let port = self.walk.bridge.port(OfPort(self.request.key.in_port()));
+        let kind = port.and_then(|port| port.tunnel.as_ref().map(|tunnel| tunnel.kind));
+        kind == Some(dp::TunnelKind::Geneve)
     }
 }
 
@@ -252,7 +265,7 @@ pub(crate) const TUNNEL: [Slot; 18] = [
 
 /// What neither rules nor outer headers that are put on depend on: it is forgotten. The source port differs from connection to
 /// connection inside, which would each have flows of its own.
-const UNSEEN: [Slot; 3] = [slot::TUN_TTL, slot::TUN_TP_SRC, slot::TUN_TP_DST];
+const UNSEEN: [Slot; 4] = [slot::TUN_TTL, slot::TUN_TP_SRC, slot::TUN_TP_DST, slot::TUN_FLAGS];
 
 /// What connection tracking says of a packet.
 pub(crate) const CONNTRACK: [Slot; 11] = [

@@ -58,6 +58,9 @@ pub trait Underlay: Send + Sync + std::fmt::Debug {
     fn has_addresses(&self, device: &str) -> bool;
     /// Whether the device has this address.
     fn is_own(&self, device: &str, address: u128) -> bool;
+    /// Whether packets to this address are for the device: it has the address, or one of those that are asked for by it (the
+    /// solicited-node multicast address of RFC 4291 §2.7.1).
+    fn is_addressed(&self, device: &str, address: u128) -> bool;
     /// The datapath port of tunnels that listen for packets of this IP protocol; with the UDP port, if it has one,
     /// what of it must be equal.
     fn listener(&self, datapath: DpId, protocol: u8, port: u16) -> Option<DpPort>;
@@ -100,6 +103,10 @@ impl Underlay for NoUnderlay {
     }
 
     fn is_own(&self, _device: &str, _address: u128) -> bool {
+        false
+    }
+
+    fn is_addressed(&self, _device: &str, _address: u128) -> bool {
         false
     }
 

@@ -91,6 +91,10 @@ impl Underlay for Network {
         self.routes().is_own(device, address)
     }
 
+    fn is_addressed(&self, device: &str, address: u128) -> bool {
+        self.routes().is_addressed(device, address)
+    }
+
     fn listener(&self, datapath: DpId, protocol: u8, port: u16) -> Option<DpPort> {
         self.listeners().find(datapath, protocol, port)
     }

@@ -91,6 +91,8 @@ pub struct Routes {
     addresses: BTreeMap<Arc<str>, BTreeSet<Address>>,
     /// Those of devices for tests, which the kernel does not know.
     test_addresses: BTreeMap<Arc<str>, BTreeSet<Address>>,
+    /// When each was added, by table and place: listings show the older ones first.
+    added: BTreeMap<(u32, Place), u64>,
 }
 
 impl Default for Routes {
@@ -100,6 +102,7 @@ impl Default for Routes {
             rules: Vec::new(),
             addresses: BTreeMap::new(),
             test_addresses: BTreeMap::new(),
+            added: BTreeMap::new(),
         };
         routes.add_standard_rules();
         routes
@@ -113,6 +116,11 @@ pub(crate) const fn prefix_mask(len: u8) -> u128 {
 
 const fn is_v4(address: u128) -> bool {
     address >> 32 == 0xffff
+}
+
+/// The multicast address by which the owner of `address` is asked for (RFC 4291 §2.7.1).
+const fn solicited(address: u128) -> u128 {
+    0xff02_0000_0000_0000_0000_0001_ff00_0000 | address & 0xff_ffff
 }
 
 impl Routes {
@@ -176,6 +184,8 @@ impl Routes {
             table.retain(|_, route| route.origin != Origin::Kernel);
         }
         self.rules.retain(|rule| rule.origin != Origin::Kernel);
+        let tables = &self.tables;
+        self.added.retain(|(table, place), _| tables.get(table).is_some_and(|of| of.contains_key(place)));
         if rules.is_empty() {
             self.add_standard_rules();
         }
@@ -201,6 +211,8 @@ impl Routes {
         let gateway = (route.gateway != 0).then_some(route.gateway);
         route.source = by(route.network).or_else(|| by(gateway?)).ok_or(NoSource)?;
         let place = (route.mark, route.origin == Origin::User, route.prefix_len, route.network);
+        let next = self.added.values().max().map_or(0, |last| last + 1);
+        self.added.entry((route.table, place)).or_insert(next);
         self.tables.entry(route.table).or_default().insert(place, route);
         Ok(())
     }
@@ -209,6 +221,7 @@ impl Routes {
     pub fn remove(&mut self, table: u32, mark: u32, network: u128, prefix_len: u8) -> Option<bool> {
         let routes = self.tables.get_mut(&table)?;
         let place = (mark, true, prefix_len, network & prefix_mask(prefix_len));
+        self.added.remove(&(table, place));
         Some(routes.remove(&place).is_some())
     }
 
@@ -251,14 +264,21 @@ impl Routes {
             // Addresses of IPv4 are in the default network of IPv6, but not behind its router.
             if let Some(route) = route.filter(|route| !is_v4(destination) || is_v4(route.network)) {
                 let is_none = route.gateway == 0 || unmapped(route.gateway) == Some(0);
-                return Some(Way {
-                    device: Arc::clone(&route.device),
-                    gateway: (!is_none).then_some(route.gateway),
-                    source: if source != 0 { source } else { route.source },
-                });
+                let source = if source != 0 { source } else { self.source_of(route, destination)? };
+                let gateway = (!is_none).then_some(route.gateway);
+                return Some(Way { device: Arc::clone(&route.device), gateway, source });
             }
         }
         None
+    }
+
+    /// The source of packets by a route. That of IPv4 by a router of IPv6 has one that only the router can be asked from; the
+    /// packets have the device's first address of IPv4, as those of the kernel do.
+    fn source_of(&self, route: &Route, destination: u128) -> Option<u128> {
+        if is_v4(destination) == is_v4(route.source) {
+            return Some(route.source);
+        }
+        self.all_addresses(&route.device).map(|own| own.address).find(|own| is_v4(*own) == is_v4(destination))
     }
 
     /// Whether ways depend on marks.
@@ -291,10 +311,32 @@ impl Routes {
         self.all_addresses(device).any(|own| own.address == address)
     }
 
-    /// The routes of one table, or of the three that are always there; none where there is no such table.
+    /// Whether packets to this address are for the device: see [`pipeline::tunnel::Underlay::is_addressed`].
+    pub fn is_addressed(&self, device: &str, address: u128) -> bool {
+        let asks_for = |own: &Address| !is_v4(own.address) && address == solicited(own.address);
+        self.all_addresses(device).any(|own| own.address == address || asks_for(own))
+    }
+
+    /// The routes of one table, or of the three that are always there; none where there is no such table. Of a table those
+    /// with prefixes of one length stand together, the first that are taken before others first.
     pub fn of_table(&self, which: Option<u32>) -> impl Iterator<Item = &Route> {
         let numbers = which.map_or_else(|| vec![LOCAL, MAIN, DEFAULT], |number| vec![number]);
-        numbers.into_iter().filter_map(|number| self.tables.get(&number)).flat_map(BTreeMap::values)
+        numbers.into_iter().flat_map(|number| self.listed(number))
+    }
+
+    fn listed(&self, number: u32) -> impl Iterator<Item = &Route> {
+        let mut firsts: BTreeMap<u8, u16> = BTreeMap::new();
+        let all = self.tables.get(&number);
+        for route in all.into_iter().flat_map(BTreeMap::values) {
+            let first = firsts.entry(route.prefix_len).or_default();
+            *first = precedence(route).max(*first);
+        }
+        let mut listed: Vec<_> = all.into_iter().flatten().collect();
+        listed.sort_by_key(|(place, route)| {
+            let added = self.added.get(&(number, **place));
+            (std::cmp::Reverse(firsts.get(&route.prefix_len)), route.prefix_len, added)
+        });
+        listed.into_iter().map(|(_, route)| route)
     }
 
     /// The numbers of all tables.
@@ -327,7 +369,7 @@ impl Routes {
     }
 
     fn show_table(&self, out: &mut String, number: u32, with_number: bool) {
-        for route in self.tables.get(&number).into_iter().flat_map(BTreeMap::values) {
+        for route in self.listed(number) {
             let who = if route.origin == Origin::User { "User" } else { "Cached" };
             let len =
                 if is_v4(route.network) { route.prefix_len.saturating_sub(96) } else { route.prefix_len };
@@ -387,10 +429,12 @@ fn best(table: &BTreeMap<Place, Route>, mark: u32, destination: u128) -> Option<
     let fitting = table
         .values()
         .filter(|route| route.mark == mark && destination & prefix_mask(route.prefix_len) == route.network);
-    fitting.max_by_key(|route| {
-        let ahead = if route.origin == Origin::User { 32 } else { 0 };
-        u16::from(route.prefix_len) + ahead
-    })
+    fitting.max_by_key(|route| precedence(route))
+}
+
+fn precedence(route: &Route) -> u16 {
+    let ahead = if route.origin == Origin::User { 32 } else { 0 };
+    u16::from(route.prefix_len) + ahead
 }
 
 #[cfg(test)]

@@ -38,8 +38,8 @@ pub fn parse_key(
             continue;
         }
         let before = scan;
-        if key.attr(&mut scan, 0).is_err() {
-            return before.error();
+        if let Err(error) = key.attr(&mut scan, 0) {
+            return Err(ParseError { at: before.rest().to_owned(), ..error });
         }
     }
     key.finish();

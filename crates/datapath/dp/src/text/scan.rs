@@ -30,7 +30,12 @@ impl<'a> Scan<'a> {
     }
 
     pub(super) fn error<T>(&self) -> Result<T> {
-        Err(ParseError { at: self.rest.to_owned() })
+        Err(ParseError { at: self.rest.to_owned(), is_too_long: false })
+    }
+
+    /// What begins here is more than one attribute can hold.
+    pub(super) fn too_long<T>(&self) -> Result<T> {
+        Err(ParseError { at: self.rest.to_owned(), is_too_long: true })
     }
 
     pub(super) fn skip_delimiters(&mut self) {

@@ -37,6 +37,11 @@ const OPTIONS: [(&str, &[(&str, Slot)]); 3] = [
     ("gtpu(", &[("flags=", slot::TUN_GTPU_FLAGS), ("msgtype=", slot::TUN_GTPU_MSGTYPE)]),
 ];
 
+/// The most bytes of an attribute of netlink that holds others: its length has 16 bits, and counts four bytes of its own.
+const MAX_NESTED: usize = u16::MAX as usize - NESTED_HEADER;
+/// Bytes before the value of each.
+const NESTED_HEADER: usize = 4;
+
 /// The inside of `tunnel(…)`, up to its closing parenthesis.
 pub(super) fn tunnel(
     scan: &mut Scan<'_>,
@@ -44,9 +49,14 @@ pub(super) fn tunnel(
     mask: &mut FlowMask,
     known: &[TunnelOption],
 ) -> Result<()> {
+    let mut size = 0;
     'fields: while !scan.rest().starts_with(')') {
         for (name, place, kind) in FIELDS {
             if scan.take(name) {
+                size += NESTED_HEADER + usize::from(place.bits / 8).next_multiple_of(4);
+                if size > MAX_NESTED {
+                    return scan.too_long();
+                }
                 let (v, m) = value(scan, place, kind)?;
                 key.write(place, v);
                 mask.set_bits(place, m);

@@ -34,7 +34,6 @@ fn packet_mask(key: &FlowKey) -> FlowMask {
         mask.add_all(slot::PACKET_TYPE);
         if packet_type >> 16 == 1 {
             dl_type = packet_type as u16;
-            mask.add_all(slot::DL_TYPE);
         }
     }
     let own: &[::flow::Slot] = match dl_type {

@@ -57,6 +57,10 @@ impl Underlay for Lower {
         device == "br0" && address == mapped_v4(OWN)
     }
 
+    fn is_addressed(&self, device: &str, address: u128) -> bool {
+        self.is_own(device, address)
+    }
+
     fn listener(&self, _datapath: DpId, protocol: u8, port: u16) -> Option<DpPort> {
         (protocol == 17 && port == 4789).then_some(VXLAN)
     }
@@ -122,8 +126,10 @@ fn switch_with(kind: TunnelKind) -> (Switch, BridgeId, BridgeId) {
     let mapping = |index| ofp::TlvMap { class: 0x102, kind: index as u8, length: 4, index };
     let request = ofp::TlvTableMod { command: 0, mappings: vec![mapping(0), mapping(1)] };
     let state = switch.get_mut(inside).unwrap();
-    let options = state.tunnel_options().changed(&request, &[]).unwrap();
-    state.set_tunnel_options(options);
+    let options = state.tunnel_options().changed(&request).unwrap();
+    let read = crate::in_datapath(&[], [&options].into_iter()).unwrap();
+    let places = options.places(&read);
+    state.set_tunnel_options(options, places);
     switch.reconnect();
     add_flow(&mut switch, outside, 0, "", "NORMAL");
     (switch, outside, inside)
@@ -187,6 +193,20 @@ fn a_packet_goes_into_a_tunnel_and_on_its_way() {
     // No route.
     add_flow(&mut switch, inside, 10, "tun_id=1", "set_field:192.0.2.7->tun_dst,output:3");
     assert_eq!(run(&switch, inside, &key).actions, [dp::Action::Drop(dp::DropReason::TunnelRouting)]);
+}
+
+#[test]
+fn what_is_cut_off_is_seen_below() {
+    let (mut switch, _, inside) = switch();
+    add_flow(&mut switch, inside, 0, "", "output(port=2,max_len=100),output(port=2,max_len=80)");
+    let shown = text(&run(&switch, inside, &packet(OfPort(1))));
+    let parts: Vec<&str> = shown.split("trunc(").collect();
+    assert_eq!(parts.len(), 3, "{shown}");
+    assert!(
+        parts[1].starts_with("100),clone(tnl_push(") && parts[1].ends_with("out_port(1)),recirc(0)),"),
+        "{shown}"
+    );
+    assert!(parts[2].starts_with("80),tnl_push(") && parts[2].ends_with("out_port(1)),recirc(0)"), "{shown}");
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl Context<'_> {
         for place in [slot::TP_DST, slot::ARP_THA, slot::IPV6_DST, slot::ND_TARGET] {
             mask.add_all(place);
         }
-        let is_ours = self.view.underlay().is_own(&port.name, key.ipv6_dst());
+        let is_ours = self.view.underlay().is_addressed(&port.name, key.ipv6_dst());
         if key.tp_dst() == 0 && is_ours && !key.arp_tha().is_zero() {
             let (address, mac) = (key.nd_target(), key.arp_tha());
             self.learn_neighbour(address, mac, false);

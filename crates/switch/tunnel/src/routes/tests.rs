@@ -97,6 +97,53 @@ fn what_is_the_kernels_is_replaced_and_the_rest_stays() {
     assert!(routes.find(0, v4("192.0.2.9"), 0).is_some());
 }
 
+#[test]
+fn ipv4_goes_by_routers_of_ipv6() {
+    let mut routes = with_devices();
+    let link_local = u128::from("fe80::1".parse::<std::net::Ipv6Addr>().unwrap());
+    let router = u128::from("fe80::7".parse::<std::net::Ipv6Addr>().unwrap());
+    routes.add_test_address("br0", Address { address: link_local, prefix_len: 64 });
+    routes.add(route("192.0.2.0", 24, "br0", router)).unwrap();
+    let way = routes.find(0, v4("192.0.2.9"), 0).unwrap();
+    assert_eq!((way.gateway, way.source), (Some(router), v4("10.0.0.1")), "packets have an address of IPv4");
+    let shown = routes.show(None).unwrap();
+    assert!(shown.contains("User: 192.0.2.0/24 dev br0 GW fe80::7 SRC fe80::1\n"), "{shown}");
+}
+
+#[test]
+fn those_that_are_asked_for_by_multicast_are_addressed() {
+    let mut routes = with_devices();
+    let own = 0x2001_0db8_0000_0000_0000_0000_0012_3456;
+    routes.add_test_address("br0", Address { address: own, prefix_len: 64 });
+    assert!(routes.is_addressed("br0", own));
+    assert!(
+        routes.is_addressed("br0", u128::from("ff02::1:ff12:3456".parse::<std::net::Ipv6Addr>().unwrap()))
+    );
+    assert!(
+        !routes.is_addressed("br0", u128::from("ff02::1:ff12:3457".parse::<std::net::Ipv6Addr>().unwrap()))
+    );
+    assert!(!routes.is_addressed("br1", own));
+}
+
+#[test]
+fn listings_have_older_routes_before_newer_ones() {
+    let mut routes = with_devices();
+    for (network, len) in [("192.0.2.0", 24), ("192.0.1.0", 24), ("198.51.100.7", 32)] {
+        routes.add(route(network, len, "br0", v4("10.0.0.254"))).unwrap();
+    }
+    let listed = |routes: &Routes| -> Vec<String> {
+        routes
+            .of_table(Some(MAIN))
+            .map(|route| shown(route.network))
+            .filter(|to| !to.starts_with("10."))
+            .collect()
+    };
+    assert_eq!(listed(&routes), ["198.51.100.7", "192.0.2.0", "192.0.1.0"]);
+    routes.remove(MAIN, 0, v4("192.0.2.0"), 96 + 24).unwrap();
+    routes.add(route("192.0.2.0", 24, "br0", v4("10.0.0.254"))).unwrap();
+    assert_eq!(listed(&routes), ["198.51.100.7", "192.0.1.0", "192.0.2.0"]);
+}
+
 proptest! {
     /// Against looking at all routes one by one.
     #[test]

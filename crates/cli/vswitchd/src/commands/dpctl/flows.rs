@@ -62,8 +62,10 @@ fn parse_flow(datapath: &dyn Datapath, text: &str) -> Result<(Ufid, flow::FlowKe
         }
         None => (None, text),
     };
-    let (key, mask) = dp::text::parse_key(text, Some(&port_names(datapath)))
-        .map_err(|error| format!("parsing flow key ({error}) (Invalid argument)"))?;
+    let (key, mask) = dp::text::parse_key(text, Some(&port_names(datapath))).map_err(|error| {
+        let why = if error.is_too_long { "Argument list too long" } else { "Invalid argument" };
+        format!("parsing flow key ({error}) ({why})")
+    })?;
     Ok((given.unwrap_or_else(|| Ufid::of(&key)), key, mask))
 }
 

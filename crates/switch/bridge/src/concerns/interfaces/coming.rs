@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use base::{DpPort, MacAddr, OfPort};
-use dp::{Datapath, DpId, PortInfo, PortKind, PortSpec};
+use dp::{Datapath, DpId, PortInfo, PortKind, PortSpec, TunnelKind};
 use flowsync::Below;
 use ofp::{port_config, port_state};
 use ofproto::NewPort;
 use pipeline::tunnel::{TunnelConfig, TunnelMatch};
+use pipeline::{BridgeView, Port};
 use protocols::PortId;
 use uuid::Uuid;
 
@@ -107,6 +108,7 @@ impl Running {
                 }
                 let tunnel = Arc::new(parsed.config?);
                 refused::check_tunnel(&config.name, &tunnel)?;
+                self.check_group_policy(bridge_name, &config.name, &tunnel)?;
                 return Ok(Coming::Tunnel(tunnels::port_spec(&tunnel), tunnel));
             }
             InterfaceKind::Port(PortKind::System) if config.name == bridge_name => PortKind::Internal,
@@ -214,6 +216,26 @@ impl Running {
             other.port.name
         );
         Some(format!("could not add network device {name} to ofproto (File exists)"))
+    }
+
+    /// Whether those of VXLAN at one port agree on group policy: the flags of a header that one kind reads, the other ignores.
+    fn check_group_policy(&self, bridge: &str, name: &str, new: &TunnelConfig) -> Result<(), String> {
+        if new.kind != TunnelKind::Vxlan {
+            return Ok(());
+        }
+        let differs = |known: &TunnelConfig| {
+            known.kind == new.kind && known.port == new.port && known.has_group_policy != new.has_group_policy
+        };
+        let switch = self.switch.read();
+        let clashes = |port: &Port| &*port.name != name && port.tunnel.as_deref().is_some_and(differs);
+        if !switch.bridges().flat_map(|bridge| bridge.ports()).any(clashes) {
+            return Ok(());
+        }
+        let known = self.bridges.get(bridge).and_then(|bridge| bridge.interfaces.get(name));
+        if known.is_none_or(|known| known.result.is_ok()) {
+            log::warn!(target: "netdev", "{name}: could not set configuration (File exists)");
+        }
+        Err(format!("{name}: VXLAN-GBP, and non-VXLAN-GBP tunnels can't be configured on the same dst_port"))
     }
 
     /// The kind of device that stands for `kind`.
