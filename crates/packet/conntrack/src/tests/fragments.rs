@@ -81,3 +81,32 @@ fn what_overlaps_or_is_too_short_is_invalid_and_what_waits_too_long_is_given_up(
     assert!(!tracker.fragments.set_max(5001) && !tracker.fragments.set_min_size(true, 399));
     assert_eq!(be16(&parts[1].0, 6) & ipv4::FRAGMENT_OFFSET, 175);
 }
+
+#[test]
+fn what_would_be_longer_than_a_frame_may_be_is_not_put_together() {
+    let (tracker, fragments) = (tracker(), Fragments::default());
+    let take = |part: Bytes| fragments.take(part, 1, 0, &tracker.fragments, at(0));
+    // With their headers, packets of IPv4 and UDP and Ethernet have 42 bytes more.
+    for (len, is_taken) in [(65535 - 42, true), (65535 - 41, false)] {
+        let parts = cut(&udp(A, B, 1, 2, &vec![0; len]), 60_000);
+        let [first, last] = <[Bytes; 2]>::try_from(parts).unwrap();
+        assert!(matches!(take(first), Taken::Held));
+        assert_eq!(matches!(take(last), Taken::Complete(_)), is_taken, "{len}");
+    }
+    assert!(tracker.fragments.show().contains("num frag: 2\n"), "they wait until their time is over");
+    fragments.expire(&tracker.fragments, at(15));
+    assert!(tracker.fragments.show().contains("v4 frags expired: 2\n"));
+}
+
+/// Parts that are packets themselves, of a whole whose length no header of IP can say.
+#[test]
+fn a_ping_of_death_is_not_put_together() {
+    let (tracker, fragments) = (tracker(), Fragments::default());
+    let [first, mut last] = <[Bytes; 2]>::try_from(cut(&udp(A, B, 1, 2, &vec![0; 61_000]), 60_000)).unwrap();
+    last.0.resize(ipv4::MIN_LEN + 5530, 0);
+    put16(&mut last.0, 2, (ipv4::MIN_LEN + 5530) as u16);
+    ipv4::write_checksum(&mut last.0[..ipv4::MIN_LEN]);
+    for part in [first, last] {
+        assert!(matches!(fragments.take(part, 1, 0, &tracker.fragments, at(0)), Taken::Held));
+    }
+}

@@ -27,6 +27,10 @@ impl Datagram for Bytes {
         self.0.first().is_some_and(|first| first >> 4 == 6)
     }
 
+    fn link_len(&self) -> usize {
+        wire::ethernet::HEADER_LEN
+    }
+
     fn checksum(&self) -> KnownChecksum {
         KnownChecksum::Unknown
     }
