@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 
-use end_to_end::{Host, Programs, Switch, World, can_run, run, until};
+use end_to_end::{Host, Iperf, Programs, Switch, World, can_run, run, until};
 
 use crate::pages;
 
@@ -14,10 +14,19 @@ import socket, socketserver, threading
 class Talk(socketserver.StreamRequestHandler):
     def handle(self):
         if self.server.server_address[1] != 21:
-            self.wfile.write((self.client_address[0] + '\\n').encode())
+            self.wfile.write((self.client_address[0].removeprefix('::ffff:') + '\\n').encode())
             return
         line = self.rfile.readline().decode().strip()
-        if line.startswith('PORT'):
+        if line.startswith('EPRT'):
+            _, _, address, port, _ = line[5:].split('|')
+            with socket.create_connection((address, int(port)), 5, ('fd00::2', 0)) as data:
+                data.sendall(address.encode())
+        elif line == 'EPSV':
+            with socket.create_server(('fd00::2', 0), family=socket.AF_INET6) as listening:
+                self.wfile.write(b'229 Entering Extended Passive Mode (|||%d|)\\r\\n' % listening.getsockname()[1])
+                listening.settimeout(5)
+                listening.accept()[0].sendall(b'passive')
+        elif line.startswith('PORT'):
             numbers = [int(n) for n in line[5:].split(',')]
             address = '.'.join(str(n) for n in numbers[:4])
             with socket.create_connection((address, numbers[4] * 256 + numbers[5]), 5, ('10.0.0.2', 0)) as data:
@@ -30,6 +39,7 @@ class Talk(socketserver.StreamRequestHandler):
                 listening.settimeout(5)
                 listening.accept()[0].sendall(b'passive')
 class Server(socketserver.ThreadingTCPServer):
+    address_family = socket.AF_INET6
     allow_reuse_address = True
     request_queue_size = 50
 for port in (80, 21):
@@ -60,6 +70,17 @@ try:
                 own = listening.getsockname()[1]
                 s.sendall(('PORT %s,%d,%d\\r\\n' % (s.getsockname()[0].replace('.', ','), own // 256, own % 256)).encode())
                 print(listening.accept()[0].recv(100).decode())
+        elif how == 'eprt':
+            with socket.create_server(('', 0), family=socket.AF_INET6) as listening:
+                listening.settimeout(5)
+                own = listening.getsockname()[1]
+                s.sendall(('EPRT |2|%s|%d|\\r\\n' % (s.getsockname()[0], own)).encode())
+                print(listening.accept()[0].recv(100).decode())
+        elif how == 'epsv':
+            s.sendall(b'EPSV\\r\\n')
+            own = int(s.recv(200).decode().split('|||')[1].split('|')[0])
+            with socket.create_connection((address, own), 5) as data:
+                print(data.recv(100).decode())
         elif how == 'pasv':
             s.sendall(b'PASV\\r\\n')
             numbers = s.recv(200).decode().split('(')[1].split(')')[0].split(',')
@@ -73,7 +94,7 @@ except OSError:
     pass
 ";
 
-/// A client at port 1 and a server at port 2, 10.0.0.1 and 10.0.0.2.
+/// A client at port 1 and a server at port 2, 10.0.0.1 and 10.0.0.2, fd00::1 and fd00::2.
 struct Network {
     client: Host,
     server: Host,
@@ -98,14 +119,20 @@ impl Network {
             world.wire(&middle, name, host, "eth0");
             host.ok(&format!("ip link set eth0 address 02:00:00:00:00:0{number}"));
             host.address("eth0", &format!("10.0.0.{number}/24"));
+            host.ok("sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0");
+            host.ok(&format!("ip addr add fd00::{number}/64 dev eth0 nodad"));
             if programs == Programs::Reference {
                 // Its userspace datapath takes no packets whose checksums are left to the device.
                 host.ok("ethtool -K eth0 tx off tso off gso off");
             }
         }
         // Addresses that nobody has, for translation.
-        server.ok("ip neigh add 10.0.0.240 lladdr 02:00:00:00:00:01 dev eth0");
-        client.ok("ip neigh add 10.0.0.100 lladdr 02:00:00:00:00:02 dev eth0");
+        for address in ["10.0.0.240", "fd00::240"] {
+            server.ok(&format!("ip neigh add {address} lladdr 02:00:00:00:00:01 dev eth0"));
+        }
+        for address in ["10.0.0.100", "fd00::100"] {
+            client.ok(&format!("ip neigh add {address} lladdr 02:00:00:00:00:02 dev eth0"));
+        }
         let switch = Switch::start(&world, &middle, "sw", programs);
         switch.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev fail_mode=secure");
         for (number, name) in (1..).zip(names) {
@@ -122,6 +149,7 @@ impl Network {
     fn rules(&self, rules: &[&str]) {
         self.switch.ofctl("del-flows br0");
         self.switch.ofctl("add-flow br0 priority=20,arp,actions=normal");
+        self.switch.ofctl("add-flow br0 priority=20,icmp6,actions=normal");
         for rule in rules {
             self.switch.ofctl(&format!("add-flow br0 {rule}"));
         }
@@ -213,6 +241,74 @@ fn translation(programs: Programs) -> Vec<Vec<String>> {
     assert_eq!(network.ask(client, "port 10.0.0.2 21"), "10.0.0.240", "{programs:?}: active");
     assert_eq!(network.ask(client, "pasv 10.0.0.2 21"), "passive", "{programs:?}");
     seen
+}
+
+/// FTP over IPv6, whose messages have the client's address.
+fn ftp_over_ipv6(programs: Programs) -> Vec<Vec<String>> {
+    let network = Network::new(programs, ["c0", "s0"]);
+    network.rules(&[
+        "in_port=1,tcp6,actions=ct(table=1,zone=4,nat)",
+        "in_port=2,tcp6,actions=ct(table=1,zone=4,nat)",
+        "table=1,in_port=1,ct_state=+trk+new-rel,tcp6,tp_dst=21,actions=ct(commit,alg=ftp,zone=4,nat(src=fd00::240)),output:2",
+        "table=1,in_port=1,ct_state=+trk+new+rel,tcp6,actions=ct(commit,zone=4,nat),output:2",
+        "table=1,in_port=2,ct_state=+trk+new+rel,tcp6,actions=ct(commit,zone=4,nat),output:1",
+        "table=1,in_port=1,ct_state=+trk+est,tcp6,actions=output:2",
+        "table=1,in_port=2,ct_state=+trk+est,tcp6,actions=output:1",
+    ]);
+    assert_eq!(network.ask(&network.client, "eprt fd00::2 21"), "fd00::240", "{programs:?}: active");
+    assert_eq!(network.ask(&network.client, "epsv fd00::2 21"), "passive", "{programs:?}");
+    vec![network.connections()]
+}
+
+#[test]
+fn ftp_over_ipv6_is_translated_as_the_reference_translates_it() {
+    if !can_run() {
+        return;
+    }
+    let [theirs, ours] = [Programs::Reference, Programs::Ours].map(ftp_over_ipv6);
+    assert_eq!(ours, theirs);
+}
+
+/// Bytes of one transfer. A path that loses every train of segments would need hours for them.
+const BYTES: &str = "4M";
+
+/// Trains of segments, and checksums that are left to the device, go through translation of sources and of destinations. Guests
+/// that do all of it by themselves get what they sent, too.
+#[test]
+fn trains_and_partial_checksums_are_translated() {
+    if !can_run() {
+        return;
+    }
+    let network = Network::new(Programs::Ours, ["c0", "s0"]);
+    let (client, server) = (&network.client, &network.server);
+    let served = Iperf::serve(server);
+    for offloads in ["on", "off"] {
+        for host in [client, server] {
+            host.ok(&format!("ethtool -K eth0 tx {offloads} tso {offloads} gso {offloads} gro {offloads}"));
+        }
+        for (kind, taken, hidden, own) in
+            [("ip", "10.0.0.100", "10.0.0.240", "10.0.0.2"), ("ipv6", "fd00::100", "fd00::240", "fd00::2")]
+        {
+            network.rules(&[
+                &format!("in_port=1,{kind},actions=ct(commit,zone=7,nat(src={hidden}),table=1)"),
+                &format!("table=1,{kind},actions=ct(commit,zone=8,nat(dst={own})),output:2"),
+                &format!("in_port=2,{kind},actions=ct(table=2,zone=8,nat)"),
+                &format!("table=2,{kind},actions=ct(table=3,zone=7,nat)"),
+                &format!("table=3,ct_state=+trk+est,{kind},actions=output:1"),
+            ]);
+            served.both_ways(client, taken, BYTES, &format!("{kind}, offloads {offloads}"));
+            let shown = network.switch.appctl("dpctl/dump-conntrack zone=7");
+            assert!(shown.contains(hidden), "{shown}");
+        }
+    }
+    // Datagrams whose checksum is left to the device.
+    client.ok("ethtool -K eth0 tx on");
+    network.rules(&[
+        "in_port=1,udp,actions=ct(commit,zone=9,nat(src=10.0.0.240)),output:2",
+        "in_port=2,udp,actions=ct(table=1,zone=9,nat)",
+        "table=1,ct_state=+trk+est,udp,actions=output:1",
+    ]);
+    assert_eq!(network.ask(client, "udp 10.0.0.2 53 1000"), "10.0.0.240 1000");
 }
 
 #[test]

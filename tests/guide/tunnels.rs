@@ -204,6 +204,43 @@ fn tunnels_of_layer_3_join_those_of_others() {
     }
 }
 
+/// A host behind a router of the kernel that knows segments is reached through it, though the bridge below the tunnel forwards
+/// nothing but what is behind segments.
+#[test]
+fn segments_are_those_of_the_kernel() {
+    if !can_run() {
+        return;
+    }
+    let pair = Pair::new();
+    let inner = pair.world.host("inner");
+    pair.world.wire(&pair.far, "v0", &inner, "eth0");
+    let far = &pair.far;
+    for name in ["default", "all", "eth0"] {
+        far.ok(&format!("sysctl -qw net.ipv6.conf.{name}.seg6_enabled=1 net.ipv6.conf.{name}.forwarding=1"));
+    }
+    far.ok("sysctl -qw net.ipv4.ip_forward=1");
+    far.ok("ip addr add fc00::2/64 dev eth0 nodad");
+    far.address("v0", "192.168.9.1/24");
+    inner.address("eth0", "192.168.9.2/24");
+    inner.ok("ip route add 192.168.7.0/24 via 192.168.9.1");
+    if far.run("ip route add 192.168.7.0/24 encap seg6 mode encap segs fc00::1 dev eth0").status != 0 {
+        return eprintln!("skipped: this kernel has no segment routing");
+    }
+    far.ok("ip sr tunsrc set fc00:a::2");
+    far.ok("ip -6 route add fc00:a::2/128 encap seg6local action End.DX4 nh4 0.0.0.0 dev v0");
+    let tunnel = "type=srv6 options:remote_ip=fc00:a::2";
+    let near = pair.switch(&pair.near, Programs::Ours, "fc00::1/64", "192.168.7.1", tunnel);
+    pair.near.ok("ip -6 route add fc00:a::2/128 via fc00::2 dev br0");
+    pair.near.ok("ip route add 192.168.9.0/24 via 192.168.7.9 dev int");
+    pair.near.ok("ip neigh replace 192.168.7.9 lladdr 02:00:00:00:00:09 dev int nud permanent");
+    carry_packets(&near);
+    near.ofctl("del-flows br0");
+    near.ofctl("add-flow br0 ipv6,nw_proto=4,actions=normal");
+    near.ofctl("add-flow br0 icmp6,actions=normal");
+    assert!(pair.near.reaches("192.168.9.2", 5), "the host behind the router does not answer");
+    Iperf::serve(&inner).both_ways(&pair.near, "192.168.9.2", BYTES, "by segments");
+}
+
 /// IPv4 goes from the host into the tunnel and back; the Ethernet header that rules see before it has no addresses.
 fn carry_packets(switch: &Switch) {
     let (number, mac) =

@@ -187,6 +187,15 @@ impl State {
         }
     }
 
+    /// Takes in what the kernel has said of routes before now: whoever changes one and then gives a command expects the command
+    /// to know of it.
+    pub(crate) fn catch_up_with_routes(&mut self) {
+        let news = self.running.follow_routes();
+        if news != Extent::default() {
+            self.write_status(news);
+        }
+    }
+
     pub(crate) fn take_packet_in(&mut self, packet: &PacketIn) {
         self.running.manager.send_packet_in(packet);
     }

@@ -105,6 +105,7 @@ impl Switchd {
                 event = self.state.running.manager.next_event() => self.state.controller_event(event),
                 request = self.control.next() => {
                     self.state.catch_up_with_controllers().await;
+                    self.state.catch_up_with_routes();
                     self.commands.dispatch(&mut self.state, request);
                 }
                 Some(packet) = self.handed.packets.recv() => self.state.take_packet_in(&packet),

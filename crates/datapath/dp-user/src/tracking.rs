@@ -104,6 +104,10 @@ impl<P: Borrow<Packet> + BorrowMut<Packet>> Datagram for Carried<P> {
         self.is_v6
     }
 
+    fn link_len(&self) -> usize {
+        self.at
+    }
+
     fn checksum(&self) -> KnownChecksum {
         let offload = &self.packet.borrow().offload;
         if offload.checksum.is_some() {

@@ -1,10 +1,12 @@
 //! Tunnel headers: put on as prepared, taken off and told in the metadata.
 
+use std::net::IpAddr;
+
 use base::DpPort;
 use dp::{Packet, PushTunnel, TunnelKind, TunnelSettings, Verdict};
 use flow::{FlowKey, TunnelKey, tunnel_flags};
 use wire::checksum::{pseudo_ipv4, pseudo_ipv6};
-use wire::geneve::{self, GeneveOption};
+use wire::geneve::{self, Geneve, GeneveOption};
 use wire::ipv4::{self, Ipv4Mut};
 use wire::ipv6::{self, Ipv6Mut};
 use wire::udp::{self, Udp, UdpMut};
@@ -333,7 +335,10 @@ const GBP_FLAGS: u8 = 0x48;
 /// Bytes of the header with its options, and the tunnel's flags. Options that nobody asked for are left out, unless they
 /// are critical: a packet with one of those must not be taken (RFC 8926 §3.4).
 fn read_geneve(bytes: &[u8], key: &mut FlowKey, settings: &TunnelSettings) -> Option<(usize, u16)> {
-    let header = geneve::Header::parse(bytes)?;
+    let Some(header) = geneve::Header::parse(bytes) else {
+        complain_of_options(bytes, key);
+        return None;
+    };
     if header.protocol != ethernet::TYPE_TEB {
         return None;
     }
@@ -343,6 +348,22 @@ fn read_geneve(bytes: &[u8], key: &mut FlowKey, settings: &TunnelSettings) -> Op
     }
     let oam = if header.is_oam { tunnel_flags::OAM } else { 0 };
     Some((header.header_len(), tunnel_flags::KEY | oam))
+}
+
+/// Says that a header whose options are all there has some that do not end where it ends.
+#[cold]
+fn complain_of_options(bytes: &[u8], key: &FlowKey) {
+    let Some(header) = Geneve::parse(bytes).filter(|header| header.version() == 0) else { return };
+    if header.options().is_some() {
+        let sender = match key.tun_src() {
+            0 => IpAddr::from(key.tun_ipv6_src().to_be_bytes()),
+            address => IpAddr::from(address.to_be_bytes()),
+        };
+        log::info!(
+            target: base::bounded!("dpif_netdev"),
+            "Invalid Geneve tunnel metadata from {sender}: an option does not end where the header does"
+        );
+    }
 }
 
 fn read_option(option: &GeneveOption, key: &mut FlowKey, settings: &TunnelSettings) -> Option<()> {

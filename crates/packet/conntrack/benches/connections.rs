@@ -22,6 +22,10 @@ impl Datagram for Bytes {
         false
     }
 
+    fn link_len(&self) -> usize {
+        14
+    }
+
     fn checksum(&self) -> KnownChecksum {
         KnownChecksum::Good
     }

@@ -18,6 +18,8 @@ pub trait Datagram {
     fn bytes_mut(&mut self) -> &mut [u8];
     /// IPv6, else IPv4.
     fn is_v6(&self) -> bool;
+    /// Bytes of the frame in front of it.
+    fn link_len(&self) -> usize;
     /// What is known of the checksum over the transport header.
     fn checksum(&self) -> KnownChecksum;
     /// Replaces `count` bytes at offset `at`.

@@ -21,7 +21,7 @@ use crate::key::Address;
 
 /// How long fragments wait for the others.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// The longest packet.
+/// The longest frame, and the longest packet.
 const MAX_LEN: usize = u16::MAX as usize;
 
 /// What operators may not set: less for the least size, more for the number of fragments.
@@ -155,6 +155,18 @@ struct ListKey {
     is_v6: bool,
     zone: u16,
     recirc_id: u32,
+}
+
+impl ListKey {
+    fn complain_of_length(&self) {
+        let version = if self.is_v6 { "v6" } else { "v4" };
+        let (src, dst) = (self.src.text(self.is_v6), self.dst.text(self.is_v6));
+        log::warn!(
+            target: base::bounded!("ipf"),
+            "Unsupported big reassembled {version} packet; {version} hdr: src={src},dst={dst},ip_id={}",
+            self.id
+        );
+    }
 }
 
 /// Where a fragment belongs.
@@ -339,6 +351,11 @@ impl<P: Datagram> Fragments<P> {
         if !list.is_complete() {
             return Taken::Held;
         }
+        if list.frame_len() > MAX_LEN {
+            // It is given up when its time is over, as the reference does.
+            place.key.complain_of_length();
+            return Taken::Held;
+        }
         let Some(list) = waiting.lists.remove(&place.key) else { return Taken::Held };
         settings.held.fetch_sub(list.parts.len() as u32, Ordering::Relaxed);
         of.count(Counter::Completed, list.parts.len());
@@ -393,6 +410,15 @@ impl<P> Waiting<P> {
 impl<P> List<P> {
     fn has_first(&self) -> bool {
         self.parts.first().is_some_and(|part| part.place.first == 0)
+    }
+
+    /// Bytes of the frame that all parts are together.
+    fn frame_len(&self) -> usize
+    where
+        P: Datagram,
+    {
+        let front = self.parts.first().map_or(0, |first| first.packet.link_len() + first.place.header);
+        front + self.parts.last().map_or(0, |last| last.place.behind())
     }
 
     fn has_last(&self) -> bool {
@@ -488,7 +514,7 @@ impl<P: Datagram> Whole<P> {
     }
 }
 
-impl<P> Datagram for Whole<P> {
+impl<P: Datagram> Datagram for Whole<P> {
     fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -499,6 +525,10 @@ impl<P> Datagram for Whole<P> {
 
     fn is_v6(&self) -> bool {
         self.is_v6
+    }
+
+    fn link_len(&self) -> usize {
+        self.parts.first().map_or(0, |first| first.packet.link_len())
     }
 
     fn checksum(&self) -> KnownChecksum {

@@ -1,6 +1,7 @@
 //! The tracker as a whole.
 #![allow(clippy::unwrap_used)] // tests say what they expect by unwrapping
 
+mod datagrams;
 mod fragments;
 mod literal;
 mod packets;

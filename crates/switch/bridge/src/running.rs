@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::complaints::Complaints;
 use crate::concerns::addresses::Lender;
 use crate::concerns::bundles::DesiredPort;
-use crate::concerns::datapaths::Overrides;
+use crate::concerns::datapaths::{self, Overrides};
 use crate::concerns::exports::Exports;
 use crate::concerns::interfaces::{DesiredInterface, RunningInterface};
 use crate::concerns::limits::DesiredLimits;
@@ -361,6 +361,9 @@ impl Running {
         // What is possible was found out before.
         let Ok(below) = self.datapaths.below(config.datapath_kind()) else { return };
         let capabilities = below.datapath.capabilities();
+        if !self.bridges.values().any(|bridge| bridge.below.id == below.id) {
+            datapaths::log_features(&below.full_name(), &capabilities);
+        }
         let id = self.switch.write().add_bridge(&config.name, below.id, capabilities);
         let bridge = RunningBridge {
             id,

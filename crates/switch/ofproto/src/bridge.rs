@@ -438,12 +438,15 @@ impl Bridge {
     }
 }
 
+/// The rules that account for packets without a rule. They are listed as the reference's, which differ in a register.
 fn miss_rules() -> MissRules {
-    let rule = |actions: Vec<Action>| {
+    let rule = |number: u32, actions: Vec<Action>| {
+        let mut matching = fields::Match::catch_all();
+        matching.set(fields::Field::Reg0, number.into(), fields::Field::Reg0.exact());
         Arc::new(Rule {
             table: TableId::INTERNAL,
             priority: 0,
-            matching: SparseMatch::default(),
+            matching: (&matching).into(),
             cookie: 0,
             actions: actions.into(),
             counters: Arc::new(Counters::default()),
@@ -452,9 +455,9 @@ fn miss_rules() -> MissRules {
     let to_controller =
         ofp::Controller { reason: PacketInReason::ImplicitMiss, ..ofp::Controller::default() };
     MissRules {
-        drop: rule(Vec::new()),
-        controller: rule(vec![Action::Controller(Box::new(to_controller))]),
-        drop_fragments: rule(Vec::new()),
+        controller: rule(1, vec![Action::Controller(Box::new(to_controller))]),
+        drop: rule(2, Vec::new()),
+        drop_fragments: rule(3, Vec::new()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Following the kernel's routes, rules and addresses.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl Read {
             let own = Address { address: mapped(address), prefix_len: long(address, prefix_len) };
             addresses.entry(Arc::clone(name)).or_default().insert(own);
         }
-        let rules = self.rules.into_iter().map(|rule| Rule {
+        let rules = self.rules.iter().map(|rule| Rule {
             priority: rule.priority,
             is_inverted: rule.is_inverted,
             origin: Origin::Kernel,
@@ -89,6 +89,9 @@ impl Read {
             table: rule.table,
             is_v4: rule.source.is_ipv4(),
         });
+        // Tables that no rule leads to are not looked at.
+        let asked: HashSet<u32> = self.rules.iter().map(|rule| rule.table).collect();
+        self.routes.retain(|route| asked.is_empty() || asked.contains(&route.table));
         // Of several to one network the first by priority is taken; one that is added later replaces another.
         self.routes.sort_by_key(|route| std::cmp::Reverse(route.priority));
         let kept = self.routes.into_iter().filter_map(|route| {
@@ -105,5 +108,39 @@ impl Read {
             })
         });
         routes.replace(kept.collect(), rules.collect(), addresses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_that_no_rule_leads_to_are_left_out() {
+        let route = |table| netlink::Route {
+            table,
+            destination: IpAddr::from([10, 0, 0, 0]),
+            prefix_len: 24,
+            link: 1,
+            gateway: None,
+            source: None,
+            priority: 0,
+        };
+        let source = IpAddr::from([0; 4]);
+        let rule = |table| RouteRule { priority: 7, is_inverted: false, source, prefix_len: 0, table };
+        let address = LinkAddress { link: 1, address: IpAddr::from([10, 0, 0, 1]), prefix_len: 24 };
+        let mut read = Read {
+            routes: vec![route(254), route(42), route(43)],
+            rules: vec![rule(254), rule(42)],
+            addresses: vec![address],
+            names: HashMap::from([(1, "eth0".into())]),
+        };
+        let mut routes = Routes::default();
+        assert!(read.clone().put_into(&mut routes));
+        let has = |routes: &Routes, table| routes.of_table(Some(table)).next().is_some();
+        assert!(has(&routes, 254) && has(&routes, 42) && !has(&routes, 43));
+        read.rules.pop();
+        assert!(read.put_into(&mut routes));
+        assert!(has(&routes, 254) && !has(&routes, 42));
     }
 }

@@ -65,11 +65,19 @@ fn format_line(
     out.push('\n');
 }
 
-/// All flows. Two threads may have the same one; a line in front of those of each says whose they are.
-pub(super) fn format_flows_by_thread(datapath: &dyn Datapath, style: Style, now: Timestamp) -> String {
+/// Those that are wanted. Two threads may have the same one; a line in front of those of each says whose they are.
+pub(super) fn format_flows_by_thread(
+    datapath: &dyn Datapath,
+    style: Style,
+    now: Timestamp,
+    wanted: impl Fn(&Flow) -> bool,
+) -> String {
     let names = shown_names(datapath, style);
     let (mut out, mut last) = (String::new(), None);
     datapath.flow_dump(&mut |flow| {
+        if !wanted(&flow) {
+            return;
+        }
         if last.replace(flow.worker) != Some(flow.worker) {
             match flow.worker {
                 WorkerId::Main => out.push_str("flow-dump from the main thread:\n"),

@@ -76,3 +76,57 @@ impl Literal {
         self.hosts.iter().all(|host| host.has_spoken && host.acknowledged > 0)
     }
 }
+
+/// What a tracker knows of hosts that send each other packets which do not depend on one another.
+#[derive(Clone, Debug)]
+pub(super) struct Datagrams(Vec<Talk>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Talk {
+    is_known: bool,
+    is_answered: bool,
+}
+
+/// What a packet between such hosts is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Met {
+    /// It begins a connection, or goes on with one that nobody has answered.
+    New,
+    /// It belongs to one that both sides know.
+    Established,
+    /// Nobody has asked.
+    Unasked,
+}
+
+impl Datagrams {
+    /// So many pairs of hosts that have not spoken yet.
+    pub(super) fn between(pairs: usize) -> Datagrams {
+        Datagrams(vec![Talk::default(); pairs])
+    }
+
+    /// A packet of a pair.
+    pub(super) fn see(&mut self, pair: usize, is_reply: bool) -> Met {
+        let talk = &mut self.0[pair];
+        if is_reply && !talk.is_known {
+            return Met::Unasked;
+        }
+        talk.is_known = true;
+        talk.is_answered |= is_reply;
+        if talk.is_answered { Met::Established } else { Met::New }
+    }
+
+    /// Whether there is a connection that an error can be about.
+    pub(super) fn is_known(&self, pair: usize) -> bool {
+        self.0[pair].is_known
+    }
+
+    /// How many connections there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.iter().filter(|talk| talk.is_known).count()
+    }
+
+    /// Time passes in which nobody speaks, until all is over.
+    pub(super) fn forget(&mut self) {
+        self.0.fill(Talk::default());
+    }
+}

@@ -1,7 +1,7 @@
 //! Packets to be tracked.
 
 use wire::bytes::{be16, be32};
-use wire::{ipv4, protocol, transport};
+use wire::{ipv4, protocol, sctp, transport};
 
 use crate::{Datagram, KnownChecksum};
 
@@ -25,6 +25,10 @@ impl Datagram for Bytes {
 
     fn is_v6(&self) -> bool {
         self.0.first().is_some_and(|first| first >> 4 == 6)
+    }
+
+    fn link_len(&self) -> usize {
+        wire::ethernet::HEADER_LEN
     }
 
     fn checksum(&self) -> KnownChecksum {
@@ -74,6 +78,27 @@ pub(super) fn tcp(
     l4.extend([0; 4]);
     l4.extend(text);
     over_ip(src, dst, protocol::TCP, l4)
+}
+
+/// An SCTP packet with one chunk of data; `text` fills words of four bytes.
+pub(super) fn sctp(src: u32, dst: u32, from: u16, to: u16, text: &[u8]) -> Bytes {
+    let mut l4 = [from.to_be_bytes(), to.to_be_bytes()].concat();
+    // The tag, the checksum, and the chunk's type, flags and length.
+    l4.extend([0, 0, 0, 9, 0, 0, 0, 0, 0, 3]);
+    l4.extend((4 + text.len() as u16).to_be_bytes());
+    l4.extend(text);
+    let sum = sctp::checksum_of(&l4);
+    l4[sctp::CHECK_OFFSET..][..4].copy_from_slice(&sum.to_le_bytes());
+    over_ip(src, dst, protocol::SCTP, l4)
+}
+
+/// An echo request, or the reply to it.
+pub(super) fn echo(src: u32, dst: u32, id: u16, is_reply: bool, text: &[u8]) -> Bytes {
+    let mut l4 = vec![if is_reply { 0 } else { 8 }, 0, 0, 0];
+    l4.extend(id.to_be_bytes());
+    l4.extend([0, 1]);
+    l4.extend(text);
+    over_ip(src, dst, protocol::ICMP, l4)
 }
 
 /// The destination cannot be reached, as its side says of `packet`.

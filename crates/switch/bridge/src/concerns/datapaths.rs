@@ -9,7 +9,7 @@ use model::{Atom, Datum};
 use replica::Row;
 use schema::{datapath, open_vswitch};
 
-pub(crate) use self::features::Overrides;
+pub(crate) use self::features::{Overrides, log_all as log_features};
 use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::desired::Desired;

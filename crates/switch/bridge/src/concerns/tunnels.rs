@@ -62,17 +62,19 @@ impl Running {
         is_last
     }
 
-    /// Takes in what the kernel says of routes, if there is anything new; whether tunnels may leave elsewhere now.
-    fn follow_routes(&mut self) -> bool {
+    /// Takes in what the kernel says of routes, if there is anything new. Returns what is to be reported: tunnels may leave
+    /// elsewhere now.
+    pub fn follow_routes(&mut self) -> Extent {
         if self.below_tunnels.ignores_machine {
-            return false;
+            return Extent::default();
         }
-        let Some(read) = self.below_tunnels.machine.news() else { return false };
+        let Some(read) = self.below_tunnels.machine.news() else { return Extent::default() };
         let is_changed = read.put_into(&mut self.below_tunnels.network.routes_mut());
         if is_changed {
             self.switch.underlay_changed();
         }
-        is_changed && self.below_tunnels.network.listeners().iter().next().is_some()
+        let has_tunnels = self.below_tunnels.network.listeners().iter().next().is_some();
+        if is_changed && has_tunnels { Extent::STATE } else { Extent::default() }
     }
 }
 
@@ -92,10 +94,10 @@ impl Concern for Tunnels {
     }
 
     fn tick(&self, running: &mut Running, now: Timestamp) -> Extent {
-        let is_elsewhere = running.follow_routes();
+        let extent = running.follow_routes();
         if running.below_tunnels.network.neighbours().expire(now) {
             running.switch.underlay_changed();
         }
-        if is_elsewhere { Extent::STATE } else { Extent::default() }
+        extent
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Outer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Headers {
     pub kind: u32,
-    /// The protocol of the outer IP header.
+    /// The protocol that rules see in the outer packet: the one behind IP and its extension headers.
     pub protocol: u8,
     pub bytes: Vec<u8>,
 }
@@ -107,6 +107,7 @@ pub(super) fn build(
         TunnelKind::Srv6 => segment_routing(config, key)?.append(&mut bytes),
         TunnelKind::Bareudp | TunnelKind::Lisp | TunnelKind::Stt => return None,
     }
+    let protocol = if config.kind == TunnelKind::Srv6 { behind_segments(key)? } else { protocol };
     Some(Headers { kind, protocol, bytes })
 }
 
@@ -157,13 +158,18 @@ fn segment_routing(config: &TunnelConfig, key: &FlowKey) -> Option<extension::Se
         return None;
     }
     segments.reverse();
-    let next_header = match key.dl_type() {
-        ethernet::TYPE_IPV4 => protocol::IPIP,
-        ethernet::TYPE_IPV6 => protocol::IPV6,
-        _ => return None,
-    };
+    let next_header = behind_segments(key)?;
     let segments_left = u8::try_from(segments.len() - 1).ok()?;
     Some(extension::SegmentRouting { next_header, segments_left, segments, ..Default::default() })
+}
+
+/// What stands behind a segment routing header: the packet inside.
+fn behind_segments(key: &FlowKey) -> Option<u8> {
+    match key.dl_type() {
+        ethernet::TYPE_IPV4 => Some(protocol::IPIP),
+        ethernet::TYPE_IPV6 => Some(protocol::IPV6),
+        _ => None,
+    }
 }
 
 /// What VXLAN-GPE says of packets of this type; `None` where it cannot.
@@ -234,6 +240,24 @@ mod tests {
         // An address of one family cannot be the source for one of the other.
         let wrong = Outer { source: 1, ..outer() };
         assert_eq!(build(&config, &key, wrong, Vec::new()), None);
+    }
+
+    #[test]
+    fn rules_see_what_is_behind_the_segments() {
+        let config = TunnelConfig::new(TunnelKind::Srv6);
+        let mut key = FlowKey::new();
+        key.set_tun_ipv6_dst(0xfc00 << 112 | 2);
+        let outer = Outer { source: 0xfc00 << 112 | 1, ..outer() };
+        for (inside, protocol) in
+            [(ethernet::TYPE_IPV4, protocol::IPIP), (ethernet::TYPE_IPV6, protocol::IPV6)]
+        {
+            key.set_dl_type(inside);
+            let built = build(&config, &key, outer, Vec::new()).unwrap();
+            assert_eq!((built.kind, built.protocol, built.bytes[20]), (112, protocol, protocol::ROUTING));
+            assert_eq!(built.bytes[54], protocol);
+        }
+        key.set_dl_type(ethernet::TYPE_ARP);
+        assert_eq!(build(&config, &key, outer, Vec::new()), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The flows of a datapath, by hand.
 
-use dp::{Datapath, FlowPut, PutMode, Ufid, WorkerId};
+use dp::{Datapath, Flow, FlowPut, PutMode, Ufid, WorkerId};
+use fields::{Match, PortNames};
 
 use super::{Dpctl, Handler, Known, Style, because, format_flows, format_flows_by_thread, port_names};
 
@@ -16,21 +17,50 @@ pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, us
     add("dpctl/del-flows", "[dp] [file]", 0, many, delete_all);
 }
 
+/// `dpctl/dump-flows`: those of one thread, of kinds, or that a filter is about.
 fn dump(dpctl: &Dpctl, style: Style, words: &[&str]) -> Result<String, String> {
     let (Known { datapath, .. }, rest) = dpctl.open_first(words)?;
-    let mut only = None;
+    let (mut only, mut filter, mut has_any) = (None, Match::catch_all(), true);
     for word in rest {
         match word.split_once('=') {
-            None => return Err(format!("opening datapath {word} failed (No such device)")),
             Some(("pmd", thread)) => only = Some(worker(thread).ok_or("Invalid pmd argument")?),
-            Some(_) => {}
+            Some(("type", kinds)) => has_any = are_kept_here(kinds)?,
+            Some(("filter", text)) => filter = parse_filter(&*datapath, text)?,
+            _ => return Err(format!("opening datapath {word} failed (No such device)")),
         }
     }
     let now = dpctl.clock.now();
+    let wanted = |flow: &Flow| has_any && is_about(&filter, flow);
     if let Some(only) = only {
-        return Ok(format_flows(&*datapath, style, now, ", ", |flow| flow.worker == only));
+        let wanted = |flow: &Flow| flow.worker == only && wanted(flow);
+        return Ok(format_flows(&*datapath, style, now, ", ", wanted));
     }
-    Ok(format_flows_by_thread(&*datapath, style, now))
+    Ok(format_flows_by_thread(&*datapath, style, now, wanted))
+}
+
+/// Whether flows of one of these kinds are here: of those that devices can have taken over, there are none.
+fn are_kept_here(kinds: &str) -> Result<bool, String> {
+    let mut is_any = false;
+    for kind in kinds.split(',').filter(|kind| !kind.is_empty()) {
+        is_any |= match kind {
+            "ovs" | "non-offloaded" | "all" => true,
+            "tc" | "dpdk" | "offloaded" | "partially-offloaded" => false,
+            _ => return Err(format!("Failed to parse type ({kind}) (Invalid argument)")),
+        };
+    }
+    Ok(is_any)
+}
+
+/// Fields with values, as rules have them; ports are those of the datapath.
+fn parse_filter(datapath: &dyn Datapath, text: &str) -> Result<Match, String> {
+    let mut ports = PortNames::new();
+    datapath.ports().iter().for_each(|info| ports.insert(info.number.0, &info.name));
+    Match::parse_exact(text, Some(&ports)).map_err(|why| format!("Failed to parse filter ({why})"))
+}
+
+/// Whether packets of the flow may be of the filter: a flow that leaves a field open is for all of its values.
+fn is_about(filter: &Match, flow: &Flow) -> bool {
+    filter.key.masked(&flow.mask).equal_under(&flow.key.masked(&flow.mask), &filter.mask)
 }
 
 /// A thread that forwards, by the number of its processor; -1 is the main thread.
@@ -177,6 +207,38 @@ fn from_file(dpctl: &Dpctl, words: &[&str], default: Command) -> Result<String, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_is_about_flows_that_may_have_such_packets() {
+        let flow = |text: &str| {
+            let (key, mask) = dp::text::parse_key(text, None).unwrap();
+            Flow {
+                ufid: Ufid::of(&key),
+                worker: WorkerId::Main,
+                key: key.into(),
+                mask: mask.into(),
+                actions: [].into(),
+                stats: dp::FlowStats::default(),
+                version: None,
+            }
+        };
+        let is = |filter: &str, text: &str| is_about(&Match::parse_exact(filter, None).unwrap(), &flow(text));
+        let first = "recirc_id(0),in_port(3),eth_type(0x0800),ipv4(dst=10.0.0.2,frag=no)";
+        assert!(is("recirc_id(0),in_port(3),ipv4", first));
+        assert!(is("ip,nw_src=10.0.0.9,nw_dst=10.0.0.2", first), "the source is open");
+        for other in ["recirc_id(1)", "in_port(4)", "ipv6", "ip,nw_dst=10.0.0.3"] {
+            assert!(!is(other, first), "{other}");
+        }
+        let open = "recirc_id(0),in_port(3),eth_type(0x0800),ipv4(dst=10.0.0.0/255.0.0.0,frag=no)";
+        assert!(is("ip,nw_dst=10.0.0.3", open) && !is("ip,nw_dst=11.0.0.3", open));
+    }
+
+    #[test]
+    fn flows_that_devices_took_over_are_of_kinds_that_are_not_here() {
+        assert_eq!(are_kept_here("tc,offloaded"), Ok(false));
+        assert_eq!(are_kept_here("tc,ovs"), Ok(true));
+        assert_eq!(are_kept_here("x").unwrap_err(), "Failed to parse type (x) (Invalid argument)");
+    }
 
     #[test]
     fn lines_may_name_what_to_do() {

@@ -28,6 +28,8 @@ struct Feature {
     /// As operators name it.
     name: &'static str,
     title: &'static str,
+    /// As the log names it when the datapath is opened; scripts look for that.
+    logged: Option<&'static str>,
     place: Place,
     /// Why it does not matter here what translation believes of it, if so.
     idle: Option<&'static str>,
@@ -38,7 +40,7 @@ const fn flag_of(
     title: &'static str,
     place: fn(&mut Capabilities) -> &mut bool,
 ) -> Feature {
-    Feature { name, title, place: Place::Flag(place), idle: None }
+    Feature { name, title, logged: None, place: Place::Flag(place), idle: None }
 }
 
 const fn number_of(
@@ -46,10 +48,14 @@ const fn number_of(
     title: &'static str,
     place: fn(&mut Capabilities) -> &mut usize,
 ) -> Feature {
-    Feature { name, title, place: Place::Number(place), idle: None }
+    Feature { name, title, logged: None, place: Place::Number(place), idle: None }
 }
 
 impl Feature {
+    const fn logged(self, name: &'static str) -> Feature {
+        Feature { logged: Some(name), ..self }
+    }
+
     const fn idle(self, why: &'static str) -> Feature {
         Feature { idle: Some(why), ..self }
     }
@@ -67,35 +73,46 @@ impl Feature {
 static FEATURES: [Feature; 27] = [
     flag_of("masked_set_action", "Masked set action", |can| &mut can.masked_set),
     flag_of("tnl_push_pop", "Tunnel push pop", |can| &mut can.tunnels),
-    flag_of("ufid", "Ufid", |can| &mut can.ufid).idle("flows always have an id"),
-    flag_of("trunc", "Truncate action", |can| &mut can.trunc),
-    flag_of("clone", "Clone action", |can| &mut can.clone),
-    number_of("sample_nesting", "Sample nesting", |can| &mut can.sample_nesting),
+    flag_of("ufid", "Ufid", |can| &mut can.ufid).logged("unique flow ids").idle("flows always have an id"),
+    flag_of("trunc", "Truncate action", |can| &mut can.trunc).logged("truncate action"),
+    flag_of("clone", "Clone action", |can| &mut can.clone).logged("clone action"),
+    number_of("sample_nesting", "Sample nesting", |can| &mut can.sample_nesting)
+        .logged("Max sample nesting level probed as"),
     flag_of("ct_eventmask", "Conntrack eventmask", |can| &mut can.conntrack.event_mask)
+        .logged("eventmask in conntrack action")
         .idle("this switch reports no events of connections"),
-    flag_of("ct_clear", "Conntrack clear", |can| &mut can.conntrack.clear),
-    number_of("max_hash_alg", "Max dp_hash algorithm", |can| &mut can.max_hash_algorithm),
-    flag_of("check_pkt_len", "Check pkt length action", |can| &mut can.check_pkt_len),
-    flag_of("ct_timeout", "Conntrack timeout policy", |can| &mut can.conntrack.timeout),
-    flag_of("explicit_drop_action", "Explicit Drop action", |can| &mut can.explicit_drop),
+    flag_of("ct_clear", "Conntrack clear", |can| &mut can.conntrack.clear).logged("ct_clear action"),
+    number_of("max_hash_alg", "Max dp_hash algorithm", |can| &mut can.max_hash_algorithm)
+        .logged("Max dp_hash algorithm probed to be"),
+    flag_of("check_pkt_len", "Check pkt length action", |can| &mut can.check_pkt_len)
+        .logged("check_pkt_len action"),
+    flag_of("ct_timeout", "Conntrack timeout policy", |can| &mut can.conntrack.timeout)
+        .logged("timeout policy in conntrack action"),
+    flag_of("explicit_drop_action", "Explicit Drop action", |can| &mut can.explicit_drop)
+        .logged("explicit drop action"),
     flag_of("lb_output_action", "Optimized Balance TCP mode", |can| &mut can.lb_output),
     flag_of("ct_zero_snat", "Conntrack all-zero IP SNAT", |can| &mut can.conntrack.zero_snat)
+        .logged("ct_zero_snat")
         .idle("translation does not ask for it"),
     flag_of("add_mpls", "MPLS Label add", |can| &mut can.add_mpls)
+        .logged("add_mpls action")
         .idle("labels are always inside of the Ethernet header"),
-    flag_of("psample", "psample action", |can| &mut can.psample),
+    flag_of("psample", "psample action", |can| &mut can.psample).logged("psample action"),
     number_of("max_vlan_headers", "Max VLAN headers", |can| &mut can.max_vlans)
+        .logged("VLAN header stack length probed as")
         .idle("other_config:vlan-limit says how many there are"),
-    number_of("max_mpls_depth", "Max MPLS depth", |can| &mut can.max_mpls),
-    flag_of("recirc", "Recirc", |can| &mut can.recirc),
-    flag_of("ct_state", "CT state", |can| &mut can.conntrack.state),
-    flag_of("ct_zone", "CT zone", |can| &mut can.conntrack.zone),
-    flag_of("ct_mark", "CT mark", |can| &mut can.conntrack.mark),
-    flag_of("ct_label", "CT label", |can| &mut can.conntrack.label),
-    flag_of("ct_state_nat", "CT state NAT", |can| &mut can.conntrack.nat),
-    flag_of("ct_orig_tuple", "CT orig tuple", |can| &mut can.conntrack.tuple),
-    flag_of("ct_orig_tuple6", "CT orig tuple for IPv6", |can| &mut can.conntrack.tuple6),
-    flag_of("nd_ext", "IPv6 ND Extension", |can| &mut can.nd_extensions),
+    number_of("max_mpls_depth", "Max MPLS depth", |can| &mut can.max_mpls)
+        .logged("MPLS label stack length probed as"),
+    flag_of("recirc", "Recirc", |can| &mut can.recirc).logged("recirculation"),
+    flag_of("ct_state", "CT state", |can| &mut can.conntrack.state).logged("ct_state"),
+    flag_of("ct_zone", "CT zone", |can| &mut can.conntrack.zone).logged("ct_zone"),
+    flag_of("ct_mark", "CT mark", |can| &mut can.conntrack.mark).logged("ct_mark"),
+    flag_of("ct_label", "CT label", |can| &mut can.conntrack.label).logged("ct_label"),
+    flag_of("ct_state_nat", "CT state NAT", |can| &mut can.conntrack.nat).logged("ct_state_nat"),
+    flag_of("ct_orig_tuple", "CT orig tuple", |can| &mut can.conntrack.tuple).logged("ct_orig_tuple"),
+    flag_of("ct_orig_tuple6", "CT orig tuple for IPv6", |can| &mut can.conntrack.tuple6)
+        .logged("ct_orig_tuple6"),
+    flag_of("nd_ext", "IPv6 ND Extension", |can| &mut can.nd_extensions).logged("IPv6 ND Extensions"),
 ];
 
 /// The same with their values as the database shows them.
@@ -176,6 +193,20 @@ fn depth(value: &str, most: usize) -> Result<usize, &'static str> {
         Ok(Err(_)) => Err("Negative number not expected"),
         Ok(Ok(depth)) if depth > most => Err("Can not set value beyond the datapath capability"),
         Ok(Ok(depth)) => Ok(depth),
+    }
+}
+
+/// Says in the log what a datapath can do that has just been opened.
+pub(crate) fn log_all(datapath: &str, can: &Capabilities) {
+    for feature in &FEATURES {
+        let Some(name) = feature.logged else { continue };
+        match feature.extent(can) {
+            Extent::Flag(true) => log::info!(target: "ofproto_dpif", "{datapath}: Datapath supports {name}"),
+            Extent::Flag(false) => {
+                log::info!(target: "ofproto_dpif", "{datapath}: Datapath does not support {name}");
+            }
+            Extent::Number(most) => log::info!(target: "ofproto_dpif", "{datapath}: {name} {most}"),
+        }
     }
 }
 
