@@ -39,6 +39,8 @@ impl DpUser {
     /// Makes the datapath. Its workers are started with the first port that they have to serve.
     pub fn new(config: Config, clock: Clock) -> std::io::Result<DpUser> {
         dp::DropReason::list_all();
+        dp::offload::TRAINS_CUT.list();
+        crate::context::VERIFIED.list();
         let now = clock.now();
         let changes = Arc::new(PortChanges::default());
         // The standard library's hashers begin with random keys.

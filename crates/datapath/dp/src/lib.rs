@@ -34,6 +34,7 @@ pub mod offload;
 mod packet;
 mod port_kind;
 mod qos;
+pub mod sums;
 pub mod text;
 mod upcall;
 mod workers;

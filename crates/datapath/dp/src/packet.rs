@@ -3,6 +3,8 @@
 use flow::{FlowKey, Metadata};
 use wire::TypedForm;
 
+use crate::sums::Sums;
+
 /// Room that a fresh packet has before its first byte, for tags and tunnel headers.
 pub const HEADROOM: usize = 256;
 
@@ -64,8 +66,12 @@ pub struct Packet {
     pub metadata: Metadata,
     /// What is left to whoever sends it.
     pub offload: Offload,
+    /// What a device that computes checksums itself has said of those of the packet, and what is left to such a one.
+    pub sums: Option<Box<Sums>>,
     /// A hash over the flow from the device, when it computed one.
     pub rss_hash: Option<u32>,
+    /// Which segment of a train it was, so that what is put around them is numbered as they are.
+    pub segment: u16,
     /// The next output sends at most this many bytes.
     pub trunc: Option<u32>,
 }
@@ -129,7 +135,9 @@ impl Packet {
         self.end = self.start;
         self.metadata = Metadata::default();
         self.offload = Offload::default();
+        self.sums = None;
         self.rss_hash = None;
+        self.segment = 0;
         self.trunc = None;
     }
 
@@ -208,6 +216,9 @@ impl Packet {
         }
         if let Some(seg) = &mut self.offload.segmentation {
             seg.header_len = (i32::from(seg.header_len) + by).clamp(0, i32::from(u16::MAX)) as u16;
+        }
+        if let Some(inner) = self.sums.as_mut().and_then(|sums| sums.inner.as_mut()) {
+            inner.at = inner.at.saturating_add_signed(by as isize);
         }
     }
 
