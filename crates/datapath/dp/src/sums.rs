@@ -104,15 +104,13 @@ struct Transport {
 /// Changes headers of the packet, which stay where they are. Of the checksums that are known to be right those that the
 /// change would correct are due from here on, and stand as they stood.
 pub fn leave_to_sender<T>(packet: &mut Packet, change: impl FnOnce(&mut Packet) -> T) -> T {
-    let Some(mut sums) = packet.sums.take() else { return change(packet) };
-    let Some(places) = Places::of(packet, 0, packet.metadata.packet_type == 0) else {
-        packet.sums = Some(sums);
-        return change(packet);
-    };
+    let Some(mut sums) = packet.sums.as_deref().copied() else { return change(packet) };
+    let is_ethernet = packet.metadata.packet_type == 0;
+    let Some(places) = Places::of(packet, 0, is_ethernet) else { return change(packet) };
     let (network, transport) = (places.network_check(packet), places.transport_check(packet));
     let len = packet.len();
     let result = change(packet);
-    if packet.len() == len {
+    if packet.len() == len && packet.sums.is_some() {
         let Layers { network: known, transport: known_transport } = &mut sums.outer;
         if known.is_trusted() && places.network_check(packet) != network {
             places.set_network_check(packet, network);
@@ -122,8 +120,8 @@ pub fn leave_to_sender<T>(packet: &mut Packet, change: impl FnOnce(&mut Packet) 
             places.set_transport_check(packet, transport);
             *known_transport = Known::Due;
         }
+        packet.sums = Some(Box::new(sums));
     }
-    packet.sums = Some(sums);
     result
 }
 
