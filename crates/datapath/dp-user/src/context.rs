@@ -18,6 +18,13 @@ pub(crate) struct Context {
     touched: Vec<DpPort>,
     random: u64,
     drops: Drops,
+    /// Checksums over IPv4 headers that connection tracking has verified since the last [`Context::flush`].
+    pub(crate) verified: u64,
+}
+
+base::coverage! {
+    /// Connection tracking has verified the checksum over an IPv4 header.
+    pub(crate) static VERIFIED = "conntrack_l3csum_checked"
 }
 
 impl Context {
@@ -30,6 +37,7 @@ impl Context {
             touched: Vec::new(),
             random: seed | 1,
             drops: Drops::default(),
+            verified: 0,
         }
     }
 
@@ -99,6 +107,9 @@ impl Context {
             }
         }
         self.drops.publish();
+        if self.verified > 0 {
+            VERIFIED.add(std::mem::take(&mut self.verified));
+        }
         counters.sent.add(sent);
         counters.batches.add(batches);
         is_asking

@@ -40,6 +40,8 @@ impl DpUser {
     pub fn new(config: Config, clock: Clock) -> std::io::Result<DpUser> {
         dp::DropReason::list_all();
         crate::tunnel::list_counters();
+        dp::offload::TRAINS_CUT.list();
+        crate::context::VERIFIED.list();
         let now = clock.now();
         let changes = Arc::new(PortChanges::default());
         // The standard library's hashers begin with random keys.

@@ -251,6 +251,7 @@ impl Executor for Run<'_> {
     }
 
     fn conntrack(&mut self, packet: Packet, action: &Conntrack) -> Tracked {
+        self.context.verified += u64::from(tracking::is_verified(&packet));
         tracking::track(&self.shared.connections, &self.shared.fragments, packet, action, self.now)
     }
 

@@ -178,7 +178,8 @@ impl Table {
         if log::log_enabled!(target: "dpif_netdev", log::Level::Debug) {
             let flow = dp::text::format_key(key, Some(mask), false, None);
             let actions = dp::text::format_actions(&entry.actions, None);
-            log::debug!(target: "dpif_netdev", "flow_add: {ufid} {flow}, actions:{actions}");
+            let mega = Ufid::of_megaflow(key, mask);
+            log::debug!(target: "dpif_netdev", "flow_add: {ufid} mega_{mega} {flow}, actions:{actions}");
         }
         let place = self.flows.insert(key, mask, entry);
         let (flows, hasher) = (&self.flows, &self.hasher);

@@ -7,6 +7,7 @@ use conntrack::{
     Action, Address, Datagram, Fragments, Helper, KnownChecksum, Metadata, Nat, NatAction, Taken, Tracker,
     Translated,
 };
+use dp::sums::{self, Known};
 use dp::{Conntrack, NatKind, NatRange, Packet, Tracked};
 use wire::ethernet;
 
@@ -33,7 +34,9 @@ pub(crate) fn track(
     }
     let mut ct = packet.metadata.ct.take().unwrap_or_default();
     let mut known = Metadata::from(&*ct);
-    tracker.track(&mut Seen { packet: &mut packet, at, is_v6 }, &mut known, &action(wanted), now);
+    sums::leave_to_sender(&mut packet, |packet| {
+        tracker.track(&mut Seen { packet, at, is_v6 }, &mut known, &action(wanted), now);
+    });
     known.write_to(&mut ct);
     packet.metadata.ct = Some(ct);
     Tracked::Packet(packet)
@@ -109,14 +112,18 @@ impl<P: Borrow<Packet> + BorrowMut<Packet>> Datagram for Carried<P> {
     }
 
     fn checksum(&self) -> KnownChecksum {
-        let offload = &self.packet.borrow().offload;
-        if offload.checksum.is_some() {
+        let packet = self.packet.borrow();
+        if packet.offload.checksum.is_some() {
             KnownChecksum::Partial
-        } else if offload.l4_check == dp::Verdict::Good || offload.segmentation.is_some() {
+        } else if packet.offload.is_checksum_good || packet.offload.segmentation.is_some() {
             KnownChecksum::Good
         } else {
-            KnownChecksum::Unknown
+            packet.sums.as_ref().map_or(KnownChecksum::Unknown, |sums| known(sums.outer.transport))
         }
+    }
+
+    fn network_checksum(&self) -> KnownChecksum {
+        network_checksum(self.packet.borrow())
     }
 
     fn splice(&mut self, at: usize, count: usize, with: &[u8]) {
@@ -127,6 +134,25 @@ impl<P: Borrow<Packet> + BorrowMut<Packet>> Datagram for Carried<P> {
         packet.append(with);
         packet.append(&rest);
     }
+}
+
+/// What is known of the checksum over the packet's first network header.
+fn network_checksum(packet: &Packet) -> KnownChecksum {
+    packet.sums.as_ref().map_or(KnownChecksum::Unknown, |sums| known(sums.outer.network))
+}
+
+fn known(sum: Known) -> KnownChecksum {
+    match sum {
+        Known::Nothing => KnownChecksum::Unknown,
+        Known::Bad => KnownChecksum::Bad,
+        // What is due is right once it is computed, whatever stands there now.
+        Known::Good | Known::Due => KnownChecksum::Good,
+    }
+}
+
+/// Whether tracking the packet verifies the checksum over its IPv4 header.
+pub(crate) fn is_verified(packet: &Packet) -> bool {
+    dp::execute::l3(packet).1 == ethernet::TYPE_IPV4 && network_checksum(packet) == KnownChecksum::Unknown
 }
 
 fn action(wanted: &Conntrack) -> Action<'_> {

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use base::DpPort;
-use dp::{Packet, PushTunnel, TunnelKind, TunnelSettings, Verdict};
+use dp::sums::{Inner as Carried, Known, Layers, Sums};
+use dp::{Packet, PushTunnel, TunnelKind, TunnelSettings};
 use flow::{FlowKey, TunnelKey, tunnel_flags};
 use wire::checksum::{pseudo_ipv4, pseudo_ipv6};
 use wire::geneve::{self, Geneve, GeneveOption};
@@ -34,9 +35,10 @@ pub(crate) fn push(
     if packet.offload.segmentation.is_some() {
         return Err(packet);
     }
+    let carried = carried(&mut packet, push);
     dp::offload::complete_checksum(&mut packet);
     let header = &push.header;
-    let entropy = flow_hash(&packet);
+    let (entropy, segment) = (flow_hash(&packet), std::mem::take(&mut packet.segment));
     packet.insert(0, header.len());
     if let Some(place) = packet.bytes_mut().get_mut(..header.len()) {
         place.copy_from_slice(header);
@@ -55,9 +57,42 @@ pub(crate) fn push(
             SRV6 => complete_label(outer, header.len() - ethernet::HEADER_LEN, entropy),
             _ => {}
         }
+        if let Some(mut ip) = Ipv4Mut::parse_header(outer).filter(|_| !is_v6 && segment > 0) {
+            ip.set_id(ip.view().id().wrapping_add(segment));
+        }
         complete(outer, is_v6, port, sequence);
+        if let Some(carried) = carried {
+            let layers = leave_to_device(outer, is_v6);
+            packet.sums = Some(Box::new(Sums { outer: layers, inner: Some(carried) }));
+        }
     }
     Ok(packet)
+}
+
+/// What is known of the checksums of the packet that goes into the tunnel, where the device may still compute them: in tunnels
+/// over UDP, and of one at a time.
+fn carried(packet: &mut Packet, push: &PushTunnel) -> Option<Carried> {
+    let is_ethernet = packet.metadata.packet_type == 0;
+    let may_wait = |sums: &mut Box<Sums>| sums.inner.is_none() && matches!(push.kind, VXLAN | GENEVE);
+    let layers = packet.sums.take_if(may_wait)?.outer;
+    Some(Carried { at: push.header.len(), is_ethernet, layers })
+}
+
+/// Leaves the checksums of the tunnel's headers to the device.
+fn leave_to_device(outer: &mut [u8], is_v6: bool) -> Layers {
+    let l4 = if is_v6 { ipv6::LEN } else { ipv4::MIN_LEN };
+    let has_check = outer.get_mut(l4..).and_then(UdpMut::parse).is_some_and(|mut header| {
+        let has_check = header.view().check() != 0;
+        header.set_check(if has_check { 0xffff } else { 0 });
+        has_check
+    });
+    if !is_v6 {
+        wire::bytes::put16(outer, ipv4::CHECK_OFFSET, 0);
+    }
+    Layers {
+        network: if is_v6 { Known::Nothing } else { Known::Due },
+        transport: if has_check { Known::Due } else { Known::Good },
+    }
 }
 
 /// Fills in what the prepared headers lack, from the outer network header on.
@@ -95,7 +130,9 @@ fn complete(outer: &mut [u8], is_v6: bool, source_port: u16, sequence: impl FnOn
     }
 }
 
-/// [`PushTunnel::kind`] of GTP-U and of SRv6.
+/// [`PushTunnel::kind`] of the kinds that are told apart here.
+const VXLAN: u32 = 4;
+const GENEVE: u32 = 5;
 const GTPU: u32 = 110;
 const SRV6: u32 = 112;
 
@@ -167,8 +204,9 @@ pub fn pop(mut packet: Packet, kind: TunnelKind, settings: &TunnelSettings) -> R
             packet.metadata.ct = None;
             packet.metadata.pkt_mark = 0;
             // The device has not looked at what is inside.
-            packet.offload.ip_check = Verdict::Unknown;
-            packet.offload.l4_check = Verdict::Unknown;
+            packet.offload.is_checksum_good = false;
+            let carried = packet.sums.take().and_then(|sums| sums.inner);
+            packet.sums = carried.map(|carried| Box::new(Sums { outer: carried.layers, inner: None }));
             Ok(packet)
         }
         None => Err(packet),
@@ -267,10 +305,10 @@ fn has_sound_header(packet: &Packet, header: &[u8]) -> bool {
     if header.first().is_none_or(|first| first >> 4 != 4) {
         return true;
     }
-    let is_sound = match packet.offload.ip_check {
-        Verdict::Good => true,
-        Verdict::Bad => false,
-        Verdict::Unknown => {
+    let is_sound = match packet.sums.as_ref().map_or(Known::Nothing, |sums| sums.outer.network) {
+        Known::Good | Known::Due => true,
+        Known::Bad => false,
+        Known::Nothing => {
             IP_CHECKED.count();
             wire::checksum(header) == 0
         }
@@ -285,16 +323,16 @@ fn has_sound_header(packet: &Packet, header: &[u8]) -> bool {
 /// The datagram, unless its checksum says that it was damaged.
 fn sound_udp<'a>(packet: &Packet, segment: &'a [u8], key: &FlowKey) -> Option<Udp<'a>> {
     let outer = Udp::parse(segment)?;
-    let is_left_to_sender = packet.offload.checksum.is_some();
-    match packet.offload.l4_check {
-        Verdict::Good => return Some(outer),
-        Verdict::Bad if outer.check() != 0 => {
-            UDP_WRONG.count();
-            return None;
-        }
-        Verdict::Bad | Verdict::Unknown if outer.check() == 0 || is_left_to_sender => return Some(outer),
-        Verdict::Bad | Verdict::Unknown => UDP_CHECKED.count(),
+    let said = packet.sums.as_ref().map_or(Known::Nothing, |sums| sums.outer.transport);
+    let is_known = packet.offload.is_checksum_good || packet.offload.checksum.is_some() || said.is_trusted();
+    if outer.check() == 0 || is_known {
+        return Some(outer);
     }
+    if said == Known::Bad {
+        UDP_WRONG.count();
+        return None;
+    }
+    UDP_CHECKED.count();
     let pseudo = if key.tun_dst() != 0 {
         pseudo_ipv4(key.tun_src(), key.tun_dst(), protocol::UDP, segment.len())
     } else {

@@ -103,6 +103,11 @@ impl Ufid {
         }
         Ufid(u128::from(a) << 64 | u128::from(b))
     }
+
+    /// The id of a megaflow, which tells flows apart that differ in their masks alone.
+    pub fn of_megaflow(key: &FlowKey, mask: &FlowMask) -> Ufid {
+        Ufid(Ufid::of(&key.masked(mask)).0 ^ Ufid::of(&mask.as_key()).0.rotate_left(1))
+    }
 }
 
 /// Who forwards: the threads that share no table. The control thread is one too.

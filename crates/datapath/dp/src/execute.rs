@@ -319,6 +319,7 @@ fn truncate(packet: &mut Packet) {
         packet.set_len(max as usize);
         // What was to be completed over the whole packet cannot be any more.
         packet.offload = crate::Offload::default();
+        packet.sums = None;
     }
 }
 

@@ -34,6 +34,7 @@ pub mod offload;
 mod packet;
 mod port_kind;
 mod qos;
+pub mod sums;
 pub mod text;
 mod upcall;
 mod workers;
@@ -54,7 +55,7 @@ pub use datapath::{
 };
 pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, Tracked, execute};
-pub use packet::{HEADROOM, Offload, Packet, Segmentation, Verdict};
+pub use packet::{HEADROOM, Offload, Packet, Segmentation};
 pub use port_kind::{PortKind, TunnelKind, UnknownPortKind};
 pub use qos::{Detail, Policing, Qos, QosKind, QosState, QualityOfService, QueueStats, Settings};
 pub use upcall::{Fence, Upcall, UpcallOutcome, UpcallPacket};

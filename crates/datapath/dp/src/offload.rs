@@ -8,10 +8,17 @@ use wire::tcp::TcpMut;
 use wire::udp::UdpMut;
 use wire::{Checksum, ethernet, ipv4, ipv6, protocol, tcp, transport, udp};
 
+use crate::sums::{self, Abilities};
 use crate::{Offload, Packet, Segmentation};
 
-/// Completes the checksum that `packet` left to the device.
+base::coverage! {
+    /// A train was cut into its segments.
+    pub static TRAINS_CUT = "dp_packet_gso"
+}
+
+/// Completes the checksums that `packet` left to the device.
 pub fn complete_checksum(packet: &mut Packet) {
+    sums::complete(packet, Abilities::default());
     let Some((start, at)) = packet.offload.checksum.take() else { return };
     let (start, at) = (usize::from(start), usize::from(at));
     let Some(covered) = packet.bytes_mut().get_mut(start..) else { return };
@@ -32,6 +39,7 @@ pub fn segment(mut packet: Packet, out: &mut Vec<Packet>) -> Result<(), Packet> 
         return Ok(());
     };
     let Some(train) = Train::parse(&packet, seg) else { return Err(packet) };
+    TRAINS_CUT.count();
     let bytes = packet.bytes();
     let (headers, payload) = bytes.split_at(train.payload.min(bytes.len()));
     let size = usize::from(seg.size).max(1);
@@ -44,6 +52,7 @@ pub fn segment(mut packet: Packet, out: &mut Vec<Packet>) -> Result<(), Packet> 
         one.append(part);
         one.metadata = packet.metadata.clone();
         one.rss_hash = packet.rss_hash;
+        one.segment = index as u16;
         train.fix(&mut one, index, size, index + 1 == count);
         out.push(one);
     }

@@ -1,7 +1,11 @@
 //! A packet: bytes with room before and behind them, metadata, and what is still to be done by whoever sends it.
 
+use std::ops::Range;
+
 use flow::{FlowKey, Metadata};
 use wire::TypedForm;
+
+use crate::sums::Sums;
 
 /// Room that a fresh packet has before its first byte, for tags and tunnel headers.
 pub const HEADROOM: usize = 256;
@@ -14,22 +18,8 @@ pub struct Offload {
     pub checksum: Option<(u16, u16)>,
     /// The packet is a train of segments to be cut.
     pub segmentation: Option<Segmentation>,
-    /// What the device has found of the L4 checksum.
-    pub l4_check: Verdict,
-    /// What the device has found of the checksum of the header of IPv4.
-    pub ip_check: Verdict,
-}
-
-/// What a device has found of a checksum.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Verdict {
-    /// It has not looked.
-    #[default]
-    Unknown,
-    /// It is right.
-    Good,
-    /// It is wrong.
-    Bad,
+    /// The device has found the L4 checksum right.
+    pub is_checksum_good: bool,
 }
 
 impl Offload {
@@ -72,14 +62,19 @@ impl Segmentation {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Packet {
     buffer: Vec<u8>,
-    start: usize,
-    end: usize,
+    /// Where the data begin and end, which are far below 4 GiB: packets are moved often, and are better small.
+    start: u32,
+    end: u32,
     /// What it carries beside its bytes.
     pub metadata: Metadata,
     /// What is left to whoever sends it.
     pub offload: Offload,
+    /// What a device that computes checksums itself has said of those of the packet, and what is left to such a one.
+    pub sums: Option<Box<Sums>>,
     /// A hash over the flow from the device, when it computed one.
     pub rss_hash: Option<u32>,
+    /// Which segment of a train it was, so that what is put around them is numbered as they are.
+    pub segment: u16,
     /// The next output sends at most this many bytes.
     pub trunc: Option<u32>,
 }
@@ -87,7 +82,12 @@ pub struct Packet {
 impl Packet {
     /// An empty packet with `room` bytes for data behind the headroom.
     pub fn with_capacity(room: usize) -> Packet {
-        Packet { buffer: vec![0; HEADROOM + room], start: HEADROOM, end: HEADROOM, ..Packet::default() }
+        Packet {
+            buffer: vec![0; HEADROOM + room],
+            start: HEADROOM as u32,
+            end: HEADROOM as u32,
+            ..Packet::default()
+        }
     }
 
     /// A packet of these bytes.
@@ -104,89 +104,109 @@ impl Packet {
         packet
     }
 
+    #[inline]
+    fn start(&self) -> usize {
+        self.start as usize
+    }
+
+    #[inline]
+    fn end(&self) -> usize {
+        self.end as usize
+    }
+
+    #[inline]
+    fn range(&self) -> Range<usize> {
+        self.start()..self.end()
+    }
+
     /// Bytes of data.
     #[inline]
     pub fn len(&self) -> usize {
-        self.end - self.start
+        self.end() - self.start()
     }
 
     /// Whether there are no data.
     pub fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.start() == self.end()
     }
 
     /// The data.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        self.buffer.get(self.start..self.end).unwrap_or(&[])
+        self.buffer.get(self.range()).unwrap_or(&[])
     }
 
     /// The data, to be changed.
     #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        self.buffer.get_mut(self.start..self.end).unwrap_or(&mut [])
+        let range = self.range();
+        self.buffer.get_mut(range).unwrap_or(&mut [])
     }
 
     /// Room before the data.
     pub fn headroom(&self) -> usize {
-        self.start
+        self.start()
     }
 
     /// Room behind the data.
     pub fn tailroom(&self) -> usize {
-        self.buffer.len() - self.end
+        self.buffer.len() - self.end()
     }
 
     /// Empties the packet for reuse; the data shall begin behind `headroom` bytes.
     pub fn reset(&mut self, headroom: usize) {
-        self.start = headroom.min(self.buffer.len());
+        self.start = headroom.min(self.buffer.len()) as u32;
         self.end = self.start;
         self.metadata = Metadata::default();
         self.offload = Offload::default();
+        self.sums = None;
         self.rss_hash = None;
+        self.segment = 0;
         self.trunc = None;
     }
 
     /// All the room behind the start, to be filled by a device; then [`Packet::set_len`].
     pub fn space_mut(&mut self) -> &mut [u8] {
-        let start = self.start;
+        let start = self.start();
         self.buffer.get_mut(start..).unwrap_or(&mut [])
     }
 
     /// Sets the length, at most what the buffer holds.
     pub fn set_len(&mut self, len: usize) {
-        self.end = (self.start + len).min(self.buffer.len());
+        self.end = (self.start() + len).min(self.buffer.len()) as u32;
     }
 
     /// Adds bytes behind the data.
     pub fn append(&mut self, bytes: &[u8]) {
-        let end = self.end + bytes.len();
+        let begin = self.end();
+        let end = begin + bytes.len();
         if end > self.buffer.len() {
             self.buffer.resize(end, 0);
         }
-        if let Some(place) = self.buffer.get_mut(self.end..end) {
+        if let Some(place) = self.buffer.get_mut(begin..end) {
             place.copy_from_slice(bytes);
         }
-        self.end = end;
+        self.end = end as u32;
     }
 
     /// Makes room for `count` bytes at offset `at`, zeroed, by moving what is before it.
     pub fn insert(&mut self, at: usize, count: usize) {
-        if self.start < count {
-            let more = count - self.start + HEADROOM;
+        if self.start() < count {
+            let more = count - self.start() + HEADROOM;
             let mut grown = vec![0; self.buffer.len() + more];
             if let Some(place) = grown.get_mut(more..) {
                 place.copy_from_slice(&self.buffer);
             }
             self.buffer = grown;
-            self.start += more;
-            self.end += more;
+            self.start += more as u32;
+            self.end += more as u32;
         }
         let at = at.min(self.len());
-        let old = self.start;
-        self.start -= count;
-        self.buffer.copy_within(old..old + at, self.start);
-        if let Some(gap) = self.buffer.get_mut(self.start + at..self.start + at + count) {
+        let old = self.start();
+        let start = old - count;
+        self.start = start as u32;
+        self.buffer.copy_within(old..old + at, start);
+        if let Some(gap) = self.buffer.get_mut(start + at..start + at + count) {
             gap.fill(0);
         }
         self.shift_checksum(count as i32);
@@ -211,8 +231,9 @@ impl Packet {
     pub fn remove(&mut self, at: usize, count: usize) {
         let at = at.min(self.len());
         let count = count.min(self.len() - at);
-        self.buffer.copy_within(self.start..self.start + at, self.start + count);
-        self.start += count;
+        let start = self.start();
+        self.buffer.copy_within(start..start + at, start + count);
+        self.start += count as u32;
         self.shift_checksum(-(count as i32));
     }
 
@@ -222,6 +243,9 @@ impl Packet {
         }
         if let Some(seg) = &mut self.offload.segmentation {
             seg.header_len = (i32::from(seg.header_len) + by).clamp(0, i32::from(u16::MAX)) as u16;
+        }
+        if let Some(inner) = self.sums.as_mut().and_then(|sums| sums.inner.as_mut()) {
+            inner.at = inner.at.saturating_add_signed(by as isize);
         }
     }
 

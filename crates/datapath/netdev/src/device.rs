@@ -7,12 +7,14 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use base::{DpPort, MacAddr};
+use dp::sums::Abilities;
 use dp::{
     DpError, DropReason, Errno, Packet, PortInfo, PortKind, PortSpec, PortStats, TunnelKind, UnknownPortKind,
 };
 
 use crate::Pool;
 use crate::dummy::{Dummy, wanted_queues};
+use crate::dummy_checks;
 use crate::dummy_queue::Queue;
 use crate::losses::Losses;
 use crate::packet::PacketDevice;
@@ -212,8 +214,14 @@ impl Device {
     #[inline]
     pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
         match &self.kind {
-            DeviceKind::Packet(device) => device.send(packets, pool),
-            DeviceKind::Tap(tap) => tap.send(packets, pool),
+            DeviceKind::Packet(device) => {
+                compute_sums(packets);
+                device.send(packets, pool);
+            }
+            DeviceKind::Tap(tap) => {
+                compute_sums(packets);
+                tap.send(packets, pool);
+            }
             DeviceKind::Dummy(dummy) => dummy.send(packets, pool),
             DeviceKind::Tunnel => {
                 // What goes into a tunnel gets its headers and goes out by another port.
@@ -411,6 +419,14 @@ impl Device {
     }
 }
 
+/// Computes the checksums that devices of other kinds have left to the one that sends.
+#[inline]
+fn compute_sums(packets: &mut [Packet]) {
+    for packet in packets.iter_mut().filter(|packet| packet.sums.is_some()) {
+        dp::sums::complete(packet, Abilities::default());
+    }
+}
+
 /// The options of a dummy port that it shows.
 const SHOWN: [&str; 3] = ["ifindex", "pstream", "stream"];
 
@@ -423,6 +439,9 @@ fn dummy_config(spec: &PortSpec) -> BTreeMap<String, String> {
             show(name, value);
         }
     }
+    for (name, value) in dummy_checks::shown(spec) {
+        show(name, &value);
+    }
     if spec.kind == PortKind::DummyPmd {
         for (name, default) in [("n_rxq", "1"), ("n_txq", "1"), ("numa_id", "0")] {
             show(name, spec.option(name).unwrap_or(default));
@@ -431,21 +450,24 @@ fn dummy_config(spec: &PortSpec) -> BTreeMap<String, String> {
     config
 }
 
-/// What a dummy port is said to do for the packets that it sends, all of which is done before it gets them.
+/// What a dummy port is said to do for the packets that it sends.
 fn dummy_status(spec: &PortSpec) -> BTreeMap<String, String> {
     const OFFLOADS: [(&str, &str); 10] = [
         ("ip_csum", "ol_ip_tx_csum"),
         ("tcp_csum", "ol_l4_tx_csum"),
         ("udp_csum", "ol_l4_tx_csum"),
         ("sctp_csum", ""),
-        ("tcp_seg", ""),
+        ("tcp_seg", dummy_checks::SEGMENT_SIZE),
         ("vxlan_tso", ""),
         ("geneve_tso", ""),
         ("gre_tso", ""),
         ("out_ip_csum", "ol_out_ip_tx_csum"),
         ("out_udp_csum", "ol_out_udp_tx_csum"),
     ];
-    let is_set = |option: &str| spec.option(option) == Some("true");
+    let is_set = |option: &str| match option {
+        dummy_checks::SEGMENT_SIZE => spec.option(option).is_some_and(|size| size != "0"),
+        _ => spec.option(option) == Some("true"),
+    };
     OFFLOADS.map(|(name, option)| (format!("tx_{name}_offload"), is_set(option).to_string())).into()
 }
 

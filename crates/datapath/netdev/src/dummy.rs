@@ -271,7 +271,7 @@ impl Dummy {
         let is_frame = packet.len() >= ethernet::HEADER_LEN;
         self.losses.count(DropReason::RxInvalid, u64::from(!is_frame));
         let checks = self.settings().1;
-        checks.apply(packet);
+        checks.receive(packet);
         is_frame
     }
 
@@ -296,8 +296,13 @@ impl Dummy {
     /// Sends the packets.
     pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
         let mut ready = Vec::new();
-        for packet in packets.drain(..) {
-            if let Err(packet) = dp::offload::segment(packet, &mut ready) {
+        let checks = self.settings().1;
+        for mut packet in packets.drain(..) {
+            checks.send(&mut packet);
+            if checks.takes_whole(&packet) {
+                dp::offload::complete_checksum(&mut packet);
+                ready.push(packet);
+            } else if let Err(packet) = dp::offload::segment(packet, &mut ready) {
                 self.losses.count(DropReason::TxInvalidOffload, 1);
                 pool.give_back(packet);
             }
@@ -307,7 +312,8 @@ impl Dummy {
         for packet in ready {
             let is_tagged = packet.bytes().get(12..14) == Some(&[0x81, 0]);
             let most = mtu + ethernet::HEADER_LEN + if is_tagged { ethernet::VLAN_HEADER_LEN } else { 0 };
-            if !(ethernet::HEADER_LEN..=most).contains(&packet.len()) {
+            let is_too_long = packet.len() > most && packet.offload.segmentation.is_none();
+            if packet.len() < ethernet::HEADER_LEN || is_too_long {
                 self.losses.count(DropReason::TxMtuExceeded, 1);
                 pool.give_back(packet);
                 continue;

@@ -52,6 +52,7 @@ impl Pool {
         copy.append(packet.bytes());
         copy.metadata = packet.metadata.clone();
         copy.offload = packet.offload;
+        copy.sums.clone_from(&packet.sums);
         copy.rss_hash = packet.rss_hash;
         copy.trunc = packet.trunc;
         copy

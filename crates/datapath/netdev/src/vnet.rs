@@ -30,8 +30,7 @@ pub fn parse(header: &[u8]) -> Offload {
             header_len: u16_at(header, 2),
             size: u16_at(header, 4),
         }),
-        l4_check: if flags & DATA_VALID != 0 { dp::Verdict::Good } else { dp::Verdict::Unknown },
-        ip_check: dp::Verdict::Unknown,
+        is_checksum_good: flags & DATA_VALID != 0,
     }
 }
 
@@ -88,7 +87,7 @@ mod tests {
     #[test]
     fn a_checksum_that_the_kernel_found_good_is_not_passed_on() {
         let offload = parse(&[DATA_VALID, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(offload, Offload { l4_check: dp::Verdict::Good, ..Offload::default() });
+        assert_eq!(offload, Offload { is_checksum_good: true, ..Offload::default() });
         assert_eq!(build(&packet(offload)), [0; LEN]);
     }
 

@@ -10,6 +10,21 @@ use crate::key::{Address, Endpoint, Key, answering_type};
 use crate::state::Upper;
 use crate::tcp::Segment;
 
+base::coverage! {
+    /// A packet has a wrong checksum over its IPv4 header.
+    static WRONG_NETWORK = "conntrack_l3csum_err"
+}
+base::coverage! {
+    /// A packet has a wrong checksum over its transport header.
+    static WRONG_TRANSPORT = "conntrack_l4csum_err"
+}
+
+/// Makes the counters known before they have counted anything.
+pub(crate) fn list_counters() {
+    WRONG_NETWORK.list();
+    WRONG_TRANSPORT.list();
+}
+
 /// A packet from its IP header on, wherever its bytes are.
 pub trait Datagram {
     /// From the IP header on, with what may stand behind its end.
@@ -22,6 +37,10 @@ pub trait Datagram {
     fn link_len(&self) -> usize;
     /// What is known of the checksum over the transport header.
     fn checksum(&self) -> KnownChecksum;
+    /// What is known of the checksum over IPv4's header.
+    fn network_checksum(&self) -> KnownChecksum {
+        KnownChecksum::Unknown
+    }
     /// Replaces `count` bytes at offset `at`.
     fn splice(&mut self, at: usize, count: usize, with: &[u8]);
 }
@@ -33,6 +52,8 @@ pub enum KnownChecksum {
     Unknown,
     /// It is right.
     Good,
+    /// It is wrong.
+    Bad,
     /// The device completes it; the sum of the pseudo header stands in its place.
     Partial,
 }
@@ -100,14 +121,19 @@ impl Seen {
     pub(crate) fn read(datagram: &impl Datagram, zone: u16) -> Option<Seen> {
         let (bytes, is_v6) = (datagram.bytes(), datagram.is_v6());
         let (places, src, dst) = Places::find(bytes, is_v6, true)?;
-        if !is_v6 && wire::checksum(bytes.get(..places.l4)?) != 0 {
+        let is_right = || Some(wire::checksum(bytes.get(..places.l4)?) == 0);
+        if !is_v6 && !is_known_right(datagram.network_checksum()).or_else(is_right)? {
+            WRONG_NETWORK.count();
             return None;
         }
         let l4 = places.l4(bytes);
         let end = |address| Endpoint { address, ..Endpoint::default() };
         let key = Key { src: end(src), dst: end(dst), zone, protocol: places.protocol, is_v6 };
-        let is_checked = datagram.checksum() != KnownChecksum::Unknown;
-        if !is_well_formed(&key, l4) || !is_checked && !has_right_checksum(&key, l4) {
+        if !is_well_formed(&key, l4) {
+            return None;
+        }
+        if !is_known_right(datagram.checksum()).unwrap_or_else(|| has_right_checksum(&key, l4)) {
+            WRONG_TRANSPORT.count();
             return None;
         }
         if key.is_icmp()
@@ -242,6 +268,15 @@ fn has_whole_chunks(l4: &[u8]) -> bool {
         at += len.next_multiple_of(4);
     }
     at == l4.len()
+}
+
+/// Whether a checksum is right, where that is known.
+fn is_known_right(known: KnownChecksum) -> Option<bool> {
+    match known {
+        KnownChecksum::Unknown => None,
+        KnownChecksum::Good | KnownChecksum::Partial => Some(true),
+        KnownChecksum::Bad => Some(false),
+    }
 }
 
 fn has_right_checksum(key: &Key, l4: &[u8]) -> bool {

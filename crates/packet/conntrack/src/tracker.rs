@@ -86,6 +86,7 @@ impl Tracker {
     /// A tracker without connections. `secret` decides where connections lie and which ports are chosen; nobody outside is to
     /// know it.
     pub fn new(secret: u64) -> Tracker {
+        crate::datagram::list_counters();
         Tracker {
             table: Table::new(secret),
             zones: Zones::default(),

@@ -199,7 +199,8 @@ impl<'a> Ipv4Mut<'a> {
 }
 
 /// Where the checksum stands.
-const CHECK_OFFSET: usize = 10;
+/// Where in the header its checksum stands.
+pub const CHECK_OFFSET: usize = 10;
 
 /// Computes the checksum of the header at the start of `bytes`, options included, and writes it.
 pub fn write_checksum(bytes: &mut [u8]) {

@@ -221,7 +221,9 @@ impl FlowSync {
         let Some((_, translation)) = made else { return Comparison::Wrong };
         // A narrower mask than needed only costs hits; a wider one is wrong.
         let is_cached = translation.error.is_none_or(pipeline::Error::may_be_cached);
-        if !is_cached || !flow.mask.covers(&translation.mask) {
+        // No packet has come that could learn: what a flow for one would do is not known.
+        let is_unknown = translation.competes;
+        if !is_cached || is_unknown || !flow.mask.covers(&translation.mask) {
             return Comparison::Wrong;
         }
         let actions = if translation.slow.is_empty() {

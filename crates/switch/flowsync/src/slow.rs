@@ -74,6 +74,7 @@ mod tests {
             matched: None,
             effects,
             slow,
+            competes: false,
             output: pipeline::Output::Drop,
             frozen: Vec::new(),
             forks: Vec::new(),

@@ -550,6 +550,10 @@ impl BridgeView for Bridge {
         self.admits_learned(rule, limit)
     }
 
+    fn has_learned(&self, rule: &ofp::FlowMod) -> bool {
+        self.find_same(rule).is_some()
+    }
+
     fn fragments(&self) -> Fragments {
         self.settings.fragments
     }

@@ -22,6 +22,9 @@ impl Bridge {
             }
             return Vec::new();
         }
+        if self.has_newer(request, used) {
+            return Vec::new();
+        }
         if !self.admits_learned(request, limit) {
             log::info!(target: base::bounded!("ofproto"), "Learn limit for flow {} reached.", request.new_cookie);
             return Vec::new();
@@ -37,6 +40,15 @@ impl Bridge {
                 Vec::new()
             }
         }
+    }
+
+    /// Whether another rule stands where `request` would add one, and came after the packet that teaches this.
+    ///
+    /// Counters of flows say in no order which packets came: the last one is to be believed.
+    fn has_newer(&self, request: &FlowMod, used: Timestamp) -> bool {
+        let table = self.table(TableId(request.table));
+        let found = table.and_then(|table| table.find(&(&request.m).into(), i32::from(request.priority)));
+        found.is_some_and(|entry| entry.modified > used)
     }
 
     /// Whether a learned rule may be added where at most `limit` of its table and cookie may be; 0 for any number.

@@ -196,14 +196,14 @@ mod tests {
         let full = full.unwrap();
         assert_eq!(full.changed(&request(ADD, &[(1, 4, 4, 4)])), Err(OfError::NxttmfcTableFull));
         assert_eq!((full.fields(), full.len_of(1), full.len_of(3)), (15, None, Some(4)));
-        assert_eq!(none.changed(&request(9)), Err(OfError::NxttmfcBadCommand));
+        assert_eq!(none.changed(&request(9, &[])), Err(OfError::NxttmfcBadCommand));
         let mut key = FlowKey::new();
         assert!(ovn.of_key(&key).is_empty());
         fields::Field::TunMetadata0.write(&mut key, 0x1_0002);
         let option = GeneveOption { class: 0x102, kind: 0x80, data: vec![0, 1, 0, 2] };
         assert_eq!(ovn.of_key(&key), [option]);
         assert_eq!(ovn.changed(&request(DELETE, &[(0, 0, 0, 0)])).unwrap(), none);
-        assert_eq!(ovn.changed(&request(CLEAR)).unwrap(), none);
+        assert_eq!(ovn.changed(&request(CLEAR, &[])).unwrap(), none);
         assert_eq!(ovn.shown().mappings.len(), 1);
     }
 

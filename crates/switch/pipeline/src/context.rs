@@ -110,6 +110,8 @@ pub(crate) struct Outcome {
     /// Those that a trace follows.
     pub forks: Vec<Fork>,
     pub slow: SlowPath,
+    /// [`crate::Translation::competes`].
+    pub competes: bool,
     /// The datapath can set some bits of a header; else all of it is set, and matched.
     pub sets_some_bits: bool,
     pub output: Output,
@@ -195,6 +197,7 @@ impl<'a> Context<'a> {
             frozen: Vec::new(),
             forks: Vec::new(),
             slow: SlowPath::default(),
+            competes: false,
             sets_some_bits: bridge.capabilities().masked_set,
             output: Output::Drop,
             export: Export::default(),

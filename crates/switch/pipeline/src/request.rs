@@ -80,6 +80,8 @@ pub struct Translation {
     pub effects: Vec<Effect>,
     /// Why the actions can't be cached, if anything.
     pub slow: SlowPath,
+    /// A rule is to be learned of which there may be few, and it is not there: who has it depends on whose packet comes first.
+    pub competes: bool,
     /// Where the packet went.
     pub output: Output,
     /// The states that the actions refer to; they live as long as these handles.
@@ -152,6 +154,7 @@ impl Translation {
             matched: None,
             effects: Vec::new(),
             slow: SlowPath::default(),
+            competes: false,
             output: Output::Drop,
             frozen: Vec::new(),
             forks: Vec::new(),

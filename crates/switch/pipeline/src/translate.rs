@@ -238,6 +238,7 @@ impl Context<'_> {
             matched,
             effects: out.effects,
             slow: out.slow,
+            competes: out.competes,
             output: out.output,
             frozen: out.frozen,
             forks: out.forks,

@@ -101,6 +101,8 @@ pub trait BridgeView {
     fn has_controller(&self) -> bool;
     /// Whether `rule` may be learned where at most `limit` rules of its table and cookie may be.
     fn may_learn(&self, rule: &ofp::FlowMod, limit: u32) -> bool;
+    /// Whether `rule` is there as it would be learned.
+    fn has_learned(&self, rule: &ofp::FlowMod) -> bool;
     /// The best rule for `key` in `table`; adds to `mask` what the choice depended on.
     fn lookup(&self, table: TableId, key: &FlowKey, mask: &mut FlowMask) -> Option<&Arc<Rule>>;
     /// The rules that are the parts of the conjunction by which `key` has its rule, to explain it; often none.

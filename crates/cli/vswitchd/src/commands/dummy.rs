@@ -43,18 +43,31 @@ fn receive(datapaths: &Datapaths, args: &[String]) -> Result<String, String> {
     let (datapath, info) = found.ok_or("no such dummy netdev")?;
     let mut words = args[1..].iter();
     let mut packets: Vec<Vec<u8>> = Vec::new();
+    let mut composed = None;
     let mut queue = 0;
     while let Some(word) = words.next() {
         match word.as_str() {
             "--qid" => queue = words.next().and_then(|text| text.parse().ok()).ok_or("bad rx queue id.")?,
             "--len" => {
                 let length: usize = words.next().and_then(|text| text.parse().ok()).unwrap_or(0);
-                match packets.last_mut() {
-                    Some(packet) if length >= 60 => packet.resize(length.min(65_535), 0),
-                    _ => return Err("too small packet len".to_owned()),
+                let key: flow::FlowKey = composed.take().ok_or("bad packet or flow syntax")?;
+                if length < 60 {
+                    return Err("too small packet len".to_owned());
                 }
+                let packet = flow::compose_sized(&key, length.min(65_535));
+                packets.pop();
+                packets.push(packet.ok_or("too small packet len")?);
             }
-            text => packets.push(parse_packet(text)?),
+            text => {
+                composed = None;
+                packets.push(match parse_bytes(text) {
+                    Some(bytes) => bytes,
+                    None => {
+                        let (key, _) = dp::text::parse_key(text, None).map_err(|e| e.to_string())?;
+                        flow::compose(composed.insert(key), None)
+                    }
+                });
+            }
         }
     }
     let control = datapath.dummies().ok_or("no such dummy netdev")?;
@@ -64,16 +77,14 @@ fn receive(datapaths: &Datapaths, args: &[String]) -> Result<String, String> {
     Ok(String::new())
 }
 
-/// A packet as hexadecimal digits, or as a datapath flow that it is composed from.
-fn parse_packet(text: &str) -> Result<Vec<u8>, String> {
+/// A packet as hexadecimal digits.
+fn parse_bytes(text: &str) -> Option<Vec<u8>> {
     let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    if !digits.is_empty() && digits.len().is_multiple_of(2) && digits.chars().all(|c| c.is_ascii_hexdigit()) {
-        let bytes =
-            (0..digits.len()).step_by(2).filter_map(|i| u8::from_str_radix(&digits[i..i + 2], 16).ok());
-        return Ok(bytes.collect());
+    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.chars().all(|c| c.is_ascii_hexdigit())
+    {
+        return None;
     }
-    let (key, _) = dp::text::parse_key(text, None).map_err(|e| e.to_string())?;
-    Ok(flow::compose(&key, None))
+    (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(digits.get(i..i + 2)?, 16).ok()).collect()
 }
 
 fn set_admin_state(datapaths: &Datapaths, args: &[String]) -> Result<String, String> {

@@ -17,10 +17,18 @@ use wire::transport::{self, Ports};
 use wire::{TypedForm, ethernet, ipv4, ipv6, nd, protocol, sctp, tcp, udp};
 
 use super::tags;
-use crate::{Attr, Packet, Set};
+use crate::{Attr, Packet, Set, sums};
 
 /// Gives the fields of `set` their new values, as far as the packet has them.
 pub(super) fn set(packet: &mut Packet, set: &Set) {
+    if packet.sums.is_some() {
+        sums::leave_to_sender(packet, |packet| set_fields(packet, set));
+    } else {
+        set_fields(packet, set);
+    }
+}
+
+fn set_fields(packet: &mut Packet, set: &Set) {
     match set.attr {
         Attr::Priority => {
             packet.metadata.skb_priority = merge32(set, slot::SKB_PRIORITY, packet.metadata.skb_priority)
@@ -307,6 +315,10 @@ fn set_nsh(packet: &mut Packet, set: &Set) {
 
 /// Takes one off the TTL or hop limit; false when it is at its end.
 pub(super) fn decrement_ttl(packet: &mut Packet) -> bool {
+    sums::leave_to_sender(packet, decrement)
+}
+
+fn decrement(packet: &mut Packet) -> bool {
     let (at, ether_type) = tags::l3(packet);
     let bytes = packet.bytes_mut().get_mut(at..).unwrap_or(&mut []);
     match ether_type {

@@ -5,6 +5,7 @@ use flow::{SparseKey, VLAN_CFI, slot};
 use wire::{TypedForm, ethernet, mpls, nsh};
 
 use crate::Packet;
+use crate::sums::{self, Abilities};
 
 /// Packet types (`PT_*`): name space 1 holds EtherTypes.
 const NAMESPACE_ETHERTYPE: u32 = 1 << 16;
@@ -66,6 +67,8 @@ pub(super) fn push_mpls(packet: &mut Packet, entry: u32, ether_type: u16) {
     if !ethernet::is_mpls(ether_type) {
         return;
     }
+    // Nobody looks for checksums behind labels.
+    sums::complete(packet, Abilities::default());
     let at = l2_len(packet);
     set_ether_type(packet, ether_type);
     packet.insert_header(at, &mpls::Entry::from(entry));
@@ -76,6 +79,7 @@ pub(super) fn add_mpls(packet: &mut Packet, entry: u32, ether_type: u16, is_l3: 
     if is_l3 {
         push_mpls(packet, entry, ether_type);
     } else if ethernet::is_mpls(ether_type) {
+        sums::complete(packet, Abilities::default());
         packet.insert_header(0, &mpls::Entry::from(entry));
         packet.metadata.packet_type = NAMESPACE_ETHERTYPE | u32::from(ether_type);
         packet.metadata.ct = None;

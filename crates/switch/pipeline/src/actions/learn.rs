@@ -31,6 +31,7 @@ impl Context<'_> {
         let rule = learned_rule(learn, &self.packet.key);
         self.detail(|| describe(&rule));
         let admitted = learn.limit == 0 || self.walk.bridge.may_learn(&rule, learn.limit);
+        self.out.competes |= learn.limit != 0 && !self.walk.bridge.has_learned(&rule);
         if let Some(result) = learn.result {
             result.add_to_mask(&mut self.out.mask);
             result.write(&mut self.packet.key, admitted.into());
