@@ -24,7 +24,7 @@ pub struct TunnelSettings {
     pub options: Vec<TunnelOption>,
 }
 
-/// An option of Geneve, and the field of tunnel metadata that it is.
+/// An option of Geneve, and the field of tunnel metadata that keys of the datapath have for it. Bridges have fields of their own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TunnelOption {
     /// The option's class.

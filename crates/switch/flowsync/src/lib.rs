@@ -339,7 +339,10 @@ impl FlowSync {
             tcp_flags: key.tcp_flags(),
             used: self.clock.now(),
         };
-        let mut datapath_metadata = metadata.clone();
+        let mut datapath_metadata = match network.bridge(bridge) {
+            Some(bridge) => bridge.option_places().to_datapath(metadata),
+            None => metadata.clone(),
+        };
         // Who does not know the datapath's number of the port means that of the bridge's.
         let in_port = in_port.or_else(|| network.bridge(bridge)?.port(OfPort(metadata.in_port()))?.datapath);
         datapath_metadata.set_in_port(in_port.unwrap_or(base::DpPort::NONE).0);

@@ -34,7 +34,9 @@ pub(crate) fn translate(
         Some((state.frozen.bridge, OfPort(state.frozen.metadata.read(slot::IN_PORT) as u32)))
     };
     let (bridge, port) = network.arrival(datapath, key).or_else(came_back)?;
-    let mut seen = key.clone();
+    let options =
+        network.bridge(bridge).filter(|_| key.has_tun_options()).map(|bridge| bridge.option_places());
+    let mut seen = options.map_or_else(|| key.clone(), |places| places.to_bridge(key));
     seen.set_in_port(port.0);
     let request = Request {
         bridge,
@@ -45,6 +47,14 @@ pub(crate) fn translate(
         packet,
     };
     let mut translation = pipeline::translate(network, &request);
+    let with_places = |mask: &FlowMask| match network.bridge(bridge) {
+        Some(bridge) => bridge.option_places().mask_to_datapath(mask),
+        None => mask.clone(),
+    };
+    if translation.mask.has_tun_options() {
+        translation.mask = with_places(&translation.mask);
+        translation.matched = translation.matched.map(|mask| Box::new(with_places(&mask)));
+    }
     translation.mask = pipeline::installable(&translation.mask, key);
     Some((bridge, translation))
 }

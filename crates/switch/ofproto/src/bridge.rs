@@ -9,6 +9,7 @@ use base::{MacAddr, OfPort, TableId};
 use dp::{Capabilities, DpId};
 use flow::{FlowKey, FlowMask, SparseMatch};
 use ofp::{Action, PacketInReason};
+use pipeline::tunnel::OptionPlaces;
 use pipeline::{
     BridgeId, BridgeView, Bundle, BundleId, Counters, Exports, Fragments, Group, Mirror, Miss, MissRules,
     Port, Receivers, Rule, SpanningTree, TableTraffic,
@@ -88,6 +89,7 @@ pub struct Bridge {
     /// The datapath's names for how long connections of zones live.
     timeout_policies: Arc<BTreeMap<u16, Box<str>>>,
     tunnel_options: TunnelOptions,
+    option_places: OptionPlaces,
     /// A change that is being made in steps.
     pub(crate) staging: Option<Box<Staging>>,
     epoch: Arc<Epoch>,
@@ -127,6 +129,7 @@ impl Bridge {
             settings: Settings::default(),
             timeout_policies: Arc::default(),
             tunnel_options: TunnelOptions::default(),
+            option_places: OptionPlaces::default(),
             staging: None,
             epoch,
         }
@@ -145,10 +148,11 @@ impl Bridge {
         &self.tunnel_options
     }
 
-    /// Sets that.
-    pub fn set_tunnel_options(&mut self, options: TunnelOptions) {
-        if self.tunnel_options != options {
+    /// Sets that, and where the datapath has the options.
+    pub fn set_tunnel_options(&mut self, options: TunnelOptions, places: OptionPlaces) {
+        if (&self.tunnel_options, &self.option_places) != (&options, &places) {
             self.tunnel_options = options;
+            self.option_places = places;
             self.changed();
         }
     }
@@ -469,6 +473,10 @@ impl BridgeView for Bridge {
 
     fn tunnel_options(&self, key: &FlowKey) -> Vec<GeneveOption> {
         self.tunnel_options.of_key(key)
+    }
+
+    fn option_places(&self) -> &OptionPlaces {
+        &self.option_places
     }
 
     fn capabilities(&self) -> &Capabilities {

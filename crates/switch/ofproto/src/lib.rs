@@ -59,7 +59,7 @@ pub use switch::{SharedSwitch, Switch};
 pub use table::{Debris, MANY, Table};
 pub use table_settings::TableSettings;
 pub use transaction::{Done, Learned, Part, Prepare, Step, Transaction};
-pub use tunnel_options::TunnelOptions;
+pub use tunnel_options::{TunnelOptions, in_datapath};
 pub use walk::Walk;
 
 #[cfg(test)]

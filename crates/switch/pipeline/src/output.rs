@@ -332,6 +332,7 @@ impl PacketState {
         for place in registers().chain(TUNNEL) {
             self.key.write(place, 0);
         }
+        self.key.clear_tun_options();
         self.key.set_actset_output(OfPort::UNSET.0);
         self.clear_conntrack();
     }

@@ -21,6 +21,7 @@ use crate::spanning::SpanningTree;
 use crate::state::{
     BridgeId, Bundle, BundleId, Credit, Fragments, Miss, MissRules, Port, Rule, TableTraffic,
 };
+use crate::tunnel::{NO_OPTIONS, OptionPlaces};
 use crate::underlay::{Asking, NoUnderlay, Underlay};
 
 /// All bridges of a switch.
@@ -80,6 +81,10 @@ pub trait BridgeView {
     /// The options that a tunnel of Geneve is to carry for the packet: its fields of tunnel metadata.
     fn tunnel_options(&self, _key: &FlowKey) -> Vec<GeneveOption> {
         Vec::new()
+    }
+    /// Where the datapath has the options that the bridge has as fields of tunnel metadata.
+    fn option_places(&self) -> &OptionPlaces {
+        &NO_OPTIONS
     }
     /// What the datapath below it can do.
     fn capabilities(&self) -> &Capabilities;

@@ -9,7 +9,8 @@ use flow::{FlowKey, Metadata, slot};
 use flowsync::{Below, Datapaths};
 use ofproto::{SharedSwitch, Switch};
 use pipeline::{
-    BridgeId, Credit, Effect, Network, Purpose, Request, SharedNetwork, Start, Trace, Translation, View,
+    BridgeId, BridgeView, Credit, Effect, Network, Purpose, Request, SharedNetwork, Start, Trace,
+    Translation, View,
 };
 use rpc::unixctl::Registry;
 
@@ -134,7 +135,8 @@ fn parse(
                     (0, 0) => format!("no OpenFlow port for datapath port {port}"),
                     _ => "no OpenFlow tunnel port for this packet".to_owned(),
                 })?;
-            let mut key = key;
+            let places = switch.get(bridge).map(BridgeView::option_places);
+            let mut key = places.map_or_else(|| key.clone(), |places| places.to_bridge(&key));
             key.set_in_port(number.0);
             key.limit_vlans(below.datapath.max_vlans());
             Subject { bridge, key, names: found.names, packet: None }

@@ -126,8 +126,10 @@ fn switch_with(kind: TunnelKind) -> (Switch, BridgeId, BridgeId) {
     let mapping = |index| ofp::TlvMap { class: 0x102, kind: index as u8, length: 4, index };
     let request = ofp::TlvTableMod { command: 0, mappings: vec![mapping(0), mapping(1)] };
     let state = switch.get_mut(inside).unwrap();
-    let options = state.tunnel_options().changed(&request, &[]).unwrap();
-    state.set_tunnel_options(options);
+    let options = state.tunnel_options().changed(&request).unwrap();
+    let read = crate::in_datapath(&[], [&options].into_iter()).unwrap();
+    let places = options.places(&read);
+    state.set_tunnel_options(options, places);
     switch.reconnect();
     add_flow(&mut switch, outside, 0, "", "NORMAL");
     (switch, outside, inside)

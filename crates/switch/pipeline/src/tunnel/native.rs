@@ -130,7 +130,8 @@ impl<'a> Context<'a> {
     pub(crate) fn set_tunnel_fields(&mut self) {
         let key = &self.packet.key;
         if TUNNEL.iter().any(|&place| key.read(place) != self.out.base.read(place)) {
-            self.out.actions.push(Action::set(Attr::Tunnel, key, &FlowMask::new()));
+            let below = self.walk.bridge.option_places().to_datapath(key);
+            self.out.actions.push(Action::set(Attr::Tunnel, &below, &FlowMask::new()));
             TUNNEL.iter().for_each(|&place| self.out.base.write(place, key.read(place)));
             self.out.base.copy_tun_options(key);
         }
