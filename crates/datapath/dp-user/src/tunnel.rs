@@ -39,6 +39,7 @@ pub(crate) fn push(
     if let Some(place) = packet.bytes_mut().get_mut(..header.len()) {
         place.copy_from_slice(header);
     }
+    packet.metadata.in_port = push.out_port;
     packet.metadata.packet_type = 0;
     packet.metadata.ct = None;
     packet.metadata.tunnel = None;

@@ -72,6 +72,8 @@ pub(crate) struct Walk<'a> {
     pub list: List,
     /// Bytes of what is sent to a mirror, if it does not get all.
     pub snaplen: Option<u16>,
+    /// What is output now is shortened to so many bytes that a rule says.
+    pub shortens: bool,
 }
 
 /// Which list of actions is being run.
@@ -214,6 +216,7 @@ impl<'a> Context<'a> {
             depth: 0,
             list: List::Rule,
             snaplen: None,
+            shortens: false,
         };
         let conntracked = key.ct_state() & ct_state::TRACKED != 0;
         let packet = PacketState { key, conntracked, ..PacketState::default() };

@@ -196,6 +196,20 @@ fn a_packet_goes_into_a_tunnel_and_on_its_way() {
 }
 
 #[test]
+fn what_is_cut_off_is_seen_below() {
+    let (mut switch, _, inside) = switch();
+    add_flow(&mut switch, inside, 0, "", "output(port=2,max_len=100),output(port=2,max_len=80)");
+    let shown = text(&run(&switch, inside, &packet(OfPort(1))));
+    let parts: Vec<&str> = shown.split("trunc(").collect();
+    assert_eq!(parts.len(), 3, "{shown}");
+    assert!(
+        parts[1].starts_with("100),clone(tnl_push(") && parts[1].ends_with("out_port(1)),recirc(0)),"),
+        "{shown}"
+    );
+    assert!(parts[2].starts_with("80),tnl_push(") && parts[2].ends_with("out_port(1)),recirc(0)"), "{shown}");
+}
+
+#[test]
 fn what_arrives_for_a_tunnel_is_taken_out_of_it() {
     use pipeline::Network;
     let (switch, outside, inside) = switch();

@@ -297,7 +297,9 @@ impl Context<'_> {
         }
         commit(&mut self.packet, &mut self.out);
         let position = self.out.actions.len();
+        self.walk.shortens = true;
         self.output_to(number, last);
+        self.walk.shortens = false;
         if self.out.actions.len() > position {
             self.out.actions.insert(position, dp::Action::Trunc(max_len));
             if !self.walk.bridge.capabilities().trunc {

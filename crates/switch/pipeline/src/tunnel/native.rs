@@ -103,7 +103,11 @@ impl<'a> Context<'a> {
             kind: headers.kind,
             header: headers.bytes.clone().into_boxed_slice(),
         };
-        self.follow_outer(&exit, &headers, push, is_last);
+        if self.walk.shortens {
+            self.send_outer_around(push, is_last);
+        } else {
+            self.follow_outer(&exit, &headers, push, is_last);
+        }
         true
     }
 
@@ -210,6 +214,16 @@ impl<'a> Context<'a> {
             let frame = question(port.mac, source, address).into();
             let asking = Asking { bridge: bridge.id(), port: port.number, address, frame };
             self.out.effects.push(Effect::AskNeighbour(Arc::new(asking)));
+        }
+    }
+
+    /// Has the outer packet come in by the device's port: how long it is, the bridge below is to see, and only the datapath knows.
+    fn send_outer_around(&mut self, push: PushTunnel, is_last: bool) {
+        let steps = [Action::TunnelPush(Box::new(push)), Action::Recirc(0)];
+        if is_last {
+            self.out.actions.extend(steps);
+        } else {
+            self.out.actions.push(Action::Clone(steps.into()));
         }
     }
 
