@@ -48,6 +48,7 @@ mod rows;
 mod sflow;
 mod spanning;
 mod succession;
+mod tunnel_ways;
 mod tunnels;
 mod unread;
 mod unsupported;

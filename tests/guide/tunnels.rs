@@ -6,19 +6,19 @@ use std::time::Duration;
 use end_to_end::{Host, Iperf, Programs, Switch, World, can_run, holds_within, run, until};
 
 /// Bytes that each way must carry. One that loses every train of segments would need hours for them.
-const BYTES: &str = "2M";
+pub(super) const BYTES: &str = "2M";
 /// Sends a word to the UDP port of VXLAN.
 const SEND: &str = "import socket,sys; socket.socket(socket.AF_INET,socket.SOCK_DGRAM).sendto(sys.argv[1].encode(),('10.0.0.1',4789))";
 
 /// Two hosts on one wire, each with an address of the network that tunnels go through.
-struct Pair {
-    near: Host,
-    far: Host,
-    world: World,
+pub(super) struct Pair {
+    pub near: Host,
+    pub far: Host,
+    pub world: World,
 }
 
 impl Pair {
-    fn new() -> Pair {
+    pub fn new() -> Pair {
         let world = World::new();
         let (near, far) = (world.host("near"), world.host("far"));
         for host in [&near, &far] {
@@ -29,7 +29,7 @@ impl Pair {
     }
 
     /// A switch on `host`, with the wire in `br0`, which has the address, and the tunnel `tun0` in `int`.
-    fn switch(&self, host: &Host, programs: Programs, outer: &str, inner: &str, tunnel: &str) -> Switch {
+    pub fn switch(&self, host: &Host, programs: Programs, outer: &str, inner: &str, tunnel: &str) -> Switch {
         let switch = Switch::start(&self.world, host, &format!("sw-{inner}"), programs);
         switch.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev -- add-port br0 eth0");
         host.ok(&format!("ip addr add {outer} dev br0 {}", if outer.contains(':') { "nodad" } else { "" }));
@@ -50,9 +50,9 @@ fn both_ways(pair: &Pair) {
     Iperf::serve(&pair.far).both_ways(&pair.near, "192.168.7.2", BYTES, "through the tunnel");
 }
 
-const KINDS: [&str; 3] = ["vxlan", "geneve", "gre"];
+pub(super) const KINDS: [&str; 3] = ["vxlan", "geneve", "gre"];
 
-fn options(kind: &str, remote: &str) -> String {
+pub(super) fn options(kind: &str, remote: &str) -> String {
     format!("type={kind} options:remote_ip={remote} options:key=77")
 }
 
