@@ -112,6 +112,8 @@ pub(crate) struct Outcome {
     pub slow: SlowPath,
     /// The datapath can set some bits of a header; else all of it is set, and matched.
     pub sets_some_bits: bool,
+    /// The datapath can put labels before the Ethernet header.
+    pub adds_labels: bool,
     pub output: Output,
     pub export: Export,
     /// The packet went from a tunnel into one that has options: those that it came with are its own.
@@ -196,6 +198,7 @@ impl<'a> Context<'a> {
             forks: Vec::new(),
             slow: SlowPath::default(),
             sets_some_bits: bridge.capabilities().masked_set,
+            adds_labels: bridge.capabilities().add_mpls,
             output: Output::Drop,
             export: Export::default(),
             carries_options: false,

@@ -81,8 +81,7 @@ static FEATURES: [Feature; 27] = [
     flag_of("lb_output_action", "Optimized Balance TCP mode", |can| &mut can.lb_output),
     flag_of("ct_zero_snat", "Conntrack all-zero IP SNAT", |can| &mut can.conntrack.zero_snat)
         .idle("translation does not ask for it"),
-    flag_of("add_mpls", "MPLS Label add", |can| &mut can.add_mpls)
-        .idle("labels are always inside of the Ethernet header"),
+    flag_of("add_mpls", "MPLS Label add", |can| &mut can.add_mpls),
     flag_of("psample", "psample action", |can| &mut can.psample),
     number_of("max_vlan_headers", "Max VLAN headers", |can| &mut can.max_vlans)
         .idle("other_config:vlan-limit says how many there are"),
