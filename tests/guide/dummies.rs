@@ -291,6 +291,12 @@ fn a_switch_does_without_what_its_datapath_is_said_not_to_do() {
         switch.appctl(&format!("netdev-dummy/receive p4 {} --len {len}", PACKET.replace(' ', "")));
     }
     until("each went by its length", || (sent(2), sent(3)) == (Some(3), Some(2)));
+    // Labels that the datapath cannot put before the Ethernet header are put there packet by packet.
+    let labelled = "add-flow br0 in_port=1,ip,actions=encap(mpls),encap(ethernet),output:2";
+    assert_eq!(switch.ctl("ovs-ofctl", &format!("-O OpenFlow13 {labelled}")).status, 0);
+    assert!(!trace().contains("userspace slow path"), "{}", trace());
+    feature("add_mpls", "false");
+    assert!(trace().contains("userspace slow path"), "{}", trace());
     // Rules that cannot be done without are rejected, and say why.
     feature("ct_state_nat", "false");
     let refused = switch.ctl("ovs-ofctl", "add-flow br0 ip,actions=ct(commit,nat(src=10.0.0.9))");

@@ -61,6 +61,11 @@ fn may_lack_ports(reply: &[u8], version: Version) -> bool {
 fn fetch_maps(cx: &Context, target: &str) -> Result<Maps, Fatal> {
     let mut maps = Maps::default();
     maps.add_ports(ports(cx, target)?);
+    fetch_tables(cx, target, &mut maps)?;
+    Ok(maps)
+}
+
+fn fetch_tables(cx: &Context, target: &str, maps: &mut Maps) -> Done {
     let mut vconn = Vconn::open(cx, target)?;
     let decoding = vconn.decoding();
     if vconn.version >= Version::Of13 {
@@ -72,7 +77,7 @@ fn fetch_maps(cx: &Context, target: &str) -> Result<Maps, Fatal> {
                 }
             }
         })?;
-        return Ok(maps);
+        return Ok(());
     }
     vconn.each_reply(&Message::TableStatsRequest, |reply| {
         if let Ok(Decoded { message: Message::TableStatsReply(all), .. }) = decode(reply, &decoding) {
@@ -83,12 +88,21 @@ fn fetch_maps(cx: &Context, target: &str) -> Result<Maps, Fatal> {
             }
         }
     })?;
-    Ok(maps)
+    Ok(())
 }
 
 /// Names to understand in the input, if the options want them.
 pub(crate) fn maps_to_accept(cx: &Context, target: &str) -> Result<Maps, Fatal> {
     if cx.options.accepts_names() { fetch_maps(cx, target) } else { Ok(Maps::default()) }
+}
+
+/// The same of tables alone.
+pub(crate) fn tables_to_accept(cx: &Context, target: &str) -> Result<Maps, Fatal> {
+    let mut maps = Maps::default();
+    if cx.options.accepts_names() {
+        fetch_tables(cx, target, &mut maps)?;
+    }
+    Ok(maps)
 }
 
 /// Names to put into the output, if the options want them.

@@ -4,7 +4,7 @@ use base::OfPort;
 use fields::parse_table;
 use ofp::*;
 
-use crate::switch::{maps_to_accept, port_of, ports, queue_of};
+use crate::switch::{port_of, ports, queue_of, tables_to_accept};
 use crate::vconn::Vconn;
 use crate::{Context, Done, Fatal, fatal};
 
@@ -88,7 +88,7 @@ pub(crate) fn mod_table(cx: &Context) -> Done {
     let table = if which.eq_ignore_ascii_case("all") {
         ALL_TABLES
     } else {
-        let maps = maps_to_accept(cx, target)?;
+        let maps = tables_to_accept(cx, target)?;
         match parse_table(which, maps.names().tables) {
             Some(table) => table,
             None => return fatal!("unknown table \"{which}\""),

@@ -71,6 +71,9 @@ fn commit_packet_type(key: &FlowKey, out: &mut Outcome, pending: Option<Pending>
         }
         Some(Pending::Mpls { below }) => {
             let labels = labels(key);
+            if !out.adds_labels {
+                out.slow = out.slow.with(dp::SlowPath::ACTION);
+            }
             for &entry in labels.iter().take(labels.len().saturating_sub(below)).rev() {
                 out.actions.push(Action::AddMpls { entry, ether_type: key.dl_type(), is_l3: false });
             }

@@ -114,6 +114,8 @@ pub(crate) struct Outcome {
     pub competes: bool,
     /// The datapath can set some bits of a header; else all of it is set, and matched.
     pub sets_some_bits: bool,
+    /// The datapath can put labels before the Ethernet header.
+    pub adds_labels: bool,
     pub output: Output,
     pub export: Export,
     /// The packet went from a tunnel into one that has options: those that it came with are its own.
@@ -199,6 +201,7 @@ impl<'a> Context<'a> {
             slow: SlowPath::default(),
             competes: false,
             sets_some_bits: bridge.capabilities().masked_set,
+            adds_labels: bridge.capabilities().add_mpls,
             output: Output::Drop,
             export: Export::default(),
             carries_options: false,

@@ -94,9 +94,7 @@ static FEATURES: [Feature; 27] = [
     flag_of("ct_zero_snat", "Conntrack all-zero IP SNAT", |can| &mut can.conntrack.zero_snat)
         .logged("ct_zero_snat")
         .idle("translation does not ask for it"),
-    flag_of("add_mpls", "MPLS Label add", |can| &mut can.add_mpls)
-        .logged("add_mpls action")
-        .idle("labels are always inside of the Ethernet header"),
+    flag_of("add_mpls", "MPLS Label add", |can| &mut can.add_mpls).logged("add_mpls action"),
     flag_of("psample", "psample action", |can| &mut can.psample).logged("psample action"),
     number_of("max_vlan_headers", "Max VLAN headers", |can| &mut can.max_vlans)
         .logged("VLAN header stack length probed as")
