@@ -1,6 +1,7 @@
-//! Connections a second, and packets of connections that are there.
+//! Connections a second, packets of connections that are there, and how long others wait for a sweep at most.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use base::Timestamp;
 use conntrack::{Action, Datagram, KnownChecksum, Metadata, Tracker};
@@ -75,6 +76,43 @@ fn benches(c: &mut Criterion) {
         });
     });
     c.bench_function("a step of the sweep, of a million connections", |b| b.iter(|| tracker.sweep(now)));
+    // Connections that nobody answered are over after half a minute.
+    for (what, now) in [("keeps", now), ("removes", Timestamp::from_millis(1_000_000))] {
+        let (longest, memory) = longest_step(&tracker, now);
+        println!(
+            "the longest step of a sweep that {what} a million connections: {longest:?} of processor time"
+        );
+        println!("and of the step that gives all memory back: {memory:?}");
+        assert!(longest < MOST, "a step of a sweep must take less than {MOST:?}");
+    }
+    assert_eq!(tracker.count(), 0);
+}
+
+/// Packets of one shard wait no longer for a sweep.
+const MOST: Duration = Duration::from_millis(1);
+
+/// Of a whole sweep; of the step behind which no connection is left, apart: it gives memory back when nobody waits any more.
+/// Other programs that use the processor do not count.
+fn longest_step(tracker: &Tracker, now: Timestamp) -> (Duration, Duration) {
+    // To the beginning of a round.
+    while !tracker.sweep(Timestamp::ZERO) {}
+    let (mut longest, mut memory) = (Duration::ZERO, Duration::ZERO);
+    loop {
+        let begun = processor_time();
+        let is_last = tracker.sweep(now);
+        let taken = processor_time() - begun;
+        let place = if tracker.count() == 0 { &mut memory } else { &mut longest };
+        *place = taken.max(*place);
+        if is_last {
+            return (longest, memory);
+        }
+    }
+}
+
+/// Of this thread.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 criterion_group!(group, benches);

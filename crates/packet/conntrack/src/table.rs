@@ -166,7 +166,11 @@ impl Table {
 
     /// Removes the first connection in a shard that has this hash and is `meant`.
     fn remove_at(&self, hash: u64, meant: impl Fn(&Connection) -> bool) -> Option<Connection> {
-        let removed = self.shard(hash).take(hash, meant)?;
+        let mut shard = self.shard(hash);
+        let removed = shard.take(hash, meant)?;
+        let emptied = shard.tidy();
+        drop(shard);
+        drop(emptied);
         self.gone(&removed);
         Some(removed)
     }
@@ -200,7 +204,9 @@ impl Table {
         if cursor.chunk >= shard.chunks.len() {
             *cursor = Cursor { shard: cursor.shard + 1, chunk: 0 };
         }
+        let emptied = shard.tidy();
         drop(shard);
+        drop(emptied);
         for connection in taken {
             removed(&connection);
             self.gone(&connection);
@@ -271,11 +277,16 @@ impl Shard {
         }
         let connection = self.slot_mut(slot)?.take();
         self.free.push(slot);
-        if self.index.is_empty() {
-            self.chunks.clear();
-            self.free = Vec::new();
-            self.index = HashTable::new();
-        }
         connection
+    }
+
+    /// What held connections, if none are left. It is to be dropped without the lock: the system may take its time to take back
+    /// so much memory.
+    fn tidy(&mut self) -> Option<Shard> {
+        let is_idle = self.index.is_empty() && !self.chunks.is_empty();
+        is_idle.then(|| {
+            let aliases = std::mem::take(&mut self.aliases);
+            std::mem::replace(self, Shard { aliases, ..Shard::default() })
+        })
     }
 }
