@@ -162,6 +162,67 @@ fn a_controller_gives_a_switch_the_rules_of_a_file() {
     }
 }
 
+/// A bridge without rules whose own port is the host's only way to `far`.
+fn closed_bridge(world: &World) -> (Host, Host, Switch) {
+    let (far, middle) = (world.host("far"), world.host("sw"));
+    world.wire(&middle, "pa", &far, "eth0");
+    far.address("eth0", "10.8.0.2/24");
+    let switch = Switch::start(world, &middle, "sw", Programs::Ours);
+    switch.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev fail_mode=secure -- add-port br0 pa");
+    middle.ok("ip link set br0 up");
+    (far, middle, switch)
+}
+
+#[test]
+fn a_manager_behind_the_bridge_is_reached_whatever_the_rules_are() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let (far, middle, switch) = closed_bridge(&world);
+    middle.address("br0", "10.8.0.1/24");
+    switch.vsctl("set-manager tcp:10.8.0.2:6640 -- set manager . max_backoff=1000");
+    until("the rules are there", || {
+        switch.appctl("bridge/dump-flows br0").contains("tcp,nw_dst=10.8.0.2,tp_dst=6640,actions=NORMAL")
+    });
+    let listed = far.ok("/usr/bin/ovs-vsctl --timeout=20 --db=ptcp:6640:10.8.0.2 --no-wait list-br");
+    assert_eq!(listed, "br0\n");
+    switch.vsctl("del-manager");
+    until("the rules are gone", || !switch.appctl("bridge/dump-flows br0").contains("10.8.0.2"));
+}
+
+#[test]
+fn a_bridge_that_is_controlled_through_itself_gets_a_lease() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let (far, middle, switch) = closed_bridge(&world);
+    let settings = switch.dir.join("udhcpd.conf");
+    let leases = switch.dir.join("leases").display().to_string();
+    std::fs::write(&leases, "").unwrap();
+    let text = format!(
+        "start 10.8.0.50\nend 10.8.0.60\ninterface eth0\nlease_file {leases}\npidfile {leases}.pid\n"
+    );
+    std::fs::write(&settings, text).unwrap();
+    let mut server = far.command("busybox");
+    let mut server = server.args(["udhcpd", "-f"]).arg(&settings).stderr(Stdio::null()).spawn().unwrap();
+    until("the server listens", || far.ok("ss -lunH").contains(":67 "));
+    let ask =
+        |tries: u32| middle.run(&format!("busybox udhcpc -i br0 -n -q -f -t {tries} -T 1 -s /bin/true"));
+    assert_ne!(ask(1).status, 0, "no rule lets it ask");
+    switch.vsctl("set-controller br0 tcp:10.8.0.2:6653");
+    until("the rules are there", || switch.appctl("bridge/dump-flows br0").contains("priority=180000,"));
+    let lease = ask(10);
+    assert_eq!(lease.status, 0, "{}{}", lease.out, lease.err);
+    let traced = "ofproto/trace br0 in_port=pa,udp,nw_src=10.8.0.2,tp_src=67,tp_dst=68";
+    let traced = switch.appctl(traced);
+    assert!(traced.contains("outputting DHCP packet to local port for in-band control"), "{traced}");
+    // It may have ended by itself.
+    let _ = server.kill();
+    let _ = server.wait();
+}
+
 #[test]
 fn a_controller_behind_the_bridge_is_reached_whatever_the_rules_are() {
     if !can_run() {
@@ -198,6 +259,8 @@ fn a_controller_behind_the_bridge_is_reached_whatever_the_rules_are() {
     );
     until("the rules are there again", || own_rules() > 0);
     assert!(!switch.ofctl("dump-flows br0").contains("10.8.0.2"), "controllers do not see them");
+    switch.vsctl("del-controller br0 -- set manager . connection_mode=out-of-band");
+    until("nobody is to be reached in this way", || own_rules() == 0);
     // It may have ended by itself.
     let _ = controller.kill();
     let _ = controller.wait();

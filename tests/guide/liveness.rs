@@ -1,5 +1,6 @@
 //! Neighbours that are watched: BFD with the reference's daemon, and what follows when it falls silent.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use end_to_end::{Host, Programs, Switch, World, can_run, until};
@@ -9,6 +10,7 @@ struct Neighbours {
     ours: Switch,
     theirs: Switch,
     host: Host,
+    other: Host,
     _world: World,
 }
 
@@ -31,7 +33,7 @@ impl Neighbours {
         theirs.vsctl(&format!(
             "add-br br0 -- set bridge br0 datapath_type=netdev -- add-port br0 pb -- set interface pb {theirs_asks}"
         ));
-        Neighbours { ours, theirs, host, _world: world }
+        Neighbours { ours, theirs, host, other, _world: world }
     }
 
     /// What each side says of its port.
@@ -78,6 +80,56 @@ fn both_sides_come_up_and_the_database_and_the_commands_say_so() {
     pair.ours.vsctl("remove interface pa bfd enable");
     assert_eq!(pair.ours.vsctl("get interface pa bfd_status").trim(), "{}");
     until("the other side notices", || pair.forwarding()[1] == "false");
+}
+
+#[test]
+fn another_number_of_queues_ends_no_session_and_no_traffic() {
+    if !can_run() {
+        return;
+    }
+    // Slow enough for any machine: a session that is made anew is known by its discriminator.
+    let watched = "bfd:enable=true bfd:min_rx=1000 bfd:min_tx=1000";
+    let pair = Neighbours::watched(watched, watched);
+    until("both sides hear each other", || pair.forwarding() == ["true", "true"]);
+    for (switch, host, address) in [(&pair.ours, &pair.host, 1), (&pair.theirs, &pair.other, 2)] {
+        switch.ofctl("add-flow br0 actions=normal");
+        host.ok(&format!("ip addr add 10.0.0.{address}/24 dev br0"));
+        host.ok("ip link set br0 up");
+    }
+    until("the neighbour answers", || pair.host.reaches("10.0.0.2", 1));
+    let session = || {
+        let shown = pair.ours.appctl("bfd/show pa");
+        shown.lines().find(|line| line.contains("Local Discriminator")).map(str::to_owned)
+    };
+    let number = || pair.ours.vsctl("get interface pa ofport");
+    let received = || -> u64 {
+        pair.ours.vsctl("get interface pa statistics:rx_packets").trim().parse().expect("a number")
+    };
+    let (before, had, spoken) = (number(), received(), session());
+    let queues = || {
+        let shown = pair.ours.appctl("dpif-netdev/pmd-rxq-show");
+        shown.lines().filter(|line| line.trim_start().starts_with("port: pa ")).count()
+    };
+    assert_eq!(queues(), 1);
+    let mut ping = pair.host.command("ping");
+    let ping =
+        ping.args(["-q", "-i", "0.02", "-c", "100", "10.0.0.2"]).stdout(Stdio::piped()).spawn().unwrap();
+    for count in [3, 2, 1] {
+        pair.ours.vsctl(&format!("set interface pa options:n_rxq={count}"));
+        assert_eq!(queues(), count);
+    }
+    let report = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
+    let answers: u32 = report
+        .split_once(" received")
+        .and_then(|(text, _)| text.rsplit(' ').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("{report}"));
+    // A frame that comes between the last call of one socket and the first of the next is lost.
+    assert!(answers >= 95, "{report}");
+    assert_eq!((number(), queues()), (before, 1));
+    assert!(received() >= had, "counters go on");
+    assert!(spoken.is_some());
+    assert_eq!(session(), spoken, "the session goes on");
+    assert_eq!(pair.forwarding(), ["true", "true"]);
 }
 
 #[test]

@@ -109,6 +109,22 @@ fn a_restart_carries_over_rules_groups_and_meters() {
 }
 
 #[test]
+fn a_restart_carries_over_which_tunnel_options_rules_use() {
+    if !can_run() {
+        return;
+    }
+    let b = Bridge::new();
+    let maps = "{class=0x102,type=0x80,len=4}->tun_metadata0,{class=0xffff,type=0,len=8}->tun_metadata7";
+    b.ofctl("OpenFlow13", &["add-tlv-map", "br0", maps]);
+    b.ofctl("OpenFlow13", &["add-flow", "br0", "tun_metadata7=0x5,actions=load:3->NXM_NX_TUN_METADATA0[],2"]);
+    let shown = || b.ofctl("OpenFlow13", &["dump-tlv-map", "br0"]) + &b.rules();
+    let before = shown();
+    assert!(before.contains("tun_metadata7") && before.contains("0x102"), "{before}");
+    b.restart().ok();
+    assert_eq!(shown(), before);
+}
+
+#[test]
 fn a_restart_carries_over_settings_of_tables_and_ports() {
     if !can_run() {
         return;

@@ -22,6 +22,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("lldpd", "/usr/sbin/lldpd"),
     ("qemu-system-x86", "/usr/bin/qemu-system-x86_64"),
     ("busybox-static", "/bin/busybox"),
+    ("isc-dhcp-client", "/sbin/dhclient"),
     ("kmod", "/sbin/depmod"),
 ];
 

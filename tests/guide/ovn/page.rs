@@ -1,7 +1,7 @@
 //! The page about OVN, typed as it stands: on a host that is central as well, with another one beside it.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use end_to_end::{Host, Programs, Switch, World, can_run};
 
@@ -29,12 +29,12 @@ fn other_host(world: &World, net: &Host) -> (Switch, Daemon) {
     (switch, controller)
 }
 
-/// What `ovn-ctl` has started on a host, and may not have ended when a command failed.
+/// What `ovn-ctl` and `ovs-ctl` have started on a host, and may not have ended when a command failed.
 struct Started(PathBuf);
 
 impl Drop for Started {
     fn drop(&mut self) {
-        for name in ["ovn-controller", "ovn-northd", "ovnnb_db", "ovnsb_db"] {
+        for name in ["ovn-controller", "ovn-northd", "ovnnb_db", "ovnsb_db", "ovs-vswitchd", "ovsdb-server"] {
             if let Ok(pid) = std::fs::read_to_string(self.0.join(format!("{name}.pid"))) {
                 // It may have ended by itself.
                 let _ = Command::new("kill").args(["-9", pid.trim()]).output();
@@ -56,8 +56,14 @@ fn the_page_about_ovn_is_true() {
     plug(&world, &net, &outside, "ext");
     outside.address("eth0", "192.0.2.9/24");
     outside.address("eth0", "203.0.113.9/32");
-    let _other = other_host(&world, &net);
+    let (other, _controller) = other_host(&world, &net);
     let switch = Switch::start(&world, &one, "one", Programs::Ours);
     let _started = Started(switch.dir.clone());
+    // From before the first guest comes to after the restarts.
+    let mut ping = other.host.command("ping");
+    let mut ping = ping.args(["-i", "0.1", "10.7.0.1"]).stdout(Stdio::piped()).spawn().unwrap();
     crate::pages::type_all("ovn.md", &one, &switch);
+    let _ = ping.kill();
+    let answers = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
+    assert!(answers.contains("64 bytes from 10.7.0.1"), "{answers}");
 }

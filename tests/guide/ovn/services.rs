@@ -1,6 +1,6 @@
 //! What OVN does for guests beside forwarding: addresses by DHCP and router advertisements, names, health of servers, limits.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use end_to_end::{Programs, can_run, holds_within, run, until};
 
@@ -48,6 +48,33 @@ fn addresses_are_given(cloud: &Cloud) {
     until("the router's advertisement is taken in", || {
         a2.ok("ip -6 addr show dev eth0").contains("fd00:1::ff:fe00:102")
     });
+}
+
+/// By DHCPv6, to a client that knows nothing of OVN.
+fn addresses_of_ipv6_are_given(cloud: &Cloud) {
+    let options = create(cloud, "dhcp_options cidr=\"fd00:1::/64\"");
+    cloud.nbctl(&format!(
+        "dhcp-options-set-options {options} server_id=02:00:00:00:01:fe dns_server=fd00:1::53 -- \
+         lsp-set-dhcpv6-options a1 {options}"
+    ));
+    cloud.sync();
+    let a1 = cloud.host("a1");
+    a1.ok("ip addr del fd00:1::1/64 dev eth0");
+    let directory = tempfile::tempdir().unwrap();
+    let leases = directory.path().join("leases").display().to_string();
+    let id = format!("{leases}.pid");
+    let mut client = a1.command("dhclient");
+    let client =
+        client.args(["-6", "-d", "-sf", "/bin/true", "-cf", "/dev/null", "-lf", &leases, "-pf", &id]);
+    let mut client = client.arg("eth0").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("the client has its address and its server of names", || {
+        let lease = std::fs::read_to_string(&leases).unwrap_or_default();
+        lease.contains("iaaddr fd00:1::1 ") && lease.contains("fd00:1::53")
+    });
+    // It may have ended by itself.
+    let _ = client.kill();
+    let _ = client.wait();
+    a1.ok("ip addr add fd00:1::1/64 dev eth0 nodad");
 }
 
 fn names_are_known(cloud: &Cloud) {
@@ -178,6 +205,7 @@ fn guests_are_served_and_limited() {
     ovn_is_no_mistake(&cloud);
     packets_are_traced(&cloud);
     addresses_are_given(&cloud);
+    addresses_of_ipv6_are_given(&cloud);
     names_are_known(&cloud);
     guests_are_limited(&cloud);
     servers_are_watched(&cloud);

@@ -295,6 +295,9 @@ impl Datapath for Table {
     fn port_stats(&self, port: DpPort) -> Result<PortStats, DpError> {
         Err(DpError::NoPort(port))
     }
+    fn change_port(&self, _: DpPort, _: &PortSpec) -> Result<(), DpError> {
+        Ok(())
+    }
     fn configure_port(
         &self,
         port: DpPort,

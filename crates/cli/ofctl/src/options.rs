@@ -34,13 +34,12 @@ enum Choice {
     ReadOnly,
     Pcap,
     Bare,
+    BadChecksum,
     Versions,
     Version,
     Daemon(DaemonOption),
     Log(LogOption),
     Tls(TlsOption),
-    /// Understood, and of no effect here.
-    Ignored,
 }
 
 fn table() -> Vec<Opt<Choice>> {
@@ -66,7 +65,7 @@ fn table() -> Vec<Opt<Choice>> {
         Opt::long("may-create", Takes::Nothing, Choice::MayCreate),
         Opt::long("pcap", Takes::Nothing, Choice::Pcap),
         Opt::long("bare", Takes::Nothing, Choice::Bare),
-        Opt::long("bad-csum", Takes::Nothing, Choice::Ignored),
+        Opt::long("bad-csum", Takes::Nothing, Choice::BadChecksum),
         Opt::long("raw", Takes::Nothing, Choice::Raw),
         Opt::long("read-only", Takes::Nothing, Choice::ReadOnly),
     ];
@@ -105,6 +104,8 @@ pub(crate) struct Options {
     pub(crate) pcap: bool,
     /// `compose-packet` writes nothing but digits.
     pub(crate) bare: bool,
+    /// `compose-packet` writes a wrong checksum into the header of IPv4.
+    pub(crate) has_bad_checksum: bool,
     /// `-vPATTERN:…` was given, as by those who read the log with a program. They get the reference's note about a
     /// rule whose match is cut down, where others get an error.
     pub(crate) log_has_pattern: bool,
@@ -171,6 +172,7 @@ pub(crate) fn parse(program: &'static str, args: Vec<String>) -> Result<Parsed, 
         read_only: false,
         pcap: false,
         bare: false,
+        has_bad_checksum: false,
         log_has_pattern: false,
         tls: Tls::default(),
         daemon: daemon::Options::default(),
@@ -215,6 +217,7 @@ pub(crate) fn parse(program: &'static str, args: Vec<String>) -> Result<Parsed, 
             Choice::ReadOnly => options.read_only = true,
             Choice::Pcap => options.pcap = true,
             Choice::Bare => options.bare = true,
+            Choice::BadChecksum => options.has_bad_checksum = true,
             Choice::Help => return Ok(Parsed::Print(crate::usage::text(program))),
             Choice::ListOptions => return Ok(Parsed::Print(rpc::options::list(&table))),
             Choice::Version => {
@@ -232,7 +235,7 @@ pub(crate) fn parse(program: &'static str, args: Vec<String>) -> Result<Parsed, 
             Choice::Unixctl => options.unixctl = Some(text.to_owned()),
             Choice::MayCreate => options.may_create = true,
             Choice::Tls(option) => option.apply(argument, &mut options.tls),
-            Choice::Color | Choice::Ignored => {}
+            Choice::Color => {}
         }
     }
     finish(&mut options).map_err(say)?;

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use base::{DpPort, OfPort};
 use flow::{FlowKey, Metadata};
 use ofp::*;
+use wire::{ethernet, ipv4};
 
 use crate::testing::hex;
 use crate::{Context, Done, Fatal, fatal};
@@ -76,7 +77,10 @@ pub(crate) fn compose_packet(cx: &Context) -> Done {
     let mut wanted = wanted.m.key;
     wanted.set_in_port(OfPort::ANY.0);
     let payload = if cx.args.len() > 2 { Some(hex(cx.arg(2))?) } else { None };
-    let frame = flow::compose(&wanted, payload.as_deref());
+    let mut frame = flow::compose(&wanted, payload.as_deref());
+    if cx.options.has_bad_checksum {
+        spoil_checksum(&mut frame);
+    }
     if cx.options.pcap {
         let _ = std::io::stdout().write_all(&capture_of(&frame));
     } else if cx.options.bare {
@@ -92,6 +96,15 @@ pub(crate) fn compose_packet(cx: &Context) -> Done {
         return Err(Fatal::Silent);
     }
     Ok(())
+}
+
+/// Makes the checksum of IPv4's header a wrong one, where there is that header: one bit of it is another.
+fn spoil_checksum(frame: &mut [u8]) {
+    if let Some((at, ethernet::TYPE_IPV4)) = ethernet::type_behind_tags(frame)
+        && let Some(byte) = frame.get_mut(at + 2 + ipv4::CHECK_OFFSET)
+    {
+        *byte ^= 1;
+    }
 }
 
 /// A capture file with one frame, taken at no time.
@@ -111,6 +124,19 @@ fn capture_of(frame: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_checksum_is_spoiled_where_there_is_one() {
+        let mut key = flow::FlowKey::new();
+        key.set_dl_type(ethernet::TYPE_IPV4);
+        let right = flow::compose(&key, None);
+        let mut wrong = right.clone();
+        spoil_checksum(&mut wrong);
+        assert!(wire::checksum(&right[14..34]) == 0 && wire::checksum(&wrong[14..34]) != 0);
+        spoil_checksum(&mut wrong);
+        assert_eq!(wrong, right);
+        spoil_checksum(&mut [0; 20]);
+    }
 
     #[test]
     fn captures_of_either_byte_order_are_read() {

@@ -295,6 +295,23 @@ impl Datapath for DpUser {
         Ok(())
     }
 
+    fn change_port(&self, number: DpPort, spec: &PortSpec) -> Result<(), DpError> {
+        base::held::about_to_wait("opening a device");
+        let old = self.find_port(number)?;
+        let sequence = self.shared.devices_made.fetch_add(1, Ordering::Relaxed);
+        let device = match old.device.change(spec, sequence)? {
+            Some(device) => Arc::new(device),
+            None if old.is_up_to_date() => return Ok(()),
+            None => Arc::clone(&old.device),
+        };
+        self.change_ports(|ports| {
+            ports.replace(Port::new(number, device));
+            Ok(())
+        })?;
+        self.shared.closing.close([old]);
+        Ok(())
+    }
+
     fn port_epoch(&self) -> u64 {
         self.shared.changes.epoch()
     }

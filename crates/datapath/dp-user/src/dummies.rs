@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::DpPort;
-use dp::{DpError, DummyControl, Packet, PortSpec};
+use dp::{DpError, DummyControl, Packet};
 
 use crate::DpUser;
 use crate::ports::Port;
@@ -32,15 +32,6 @@ impl DummyControl for DpUser {
             base::held::about_to_wait("a worker to do with a packet");
             dummy.wait(queue, PATIENCE);
         }
-        Ok(())
-    }
-
-    fn configure(&self, port: DpPort, spec: &PortSpec) -> Result<(), DpError> {
-        let found = self.find_port(port)?;
-        let Some(dummy) = found.device.as_dummy() else {
-            return Err(DpError::Unsupported(format!("{} is not a dummy port", found.device.name())));
-        };
-        dummy.configure(spec);
         Ok(())
     }
 

@@ -59,6 +59,11 @@ impl Port {
         Port { number, device, queues, numa, info: Known::default() }
     }
 
+    /// Whether it has as many queues as the device, on the device's memory node.
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        self.queues.len() == self.device.queue_count() && self.numa == self.device.numa()
+    }
+
     /// Takes note that the device may say something else of itself now.
     pub(crate) fn changed(&self) {
         self.info.changed();
@@ -188,6 +193,11 @@ impl Ports {
         if let Some(place) = self.by_number.get_mut(index) {
             *place = Some(port);
         }
+    }
+
+    /// Puts a port in the place of the one with its number and name.
+    pub(crate) fn replace(&mut self, port: Port) {
+        self.insert(Arc::new(port));
     }
 
     /// The ports that came since this was asked last.

@@ -393,6 +393,11 @@ pub trait Datapath: Send + Sync {
         mac: Option<MacAddr>,
         up: Option<bool>,
     ) -> Result<(), DpError>;
+    /// Gives a port other options; it stays, with its number, its counters and its flows.
+    ///
+    /// # Errors
+    /// There is no such port, or its device cannot have these.
+    fn change_port(&self, port: DpPort, spec: &PortSpec) -> Result<(), DpError>;
     /// A number that changes whenever a port came, went or changed its state.
     fn port_epoch(&self) -> u64;
 
@@ -542,11 +547,6 @@ pub trait DummyControl {
     fn receive(&self, port: DpPort, packet: Packet) -> Result<(), DpError> {
         self.receive_on(port, 0, packet)
     }
-    /// Takes over other options of a dummy port; its queues stay as they are.
-    ///
-    /// # Errors
-    /// There is no such port, or it is not a dummy.
-    fn configure(&self, port: DpPort, spec: &PortSpec) -> Result<(), DpError>;
     /// Takes packets from the peers of all dummy ports, as workers do from devices.
     fn poll(&self);
     /// Gives a port another number, as if it had been removed and added again. The flows of the old number match nothing

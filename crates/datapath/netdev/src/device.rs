@@ -5,6 +5,8 @@ mod qos;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base::{DpPort, MacAddr};
 use dp::sums::Abilities;
@@ -21,6 +23,9 @@ use crate::packet::PacketDevice;
 use crate::qos::PortQos;
 use crate::tap::Tap;
 
+/// How long is waited for somebody to take what a device has received that is opened anew.
+const LAST_FRAMES: Duration = Duration::from_millis(50);
+
 /// An open device.
 #[derive(Debug)]
 pub struct Device {
@@ -31,7 +36,7 @@ pub struct Device {
     ifindex: Option<u32>,
     /// Frames that the kernel had dropped when sending to the device before it was opened here.
     dropped_before: u64,
-    qos: PortQos,
+    qos: Arc<PortQos>,
 }
 
 /// The kinds of devices.
@@ -98,13 +103,48 @@ impl Device {
             PortKind::Tunnel(_) => DeviceKind::Tunnel,
         };
         let mut device =
-            Device { kind, spec: spec.clone(), ifindex: None, dropped_before: 0, qos: PortQos::default() };
+            Device { kind, spec: spec.clone(), ifindex: None, dropped_before: 0, qos: Arc::default() };
         if let Some(link) = known.or_else(|| device.link()) {
             device.ifindex = Some(link.index);
             device.qos.begin(&link);
             device.dropped_before = device.dropped_by_kernel(&link.counters);
         }
         Ok(device)
+    }
+
+    /// Takes over other options. Where these ask for another number of queues of a device of the machine, that is opened
+    /// anew, and given back: it receives from here on, and this one nothing more. What this one had received somebody has to
+    /// take meanwhile.
+    ///
+    /// # Errors
+    /// The device cannot be opened.
+    pub fn change(&self, spec: &PortSpec, sequence: u32) -> Result<Option<Device>, DpError> {
+        let before = match &self.kind {
+            DeviceKind::Dummy(dummy) => {
+                dummy.configure(spec);
+                return Ok(None);
+            }
+            DeviceKind::Packet(device) if device.queue_count() != wanted_queues(spec) => device,
+            DeviceKind::Packet(_) | DeviceKind::Tap(_) | DeviceKind::Tunnel => return Ok(None),
+        };
+        let (mut device, link) = open_packet(spec, sequence, true)?;
+        if Some(link.index) != self.ifindex {
+            return Err(DpError::NoPortName(spec.name.clone()));
+        }
+        let others = before.share().map_err(|error| refused(spec, &error))?;
+        device.count_on_from(before);
+        device.hear(&others);
+        let limit = Instant::now() + LAST_FRAMES;
+        while before.has_frames() && Instant::now() < limit {
+            std::thread::sleep(LAST_FRAMES / 100);
+        }
+        Ok(Some(Device {
+            kind: DeviceKind::Packet(device),
+            spec: spec.clone(),
+            ifindex: self.ifindex,
+            dropped_before: self.dropped_before,
+            qos: Arc::clone(&self.qos),
+        }))
     }
 
     /// What it was opened as.
@@ -178,7 +218,7 @@ impl Device {
                 std::fs::read_to_string(path).ok()?.trim().parse().ok()
             }
             DeviceKind::Dummy(dummy) if dummy.queue_count() > 0 => {
-                Some(self.spec.option("numa_id").and_then(|text| text.parse().ok()).unwrap_or(0))
+                Some(dummy.spec().option("numa_id").and_then(|text| text.parse().ok()).unwrap_or(0))
             }
             DeviceKind::Tap(_) | DeviceKind::Dummy(_) | DeviceKind::Tunnel => None,
         }

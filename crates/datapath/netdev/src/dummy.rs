@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::num::NonZeroU32;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use base::MacAddr;
@@ -34,8 +34,9 @@ pub struct Dummy {
     counters: Counters,
     losses: Losses,
     io: Mutex<Io>,
-    /// Those that workers serve; others than `dummy-pmd` have none.
-    queues: Vec<Queue>,
+    /// Those that workers serve; others than `dummy-pmd` have none. The first [`Dummy::queue_count`] are in use.
+    queues: Box<[OnceLock<Queue>]>,
+    queue_count: AtomicUsize,
 }
 
 /// The options that name files and peers.
@@ -95,13 +96,14 @@ impl Dummy {
             counters: Counters::default(),
             losses: Losses::default(),
             io: Mutex::new(Io::default()),
-            queues: queues_of(spec),
+            queues: (0..most_queues(spec)).map(|_| OnceLock::new()).collect(),
+            queue_count: AtomicUsize::new(0),
         };
         dummy.configure(spec);
         dummy
     }
 
-    /// Takes over `ifindex` and what is said of checksums, and opens what the options name, where they name something new:
+    /// Takes over `ifindex`, what is said of checksums, and `n_rxq`, and opens what the options name, where they name something new:
     /// `pcap`, `rxq_pcap`, `tx_pcap`, `stream`, `pstream`.
     pub fn configure(&self, spec: &PortSpec) {
         let ifindex = spec.option("ifindex").and_then(|text| text.parse().ok());
@@ -110,6 +112,7 @@ impl Dummy {
             self.set_mac(mac);
         }
         *self.settings() = (spec.clone(), Checks::of(spec));
+        self.set_queues(wanted_queues(spec).min(self.queues.len()));
         let named: BTreeMap<&'static str, String> =
             NAMING.into_iter().filter_map(|name| Some((name, spec.option(name)?.to_owned()))).collect();
         let mut io = self.io();
@@ -140,11 +143,25 @@ impl Dummy {
 
     /// How many queues workers serve.
     pub fn queue_count(&self) -> usize {
-        self.queues.len()
+        self.queue_count.load(Ordering::Acquire)
+    }
+
+    /// Makes so many queues ready. What waits in those that are in use no more is lost.
+    fn set_queues(&self, count: usize) {
+        for place in self.queues.iter().take(count).filter(|place| place.get().is_none()) {
+            match Queue::new() {
+                Ok(queue) => _ = place.set(queue),
+                Err(error) => {
+                    let reason = base::error_text(&error);
+                    return log::warn!(target: "netdev_dummy", "{}: no queues ({reason})", self.name);
+                }
+            }
+        }
+        self.queue_count.store(count, Ordering::Release);
     }
 
     pub(crate) fn queue(&self, queue: usize) -> Option<&Queue> {
-        self.queues.get(queue)
+        self.queues.get(..self.queue_count())?.get(queue)?.get()
     }
 
     /// Puts a packet into a queue; false when there is none of this number.
@@ -351,16 +368,9 @@ impl Io {
     }
 }
 
-/// The queues that workers serve.
-fn queues_of(spec: &PortSpec) -> Vec<Queue> {
-    if spec.kind != PortKind::DummyPmd {
-        return Vec::new();
-    }
-    let made: std::io::Result<Vec<Queue>> = (0..wanted_queues(spec)).map(|_| Queue::new()).collect();
-    made.unwrap_or_else(|error| {
-        log::warn!(target: "netdev_dummy", "{}: no queues ({})", spec.name, base::error_text(&error));
-        Vec::new()
-    })
+/// How many queues workers may have to serve.
+fn most_queues(spec: &PortSpec) -> usize {
+    if spec.kind == PortKind::DummyPmd { MAX_QUEUES } else { 0 }
 }
 
 /// How many queues the options ask for (`n_rxq`).

@@ -13,6 +13,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Instant;
 
 use dp::{DropReason, Packet};
@@ -44,7 +45,7 @@ pub struct PacketDevice {
     pub merging: Merging,
     /// Where frames of queues go that have a class of their own.
     prioritized: Prioritized,
-    losses: Losses,
+    losses: Arc<Losses>,
     _ingress: Option<IngressGuard>,
 }
 
@@ -68,9 +69,14 @@ impl PacketDevice {
             lease: Lease::new(ifindex),
             merging: Merging::default(),
             prioritized: Prioritized::default(),
-            losses: Losses::default(),
+            losses: Arc::default(),
             _ingress: close_ingress(name, ifindex, sequence),
         })
+    }
+
+    /// Counts losses on from those of the one that it takes the place of.
+    pub(crate) fn count_on_from(&mut self, before: &PacketDevice) {
+        self.losses = Arc::clone(&before.losses);
     }
 
     fn queues(&self) -> impl Iterator<Item = &Receiving> {

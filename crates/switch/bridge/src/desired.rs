@@ -264,10 +264,7 @@ fn desire_bridge(
         snooping: multicast::desire(row),
         discovery: discovery::desire(rows, row, complaints),
         dp_desc: other("dp-desc").map(str::to_owned),
-        in_band: controllers::DesiredInBand {
-            is_disabled: other("disable-in-band") == Some("true"),
-            queue: other("in-band-queue").and_then(|text| text.parse().ok()),
-        },
+        in_band: controllers::desire_in_band(rows, root(rows), row),
         serial: other("dp-sn").map(str::to_owned),
         mirrors: mirrors::desire(rows, row),
         tables: tables::desire(rows, row),

@@ -11,6 +11,7 @@
 //! table 2 drop evict vacancy:20,80
 //! table-name 2 acl
 //! port LOCAL NO_FLOOD PORT_DOWN
+//! tlv-map 0x102 0x80 4 tun_metadata0                 (class, type and bytes of a tunnel's option, and its field)
 //! meter meter=1 kbps bands=type=drop rate=1000
 //! group group_id=1,type=all,bucket=bucket_id:0,actions=output:1
 //! flow 12 priority=5,in_port=1 actions=drop          (its age in seconds)
@@ -26,7 +27,8 @@ use std::time::Duration;
 use base::{MacAddr, OfPort, Timestamp};
 use ofp::{
     FlowFlags, FlowMod, FlowModCommand, FlowStats, FlowTextKind, GroupCommand, GroupMod, MeterCommand,
-    MeterConfig, MeterMod, Names, OfError, PortMod, TableMiss, TableMod, Vacancy, port_config,
+    MeterConfig, MeterMod, Names, OfError, PortMod, TableMiss, TableMod, TlvMap, TlvTableMod, Vacancy,
+    port_config,
 };
 use ofproto::Bridge;
 use pipeline::{BridgeId, BridgeView, Fragments};
@@ -49,11 +51,16 @@ enum Item {
     Table(TableMod),
     TableName(u8, String),
     Port(OfPort, u32),
+    TunnelOption(TlvMap),
     Meter(MeterConfig),
     Group(Box<GroupMod>),
     Rule { age: Duration, request: Box<FlowMod> },
     Address { port: OfPort, vlan: u16, mac: MacAddr, age: Option<Duration> },
 }
+
+/// Commands about mappings of tunnels' options (`NXTTMC_*`).
+const ADD_OPTIONS: u16 = 0;
+const CLEAR_OPTIONS: u16 = 2;
 
 /// The bits of a port's configuration, as `ovs-ofctl show` names them.
 const PORT_CONFIG: [(&str, u32); 7] = [
@@ -106,6 +113,10 @@ impl Manager {
             None => return Err(RestoreError::NoBridge),
         };
         self.clear(bridge);
+        let is_cleared = self.map_options(bridge, CLEAR_OPTIONS, Vec::new());
+        if let Err(error) = is_cleared {
+            log::warn!(target: "ofproto", "{name}: tunnel options are mapped as before ({})", error.name());
+        }
         let done = parse(text).and_then(|items| {
             items.into_iter().try_for_each(|(line, item)| {
                 self.put(bridge, item).map_err(|error| RestoreError::Line {
@@ -147,6 +158,7 @@ impl Manager {
                 return Ok(());
             }
             Item::Port(number, config) => return self.put_port(bridge, number, config),
+            Item::TunnelOption(mapping) => return self.map_options(bridge, ADD_OPTIONS, vec![mapping]),
             Item::Meter(config) => {
                 let request = MeterMod { command: MeterCommand::Add, config };
                 let change = self.switch.meter_mod(bridge, &request, now)?;
@@ -189,9 +201,13 @@ impl Manager {
                     }
                 }
             }
-            Item::Generation(_) | Item::Port(..) | Item::Meter(_) => {}
+            Item::Generation(_) | Item::Port(..) | Item::TunnelOption(_) | Item::Meter(_) => {}
         }
         Ok(())
+    }
+
+    fn map_options(&mut self, bridge: BridgeId, command: u16, mappings: Vec<TlvMap>) -> Result<(), OfError> {
+        self.change_tunnel_options(bridge, &TlvTableMod { command, mappings }).map(|_| ())
     }
 
     fn put_port(&mut self, bridge: BridgeId, number: OfPort, config: u32) -> Result<(), OfError> {
@@ -236,8 +252,12 @@ fn put_settings(out: &mut String, state: &Bridge) {
     }
 }
 
-/// Meters, groups and rules, in an order in which nothing is named before it is there.
+/// Mappings of tunnels' options, meters, groups and rules, in an order in which nothing is named before it is there.
 fn put_rules(out: &mut String, state: &Bridge, now: Timestamp) {
+    for option in state.tunnel_options().iter() {
+        let (class, kind, len, field) = (option.class, option.kind, option.len, option.field);
+        let _ = writeln!(out, "tlv-map {class:#x} {kind:#x} {len} tun_metadata{field}");
+    }
     for meter in state.meters_after(None) {
         let mut text = String::new();
         ofp::put_meter_config(&mut text, &meter.config);
@@ -332,7 +352,12 @@ fn parse_line(line: &str) -> Result<Item, String> {
                 seconds => Some(Duration::from_secs(number(seconds)?)),
             },
         },
-        "tlv-map" => return Err("TLV maps are not supported yet".to_owned()),
+        "tlv-map" => Item::TunnelOption(TlvMap {
+            class: hexadecimal(word("the class")?)?,
+            kind: hexadecimal(word("the type")?)?,
+            length: number(word("the length")?)?,
+            index: number(word("the field")?.strip_prefix("tun_metadata").ok_or("this is no such field")?)?,
+        }),
         _ => return Err("this is nothing that was saved of a bridge".to_owned()),
     })
 }
@@ -362,6 +387,15 @@ fn table_mod(text: &str) -> Result<TableMod, String> {
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("\"{text}\" is no such number"))
+}
+
+/// Also a zero without a prefix, as listings have it.
+fn hexadecimal<T: TryFrom<u32>>(text: &str) -> Result<T, String> {
+    let value = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    value.and_then(|value| value.try_into().ok()).ok_or_else(|| format!("\"{text}\" is no such number"))
 }
 
 fn port(text: &str) -> Result<OfPort, String> {

@@ -41,6 +41,8 @@ pub struct Settings {
     pub misses_to_controller: bool,
     /// Whether a controller is connected, for buckets that watch that.
     pub has_controller: bool,
+    /// Whether the bridge has rules of its own for connections that go through it: its own port then gets answers of DHCP.
+    pub is_in_band: bool,
     pub exports: Exports,
 }
 
@@ -540,6 +542,10 @@ impl BridgeView for Bridge {
 
     fn mirrors(&self) -> &[Mirror] {
         &self.mirrors
+    }
+
+    fn is_in_band(&self) -> bool {
+        self.settings.is_in_band
     }
 
     fn has_controller(&self) -> bool {

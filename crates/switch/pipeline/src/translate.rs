@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base::{OfPort, TableId};
 use dp::{DropReason, SlowPath};
 use flow::{FlowKey, FlowMask, slot};
+use wire::{ethernet, protocol};
 
 use crate::context::{Context, Course};
 use crate::effects::Effect;
@@ -25,6 +26,18 @@ const MAX_RESUBMITS: u32 = 64 * 64;
 /// How many datapath actions and how many bytes of stack one packet may cause.
 const MAX_ACTIONS: usize = 4096;
 const MAX_STACK: usize = 65_536;
+
+/// The ports of DHCP (RFC 2131 §4.1).
+const DHCP_SERVER: u16 = 67;
+const DHCP_CLIENT: u16 = 68;
+
+/// The bits by which a value that is this one, or is another one than `known`, is seen to be that.
+fn told_apart(value: u16, known: u16) -> u16 {
+    match value ^ known {
+        0 => u16::MAX,
+        difference => !(u16::MAX >> 1 >> difference.leading_zeros()),
+    }
+}
 
 /// Translates one packet. Pure but for the numbers of frozen states.
 pub fn translate(view: &dyn View, request: &Request<'_>) -> Translation {
@@ -150,6 +163,7 @@ impl Context<'_> {
                 self.out.slow = SlowPath::default();
             }
             self.finish_lists();
+            self.let_leases_in();
         }
         let vlan_tci = self.out.base.vlan_tci(0);
         self.out.export.finish(self.walk.bridge.exports(), vlan_tci, &mut self.out.actions);
@@ -157,6 +171,34 @@ impl Context<'_> {
             // What goes on from here later is of the flow, too, but was counted.
             let (key, mask, output) = (self.request.key, &mut self.out.mask, self.out.output);
             self.out.effects.extend(Export::record(bridge.exports(), key, mask, output));
+        }
+    }
+
+    /// An answer of DHCP also goes to the port of a bridge that is controlled through itself, whose address it may tell.
+    fn let_leases_in(&mut self) {
+        let bridge = self.walk.bridge;
+        if !bridge.is_in_band() || self.out.error.is_some() || self.course.freeze().is_some() {
+            return;
+        }
+        let key = &self.packet.key;
+        let (source, target) = (key.tp_src(), key.tp_dst());
+        if key.dl_type() != ethernet::TYPE_IPV4 {
+            return;
+        }
+        self.out.mask.add_all(slot::NW_PROTO);
+        if key.nw_proto() != protocol::UDP {
+            return;
+        }
+        self.out.mask.add(slot::TP_SRC, told_apart(source, DHCP_SERVER).into());
+        if source != DHCP_SERVER {
+            return;
+        }
+        self.out.mask.add(slot::TP_DST, told_apart(target, DHCP_CLIENT).into());
+        let local = bridge.port(OfPort::LOCAL).and_then(|port| port.datapath);
+        let has_it = |action: &dp::Action| matches!(action, dp::Action::Output(port) if Some(*port) == local);
+        if target == DHCP_CLIENT && !self.out.actions.iter().any(has_it) {
+            self.detail(|| "outputting DHCP packet to local port for in-band control".to_owned());
+            self.output_to(OfPort::LOCAL, true);
         }
     }
 

@@ -97,6 +97,10 @@ pub trait BridgeView {
     fn slow_path_meter(&self) -> Option<u32>;
     /// At most 32.
     fn mirrors(&self) -> &[Mirror];
+    /// Whether answers of DHCP go to the bridge's own port, whatever else becomes of them.
+    fn is_in_band(&self) -> bool {
+        false
+    }
     /// Whether a controller is connected.
     fn has_controller(&self) -> bool;
     /// Whether `rule` may be learned where at most `limit` rules of its table and cookie may be.

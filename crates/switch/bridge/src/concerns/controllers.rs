@@ -16,7 +16,7 @@ use rpc::Tls;
 use schema::{bridge, controller as table, open_vswitch, ssl};
 use uuid::Uuid;
 
-pub(crate) use self::in_band::{DesiredInBand, InBand};
+pub(crate) use self::in_band::{DesiredInBand, InBand, desire_in_band};
 use super::{Concern, Pass};
 use crate::columns::Columns;
 use crate::desired::{Desired, DesiredBridge, FailMode};

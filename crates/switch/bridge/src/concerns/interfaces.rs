@@ -134,17 +134,14 @@ impl DesiredInterface {
 
     /// Whether it takes over other options as it is.
     pub(crate) fn takes_other_options(&self) -> bool {
-        self.dummy_spec().is_some() || self.is_patch() && self.check_patch().is_ok()
+        self.port_spec().is_some() || self.is_patch() && self.check_patch().is_ok()
     }
 
-    /// What a dummy port is to be, but for one with queues of its own.
-    fn dummy_spec(&self) -> Option<PortSpec> {
-        let is_dummy = self.kind == InterfaceKind::Port(PortKind::Dummy);
-        let spec = PortSpec {
-            options: self.options.clone().into_iter().collect(),
-            ..PortSpec::new(&self.name, PortKind::Dummy)
-        };
-        is_dummy.then_some(spec)
+    /// What the port of a device is to be.
+    fn port_spec(&self) -> Option<PortSpec> {
+        let InterfaceKind::Port(kind) = self.kind else { return None };
+        let options = self.options.clone().into_iter().collect();
+        kind.tunnel().is_none().then(|| PortSpec { options, ..PortSpec::new(&self.name, kind) })
     }
 
     pub(crate) fn is_internal(&self) -> bool {
@@ -212,11 +209,13 @@ impl Concern for Interfaces {
             let old = std::mem::replace(&mut known.config, interface.clone());
             let datapath = &bridge.below.datapath;
             if old.options != interface.options
-                && let (Some(dummies), Some(spec)) = (datapath.dummies(), interface.dummy_spec())
+                && let Some(spec) = interface.port_spec()
                 && let Some(port) = datapath.port_by_name(&interface.name).map(|info| info.number)
             {
                 // One that is gone gets its options when it comes back.
-                let _ = dummies.configure(port, &spec);
+                if let Err(error) = datapath.change_port(port, &spec) {
+                    log::warn!(target: "bridge", "{}: could not set configuration ({error})", interface.name);
+                }
             }
             if let (Some(peer), Ok(number)) = (interface.peer(), &known.result)
                 && let Some(state) = running.switch.write().get_mut(bridge.id)

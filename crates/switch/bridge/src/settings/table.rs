@@ -2,7 +2,7 @@
 
 use schema::{
     autoattach, bridge, controller, ct_timeout_policy, ct_zone, datapath, flow_sample_collector_set,
-    flow_table, interface, ipfix, mirror, netflow, open_vswitch, port, qos, queue, sflow, ssl,
+    flow_table, interface, ipfix, manager, mirror, netflow, open_vswitch, port, qos, queue, sflow, ssl,
 };
 
 use super::Use::{self, Awaited, Elsewhere, Map, Read, Refused, Status, Tuning};
@@ -12,6 +12,7 @@ const BRIDGE: &str = bridge::NAME_OF_TABLE;
 const PORT: &str = port::NAME_OF_TABLE;
 const INTERFACE: &str = interface::NAME_OF_TABLE;
 const CONTROLLER: &str = controller::NAME_OF_TABLE;
+const MANAGER: &str = manager::NAME_OF_TABLE;
 const FLOW_TABLE: &str = flow_table::NAME_OF_TABLE;
 const QOS: &str = qos::NAME_OF_TABLE;
 const QUEUE: &str = queue::NAME_OF_TABLE;
@@ -37,7 +38,7 @@ const XDP: &str = "this switch chooses how it sends by AF_XDP itself";
 pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (ROOT, open_vswitch::DATAPATHS, Read),
     (ROOT, open_vswitch::BRIDGES, Read),
-    (ROOT, open_vswitch::MANAGER_OPTIONS, Elsewhere),
+    (ROOT, open_vswitch::MANAGER_OPTIONS, Read),
     (ROOT, open_vswitch::SSL, Read),
     (ROOT, open_vswitch::OTHER_CONFIG, Map),
     (ROOT, open_vswitch::EXTERNAL_IDS, Elsewhere),
@@ -190,6 +191,16 @@ pub(crate) const COLUMNS: &[(&str, &str, Use)] = &[
     (IPFIX, ipfix::TEMPLATE_INTERVAL, Read),
     (IPFIX, ipfix::OTHER_CONFIG, Map),
     (IPFIX, ipfix::EXTERNAL_IDS, Elsewhere),
+
+    // The database server connects to them; the switch lets it.
+    (MANAGER, manager::TARGET, Read),
+    (MANAGER, manager::CONNECTION_MODE, Read),
+    (MANAGER, manager::MAX_BACKOFF, Elsewhere),
+    (MANAGER, manager::INACTIVITY_PROBE, Elsewhere),
+    (MANAGER, manager::OTHER_CONFIG, Elsewhere),
+    (MANAGER, manager::EXTERNAL_IDS, Elsewhere),
+    (MANAGER, manager::IS_CONNECTED, Elsewhere),
+    (MANAGER, manager::STATUS, Elsewhere),
 
     (CONTROLLER, controller::TYPE, Read),
     (CONTROLLER, controller::TARGET, Read),

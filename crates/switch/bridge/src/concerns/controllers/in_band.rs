@@ -1,8 +1,9 @@
-//! In-band control: rules of a bridge's own, above all that controllers can give, by which its connections to controllers
-//! pass through it whatever its other rules are. Controllers do not see them; `bridge/dump-flows` does.
+//! In-band control: rules of a bridge's own, above all that controllers can give, by which its connections to controllers,
+//! and the database server's to its managers, pass through it whatever its other rules are. Controllers do not see them;
+//! `bridge/dump-flows` does.
 //!
-//! There are rules for controllers that have an address of IPv4. Controllers elsewhere are reached as usual. Who asks for a
-//! lease by DHCP on the bridge's own port is let out; the answer is let in by the bridge's other rules alone.
+//! There are rules for remotes that have an address of IPv4. Those elsewhere are reached as usual. Who asks for a lease by DHCP
+//! on the bridge's own port is let out; the answer goes there, whatever else becomes of it (`ofproto::Settings::is_in_band`).
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -11,8 +12,10 @@ use base::{MacAddr, OfPort};
 use flow::{FlowKey, FlowMask, SparseMatch, slot};
 use ofp::{Action, Output};
 use pipeline::tunnel::Underlay;
+use replica::{Row, Tables};
+use schema::{bridge, manager, open_vswitch};
 
-use super::DesiredController;
+use crate::columns::Columns;
 use crate::running::{Running, RunningBridge};
 
 /// The priorities of the rules, by what they let pass.
@@ -29,11 +32,13 @@ const TCP_FROM_REMOTE: i32 = 180_008;
 const ARP_REQUEST: u8 = 1;
 const ARP_REPLY: u8 = 2;
 
-/// How a bridge treats its connections to controllers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// How a bridge treats connections to controllers and managers.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct DesiredInBand {
     /// They pass like other traffic.
     pub is_disabled: bool,
+    /// Where the database server connects to.
+    pub managers: Vec<SocketAddrV4>,
     /// The queue by which they leave.
     pub queue: Option<u32>,
 }
@@ -45,14 +50,31 @@ pub(crate) struct InBand {
     queue: Option<u32>,
 }
 
-/// The address that a controller has, if it is one of IPv4: `tcp:1.2.3.4`, `ssl:1.2.3.4:6653`.
-pub(super) fn remote(target: &str) -> Option<SocketAddrV4> {
+/// What the database says of it; managers are the same for all bridges.
+pub(crate) fn desire_in_band(rows: &Tables, root: Option<&Row>, row: &Row) -> DesiredInBand {
+    let other = |key| row.map_text(bridge::OTHER_CONFIG, key);
+    let managers = root.into_iter().flat_map(|root| root.references(open_vswitch::MANAGER_OPTIONS));
+    let managers = managers.filter_map(|uuid| rows.row(manager::NAME_OF_TABLE, &uuid));
+    let in_band = managers.filter(|row| row.text(manager::CONNECTION_MODE) != Some("out-of-band"));
+    DesiredInBand {
+        is_disabled: other("disable-in-band") == Some("true"),
+        managers: in_band
+            .filter_map(|row| remote(row.string(manager::TARGET), rpc::OVSDB_PORT))
+            // Such a one is reached through no bridge.
+            .filter(|remote| *remote.ip() != Ipv4Addr::LOCALHOST)
+            .collect(),
+        queue: other("in-band-queue").and_then(|text| text.parse().ok()),
+    }
+}
+
+/// The address of a remote, if it is one of IPv4: `tcp:1.2.3.4`, `ssl:1.2.3.4:6653`; where it names no port, it has this one.
+pub(super) fn remote(target: &str, default_port: u16) -> Option<SocketAddrV4> {
     let (kind, place) = target.split_once(':')?;
     if !matches!(kind, "tcp" | "ssl") {
         return None;
     }
     match place.split_once(':') {
-        None => Some(SocketAddrV4::new(place.parse().ok()?, rpc::OPENFLOW_PORT)),
+        None => Some(SocketAddrV4::new(place.parse().ok()?, default_port)),
         Some((address, port)) => Some(SocketAddrV4::new(address.parse().ok()?, port.parse().ok()?)),
     }
 }
@@ -84,7 +106,7 @@ impl Matching {
     }
 }
 
-/// The rules of a bridge whose own port has the address `local`, for controllers at `remotes` that are reached through
+/// The rules of a bridge whose own port has the address `local`, for `remotes` that are reached through
 /// `next_hops`.
 fn wanted(local: MacAddr, remotes: &[SocketAddrV4], next_hops: &[MacAddr]) -> Vec<(i32, SparseMatch)> {
     if remotes.is_empty() {
@@ -128,6 +150,13 @@ fn neighbour(table: &str, address: Ipv4Addr) -> Option<MacAddr> {
     found.filter_map(|words| words.get(3)?.parse::<MacAddr>().ok()).find(|mac| !mac.is_zero())
 }
 
+/// Whom connections through the bridge are to reach.
+fn remotes_of(bridge: &RunningBridge) -> BTreeSet<SocketAddrV4> {
+    let controllers = bridge.config.controllers.iter().filter(|one| one.is_in_band);
+    let controllers = controllers.filter_map(|one| remote(&one.target, rpc::OPENFLOW_PORT));
+    controllers.chain(bridge.config.in_band.managers.iter().copied()).collect()
+}
+
 impl Running {
     /// Gives each bridge the rules that it is to have now.
     pub(super) fn keep_in_band(&mut self) {
@@ -140,10 +169,8 @@ impl Running {
     }
 
     fn keep_in_band_of(&self, bridge: &mut RunningBridge, known: &mut Option<String>) {
-        let DesiredInBand { is_disabled, queue } = bridge.config.in_band;
-        let in_band = |one: &&DesiredController| one.is_in_band && !is_disabled;
-        let remotes: BTreeSet<SocketAddrV4> =
-            bridge.config.controllers.iter().filter(in_band).filter_map(|one| remote(&one.target)).collect();
+        let remotes = if bridge.config.in_band.is_disabled { BTreeSet::new() } else { remotes_of(bridge) };
+        let queue = bridge.config.in_band.queue;
         if remotes.is_empty() && bridge.in_band.rules.is_empty() {
             return;
         }
@@ -178,6 +205,7 @@ impl Running {
                 controller::add_own_rule(state, matching.clone(), *priority, &actions, self.clock.now());
             }
         }
+        state.set_settings(ofproto::Settings { is_in_band: !remotes.is_empty(), ..state.settings().clone() });
         drop(switch);
         bridge.in_band = wanted;
     }
@@ -211,14 +239,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn controllers_with_addresses_of_ipv4_are_remotes() {
+    fn addresses_of_ipv4_are_remotes() {
         let at = |text: &str| Some(text.parse().unwrap());
-        assert_eq!(remote("tcp:10.0.0.1:6633"), at("10.0.0.1:6633"));
-        assert_eq!(remote("ssl:10.0.0.1"), at("10.0.0.1:6653"));
-        assert_eq!(remote("ptcp:6653"), None);
-        assert_eq!(remote("tcp:[fd00::1]:6653"), None);
-        assert_eq!(remote("unix:/run/x"), None);
-        assert_eq!(remote("tcp:"), None);
+        assert_eq!(remote("tcp:10.0.0.1:6633", 6653), at("10.0.0.1:6633"));
+        assert_eq!(remote("ssl:10.0.0.1", 6653), at("10.0.0.1:6653"));
+        assert_eq!(remote("ssl:10.0.0.1", 6640), at("10.0.0.1:6640"));
+        for other in ["ptcp:6653", "tcp:[fd00::1]:6653", "unix:/run/x", "tcp:"] {
+            assert_eq!(remote(other, 6653), None, "{other}");
+        }
     }
 
     #[test]
