@@ -51,7 +51,6 @@ pub fn segment(mut packet: Packet, out: &mut Vec<Packet>) -> Result<(), Packet> 
         one.append(headers);
         one.append(part);
         one.metadata = packet.metadata.clone();
-        one.rss_hash = packet.rss_hash;
         one.segment = index as u16;
         train.fix(&mut one, index, size, index + 1 == count);
         out.push(one);

@@ -71,8 +71,6 @@ pub struct Packet {
     pub offload: Offload,
     /// What a device that computes checksums itself has said of those of the packet, and what is left to such a one.
     pub sums: Option<Box<Sums>>,
-    /// A hash over the flow from the device, when it computed one.
-    pub rss_hash: Option<u32>,
     /// Which segment of a train it was, so that what is put around them is numbered as they are.
     pub segment: u16,
     /// The next output sends at most this many bytes.
@@ -160,7 +158,6 @@ impl Packet {
         self.metadata = Metadata::default();
         self.offload = Offload::default();
         self.sums = None;
-        self.rss_hash = None;
         self.segment = 0;
         self.trunc = None;
     }

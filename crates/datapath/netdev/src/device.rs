@@ -47,7 +47,7 @@ pub enum DeviceKind {
     /// A device that the switch makes itself.
     Tap(Tap),
     /// A port for tests.
-    Dummy(Dummy),
+    Dummy(Box<Dummy>),
     /// A tunnel port: packets come out of and go into it by actions alone.
     Tunnel,
 }
@@ -78,7 +78,7 @@ impl Device {
         is_dummy: bool,
         arrival: Arrival,
     ) -> Result<Device, DpError> {
-        let dummy = || DeviceKind::Dummy(Dummy::open(spec, sequence));
+        let dummy = || DeviceKind::Dummy(Box::new(Dummy::open(spec, sequence)));
         let mut known = None;
         let kind = match spec.kind {
             PortKind::Dummy | PortKind::DummyInternal | PortKind::DummyPmd => dummy(),
@@ -227,7 +227,7 @@ impl Device {
     /// The port for tests, if it is one.
     pub fn as_dummy(&self) -> Option<&Dummy> {
         match &self.kind {
-            DeviceKind::Dummy(dummy) => Some(dummy),
+            DeviceKind::Dummy(dummy) => Some(&**dummy),
             DeviceKind::Packet(_) | DeviceKind::Tap(_) | DeviceKind::Tunnel => None,
         }
     }

@@ -53,7 +53,6 @@ impl Pool {
         copy.metadata = packet.metadata.clone();
         copy.offload = packet.offload;
         copy.sums.clone_from(&packet.sums);
-        copy.rss_hash = packet.rss_hash;
         copy.trunc = packet.trunc;
         copy
     }
@@ -133,11 +132,10 @@ mod tests {
             packet.append(&vec![9; len]);
             packet.metadata.skb_priority = 3;
             packet.offload.checksum = Some((14, 6));
-            packet.rss_hash = Some(5);
             packet.trunc = Some(40);
             let copy = pool.copy(&packet);
             assert_eq!((copy.bytes(), &copy.metadata), (packet.bytes(), &packet.metadata));
-            assert_eq!((copy.offload, copy.rss_hash, copy.trunc), (packet.offload, Some(5), Some(40)));
+            assert_eq!((copy.offload, copy.trunc), (packet.offload, Some(40)));
         }
     }
 }
