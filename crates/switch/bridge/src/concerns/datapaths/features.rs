@@ -242,6 +242,7 @@ impl Running {
     ) -> Result<String, String> {
         let known = self.bridges().get(bridge).ok_or("no such bridge")?;
         let (datapath, can) = (known.below.id, known.below.datapath.capabilities());
+        let flows = std::sync::Arc::clone(&known.below.flows);
         let believed = self.capabilities_of(known);
         let shown: Vec<&Feature> =
             FEATURES.iter().filter(|feature| name.is_none_or(|name| name == feature.name)).collect();
@@ -270,6 +271,9 @@ impl Running {
                 state.set_capabilities(believed);
             }
         }
+        drop(switch);
+        // As in the reference, flows begin anew.
+        flows.purge();
         Ok(String::new())
     }
 }
