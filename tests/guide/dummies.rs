@@ -312,6 +312,24 @@ fn a_switch_does_without_what_its_datapath_is_said_not_to_do() {
 }
 
 #[test]
+fn a_long_request_about_tables_is_answered_when_all_of_it_is_there() {
+    if !can_run() {
+        return;
+    }
+    let dummies = Dummies::with_ports(&[1]);
+    let switch = &dummies.switch;
+    switch.vsctl("-- --id=@t create Flow_Table name=zero -- set bridge br0 flow_tables:0=@t");
+    // This version says all of all tables.
+    let ofctl = |words: &str| switch.ctl("ovs-ofctl", &format!("-O OpenFlow13 {words}"));
+    let refused = ofctl("mod-table br0 0 name:other");
+    assert!(refused.status != 0 && refused.err.contains("OFPTFFC_EPERM"), "{refused:?}");
+    assert_eq!(ofctl("mod-table br0 1 name:one").status, 0);
+    let shown = ofctl("dump-table-features br0").out;
+    assert!(shown.contains("(\"zero\")") && shown.contains("(\"one\")"), "{shown}");
+    assert!(!dummies.log().contains("dropped mid-packet"), "{}", dummies.log());
+}
+
+#[test]
 fn idle_flows_stay_while_revalidation_is_paused() {
     if !can_run() {
         return;

@@ -19,7 +19,7 @@ impl Manager {
         let (xid, answer) = match received.decoded {
             // A long request is answered when its last part is there: who sends it need not read before.
             Ok(Decoded { xid, more: true, message: Message::TableFeaturesRequest(changes), .. }) => {
-                (xid, self.change_features(peer, &changes).map(|()| Vec::new()))
+                (xid, self.collect_features(peer, xid, changes).map(|()| Vec::new()))
             }
             Ok(decoded) => (decoded.xid, self.answer(peer, decoded.xid, decoded.message, &mut received.head)),
             Err(undecodable) => (undecodable.xid, Err(undecodable.error)),
@@ -73,7 +73,7 @@ impl Manager {
             Message::GroupMod(request) => self.group_mod(id, xid, &request).map(|()| Vec::new()),
             Message::MeterMod(request) => self.meter_mod(id, xid, &request).map(|()| Vec::new()),
             Message::TableMod(request) => self.table_mod(id, &request),
-            Message::TableFeaturesRequest(changes) => self.table_features(id, xid, &changes),
+            Message::TableFeaturesRequest(changes) => self.table_features(id, xid, changes),
             Message::RoleRequest(request) => self.role(id, request),
             Message::Resume(packet) => self.resume(*packet).map(|()| Vec::new()),
             Message::GetAsyncRequest => Ok(vec![Message::GetAsyncReply(peer.shown_async())]),

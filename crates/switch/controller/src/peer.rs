@@ -6,7 +6,7 @@ use base::Timestamp;
 use fields::Protocols;
 use ofp::{
     AsyncConfig, AsyncKind, AsyncUpdate, ControllerRole, Encoder, Message, PacketInFormat, PacketInReason,
-    Version,
+    TableFeatures, Version,
 };
 use pipeline::BridgeId;
 
@@ -61,6 +61,8 @@ pub(crate) struct Peer {
     pub packet_ins: Scheduler,
     /// Messages that are not answered yet.
     pub inbox: VecDeque<Received>,
+    /// A long request about features of tables, by its number, until its last part is there.
+    pub features: (u32, Vec<TableFeatures>),
     /// The answer that is being given.
     pub reply: Option<Box<dyn LongReply>>,
     next_xid: u32,
@@ -96,6 +98,7 @@ impl Peer {
             monitors: Monitors::default(),
             packet_ins: Scheduler::default(),
             inbox: VecDeque::new(),
+            features: (0, Vec::new()),
             reply: None,
             next_xid: 1,
         }

@@ -14,6 +14,8 @@ use crate::statistics;
 /// The commands of a request about table features (OpenFlow 1.5.1 §7.3.5.18).
 const REPLACE: u8 = 0;
 const MODIFY: u8 = 1;
+/// Tables of one request.
+const MAX_FEATURES: usize = 256;
 
 impl Manager {
     pub(crate) fn table_mod(&mut self, id: PeerId, request: &TableMod) -> Answer {
@@ -25,14 +27,38 @@ impl Manager {
     }
 
     /// Tells what tables can do, after changing what can be changed of them: their names.
-    pub(crate) fn table_features(&mut self, id: PeerId, xid: u32, changes: &[TableFeatures]) -> Answer {
-        self.change_features(id, changes)?;
+    pub(crate) fn table_features(&mut self, id: PeerId, xid: u32, last: Vec<TableFeatures>) -> Answer {
+        let before = self.peers.get_mut(&id).map(|peer| std::mem::take(&mut peer.features));
+        let mut changes = before.filter(|(of, _)| *of == xid).map(|(_, changes)| changes).unwrap_or_default();
+        changes.extend(last);
+        self.change_features(id, &changes)?;
         self.begin_listing(id, xid, Box::new(FeatureRows::default()));
         Ok(Vec::new())
     }
 
+    /// Keeps a part of a long request until the last one is there. The error: there are more parts than it takes for all tables.
+    pub(crate) fn collect_features(
+        &mut self,
+        id: PeerId,
+        xid: u32,
+        part: Vec<TableFeatures>,
+    ) -> Result<(), OfError> {
+        let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
+        let (of, changes) = &mut peer.features;
+        if *of != xid {
+            *of = xid;
+            changes.clear();
+        }
+        if changes.len() + part.len() > MAX_FEATURES {
+            changes.clear();
+            return Err(OfError::OfpbrcMultipartBufferOverflow);
+        }
+        changes.extend(part);
+        Ok(())
+    }
+
     /// Changes what can be changed of tables: their names.
-    pub(crate) fn change_features(&mut self, id: PeerId, changes: &[TableFeatures]) -> Result<(), OfError> {
+    fn change_features(&mut self, id: PeerId, changes: &[TableFeatures]) -> Result<(), OfError> {
         let Some(bridge) = self.peers.get(&id).map(|peer| peer.bridge) else { return Ok(()) };
         if let Some(state) = self.switch.write().get_mut(bridge) {
             let known: Vec<TableFeatures> = statistics::table_features(state, 0..crate::TABLES).collect();

@@ -90,8 +90,8 @@ pub struct Bridge {
     settings: Settings,
     /// The datapath's names for how long connections of zones live.
     timeout_policies: Arc<BTreeMap<u16, Box<str>>>,
-    tunnel_options: TunnelOptions,
-    option_places: OptionPlaces,
+    pub(crate) tunnel_options: TunnelOptions,
+    pub(crate) option_places: OptionPlaces,
     /// A change that is being made in steps.
     pub(crate) staging: Option<Box<Staging>>,
     epoch: Arc<Epoch>,
@@ -143,20 +143,6 @@ impl Bridge {
 
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Which options of tunnels are which fields.
-    pub fn tunnel_options(&self) -> &TunnelOptions {
-        &self.tunnel_options
-    }
-
-    /// Sets that, and where the datapath has the options.
-    pub fn set_tunnel_options(&mut self, options: TunnelOptions, places: OptionPlaces) {
-        if (&self.tunnel_options, &self.option_places) != (&options, &places) {
-            self.tunnel_options = options;
-            self.option_places = places;
-            self.changed();
-        }
     }
 
     /// The datapath that its ports are in.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base::{TableId, Timestamp};
 use flow::{SparseMatch, slot};
 use ofp::{Action, FlowFlags, FlowMod, FlowModCommand, FlowRemovedReason, OfError};
+use pipeline::tunnel::OptionPlaces;
 use pipeline::{BridgeView, Counters, Rule};
 
 use crate::bridge::Bridge;
@@ -12,6 +13,7 @@ use crate::entry::{Criteria, Entry, Leaving};
 use crate::lessons;
 use crate::request::FlowRequest;
 use crate::table::{Debris, Table};
+use crate::tunnel_options::TunnelOptions;
 
 /// What happened to one rule.
 #[derive(Clone, Debug)]
@@ -111,6 +113,20 @@ impl Bridge {
         };
         actions.iter().for_each(|action| action.tunnel_options(&mut check));
         result
+    }
+
+    /// Which options of tunnels are which fields.
+    pub fn tunnel_options(&self) -> &TunnelOptions {
+        &self.tunnel_options
+    }
+
+    /// Sets that, and where the datapath has the options.
+    pub fn set_tunnel_options(&mut self, options: TunnelOptions, places: OptionPlaces) {
+        if (&self.tunnel_options, &self.option_places) != (&options, &places) {
+            self.tunnel_options = options;
+            self.option_places = places;
+            self.changed();
+        }
     }
 
     /// Whether rules match on, or do something with, one of these fields of tunnel metadata, a bit each.

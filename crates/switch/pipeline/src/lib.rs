@@ -39,6 +39,7 @@ mod mirror;
 mod mirroring;
 mod multicast;
 mod normal;
+mod option_places;
 mod output;
 mod receivers;
 mod report;

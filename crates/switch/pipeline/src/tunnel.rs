@@ -9,13 +9,10 @@
 
 mod header;
 mod native;
-mod options;
 mod receive;
 mod send;
 
-pub(crate) use options::NO_OPTIONS;
-pub use options::OptionPlaces;
-
+pub use crate::option_places::OptionPlaces;
 pub use crate::tunnel_config::{
     Checksum, DEFAULT_TTL, Endpoint, Erspan, FlowLabel, Key, PacketTypes, TunnelConfig, mapped, mapped_v4,
     shown, unmapped,

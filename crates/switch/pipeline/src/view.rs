@@ -16,12 +16,12 @@ use crate::exports::Exports;
 use crate::frozen::{Frozen, FrozenId};
 use crate::group::Group;
 use crate::mirror::Mirror;
+use crate::option_places::{NO_OPTIONS, OptionPlaces};
 use crate::receivers::{Receivers, Snooped};
 use crate::spanning::SpanningTree;
 use crate::state::{
     BridgeId, Bundle, BundleId, Credit, Fragments, Miss, MissRules, Port, Rule, TableTraffic,
 };
-use crate::tunnel::{NO_OPTIONS, OptionPlaces};
 use crate::underlay::{Asking, NoUnderlay, Underlay};
 
 /// All bridges of a switch.
