@@ -17,6 +17,7 @@
 //! house: circle datapath <-> qos because a datapath offers quality of service, which fails as datapaths do
 //! house: circle datapath <-> upcall because a datapath calls through the door, and the door is asked about its flows
 //! house: circle text::key_format <-> text::tunnel_format because a tunnel is a group of a key, written as other groups are
+//! house: circle packet <-> sums because what is known of checksums goes with the packet that they are in
 //! house: circle text::key_parse <-> text::tunnel_parse because a tunnel is a group of a key, read as other groups are
 
 #![warn(missing_docs)]

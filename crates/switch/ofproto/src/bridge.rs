@@ -1,7 +1,6 @@
 //! One bridge: its ports, its tables, what it has learned.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -355,37 +354,6 @@ impl Bridge {
 
     pub fn rule_count(&self) -> usize {
         self.tables().map(Table::len).sum()
-    }
-
-    pub fn port_entries(&self) -> impl Iterator<Item = &PortEntry> {
-        self.ports.values()
-    }
-
-    /// The ports behind the one of this number, in the order of their numbers.
-    pub fn port_entries_after(&self, after: Option<OfPort>) -> impl Iterator<Item = &PortEntry> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.ports.range((from, Bound::Unbounded)).map(|(_, entry)| entry)
-    }
-
-    pub fn port_entry(&self, number: OfPort) -> Option<&PortEntry> {
-        self.ports.get(&number)
-    }
-
-    pub fn port_named(&self, name: &str) -> Option<&PortEntry> {
-        self.ports.values().find(|entry| &*entry.port.name == name)
-    }
-
-    pub fn bundle_named(&self, name: &str) -> Option<&Bundle> {
-        self.bundles.get(self.bundle_names.get(name)?)
-    }
-
-    /// The numbers and names of the ports, for texts that name ports.
-    pub fn port_names(&self) -> fields::PortNames {
-        let mut names = fields::PortNames::new();
-        for entry in self.ports.values() {
-            names.insert(entry.port.number.0, &entry.port.name);
-        }
-        names
     }
 
     /// The rules that count what matched nothing, and fragments.

@@ -1,5 +1,6 @@
 //! Ports and bundles coming, changing and going.
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,37 @@ pub struct BundleConfig {
 }
 
 impl Bridge {
+    pub fn port_entries(&self) -> impl Iterator<Item = &PortEntry> {
+        self.ports.values()
+    }
+
+    /// The ports behind the one of this number, in the order of their numbers.
+    pub fn port_entries_after(&self, after: Option<OfPort>) -> impl Iterator<Item = &PortEntry> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.ports.range((from, Bound::Unbounded)).map(|(_, entry)| entry)
+    }
+
+    pub fn port_entry(&self, number: OfPort) -> Option<&PortEntry> {
+        self.ports.get(&number)
+    }
+
+    pub fn port_named(&self, name: &str) -> Option<&PortEntry> {
+        self.ports.values().find(|entry| &*entry.port.name == name)
+    }
+
+    pub fn bundle_named(&self, name: &str) -> Option<&Bundle> {
+        self.bundles.get(self.bundle_names.get(name)?)
+    }
+
+    /// The numbers and names of the ports, for texts that name ports.
+    pub fn port_names(&self) -> fields::PortNames {
+        let mut names = fields::PortNames::new();
+        for entry in self.ports.values() {
+            names.insert(entry.port.number.0, &entry.port.name);
+        }
+        names
+    }
+
     /// Adds a port; the status message tells its number. `None` when no number is free.
     pub fn add_port(&mut self, new: NewPort, now: Timestamp) -> Option<PortNews> {
         let number = self.free_number(new.wanted, &new.name, now)?;

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use crate::{BundleConfig, NewPort, Switch};
 
 mod conntrack;
+mod learned;
 mod multicast;
 mod queues;
 mod sampling;
