@@ -356,11 +356,6 @@ impl Bridge {
         self.tables().map(Table::len).sum()
     }
 
-    /// The rules that count what matched nothing, and fragments.
-    pub fn internal_rules(&self) -> [&Arc<Rule>; 3] {
-        [&self.miss_rules.controller, &self.miss_rules.drop, &self.miss_rules.drop_fragments]
-    }
-
     /// Replaces the mirrors.
     pub fn set_mirrors(&mut self, mut mirrors: Vec<Mirror>) {
         let same = self.mirrors.len() == mirrors.len()
