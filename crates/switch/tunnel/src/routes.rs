@@ -91,8 +91,9 @@ pub struct Routes {
     addresses: BTreeMap<Arc<str>, BTreeSet<Address>>,
     /// Those of devices for tests, which the kernel does not know.
     test_addresses: BTreeMap<Arc<str>, BTreeSet<Address>>,
-    /// When each was added, by table and place: listings show the older ones first.
+    /// When each was added, by table and place, counted in additions: listings show the older ones first.
     added: BTreeMap<(u32, Place), u64>,
+    additions: u64,
 }
 
 impl Default for Routes {
@@ -103,6 +104,7 @@ impl Default for Routes {
             addresses: BTreeMap::new(),
             test_addresses: BTreeMap::new(),
             added: BTreeMap::new(),
+            additions: 0,
         };
         routes.add_standard_rules();
         routes
@@ -211,8 +213,8 @@ impl Routes {
         let gateway = (route.gateway != 0).then_some(route.gateway);
         route.source = by(route.network).or_else(|| by(gateway?)).ok_or(NoSource)?;
         let place = (route.mark, route.origin == Origin::User, route.prefix_len, route.network);
-        let next = self.added.values().max().map_or(0, |last| last + 1);
-        self.added.entry((route.table, place)).or_insert(next);
+        self.additions += 1;
+        self.added.entry((route.table, place)).or_insert(self.additions);
         self.tables.entry(route.table).or_default().insert(place, route);
         Ok(())
     }
