@@ -6,17 +6,12 @@
 //! have had little to do for a while. All other queues stay where they are.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
 use base::{DpPort, Timestamp};
 
-use crate::datapath::DpUser;
-use crate::part::Part;
 use crate::ports::Ports;
-use crate::processors::Processors;
 use crate::seat::Core;
-use crate::team::Team;
 
 /// How often it is looked.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -66,6 +61,11 @@ pub(crate) struct Reinforcing {
 }
 
 impl Reinforcing {
+    /// Whether it is time to look.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.looked.is_none_or(|looked| now.since(looked) >= INTERVAL)
+    }
+
     /// Looks at ports, each of which has an entry in `ports`; there are `workers`, of which `extra` came by this.
     pub(crate) fn look(
         &mut self,
@@ -113,7 +113,8 @@ impl Reinforcing {
     }
 }
 
-fn seen(ports: &Ports) -> impl Iterator<Item = Seen> {
+/// What ports are like now whose queues may pass from one worker to another.
+pub(crate) fn seen(ports: &Ports) -> impl Iterator<Item = Seen> {
     ports.iter().filter_map(|port| {
         let (device, queue) = (port.device.as_packet()?, port.queues.first()?);
         // Who has several queues, or is pinned, has been told how to share.
@@ -122,54 +123,6 @@ fn seen(ports: &Ports) -> impl Iterator<Item = Seen> {
         let busy = Duration::from_nanos(queue.busy.get());
         Some(Seen { port: port.number, core, lost: device.overflowed(), busy })
     })
-}
-
-impl DpUser {
-    /// Adds a worker, or ends one that was added.
-    pub(crate) fn reinforce(&self, team: &mut Team, now: Timestamp) {
-        let processors = self.shared.config.processors.as_ref().filter(|all| all.are_real());
-        let Some(processors) = processors.filter(|_| team.mask().is_none()) else { return };
-        if team.reinforcing.looked.is_some_and(|looked| now.since(looked) < INTERVAL) {
-            return;
-        }
-        let ports = self.shared.ports.load_full();
-        let workers = self.shared.active_workers().count();
-        match team.reinforcing.look(seen(&ports), workers, team.extra, now) {
-            Advice::Nothing => {}
-            Advice::Reinforce(_) if workers >= processors.count() => {}
-            Advice::Reinforce(flooded) => self.add_worker(team, processors, &ports, &flooded),
-            Advice::Release => self.end_worker(team, processors, &ports),
-        }
-    }
-
-    fn add_worker(&self, team: &mut Team, processors: &Processors, ports: &Ports, flooded: &[DpPort]) {
-        let before: Vec<Arc<Part>> = self.shared.active_workers().collect();
-        team.extra += 1;
-        log::info!(target: "dpif_netdev", "several ports have more packets than one thread can take");
-        self.man(team, processors);
-        let is_new = |part: &Arc<Part>| !before.iter().any(|other| other.core() == part.core());
-        let Some(new) = self.shared.active_workers().find(is_new) else { return };
-        // A worker that wandered may be where this one was made for.
-        let is_free = |core: &Core| !before.iter().any(|part| part.place() == *core);
-        if let Some(free) = processors.cores().find(is_free) {
-            new.go_to(free);
-        }
-        for queue in flooded.iter().filter_map(|port| ports.get(*port)?.queues.first()) {
-            queue.seat.want(Some(new.core()));
-        }
-        self.shared.call_workers();
-    }
-
-    fn end_worker(&self, team: &mut Team, processors: &Processors, ports: &Ports) {
-        team.extra = team.extra.saturating_sub(1);
-        self.man(team, processors);
-        let is_left = |core: Core| self.shared.active_workers().any(|part| part.core() == core);
-        let left = ports.iter().filter(|port| {
-            port.queues.iter().any(|queue| queue.seat.wanted().is_some_and(|core| !is_left(core)))
-        });
-        let left = left.map(|port| port.number).collect();
-        self.assign(team, Some(&left));
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use base::DpPort;
+use base::{DpPort, Timestamp};
 use dp::{
     Assignment, AutoBalance, LOAD_INTERVAL, LOAD_INTERVALS, Performance, QueueInfo, SleepLimits, WorkerId,
     WorkerInfo, WorkerSettings, Workers,
@@ -18,8 +18,9 @@ use log::Level;
 use crate::assignment::{self, Member, Rules, Waiting};
 use crate::datapath::DpUser;
 use crate::part::Part;
-use crate::ports::Port;
+use crate::ports::{Port, Ports};
 use crate::processors::{Processor, Processors};
+use crate::reinforcing::{self, Advice};
 use crate::seat::Core;
 use crate::shared::Shared;
 use crate::team::Team;
@@ -126,7 +127,7 @@ impl DpUser {
     }
 
     /// Makes workers for the processors that shall have one, and ends the others. Queues are to be assigned afterwards.
-    pub(crate) fn man(&self, team: &Team, processors: &Processors) {
+    fn man(&self, team: &Team, processors: &Processors) {
         let wanted = team.wanted(processors);
         let is_wanted = |part: &Arc<Part>| wanted.iter().any(|processor| processor.core == part.core());
         let mut has_changed = false;
@@ -182,7 +183,7 @@ impl DpUser {
     }
 
     /// Assigns the queues of all ports, or of those that came.
-    pub(crate) fn assign(&self, team: &mut Team, new: Option<&HashSet<DpPort>>) {
+    fn assign(&self, team: &mut Team, new: Option<&HashSet<DpPort>>) {
         let ports = self.shared.ports.load_full();
         let mut members: BTreeMap<Core, Member> = BTreeMap::new();
         for part in self.shared.active_workers() {
@@ -221,6 +222,55 @@ impl DpUser {
             self.man(team, processors);
             self.assign(team, None);
         }
+    }
+}
+
+/// One worker more for a while.
+impl DpUser {
+    /// Adds a worker, or ends one that was added.
+    fn reinforce(&self, team: &mut Team, now: Timestamp) {
+        let processors = self.shared.config.processors.as_ref().filter(|all| all.are_real());
+        let Some(processors) = processors.filter(|_| team.mask().is_none()) else { return };
+        if !team.reinforcing.is_due(now) {
+            return;
+        }
+        let ports = self.shared.ports.load_full();
+        let workers = self.shared.active_workers().count();
+        match team.reinforcing.look(reinforcing::seen(&ports), workers, team.extra, now) {
+            Advice::Nothing => {}
+            Advice::Reinforce(_) if workers >= processors.count() => {}
+            Advice::Reinforce(flooded) => self.add_worker(team, processors, &ports, &flooded),
+            Advice::Release => self.end_worker(team, processors, &ports),
+        }
+    }
+
+    fn add_worker(&self, team: &mut Team, processors: &Processors, ports: &Ports, flooded: &[DpPort]) {
+        let before: Vec<Arc<Part>> = self.shared.active_workers().collect();
+        team.extra += 1;
+        log::info!(target: "dpif_netdev", "several ports have more packets than one thread can take");
+        self.man(team, processors);
+        let is_new = |part: &Arc<Part>| !before.iter().any(|other| other.core() == part.core());
+        let Some(new) = self.shared.active_workers().find(is_new) else { return };
+        // A worker that wandered may be where this one was made for.
+        let is_free = |core: &Core| !before.iter().any(|part| part.place() == *core);
+        if let Some(free) = processors.cores().find(is_free) {
+            new.go_to(free);
+        }
+        for queue in flooded.iter().filter_map(|port| ports.get(*port)?.queues.first()) {
+            queue.seat.want(Some(new.core()));
+        }
+        self.shared.call_workers();
+    }
+
+    fn end_worker(&self, team: &mut Team, processors: &Processors, ports: &Ports) {
+        team.extra = team.extra.saturating_sub(1);
+        self.man(team, processors);
+        let is_left = |core: Core| self.shared.active_workers().any(|part| part.core() == core);
+        let left = ports.iter().filter(|port| {
+            port.queues.iter().any(|queue| queue.seat.wanted().is_some_and(|core| !is_left(core)))
+        });
+        let left = left.map(|port| port.number).collect();
+        self.assign(team, Some(&left));
     }
 }
 
