@@ -17,13 +17,14 @@
 //! executes and for dummy ports, so that tests see no thread at work.
 //!
 //! Workers, by which processors they run, and which queues each has are set up in `staff`; a queue passes from one to another
-//! by its `seat`.
+//! by its `seat`. Where nobody has said which workers there are, `reinforcing` finds out when one more is needed for a while.
 //!
 //! A thread of its own helps devices that have much to do (`tuning`), another
 //! one closes those of ports that were taken out (`closing`).
 //!
 //! Sleep: a worker polls the ports that had packets lately, and waits in
-//! epoll when there are none.
+//! epoll when there are none. A port with a stream of packets is taken out of
+//! epoll meanwhile, so that nobody who sends to it pays for waking.
 //!
 //! Connections are tracked by `conntrack`, to which `tracking` hands packets; another thread removes those that are over
 //! (`sweeping`).
