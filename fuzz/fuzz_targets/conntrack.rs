@@ -23,6 +23,10 @@ impl Datagram for Bytes {
         self.0.first().is_some_and(|first| first >> 4 == 6)
     }
 
+    fn link_len(&self) -> usize {
+        14
+    }
+
     fn checksum(&self) -> KnownChecksum {
         KnownChecksum::Good
     }
