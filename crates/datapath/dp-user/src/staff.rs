@@ -250,7 +250,11 @@ impl DpUser {
         log::info!(target: "dpif_netdev", "several ports have more packets than one thread can take");
         self.man(team, processors);
         let is_new = |part: &Arc<Part>| !before.iter().any(|other| other.core() == part.core());
-        let Some(new) = self.shared.active_workers().find(is_new) else { return };
+        let Some(new) = self.shared.active_workers().find(is_new) else {
+            // It could not be made, as the log says.
+            team.extra -= 1;
+            return;
+        };
         // A worker that wandered may be where this one was made for.
         let is_free = |core: &Core| !before.iter().any(|part| part.place() == *core);
         if let Some(free) = processors.cores().find(is_free) {
