@@ -1,5 +1,6 @@
 //! Link layer discovery: the reference and `lldpd` as neighbours learn who we are, and we who they are.
 
+use std::fs;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -133,11 +134,14 @@ struct Lldpd {
 impl Lldpd {
     fn start(world: &World, host: &Host) -> Lldpd {
         let socket = world.dir.path().join("lldpd").display().to_string();
+        // Told so by `lldpcli` while it starts, it may send nothing for half a minute.
+        let configuration = world.dir.path().join("lldpd.conf");
+        fs::write(&configuration, "configure lldp tx-interval 1\n").unwrap();
         let mut daemon = host.command("lldpd");
-        daemon.args(["-d", "-u", &socket, "-I", "wire", "-S", "a host"]);
+        daemon.args(["-d", "-u", &socket, "-I", "wire", "-S", "a host", "-O"]).arg(configuration);
         let daemon = daemon.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let lldpd = Lldpd { daemon, socket };
-        until("lldpd answers", || lldpd.ask("configure lldp tx-interval 1").is_some());
+        until("lldpd answers", || lldpd.ask("show interfaces").is_some());
         lldpd
     }
 
