@@ -97,7 +97,7 @@ pub fn what_the_kernel_puts_is_taken() {
             }
         });
         for position in 0..PASSING {
-            while !ring.indices().is_written(position) {
+            while ring.indices().written(position) == 0 {
                 thread::yield_now();
             }
             assert_eq!(ring.place.read(), entry(position));

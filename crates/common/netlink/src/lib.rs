@@ -40,6 +40,7 @@ mod socket;
 mod tc;
 #[cfg(test)]
 mod testing;
+mod xdp;
 
 pub use address::{addresses, addresses_of};
 pub use bridge::{add_bridge, add_to_bridge, delete_bridge, remove_from_bridge};
@@ -54,3 +55,4 @@ pub use link::{Link, LinkChange, Monitor, link, link_by_index, links, set_link};
 pub use merging::{is_merging, set_merging};
 pub use mode::{LinkMode, link_mode};
 pub use route::{LinkAddress, Route, RouteMonitor, RouteRule, all_addresses, route_rules, routes};
+pub use xdp::{XdpHook, XdpRedirect};

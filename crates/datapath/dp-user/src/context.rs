@@ -96,7 +96,7 @@ impl Context {
                     sent += queue.len() as u64;
                     batches += 1;
                     port.device.send(queue, &mut self.pool);
-                    is_asking |= port.device.as_packet().is_some_and(|device| device.lease.begins_to_ask());
+                    is_asking |= port.device.as_packet().is_some_and(|device| device.needs_help_sending());
                 }
                 None => {
                     for packet in queue.drain(..) {

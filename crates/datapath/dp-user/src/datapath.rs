@@ -214,16 +214,20 @@ impl Datapath for DpUser {
             Device::open_as(spec, sequence, is_dummy, self.shared.arrival(spec))
         })
         .into_iter();
-        self.change_ports(|ports| {
+        let mut results = Vec::new();
+        // Where none could be opened, nothing has changed, and nobody is told.
+        let _ = self.change_ports(|ports| {
             let added = specs.iter().zip(checked).map(|(spec, checked)| {
                 checked?;
                 // Whoever panicked has written why to the log.
                 let device = opened.next().flatten().unwrap_or_else(|| Err(internal_error(spec)))?;
                 ports.add(spec, device, is_for_tests)
             });
-            Ok(added.collect())
-        })
-        .unwrap_or_default()
+            results = added.collect();
+            let is_futile = !results.iter().any(Result::is_ok);
+            results.iter().find_map(|result| result.clone().err()).filter(|_| is_futile).map_or(Ok(()), Err)
+        });
+        results
     }
 
     fn del_port(&self, port: DpPort) -> Result<(), DpError> {

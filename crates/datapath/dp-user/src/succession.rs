@@ -23,12 +23,8 @@ impl Succession for DpUser {
     fn pause(&self) {
         self.end_threads();
         // What the kernel sends from memory of this process it would not see in a copy.
-        self.shared
-            .ports
-            .load()
-            .iter()
-            .filter_map(|port| port.device.as_packet())
-            .for_each(|device| device.lease.end());
+        let ports = self.shared.ports.load();
+        ports.iter().filter_map(|port| port.device.as_packet()).for_each(PacketDevice::end_directness);
         self.shared.closing.end();
         self.shared.sweeping.end();
     }
@@ -63,6 +59,8 @@ impl Succession for DpUser {
             device.hear(others.get(device.name()).map_or(&[], Vec::as_slice));
         }
         self.shared.call_workers();
+        // Sockets of the type `afxdp` can be had now.
+        self.shared.tuning.wake();
     }
 
     fn devices(&self) -> Vec<(String, OwnedFd)> {

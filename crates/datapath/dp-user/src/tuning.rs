@@ -8,6 +8,8 @@
 //! links, it is asked every [`INTERVAL`]. So what such a capture misses is what
 //! was sent in the first tenth of a second.
 //!
+//! Devices of the type `afxdp` get their sockets here, where they could not have them at once, or lost them.
+//!
 //! A device that receives much gets a ring ([`PacketDevice::review_ring`]), and one that receives many TCP segments is made
 //! to merge them ([`netdev::Merging`]), while they come.
 //!
@@ -55,8 +57,9 @@ pub(crate) fn run(shared: &Shared) {
     });
     // Ports may have changed before it was listened.
     shared.links_changed(&[LinkChange::Lost]);
+    let due = Some(Instant::now());
     let mut office =
-        Office { shared, egress: egress.ok(), links: links.ok(), due: None, wandering: Wandering::default() };
+        Office { shared, egress: egress.ok(), links: links.ok(), due, wandering: Wandering::default() };
     while !shared.is_stopping.load(Ordering::Acquire) {
         office.wait();
         office.turn();
@@ -96,7 +99,7 @@ impl Office<'_> {
         for device in devices(&ports) {
             merge(device, is_due);
         }
-        self.review_rings(&ports, now, is_due);
+        self.review_sockets(&ports, now, is_due);
         if is_due {
             for device in devices(&ports) {
                 match device.lease.state() {
@@ -125,6 +128,7 @@ impl Office<'_> {
             matches!(device.lease.state(), LeaseState::Granted | LeaseState::Refused)
                 || device.merging.is_on()
                 || device.has_ring()
+                || device.waits_for_sockets()
         };
         if !devices(&ports).any(is_watching) {
             self.due = None;
@@ -133,9 +137,10 @@ impl Office<'_> {
         }
     }
 
-    /// Gives rings to devices that receive much, and takes them from those that do not.
-    fn review_rings(&self, ports: &Ports, now: Instant, is_due: bool) {
-        let came = devices(ports).filter(|device| device.review_ring(now, is_due)).count();
+    /// Gives rings to devices that receive much, and takes them from those that do not; opens sockets that are missing.
+    fn review_sockets(&self, ports: &Ports, now: Instant, is_due: bool) {
+        let has_come = |device: &&PacketDevice| device.review_ring(now, is_due) | device.review_sockets();
+        let came = devices(ports).filter(has_come).count();
         if came > 0 {
             self.shared.call_workers();
         }

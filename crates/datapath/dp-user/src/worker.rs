@@ -10,7 +10,7 @@
 //! that it took has been sent.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -71,19 +71,22 @@ impl Source {
     /// Has `poll` wait for it again, from packets on that are there already.
     fn watch(&mut self, index: usize, poll: Option<&OwnedFd>) {
         self.is_watched = true;
-        let data = epoll::EventData::new_u64(index as u64);
-        self.port.device.each_fd(self.queue, |fd| {
-            // A ring that came meanwhile is there already.
-            match poll.map(|poll| epoll::add(poll, fd, data, epoll::EventFlags::IN)) {
-                None | Some(Ok(()) | Err(rustix::io::Errno::EXIST)) => {}
-                Some(Err(error)) => log::error!(
-                    target: "dpif_netdev",
-                    "{}: nobody waits for its packets: {}",
-                    self.port.device.name(),
-                    base::error_text(&error.into())
-                ),
-            }
-        });
+        if let Some(poll) = poll {
+            self.port.device.each_fd(self.queue, |fd| add(poll, fd, index, self.port.device.name()));
+        }
+    }
+}
+
+/// Has `poll` wait for a socket of the source of this number.
+fn add(poll: &OwnedFd, fd: BorrowedFd<'_>, index: usize, name: &str) {
+    match epoll::add(poll, fd, epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN) {
+        // One that came meanwhile is there already.
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(error) => log::error!(
+            target: "dpif_netdev",
+            "{name}: nobody waits for its packets: {}",
+            base::error_text(&error.into())
+        ),
     }
 }
 
@@ -99,6 +102,7 @@ pub(crate) fn run(shared: &Shared, part: &Part) {
         sources: Vec::new(),
         active: Vec::new(),
         epoch: u64::MAX,
+        has_polled: false,
         poll: None,
         asked: Timestamp::ZERO,
         began: shared.clock.now(),
@@ -132,6 +136,8 @@ struct Worker<'a> {
     /// Those that had packets lately.
     active: Vec<usize>,
     epoch: u64,
+    /// It has a port that is asked for packets all the time.
+    has_polled: bool,
     poll: Option<OwnedFd>,
     /// When all ports were asked after last.
     asked: Timestamp,
@@ -154,7 +160,7 @@ impl Worker<'_> {
         }
         let now = self.receive();
         if self.active.is_empty() {
-            if self.part.max_sleep_us() == Some(0) {
+            if self.polls() {
                 self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
             } else {
                 self.slept = self.wait(None).since(now);
@@ -163,6 +169,11 @@ impl Worker<'_> {
             self.asked = now;
             self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
         }
+    }
+
+    /// Whether it never sleeps.
+    fn polls(&self) -> bool {
+        self.part.max_sleep_us().map_or(self.has_polled, |limit| limit == 0)
     }
 
     /// Goes to the processor where it is to be, and stays there.
@@ -237,6 +248,7 @@ impl Worker<'_> {
                 self.active.push(index);
             }
         }
+        self.has_polled = self.sources.iter().flatten().any(|source| source.port.device.is_polled());
         self.watch_rings();
         result
     }
@@ -275,14 +287,9 @@ impl Worker<'_> {
     fn watch_rings(&mut self) {
         let Some(poll) = &self.poll else { return };
         for (index, source) in self.sources.iter_mut().enumerate() {
-            let Some(source) = source else { continue };
+            let Some(source) = source.as_mut().filter(|source| source.is_watched) else { continue };
             let Some(device) = source.port.device.as_packet() else { continue };
-            device.watch_ring(source.queue, &mut source.ring, |fd| {
-                let data = epoll::EventData::new_u64(index as u64);
-                if let Err(error) = epoll::add(poll, fd, data, epoll::EventFlags::IN) {
-                    log::error!(target: "dpif_netdev", "{}: no wait for its ring: {}", device.name(), base::error_text(&error.into()));
-                }
-            });
+            device.watch_ring(source.queue, &mut source.ring, |fd| add(poll, fd, index, device.name()));
         }
     }
 
@@ -313,6 +320,7 @@ impl Worker<'_> {
     /// A turn for each active port; the time when the last one ended.
     fn receive(&mut self) -> Timestamp {
         let active = self.active.len();
+        let polls = self.polls();
         let mut now = self.shared.clock.now();
         self.account(now);
         for &index in &self.active {
@@ -323,7 +331,12 @@ impl Worker<'_> {
             match received {
                 Ok(0) => {
                     // A stopped clock must not keep the worker from sleep.
-                    source.is_active = now.since(source.used) < LINGER && !self.shared.clock.is_stopped();
+                    let lingers = now.since(source.used) < LINGER && !self.shared.clock.is_stopped();
+                    let is_polled = polls && source.port.device.is_polled();
+                    source.is_active = lingers || is_polled;
+                    if is_polled && source.is_watched {
+                        source.unwatch(self.poll.as_ref());
+                    }
                 }
                 Ok(count) => {
                     let began = now;

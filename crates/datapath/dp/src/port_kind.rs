@@ -13,6 +13,10 @@ pub enum PortKind {
     Internal,
     /// The same, as userspace datapaths make it.
     Tap,
+    /// A network device of the machine, by sockets past its network stack (AF_XDP), asked for packets all the time.
+    Afxdp,
+    /// The same, waited for.
+    AfxdpNonPmd,
     /// A port for tests, which is no device.
     Dummy,
     /// The same in the place of an internal port.
@@ -47,10 +51,12 @@ pub struct UnknownPortKind(pub String);
 
 impl PortKind {
     /// Those that are no tunnels.
-    pub const DEVICES: [PortKind; 6] = [
+    pub const DEVICES: [PortKind; 8] = [
         PortKind::System,
         PortKind::Internal,
         PortKind::Tap,
+        PortKind::Afxdp,
+        PortKind::AfxdpNonPmd,
         PortKind::Dummy,
         PortKind::DummyInternal,
         PortKind::DummyPmd,
@@ -62,6 +68,8 @@ impl PortKind {
             PortKind::System => "system",
             PortKind::Internal => "internal",
             PortKind::Tap => "tap",
+            PortKind::Afxdp => "afxdp",
+            PortKind::AfxdpNonPmd => "afxdp-nonpmd",
             PortKind::Dummy => "dummy",
             PortKind::DummyInternal => "dummy-internal",
             PortKind::DummyPmd => "dummy-pmd",
@@ -73,7 +81,12 @@ impl PortKind {
     pub const fn is_dummy(self) -> bool {
         match self {
             PortKind::Dummy | PortKind::DummyInternal | PortKind::DummyPmd => true,
-            PortKind::System | PortKind::Internal | PortKind::Tap | PortKind::Tunnel(_) => false,
+            PortKind::System
+            | PortKind::Internal
+            | PortKind::Tap
+            | PortKind::Afxdp
+            | PortKind::AfxdpNonPmd
+            | PortKind::Tunnel(_) => false,
         }
     }
 
@@ -81,7 +94,26 @@ impl PortKind {
     pub const fn is_internal(self) -> bool {
         match self {
             PortKind::Internal | PortKind::Tap | PortKind::DummyInternal => true,
-            PortKind::System | PortKind::Dummy | PortKind::DummyPmd | PortKind::Tunnel(_) => false,
+            PortKind::System
+            | PortKind::Afxdp
+            | PortKind::AfxdpNonPmd
+            | PortKind::Dummy
+            | PortKind::DummyPmd
+            | PortKind::Tunnel(_) => false,
+        }
+    }
+
+    /// Whether it is a device by sockets past the network stack.
+    pub const fn is_afxdp(self) -> bool {
+        match self {
+            PortKind::Afxdp | PortKind::AfxdpNonPmd => true,
+            PortKind::System
+            | PortKind::Internal
+            | PortKind::Tap
+            | PortKind::Dummy
+            | PortKind::DummyInternal
+            | PortKind::DummyPmd
+            | PortKind::Tunnel(_) => false,
         }
     }
 
@@ -92,6 +124,8 @@ impl PortKind {
             PortKind::System
             | PortKind::Internal
             | PortKind::Tap
+            | PortKind::Afxdp
+            | PortKind::AfxdpNonPmd
             | PortKind::Dummy
             | PortKind::DummyInternal
             | PortKind::DummyPmd => None,

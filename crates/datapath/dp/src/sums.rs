@@ -189,6 +189,27 @@ fn complete_layers(
     }
 }
 
+/// Finds out whether the sender of a packet left its checksum to the device, where nothing beside the packet says so: the
+/// checksum is then the sum of the pseudo header alone, and is to be completed.
+///
+/// One of 65,536 packets that are whole has that sum, too. Completed it comes out the same.
+#[inline]
+pub fn find_partial(packet: &mut Packet) {
+    let Some(Places { transport: Some(transport), .. }) = Places::of(packet, 0, true) else { return };
+    let header = packet.bytes().get(transport.at..);
+    let check = header.and_then(|header| transport::check(transport.protocol, header));
+    // What stands behind the packet is not to be summed.
+    if check != Some(transport.pseudo.sum()) || transport.end != packet.len() {
+        return;
+    }
+    let place = |at: usize| u16::try_from(at).ok();
+    let offset = match transport.protocol {
+        protocol::UDP => wire::udp::CHECK_OFFSET,
+        _ => wire::tcp::CHECK_OFFSET,
+    };
+    packet.offload.checksum = place(transport.at).zip(place(offset));
+}
+
 /// Computes the checksum of a tunnel's UDP header without a look at the data of the packet inside, which add up to what its own
 /// checksum says; false when nobody knows that to be right.
 fn sum_around(packet: &mut Packet, inner: &Inner) -> bool {

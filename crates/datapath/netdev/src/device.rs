@@ -1,30 +1,26 @@
 //! A device of any kind.
 
+mod opening;
 mod qos;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use base::{DpPort, MacAddr};
 use dp::sums::Abilities;
-use dp::{
-    DpError, DropReason, Errno, Packet, PortInfo, PortKind, PortSpec, PortStats, TunnelKind, UnknownPortKind,
-};
+use dp::{DpError, DropReason, Errno, Packet, PortInfo, PortKind, PortSpec, PortStats};
 
 use crate::Pool;
-use crate::dummy::{Dummy, wanted_queues};
+use crate::dummy::Dummy;
 use crate::dummy_checks;
 use crate::dummy_queue::Queue;
 use crate::losses::Losses;
 use crate::packet::PacketDevice;
 use crate::qos::PortQos;
 use crate::tap::Tap;
-
-/// How long is waited for somebody to take what a device has received that is opened anew.
-const LAST_FRAMES: Duration = Duration::from_millis(50);
+use crate::xdp::{self, Xdp};
 
 /// An open device.
 #[derive(Debug)]
@@ -65,88 +61,6 @@ pub enum Arrival {
 }
 
 impl Device {
-    /// Opens what `spec` asks for. `is_dummy`: the datapath is for tests, where system devices are dummies too;
-    /// `sequence` counts devices, and gives dummies their addresses.
-    pub fn open(spec: &PortSpec, sequence: u32, is_dummy: bool) -> Result<Device, DpError> {
-        Device::open_as(spec, sequence, is_dummy, Arrival::Alone)
-    }
-
-    /// The same, where another process may have the device.
-    pub fn open_as(
-        spec: &PortSpec,
-        sequence: u32,
-        is_dummy: bool,
-        arrival: Arrival,
-    ) -> Result<Device, DpError> {
-        let dummy = || DeviceKind::Dummy(Box::new(Dummy::open(spec, sequence)));
-        let mut known = None;
-        let kind = match spec.kind {
-            PortKind::Dummy | PortKind::DummyInternal | PortKind::DummyPmd => dummy(),
-            PortKind::System | PortKind::Internal | PortKind::Tap if is_dummy => dummy(),
-            PortKind::Internal | PortKind::Tap => {
-                let tap = match arrival {
-                    Arrival::Beside { tap: Some(tap) } => Ok(Tap::of_other_process(&spec.name, tap)),
-                    Arrival::Beside { tap: None } | Arrival::Alone => Tap::open(&spec.name),
-                };
-                DeviceKind::Tap(tap.map_err(|e| refused(spec, &e))?)
-            }
-            PortKind::System => {
-                let is_deaf = matches!(arrival, Arrival::Beside { .. });
-                let (device, link) = open_packet(spec, sequence, is_deaf)?;
-                known = Some(link);
-                DeviceKind::Packet(device)
-            }
-            // Only a module of the kernel's that few have carries these.
-            PortKind::Tunnel(TunnelKind::Lisp | TunnelKind::Stt) => {
-                return Err(UnknownPortKind(spec.kind.to_string()).into());
-            }
-            PortKind::Tunnel(_) => DeviceKind::Tunnel,
-        };
-        let mut device =
-            Device { kind, spec: spec.clone(), ifindex: None, dropped_before: 0, qos: Arc::default() };
-        if let Some(link) = known.or_else(|| device.link()) {
-            device.ifindex = Some(link.index);
-            device.qos.begin(&link);
-            device.dropped_before = device.dropped_by_kernel(&link.counters);
-        }
-        Ok(device)
-    }
-
-    /// Takes over other options. Where these ask for another number of queues of a device of the machine, that is opened
-    /// anew, and given back: it receives from here on, and this one nothing more. What this one had received somebody has to
-    /// take meanwhile.
-    ///
-    /// # Errors
-    /// The device cannot be opened.
-    pub fn change(&self, spec: &PortSpec, sequence: u32) -> Result<Option<Device>, DpError> {
-        let before = match &self.kind {
-            DeviceKind::Dummy(dummy) => {
-                dummy.configure(spec);
-                return Ok(None);
-            }
-            DeviceKind::Packet(device) if device.queue_count() != wanted_queues(spec) => device,
-            DeviceKind::Packet(_) | DeviceKind::Tap(_) | DeviceKind::Tunnel => return Ok(None),
-        };
-        let (mut device, link) = open_packet(spec, sequence, true)?;
-        if Some(link.index) != self.ifindex {
-            return Err(DpError::NoPortName(spec.name.clone()));
-        }
-        let others = before.share().map_err(|error| refused(spec, &error))?;
-        device.count_on_from(before);
-        device.hear(&others);
-        let limit = Instant::now() + LAST_FRAMES;
-        while before.has_frames() && Instant::now() < limit {
-            std::thread::sleep(LAST_FRAMES / 100);
-        }
-        Ok(Some(Device {
-            kind: DeviceKind::Packet(device),
-            spec: spec.clone(),
-            ifindex: self.ifindex,
-            dropped_before: self.dropped_before,
-            qos: Arc::clone(&self.qos),
-        }))
-    }
-
     /// What it was opened as.
     pub fn spec(&self) -> &PortSpec {
         &self.spec
@@ -176,6 +90,16 @@ impl Device {
             DeviceKind::Packet(device) => Some(device),
             DeviceKind::Tap(_) | DeviceKind::Dummy(_) | DeviceKind::Tunnel => None,
         }
+    }
+
+    /// Its sockets, if it is of the type `afxdp`.
+    fn xdp(&self) -> Option<&Xdp> {
+        self.as_packet()?.xdp()
+    }
+
+    /// Whether a worker asks it for packets all the time, rather than wait to be told of them.
+    pub fn is_polled(&self) -> bool {
+        self.spec.kind == PortKind::Afxdp && self.as_packet().is_some()
     }
 
     /// How many queues there are from which a worker takes packets; none when they only come by calls.
@@ -332,6 +256,10 @@ impl Device {
                     info.status = self.status(&link);
                     info.link_kind = link.kind;
                 }
+                if let Some(xdp) = self.xdp() {
+                    info.config = xdp.config();
+                    info.status.extend(xdp.status());
+                }
                 if let Some(mode) = netlink::link_mode(&self.spec.name).filter(|_| info.is_present) {
                     info.speed_mbps = mode.speed_mbps;
                     info.is_full_duplex = mode.is_full_duplex;
@@ -425,7 +353,11 @@ impl Device {
     pub fn custom_stats(&self) -> Vec<(String, u64)> {
         match &self.kind {
             DeviceKind::Dummy(dummy) => dummy.custom_stats(),
-            DeviceKind::Packet(device) => device.losses().counters(),
+            DeviceKind::Packet(device) => {
+                let mut counters = device.losses().counters();
+                counters.extend(device.xdp().into_iter().flat_map(Xdp::counters));
+                counters
+            }
             DeviceKind::Tap(tap) => tap.losses().counters(),
             DeviceKind::Tunnel => Vec::new(),
         }
@@ -449,7 +381,13 @@ impl Device {
             DeviceKind::Tunnel => Ok(()),
             DeviceKind::Packet(_) | DeviceKind::Tap(_) => {
                 let Some(link) = self.link() else { return Err(DpError::NoPortName(self.spec.name.clone())) };
-                netlink::set_link(link.index, mtu, mac, up).map_err(|e| DpError::Device {
+                let is_too_large = |mtu: u32| self.xdp().is_some() && mtu > xdp::MAX_MTU;
+                let set = if mtu.is_some_and(is_too_large) {
+                    Err(io::Error::from_raw_os_error(libc::EINVAL))
+                } else {
+                    netlink::set_link(link.index, mtu, mac, up)
+                };
+                set.map_err(|e| DpError::Device {
                     what: self.spec.name.clone(),
                     reason: base::error_text(&e),
                     errno: Errno::from_io_error(&e).unwrap_or(Errno::IO),
@@ -511,25 +449,10 @@ fn dummy_status(spec: &PortSpec) -> BTreeMap<String, String> {
     OFFLOADS.map(|(name, option)| (format!("tx_{name}_offload"), is_set(option).to_string())).into()
 }
 
-fn refused(spec: &PortSpec, error: &io::Error) -> DpError {
-    let reason = base::error_text(error) + &crate::rights::explain(error);
-    DpError::Open { name: spec.name.clone(), reason, errno: crate::rights::errno(error) }
-}
-
-fn open_packet(
-    spec: &PortSpec,
-    sequence: u32,
-    is_deaf: bool,
-) -> Result<(PacketDevice, netlink::Link), DpError> {
-    let link = netlink::link(&spec.name).map_err(|e| refused(spec, &e))?;
-    let Some(link) = link else { return Err(refused(spec, &io::Error::from_raw_os_error(libc::ENODEV))) };
-    let device = PacketDevice::open(&spec.name, link.index, sequence, is_deaf, wanted_queues(spec))
-        .map_err(|e| refused(spec, &e))?;
-    Ok((device, link))
-}
-
 #[cfg(test)]
 mod tests {
+    use dp::TunnelKind;
+
     use super::*;
     use crate::testing::{Wire, frame, has_pair, in_own_namespace, ip, receive_all};
 

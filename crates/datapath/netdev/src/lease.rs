@@ -1,4 +1,4 @@
-//! When a device may be sent to directly ([`crate::direct`]): for as long as
+//! When a device may be sent to directly ([`crate::xsk`]): for as long as
 //! somebody ([`Lease::grant`], [`Lease::end`]) has seen that the kernel's
 //! queueing layer would do nothing with its frames, and that nobody captures
 //! them.
@@ -12,8 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dp::Packet;
 
-use crate::direct::DirectSender;
 use crate::losses::Losses;
+use crate::xsk::{self, Sender, Setup};
 
 /// After how many frames a device asks.
 const WORTH: u32 = 256;
@@ -43,7 +43,7 @@ pub struct Lease {
     state: AtomicU8,
     /// Frames sent since it was asked last.
     frames: AtomicU32,
-    sender: Mutex<Option<DirectSender>>,
+    sender: Mutex<Option<Sender>>,
 }
 
 impl Lease {
@@ -80,7 +80,7 @@ impl Lease {
 
     /// From here on frames go directly. An error refuses the lease, most errors for good.
     pub fn grant(&self) -> io::Result<()> {
-        let opened = DirectSender::open(self.ifindex);
+        let opened = Setup::sender(self.ifindex).open();
         let mut sender = self.sender();
         self.frames.store(0, Ordering::Relaxed);
         self.set(match &opened {
@@ -89,7 +89,7 @@ impl Lease {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => LeaseState::Refused,
             Err(_) => LeaseState::Barred,
         });
-        *sender = Some(opened?);
+        *sender = Some(opened?.1);
         Ok(())
     }
 
@@ -110,6 +110,19 @@ impl Lease {
     /// Whether the device sends so little, since this was asked last, that it needs no lease.
     pub fn is_idle(&self) -> bool {
         self.frames.swap(0, Ordering::Relaxed) < LITTLE
+    }
+
+    /// That of a device that needs none: it has sockets of its own.
+    pub(crate) fn barred(ifindex: u32) -> Lease {
+        let lease = Lease::new(ifindex);
+        lease.set(LeaseState::Barred);
+        lease
+    }
+
+    /// Whether such a frame is sent directly where there is a lease.
+    #[inline]
+    pub(crate) fn takes(packet: &Packet) -> bool {
+        xsk::takes(packet, xsk::SENDER_ROOM)
     }
 
     #[inline]
@@ -138,7 +151,7 @@ impl Lease {
         sent
     }
 
-    fn sender(&self) -> MutexGuard<'_, Option<DirectSender>> {
+    fn sender(&self) -> MutexGuard<'_, Option<Sender>> {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -3,7 +3,7 @@
 //! Enters: a [`dp::PortSpec`]. Leaves: a [`Device`] from which a worker takes
 //! batches of packets and to which any worker gives them.
 //!
-//! - [`packet::PacketDevice`]: any network device of the machine, over packet(7);
+//! - [`packet::PacketDevice`]: any network device of the machine, over packet(7), and AF_XDP where that is asked for;
 //! - [`tap::Tap`]: a device that the switch makes itself (internal ports);
 //! - [`dummy::Dummy`]: a port for tests, fed by calls.
 //!
@@ -21,7 +21,6 @@
 #![warn(missing_docs)]
 
 pub mod device;
-mod direct;
 pub mod dummy;
 mod dummy_checks;
 mod dummy_queue;
@@ -47,6 +46,8 @@ pub mod tap;
 mod testing;
 mod turns;
 pub mod vnet;
+mod xdp;
+mod xsk;
 
 pub use device::{Arrival, Device, DeviceKind};
 pub use lease::{Lease, LeaseState};

@@ -13,6 +13,8 @@ pub(crate) struct Mapping {
 
 // SAFETY: the mapping is plain memory; who reads and writes it is up to those who hold its owner.
 unsafe impl Send for Mapping {}
+// SAFETY: it is changed by nobody, and gives out places of the memory only, as above.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// `len` bytes that a descriptor shares, from `offset` on.

@@ -26,7 +26,8 @@ use crate::prioritized::Prioritized;
 use crate::qos::priority_of;
 use crate::receiving::Receiving;
 use crate::ring::Ring;
-use crate::{BATCH, Pool, direct, socket, vnet};
+use crate::xdp::{Wish, Xdp};
+use crate::{BATCH, Pool, socket, vnet};
 
 const PACKET_STATISTICS: i32 = 6;
 
@@ -43,6 +44,8 @@ pub struct PacketDevice {
     pub lease: Lease,
     /// Whether it merges what it receives.
     pub merging: Merging,
+    /// The sockets of a port of the type `afxdp`.
+    xdp: Option<Xdp>,
     /// Where frames of queues go that have a class of their own.
     prioritized: Prioritized,
     losses: Arc<Losses>,
@@ -68,10 +71,53 @@ impl PacketDevice {
             others,
             lease: Lease::new(ifindex),
             merging: Merging::default(),
+            xdp: None,
             prioritized: Prioritized::default(),
             losses: Arc::default(),
             _ingress: close_ingress(name, ifindex, sequence),
         })
+    }
+
+    /// The same for a port of the type `afxdp`: its queues are those of the device.
+    pub(crate) fn open_xdp(
+        name: &str,
+        ifindex: u32,
+        sequence: u32,
+        is_deaf: bool,
+        wish: Wish,
+    ) -> io::Result<PacketDevice> {
+        let xdp = Xdp::new(name, ifindex, wish, !is_deaf);
+        if !is_deaf {
+            // What fails here has changed nothing at the device of which the kernel would tell.
+            xdp.open_now()?;
+        }
+        let mut device = PacketDevice::open(name, ifindex, sequence, is_deaf, 1)?;
+        (device.lease, device.xdp) = (Lease::barred(ifindex), Some(xdp));
+        Ok(device)
+    }
+
+    /// Its sockets, if it is of the type `afxdp`.
+    pub(crate) fn xdp(&self) -> Option<&Xdp> {
+        self.xdp.as_ref()
+    }
+
+    /// Opens the sockets of the type `afxdp` where they could not be had before; whether it has, which whoever waits for
+    /// frames has to know.
+    pub fn review_sockets(&self) -> bool {
+        self.xdp.as_ref().is_some_and(Xdp::review)
+    }
+
+    /// Whether there is something for [`PacketDevice::review_sockets`] to do.
+    pub fn waits_for_sockets(&self) -> bool {
+        self.xdp.as_ref().is_some_and(Xdp::is_waiting)
+    }
+
+    /// Has all frames pass by packet sockets, which another process may have, too.
+    pub fn end_directness(&self) {
+        self.lease.end();
+        if let Some(xdp) = &self.xdp {
+            xdp.close();
+        }
     }
 
     /// Counts losses on from those of the one that it takes the place of.
@@ -90,7 +136,7 @@ impl PacketDevice {
 
     /// How many queues what arrives is shared by.
     pub fn queue_count(&self) -> usize {
-        1 + self.others.len()
+        self.xdp.as_ref().map_or(1 + self.others.len(), Xdp::queue_count)
     }
 
     fn sockets(&self, mut act: impl FnMut(&OwnedFd)) {
@@ -110,6 +156,9 @@ impl PacketDevice {
         let deaf = others.iter().try_for_each(socket::turn_deaf);
         if let Err(error) = deaf.and_then(|()| self.queues().try_for_each(Receiving::hear)) {
             log::warn!(target: "netdev_linux", "{}: it receives nothing ({})", self.name, base::error_text(&error));
+        }
+        if let Some(xdp) = &self.xdp {
+            xdp.allow();
         }
     }
 
@@ -147,10 +196,12 @@ impl PacketDevice {
         numbers.into_iter().collect()
     }
 
-    /// Gives `watch` the socket of the queue's ring, unless `seen` remembers that it did: readable when there are frames, as
-    /// the one that this is as a descriptor.
+    /// Gives `watch` the socket that has come for the queue, of a ring or of the type `afxdp`, unless `seen` remembers that it
+    /// did: readable when there are frames, as the one that this is as a descriptor.
     pub fn watch_ring(&self, queue: usize, seen: &mut u32, watch: impl FnOnce(BorrowedFd<'_>)) {
-        if let Some(queue) = self.queue(queue) {
+        if let Some(xdp) = &self.xdp {
+            xdp.watch(queue, seen, watch);
+        } else if let Some(queue) = self.queue(queue) {
             queue.watch_ring(seen, watch);
         }
     }
@@ -165,11 +216,17 @@ impl PacketDevice {
         if let Some(queue) = self.queue(queue) {
             queue.sockets(|fd| act(fd.as_fd()));
         }
+        if let Some(xdp) = &self.xdp {
+            xdp.with_fd(queue, act);
+        }
     }
 
     /// Gives the device a ring when it receives much, takes it away when it no longer does; whether one has come, which
     /// whoever waits for frames has to know. May wait for the kernel. `is_due`: some time has passed since the last call.
     pub fn review_ring(&self, now: Instant, is_due: bool) -> bool {
+        if self.xdp.is_some() {
+            return false;
+        }
         match self.receiving.review(now, is_due) {
             Ok(has_come) => has_come,
             Err(error) => {
@@ -192,8 +249,20 @@ impl PacketDevice {
     /// Whether the device, having received `count` frames just now, has begun to ask for help with them.
     #[inline]
     pub fn begins_to_ask(&self, count: usize) -> bool {
+        if self.xdp.is_some() {
+            return false;
+        }
         // Both have to know.
         self.merging.begins_to_ask() | self.receiving.begins_to_ask(count)
+    }
+
+    /// Whether the device, having sent just now, has begun to ask for a lease, or has lost its sockets.
+    #[inline]
+    pub fn needs_help_sending(&self) -> bool {
+        match &self.xdp {
+            Some(xdp) => xdp.has_failed(),
+            None => self.lease.begins_to_ask(),
+        }
     }
 
     /// Reads the socket's error away, without which it would count as ready for ever.
@@ -211,13 +280,25 @@ impl PacketDevice {
         out: &mut Vec<Packet>,
         limit: usize,
     ) -> io::Result<usize> {
-        let Some(receiving) = self.queue(queue) else { return Ok(0) };
-        receiving.receive(pool, out, limit, &self.merging, &self.losses)
+        let mut count = 0;
+        if let Some(xdp) = &self.xdp {
+            let before = out.len();
+            xdp.receive(queue, pool, out, limit, &self.losses);
+            count = out.len() - before;
+            if !xdp.looks_aside() {
+                return Ok(count);
+            }
+        }
+        let Some(receiving) = self.queue(queue) else { return Ok(count) };
+        Ok(count + receiving.receive(pool, out, limit - count, &self.merging, &self.losses)?)
     }
 
     /// Counts the frames that the kernel has dropped because there was no room for them; reading their number sets it back.
     pub(crate) fn count_overflow(&self) {
         self.sockets(|fd| self.losses.count_overflow(fd));
+        if let Some(xdp) = &self.xdp {
+            xdp.count_overflow(&self.losses);
+        }
     }
 
     /// Frames that came and found no room, as far as they are counted by now.
@@ -232,15 +313,24 @@ impl PacketDevice {
 
     /// Sends the packets and gives their buffers back.
     pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
-        for chunk in packets.chunks(BATCH) {
-            if !self.lease.is_granted() {
+        for chunk in packets.chunks_mut(BATCH) {
+            if let Some(xdp) = self.xdp.as_ref().filter(|xdp| xdp.is_open()) {
+                // Of all but trains, which the kernel cuts, nothing is left to it.
+                let left = |packet: &&mut Packet| packet.offload.segmentation.is_none();
+                chunk.iter_mut().filter(left).for_each(dp::offload::complete_checksum);
+                for run in chunk.chunk_by(|a, b| Xdp::takes(a) == Xdp::takes(b)) {
+                    let is_direct = run.first().is_some_and(Xdp::takes);
+                    let sent = if is_direct { xdp.send(run, &self.losses) } else { 0 };
+                    self.send_queued(run.get(sent..).unwrap_or(&[]));
+                }
+            } else if self.lease.is_granted() {
+                for run in chunk.chunk_by(|a, b| Lease::takes(a) == Lease::takes(b)) {
+                    let sent = self.lease.send(run, &self.losses);
+                    self.send_queued(run.get(sent..).unwrap_or(&[]));
+                }
+            } else {
                 self.lease.count(chunk.len());
                 self.send_queued(chunk);
-                continue;
-            }
-            for run in chunk.chunk_by(|a, b| direct::takes(a) == direct::takes(b)) {
-                let sent = self.lease.send(run, &self.losses);
-                self.send_queued(run.get(sent..).unwrap_or(&[]));
             }
         }
         for packet in packets.drain(..) {
@@ -424,205 +514,4 @@ impl Drop for PacketDevice {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Wire, frame, has_pair, ip, receive_all, until};
-
-    /// Port `p`, of which `w` is the other end.
-    fn pair() -> Option<(PacketDevice, Wire)> {
-        if !has_pair("p", "w") {
-            return None;
-        }
-        let index = netlink::link("p").unwrap().unwrap().index;
-        Some((PacketDevice::open("p", index, 0, false, 1).unwrap(), Wire::open("w")))
-    }
-
-    fn tagged(len: usize) -> Vec<u8> {
-        let mut bytes = frame(len);
-        bytes.splice(12..12, [0x81, 0, 0x60, 7]);
-        bytes
-    }
-
-    #[test]
-    fn frames_pass_in_both_directions() {
-        let Some((device, wire)) = pair() else { return };
-        let mut packets: Vec<Packet> = (0..40).map(|n| Packet::from_bytes(&frame(60 + n))).collect();
-        device.send(&mut packets, &mut Pool::new());
-        assert!(packets.is_empty());
-        for n in 0..40 {
-            assert_eq!(wire.receive(), frame(60 + n));
-        }
-        (0..40).for_each(|n| wire.send(&frame(100 + n)));
-        let received = receive_all(40, |pool, out| device.receive(0, pool, out, BATCH));
-        for (n, packet) in received.iter().enumerate() {
-            assert_eq!(packet.bytes(), frame(100 + n));
-        }
-    }
-
-    #[test]
-    fn tags_stand_in_the_frame() {
-        let Some((device, wire)) = pair() else { return };
-        wire.send(&tagged(60));
-        let received = receive_all(1, |pool, out| device.receive(0, pool, out, BATCH));
-        assert_eq!(received[0].bytes(), tagged(60));
-        device.send(&mut vec![Packet::from_bytes(&tagged(64))], &mut Pool::new());
-        let sent = wire.receive();
-        // The kernel may keep the tag beside the frame, where this end does not look.
-        assert!(sent == tagged(64) || sent == frame(64), "{sent:x?}");
-    }
-
-    #[test]
-    fn a_frame_that_is_longer_than_a_slot_is_whole() {
-        let Some((device, wire)) = pair() else { return };
-        ip("link set p mtu 9000");
-        ip("link set w mtu 9000");
-        wire.send(&frame(9000));
-        let received = receive_all(1, |pool, out| device.receive(0, pool, out, BATCH));
-        assert_eq!(received[0].bytes(), frame(9000));
-    }
-
-    #[test]
-    fn queues_share_frames_and_all_of_a_flow_come_by_the_same_one_in_order() {
-        if !has_pair("p", "w") {
-            return;
-        }
-        let index = netlink::link("p").unwrap().unwrap().index;
-        let device = PacketDevice::open("p", index, 0, false, 4).unwrap();
-        let wire = Wire::open("w");
-        // UDP over IPv4; the length says which frame it is.
-        let datagram = |flow: u8, number: usize| {
-            let mut bytes = frame(200 + number);
-            bytes[12..14].copy_from_slice(&[8, 0]);
-            let len = (bytes.len() - 14) as u16;
-            bytes[14..34].copy_from_slice(&[
-                0x45,
-                0,
-                (len >> 8) as u8,
-                len as u8,
-                0,
-                0,
-                0,
-                0,
-                64,
-                17,
-                0,
-                0,
-                10,
-                0,
-                0,
-                1,
-                10,
-                0,
-                0,
-                2,
-            ]);
-            bytes[34..42].copy_from_slice(&[
-                0x10,
-                flow,
-                0,
-                7,
-                ((len - 20) >> 8) as u8,
-                (len - 20) as u8,
-                0,
-                0,
-            ]);
-            bytes
-        };
-        for number in 0..10 {
-            (0..64).for_each(|flow| wire.send(&datagram(flow, number)));
-        }
-        let (mut pool, mut seen) = (Pool::new(), vec![Vec::new(); 64]);
-        let mut busy = [0; 4];
-        until("all frames arrive", || {
-            for (queue, busy) in busy.iter_mut().enumerate() {
-                let mut out = Vec::new();
-                *busy += device.receive(queue, &mut pool, &mut out, BATCH).unwrap();
-                out.iter().for_each(|p| seen[usize::from(p.bytes()[35])].push((queue, p.len() - 200)));
-            }
-            busy.iter().sum::<usize>() == 640
-        });
-        for of_flow in &seen {
-            let queue = of_flow[0].0;
-            assert!(of_flow.iter().copied().eq((0..10).map(|number| (queue, number))), "{of_flow:?}");
-        }
-        assert!(busy.iter().filter(|&&count| count > 0).count() > 1, "{busy:?}");
-        // What it sends does not come back.
-        device.send(&mut vec![Packet::from_bytes(&frame(60))], &mut pool);
-        assert_eq!(wire.receive(), frame(60));
-        let mut out = Vec::new();
-        (0..4).for_each(|queue| _ = device.receive(queue, &mut pool, &mut out, BATCH).unwrap());
-        assert!(out.is_empty());
-    }
-
-    #[test]
-    fn the_ring_goes_round_and_what_it_has_no_room_for_is_counted() {
-        let Some((device, wire)) = pair() else { return };
-        // As if 2,000 had come at once.
-        (0..1100).for_each(|_| wire.send(&frame(60)));
-        receive_all(1100, |pool, out| device.receive(0, pool, out, BATCH));
-        assert!(device.review_ring(Instant::now(), false) && device.has_ring());
-        for _ in 0..3 {
-            (0..1000).for_each(|n| wire.send(&frame(60 + n)));
-            receive_all(1000, |pool, out| device.receive(0, pool, out, BATCH));
-        }
-        device.count_overflow();
-        assert_eq!(device.losses().received(), 0);
-        (0..2100).for_each(|_| wire.send(&frame(60)));
-        until("the overflow is counted", || {
-            device.count_overflow();
-            device.losses().received() >= 50
-        });
-        receive_all(2046, |pool, out| device.receive(0, pool, out, BATCH));
-    }
-
-    #[test]
-    fn a_deaf_device_hears_what_comes_from_when_it_is_to() {
-        let Some((first, wire)) = pair() else { return };
-        let second = PacketDevice::open("p", first.ifindex(), 1, true, 1).unwrap();
-        (0..3).for_each(|n| wire.send(&frame(60 + n)));
-        receive_all(3, |pool, out| first.receive(0, pool, out, BATCH));
-        wire.send(&frame(69));
-        second.hear(&first.share().unwrap());
-        wire.send(&frame(70));
-        let received = receive_all(1, |pool, out| second.receive(0, pool, out, BATCH));
-        assert_eq!(received[0].bytes(), frame(70));
-        let received = receive_all(1, |pool, out| first.receive(0, pool, out, BATCH));
-        assert_eq!(received[0].bytes(), frame(69));
-        assert_eq!(first.receive(0, &mut Pool::new(), &mut Vec::new(), BATCH).unwrap(), 0);
-    }
-
-    #[test]
-    fn a_device_that_is_down_takes_nothing_and_serves_again() {
-        let Some((device, wire)) = pair() else { return };
-        ip("link set p down");
-        device.send(&mut vec![Packet::from_bytes(&frame(60)); 3], &mut Pool::new());
-        assert_eq!(device.losses().counters(), [("ovs_tx_failure_drops".to_owned(), 3)]);
-        // The socket reports once that the device went down.
-        device.clear_error();
-        ip("link set p up");
-        device.send(&mut vec![Packet::from_bytes(&frame(60))], &mut Pool::new());
-        assert_eq!(wire.receive(), frame(60));
-    }
-
-    #[test]
-    fn the_hosts_stack_is_kept_out_while_the_device_is_open() {
-        let Some((device, _)) = pair() else { return };
-        let filters = || {
-            let shown =
-                std::process::Command::new("tc").args(["filter", "show", "dev", "p", "ingress"]).output();
-            String::from_utf8(shown.unwrap().stdout).unwrap()
-        };
-        assert!(!filters().is_empty());
-        drop(device);
-        assert!(filters().is_empty());
-    }
-
-    #[test]
-    fn two_sockets_have_different_numbers() {
-        let Some((device, _)) = pair() else { return };
-        let [number] = device.own_sockets().unwrap()[..] else { panic!("there is one socket") };
-        assert!(
-            std::fs::read_to_string("/proc/thread-self/net/packet").unwrap().contains(&format!(" {number}"))
-        );
-    }
-}
+mod tests;

@@ -56,16 +56,23 @@ impl Wire {
     }
 
     pub(crate) fn send(&self, frame: &[u8]) {
-        socket::write_frame(&self.0, &Packet::from_bytes(frame)).unwrap();
+        self.send_packet(&Packet::from_bytes(frame));
+    }
+
+    pub(crate) fn send_packet(&self, packet: &Packet) {
+        socket::write_frame(&self.0, packet).unwrap();
+    }
+
+    /// Whether there was a frame, whoever sent it.
+    pub(crate) fn receive_into(&self, packet: &mut Packet) -> bool {
+        socket::read_frame(&self.0, packet).unwrap()
     }
 
     /// The next frame that is one of the test's.
     #[track_caller]
     pub(crate) fn receive(&self) -> Vec<u8> {
         let mut packet = Pool::new().large();
-        until("a frame arrives", || {
-            socket::read_frame(&self.0, &mut packet).unwrap() && is_of_test(packet.bytes())
-        });
+        until("a frame arrives", || self.receive_into(&mut packet) && is_of_test(packet.bytes()));
         packet.bytes().to_vec()
     }
 }

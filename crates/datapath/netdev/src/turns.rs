@@ -23,9 +23,9 @@ impl Indices<'_> {
         position.wrapping_sub(self.consumer.load(Ordering::Acquire))
     }
 
-    /// For who takes: whether the entry at `position`, where the taker stands, is written and may be read.
-    pub(crate) fn is_written(&self, position: u32) -> bool {
-        self.producer.load(Ordering::Acquire) != position
+    /// For who takes: how many entries from `position` on, where the taker stands, are written and may be read.
+    pub(crate) fn written(&self, position: u32) -> u32 {
+        self.producer.load(Ordering::Acquire).wrapping_sub(position)
     }
 
     /// For who takes: all entries before `position` are read, and their places go back.
@@ -63,9 +63,9 @@ mod tests {
     fn indices_wrap() {
         let (producer, consumer) = (AtomicU32::new(u32::MAX), AtomicU32::new(u32::MAX));
         let ring = Indices { producer: &producer, consumer: &consumer };
-        assert!(!ring.is_written(u32::MAX));
+        assert_eq!(ring.written(u32::MAX), 0);
         ring.publish(1);
-        assert!(ring.is_written(u32::MAX) && ring.is_written(0) && !ring.is_written(1));
+        assert_eq!([u32::MAX, 0, 1].map(|position| ring.written(position)), [2, 1, 0]);
         assert_eq!(ring.waiting(1), 2);
         ring.release(0);
         assert_eq!(ring.waiting(1), 1);

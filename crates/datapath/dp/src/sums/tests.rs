@@ -160,3 +160,32 @@ proptest! {
         prop_assert_eq!(packet.len(), bytes.len());
     }
 }
+
+proptest! {
+    /// A checksum that was left to the device is found and completed to what it was; of whole packets none is changed.
+    #[test]
+    fn a_partial_checksum_is_found(is_v6: bool, protocol in protocols(), payload in prop::collection::vec(any::<u8>(), 0..100), tag: bool) {
+        let mut whole = packet(is_v6, protocol, 9, &payload);
+        if tag {
+            whole.insert_header(ethernet::TAG_OFFSET, &ethernet::Tag { tpid: 0x8100, tci: 5 });
+        }
+        let (at, end, _) = transport_at(&whole);
+        let mut partial = whole.clone();
+        let pseudo = Places::of(&whole, 0, true).and_then(|places| places.transport).unwrap().pseudo;
+        transport::set_check(protocol, &mut partial.bytes_mut()[at..end], pseudo.sum());
+        for (mut packet, is_partial) in [(whole.clone(), false), (partial, true)] {
+            find_partial(&mut packet);
+            prop_assert!(packet.offload.checksum.is_some() || !is_partial);
+            crate::offload::complete_checksum(&mut packet);
+            prop_assert_eq!(packet.bytes(), whole.bytes());
+        }
+    }
+
+    #[test]
+    fn of_any_bytes_no_harm_comes(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        let mut packet = Packet::from_bytes(&bytes);
+        find_partial(&mut packet);
+        crate::offload::complete_checksum(&mut packet);
+        prop_assert_eq!(packet.len(), bytes.len());
+    }
+}

@@ -141,7 +141,8 @@ impl DesiredInterface {
     fn port_spec(&self) -> Option<PortSpec> {
         let InterfaceKind::Port(kind) = self.kind else { return None };
         let options = self.options.clone().into_iter().collect();
-        kind.tunnel().is_none().then(|| PortSpec { options, ..PortSpec::new(&self.name, kind) })
+        (kind.tunnel().is_none() && !kind.is_afxdp())
+            .then(|| PortSpec { options, ..PortSpec::new(&self.name, kind) })
     }
 
     pub(crate) fn is_internal(&self) -> bool {

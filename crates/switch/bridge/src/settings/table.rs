@@ -31,7 +31,6 @@ const COLLECTORS: &str = flow_sample_collector_set::NAME_OF_TABLE;
 const OFFLOAD: &str = "this switch hands no flows to network cards";
 const DPDK: &str = "this switch does not use DPDK";
 const DISCOVERY: &str = "the addresses of the bridge's own port are the host's to give";
-const XDP: &str = "this switch chooses how it sends by AF_XDP itself";
 
 /// Every column of the tables that configure the switch.
 #[rustfmt::skip]
@@ -359,8 +358,8 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
 
     (INTERFACE, interface::OPTIONS, "peer", Read),
     (INTERFACE, interface::OPTIONS, "dpdk-devargs", Refused(DPDK, &[])),
-    (INTERFACE, interface::OPTIONS, "xdp-mode", Refused(XDP, &[])),
-    (INTERFACE, interface::OPTIONS, "use-need-wakeup", Refused(XDP, &[])),
+    (INTERFACE, interface::OPTIONS, "xdp-mode", Read),
+    (INTERFACE, interface::OPTIONS, "use-need-wakeup", Read),
     (INTERFACE, interface::OPTIONS, "vhost-server-path", Refused(DPDK, &[])),
     (INTERFACE, interface::OPTIONS, "vhost-max-queue-pairs", Refused(DPDK, &[])),
     (INTERFACE, interface::OPTIONS, "tx-retries-max", Refused(DPDK, &[])),
