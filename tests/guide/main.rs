@@ -1,6 +1,7 @@
 //! The operator's guide, section by section: every line as an operator types
 //! it, with real namespaces, devices and programs.
 
+mod afxdp;
 mod barriers;
 mod bonds;
 mod bridges;

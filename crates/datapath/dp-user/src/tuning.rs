@@ -139,9 +139,17 @@ impl Office<'_> {
 
     /// Gives rings to devices that receive much, and takes them from those that do not; opens sockets that are missing.
     fn review_sockets(&self, ports: &Ports, now: Instant, is_due: bool) {
-        let has_come = |device: &&PacketDevice| device.review_ring(now, is_due) | device.review_sockets();
-        let came = devices(ports).filter(has_come).count();
-        if came > 0 {
+        let mut has_come = false;
+        for port in ports.iter() {
+            let Some(device) = port.device.as_packet() else { continue };
+            has_come |= device.review_ring(now, is_due);
+            if device.review_sockets() {
+                has_come = true;
+                port.changed();
+                self.shared.changes.note();
+            }
+        }
+        if has_come {
             self.shared.call_workers();
         }
     }

@@ -112,11 +112,11 @@ impl PacketDevice {
         self.xdp.as_ref().is_some_and(Xdp::is_waiting)
     }
 
-    /// Has all frames pass by packet sockets, which another process may have, too.
+    /// Has all frames pass by packet sockets, which another process may have, too, until [`PacketDevice::hear`].
     pub fn end_directness(&self) {
         self.lease.end();
         if let Some(xdp) = &self.xdp {
-            xdp.close();
+            xdp.forbid();
         }
     }
 

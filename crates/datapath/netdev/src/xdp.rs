@@ -237,7 +237,7 @@ impl Xdp {
     }
 
     /// Closes the sockets. Frames come by the packet socket from here on.
-    pub(crate) fn close(&self) {
+    fn close(&self) {
         self.mode.store(CLOSED, Ordering::Release);
         *lock(&self.program) = None;
         for queue in &self.queues {
@@ -249,6 +249,12 @@ impl Xdp {
     /// From here on the sockets may be opened.
     pub(crate) fn allow(&self) {
         self.is_allowed.store(true, Ordering::Release);
+    }
+
+    /// Closes them, and they are not to be opened.
+    pub(crate) fn forbid(&self) {
+        self.is_allowed.store(false, Ordering::Release);
+        self.close();
     }
 
     /// Whether there are no sockets and there should be.
