@@ -298,10 +298,12 @@ fn every_kind_of_interface_that_is_listed_can_be_opened() {
     }
     let world = World::new();
     let (host, switch) = start(&world, Programs::Ours);
-    device(&host, "psystem", "02:00:00:00:00:01");
+    for name in ["psystem", "pafxdp", "pafxdp-nonpmd"] {
+        device(&host, name, "02:00:00:00:00:01");
+    }
     let listed = get(&switch, "Open_vSwitch . iface_types");
     let kinds: Vec<&str> = listed.trim_matches(['[', ']']).split(", ").collect();
-    let devices = ["internal", "patch", "system", "tap"];
+    let devices = ["internal", "patch", "system", "tap", "afxdp", "afxdp-nonpmd"];
     assert!(devices.iter().chain(&["geneve", "gre", "vxlan"]).all(|kind| kinds.contains(kind)), "{listed}");
     for kind in kinds {
         let options = match kind {
