@@ -87,7 +87,7 @@ fn the_switch_forwards_again_with_the_same_numbers() {
         pair.switch.start_daemon();
         load.kill().unwrap();
         load.wait().unwrap();
-        until("packets pass again", || pair.a.reaches("10.1.0.2", 1));
+        until("packets pass again", || pair.a.is_answered("10.1.0.2"));
     }
     assert_eq!(numbers(&pair), before);
     assert!(pair.switch.is_alive());

@@ -60,13 +60,13 @@ fn what_is_sent_directly_can_be_seen_shaped_and_filtered() {
     let pair = Pair::new();
     let host = &pair.switch.host;
     pair.switch.appctl("vlog/set dpif_netdev:file:dbg");
-    assert!(pair.a.reaches("10.1.0.2", 10));
+    assert!(pair.a.reaches("10.1.0.2"));
     let flood = Flood::start(&pair);
     let mut times = pair.until_direct(0);
 
     for link in ["pb", "any"] {
         let mut watch = host.command("timeout");
-        watch.args(["20", "tcpdump", "-lni", link, "-c", "1000", "-Q", "out", "udp and dst port 5201"]);
+        watch.args(["60", "tcpdump", "-lni", link, "-c", "1000", "-Q", "out", "udp and dst port 5201"]);
         let (mut child, lines) = capture(watch);
         assert_eq!(lines.count(), 1000, "{link}");
         child.wait().unwrap();
@@ -106,7 +106,7 @@ fn what_is_sent_directly_can_be_seen_shaped_and_filtered() {
     drop(flood);
     until("the lease is over", || pair.logged("queued (it sends little)") > lapsed);
     let mut watch = host.command("timeout");
-    watch.args(["20", "tcpdump", "-lni", "any", "-c", "2", "-Q", "out", "icmp and dst host 10.1.0.2"]);
+    watch.args(["60", "tcpdump", "-lni", "any", "-c", "2", "-Q", "out", "icmp and dst host 10.1.0.2"]);
     let (mut child, lines) = capture(watch);
     pair.a.ok("ping -c 2 -i 0.2 10.1.0.2");
     assert_eq!(lines.count(), 2);
@@ -120,13 +120,13 @@ fn a_link_that_goes_down_and_up_is_sent_to_again() {
     }
     let pair = Pair::new();
     pair.switch.appctl("vlog/set dpif_netdev:file:dbg");
-    assert!(pair.a.reaches("10.1.0.2", 10));
+    assert!(pair.a.reaches("10.1.0.2"));
     let _flood = Flood::start(&pair);
     let times = pair.until_direct(0);
     pair.switch.host.ok("ip link set pb down");
     pair.switch.host.ok("ip link set pb up");
     pair.until_direct(times);
-    assert!(pair.a.reaches("10.1.0.2", 10));
+    assert!(pair.a.reaches("10.1.0.2"));
     // The device itself goes, and with it the port.
     pair.switch.host.ok("ip link del pb");
     until("the port says so", || pair.switch.vsctl("get interface pb error").contains("No such device"));

@@ -96,7 +96,7 @@ fn another_number_of_queues_ends_no_session_and_no_traffic() {
         host.ok(&format!("ip addr add 10.0.0.{address}/24 dev br0"));
         host.ok("ip link set br0 up");
     }
-    until("the neighbour answers", || pair.host.reaches("10.0.0.2", 1));
+    until("the neighbour answers", || pair.host.is_answered("10.0.0.2"));
     let session = || {
         let shown = pair.ours.appctl("bfd/show pa");
         shown.lines().find(|line| line.contains("Local Discriminator")).map(str::to_owned)

@@ -158,7 +158,7 @@ fn trains_of_udp_are_cut_where_the_port_cannot() {
             let mut lines = BufReader::new(receiver.stdout.take().unwrap()).lines();
             assert_eq!(lines.next().unwrap().unwrap(), "ready");
             // The first train asks for the receiver's address; the path is to be known before.
-            assert!(pair.a.reaches(address, 10), "{address}");
+            assert!(pair.a.reaches(address), "{address}");
             assert!(python("send").wait().unwrap().success());
             let whole = lines.next().and_then(Result::ok);
             receiver.wait().unwrap();
@@ -201,7 +201,7 @@ fn segments_of_a_guest_that_cuts_them_itself_are_merged_while_they_come() {
     // Whoever has turned it on finds it on.
     host.ok("ethtool -K pa gro on");
     pair.switch.vsctl("add-port ovsbr0 pa");
-    assert!(pair.a.reaches("10.1.0.2", 20));
+    assert!(pair.a.reaches("10.1.0.2"));
     assert!(transfer("40M").wait().unwrap().success());
     pair.switch.vsctl("del-port pa");
     assert!(merges());
