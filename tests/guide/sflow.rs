@@ -138,15 +138,16 @@ fn the_guide(programs: Programs) {
     };
     let number = |text: &String| text.parse::<u64>().unwrap();
     let has_all = |lines: &[Vec<String>]| lines.last().is_some_and(|line| number(&line[2]) >= PINGS as u64);
-    until("counters of four seconds, and of all pings, have come", || {
+    until("counters of six seconds, and of all pings, have come", || {
         let lines = of_pa();
-        lines.len() >= 4 && has_all(&lines)
+        lines.len() >= 6 && has_all(&lines)
     });
     let of_pa = of_pa();
-    for pair in of_pa.windows(2) {
-        let step = number(&pair[1][0]) - number(&pair[0][0]);
-        assert!((700..=1600).contains(&step), "counters come each second: {of_pa:?}");
-    }
+    // One that waited for a processor makes two steps that differ.
+    let mut steps: Vec<u64> =
+        of_pa.windows(2).map(|pair| number(&pair[1][0]) - number(&pair[0][0])).collect();
+    steps.sort_unstable();
+    assert!((700..=1600).contains(&steps[steps.len() / 2]), "counters come each second: {of_pa:?}");
     assert_eq!(of_pa[0][3], network.switch.vsctl("get interface pa ofport").trim());
 
     let file = capture.stop();
