@@ -15,7 +15,9 @@ fn stale(repetitions: usize, flows: usize) -> String {
     }
     switch.ofctl("add-flow ovsbr0 actions=drop");
     if flows > 1 {
-        // Each source address makes a flow of its own.
+        // Each source address makes a flow of its own, which is there until the end, however long that takes, and however
+        // long it takes to look all of them through.
+        switch.vsctl("set open_vswitch . other_config:max-idle=3600000 other_config:flow-limit=100000000");
         switch.appctl("upcall/disable-megaflows");
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/guide/barriers.py");

@@ -50,7 +50,7 @@ fn those_who_talk_most_are_the_same_by_all_protocols() {
     let network = Network::new(Programs::Ours);
     let ports = [6343, 2055, IPFIX_PORT];
     let tops = ports.map(|port| {
-        let args = ["--top", "--once", "--json", "--by=pair", "-w", "8", "-p", &port.to_string()];
+        let args = ["--top", "--once", "--json", "--by=pair", "-w", "15", "-p", &port.to_string()];
         ours(&network, &args).stdout(Stdio::piped()).spawn().unwrap()
     });
     ports.iter().for_each(|port| listens(&network, *port));

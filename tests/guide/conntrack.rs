@@ -19,24 +19,24 @@ class Talk(socketserver.StreamRequestHandler):
         line = self.rfile.readline().decode().strip()
         if line.startswith('EPRT'):
             _, _, address, port, _ = line[5:].split('|')
-            with socket.create_connection((address, int(port)), 5, ('fd00::2', 0)) as data:
+            with socket.create_connection((address, int(port)), 30, ('fd00::2', 0)) as data:
                 data.sendall(address.encode())
         elif line == 'EPSV':
             with socket.create_server(('fd00::2', 0), family=socket.AF_INET6) as listening:
                 self.wfile.write(b'229 Entering Extended Passive Mode (|||%d|)\\r\\n' % listening.getsockname()[1])
-                listening.settimeout(5)
+                listening.settimeout(30)
                 listening.accept()[0].sendall(b'passive')
         elif line.startswith('PORT'):
             numbers = [int(n) for n in line[5:].split(',')]
             address = '.'.join(str(n) for n in numbers[:4])
-            with socket.create_connection((address, numbers[4] * 256 + numbers[5]), 5, ('10.0.0.2', 0)) as data:
+            with socket.create_connection((address, numbers[4] * 256 + numbers[5]), 30, ('10.0.0.2', 0)) as data:
                 data.sendall(address.encode())
         else:
             with socket.create_server(('10.0.0.2', 0)) as listening:
                 port = listening.getsockname()[1]
                 reply = '227 Entering Passive Mode (10,0,0,2,%d,%d).\\r\\n' % (port // 256, port % 256)
                 self.wfile.write(reply.encode())
-                listening.settimeout(5)
+                listening.settimeout(30)
                 listening.accept()[0].sendall(b'passive')
 class Server(socketserver.ThreadingTCPServer):
     address_family = socket.AF_INET6
@@ -59,33 +59,33 @@ how, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 try:
     if how == 'udp':
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        s.settimeout(3)
+        s.settimeout(10)
         s.sendto(b'x' * int(sys.argv[4]), (address, port))
         print(s.recv(100).decode())
     else:
-        s = socket.create_connection((address, port), 3)
+        s = socket.create_connection((address, port), 10)
         if how == 'port':
             with socket.create_server(('', 0)) as listening:
-                listening.settimeout(5)
+                listening.settimeout(30)
                 own = listening.getsockname()[1]
                 s.sendall(('PORT %s,%d,%d\\r\\n' % (s.getsockname()[0].replace('.', ','), own // 256, own % 256)).encode())
                 print(listening.accept()[0].recv(100).decode())
         elif how == 'eprt':
             with socket.create_server(('', 0), family=socket.AF_INET6) as listening:
-                listening.settimeout(5)
+                listening.settimeout(30)
                 own = listening.getsockname()[1]
                 s.sendall(('EPRT |2|%s|%d|\\r\\n' % (s.getsockname()[0], own)).encode())
                 print(listening.accept()[0].recv(100).decode())
         elif how == 'epsv':
             s.sendall(b'EPSV\\r\\n')
             own = int(s.recv(200).decode().split('|||')[1].split('|')[0])
-            with socket.create_connection((address, own), 5) as data:
+            with socket.create_connection((address, own), 30) as data:
                 print(data.recv(100).decode())
         elif how == 'pasv':
             s.sendall(b'PASV\\r\\n')
             numbers = s.recv(200).decode().split('(')[1].split(')')[0].split(',')
             own = int(numbers[4]) * 256 + int(numbers[5])
-            with socket.create_connection(('.'.join(numbers[:4]), own), 5) as data:
+            with socket.create_connection(('.'.join(numbers[:4]), own), 30) as data:
                 print(data.recv(100).decode())
         else:
             print(s.makefile().readline().strip())
@@ -199,7 +199,7 @@ fn firewall(programs: Programs) -> Vec<Vec<String>> {
     assert_eq!(network.ask(client, "tcp 10.0.0.2 80"), "10.0.0.1", "{programs:?}");
     assert_eq!(network.ask(client, "udp 10.0.0.2 53 100"), "10.0.0.1 100", "{programs:?}");
     assert_eq!(network.ask(client, "udp 10.0.0.2 53 5000"), "10.0.0.1 5000", "{programs:?}: in fragments");
-    client.ok("ping -c 2 -i 0.2 -W 5 10.0.0.2");
+    client.ok("ping -c 2 -i 0.2 -W 30 10.0.0.2");
     assert_eq!(network.ask(server, "tcp 10.0.0.1 80"), "", "{programs:?}: the server opens nothing");
     assert_eq!(server.run("ping -c 1 -W 1 10.0.0.1").status, 1, "{programs:?}");
     // A port that nobody has is refused by an error, which is related.
@@ -219,7 +219,7 @@ fn translation(programs: Programs) -> Vec<Vec<String>> {
     ]);
     assert_eq!(network.ask(client, "tcp 10.0.0.2 80"), "10.0.0.240", "{programs:?}");
     assert_eq!(network.ask(client, "udp 10.0.0.2 53 100"), "10.0.0.240 100", "{programs:?}");
-    client.ok("ping -c 1 -W 5 10.0.0.2");
+    client.ok("ping -c 1 -W 30 10.0.0.2");
     seen.push(network.connections());
     network.rules(&[
         "in_port=1,tcp,nw_dst=10.0.0.100,actions=ct(commit,zone=2,nat(dst=10.0.0.2:80)),output:2",

@@ -149,7 +149,7 @@ fn a_datapath_goes_with_its_last_bridge() {
             "add-br br0 -- set bridge br0 datapath_type=netdev -- add-br br1 -- set bridge br1 datapath_type=netdev \
              -- add-port br0 p1 -- add-port br0 p2",
         );
-        assert!(a.reaches("10.0.0.2", 20));
+        assert!(a.reaches("10.0.0.2"));
         switch.vsctl("del-br br1");
         assert_eq!(
             (revalidators(&switch), switch.appctl("dpctl/dump-dps").as_str()),

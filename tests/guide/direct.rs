@@ -31,16 +31,19 @@ impl Drop for Flood {
 }
 
 impl Pair {
-    /// How often the log says that frames of `pb` go this way.
-    fn logged(&self, words: &str) -> usize {
+    /// Each way that frames of `pb` went, by what the log says.
+    fn ways(&self) -> Vec<String> {
         let log = std::fs::read_to_string(self.switch.dir.join("ovs-vswitchd.log")).unwrap();
-        log.lines().filter(|line| line.contains(&format!("pb: frames are {words}"))).count()
+        log.lines()
+            .filter_map(|line| line.split_once("pb: frames are ").map(|(_, way)| way.to_owned()))
+            .collect()
     }
 
     /// Waits until frames go directly once more than `before` times.
     fn until_direct(&self, before: usize) -> usize {
-        until("frames are sent directly", || self.logged("sent directly") > before);
-        self.logged("sent directly")
+        let times = || self.ways().iter().filter(|way| *way == "sent directly").count();
+        until("frames are sent directly", || times() > before);
+        times()
     }
 
     /// The first number after `word` in what a command shows.
@@ -60,13 +63,13 @@ fn what_is_sent_directly_can_be_seen_shaped_and_filtered() {
     let pair = Pair::new();
     let host = &pair.switch.host;
     pair.switch.appctl("vlog/set dpif_netdev:file:dbg");
-    assert!(pair.a.reaches("10.1.0.2", 10));
+    assert!(pair.a.reaches("10.1.0.2"));
     let flood = Flood::start(&pair);
     let mut times = pair.until_direct(0);
 
     for link in ["pb", "any"] {
         let mut watch = host.command("timeout");
-        watch.args(["20", "tcpdump", "-lni", link, "-c", "1000", "-Q", "out", "udp and dst port 5201"]);
+        watch.args(["60", "tcpdump", "-lni", link, "-c", "1000", "-Q", "out", "udp and dst port 5201"]);
         let (mut child, lines) = capture(watch);
         assert_eq!(lines.count(), 1000, "{link}");
         child.wait().unwrap();
@@ -101,12 +104,13 @@ fn what_is_sent_directly_can_be_seen_shaped_and_filtered() {
     host.ok("nft delete table netdev watch");
     pair.until_direct(times);
 
-    // A port that is quiet again needs no lease, and its next frames are queued.
-    let lapsed = pair.logged("queued (it sends little)");
+    // A port that is quiet again needs no lease, and its next frames are queued. It may have been quiet before: the flood
+    // comes in spurts where it has to wait for a processor.
     drop(flood);
-    until("the lease is over", || pair.logged("queued (it sends little)") > lapsed);
+    let quiet = "queued (it sends little)";
+    until("the lease is over", || pair.ways().last().is_some_and(|way| way == quiet));
     let mut watch = host.command("timeout");
-    watch.args(["20", "tcpdump", "-lni", "any", "-c", "2", "-Q", "out", "icmp and dst host 10.1.0.2"]);
+    watch.args(["60", "tcpdump", "-lni", "any", "-c", "2", "-Q", "out", "icmp and dst host 10.1.0.2"]);
     let (mut child, lines) = capture(watch);
     pair.a.ok("ping -c 2 -i 0.2 10.1.0.2");
     assert_eq!(lines.count(), 2);
@@ -120,13 +124,13 @@ fn a_link_that_goes_down_and_up_is_sent_to_again() {
     }
     let pair = Pair::new();
     pair.switch.appctl("vlog/set dpif_netdev:file:dbg");
-    assert!(pair.a.reaches("10.1.0.2", 10));
+    assert!(pair.a.reaches("10.1.0.2"));
     let _flood = Flood::start(&pair);
     let times = pair.until_direct(0);
     pair.switch.host.ok("ip link set pb down");
     pair.switch.host.ok("ip link set pb up");
     pair.until_direct(times);
-    assert!(pair.a.reaches("10.1.0.2", 10));
+    assert!(pair.a.reaches("10.1.0.2"));
     // The device itself goes, and with it the port.
     pair.switch.host.ok("ip link del pb");
     until("the port says so", || pair.switch.vsctl("get interface pb error").contains("No such device"));

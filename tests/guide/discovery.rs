@@ -2,15 +2,11 @@
 
 use std::fs;
 use std::process::{Child, Stdio};
-use std::time::Duration;
 
 use end_to_end::Programs::{Ours, Reference};
-use end_to_end::{Host, Programs, Switch, World, can_run, holds_within, until};
+use end_to_end::{Host, LIMIT, Programs, Switch, World, can_run, holds_within, until};
 
 use crate::pages;
-
-/// Longer than it takes until the next frame, which the reference sends after five seconds.
-const SOON: Duration = Duration::from_secs(20);
 
 const OURS: &str = "02:00:00:00:00:0a";
 const THEIRS: &str = "02:00:00:00:00:0b";
@@ -41,7 +37,7 @@ impl Neighbours {
 
 /// The bytes of the next frame of the protocol that `host` receives.
 fn next_frame(host: &Host) -> Vec<u8> {
-    let shown = host.ok("timeout 20 tcpdump -ni wire -Q in -c 1 -xx ether proto 0x88cc");
+    let shown = host.ok("timeout 60 tcpdump -ni wire -Q in -c 1 -xx ether proto 0x88cc");
     let lines = shown.lines().filter_map(|line| line.trim().strip_prefix("0x")?.split_once(":  "));
     let digits: String = lines.flat_map(|(_, bytes)| bytes.split_whitespace()).collect();
     let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
@@ -70,7 +66,7 @@ fn the_reference_and_ours_say_the_same_of_themselves_and_show_the_same_of_each_o
         switch.vsctl("add-aa-mapping br0 5001 10");
     }
     let is_heard = |switch: &Switch, mac: &str| switch.appctl("autoattach/status").contains(mac);
-    assert!(holds_within(SOON, || is_heard(&neighbours.ours, THEIRS) && is_heard(&neighbours.theirs, OURS)));
+    assert!(holds_within(LIMIT, || is_heard(&neighbours.ours, THEIRS) && is_heard(&neighbours.theirs, OURS)));
     let hosts = both.map(|switch| switch.host.clone());
     let [from_theirs, from_ours] = hosts.map(|host| std::thread::spawn(move || next_frame(&host)));
     let (from_theirs, from_ours) = (from_theirs.join().unwrap(), from_ours.join().unwrap());
@@ -183,10 +179,10 @@ fn lldpd_learns_of_the_switch_and_is_known_until_it_goes() {
     );
     let mut lldpd = Lldpd::start(&world, &two);
     let statistics = || switch.appctl("autoattach/statistics br0");
-    assert!(holds_within(SOON, || statistics().contains("  insert cnt: 1\n")), "{}", statistics());
+    assert!(holds_within(LIMIT, || statistics().contains("  insert cnt: 1\n")), "{}", statistics());
     let known = || lldpd.ask("-f keyvalue show neighbors details").unwrap_or_default();
     let says = |line: &str| known().lines().any(|known| known == format!("lldp.wire.{line}"));
-    assert!(holds_within(SOON, || says("chassis.name=edge")), "{}", known());
+    assert!(holds_within(LIMIT, || says("chassis.name=edge")), "{}", known());
     let mac = one.ok("cat /sys/class/net/wire/address");
     for line in [
         &format!("chassis.mac={}", mac.trim()),
@@ -200,7 +196,7 @@ fn lldpd_learns_of_the_switch_and_is_known_until_it_goes() {
     // lldpd is no part of auto-attach.
     assert_eq!(switch.appctl("autoattach/status br0"), "LLDP: wire\n");
     switch.vsctl("set AutoAttach br0 system_name=other");
-    assert!(holds_within(Duration::from_secs(3), || says("chassis.name=other")), "{}", known());
+    assert!(holds_within(LIMIT, || says("chassis.name=other")), "{}", known());
     lldpd.end();
     until("the neighbour is gone", || statistics().contains("  delete cnt: 1\n"));
     assert!(statistics().contains("  ageout cnt: 0\n"));

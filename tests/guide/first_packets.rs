@@ -98,7 +98,7 @@ const RECEIVER: &str = "
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(('', 5001))
-s.settimeout(5)
+s.settimeout(30)
 print('ready', flush=True)
 good = 0
 try:
@@ -136,7 +136,7 @@ fn udp_arrives(from: &Host, to: &Host, address: &str) -> String {
 fn loses_nothing(controller: Controller, version: &str) {
     let world = Controlled::new(controller, version);
     let what = format!("{controller:?}, {version}");
-    let ping = world.hosts[0].run("ping -c 10 -i 0.2 -W 5 -s 1000 10.8.0.2");
+    let ping = world.hosts[0].run("ping -c 10 -i 0.2 -W 30 -s 1000 10.8.0.2");
     assert!(ping.out.contains(" 0% packet loss"), "{what}: {}", ping.out);
     let udp = udp_arrives(&world.hosts[2], &world.hosts[3], "10.8.0.4");
     assert!(udp.contains(&format!("good {DATAGRAMS}")), "{what}: {udp}");

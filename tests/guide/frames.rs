@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
-use end_to_end::{Host, Programs, Switch, World, holds_within, until};
+use end_to_end::{Host, LIMIT, Programs, Switch, World, holds_within, until};
 
 const SEND: &str = "import socket,sys
 s=socket.socket(socket.AF_PACKET,socket.SOCK_RAW); s.bind(('eth0',0))
@@ -64,22 +64,24 @@ impl Lan {
         self.switch.appctl("revalidator/purge");
     }
 
-    /// Has a guest send frames, and returns what all have heard, once that is `expected`, or after a while.
+    /// Has a guest send frames, and returns what all have heard, once they are as many as `expected`, and no more come.
     pub(super) fn send(&self, from: usize, frames: &[&str], expected: usize) -> Heard {
         for guest in &self.guests {
             File::create(&guest.file).expect("an empty file");
         }
         let mut command = self.guests[from - 1].host.command("python3");
         end_to_end::run(command.args(["-c", SEND]).args(frames)).ok();
-        let mut heard = Heard::new();
-        let is_all = |heard: &Heard| heard.values().sum::<usize>() >= expected;
-        holds_within(std::time::Duration::from_secs(5), || {
-            heard = self.heard();
-            is_all(&heard)
-        });
-        // What should not come would come by now.
-        std::thread::sleep(std::time::Duration::from_millis(150));
-        self.heard()
+        holds_within(LIMIT, || self.heard().values().sum::<usize>() >= expected);
+        // What should not come would come by now, and of a frame whose first line is there the others follow.
+        let mut heard = self.heard();
+        loop {
+            std::thread::sleep(std::time::Duration::from_millis(150));
+            let now = self.heard();
+            if now == heard {
+                return heard;
+            }
+            heard = now;
+        }
     }
 
     fn heard(&self) -> Heard {

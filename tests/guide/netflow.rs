@@ -52,7 +52,7 @@ impl Network {
         switch.ofctl("add-flow br0 in_port=1,actions=output:2");
         switch.ofctl("add-flow br0 in_port=2,actions=output:1");
         // Addresses are resolved before anything is counted.
-        assert!(a.reaches("10.1.0.2", 20));
+        assert!(a.reaches("10.1.0.2"));
         Network { a, b, collector, switch, world }
     }
 }
@@ -60,6 +60,8 @@ impl Network {
 /// A collector that writes into a directory.
 pub(super) struct Collector {
     child: Ended,
+    host: Host,
+    port: u16,
     pub(super) directory: std::path::PathBuf,
 }
 
@@ -72,11 +74,17 @@ impl Collector {
         command.args(["-p", &port.to_string(), "-t", "3600", "-w"]).arg(&directory);
         let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
         until("the collector listens", || network.collector.ok("ss -ulnH").contains(&format!(":{port} ")));
-        Collector { child: Ended(child), directory }
+        Collector { child: Ended(child), host: network.collector.clone(), port, directory }
     }
 
-    /// Packets and bytes of each flow, by all that NetFlow tells of it; and the engine.
+    /// Packets and bytes of each flow, by all that NetFlow tells of it; and the engine. Everything that was sent is in it.
     pub(super) fn read(mut self) -> BTreeMap<String, (u64, u64)> {
+        let has_read = || {
+            let sockets = self.host.ok("ss -ulnH");
+            let own = sockets.lines().find(|line| line.contains(&format!(":{} ", self.port)));
+            own.and_then(|line| line.split_whitespace().nth(1)) == Some("0")
+        };
+        until("the collector has read what came", has_read);
         run(std::process::Command::new("kill").arg(self.child.0.id().to_string())).ok();
         self.child.0.wait().unwrap();
         let mut command = std::process::Command::new("nfdump");

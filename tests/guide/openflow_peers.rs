@@ -3,7 +3,6 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 use base::OfPort;
 use end_to_end::{Programs, Switch, World, can_run, until};
@@ -37,7 +36,7 @@ impl Peer {
 
     /// The same over a stream that is there.
     pub(crate) fn over(stream: UnixStream, version: Version) -> Peer {
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(end_to_end::LIMIT)).unwrap();
         let encoder = Encoder::new(fields::Protocols::initial(version.byte()), 1);
         let mut peer = Peer {
             stream,

@@ -52,7 +52,7 @@ impl Server {
     fn ask(&self, whose: Programs, dir: &Path, name: &str) -> Output {
         let mut command = Command::new(whose.path("ovs-vsctl"));
         command.args(tls(dir, name, "controller"));
-        command.args(["--timeout=10", "--no-wait", &format!("--db=ssl:127.0.0.1:{}", self.port)]);
+        command.args(["--timeout=60", "--no-wait", &format!("--db=ssl:127.0.0.1:{}", self.port)]);
         run(command.args(["--", "init", "--", "list-br"]))
     }
 }
@@ -156,7 +156,7 @@ fn openflow_is_spoken_over_tls_with_the_keys_of_the_ssl_table() {
         for client in [ours, reference] {
             let ask = |name: &str| {
                 let mut command = host.command(client.path("ovs-ofctl"));
-                command.args(tls(dir, name, "switch")).arg("--timeout=10");
+                command.args(tls(dir, name, "switch")).arg("--timeout=60");
                 run(command.args(["dump-flows", "ssl:127.0.0.1:6654"]))
             };
             let shown = ask("ctl").ok();

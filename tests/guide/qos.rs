@@ -210,16 +210,17 @@ fn tcp_shares_the_rate_as_the_queues_say() {
     network.switch.ofctl("add-flow br0 priority=9,in_port=phone,actions=set_queue:1,normal");
     network.switch.ofctl("add-flow br0 priority=9,in_port=backup,actions=set_queue:2,normal");
     let mut running = Vec::new();
-    for (host, port) in [(1, "5201"), (2, "5202")] {
+    for port in ["5201", "5202"] {
         let mut server = network.hosts[0].command("iperf3");
-        let server = server.args(["-s", "-1", "-p", port]).stdout(Stdio::null()).spawn().unwrap();
+        running.push(server.args(["-s", "-1", "-p", port]).stdout(Stdio::null()).spawn().unwrap());
         until("iperf3 serves", || {
             network.hosts[0].ok("ss -Hltn").lines().any(|line| line.contains(&format!(":{port}")))
         });
+    }
+    for (host, port) in [(1, "5201"), (2, "5202")] {
         let mut client = network.hosts[host].command("iperf3");
         client.args(["-c", "10.0.0.1", "-p", port, "-t", "3"]).stdout(Stdio::null());
         running.push(client.spawn().unwrap());
-        running.push(server);
     }
     running.into_iter().for_each(|mut process| assert!(process.wait().unwrap().success()));
     let number = |queue: u32, name: &str| {

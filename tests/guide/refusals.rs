@@ -251,7 +251,7 @@ fn a_daemon_that_cannot_start_says_why_and_fails() {
 fn a_collector_of_system_logs_gets_what_the_system_log_gets() {
     let dir = tempfile::tempdir().unwrap();
     let collector = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    collector.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    collector.set_read_timeout(Some(end_to_end::LIMIT)).unwrap();
     let address = collector.local_addr().unwrap();
     create(dir.path());
     for option in ["--syslog-target=", "--syslog-method=udp:"] {

@@ -138,15 +138,16 @@ fn the_guide(programs: Programs) {
     };
     let number = |text: &String| text.parse::<u64>().unwrap();
     let has_all = |lines: &[Vec<String>]| lines.last().is_some_and(|line| number(&line[2]) >= PINGS as u64);
-    until("counters of four seconds, and of all pings, have come", || {
+    until("counters of six seconds, and of all pings, have come", || {
         let lines = of_pa();
-        lines.len() >= 4 && has_all(&lines)
+        lines.len() >= 6 && has_all(&lines)
     });
     let of_pa = of_pa();
-    for pair in of_pa.windows(2) {
-        let step = number(&pair[1][0]) - number(&pair[0][0]);
-        assert!((700..=1600).contains(&step), "counters come each second: {of_pa:?}");
-    }
+    // One that waited for a processor makes two steps that differ.
+    let mut steps: Vec<u64> =
+        of_pa.windows(2).map(|pair| number(&pair[1][0]) - number(&pair[0][0])).collect();
+    steps.sort_unstable();
+    assert!((700..=1600).contains(&steps[steps.len() / 2]), "counters come each second: {of_pa:?}");
     assert_eq!(of_pa[0][3], network.switch.vsctl("get interface pa ofport").trim());
 
     let file = capture.stop();
@@ -197,7 +198,7 @@ fn every_target_is_sent_to_and_the_agents_address_is_found() {
         "-- --id=@s create sflow targets=[\"172.16.18.18\",\"172.16.18.18:7000\"] sampling=1 polling=0 \
          -- set bridge ovsbr0 sflow=@s",
     );
-    assert!(network.a.reaches("10.1.0.2", 5));
+    assert!(network.a.reaches("10.1.0.2"));
     until("both have the sample", || {
         first.text().contains("FLOW,172.16.18.1,") && second.text().contains("\"srcIP\":\"10.1.0.1\"")
     });
@@ -206,12 +207,12 @@ fn every_target_is_sent_to_and_the_agents_address_is_found() {
     // Another rate is in force at once, and none when the bridge lets go of it.
     network.switch.vsctl("set sflow ovsbr0 sampling=7");
     until("the new rate is told", || {
-        network.a.reaches("10.1.0.2", 5);
+        network.a.is_answered("10.1.0.2");
         first.lines().last().is_some_and(|line| line[19] == "7")
     });
     network.switch.vsctl("clear bridge ovsbr0 sflow");
     until("flows do not sample", || {
-        network.a.reaches("10.1.0.2", 5);
+        network.a.is_answered("10.1.0.2");
         let flows = network.switch.appctl("dpctl/dump-flows");
         flows.contains("eth_type(0x0800)") && !flows.contains("sample(")
     });

@@ -1,8 +1,6 @@
 //! Tunnels: by which ways they go, what is inside, and what each bridge makes of their options.
 
-use std::time::Duration;
-
-use end_to_end::{Host, Iperf, Programs, Switch, can_run, holds_within, until};
+use end_to_end::{Host, Iperf, LIMIT, Programs, Switch, can_run, holds_within, until};
 
 use super::tunnels::{BYTES, KINDS, Pair, options};
 
@@ -26,12 +24,12 @@ fn ipv4_goes_by_routers_of_ipv6() {
     }
     is_shown(&near, "Cached: 10.9.0.0/24 dev br0 GW fe80::2 SRC fe80::");
     is_shown(&far, "Cached: 10.0.0.0/24 dev br0 GW fe80::1 SRC fe80::");
-    assert!(pair.near.reaches("192.168.7.2", 10), "{}", near.appctl("tnl/neigh/show"));
+    assert!(pair.near.reaches("192.168.7.2"), "{}", near.appctl("tnl/neigh/show"));
     let flows = near.appctl("dpctl/dump-flows");
     assert!(flows.contains("ipv4(src=10.0.0.1,dst=10.9.0.2"), "{flows}");
     pair.near.ok("ip route del 10.9.0.0/24");
     until("the way is gone", || !near.appctl("ovs/route/show").contains("10.9.0.0/24"));
-    assert!(!pair.near.reaches("192.168.7.2", 1));
+    assert!(!pair.near.is_answered("192.168.7.2"));
 }
 
 #[test]
@@ -61,7 +59,7 @@ fn the_bridge_below_sees_what_was_cut_off() {
         let marked = format!("{} options:tos=inherit", options(kind, "10.0.0.2"));
         let near = pair.switch(&pair.near, ours, "10.0.0.1/24", "192.168.7.1", &marked);
         let far = pair.switch(&pair.far, ours, "10.0.0.2/24", "192.168.7.2", &options(kind, "10.0.0.1"));
-        assert!(pair.near.reaches("192.168.7.2", 5));
+        assert!(pair.near.reaches("192.168.7.2"));
         let tunnel = near.vsctl("get interface tun0 ofport");
         let tunnel = tunnel.trim();
         // By its class the packet is known below, where others go by, too.
@@ -74,7 +72,7 @@ fn the_bridge_below_sees_what_was_cut_off() {
         let counts = |switch: &Switch, bridge: &str, rule: &str, bytes: u32| {
             let expected = format!("n_packets=1, n_bytes={bytes},");
             let listed = || switch.ofctl(&format!("dump-flows {bridge} {rule}"));
-            let is_counted = holds_within(Duration::from_secs(10), || listed().contains(&expected));
+            let is_counted = holds_within(LIMIT, || listed().contains(&expected));
             assert!(is_counted, "{kind}, {bridge}: {expected} {}", listed());
         };
         counts(&near, "int", big, 442);
@@ -121,7 +119,7 @@ fn each_bridge_maps_options_by_itself() {
         two_maps(&pair.near, &near, "10.0.0.2", "192.168.8.1/24");
         two_maps(&pair.far, &far, "10.0.0.1", "192.168.8.2/24");
         for address in ["192.168.7.2", "192.168.8.2"] {
-            assert!(pair.near.reaches(address, 5), "{address}, {far_programs:?} at the far end");
+            assert!(pair.near.reaches(address), "{address}, {far_programs:?} at the far end");
         }
         // Another value is not taken.
         let number = near.vsctl("get interface tun1 ofport");
@@ -129,8 +127,8 @@ fn each_bridge_maps_options_by_itself() {
             "add-flow two in_port=LOCAL,actions=set_field:9->tun_metadata0,set_field:6->tun_metadata1,output:{}",
             number.trim()
         ));
-        assert!(!pair.near.reaches("192.168.8.2", 1), "{far_programs:?} at the far end");
-        assert!(pair.near.reaches("192.168.7.2", 5));
+        assert!(!pair.near.is_answered("192.168.8.2"), "{far_programs:?} at the far end");
+        assert!(pair.near.reaches("192.168.7.2"));
         let listed = near.ofctl("dump-tlv-map two");
         assert!(listed.contains("0x103") && listed.contains("tun_metadata1"), "{listed}");
         assert!(!near.ofctl("dump-tlv-map int").contains("0x103"));
@@ -153,7 +151,7 @@ fn tcp_of_ipv6_in_a_vlan_goes_through_ipv6() {
             switch.vsctl("set port int tag=5");
             host.ok(&format!("ip addr add {address} dev int nodad"));
         }
-        assert!(pair.near.reaches("fd07::2", 10), "{kind} with {far_programs:?} at the far end");
+        assert!(pair.near.reaches("fd07::2"), "{kind} with {far_programs:?} at the far end");
         if far_programs == Programs::Reference {
             // Its taps do not compute checksums of what it forwards from elsewhere.
             pair.far.run("ethtool -K int tx off");

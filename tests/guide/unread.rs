@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::time::Duration;
 
 use base::OfPort;
-use end_to_end::{can_run, holds_within, until};
+use end_to_end::{LIMIT, can_run, holds_within, until};
 use ofp::{
     AsyncKind, AsyncUpdate, Bucket, FlowMod, FlowModCommand, FlowUpdate, GroupCommand, GroupMod, GroupType,
     Message, Version, monitor_flag,
@@ -197,7 +196,7 @@ fn a_controller_that_asks_and_does_not_read_is_given_up_when_probes_fail() {
     peer.stream.set_nonblocking(true).unwrap();
     let given_up = "no response to inactivity probe after 5 seconds, disconnecting";
     // It goes on asking all the time.
-    let is_given_up = holds_within(Duration::from_secs(60), || {
+    let is_given_up = holds_within(LIMIT, || {
         if let Ok(count) = (&peer.stream).write(left) {
             left = &left[count..];
         }
@@ -243,7 +242,7 @@ fn watchers_that_do_not_read_cost_little() {
     assert!(grown < MARGIN / 2, "{} MB", grown / MB);
     // A watcher that reads again gets whole messages, of what is said then.
     let mut watcher = BufReader::new(&watchers[0]);
-    watchers[0].set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    watchers[0].set_read_timeout(Some(LIMIT)).unwrap();
     let mut kinds = Vec::new();
     let mut has_asked = false;
     loop {
@@ -386,7 +385,7 @@ fn who_does_not_take_what_others_do_is_disconnected() {
     let ended =
         |log: &str| log.contains(": disconnecting, ") && log.contains("bytes of messages wait to be read");
     let mut most = 0;
-    let is_ended = holds_within(Duration::from_secs(60), || {
+    let is_ended = holds_within(LIMIT, || {
         for group in 1..=20 {
             request.group = group;
             busy.send(&Message::GroupMod(request.clone()));
@@ -426,7 +425,7 @@ fn a_control_socket_does_not_gather_answers() {
     let grown = bridge.switch.memory().saturating_sub(before);
     assert!(grown < MARGIN, "{} MB", grown / MB);
     // Its answers come one after the other, each whole.
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     let mut answers = BufReader::new(&stream);
     for id in 0..20 {
         let mut answer = Vec::new();

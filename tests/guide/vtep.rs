@@ -29,7 +29,7 @@ impl Gateway {
     fn run(&self, line: &str) -> Output {
         let mut command = Command::new(Programs::Ours.path("vtep-ctl"));
         command.arg(format!("--db=unix:{}/socket", self.dir.path().display()));
-        run(command.arg("--timeout=10").args(line.split_whitespace()))
+        run(command.arg("--timeout=60").args(line.split_whitespace()))
     }
 
     #[track_caller]

@@ -90,7 +90,11 @@ impl Soak {
                 let should = self.tags[from] == self.tags[to];
                 let address = format!("10.9.0.{}", to + 1);
                 // An address may have to be learned again, and be asked for.
-                let does = self.guests[from].reaches(&address, if should { 10 } else { 1 });
+                let does = if should {
+                    self.guests[from].reaches(&address)
+                } else {
+                    self.guests[from].is_answered(&address)
+                };
                 if does != should {
                     let (a, b) = (self.tags[from], self.tags[to]);
                     let verb = if should { "cannot reach" } else { "reaches" };

@@ -16,11 +16,11 @@ impl Iperf {
         Iperf(child)
     }
 
-    /// Runs a client, whose arguments are split at blanks, for at most 20 seconds. The server may still be at the end of
+    /// Runs a client, whose arguments are split at blanks, for at most a minute. The server may still be at the end of
     /// the client before, whose program has gone: then it is asked again.
     #[track_caller]
     pub fn client(&self, from: &Host, arguments: &str) -> Output {
-        let line = format!("timeout 20 iperf3 {arguments}");
+        let line = format!("timeout 60 iperf3 {arguments}");
         let mut done = None;
         until("iperf3's server is free", || {
             let output = from.run(&line);

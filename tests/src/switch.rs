@@ -84,7 +84,7 @@ impl Switch {
 
     #[track_caller]
     pub fn vsctl(&self, line: &str) -> String {
-        self.ctl("ovs-vsctl", &format!("--timeout=20 {line}")).ok()
+        self.ctl("ovs-vsctl", &format!("--timeout=60 {line}")).ok()
     }
 
     #[track_caller]

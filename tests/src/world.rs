@@ -4,6 +4,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::programs::{Output, run};
+use crate::{LIMIT, holds_within};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -95,8 +96,14 @@ impl Host {
         self.ok(&format!("ip addr add {address} dev {device}"));
     }
 
-    /// Whether one ping of up to `tries` is answered.
-    pub fn reaches(&self, address: &str, tries: u32) -> bool {
-        (0..tries).any(|_| self.run(&format!("ping -c 1 -W 1 {address}")).status == 0)
+    /// Whether pings are answered, sooner or later.
+    pub fn reaches(&self, address: &str) -> bool {
+        holds_within(LIMIT, || self.is_answered(address))
+    }
+
+    /// Whether a single ping is answered within a second. That it is not can be expected, that it is cannot: the first packet
+    /// on a way waits for addresses, and on a busy machine for a processor.
+    pub fn is_answered(&self, address: &str) -> bool {
+        self.run(&format!("ping -c 1 -W 1 {address}")).status == 0
     }
 }

@@ -4,14 +4,11 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use end_to_end::{Host, Output, Programs, Switch, World, holds_within, run, until};
+use end_to_end::{Host, LIMIT, Output, Programs, Switch, World, holds_within, run, until};
 
 use super::talk::{ASK, SERVE};
 
-/// How long packets may take to find their way after a change.
-pub(super) const SETTLING: Duration = Duration::from_secs(20);
 /// Where Debian keeps what OVN's databases hold.
 const SCHEMAS: &str = "/usr/share/ovn";
 
@@ -152,7 +149,7 @@ impl Cloud {
     /// Changes or reads what the logical network shall be.
     #[track_caller]
     pub(super) fn nbctl(&self, line: &str) -> String {
-        self.central("ovn-nbctl", &format!("--timeout=30 {line}")).ok()
+        self.central("ovn-nbctl", &format!("--timeout=60 {line}")).ok()
     }
 
     /// Waits until all hosts have done what the logical network shall be.
@@ -210,7 +207,7 @@ impl Cloud {
     #[track_caller]
     pub(super) fn answers(&self, guest: &str, words: &str, expected: &str) {
         let mut last = String::new();
-        let is_answered = holds_within(SETTLING, || {
+        let is_answered = holds_within(LIMIT, || {
             last = self.ask(guest, words);
             last == expected
         });
@@ -220,9 +217,7 @@ impl Cloud {
     /// Expects that an address answers a guest's pings, after some time at most.
     #[track_caller]
     pub(super) fn reaches(&self, guest: &str, address: &str) {
-        let host = self.host(guest);
-        let is_reached = holds_within(SETTLING, || host.reaches(address, 1));
-        assert!(is_reached, "{guest} does not reach {address}");
+        assert!(self.host(guest).reaches(address), "{guest} does not reach {address}");
     }
 
     /// Asks so often that each of two servers is chosen once at least, but for bad luck of one in a million; their names.

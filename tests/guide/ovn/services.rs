@@ -2,9 +2,9 @@
 
 use std::process::{Command, Stdio};
 
-use end_to_end::{Programs, can_run, holds_within, run, until};
+use end_to_end::{LIMIT, Programs, can_run, holds_within, run, until};
 
-use super::cloud::{Cloud, SETTLING};
+use super::cloud::Cloud;
 use super::two_networks;
 
 /// Asks the router for the address of a name; the reply's code and last four bytes.
@@ -83,7 +83,7 @@ fn names_are_known(cloud: &Cloud) {
     cloud.sync();
     let resolved = run(cloud.host("c1").command("python3").args(["-c", RESOLVE]));
     assert_eq!(resolved.status, 1, "names are those of the other network");
-    let is_resolved = holds_within(SETTLING, || {
+    let is_resolved = holds_within(LIMIT, || {
         run(cloud.host("a1").command("python3").args(["-c", RESOLVE])).out.trim() == "0 192.168.1.3"
     });
     assert!(is_resolved, "the name is not resolved");

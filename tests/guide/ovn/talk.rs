@@ -31,12 +31,12 @@ for _ in range(int(sys.argv[-1]) if 'x' in sys.argv else 1):
     try:
         if how == 'udp':
             s = socket.socket(family, socket.SOCK_DGRAM)
-            s.settimeout(2)
+            s.settimeout(5)
             s.connect((address, port))
             s.send(b'x' * int(sys.argv[4]))
             print(s.recv(100).decode())
         else:
-            s = socket.create_connection((address, port), 2)
+            s = socket.create_connection((address, port), 5)
             print(s.makefile().readline().strip())
     except TimeoutError:
         print('nothing')

@@ -112,7 +112,7 @@ mod tests {
         // Ended but not waited for counts as gone, at the latest when the kernel has seen to it.
         let start = std::time::Instant::now();
         while exists(child.id()) {
-            assert!(start.elapsed().as_secs() < 10);
+            assert!(start.elapsed().as_secs() < 60);
             std::thread::yield_now();
         }
         child.wait().unwrap();

@@ -174,7 +174,7 @@ mod tests {
         assert!(!closing.is_done());
         assert!(device_of_held.upgrade().is_some());
         drop(of_worker);
-        settles.recv_timeout(Duration::from_secs(10)).unwrap();
+        settles.recv_timeout(Duration::from_secs(60)).unwrap();
         assert!(closing.is_done());
         assert!(device_of_held.upgrade().is_none());
     }

@@ -309,7 +309,7 @@ impl Datapath for DpUser {
             None => Arc::clone(&old.device),
         };
         self.change_ports(|ports| {
-            ports.replace(Port::new(number, device));
+            ports.insert(Arc::new(Port::new(number, device)));
             Ok(())
         })?;
         self.shared.closing.close([old]);

@@ -181,6 +181,7 @@ impl Ports {
         Ok(number)
     }
 
+    /// Adds a port, or puts it in the place of the one with its number and name.
     pub(crate) fn insert(&mut self, port: Arc<Port>) {
         let index = port.number.0 as usize;
         if self.by_number.len() <= index {
@@ -193,11 +194,6 @@ impl Ports {
         if let Some(place) = self.by_number.get_mut(index) {
             *place = Some(port);
         }
-    }
-
-    /// Puts a port in the place of the one with its number and name.
-    pub(crate) fn replace(&mut self, port: Port) {
-        self.insert(Arc::new(port));
     }
 
     /// The ports that came since this was asked last.

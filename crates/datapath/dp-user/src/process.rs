@@ -251,8 +251,8 @@ impl Executor for Run<'_> {
     }
 
     fn conntrack(&mut self, packet: Packet, action: &Conntrack) -> Tracked {
-        self.context.verified += u64::from(tracking::is_verified(&packet));
-        tracking::track(&self.shared.connections, &self.shared.fragments, packet, action, self.now)
+        let (connections, fragments) = (&self.shared.connections, &self.shared.fragments);
+        tracking::track(connections, fragments, packet, action, self.now, &mut self.context.verified)
     }
 
     fn meter(&mut self, packet: &Packet, meter: u32) -> bool {

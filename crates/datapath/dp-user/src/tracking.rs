@@ -14,13 +14,14 @@ use wire::ethernet;
 /// The fragments that wait for others.
 pub(crate) type Waiting = Fragments<Whole>;
 
-/// Tracks a packet. What is no IP goes on as it is.
+/// Tracks a packet. What is no IP goes on as it is. `verified` counts the checksums over IPv4 headers that are verified.
 pub(crate) fn track(
     tracker: &Tracker,
     waiting: &Waiting,
     mut packet: Packet,
     wanted: &Conntrack,
     now: Timestamp,
+    verified: &mut u64,
 ) -> Tracked {
     let (at, ether_type) = dp::execute::l3(&packet);
     let is_v6 = match ether_type {
@@ -28,6 +29,7 @@ pub(crate) fn track(
         ethernet::TYPE_IPV6 => true,
         _ => return Tracked::Packet(packet),
     };
+    *verified += u64::from(!is_v6 && network_checksum(&packet) == KnownChecksum::Unknown);
     let seen = Seen { packet: &mut packet, at, is_v6 };
     if conntrack::is_fragment(&seen) {
         return track_fragment(tracker, waiting, Whole { packet, at, is_v6 }, wanted, now);
@@ -148,11 +150,6 @@ fn known(sum: Known) -> KnownChecksum {
         // What is due is right once it is computed, whatever stands there now.
         Known::Good | Known::Due => KnownChecksum::Good,
     }
-}
-
-/// Whether tracking the packet verifies the checksum over its IPv4 header.
-pub(crate) fn is_verified(packet: &Packet) -> bool {
-    dp::execute::l3(packet).1 == ethernet::TYPE_IPV4 && network_checksum(packet) == KnownChecksum::Unknown
 }
 
 fn action(wanted: &Conntrack) -> Action<'_> {

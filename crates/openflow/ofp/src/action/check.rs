@@ -66,6 +66,111 @@ impl<'a> Check<'a> {
         if needed.without(self.usable).is_empty() { Ok(()) } else { Err(OfError::OfpbacMatchInconsistent) }
     }
 
+    /// Checks one action, and follows what it makes of the packet.
+    // house: long because it is the one list of actions and what each requires; each arm is a call or a line.
+    fn one(&mut self, action: &mut Action) -> Result<(), OfError> {
+        match action {
+            Action::Output(a) => output::check_output_port(a.port)?,
+            Action::OutputTrunc(a) => output::check_output_port(a.port)?,
+            Action::Enqueue(a) => {
+                if !output::is_usable_enqueue_port(a.port) {
+                    return Err(OfError::OfpbacBadOutPort);
+                }
+            }
+            Action::OutputReg(a) => a.check(self)?,
+            Action::Bundle(a) => a.check(Some(self))?,
+            Action::SetField(a) => a.check(self)?,
+            Action::SetVlanVid(a) => header::check_set_vlan(&mut a.flow_has_vlan, a.push_if_needed, self),
+            Action::SetVlanPcp(a) => header::check_set_vlan(&mut a.flow_has_vlan, a.push_if_needed, self),
+            Action::StripVlan { .. } => header::check_strip_vlan(self),
+            Action::PushVlan(a) => a.check(self)?,
+            Action::SetIpv4Src(_) | Action::SetIpv4Dst(_) => {
+                let fits = effective_dl_type(&self.m.key) == 0x0800;
+                self.require(fits);
+            }
+            Action::SetIpDscp(_) | Action::SetIpEcn(_) | Action::SetIpTtl(_) | Action::DecTtl(_) => {
+                let fits = self.is_ip();
+                self.require(fits);
+            }
+            Action::SetL4Src(a) | Action::SetL4Dst(a) => a.check(self),
+            Action::RegMove(a) => {
+                subfield_source(&a.source, Some(self.m))?;
+                subfield_destination(&a.destination, Some(self.m))?;
+            }
+            Action::StackPush(s) => header::check_stack_source(s, self)?,
+            Action::StackPop(s) => subfield_destination(s, Some(self.m))?,
+            Action::SetMplsLabel(_) | Action::SetMplsTc(_) | Action::SetMplsTtl(_) | Action::DecMplsTtl => {
+                let fits = self.is_mpls();
+                self.require(fits);
+            }
+            Action::PushMpls(ethertype) => {
+                let fits = self.m.key.packet_type() == 0;
+                self.require(fits);
+                self.m.key.set_dl_type(*ethertype);
+                self.m.key.set_nw_proto(0);
+            }
+            Action::PopMpls(ethertype) => {
+                let fits = self.m.key.packet_type() == 0 && self.is_mpls();
+                self.require(fits);
+                self.m.key.set_dl_type(*ethertype);
+            }
+            Action::DecNshTtl => {
+                let fits = self.m.key.packet_type() == 0x1_894f || self.m.key.dl_type() == 0x894f;
+                self.require(fits);
+            }
+            Action::DeleteField(field) if field.tunnel_option().is_some() => {}
+            Action::DeleteField(_) => return Err(OfError::OfpbacBadArgument),
+            Action::Encap(a) => a.check(self),
+            Action::Decap(_) => encap::check_decap(self),
+            Action::FinTimeout(_) => {
+                let fits = self.m.key.nw_proto() == 6;
+                self.require(fits);
+            }
+            Action::Resubmit(a) => a.check(self)?,
+            Action::Learn(a) => a.check(self)?,
+            Action::Multipath(a) => subfield_destination(&a.destination, Some(self.m))?,
+            Action::Ct(a) => a.check(self)?,
+            Action::Nat(a) => a.check(self)?,
+            Action::Clone(actions) => self.nested(actions)?,
+            Action::Meter(id) => {
+                if *id == 0 || *id > crate::meter_id::MAX {
+                    return Err(OfError::OfpmmfcInvalidMeter);
+                }
+            }
+            Action::WriteActions(actions) => {
+                let usable = self.usable;
+                let result = self.actions(actions);
+                self.usable = usable;
+                result?;
+            }
+            Action::GotoTable(table) => {
+                let backwards = self.table != 255 && *table <= self.table;
+                if backwards || (self.n_tables != 255 && *table >= self.n_tables) {
+                    return Err(OfError::OfpbicBadTableId);
+                }
+            }
+            // Right whatever the packet, and in any place.
+            Action::Group(_)
+            | Action::Controller(_)
+            | Action::SetEthSrc(_)
+            | Action::SetEthDst(_)
+            | Action::SetTunnel { .. }
+            | Action::SetQueue(_)
+            | Action::PopQueue
+            | Action::Conjunction(_)
+            | Action::Note(_)
+            | Action::Exit
+            | Action::Sample(_)
+            | Action::CtClear
+            | Action::CheckPktLarger(_)
+            | Action::DebugRecirc
+            | Action::DebugSlow
+            | Action::ClearActions
+            | Action::WriteMetadata { .. } => {}
+        }
+        Ok(())
+    }
+
     pub(super) fn is_ip(&self) -> bool {
         matches!(effective_dl_type(&self.m.key), 0x0800 | 0x86dd)
     }

@@ -6,7 +6,7 @@
 //! write_metadata, goto_table.
 //!
 //! Here is the list of actions with their names; `forms` has, side by side, what
-//! each is as bytes and as text, and what it requires. Arguments that are more
+//! each is as bytes and as text, `check` what it requires. Arguments that are more
 //! than a number have one file per family, each of one shape: what the action
 //! says, its bytes, its text, its check.
 

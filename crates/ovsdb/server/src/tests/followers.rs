@@ -35,7 +35,7 @@ fn on_runtime<F: Future<Output = ()> + 'static>(test: impl FnOnce(String) -> F) 
     let socket = directory.path().join("s").display().to_string();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
-        tokio::time::timeout(Duration::from_secs(30), test(socket)).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(120), test(socket)).await.unwrap();
     });
 }
 
@@ -47,7 +47,7 @@ async fn listen(server: &SharedServer, socket: &str) -> Listeners {
 }
 
 async fn until(mut condition: impl FnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(20);
+    let limit = Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(Instant::now() < limit, "it did not come to be");
         tokio::time::sleep(Duration::from_millis(2)).await;

@@ -61,7 +61,7 @@ impl Wire {
 
     /// Waits until both ports are up, or both are down.
     fn wait(&self, ports: &[Arc<Watched>; 2], is_up: bool) {
-        let limit = Instant::now() + Duration::from_secs(20);
+        let limit = Instant::now() + Duration::from_secs(60);
         let mut changes = self.changes.lock().unwrap();
         while ports.iter().any(|port| port.is_up() != is_up) {
             let left = limit.saturating_duration_since(Instant::now());
