@@ -23,6 +23,7 @@ mod flowsync;
 #[allow(dead_code, reason = "models use a part")]
 mod netdev;
 
+pub mod changes;
 pub mod counters;
 pub mod flows;
 pub mod known;

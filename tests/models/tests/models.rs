@@ -1,6 +1,11 @@
 //! Runs every model.
 
 #[test]
+fn what_is_left_is_done_once_and_in_order() {
+    models::changes::what_is_left_is_done_once_and_in_order();
+}
+
+#[test]
 fn a_reader_sees_a_counter_grow() {
     models::counters::a_reader_sees_a_counter_grow();
 }

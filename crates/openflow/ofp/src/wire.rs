@@ -9,58 +9,67 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(crate) fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader { bytes }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// What is left, without taking it.
+    #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.bytes
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, n: usize) -> Result<&'a [u8], OfError> {
-        if n > self.bytes.len() {
-            return Err(OfError::OfpbrcBadLen);
-        }
-        let (head, tail) = self.bytes.split_at(n);
+        let (head, tail) = self.bytes.split_at_checked(n).ok_or(OfError::OfpbrcBadLen)?;
         self.bytes = tail;
         Ok(head)
     }
 
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], OfError> {
-        let mut out = [0; N];
-        out.copy_from_slice(self.take(N)?);
-        Ok(out)
+        let (head, tail) = self.bytes.split_first_chunk().ok_or(OfError::OfpbrcBadLen)?;
+        self.bytes = tail;
+        Ok(*head)
     }
 
+    #[inline]
     pub(crate) fn skip(&mut self, n: usize) -> Result<(), OfError> {
         self.take(n).map(|_| ())
     }
 
+    #[inline]
     pub(crate) fn u8(&mut self) -> Result<u8, OfError> {
         Ok(self.array::<1>()?[0])
     }
 
+    #[inline]
     pub(crate) fn u16(&mut self) -> Result<u16, OfError> {
         self.array().map(u16::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn u32(&mut self) -> Result<u32, OfError> {
         self.array().map(u32::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn u64(&mut self) -> Result<u64, OfError> {
         self.array().map(u64::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn u128(&mut self) -> Result<u128, OfError> {
         self.array().map(u128::from_be_bytes)
     }

@@ -7,6 +7,8 @@ use base::Timestamp;
 use ofp::{BundleControl, BundleControlType, FlowModCommand, Message, OfError};
 use ofproto::{Bridge, Part};
 
+use crate::received::Received;
+
 /// How long a bundle may wait for its next message unless `other_config:bundle-idle-timeout` says otherwise.
 pub const DEFAULT_BUNDLE_IDLE: Duration = Duration::from_secs(10);
 
@@ -28,8 +30,7 @@ pub(crate) struct Bundle {
     /// When the controller last did something with it.
     used: Timestamp,
     /// The message that opened it, which errors about it quote.
-    head: Vec<u8>,
-    xid: u32,
+    opened_by: Option<Received>,
     pub entries: Vec<Entry>,
 }
 
@@ -37,8 +38,7 @@ pub(crate) struct Bundle {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub part: Part,
-    pub xid: u32,
-    pub head: Box<[u8]>,
+    pub received: Received,
 }
 
 /// What a control message asks for beyond bookkeeping.
@@ -52,7 +52,7 @@ impl Bundles {
     pub(crate) fn control(
         &mut self,
         request: &BundleControl,
-        head: &[u8],
+        received: &Received,
         now: Timestamp,
     ) -> Result<Outcome, OfError> {
         let reply = |kind: BundleControlType| BundleControl { kind: kind as u16, flags: 0, ..*request };
@@ -64,9 +64,8 @@ impl Bundles {
                 if self.open.len() >= MAX_BUNDLES {
                     return Err(OfError::OfpbfcOutOfBundles);
                 }
-                let xid = ofp::message_xid(head).unwrap_or(0);
-                let bundle =
-                    Bundle { flags: request.flags, used: now, head: head.to_vec(), xid, ..Bundle::default() };
+                let opened_by = Some(received.clone());
+                let bundle = Bundle { flags: request.flags, used: now, opened_by, ..Bundle::default() };
                 self.open.insert(request.bundle, bundle);
                 Ok(Outcome::Reply(reply(BundleControlType::OpenReply)))
             }
@@ -108,11 +107,12 @@ impl Bundles {
         let due: Vec<u32> = self.open.iter().filter(|(_, b)| is_due(b)).map(|(id, _)| *id).collect();
         due.into_iter()
             .filter_map(|id| self.open.remove(&id))
-            .map(|bundle| (bundle.xid, bundle.head))
+            .filter_map(|bundle| bundle.opened_by)
+            .map(|message| (message.xid(), message.quoted()))
             .collect()
     }
 
-    /// Keeps a message for its bundle, which is opened if need be, and takes its bytes.
+    /// Keeps a message for its bundle, which is opened if need be.
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "all others are refused, with an error for their sender"
@@ -120,7 +120,7 @@ impl Bundles {
     pub(crate) fn add(
         &mut self,
         add: ofp::BundleAdd,
-        head: &mut Vec<u8>,
+        received: &Received,
         bridge: &Bridge,
         now: Timestamp,
     ) -> Result<(), OfError> {
@@ -153,11 +153,8 @@ impl Bundles {
             return Err(OfError::OfpbfcBundleInProgress);
         }
         bundle.used = now;
-        if bundle.head.is_empty() {
-            (bundle.head, bundle.xid) = (head.clone(), add.xid);
-        }
-        let head = std::mem::take(head).into_boxed_slice();
-        bundle.entries.push(Entry { part, xid: add.xid, head });
+        bundle.opened_by.get_or_insert_with(|| received.clone());
+        bundle.entries.push(Entry { part, received: received.clone() });
         Ok(())
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::life::{Backoff, END_OF_FILE, End};
 use crate::outbox::{Class, Link, Outbox};
 use crate::probe::Probe;
+use crate::received::Received;
 use crate::snoop::Said;
 
 /// A connection, never used again for another one.
@@ -53,27 +54,16 @@ pub enum Event {
     },
 }
 
-/// One message, or why it is none.
-#[derive(Debug)]
-pub struct Received {
-    pub decoded: Result<Decoded, Undecodable>,
-    /// The beginning of the message, which error replies quote.
-    pub head: Vec<u8>,
-}
-
-#[derive(Debug)]
-pub struct Undecodable {
-    pub error: OfError,
-    pub xid: u32,
-}
-
 /// Which of the manager's endpoints the connection belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Target(pub u64);
 
-/// The least length of a message, and how much of one an error can quote.
+/// The least length of a message.
 const HEADER: usize = 8;
-const QUOTED: usize = 65_535 - 24;
+/// The types of messages that connections are kept by, the same in all versions (OpenFlow 1.5.1 §A.1).
+const HELLO: u8 = 0;
+const ECHO_REQUEST: u8 = 2;
+const ECHO_REPLY: u8 = 3;
 /// Bytes that are read before the manager takes them: room for the longest message.
 const READ_AHEAD: usize = 1 << 17;
 /// Room for what is read at once from a peer that has not sent much so far.
@@ -122,16 +112,10 @@ pub(crate) async fn serve(
     if setup.events.send(connected).await.is_err() {
         return End::Released;
     }
-    let context = ofp::Context {
-        protocol: initial_protocol(done.version),
-        n_tables: crate::TABLES,
-        flow_age: true,
-        loose: false,
-    };
     let vconn = done.stream.name().to_owned();
     let (stream, mut input, name) = (done.stream, done.input, name.to_owned());
     input.reserve(READ_AT_FIRST);
-    let mut channel = Channel { setup, peer, vconn, name, stream, input, outbox, context };
+    let mut channel = Channel { setup, peer, vconn, name, stream, input, outbox };
     let end = channel.run(done.version).await;
     let reason = end.error().unwrap_or_default();
     // A manager that is gone needs no events.
@@ -254,7 +238,6 @@ struct Channel<'a> {
     stream: Stream,
     input: Vec<u8>,
     outbox: Arc<Outbox>,
-    context: ofp::Context,
 }
 
 /// What a connection waits for.
@@ -447,34 +430,30 @@ impl Channel<'_> {
 
     /// Hands over the messages that have arrived, and says if there were any.
     async fn deliver(&mut self, version: Version) -> io::Result<bool> {
-        let mut messages = Vec::new();
         let mut done = 0;
-        while let Some(length) = message_len(&self.input[done..])? {
-            let bytes = &self.input[done..done + length];
-            done += length;
-            self.note("received", bytes);
-            let head = bytes[..bytes.len().min(QUOTED)].to_vec();
-            if bytes[0] != version.byte() {
-                self.outbox.push(Class::Reply, self.refuse_version(bytes[0], version, head));
-                continue;
+        let mut places = Vec::new();
+        let wrong = loop {
+            match message_len(&self.input[done..]) {
+                Ok(Some(length)) => {
+                    places.push((done, length));
+                    done += length;
+                }
+                Ok(None) => break None,
+                Err(error) => break Some(error),
             }
-            match ofp::decode(bytes, &self.context) {
-                Ok(Decoded { message: Message::EchoRequest(payload), xid, .. }) => {
-                    let reply = Message::EchoReply(payload).to_bytes(&encoder(version, xid));
-                    self.outbox.push(Class::Reply, reply);
-                }
-                Ok(Decoded { message: Message::EchoReply(_) | Message::Hello { .. }, .. }) => {}
-                Ok(decoded) => {
-                    self.context.protocol = protocol_after(self.context.protocol, &decoded.message);
-                    messages.push(Received { decoded: Ok(decoded), head });
-                }
-                Err(error) => {
-                    let xid = bytes.get(4..8).map_or(0, |b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
-                    messages.push(Received { decoded: Err(Undecodable { error, xid }), head });
-                }
+        };
+        let together: Arc<[u8]> = self.input.drain(..done).as_slice().into();
+        self.note("received", &together);
+        let mut messages = Vec::with_capacity(places.len());
+        for (start, length) in places {
+            let message = Received::of(&together, start, length);
+            if !self.answers(&message, version) {
+                messages.push(message);
             }
         }
-        self.input.drain(..done);
+        if let Some(error) = wrong {
+            return Err(error);
+        }
         let any = !messages.is_empty();
         if any {
             self.outbox.begin_batch();
@@ -482,6 +461,26 @@ impl Channel<'_> {
             self.setup.events.send(event).await.map_err(|_| io::Error::other("shut down"))?;
         }
         Ok(any)
+    }
+
+    /// Whether a message is not for the manager. It is answered here, if it wants an answer.
+    fn answers(&self, message: &Received, version: Version) -> bool {
+        let &[theirs, kind, ..] = message.bytes() else { return true };
+        if theirs != version.byte() {
+            self.outbox.push(Class::Reply, self.refuse_version(theirs, version, message.quoted()));
+            return true;
+        }
+        if !matches!(kind, HELLO | ECHO_REQUEST | ECHO_REPLY) {
+            return false;
+        }
+        let Ok(Decoded { message, xid, .. }) = ofp::decode(message.bytes(), &ofp::Context::default()) else {
+            return false;
+        };
+        if let Message::EchoRequest(payload) = message {
+            let reply = Message::EchoReply(payload).to_bytes(&encoder(version, xid));
+            self.outbox.push(Class::Reply, reply);
+        }
+        true
     }
 
     /// The answer to a message of another version than was agreed on.

@@ -12,12 +12,13 @@ use crate::channel::PeerId;
 use crate::groups::GroupForms;
 use crate::handle::{Answer, check_packet_out, not_sent};
 use crate::manager::Manager;
+use crate::received::Received;
 
 /// What messages of a bundle have done.
 type Step = ofproto::Step<flowsync::Prepared>;
 
-/// The bytes of the message that could not be carried out, its number, and why.
-type Failed = (Option<Box<[u8]>>, usize, OfError);
+/// The message that could not be carried out, its number, and why.
+type Failed = (Option<Received>, usize, OfError);
 
 /// What is to be known of a message when it is carried out.
 struct Asked {
@@ -32,7 +33,7 @@ impl Asked {
             Part::Flow(request) => Some(request.command),
             Part::Group(_) | Part::Port(_) | Part::Packet(_) => None,
         };
-        Asked { xid: entry.xid, command }
+        Asked { xid: entry.received.xid(), command }
     }
 }
 
@@ -45,10 +46,15 @@ struct Turned {
 }
 
 impl Manager {
-    pub(crate) fn bundle_control(&mut self, id: PeerId, request: BundleControl, head: &[u8]) -> Answer {
+    pub(crate) fn bundle_control(
+        &mut self,
+        id: PeerId,
+        request: BundleControl,
+        received: &Received,
+    ) -> Answer {
         let now = self.clock.now();
         let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
-        match peer.bundles.control(&request, head, now)? {
+        match peer.bundles.control(&request, received, now)? {
             Outcome::Reply(reply) => Ok(vec![Message::BundleControl(reply)]),
             Outcome::Commit(bundle, reply) => {
                 self.commit(id, bundle)?;
@@ -68,9 +74,9 @@ impl Manager {
         let asked: Vec<Asked> = entries.iter().map(Asked::of).collect();
         let (done, turned) = match self.transact(bridge, entries) {
             Ok(committed) => committed,
-            Err((head, index, error)) => {
-                if let (Some(asked), Some(head)) = (asked.get(index), head) {
-                    self.send_error(id, asked.xid, error, head.into_vec());
+            Err((message, _, error)) => {
+                if let Some(message) = message {
+                    self.send_error(id, message.xid(), error, message.quoted());
                 }
                 return Err(OfError::OfpbfcMsgFailed);
             }
@@ -85,7 +91,7 @@ impl Manager {
         Ok(())
     }
 
-    /// Carries out all messages, and sets devices up or down. On an error, of the message with these bytes and of this
+    /// Carries out all messages, and sets devices up or down. On an error, of this message and of this
     /// number, nothing has changed.
     ///
     /// Devices are slow and may refuse. They are asked when all else has succeeded and is not in force yet, and packets are
@@ -105,14 +111,14 @@ impl Manager {
         };
         // Of a million messages only those about ports may still fail when all are carried out.
         let mut of_ports = BTreeMap::new();
-        let parts = entries.into_iter().enumerate().map(|(by, Entry { part, head, .. })| {
+        let parts = entries.into_iter().enumerate().map(|(by, Entry { part, received })| {
             if matches!(part, Part::Port(_)) {
-                of_ports.insert(by, head.clone());
+                of_ports.insert(by, received.clone());
             }
-            (head, part)
+            (received, part)
         });
         let done = change.carry_out(parts, now, &mut prepare);
-        let done = done.map_err(|(head, by, error)| (Some(head), by, error))?;
+        let done = done.map_err(|(message, by, error)| (Some(message), by, error))?;
         let turned = change.look(|state| turned(state, &done));
         if let Err((by, error)) = self.turn_devices(bridge, &turned) {
             change.take_back(done);

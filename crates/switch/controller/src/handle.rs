@@ -5,9 +5,10 @@ use flowsync::InjectError;
 use ofp::{ControllerRole, Decoded, FlowMod, Message, OfError, PacketOut, PortMod, SwitchConfig};
 use pipeline::{BridgeId, Fragments};
 
-use crate::channel::{PeerId, Received};
+use crate::channel::PeerId;
 use crate::listings::{GroupRows, MeterRows, PortRows};
 use crate::manager::Manager;
+use crate::received::Received;
 use crate::replies::{Aggregate, Flows, Rows};
 use crate::statistics;
 
@@ -15,18 +16,20 @@ use crate::statistics;
 pub(crate) type Answer = Result<Vec<Message>, OfError>;
 
 impl Manager {
-    pub(crate) fn handle_message(&mut self, peer: PeerId, mut received: Received) {
-        let (xid, answer) = match received.decoded {
+    pub(crate) fn handle_message(&mut self, peer: PeerId, received: Received) {
+        let Some(protocol) = self.peers.get(&peer).map(|peer| peer.protocol) else { return };
+        let context = ofp::Context { protocol, n_tables: crate::TABLES, flow_age: true, loose: false };
+        let (xid, answer) = match ofp::decode(received.bytes(), &context) {
             // A long request is answered when its last part is there: who sends it need not read before.
             Ok(Decoded { xid, more: true, message: Message::TableFeaturesRequest(changes), .. }) => {
                 (xid, self.collect_features(peer, xid, changes).map(|()| Vec::new()))
             }
-            Ok(decoded) => (decoded.xid, self.answer(peer, decoded.xid, decoded.message, &mut received.head)),
-            Err(undecodable) => (undecodable.xid, Err(undecodable.error)),
+            Ok(decoded) => (decoded.xid, self.answer(peer, decoded.xid, decoded.message, &received)),
+            Err(error) => (received.xid(), Err(error)),
         };
         match answer {
             Ok(messages) => self.send_all(peer, xid, messages),
-            Err(error) => self.send_error(peer, xid, error, received.head),
+            Err(error) => self.send_error(peer, xid, error, received.quoted()),
         }
     }
 
@@ -50,7 +53,7 @@ impl Manager {
         clippy::wildcard_enum_match_arm,
         reason = "all others are refused, with an error for their sender"
     )]
-    fn answer(&mut self, id: PeerId, xid: u32, message: Message, head: &mut Vec<u8>) -> Answer {
+    fn answer(&mut self, id: PeerId, xid: u32, message: Message, received: &Received) -> Answer {
         let Some(peer) = self.peers.get(&id) else { return Ok(Vec::new()) };
         let (bridge, version) = (peer.bridge, peer.version);
         if peer.role == ControllerRole::Secondary && changes_state(&message) {
@@ -83,12 +86,12 @@ impl Manager {
                 }
                 Ok(Vec::new())
             }
-            Message::BundleControl(request) => self.bundle_control(id, request, head),
+            Message::BundleControl(request) => self.bundle_control(id, request, received),
             Message::BundleAdd(add) => {
                 let Some(peer) = self.peers.get_mut(&id) else { return Ok(Vec::new()) };
                 let switch = self.switch.read();
                 let Some(state) = switch.get(bridge) else { return Ok(Vec::new()) };
-                peer.bundles.add(add, head, state, now).map(|()| Vec::new())
+                peer.bundles.add(add, received, state, now).map(|()| Vec::new())
             }
             Message::SetPacketInFormat(format) => {
                 if let Some(peer) = self.peers.get_mut(&id) {

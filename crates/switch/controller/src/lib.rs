@@ -40,6 +40,7 @@ mod monitors;
 mod outbox;
 mod peer;
 mod probe;
+mod received;
 mod replies;
 mod resume;
 mod roles;

@@ -13,7 +13,7 @@ use crate::statistics;
 
 /// How many rows a part has at most; features of tables are long, and devices take their time to answer.
 const ROWS: usize = 64;
-const FEATURES: u8 = 8;
+const FEATURES: u8 = 64;
 
 /// Which numbers a listing is about, and how far it has come.
 #[derive(Debug)]
@@ -241,7 +241,7 @@ impl Rows for FeatureRows {
         let Some(state) = switch.get(bridge) else { return false };
         let end = self.next.saturating_add(FEATURES).min(crate::TABLES);
         for features in statistics::table_features(state, self.next..end) {
-            parts.add(&Message::TableFeaturesReply(vec![features]));
+            parts.add_features(&features);
         }
         self.next = end;
         end < crate::TABLES

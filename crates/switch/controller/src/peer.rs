@@ -11,9 +11,10 @@ use ofp::{
 use pipeline::BridgeId;
 
 use crate::bundles::Bundles;
-use crate::channel::{Received, Target, initial_protocol};
+use crate::channel::{Target, initial_protocol};
 use crate::monitors::Monitors;
 use crate::outbox::{Class, Link};
+use crate::received::Received;
 use crate::replies::LongReply;
 use crate::rule_log::RuleLog;
 use crate::schedule::Scheduler;

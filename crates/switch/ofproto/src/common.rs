@@ -10,6 +10,7 @@ use flow::extract::mix;
 use flow::{FlowMask, SparseKey};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use ofp::Action;
+use smallvec::SmallVec;
 
 /// Masks and actions of the rules of one bridge, and of the requests that wait in bundles.
 #[derive(Debug, Default)]
@@ -31,8 +32,9 @@ impl Common {
 
     /// A mask, found without making its sparse form.
     pub(crate) fn mask(&self, mask: &FlowMask) -> Arc<SparseKey> {
-        let hash = mask.present().fold(0, |hash, (index, word)| mix(mix(hash, index as u64), word));
-        let is_it = |known: &SparseKey| known.iter().eq(mask.present());
+        let present: SmallVec<[(usize, u64); 8]> = mask.present().collect();
+        let hash = present.iter().fold(0, |hash, &(index, word)| mix(mix(hash, index as u64), word));
+        let is_it = |known: &SparseKey| known.iter().eq(present.iter().copied());
         self.pools().masks.share(hash, is_it, || Arc::new(SparseKey::from(mask)))
     }
 

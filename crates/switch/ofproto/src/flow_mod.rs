@@ -50,15 +50,33 @@ impl Bridge {
 
     /// The same with a request as it is kept.
     pub fn flow_mod_of(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
-        let changes = self.carry_out(request, now)?;
-        if !changes.is_empty() {
-            self.rules_changed();
-        }
+        let mut changes = Vec::new();
+        self.carry_out(request, now, &mut changes)?;
         Ok(changes)
     }
 
+    /// The same; what changed is appended to `changes`.
+    pub(crate) fn carry_out(
+        &mut self,
+        request: FlowRequest,
+        now: Timestamp,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), OfError> {
+        let before = changes.len();
+        self.carry_out_silently(request, now, changes)?;
+        if changes.len() > before {
+            self.rules_changed();
+        }
+        Ok(())
+    }
+
     /// The same, leaving it to the caller to say that something changed.
-    pub(crate) fn carry_out(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
+    pub(crate) fn carry_out_silently(
+        &mut self,
+        request: FlowRequest,
+        now: Timestamp,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), OfError> {
         if !request.command.is_delete() {
             if tunnel_options_of(&request.matching) & !self.tunnel_options().fields() != 0 {
                 return Err(OfError::NxfmfcInvalidTlvField);
@@ -66,10 +84,15 @@ impl Bridge {
             self.check_references(&request.actions)?;
         }
         match request.command {
-            FlowModCommand::Add => self.add_rule(request, now),
-            FlowModCommand::Modify | FlowModCommand::ModifyStrict => self.modify_rules(request, now),
-            FlowModCommand::Delete | FlowModCommand::DeleteStrict => Ok(self.delete_rules(&request)),
+            FlowModCommand::Add => return self.add_rule(request, now, changes),
+            FlowModCommand::Modify | FlowModCommand::ModifyStrict => {
+                changes.extend(self.modify_rules(request, now)?);
+            }
+            FlowModCommand::Delete | FlowModCommand::DeleteStrict => {
+                changes.extend(self.delete_rules(&request));
+            }
         }
+        Ok(())
     }
 
     /// Takes changes back, the last one first.
@@ -151,7 +174,12 @@ impl Bridge {
         Err(error)
     }
 
-    fn add_rule(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
+    fn add_rule(
+        &mut self,
+        request: FlowRequest,
+        now: Timestamp,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), OfError> {
         if !pipeline::has_keys_for(request.matching.mask(), self.capabilities()) {
             return Err(OfError::NxbmcCtDatapathSupport);
         }
@@ -163,10 +191,10 @@ impl Bridge {
             return Err(OfError::OfpfmfcOverlap);
         }
         let old = self.table_mut(table).find(&request.matching, priority).cloned();
-        let mut changes = match old {
-            Some(_) => Vec::new(),
-            None => self.ensure_room(table, now)?,
-        };
+        let before = changes.len();
+        if old.is_none() {
+            changes.extend(self.ensure_room(table, now)?);
+        }
         let keeps_counts = !request.flags.contains(FlowFlags::RESET_COUNTS);
         let counters = match &old {
             Some(old) if keeps_counts => Arc::clone(&old.rule.counters),
@@ -196,14 +224,9 @@ impl Bridge {
         });
         self.has_taught |= lessons::teaches(&entry.rule.actions);
         self.put_rule(Arc::clone(&entry), old.as_ref());
-        let change = Change { old, new: Some(entry), reason: None, is_modification: false };
-        // Nearly always it is the only one: no room for more.
-        match changes.is_empty() {
-            true => changes = vec![change],
-            false => changes.push(change),
-        }
-        self.forget_learned(&mut changes);
-        Ok(changes)
+        changes.push(Change { old, new: Some(entry), reason: None, is_modification: false });
+        self.forget_learned(changes, before);
+        Ok(())
     }
 
     fn modify_rules(&mut self, request: FlowRequest, now: Timestamp) -> Result<Vec<Change>, OfError> {
@@ -213,7 +236,7 @@ impl Bridge {
         }
         let changed_at = self.next_revision();
         let mut changes = self.modify_entries(found, &request, changed_at, now);
-        self.forget_learned(&mut changes);
+        self.forget_learned(&mut changes, 0);
         Ok(changes)
     }
 
@@ -225,7 +248,11 @@ impl Bridge {
     ) -> Result<Vec<Change>, OfError> {
         // OpenFlow 1.0 adds what it finds nothing to modify of; a request that asks for a cookie does not.
         let adds = request.cookie_mask == 0 && request.new_cookie != u64::MAX;
-        if adds { self.add_rule(request, now) } else { Ok(Vec::new()) }
+        let mut changes = Vec::new();
+        if adds {
+            self.add_rule(request, now, &mut changes)?;
+        }
+        Ok(changes)
     }
 
     /// Modifies the entries as the request says. What they taught is the caller's to forget.
@@ -306,7 +333,7 @@ impl Bridge {
             self.remove_rule(&entry);
             changes.push(Change::removal(entry, reason));
         }
-        self.forget_learned(&mut changes);
+        self.forget_learned(&mut changes, 0);
         if !changes.is_empty() {
             self.drifted();
         }
@@ -320,7 +347,7 @@ impl Bridge {
         reason: FlowRemovedReason,
     ) -> Vec<Change> {
         let mut changes = self.remove_only(entries, reason);
-        self.forget_learned(&mut changes);
+        self.forget_learned(&mut changes, 0);
         changes
     }
 

@@ -29,8 +29,9 @@ impl Bridge {
             log::info!(target: base::bounded!("ofproto"), "Learn limit for flow {} reached.", request.new_cookie);
             return Vec::new();
         }
-        match self.carry_out(self.flow_request(request), used) {
-            Ok(changes) => {
+        let mut changes = Vec::new();
+        match self.carry_out_silently(self.flow_request(request), used, &mut changes) {
+            Ok(()) => {
                 // Rules that packets teach come into force soon, not with the next packet: there may be thousands a second.
                 self.drifted();
                 changes
@@ -94,11 +95,11 @@ impl Bridge {
     }
 
     /// Removes what was learned from rules that are gone, where they asked for that.
-    pub(crate) fn forget_learned(&mut self, changes: &mut Vec<Change>) {
+    pub(crate) fn forget_learned(&mut self, changes: &mut Vec<Change>, from: usize) {
         if !self.has_taught {
             return;
         }
-        let mut next = 0;
+        let mut next = from;
         while next < changes.len() {
             let gone: Vec<Lesson> = changes[next..]
                 .iter()

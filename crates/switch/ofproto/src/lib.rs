@@ -32,6 +32,7 @@ mod meters;
 mod multicast;
 mod ports;
 mod request;
+mod sequence;
 mod staging;
 mod stats;
 mod steps;

@@ -1,7 +1,5 @@
 //! An OpenFlow table: rules with their timeouts, looked up by packets and by matches.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use base::{TableId, Timestamp};
@@ -11,6 +9,7 @@ use pipeline::{Miss, TableTraffic};
 
 use crate::conjunction;
 use crate::entry::{Criteria, Entry};
+use crate::sequence::Sequence;
 use crate::table_settings::{TableSettings, VacancyWatch};
 
 /// So many rules that are gone at once take long to free.
@@ -20,7 +19,7 @@ pub const MANY: usize = 10_000;
 #[derive(Debug)]
 pub struct Debris {
     _rules: Classifier<Arc<Entry>>,
-    list: BTreeMap<u64, Arc<Entry>>,
+    list: Sequence<Arc<Entry>>,
 }
 
 impl Debris {
@@ -30,7 +29,7 @@ impl Debris {
     }
 
     /// Takes the rules out, in the order in which they were added.
-    pub(crate) fn take_rules(&mut self) -> impl ExactSizeIterator<Item = Arc<Entry>> + use<> {
+    pub(crate) fn take_rules(&mut self) -> impl Iterator<Item = Arc<Entry>> + use<> {
         std::mem::take(&mut self.list).into_values()
     }
 }
@@ -41,7 +40,7 @@ pub struct Table {
     id: TableId,
     rules: Classifier<Arc<Entry>>,
     /// Those that stay, by their sequence, for walks that go on after rules have changed.
-    by_sequence: BTreeMap<u64, Arc<Entry>>,
+    by_sequence: Sequence<Arc<Entry>>,
     /// Those that the change that is being made removes: packets see them until it is in force.
     leaving: Vec<Arc<Entry>>,
     pub miss: Miss,
@@ -62,7 +61,7 @@ impl Table {
         Table {
             id,
             rules: Classifier::new(),
-            by_sequence: BTreeMap::new(),
+            by_sequence: Sequence::default(),
             leaving: Vec::new(),
             miss: Miss::default(),
             traffic,
@@ -147,7 +146,7 @@ impl Table {
         if let Some(old) = &old {
             self.discount(old);
             if old.sequence != entry.sequence {
-                self.by_sequence.remove(&old.sequence);
+                self.by_sequence.remove(old.sequence);
             }
         }
         self.list(entry);
@@ -167,7 +166,7 @@ impl Table {
 
     fn unlist(&mut self, entry: &Entry) {
         self.discount(entry);
-        self.by_sequence.remove(&entry.sequence);
+        self.by_sequence.remove(entry.sequence);
     }
 
     pub(crate) fn remove(&mut self, matching: &SparseMatch, priority: i32) -> Option<Arc<Entry>> {
@@ -191,10 +190,10 @@ impl Table {
         old.leaving.begin(revision);
         self.discount(&old);
         self.count(&entry);
-        match self.by_sequence.get_mut(&old.sequence) {
+        match self.by_sequence.get_mut(old.sequence) {
             Some(place) if old.sequence == entry.sequence => *place = entry,
             Some(_) | None => {
-                self.by_sequence.remove(&old.sequence);
+                self.by_sequence.remove(old.sequence);
                 self.by_sequence.insert(entry.sequence, entry);
             }
         }
@@ -257,8 +256,8 @@ impl Table {
         let mut debris = Debris { list: std::mem::take(&mut self.by_sequence), _rules: self.rules.take() };
         self.expiring = 0;
         if std::mem::take(&mut self.hidden) > 0 {
-            let own = debris.list.extract_if(.., |_, entry| entry.is_hidden());
-            own.for_each(|(_, entry)| self.add(entry));
+            let own = debris.list.extract(|entry| entry.is_hidden());
+            own.into_iter().for_each(|entry| self.add(entry));
         }
         debris
     }
@@ -269,7 +268,7 @@ impl Table {
 
     /// The rules behind the one of `sequence`, in the order in which they were added.
     pub(crate) fn entries_after(&self, sequence: u64) -> impl Iterator<Item = &Arc<Entry>> {
-        self.by_sequence.range((Bound::Excluded(sequence), Bound::Unbounded)).map(|(_, entry)| entry)
+        self.by_sequence.values_after(sequence)
     }
 
     /// The rules that `criteria` are about.

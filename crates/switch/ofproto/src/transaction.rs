@@ -205,37 +205,57 @@ impl Transaction<'_> {
         now: Timestamp,
         prepare: &mut Prepare<'_, P>,
     ) -> Result<Vec<Step<P>>, (H, usize, OfError)> {
-        let mut parts = parts.enumerate().peekable();
+        let mut parts = parts.enumerate();
         let mut steps: Vec<Step<P>> = Vec::new();
-        let mut some = Vec::with_capacity(STEP);
-        while parts.peek().is_some() {
-            let mut failed = None;
-            let small = std::iter::from_fn(|| parts.next_if(|(_, (_, part))| !part.is_large()));
-            some.extend(small.take(STEP));
-            if some.is_empty() {
-                let Some((by, (head, part))) = parts.next() else { break };
-                match self.carry_out_large(part, now) {
-                    Ok(done) => steps.push(Step { by, done }),
-                    Err(error) => failed = Some((head, by, error)),
+        let mut small = Vec::with_capacity(STEP);
+        loop {
+            // The caller's iterator may take its time, so it is asked without the lock.
+            let mut large = None;
+            for (by, (head, part)) in parts.by_ref().take(STEP) {
+                if part.is_large() {
+                    large = Some((by, head, part));
+                    break;
                 }
-            } else {
-                let mut switch = self.shared.step();
-                for (by, (head, part)) in some.drain(..) {
-                    match switch.carry_out(self.bridge, part, now, prepare) {
-                        Ok(done) => keep(&mut steps, by, done),
-                        Err(error) => {
-                            failed = Some((head, by, error));
-                            break;
-                        }
-                    }
-                }
+                small.push((by, head, part));
             }
-            if let Some(failed) = failed {
+            if small.is_empty() && large.is_none() {
+                return Ok(steps);
+            }
+            let mut carried_out = self.carry_out_small(&mut small, now, prepare, &mut steps);
+            if let (Ok(()), Some((by, head, part))) = (&carried_out, large) {
+                carried_out = match self.carry_out_large(part, now) {
+                    Ok(done) => {
+                        steps.push(Step { by, done });
+                        Ok(())
+                    }
+                    Err(error) => Err((head, by, error)),
+                };
+            }
+            if let Err(failed) = carried_out {
                 self.take_back(steps);
                 return Err(failed);
             }
         }
-        Ok(steps)
+    }
+
+    /// Carries out requests that are about one rule each, in one step.
+    fn carry_out_small<H, P>(
+        &self,
+        parts: &mut Vec<(usize, H, Part)>,
+        now: Timestamp,
+        prepare: &mut Prepare<'_, P>,
+        steps: &mut Vec<Step<P>>,
+    ) -> Result<(), (H, usize, OfError)> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let mut switch = self.shared.step();
+        for (by, head, part) in parts.drain(..) {
+            if let Err(error) = switch.carry_out(self.bridge, by, part, now, prepare, steps) {
+                return Err((head, by, error));
+            }
+        }
+        Ok(())
     }
 
     fn carry_out_large<P>(&mut self, part: Part, now: Timestamp) -> Result<Done<P>, OfError> {
@@ -290,7 +310,7 @@ impl Transaction<'_> {
             changes.extend(self.step(|state| change(state, &mut some)));
         }
         if !changes.is_empty() {
-            self.step(|state| state.forget_learned(&mut changes));
+            self.step(|state| state.forget_learned(&mut changes, 0));
             self.step(|state| state.changed());
         }
         changes
@@ -369,19 +389,6 @@ impl SharedSwitch {
     }
 }
 
-/// Keeps what a request has done. Long bundles are of rules: their changes are kept in one piece.
-fn keep<P>(steps: &mut Vec<Step<P>>, by: usize, done: Done<P>) {
-    match (done, steps.last_mut()) {
-        (Done::Rules(changes), Some(Step { by: first, done: Done::Rules(known) })) => {
-            if known.is_empty() {
-                *first = by;
-            }
-            known.extend(changes);
-        }
-        (done, _) => steps.push(Step { by, done }),
-    }
-}
-
 impl Part {
     /// Whether it may be about many rules.
     fn is_large(&self) -> bool {
@@ -394,24 +401,38 @@ impl Part {
 }
 
 impl Switch {
+    /// Carries out the request of the number `by`, and adds what it has done to `steps`.
     fn carry_out<P>(
         &mut self,
         id: BridgeId,
+        by: usize,
         part: Part,
         now: Timestamp,
         prepare: &mut Prepare<'_, P>,
-    ) -> Result<Done<P>, OfError> {
+        steps: &mut Vec<Step<P>>,
+    ) -> Result<(), OfError> {
         // A bridge that is gone has nothing to change, and nobody who asks for it for long.
-        let Some(state) = self.get_mut(id) else { return Ok(Done::Rules(Vec::new())) };
-        match part {
-            Part::Flow(request) => state.flow_mod_of(request, now).map(Done::Rules),
+        let Some(state) = self.get_mut(id) else { return Ok(()) };
+        let done = match part {
+            Part::Flow(request) => {
+                // Long bundles are of rules: their changes are kept in one piece.
+                if let Some(Step { by: first, done: Done::Rules(changes) }) = steps.last_mut() {
+                    if changes.is_empty() {
+                        *first = by;
+                    }
+                    return state.carry_out(request, now, changes);
+                }
+                let mut changes = Vec::new();
+                state.carry_out(request, now, &mut changes)?;
+                Done::Rules(changes)
+            }
             Part::Group(request) => {
                 let change = state.group_mod(&request, now)?;
-                Ok(Done::Group(Box::new(change), request))
+                Done::Group(Box::new(change), request)
             }
             Part::Port(request) => {
                 state.check_port_mod(&request)?;
-                Ok(Done::Port(state.configure_port(&request).map(Box::new)))
+                Done::Port(state.configure_port(&request).map(Box::new))
             }
             Part::Packet(request) => {
                 self.bridges_mut().for_each(|bridge| bridge.show_for_now(true));
@@ -419,9 +440,11 @@ impl Switch {
                 self.bridges_mut().for_each(|bridge| bridge.show_for_now(false));
                 let (prepared, effects) = prepared?;
                 let learned = self.learn_at_once(&effects, now);
-                Ok(Done::Packet(Box::new(prepared), learned))
+                Done::Packet(Box::new(prepared), learned)
             }
-        }
+        };
+        steps.push(Step { by, done });
+        Ok(())
     }
 
     fn unlearn(&mut self, learned: Learned) {

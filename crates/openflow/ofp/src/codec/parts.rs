@@ -1,8 +1,8 @@
 //! Multipart replies that are written entry by entry, so that a long one is never in memory as a whole.
 
-use super::{Encoder, flow_stats, raw};
+use super::{Encoder, flow_stats, raw, table_features};
 use crate::wire::Put;
-use crate::{FlowStats, Message};
+use crate::{FlowStats, Message, TableFeatures, Version};
 
 /// The flag of a message that more messages of the same reply follow (OpenFlow 1.5.1 §7.3.5).
 const REPLY_MORE: u16 = 1;
@@ -21,13 +21,22 @@ pub struct ReplyParts {
     message: Vec<u8>,
     done: Vec<u8>,
     has_entries: bool,
+    /// What entries about tables have in common.
+    fields: table_features::FieldLists,
 }
 
 impl ReplyParts {
     /// `empty` is the reply without any entry.
     pub fn new(encoder: Encoder, empty: &Message) -> ReplyParts {
         let header = empty.to_bytes(&encoder);
-        ReplyParts { encoder, message: header.clone(), header, done: Vec::new(), has_entries: false }
+        ReplyParts {
+            encoder,
+            message: header.clone(),
+            header,
+            done: Vec::new(),
+            has_entries: false,
+            fields: table_features::FieldLists::default(),
+        }
     }
 
     /// Appends the entries of `part`, which is a reply of the same kind. Short entries are cheapest one by one.
@@ -36,10 +45,32 @@ impl ReplyParts {
         // What does not fit into any message was left out, and said so.
         let Some(entry) = bytes.get(self.header.len()..).filter(|entry| !entry.is_empty()) else { return };
         if self.message.len() + entry.len() > MAX_LENGTH {
-            let message = std::mem::replace(&mut self.message, self.header.clone());
-            self.close(message, REPLY_MORE);
+            self.begin_message();
         }
         self.message.extend_from_slice(entry);
+        self.has_entries = true;
+    }
+
+    fn begin_message(&mut self) {
+        let message = std::mem::replace(&mut self.message, self.header.clone());
+        self.close(message, REPLY_MORE);
+    }
+
+    /// Appends the entry of one table to a reply of what tables can do; as [`ReplyParts::add`], without a message in
+    /// between, and without making anew what tables have in common. It takes some kilobytes.
+    pub fn add_features(&mut self, table: &TableFeatures) {
+        let version = self.encoder.version;
+        if version < Version::Of13 {
+            // These have no such reply.
+            return self.add(&Message::TableFeaturesReply(vec![table.clone()]));
+        }
+        let before = self.message.len();
+        table_features::put_one(table, &mut self.fields, version, &mut self.message);
+        if self.message.len() > MAX_LENGTH {
+            let entry = self.message.split_off(before);
+            self.begin_message();
+            self.message.extend(entry);
+        }
         self.has_entries = true;
     }
 
@@ -201,6 +232,28 @@ mod tests {
                 directly.add_flow(&flow(cookie));
             }
             assert!(by_message.finish() == directly.finish(), "{version:?}");
+        }
+    }
+
+    #[test]
+    fn features_of_tables_may_be_given_without_a_message() {
+        let table = |number: u8| {
+            let mut features = TableFeatures::unknown(number);
+            features.any_properties = true;
+            features.name = format!("table{number}");
+            features.nonmiss.next = [u64::MAX << (number % 64); 4];
+            features.match_fields = fields::Field::all().take(usize::from(number)).collect();
+            features.mask_fields = fields::Field::all().take(usize::from(number / 2)).collect();
+            features.nonmiss.apply.set_fields = fields::Field::all().skip(usize::from(number)).collect();
+            features
+        };
+        let tables: Vec<TableFeatures> = (0..254).map(table).collect();
+        for version in VERSIONS {
+            let encoder = Encoder::new(Protocols::initial(version.byte()), 7);
+            let mut parts = ReplyParts::new(encoder, &Message::TableFeaturesReply(Vec::new()));
+            tables.iter().for_each(|table| parts.add_features(table));
+            let at_once = Message::TableFeaturesReply(tables.clone()).to_bytes(&encoder);
+            assert!(parts.finish() == at_once, "{version:?}");
         }
     }
 

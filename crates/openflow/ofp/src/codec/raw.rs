@@ -5,6 +5,8 @@
 //! version byte that has it, the number, the least length of its body, and of
 //! what its length may grow (0 nothing, 1 anything, n multiples of n).
 
+use std::sync::LazyLock;
+
 use crate::text::upper_snake;
 use crate::wire::{Put, Reader};
 use crate::{NX_VENDOR, ONF_VENDOR, OfError};
@@ -229,6 +231,12 @@ messages! {
     NxstIpfixFlowReply Nxst 1 6 4 0 88;
 }
 
+/// The rows of the messages whose number stands in the header, by that number: nearly all messages are of these.
+static IN_HEADER: LazyLock<Vec<Vec<&'static Row>>> = LazyLock::new(|| {
+    let rows = |number: u32| ROWS.iter().filter(move |row| row.place == Place::Ofpt && row.number == number);
+    (0..=u8::MAX).map(|number| rows(number.into()).collect()).collect()
+});
+
 /// What a header says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
@@ -240,19 +248,25 @@ pub(crate) struct Header {
 
 impl Header {
     pub(crate) fn read(bytes: &[u8]) -> Option<Header> {
-        let mut r = Reader::new(bytes);
-        Some(Header { version: r.u8().ok()?, kind: r.u8().ok()?, length: r.u16().ok()?, xid: r.u32().ok()? })
+        let &[version, kind, l0, l1, x0, x1, x2, x3, ..] = bytes else { return None };
+        let (length, xid) = (u16::from_be_bytes([l0, l1]), u32::from_be_bytes([x0, x1, x2, x3]));
+        Some(Header { version, kind, length, xid })
     }
 }
 
 /// The message's name in the protocol: `NxtPacketIn2` as `NXT_PACKET_IN2`, `Ofpst13FlowReply` as `OFPST_FLOW_REPLY`.
 pub(crate) fn wire_name(raw: Raw) -> String {
-    let name = ROWS.iter().find(|row| row.raw == raw).map_or("", |row| row.name);
+    let name = row_of(raw).map_or("", |row| row.name);
     // The first word may end in the version that the message is of.
     let first =
         name.char_indices().skip(1).find(|(_, c)| c.is_ascii_uppercase()).map_or(name.len(), |(at, _)| at);
     let (place, rest) = name.split_at(first);
     upper_snake(&format!("{}{rest}", place.trim_end_matches(|c: char| c.is_ascii_digit())))
+}
+
+/// The row of a message: they are declared in one order.
+fn row_of(raw: Raw) -> Option<&'static Row> {
+    ROWS.get(raw as usize)
 }
 
 /// Which message the beginning of one is, whatever its length.
@@ -330,13 +344,17 @@ fn lookup(bytes: &[u8], header: &Header) -> Result<(&'static Row, bool, usize), 
         Place::Ofpst => u32::from(stat),
         Place::Nxt | Place::Onft | Place::Nxst | Place::Onfst => subtype,
     };
-    let found = ROWS.iter().find(|row| {
+    let is_it = |row: &&Row| {
         let any_version = row.place == Place::Ofpt && row.number < 4;
         row.place == place
             && row.number == number
             && (any_version || (row.from..=row.to).contains(&header.version))
             && (!is_stat || row.request == (header.kind == request))
-    });
+    };
+    let found = match place {
+        Place::Ofpt => IN_HEADER.get(number as usize).into_iter().flatten().copied().find(is_it),
+        Place::Nxt | Place::Onft | Place::Ofpst | Place::Nxst | Place::Onfst => ROWS.iter().find(is_it),
+    };
     let Some(row) = found else {
         let stat = if is_stat { format!(", stat {stat}") } else { String::new() };
         let vendor_part =
@@ -361,7 +379,7 @@ fn bad_vendor(vendor: u32) -> OfError {
 /// Begins a message and returns its place, for [`finish`].
 pub(crate) fn start(out: &mut Vec<u8>, raw: Raw, version: u8, xid: u32) -> usize {
     let start = out.len();
-    let Some(row) = ROWS.iter().find(|row| row.raw == raw) else { return start };
+    let Some(row) = row_of(raw) else { return start };
     let stats_kind = match (version, row.request) {
         (1, true) => 16,
         (1, false) => 17,

@@ -233,13 +233,40 @@ fn make_consistent(f: &mut TableFeatures) {
 
 pub(super) fn encode(raw: Raw, all: &[TableFeatures], e: &Encoder, out: &mut Vec<u8>) {
     let mut parts = Multipart::new(out, raw, e.version.byte(), e.xid);
+    let mut lists = FieldLists::default();
     for f in all {
-        parts.entry(|out| put_one(f, e.version, out));
+        parts.entry(|out| put_one(f, &mut lists, e.version, out));
     }
     parts.end();
 }
 
-fn put_one(f: &TableFeatures, version: Version, out: &mut Vec<u8>) {
+/// Lists of fields as bytes. Tables mostly can do the same: each list is made once for all of them.
+#[derive(Debug, Default)]
+pub(super) struct FieldLists {
+    /// A set, which of its fields may be masked, and the headers of all.
+    known: Vec<(FieldSet, FieldSet, Vec<u8>)>,
+}
+
+impl FieldLists {
+    /// More than this many are not kept: bits of a registry that tables choose from make few lists.
+    const MOST: usize = 16;
+
+    fn put(&mut self, set: &FieldSet, masks: &FieldSet, version: Version, out: &mut Vec<u8>) {
+        if let Some((.., bytes)) = self.known.iter().find(|(of, masked, _)| (of, masked) == (set, masks)) {
+            return out.extend_from_slice(bytes);
+        }
+        let start = out.len();
+        for field in set.iter() {
+            put_header(out, field, version.byte(), masks.contains(field));
+        }
+        if self.known.len() < FieldLists::MOST {
+            self.known.push((*set, *masks, out.get(start..).unwrap_or_default().to_vec()));
+        }
+    }
+}
+
+/// Appends the entry of one table. `lists` is kept for the other tables of the same reply.
+pub(super) fn put_one(f: &TableFeatures, lists: &mut FieldLists, version: Version, out: &mut Vec<u8>) {
     let start = out.len();
     out.put_u16(0);
     out.put_u8(f.table);
@@ -257,16 +284,29 @@ fn put_one(f: &TableFeatures, version: Version, out: &mut Vec<u8>) {
     });
     out.put_u32(f.max_entries);
     if f.any_properties {
-        put_instruction_features(&f.nonmiss, 0, version, out);
-        put_instruction_features(&f.miss, 1, version, out);
-        put_fields(&f.match_fields, Some(&f.mask_fields), property::MATCH, version, out);
-        put_fields(&f.wildcard_fields, None, property::WILDCARDS, version, out);
+        put_instruction_features(&f.nonmiss, 0, lists, version, out);
+        put_instruction_features(&f.miss, 1, lists, version, out);
+        let unmasked = FieldSet::default();
+        for (set, masks, property) in [
+            (&f.match_fields, &f.mask_fields, property::MATCH),
+            (&f.wildcard_fields, &unmasked, property::WILDCARDS),
+        ] {
+            let start = prop::start(out, property);
+            lists.put(set, masks, version, out);
+            prop::end(out, start);
+        }
     }
     let len = out.len() - start;
     out.patch_u16(start, len as u16);
 }
 
-fn put_instruction_features(f: &TableInstructionFeatures, miss: u16, version: Version, out: &mut Vec<u8>) {
+fn put_instruction_features(
+    f: &TableInstructionFeatures,
+    miss: u16,
+    fields: &mut FieldLists,
+    version: Version,
+    out: &mut Vec<u8>,
+) {
     put_ids(instructions_to_bits(f.instructions, version), property::INSTRUCTIONS + miss, out);
     let start = prop::start(out, property::NEXT_TABLES + miss);
     out.extend(
@@ -279,7 +319,9 @@ fn put_instruction_features(f: &TableInstructionFeatures, miss: u16, version: Ve
     ];
     for (list, actions, set_fields) in lists {
         put_ids(kinds_to_bits(list.actions, version), actions + miss, out);
-        put_fields(&list.set_fields, None, set_fields + miss, version, out);
+        let start = prop::start(out, set_fields + miss);
+        fields.put(&list.set_fields, &FieldSet::default(), version, out);
+        prop::end(out, start);
     }
 }
 
@@ -287,14 +329,6 @@ fn put_ids(bits: u32, property: u16, out: &mut Vec<u8>) {
     let start = prop::start(out, property);
     for id in (0..32).filter(|id| bits >> id & 1 != 0) {
         prop::start(out, id);
-    }
-    prop::end(out, start);
-}
-
-fn put_fields(set: &FieldSet, masks: Option<&FieldSet>, property: u16, version: Version, out: &mut Vec<u8>) {
-    let start = prop::start(out, property);
-    for field in set.iter() {
-        put_header(out, field, version.byte(), masks.is_some_and(|masks| masks.contains(field)));
     }
     prop::end(out, start);
 }
