@@ -314,7 +314,7 @@ impl PacketDevice {
     /// Sends the packets and gives their buffers back.
     pub fn send(&self, packets: &mut Vec<Packet>, pool: &mut Pool) {
         for chunk in packets.chunks_mut(BATCH) {
-            if let Some(xdp) = self.xdp.as_ref().filter(|xdp| xdp.is_open()) {
+            if let Some(xdp) = self.xdp.as_ref().filter(|xdp| xdp.is_sending()) {
                 // Of all but trains, which the kernel cuts, nothing is left to it.
                 let left = |packet: &&mut Packet| packet.offload.segmentation.is_none();
                 chunk.iter_mut().filter(left).for_each(dp::offload::complete_checksum);

@@ -201,7 +201,8 @@ impl PortQos {
     }
 }
 
-fn is_policer(kind: QosKind) -> bool {
+/// Whether the switch itself drops what is too much, and the kernel queues nothing.
+pub(crate) fn is_policer(kind: QosKind) -> bool {
     matches!(kind, QosKind::EgressPolicer | QosKind::TrtcmPolicer)
 }
 

@@ -120,6 +120,8 @@ pub(crate) struct Xdp {
     has_failed: AtomicBool,
     /// They may be opened: no other process forwards by the device.
     is_allowed: AtomicBool,
+    /// The kernel is to queue what is sent.
+    is_shaped: AtomicBool,
     program: Mutex<Option<XdpRedirect>>,
     queues: Vec<Queue>,
     /// How often they were opened.
@@ -148,6 +150,7 @@ impl Xdp {
             mode: AtomicU8::new(CLOSED),
             has_failed: AtomicBool::new(false),
             is_allowed: AtomicBool::new(is_allowed),
+            is_shaped: AtomicBool::new(false),
             program: Mutex::default(),
             queues: (0..wish.queues).map(|_| Queue::default()).collect(),
             openings: AtomicU32::new(0),
@@ -285,6 +288,17 @@ impl Xdp {
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.mode.load(Ordering::Acquire) != CLOSED
+    }
+
+    /// From here on all that is sent passes the kernel's queueing layer, or no longer does.
+    pub(crate) fn set_shaped(&self, is_shaped: bool) {
+        self.is_shaped.store(is_shaped, Ordering::Release);
+    }
+
+    /// Whether frames are sent by the sockets.
+    #[inline]
+    pub(crate) fn is_sending(&self) -> bool {
+        self.is_open() && !self.is_shaped.load(Ordering::Acquire)
     }
 
     fn mode(&self) -> Option<Mode> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base::Timestamp;
 use dp::{DpError, DropReason, Errno, Packet, Policing, Qos, QosKind, QosState, QueueStats};
 
+use crate::qos::is_policer;
 use crate::{Device, DeviceKind, Pool};
 
 impl Device {
@@ -39,6 +40,9 @@ impl Device {
             return Err(vec![format!("{}: there is no such device", self.name())]);
         };
         let speed = wanted.and_then(|_| netlink::link_mode(self.name())).and_then(|mode| mode.speed_mbps);
+        if let Some(xdp) = self.xdp() {
+            xdp.set_shaped(wanted.is_some_and(|wanted| !is_policer(wanted.kind)));
+        }
         self.qos.set(&link, speed, wanted, now)
     }
 

@@ -1,4 +1,5 @@
-use dp::PortKind;
+use base::Timestamp;
+use dp::{PortKind, Qos, QosKind};
 use flow::FlowKey;
 use wire::bytes::put16;
 use wire::checksum::{pseudo_ipv4, pseudo_ipv6};
@@ -251,6 +252,26 @@ fn a_port_says_what_it_was_set_up_as() {
     assert_eq!(device.custom_stats().len(), 3);
     assert_eq!(device.configure(Some(MAX_MTU + 1), None, None).unwrap_err().errno(), Errno::INVAL);
     device.configure(Some(MAX_MTU), None, None).unwrap();
+}
+
+#[test]
+fn a_port_that_shapes_sends_through_the_queueing_layer() {
+    if !has_pair("p", "w") {
+        return;
+    }
+    let device = Device::open(&spec(&[]), 0, false).unwrap();
+    let queued = || {
+        device.send(&mut vec![Packet::from_bytes(&frame(60))], &mut Pool::new());
+        device.queue_stats().unwrap().values().filter_map(|queue| queue.packets).sum::<u64>()
+    };
+    let settings = [("max-rate".to_owned(), "1000000".to_owned())].into();
+    let wanted = Qos { kind: QosKind::Htb, settings, queues: BTreeMap::new() };
+    device.set_qos(Some(&wanted), Timestamp::ZERO).unwrap();
+    assert!(queued() > 0);
+    device.set_qos(None, Timestamp::ZERO).unwrap();
+    let wire = Wire::open("w");
+    queued();
+    assert_eq!(wire.receive(), frame(60));
 }
 
 #[test]
