@@ -30,6 +30,8 @@ use crate::{processors, softirq};
 
 /// How long a port is polled after its last packet.
 const LINGER: Duration = Duration::from_micros(20);
+/// The same when the worker slept for less than this the last time: to wake it costs more than to poll.
+const LONG_LINGER: Duration = Duration::from_micros(100);
 /// While some ports have packets, the others are asked after this often.
 const ASK_INTERVAL: Duration = Duration::from_micros(100);
 
@@ -103,6 +105,7 @@ pub(crate) fn run(shared: &Shared, part: &Part) {
         active: Vec::new(),
         epoch: u64::MAX,
         has_polled: false,
+        linger: LINGER,
         poll: None,
         asked: Timestamp::ZERO,
         began: shared.clock.now(),
@@ -138,6 +141,8 @@ struct Worker<'a> {
     epoch: u64,
     /// It has a port that is asked for packets all the time.
     has_polled: bool,
+    /// How long it polls a port after its last packet.
+    linger: Duration,
     poll: Option<OwnedFd>,
     /// When all ports were asked after last.
     asked: Timestamp,
@@ -164,6 +169,7 @@ impl Worker<'_> {
                 self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
             } else {
                 self.slept = self.wait(None).since(now);
+                self.linger = if self.slept < LONG_LINGER { LONG_LINGER } else { LINGER };
             }
         } else if now.since(self.asked) >= ASK_INTERVAL {
             self.asked = now;
@@ -331,7 +337,7 @@ impl Worker<'_> {
             match received {
                 Ok(0) => {
                     // A stopped clock must not keep the worker from sleep.
-                    let lingers = now.since(source.used) < LINGER && !self.shared.clock.is_stopped();
+                    let lingers = now.since(source.used) < self.linger && !self.shared.clock.is_stopped();
                     let is_polled = polls && source.port.device.is_polled();
                     source.is_active = lingers || is_polled;
                     if is_polled && source.is_watched {
