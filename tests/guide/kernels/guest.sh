@@ -85,12 +85,12 @@ awaits() {
 }
 # iperf3 counts what the receiver of UDP has lost; the emulated wire may lose some, not most.
 udp() {
-    in_vm "$1" timeout 60 iperf3 -u -b 4M -l 1400 -n 200K -c "$2" $3 > /tmp/udp 2>&1 || { cat /tmp/udp; return 1; }
+    in_vm "$1" timeout 110 iperf3 -u -b 4M -l 1400 -n 200K -c "$2" $3 > /tmp/udp 2>&1 || { cat /tmp/udp; return 1; }
     cat /tmp/udp
     lost=$(sed -n 's/.*(\([0-9.]*\)%).*receiver.*/\1/p' /tmp/udp | cut -d. -f1)
     [ "${lost:-100}" -lt 20 ]
 }
-ovs-vsctl --timeout=60 -- --id=@s create sflow agent=lo target=\"127.0.0.1:6343\" sampling=1 polling=1 -- set bridge ovsbr0 sflow=@s
+ovs-vsctl --timeout=60 -- --id=@s create sflow agent=lo target=\"127.0.0.1:6343\" sampling=16 polling=1 -- set bridge ovsbr0 sflow=@s
 sflowtool -p 6343 -l > /tmp/sflow 2>&1 &
 for bridge in 0 1; do
     nic=$(basename "$(readlink /sys/class/net/eth$bridge/device/driver)")
@@ -100,14 +100,14 @@ for bridge in 0 1; do
     refuse "$nic: VM 3 does not answer VM 2" in_vm "vm${bridge}2" ping -c 2 -W 1 "10.$bridge.0.3"
     try "$nic: VM 3 answers VM 1 over IPv6" awaits in_vm "vm${bridge}1" ping -6 -c 1 -W 1 "fd0$bridge::3"
     for address in "10.$bridge.0.3" "fd0$bridge::3"; do
-        try "$nic: TCP to $address" in_vm "vm${bridge}1" timeout 60 iperf3 -n 2M -c "$address"
-        try "$nic: TCP from $address" in_vm "vm${bridge}1" timeout 60 iperf3 -n 2M -R -c "$address"
+        try "$nic: TCP to $address" in_vm "vm${bridge}1" timeout 110 iperf3 -n 2M -c "$address"
+        try "$nic: TCP from $address" in_vm "vm${bridge}1" timeout 110 iperf3 -n 2M -R -c "$address"
         try "$nic: UDP to $address" udp "vm${bridge}1" "$address"
         try "$nic: UDP from $address" udp "vm${bridge}1" "$address" -R
     done
     try "$nic: the bridge's own port answers" awaits ping -c 1 -W 1 "172.16.$bridge.3"
-    try "$nic: TCP to the bridge's own port" timeout 60 iperf3 -n 2M -c "172.16.$bridge.3"
-    try "$nic: TCP from the bridge's own port" timeout 60 iperf3 -n 2M -R -c "172.16.$bridge.3"
+    try "$nic: TCP to the bridge's own port" timeout 110 iperf3 -n 2M -c "172.16.$bridge.3"
+    try "$nic: TCP from the bridge's own port" timeout 110 iperf3 -n 2M -R -c "172.16.$bridge.3"
     try "$nic: one answer to a ping" sh -c "/bin/ping -c 3 -i 0.2 172.16.$bridge.3 > /tmp/p; cat /tmp/p; ! grep -q -e DUP -e duplicates /tmp/p"
 done
 try "sFlow has samples of the VMs" awaits grep -q '^FLOW,.*10.0.0.1,10.0.0.3' /tmp/sflow

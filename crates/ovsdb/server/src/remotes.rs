@@ -163,7 +163,7 @@ pub fn database_remotes(server: &Server, name: &str) -> Result<Vec<Remote>, Stri
     if base.kind == AtomType::String && !column.r#type.is_map() {
         let values = place.table.rows().filter_map(|row| row.column(place.column));
         let targets = values.flat_map(|value| value.atoms().iter().filter_map(|a| a.as_str()));
-        return Ok(targets.map(Remote::new).collect());
+        return Ok(targets.filter(|target| may_be_named(target)).map(Remote::new).collect());
     }
     let mut remotes = Vec::new();
     if let Some((table, _)) = base.reference().filter(|_| !column.r#type.is_map()) {
@@ -172,6 +172,16 @@ pub fn database_remotes(server: &Server, name: &str) -> Result<Vec<Remote>, Stri
         }
     }
     Ok(remotes)
+}
+
+/// Whether a database may name this remote: open files are for whoever starts the server.
+fn may_be_named(target: &str) -> bool {
+    let is_file = target.starts_with("pfd:");
+    if is_file {
+        log::warn!(target: "ovsdb_server",
+            "pfd: remotes can only be specified on the command line; ignoring \"{target}\" from database");
+    }
+    !is_file
 }
 
 fn referred_rows(place: &Place<'_>, target: &str) -> Vec<Arc<Row>> {
@@ -188,9 +198,7 @@ fn manager_remote(database: &Database, table: &str, row: &Row) -> Option<Remote>
         log::info!(target: "ovsdb_server", "Table `{table}' has missing or invalid `target' column");
         return None;
     };
-    if target.starts_with("pfd:") {
-        log::warn!(target: "ovsdb_server",
-            "pfd: remotes can only be specified on the command line; ignoring \"{target}\" from database");
+    if !may_be_named(target) {
         return None;
     }
     let duration = |name: &str| {

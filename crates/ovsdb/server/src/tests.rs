@@ -190,3 +190,12 @@ fn clients_that_know_of_changing_databases_stay() {
     let names = ask(&mut server, aware, "list_dbs", json!([]));
     assert_eq!(result(&names), &json!(["_Server"]));
 }
+
+#[test]
+fn a_database_names_no_open_file_as_a_remote() {
+    let mut server = server();
+    let id = server.open_session("test", Identity::default());
+    ask(&mut server, id, "transact", json!(["D", insert("pfd:3", &[]), insert("punix:s", &[])]));
+    let remotes = crate::database_remotes(&server, "db:D,T,name").unwrap();
+    assert_eq!(remotes.iter().map(|remote| remote.target.as_str()).collect::<Vec<_>>(), ["punix:s"]);
+}

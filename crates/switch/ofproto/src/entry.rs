@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use base::{OfPort, TableId, Timestamp};
 use classifier::Classified;
@@ -94,10 +95,11 @@ impl Entry {
         self.rule.counters.used().max(self.idle_since)
     }
 
-    /// Why its time is over, if it is.
+    /// Why its time is over, if it is: a rule is still there when it has all its time behind it, as in the reference.
     pub(crate) fn expiry(&self, now: Timestamp) -> Option<FlowRemovedReason> {
-        let due =
-            |since: Timestamp, timeout: u16| timeout != 0 && (now - since).as_secs() >= u64::from(timeout);
+        let due = |since: Timestamp, timeout: u16| {
+            timeout != 0 && now - since > Duration::from_secs(timeout.into())
+        };
         if due(self.modified, self.hard_timeout) {
             Some(FlowRemovedReason::HardTimeout)
         } else if due(self.used(), self.idle_timeout) {
@@ -110,7 +112,7 @@ impl Entry {
     /// When it ends if nothing uses it, if it ends at all.
     pub fn expiration(&self) -> Option<Timestamp> {
         let after = |since: Timestamp, timeout: u16| {
-            (timeout != 0).then(|| since + std::time::Duration::from_secs(timeout.into()))
+            (timeout != 0).then(|| since + Duration::from_secs(timeout.into()))
         };
         let hard = after(self.modified, self.hard_timeout);
         let idle = after(self.used(), self.idle_timeout);

@@ -165,8 +165,8 @@ fn rules_time_out() {
     bridge.flow_mod(&request, Timestamp::ZERO).unwrap();
     let entry = bridge.table(TableId(0)).unwrap().entries().next().unwrap().clone();
     entry.rule.counters.add(1, 1, Timestamp::from_millis(5000));
-    assert!(bridge.expired_rules(Timestamp::from_millis(14_999)).is_empty());
-    let now = Timestamp::from_millis(15_000);
+    assert!(bridge.expired_rules(Timestamp::from_millis(15_000)).is_empty());
+    let now = Timestamp::from_millis(15_001);
     let due = bridge.expired_rules(now);
     assert_eq!((due.len(), bridge.rule_count()), (1, 1));
     assert_eq!(bridge.remove_expired(&due, now).len(), 1);
