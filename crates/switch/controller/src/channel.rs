@@ -442,6 +442,9 @@ impl Channel<'_> {
                 Err(error) => break Some(error),
             }
         };
+        if done == 0 && wrong.is_none() {
+            return Ok(false);
+        }
         let together: Arc<[u8]> = self.input.drain(..done).as_slice().into();
         self.note("received", &together);
         let mut messages = Vec::with_capacity(places.len());

@@ -126,7 +126,7 @@ struct World {
     datapath: Arc<DpUser>,
     switch: Arc<SharedSwitch>,
     bridge: BridgeId,
-    _flows: Arc<FlowSync>,
+    flows: Arc<FlowSync>,
 }
 
 impl World {
@@ -191,7 +191,7 @@ impl World {
             Arc::new(NoSink),
             clock,
         );
-        World { datapath, switch, bridge, _flows: flows }
+        World { datapath, switch, bridge, flows }
     }
 
     /// With one flow that somebody put: its actions are `actions`.
@@ -273,8 +273,51 @@ fn hundred_misses(of: Box<(World, Vec<Vec<u8>>)>) -> Box<(World, Vec<Vec<u8>>)> 
     of
 }
 
+/// A world in which so many flows live, each of a 5-tuple of its own; and frames of a hundred of them.
+fn alive(count: usize) -> Box<(World, Vec<Vec<u8>>)> {
+    let world = World::without_rules();
+    // What depends on a hash of the 5-tuple is said for that alone.
+    let actions = "multipath(symmetric_l3l4+udp,50,modulo_n,16,0,NXM_NX_REG0[]),output:2";
+    world.add_rule(0, 0x8000, "udp,in_port=1", actions);
+    let mut random = Random(7);
+    let frames: Vec<Vec<u8>> = (0..count).map(|_| random.frame()).collect();
+    frames.iter().for_each(|frame| world.send_frame(frame));
+    let hundred = frames.into_iter().step_by(count / 100).collect();
+    let round = world.flows.revalidate();
+    assert_eq!((round.kept, world.flows.flow_count()), (count, count));
+    Box::new((world, hundred))
+}
+
+/// The same after a rule was added, so that each flow may do otherwise.
+fn changed(count: usize) -> Box<(World, Vec<Vec<u8>>)> {
+    let of = alive(count);
+    of.0.add_rule(0, 1, "tcp", "drop");
+    of
+}
+
+// A round over all flows: to know that nothing has changed, and to translate each again.
+#[library_benchmark]
+#[bench::unchanged_2_000(args = [2_000], setup = alive)]
+#[bench::unchanged_200_000(args = [200_000], setup = alive)]
+#[bench::changed_2_000(args = [2_000], setup = changed)]
+#[bench::changed_20_000(args = [20_000], setup = changed)]
+fn round(of: Box<(World, Vec<Vec<u8>>)>) -> Box<(World, Vec<Vec<u8>>)> {
+    black_box(of.0.flows.revalidate());
+    of
+}
+
+// A hundred packets of flows that are known, among so many.
+#[library_benchmark]
+#[bench::of_2_000(args = [2_000], setup = alive)]
+#[bench::of_200_000(args = [200_000], setup = alive)]
+fn hundred_known(of: Box<(World, Vec<Vec<u8>>)>) -> Box<(World, Vec<Vec<u8>>)> {
+    let (world, frames) = &*of;
+    frames.iter().for_each(|frame| world.send_frame(black_box(frame)));
+    of
+}
+
 library_benchmark_group!(
     name = tiers,
-    benchmarks = [extraction, cache_hit, table_hit, packet, miss, hundred_misses]
+    benchmarks = [extraction, cache_hit, table_hit, packet, miss, hundred_misses, round, hundred_known]
 );
 main!(library_benchmark_groups = tiers);

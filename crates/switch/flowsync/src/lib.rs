@@ -241,6 +241,11 @@ impl FlowSync {
         self.limits.duration_ms()
     }
 
+    /// About how many megaflows the last rounds found in the datapath, and the most that any did.
+    pub fn census(&self) -> (usize, usize) {
+        self.limits.census()
+    }
+
     /// How many megaflows are kept.
     pub fn flow_count(&self) -> usize {
         self.flows.len()

@@ -58,6 +58,9 @@ pub(crate) struct Limits {
     interval_ms: AtomicU64,
     /// How long the last round took.
     duration_ms: AtomicU64,
+    /// How many flows there were when rounds began: about as many in the last ones, and the most ever.
+    average: AtomicUsize,
+    most: AtomicUsize,
     /// Flows match exactly one packet's headers, for debugging.
     pub(crate) exact: AtomicBool,
 }
@@ -71,6 +74,8 @@ impl Default for Limits {
             max_idle_ms: AtomicU64::new(max_idle.as_millis() as u64),
             interval_ms: AtomicU64::new(interval.as_millis() as u64),
             duration_ms: AtomicU64::new(0),
+            average: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
             exact: AtomicBool::new(false),
         }
     }
@@ -94,6 +99,18 @@ impl Limits {
     /// How long the last round took, in milliseconds.
     pub(crate) fn duration_ms(&self) -> u64 {
         self.duration_ms.load(Ordering::Relaxed)
+    }
+
+    /// A round begins, over so many flows.
+    pub(crate) fn begin_round(&self, count: usize) {
+        // Rounds are made by one thread. Older ones count half as much as the one after them, as with the reference.
+        self.average.store((self.average.load(Ordering::Relaxed) + count) / 2, Ordering::Relaxed);
+        self.most.fetch_max(count, Ordering::Relaxed);
+    }
+
+    /// About how many flows the last rounds found, and the most that any did.
+    pub(crate) fn census(&self) -> (usize, usize) {
+        (self.average.load(Ordering::Relaxed), self.most.load(Ordering::Relaxed))
     }
 
     fn max_idle(&self) -> Duration {
@@ -165,6 +182,16 @@ mod tests {
         limits.set(Bounds { flow_limit: 10, ..Bounds::default() });
         limits.adapt(ms(1500), 10);
         assert_eq!(limits.flows(), 10);
+    }
+
+    #[test]
+    fn what_rounds_find_is_remembered() {
+        let limits = Limits::default();
+        assert_eq!(limits.census(), (0, 0));
+        for count in [100, 100, 20] {
+            limits.begin_round(count);
+        }
+        assert_eq!(limits.census(), (47, 100));
     }
 
     #[test]

@@ -66,6 +66,7 @@ impl FlowSync {
         let now = self.clock.now();
         let epoch = self.network.epoch();
         let max_idle = self.max_idle();
+        self.limits.begin_round(self.datapath.stats().flows as usize);
         self.log_dump(now);
         let mut round = Round::default();
         let mut credits = Credits::default();

@@ -61,12 +61,13 @@ fn show(upcalls: &Upcalls) -> String {
     let mut out = String::new();
     for below in datapaths_in_use(&upcalls.datapaths, &upcalls.switch) {
         let (keys, count) = (below.flows.flow_count(), below.datapath.stats().flows);
+        let (average, most) = below.flows.census();
         // As long as any round takes in the reference.
         let duration = below.flows.round_ms().max(1);
         // Writing to a String cannot fail.
         let _ = write!(
             out,
-            "{}:\n  flows         : (current {count}) (avg {count}) (max {count}) (limit {})\n  dump duration : {duration}ms\n  ufid enabled : true\n\n  1: (keys {keys})\n",
+            "{}:\n  flows         : (current {count}) (avg {average}) (max {most}) (limit {})\n  dump duration : {duration}ms\n  ufid enabled : true\n\n  1: (keys {keys})\n",
             below.full_name(),
             below.flows.flow_limit()
         );
