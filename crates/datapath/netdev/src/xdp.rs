@@ -158,8 +158,7 @@ impl Xdp {
         }
     }
 
-    /// Opens the sockets, and waits where those of a port that has been removed are still being closed. The error says
-    /// which mode failed.
+    /// Opens the sockets, and waits where those of a port that has been removed are still being closed.
     pub(crate) fn open_now(&self) -> io::Result<()> {
         for _ in 0..TRIES {
             match self.open() {
@@ -170,7 +169,7 @@ impl Xdp {
         self.open()
     }
 
-    /// Opens the sockets.
+    /// Opens the sockets. Nothing of which the kernel would tell has been done to the device where that fails.
     fn open(&self) -> io::Result<()> {
         let (sockets, is_zero_copy) = self.open_sockets()?;
         let (program, mode) = self.attach(is_zero_copy)?;
