@@ -118,8 +118,13 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "set Interface p1 options:xdp-mode=native",
-        "Interface p1: options:xdp-mode is refused and has no effect: this switch chooses how it sends by AF_XDP itself",
+        "Interface p1: options:xdp-mode has no effect on a port of type system",
         "ovs-vsctl remove Interface p1 options xdp-mode",
+    ),
+    (
+        "set Interface p1 options:n_rxq_desc=1024",
+        "Interface p1: options:n_rxq_desc is refused and has no effect: this switch does not use DPDK",
+        "ovs-vsctl remove Interface p1 options n_rxq_desc",
     ),
 ];
 

@@ -20,11 +20,11 @@ fn a_setting_without_effect_says_so_in_its_row_and_once_in_the_log() {
     let switch = Switch::start(&world, &host, "sw", Programs::Ours);
     switch.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev -- add-port br0 p -- set interface p type=internal");
     assert_eq!(get(&switch, "interface p error"), "[]");
-    switch.vsctl("set Interface p options:xdp-mode=native");
+    switch.vsctl("set Interface p options:n_rxq_desc=1024");
     let shown = get(&switch, "Interface p error");
-    assert!(shown.contains("options:xdp-mode"), "{shown}");
+    assert!(shown.contains("options:n_rxq_desc"), "{shown}");
     switch.vsctl("set bridge br0 other_config:mac-aging-time=100");
-    let line = "WARN|Interface p: options:xdp-mode is refused and has no effect";
+    let line = "WARN|Interface p: options:n_rxq_desc is refused and has no effect";
     assert_eq!(log_of(&switch).matches(line).count(), 1, "{line}");
     switch.vsctl("set Open_vSwitch . other_config:hw-offload=true other_config:n-handler-threads=2");
     for line in [

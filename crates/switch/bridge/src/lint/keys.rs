@@ -3,7 +3,7 @@
 use replica::Tables;
 use schema::{interface, open_vswitch};
 
-use super::{Findings, Subject, is_tunnel};
+use super::{Findings, Subject, is_tunnel, kind};
 use crate::columns::Columns;
 use crate::settings::{self, KEYS};
 
@@ -26,9 +26,20 @@ pub(super) fn check_support(rows: &Tables, findings: &mut Findings) {
     }
 }
 
-/// Keys that are unknown.
+/// Options that only ports of the types `afxdp` and `afxdp-nonpmd` have.
+const OF_AFXDP: [&str; 2] = ["xdp-mode", "use-need-wakeup"];
+
+/// Keys that are unknown, or of no use where they are.
 pub(super) fn check(rows: &Tables, findings: &mut Findings) {
     for (table, row) in settings::configuring(rows) {
+        if table == interface::NAME_OF_TABLE && !kind(row).starts_with("afxdp") {
+            let subject = Subject { table, row };
+            let options = row.map(interface::OPTIONS);
+            for option in OF_AFXDP.into_iter().filter(|option| options.contains_key(*option)) {
+                let what = format!("options:{option} has no effect on a port of type {}", kind(row));
+                findings.add(subject, what, subject.remove(interface::OPTIONS, option));
+            }
+        }
         for column in settings::maps_of(table) {
             check_map(Subject { table, row }, column, findings);
         }
