@@ -167,6 +167,7 @@ impl Worker<'_> {
         if self.active.is_empty() {
             if self.polls() {
                 self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+                std::thread::yield_now();
             } else {
                 self.slept = self.wait(None).since(now);
                 self.linger = if self.slept < LONG_LINGER { LONG_LINGER } else { LINGER };
@@ -174,6 +175,10 @@ impl Worker<'_> {
         } else if now.since(self.asked) >= ASK_INTERVAL {
             self.asked = now;
             self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+            if !self.was_busy {
+                // It polls in vain. Others that want this processor shall not wait for the end of its turn there.
+                std::thread::yield_now();
+            }
         }
     }
 
