@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 use dp::Packet;
 
@@ -14,6 +15,19 @@ pub(crate) const PACKET_IGNORE_OUTGOING: i32 = 23;
 
 /// Room for frames on their way, beyond what the kernel grants by default.
 pub(crate) const BUFFER: i32 = 8 << 20;
+
+/// Opens what others may not have let go of yet: tries so often, with ten milliseconds between, while it is busy.
+pub(crate) fn when_free(tries: u32, mut open: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    for _ in 1..tries {
+        match open() {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
+    }
+    open()
+}
 
 /// A packet(7) socket that receives nothing yet.
 pub(crate) fn packet_socket() -> io::Result<OwnedFd> {

@@ -144,25 +144,16 @@ impl Tap {
     }
 }
 
-/// How often a device is tried for that a process that was killed has not let go of yet, and for how long each time.
+/// How often a device is tried for that a process that was killed has not let go of yet.
 const TRIES: u32 = 50;
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// Makes the descriptor that of the device that `request` names.
 fn attach(fd: &OwnedFd, request: &mut libc::ifreq) -> io::Result<()> {
-    for rest in (0..TRIES).rev() {
+    socket::when_free(TRIES, || {
         // SAFETY: TUNSETIFF reads and writes the ifreq, which lives until the call returns.
         let rc = unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETIFF as _, &raw mut *request) };
-        if rc >= 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        if error.raw_os_error() != Some(libc::EBUSY) || rest == 0 {
-            return Err(error);
-        }
-        std::thread::sleep(PAUSE);
-    }
-    Ok(())
+        if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    })
 }
 
 impl AsFd for Tap {

@@ -13,14 +13,13 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use dp::{DpError, DropReason, Errno, Packet, PortSpec};
 use netlink::{XdpHook, XdpRedirect};
 
-use crate::Pool;
 use crate::losses::Losses;
 use crate::xsk::{self, Receiver, Sender, Setup};
+use crate::{Pool, socket};
 
 /// Sockets that a port can have at most.
 const MAX_QUEUES: i64 = 16;
@@ -35,9 +34,8 @@ const SENT: usize = 1024;
 /// The packet socket is looked at after so many looks at a queue.
 const ASIDE: u32 = 256;
 
-/// How often a device is tried whose sockets were closed just now, and for how long each time.
-const TRIES: u32 = 100;
-const PAUSE: Duration = Duration::from_millis(10);
+/// How often a device is tried whose sockets were closed just now.
+const TRIES: u32 = 101;
 
 /// `XDP_USE_NEED_WAKEUP` of bind(2).
 const USE_NEED_WAKEUP: u16 = 1 << 3;
@@ -160,13 +158,7 @@ impl Xdp {
 
     /// Opens the sockets, and waits where those of a port that has been removed are still being closed.
     pub(crate) fn open_now(&self) -> io::Result<()> {
-        for _ in 0..TRIES {
-            match self.open() {
-                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => std::thread::sleep(PAUSE),
-                result => return result,
-            }
-        }
-        self.open()
+        socket::when_free(TRIES, || self.open())
     }
 
     /// Opens the sockets. Nothing of which the kernel would tell has been done to the device where that fails.
