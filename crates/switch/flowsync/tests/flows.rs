@@ -7,7 +7,7 @@ use std::time::Duration;
 use base::{Clock, DpPort, MacAddr, OfPort, TableId, Timestamp};
 use dp::{Capabilities, Datapath, DpId, DummyControl, Flow, Packet, PortKind, PortSpec};
 use dp_user::{Config, DpUser};
-use flowsync::{FlowSync, InjectError, PacketIn, Sample, Sink};
+use flowsync::{FlowSync, InjectError, PacketIn, Round, Sample, Sink};
 use ofp::{FlowMod, FlowModCommand};
 use ofproto::{NewPort, SharedSwitch};
 use pipeline::{BfdFrames, BridgeId, OwnFrames, SharedNetwork, Watched};
@@ -326,4 +326,34 @@ fn frames_of_a_protocol_go_to_it_and_nowhere_else() {
     assert_eq!((sent(), world.kept.1.lock().unwrap().len()), (Some(3), 1));
     world.flows.credit();
     assert_eq!(world.counted(), 7, "the rule that they would have met counts them");
+}
+
+#[test]
+fn flows_that_live_stay_through_rounds_and_changes_of_rules() {
+    const FLOWS: u16 = 3000;
+    let world = World::new();
+    // What depends on a hash of the 5-tuple is said for that alone.
+    let spread = |outputs: &str| {
+        let actions = format!("multipath(symmetric_l3l4+udp,50,modulo_n,16,0,NXM_NX_REG0[]),{outputs}");
+        world.add_rule_of(0x9000, "udp,in_port=1", &actions);
+    };
+    spread("output:2");
+    let send_all = || {
+        for number in 0..FLOWS {
+            world.datapath.receive(DpPort(1), Packet::from_bytes(&datagram(number))).unwrap();
+        }
+    };
+    send_all();
+    let count = usize::from(FLOWS);
+    assert_eq!((world.flows.flow_count(), world.datapath.stats().missed), (count, u64::from(FLOWS)));
+    let all_kept = Round { kept: count, changed: 0, removed: 0 };
+    assert_eq!(world.flows.revalidate(), all_kept);
+    world.add_rule("tcp", "drop");
+    assert_eq!(world.flows.revalidate(), all_kept, "they do what they did");
+    spread("output:1,output:2,output:2");
+    assert_eq!(world.flows.revalidate(), Round { kept: 0, changed: count, removed: 0 });
+    send_all();
+    let stats = world.datapath.stats();
+    assert_eq!((stats.missed, stats.flows), (u64::from(FLOWS), u64::from(FLOWS)), "none is made anew");
+    assert_eq!((stats.masks, world.flows.flow_limit()), (1, flowsync::DEFAULT_FLOW_LIMIT));
 }
