@@ -19,7 +19,7 @@ pub fn is_queued_or_filtered(ifindex: u32) -> io::Result<bool> {
 
 /// Whether BPF programs outside of traffic control see what the link sends.
 pub fn has_egress_programs(ifindex: u32) -> io::Result<bool> {
-    bpf::has_egress_programs(ifindex)
+    bpf::has_programs(ifindex, bpf::Hook::Egress)
 }
 
 /// Whether nftables sees what any link sends.

@@ -4,8 +4,8 @@
 //! frame before that hook, so whoever opened one receives everything, and the
 //! stack (IP, ARP, links stacked on top) receives nothing.
 //!
-//! The filter is a BPF program of two instructions; where the process may not
-//! load one, as in a user namespace, `matchall` with the action `stolen`. Both
+//! The filter is a BPF program: the caller's, or one of two instructions. Where the process may not
+//! load one, as in a user namespace, it is `matchall` with the action `stolen`. All
 //! outlive the process: [`IngressGuard::close`] takes over what a killed one left.
 
 use std::ffi::CStr;
@@ -18,13 +18,13 @@ use netlink_bindings::utils::{Pusher, finalize_nested_header, push_nested_header
 
 use crate::ask::change;
 use crate::bpf;
-use crate::tc::{EGRESS, INGRESS, has_filters, header};
+use crate::tc::{EGRESS, INGRESS, filters, has_filters, header};
 
 /// The program's result is what becomes of the frame.
 const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
 const TCA_MATCHALL_ACT: u16 = 2;
 /// Ends the frame's way without counting it as dropped.
-const TC_ACT_STOLEN: u32 = 4;
+const TC_ACT_STOLEN: i32 = 4;
 
 /// Where the discipline `clsact` is attached, and its handle.
 const CLSACT_PARENT: u32 = 0xffff_fff1;
@@ -42,12 +42,14 @@ pub struct IngressGuard {
     handle: u32,
     /// The discipline was not there before.
     owns_discipline: bool,
+    has_program: bool,
 }
 
 impl IngressGuard {
-    /// Takes away what the link receives before the host's stack sees it. `handle` names this guard's filter among those of
-    /// this process, so that one guard may replace another on the same link; it must not be 0. Errors are the kernel's.
-    pub fn close(ifindex: u32, handle: u32) -> io::Result<IngressGuard> {
+    /// Takes away what the link receives before the host's stack sees it, or does with it what `program`, a classifier, says.
+    /// `handle` names this guard's filter among those of this process, so that one guard may replace another on the same link;
+    /// it must not be 0. Errors are the kernel's.
+    pub fn close(ifindex: u32, handle: u32, program: Option<BorrowedFd<'_>>) -> io::Result<IngressGuard> {
         let header = header(ifindex, CLSACT_HANDLE, CLSACT_PARENT, 0);
         let mut discipline = Request::new().set_create().set_excl().op_newqdisc_do(&header);
         discipline.encode().push_kind(c"clsact");
@@ -59,9 +61,26 @@ impl IngressGuard {
         };
         // What a process that was killed has left would make the discipline look like somebody else's.
         let was_ours = !is_new && delete_filter(ifindex, 0).is_ok();
-        let guard = IngressGuard { ifindex, handle, owns_discipline: is_new || was_ours };
-        add_program(ifindex, handle).or_else(|_| add_matchall(ifindex, handle))?;
+        let owns_discipline = is_new || was_ours;
+        let mut guard = IngressGuard { ifindex, handle, owns_discipline, has_program: false };
+        if let Some(program) = program {
+            guard.has_program = add_program(ifindex, handle, program).is_ok();
+        }
+        if !guard.has_program {
+            stealing_program()
+                .and_then(|program| add_program(ifindex, handle, program))
+                .or_else(|_| add_matchall(ifindex, handle))?;
+        }
         Ok(guard)
+    }
+
+    /// Whether the caller's program is what decides, and no filter or program of others before it. The kernel tells of filters that
+    /// come and go ([`crate::EgressMonitor`]). Errors are the kernel's.
+    pub fn decides(&self) -> io::Result<bool> {
+        let is_alone = |filters: Vec<u32>| filters.into_iter().all(|filter| filter == rank());
+        Ok(self.has_program
+            && is_alone(filters(self.ifindex, INGRESS)?)
+            && !bpf::has_programs(self.ifindex, bpf::Hook::Ingress)?)
     }
 }
 
@@ -91,7 +110,7 @@ fn delete_filter(ifindex: u32, handle: u32) -> io::Result<()> {
 /// The program, the same for all links, once it could be loaded.
 static PROGRAM: OnceLock<OwnedFd> = OnceLock::new();
 
-fn program() -> io::Result<BorrowedFd<'static>> {
+fn stealing_program() -> io::Result<BorrowedFd<'static>> {
     if let Some(program) = PROGRAM.get() {
         return Ok(program.as_fd());
     }
@@ -99,8 +118,7 @@ fn program() -> io::Result<BorrowedFd<'static>> {
     Ok(PROGRAM.get_or_init(|| loaded).as_fd())
 }
 
-fn add_program(ifindex: u32, handle: u32) -> io::Result<()> {
-    let program = program()?;
+fn add_program(ifindex: u32, handle: u32, program: BorrowedFd<'_>) -> io::Result<()> {
     let mut request = Request::new().set_create().op_newtfilter_do(&header(ifindex, handle, INGRESS, rank()));
     request
         .encode()
@@ -117,7 +135,7 @@ fn add_matchall(ifindex: u32, handle: u32) -> io::Result<()> {
 }
 
 fn matchall(ifindex: u32, handle: u32) -> OpNewtfilterDo<'static> {
-    let action = TcGact { action: TC_ACT_STOLEN.cast_signed(), ..TcGact::default() };
+    let action = TcGact { action: TC_ACT_STOLEN, ..TcGact::default() };
     let mut request = Request::new().set_create().op_newtfilter_do(&header(ifindex, handle, INGRESS, rank()));
     let mut options = request.encode().nested_options_matchall();
     let bytes = options.as_vec_mut();
@@ -137,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_link_that_is_not_there_is_refused() {
-        let error = IngressGuard::close(0x7fff_fff0, 1).unwrap_err();
+        let error = IngressGuard::close(0x7fff_fff0, 1, None).unwrap_err();
         let errno = error.raw_os_error();
         // An unprivileged user hears of that first.
         assert!([Some(libc::ENODEV), Some(libc::EPERM)].contains(&errno), "{error}");
@@ -176,7 +194,7 @@ mod tests {
             }
             Err(error) => panic!("{error}"),
         }
-        if let Err(error) = add_program(index, 7) {
+        if let Err(error) = stealing_program().and_then(|program| add_program(index, 7, program)) {
             return eprintln!("skipped: no right to load programs ({error})");
         }
         let program = filters();
@@ -219,17 +237,17 @@ mod tests {
         ip("link add one type veth peer name two");
         let index = crate::link("one").unwrap().unwrap().index;
         let disciplines = || shown("qdisc show dev one");
-        let guard = IngressGuard::close(index, 1).unwrap();
+        let guard = IngressGuard::close(index, 1, None).unwrap();
         assert!(disciplines().contains("clsact"));
         // One guard takes over from another one.
-        let next = IngressGuard::close(index, 2).unwrap();
+        let next = IngressGuard::close(index, 2, None).unwrap();
         drop(guard);
         assert!(has_filters(index, INGRESS).unwrap());
         drop(next);
         assert!(!disciplines().contains("clsact"), "{}", disciplines());
         // What was there before stays.
         run("tc", "qdisc add dev one clsact");
-        drop(IngressGuard::close(index, 1).unwrap());
+        drop(IngressGuard::close(index, 1, None).unwrap());
         assert!(disciplines().contains("clsact") && !has_filters(index, INGRESS).unwrap());
     }
 }

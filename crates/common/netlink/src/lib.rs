@@ -21,7 +21,7 @@
 
 mod address;
 mod ask;
-mod bpf;
+pub mod bpf;
 mod bridge;
 mod class;
 mod discipline;

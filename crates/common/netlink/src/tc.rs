@@ -20,8 +20,12 @@ pub(crate) fn header(ifindex: u32, handle: u32, parent: u32, info: u32) -> Tcmsg
 
 /// Whether the link has filters at one of the hooks.
 pub(crate) fn has_filters(ifindex: u32, hook: u32) -> io::Result<bool> {
+    Ok(!filters(ifindex, hook)?.is_empty())
+}
+
+/// Priority and protocol, in one word, of each filter that the link has at one of the hooks.
+pub(crate) fn filters(ifindex: u32, hook: u32) -> io::Result<Vec<u32>> {
     let request = Request::new().op_gettfilter_dump(&header(ifindex, 0, hook, 0));
     // Those of a block that links share name no link.
-    let filters = ask(&request, |kind, _| (kind == libc::RTM_NEWTFILTER).then_some(()))?;
-    Ok(!filters.is_empty())
+    ask(&request, |kind, (header, _)| (kind == libc::RTM_NEWTFILTER).then_some(header.info))
 }

@@ -476,7 +476,7 @@ impl Losses {
 
 /// Keeps what the device receives from the host's own stack; says what that means for addresses that it has.
 fn close_ingress(name: &str, ifindex: u32, sequence: u32) -> Option<IngressGuard> {
-    match IngressGuard::close(ifindex, sequence.wrapping_add(1).max(1)) {
+    match IngressGuard::close(ifindex, sequence.wrapping_add(1).max(1), None) {
         Ok(guard) => {
             let addresses = netlink::addresses_of(ifindex).unwrap_or_default();
             for address in addresses.iter().filter(|address| !is_link_local(address)) {
