@@ -59,7 +59,7 @@ pub use execute::{Executor, Tracked, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};
 pub use port_kind::{PortKind, TunnelKind, UnknownPortKind};
 pub use qos::{Detail, Policing, Qos, QosKind, QosState, QualityOfService, QueueStats, Settings};
-pub use upcall::{Fence, Upcall, UpcallOutcome, UpcallPacket};
+pub use upcall::{Fence, FenceWatcher, Upcall, UpcallOutcome, UpcallPacket};
 pub use workers::{
     Assignment, AutoBalance, LOAD_INTERVAL, LOAD_INTERVALS, Performance, QueueInfo, SleepLimits, WorkerInfo,
     WorkerSettings, Workers,

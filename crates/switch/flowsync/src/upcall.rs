@@ -87,6 +87,10 @@ impl Upcall for FlowSync {
         self.network.fence()
     }
 
+    fn watch_fence(&self, watcher: dp::FenceWatcher) {
+        self.network.watch_fence(watcher);
+    }
+
     fn check(&self, flow: &dp::Flow) {
         CHECKED.count();
         self.recheck(flow);

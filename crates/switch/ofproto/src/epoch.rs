@@ -1,8 +1,10 @@
 //! How far the bridges have changed.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use dp::Fence;
+use dp::{Fence, FenceWatcher};
 
 base::coverage!(static CHANGES = "ofproto_change");
 
@@ -20,6 +22,23 @@ pub(crate) struct Epoch {
     now: AtomicU64,
     fence: AtomicU64,
     going_up: AtomicU64,
+    watchers: Watchers,
+}
+
+/// Who is told when the fence has moved.
+#[derive(Default)]
+struct Watchers(Mutex<Vec<FenceWatcher>>);
+
+impl fmt::Debug for Watchers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watchers")
+    }
+}
+
+impl Watchers {
+    fn tell(&self, fence: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|watcher| watcher(fence));
+    }
 }
 
 impl Epoch {
@@ -36,13 +55,25 @@ impl Epoch {
     pub(crate) fn change(&self) {
         let now = self.drift();
         self.going_up.fetch_max(now, Ordering::AcqRel);
-        self.fence.fetch_max(now, Ordering::AcqRel);
+        self.move_fence(now);
     }
 
     /// The same of rules alone.
     pub(crate) fn change_rules(&self) {
         let now = self.drift();
+        self.move_fence(now);
+    }
+
+    fn move_fence(&self, now: u64) {
         self.fence.fetch_max(now, Ordering::AcqRel);
+        self.watchers.tell(now);
+    }
+
+    /// Has `watcher` called with where the fence is now, and whenever it has moved, before the change is done.
+    pub(crate) fn watch(&self, watcher: FenceWatcher) {
+        let mut watchers = self.watchers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        watcher(self.fence.load(Ordering::Acquire));
+        watchers.push(watcher);
     }
 
     /// A change that comes into force soon.

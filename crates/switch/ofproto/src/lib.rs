@@ -23,6 +23,7 @@ mod entry;
 mod epoch;
 mod eviction;
 mod flow_mod;
+mod frozen;
 mod groups;
 mod learned;
 mod lessons;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use base::held::Held;
 use base::{DpPort, OfPort, Timestamp};
@@ -18,6 +18,7 @@ use pipeline::{
 use crate::bridge::{Bridge, PortEntry};
 use crate::epoch::Epoch;
 use crate::flow_mod::Change;
+use crate::frozen::FrozenStates;
 use crate::meters::MeterNumbers;
 use crate::turns::Turns;
 
@@ -546,55 +547,8 @@ impl SharedNetwork for SharedSwitch {
     fn fence(&self) -> dp::Fence {
         self.epoch.fence()
     }
-}
 
-/// Interrupted translations by number. Equal states share one as long as
-/// something refers to it, so that translating the same packet again gives the
-/// same actions. A number is not given out again soon: packets may be on their
-/// way with it.
-#[derive(Debug, Default)]
-struct FrozenStates {
-    states: Mutex<Frozens>,
-}
-
-#[derive(Debug, Default)]
-struct Frozens {
-    last: u32,
-    by_number: HashMap<u32, Arc<FrozenId>>,
-    numbers: HashMap<Frozen, u32>,
-}
-
-impl FrozenStates {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Frozens> {
-        self.states.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    fn intern(&self, frozen: Frozen) -> Arc<FrozenId> {
-        let mut states = self.lock();
-        let same = states.numbers.get(&frozen).and_then(|id| states.by_number.get(id));
-        // One reference is the one in the map.
-        if let Some(same) = same.filter(|same| Arc::strong_count(same) > 1) {
-            return Arc::clone(same);
-        }
-        let mut id = states.last.wrapping_add(1).max(1);
-        while states.by_number.contains_key(&id) {
-            id = id.wrapping_add(1).max(1);
-        }
-        states.last = id;
-        let state = Arc::new(FrozenId { id, frozen: frozen.clone() });
-        states.by_number.insert(id, Arc::clone(&state));
-        states.numbers.insert(frozen, id);
-        state
-    }
-
-    fn find(&self, id: u32) -> Option<Arc<FrozenId>> {
-        self.lock().by_number.get(&id).cloned()
-    }
-
-    fn sweep(&self) {
-        let states = &mut *self.lock();
-        states.by_number.retain(|_, state| Arc::strong_count(state) > 1);
-        let kept = &states.by_number;
-        states.numbers.retain(|_, id| kept.contains_key(id));
+    fn watch_fence(&self, watcher: dp::FenceWatcher) {
+        self.epoch.watch(watcher);
     }
 }

@@ -70,6 +70,8 @@ pub trait SharedNetwork: Send + Sync {
     /// The epoch of the last change that somebody made on purpose and may count on being in force: rules, groups, ports; and
     /// of the last one that was not of rules alone. What packets taught, and what timed out, moves the epoch alone.
     fn fence(&self) -> dp::Fence;
+    /// As [`dp::Upcall::watch_fence`].
+    fn watch_fence(&self, _watcher: dp::FenceWatcher) {}
 }
 
 /// One bridge.
