@@ -26,9 +26,9 @@ fn a_setting_without_effect_says_so_in_its_row_and_once_in_the_log() {
     switch.vsctl("set bridge br0 other_config:mac-aging-time=100");
     let line = "WARN|Interface p: options:n_rxq_desc is refused and has no effect";
     assert_eq!(log_of(&switch).matches(line).count(), 1, "{line}");
-    switch.vsctl("set Open_vSwitch . other_config:hw-offload=true other_config:n-handler-threads=2");
+    switch.vsctl("set Open_vSwitch . other_config:tc-policy=skip_sw other_config:n-handler-threads=2");
     for line in [
-        "WARN|Open_vSwitch .: other_config:hw-offload is refused and has no effect: this switch hands no flows to network cards",
+        "WARN|Open_vSwitch .: other_config:tc-policy is refused and has no effect: this switch hands no flows to network cards",
         "INFO|Open_vSwitch .: other_config:n-handler-threads has no effect on this switch",
     ] {
         assert_eq!(log_of(&switch).matches(line).count(), 1, "{line}");

@@ -5,6 +5,7 @@
 
 use std::io::Read;
 use std::process::{Child, ExitCode};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dp::Packet;
@@ -169,7 +170,7 @@ impl Station {
     fn open(name: &str, is_server: bool) -> std::io::Result<Station> {
         let index = std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex"))?;
         let index = index.trim().parse().map_err(std::io::Error::other)?;
-        let device = PacketDevice::open(name, index, 0, false, 1)?;
+        let device = PacketDevice::open(name, index, 0, false, 1, &Arc::new(netdev::Shortcuts::none()))?;
         let (received, sending) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
         Ok(Station { device, pool: Pool::new(), is_server, received, sending })
     }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::netdev::Shortcuts;
 use base::{Clock, DpPort, MacAddr, TableId, Timestamp};
 use dp::{
     Action, Capabilities, Datapath, DpError, DpId, DpStats, Execute, Flow, FlowPut, FlowStats, Meter,
@@ -60,7 +61,7 @@ impl World {
         }
         switch.write().reconnect();
         let rules = Arc::new(Rules { switch, steps: AtomicUsize::new(0) });
-        let table = Arc::new(Table(Flows::new(WORKER)));
+        let table = Arc::new(Table(Flows::new(WORKER, &Arc::new(Shortcuts::none()), &clock)));
         let network = Arc::clone(&rules) as Arc<dyn SharedNetwork>;
         let datapath = Arc::clone(&table) as Arc<dyn Datapath>;
         let sync = FlowSync::new(network, DpId(1), datapath, Arc::new(Nobody), clock.clone());

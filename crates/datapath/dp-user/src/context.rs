@@ -7,6 +7,7 @@ use netdev::{BATCH, Pool};
 
 use crate::part::Counters;
 use crate::ports::Ports;
+use crate::settling::Settling;
 
 pub(crate) struct Context {
     pub(crate) pool: Pool,
@@ -18,6 +19,9 @@ pub(crate) struct Context {
     touched: Vec<DpPort>,
     random: u64,
     drops: Drops,
+    /// The place of a flow that the kernel is to forward.
+    pub(crate) hot: Option<u32>,
+    pub(crate) settling: Settling,
     /// Checksums over IPv4 headers that connection tracking has verified since the last [`Context::flush`].
     pub(crate) verified: u64,
 }
@@ -37,6 +41,8 @@ impl Context {
             touched: Vec::new(),
             random: seed | 1,
             drops: Drops::default(),
+            hot: None,
+            settling: Settling::default(),
             verified: 0,
         }
     }

@@ -13,7 +13,7 @@ use dp::{
     FlowStats, Meter, MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode, Succession,
     TunnelSettings, Ufid, Upcall, WorkerId,
 };
-use netdev::Device;
+use netdev::{Device, Shortcuts};
 
 use crate::bonds::Bonds;
 use crate::closing::Closing;
@@ -43,6 +43,7 @@ impl DpUser {
         dp::offload::TRAINS_CUT.list();
         crate::context::VERIFIED.list();
         let now = clock.now();
+        let shortcuts = Arc::new(open_shortcuts(&config));
         let changes = Arc::new(PortChanges::default());
         // The standard library's hashers begin with random keys.
         let secret = RandomState::new().build_hasher().finish();
@@ -66,10 +67,12 @@ impl DpUser {
             connections,
             fragments,
             bonds: Bonds::default(),
+            is_fenced: AtomicBool::new(false),
             tunnels: ArcSwap::default(),
             tunnel_sequence: AtomicU32::new(0),
             meters: Meters::default(),
-            main: Arc::new(Part::main(now)?),
+            main: Arc::new(Part::main(&shortcuts, &clock)?),
+            shortcuts,
             workers: ArcSwap::default(),
             main_context: Mutex::new(Context::new(1)),
             tuning: Waker::new()?,
@@ -124,7 +127,10 @@ impl DpUser {
         let mut ports = Ports::clone(&self.shared.ports.load());
         let result = change(&mut ports)?;
         let new = ports.take_unassigned();
-        self.shared.ports.store(Arc::new(ports));
+        let before = self.shared.ports.swap(Arc::new(ports));
+        let after = self.shared.ports.load();
+        let stays = |port: &&Arc<Port>| after.get(port.number).is_some_and(|other| Arc::ptr_eq(other, port));
+        before.iter().filter(|port| !stays(port)).for_each(|port| port.end_shortcuts());
         self.shared.changes.note();
         if new.is_empty() {
             self.dismiss_idle();
@@ -181,6 +187,7 @@ impl DpUser {
 impl Drop for DpUser {
     fn drop(&mut self) {
         self.end_threads();
+        self.shared.shortcuts.close();
         if self.shared.is_forgotten.load(Ordering::Acquire) {
             return std::mem::forget(self.shared.ports.swap(Arc::default()));
         }
@@ -211,7 +218,7 @@ impl Datapath for DpUser {
         let is_for_tests = is_dummy || self.shared.config.kind == "dummy";
         let numbered: Vec<_> = free().zip(first..).collect();
         let mut opened = together::open_each(numbered, |(spec, sequence)| {
-            Device::open_as(spec, sequence, is_dummy, self.shared.arrival(spec))
+            Device::open_as(spec, sequence, is_dummy, self.shared.arrival(spec), &self.shared.shortcuts)
         })
         .into_iter();
         let mut results = Vec::new();
@@ -340,7 +347,17 @@ impl Datapath for DpUser {
         self.shared.max_vlans.store(max.min(flow::MAX_VLANS), Ordering::Relaxed);
     }
 
+    fn set_offload(&self, is_allowed: bool) {
+        self.shared.shortcuts.allow(is_allowed);
+    }
+
     fn set_upcall(&self, upcall: Option<Arc<dyn Upcall>>) {
+        if let Some(upcall) = &upcall
+            && !self.shared.is_fenced.swap(true, Ordering::AcqRel)
+        {
+            let shortcuts = Arc::clone(&self.shared.shortcuts);
+            upcall.watch_fence(Box::new(move |fence| shortcuts.raise_fence(fence)));
+        }
         self.shared.upcall.store(upcall.map(|upcall| Arc::new(UpcallDoor(upcall))));
     }
 
@@ -439,7 +456,7 @@ impl Datapath for DpUser {
     fn worker_stats(&self) -> Vec<(WorkerId, DpStats)> {
         let mut stats = Vec::new();
         for part in self.shared.parts() {
-            let mut counted = part.counters.stats(&part.flows.lock());
+            let mut counted = part.counters.stats(&part.flows.counted());
             if !part.is_active() {
                 (counted.flows, counted.masks) = (0, 0);
             }
@@ -522,6 +539,22 @@ impl Datapath for DpUser {
     fn dummies(&self) -> Option<&dyn DummyControl> {
         Some(self)
     }
+}
+
+/// The kernel's help with hot flows, where there are real devices and the process has the right to it.
+fn open_shortcuts(config: &Config) -> Shortcuts {
+    if config.is_dummy || config.kind == "dummy" || config.processors.is_none() {
+        return Shortcuts::none();
+    }
+    Shortcuts::open().unwrap_or_else(|error| {
+        log::info!(
+            target: "dpif_netdev",
+            "{}: the kernel forwards no flows itself ({})",
+            config.name,
+            base::error_text(&error)
+        );
+        Shortcuts::none()
+    })
 }
 
 /// A device whose opening did not come to its end.

@@ -6,13 +6,17 @@
 
 use std::sync::Arc;
 
-use base::Timestamp;
+use base::{Clock, Timestamp};
 use dp::{
     Action, DpError, Fence, Flow, FlowGlance, FlowPut, FlowStats, Packet, PutMode, Ufid, Upcall,
     UpcallOutcome, UpcallPacket, WorkerId,
 };
 use flow::{FlowKey, FlowMask, PacketKey, slot};
 
+use netdev::Shortcuts;
+use netdev::shortcut::{Ending, Handing, Shortcut, Way};
+
+use super::heat::Heat;
 use super::table::{Moment, Table};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -25,6 +29,8 @@ const GLANCE_CHUNK: u32 = 512;
 pub(crate) struct Flows {
     worker: WorkerId,
     table: Mutex<Table>,
+    shortcuts: Arc<Shortcuts>,
+    clock: Clock,
 }
 
 /// What a packet is to do.
@@ -46,8 +52,9 @@ enum Found {
 }
 
 impl Flows {
-    pub(crate) fn new(worker: WorkerId) -> Flows {
-        Flows { worker, table: Mutex::new(Table::new()) }
+    pub(crate) fn new(worker: WorkerId, shortcuts: &Arc<Shortcuts>, clock: &Clock) -> Flows {
+        let table = Mutex::new(Table::new(Arc::clone(shortcuts)));
+        Flows { worker, table, shortcuts: Arc::clone(shortcuts), clock: clock.clone() }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Table> {
@@ -132,7 +139,8 @@ impl Flows {
         let mut mask = put.mask.clone();
         make_putable(&put.key, &mut mask);
         let mut table = self.lock();
-        if put.mode != PutMode::Create && table.modify(ufid, put.actions.clone(), put.version, put.zero_stats)
+        if put.mode != PutMode::Create
+            && table.modify(ufid, put.actions.clone(), put.version, put.zero_stats, self.clock.now())
         {
             return Ok(());
         }
@@ -147,11 +155,13 @@ impl Flows {
     }
 
     pub(crate) fn remove(&self, ufid: Ufid) -> Option<FlowStats> {
-        self.lock().remove(ufid)
+        self.lock().remove(ufid, self.clock.now())
     }
 
     pub(crate) fn get(&self, ufid: Ufid) -> Option<Flow> {
-        self.lock().get(ufid, self.worker)
+        let mut table = self.lock();
+        table.absorb(self.clock.now());
+        table.get(ufid, self.worker)
     }
 
     /// Calls `visit` with every flow; the lock is not held during the call.
@@ -165,6 +175,7 @@ impl Flows {
     }
 
     fn walk<F>(&self, chunk: u32, copy: impl Fn(&Table, u32) -> Option<F>, visit: &mut dyn FnMut(F)) {
+        self.lock().absorb(self.clock.now());
         let mut flows = Vec::new();
         let mut at = Some(0);
         while let Some(place) = at {
@@ -173,10 +184,54 @@ impl Flows {
         }
     }
 
+    /// The table, with what the kernel has forwarded counted.
+    pub(crate) fn counted(&self) -> MutexGuard<'_, Table> {
+        let mut table = self.lock();
+        table.absorb(self.clock.now());
+        table
+    }
+
+    /// Has the kernel forward none of the flows any more.
+    pub(crate) fn end_shortcuts(&self) {
+        self.lock().end_shortcuts(self.clock.now());
+    }
+
+    /// Has the kernel forward the flow at `place`, if `way_of` says how, and says so again afterwards. The flow's way by the kernel,
+    /// if it has one then.
+    pub(crate) fn hand_over(&self, place: u32, way_of: impl Fn(&Flow) -> Option<Way>) -> Option<Shortcut> {
+        let flow = {
+            let mut table = self.lock();
+            if let Some(shortcut) = table.shortcut(place, self.clock.now()) {
+                return Some(shortcut);
+            }
+            table.flow_at(place, self.worker)?
+        };
+        let way = way_of(&flow);
+        let version = flow.version.unwrap_or(u64::MAX);
+        let handing = way.as_ref().map(|way| self.shortcuts.add(&flow.key, &flow.mask, way, version));
+        let heat = match handing {
+            Some(Handing::Done(shortcut)) => Heat::Handed(shortcut),
+            Some(Handing::Never) => Heat::Refused,
+            Some(Handing::NotNow) => return None,
+            // Ports change.
+            None => Heat::after(Ending::Later, self.clock.now()),
+        };
+        let is_it = self.lock().hand_over(place, &flow, heat);
+        let Heat::Handed(shortcut) = heat else { return None };
+        // A port may have gone, or be policed, since it was asked for.
+        if !is_it {
+            self.shortcuts.remove(shortcut);
+        } else if way_of(&flow) != way {
+            self.shortcuts.end(shortcut);
+        }
+        is_it.then_some(shortcut)
+    }
+
     /// Removes all flows.
     pub(crate) fn clear(&self) {
+        self.end_shortcuts();
         // Many flows take long to drop, and packets wait for the lock.
-        let flows = std::mem::replace(&mut *self.lock(), Table::new());
+        let flows = std::mem::replace(&mut *self.lock(), Table::new(Arc::clone(&self.shortcuts)));
         drop(flows);
     }
 }

@@ -1,12 +1,13 @@
 //! What belongs to one thread that forwards, and may be looked at by others.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use base::Timestamp;
+use base::{Clock, Timestamp};
 use dp::{DpStats, Performance, WorkerId};
+use netdev::Shortcuts;
 
 use crate::counters::Tally;
 use crate::flows::Flows;
@@ -47,10 +48,16 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    fn new(id: WorkerId, place: u32, numa: u32, now: Timestamp) -> std::io::Result<Part> {
+    fn new(
+        id: WorkerId,
+        place: u32,
+        numa: u32,
+        shortcuts: &Arc<Shortcuts>,
+        clock: &Clock,
+    ) -> std::io::Result<Part> {
         Ok(Part {
             id,
-            flows: Flows::new(id),
+            flows: Flows::new(id, shortcuts, clock),
             counters: Counters::default(),
             waker: Waker::new()?,
             receiving: Moves::default(),
@@ -62,18 +69,22 @@ impl Part {
             max_sleep_us: AtomicU64::new(u64::MAX),
             thread: Mutex::default(),
             history: Mutex::default(),
-            forgotten: Mutex::new((Performance::default(), now)),
+            forgotten: Mutex::new((Performance::default(), clock.now())),
         })
     }
 
     /// That of threads which are no workers.
-    pub(crate) fn main(now: Timestamp) -> std::io::Result<Part> {
-        Part::new(WorkerId::Main, NONE, 0, now)
+    pub(crate) fn main(shortcuts: &Arc<Shortcuts>, clock: &Clock) -> std::io::Result<Part> {
+        Part::new(WorkerId::Main, NONE, 0, shortcuts, clock)
     }
 
     /// That of the worker that is made for this processor.
-    pub(crate) fn worker(processor: Processor, now: Timestamp) -> std::io::Result<Part> {
-        Part::new(WorkerId::Worker(processor.core), processor.core, processor.numa, now)
+    pub(crate) fn worker(
+        processor: Processor,
+        shortcuts: &Arc<Shortcuts>,
+        clock: &Clock,
+    ) -> std::io::Result<Part> {
+        Part::new(WorkerId::Worker(processor.core), processor.core, processor.numa, shortcuts, clock)
     }
 
     /// The processor that it was made for, with its node.
@@ -96,6 +107,10 @@ impl Part {
 
     pub(crate) fn set_active(&self, is_active: bool) {
         self.is_active.store(is_active, Ordering::Release);
+        if !is_active {
+            // Nobody looks after its flows.
+            self.flows.end_shortcuts();
+        }
     }
 
     /// Makes its thread look at which ports there are to receive on, and where it is to be.
@@ -204,7 +219,7 @@ impl Counters {
         let (cache, megaflow) = (self.cache_hits.get(), self.table_hits.get());
         let (missed, lost) = (self.missed.get(), self.lost.get());
         DpStats {
-            hits: cache + megaflow,
+            hits: cache + megaflow + table.forwarded(),
             missed,
             lost,
             flows: table.len() as u64,

@@ -19,7 +19,7 @@ use crate::part::Part;
 use crate::ports::Ports;
 use crate::shared::Shared;
 use crate::table::Moment;
-use crate::{tracking, tunnel};
+use crate::{shortcuts, tracking, tunnel};
 
 /// What every packet that comes from a wire begins with.
 const ETHERNET_HEADER: usize = wire::ethernet::HEADER_LEN;
@@ -91,6 +91,16 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Has the kernel forward the flow that is hot, if it can, and has come by this queue, whose number the worker knows.
+    pub(crate) fn hand_over(&mut self, source: usize) {
+        let Some(place) = self.context.hot.take() else { return };
+        let way = |flow: &dp::Flow| shortcuts::way(&self.shared.ports.load(), flow);
+        if let Some(shortcut) = self.part.flows.hand_over(place, way) {
+            self.context.settling.begin(shortcut, source, &self.shared.shortcuts);
+            self.shared.tuning.wake();
+        }
+    }
+
     /// Up to a batch: one lookup each.
     fn round(&mut self, packets: &mut Vec<Packet>) {
         let mut groups = Groups::new();
@@ -138,6 +148,7 @@ impl<'a> Run<'a> {
         }
         let (mut cache_hits, mut table_hits, mut subtables) = (0, 0, 0);
         let fence = self.fence();
+        let mut hot = None;
         let mut table = self.part.flows.lock();
         let lookups = packets.iter().zip(&self.context.keys).zip(hashes).zip(group_of.iter_mut());
         for (((packet, key), hash), group) in lookups {
@@ -158,7 +169,9 @@ impl<'a> Run<'a> {
                     subtables += u64::from(asked);
                 }
             }
-            entry.count(packet.len(), tcp_flags(key.key()), self.now);
+            if entry.count(packet.len(), tcp_flags(key.key()), self.now) {
+                hot = Some(place);
+            }
             let known = groups.iter().position(|(known, _)| *known == place);
             let at = known.unwrap_or_else(|| {
                 groups.push((place, entry.actions.clone()));
@@ -168,6 +181,9 @@ impl<'a> Run<'a> {
         }
         let looked_up = table.moment();
         drop(table);
+        if hot.is_some() {
+            self.context.hot = hot;
+        }
         let counters = &self.part.counters;
         counters.cache_hits.add(cache_hits);
         counters.table_hits.add(table_hits);

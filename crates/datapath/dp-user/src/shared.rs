@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base::Clock;
 use dp::{PortKind, PortSpec, TunnelSettings, Upcall, WorkerId};
-use netdev::Arrival;
+use netdev::{Arrival, Shortcuts};
 use netlink::LinkChange;
 
 use crate::bonds::Bonds;
@@ -102,6 +102,10 @@ pub(crate) struct Shared {
     pub(crate) fragments: Arc<Waiting>,
     pub(crate) sweeping: Sweeping,
     pub(crate) bonds: Bonds,
+    /// Flows that the kernel forwards.
+    pub(crate) shortcuts: Arc<Shortcuts>,
+    /// They have been told of the fence.
+    pub(crate) is_fenced: AtomicBool,
     pub(crate) tunnels: ArcSwap<TunnelSettings>,
     /// The number of the next packet of a tunnel that numbers them.
     pub(crate) tunnel_sequence: AtomicU32,
@@ -150,7 +154,10 @@ impl Shared {
             })
         };
         let ports = self.ports.load_full();
-        ports.iter().filter(changed).for_each(|port| port.changed());
+        for port in ports.iter().filter(changed) {
+            port.changed();
+            port.end_shortcuts();
+        }
         self.changes.note();
     }
 

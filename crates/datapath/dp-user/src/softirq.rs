@@ -29,6 +29,12 @@ pub(crate) fn wait_for_sent() {
     }
 }
 
+/// Whether frames wait that were sent on the processor of this thread, as far as the kernel says.
+pub(crate) fn has_queued() -> bool {
+    let table = std::fs::read_to_string("/proc/net/softnet_stat").unwrap_or_default();
+    queued(&table, rustix::thread::sched_getcpu()).is_some_and(|count| count > 0)
+}
+
 /// How many frames wait on a processor.
 fn queued(table: &str, core: usize) -> Option<u64> {
     table.lines().find_map(|line| {

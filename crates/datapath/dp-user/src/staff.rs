@@ -163,7 +163,7 @@ impl DpUser {
     }
 
     fn add_part(&self, processor: Processor) -> io::Result<Arc<Part>> {
-        let part = Arc::new(Part::worker(processor, self.shared.clock.now())?);
+        let part = Arc::new(Part::worker(processor, &self.shared.shortcuts, &self.shared.clock)?);
         part.set_active(false);
         self.shared.workers.rcu(|workers| {
             let mut workers = Vec::clone(workers);

@@ -22,6 +22,8 @@ impl Succession for DpUser {
 
     fn pause(&self) {
         self.end_threads();
+        // The next process takes the place of the programs that forward.
+        self.shared.shortcuts.close();
         // What the kernel sends from memory of this process it would not see in a copy.
         let ports = self.shared.ports.load();
         ports.iter().filter_map(|port| port.device.as_packet()).for_each(PacketDevice::end_directness);

@@ -8,6 +8,10 @@ use classifier::{Found, Megaflows, Width};
 use dp::{Action, DpError, Fence, Flow, FlowGlance, FlowStats, Ufid, WorkerId};
 use flow::{FlowKey, FlowMask, PacketKey, SparseKey};
 use hashbrown::{DefaultHashBuilder, HashTable};
+use netdev::Shortcuts;
+use netdev::shortcut::{Counted, Shortcut};
+
+use super::heat::{self, Heat};
 
 base::coverage!(static ROUNDED = "megaflow_mask_rounded");
 base::coverage!(static UNITED = "megaflow_mask_united");
@@ -29,6 +33,7 @@ pub(crate) struct Entry {
     pub(crate) actions: Arc<[Action]>,
     pub(crate) stats: FlowStats,
     version: Version,
+    heat: Heat,
 }
 
 /// [`Flow::version`] in one word that is compared once per packet: what follows from no rules is newer than all rules.
@@ -58,13 +63,26 @@ impl Entry {
         matches!(&self.actions[..], [Action::Userspace(up)] if matches!(up.cookie, dp::Cookie::SlowPath(_)))
     }
 
-    /// Counts one packet.
+    /// Counts one packet; whether the kernel is to forward the flow, if it can, or does.
     #[inline]
-    pub(crate) fn count(&mut self, bytes: usize, tcp_flags: u16, now: Timestamp) {
+    pub(crate) fn count(&mut self, bytes: usize, tcp_flags: u16, now: Timestamp) -> bool {
         self.stats.packets += 1;
         self.stats.bytes += bytes as u64;
         self.stats.used = Some(now);
         self.stats.tcp_flags |= tcp_flags;
+        matches!(self.heat, Heat::Handed(_))
+            || self.stats.packets.is_multiple_of(heat::PACKETS) && self.heat.look(now)
+    }
+
+    /// Adds what the kernel has counted; how many packets that are.
+    fn add(&mut self, counted: Counted, now: Timestamp) -> u64 {
+        if counted.packets > 0 {
+            self.stats.packets += counted.packets;
+            self.stats.bytes += counted.bytes;
+            self.stats.used = Some(now);
+            self.stats.tcp_flags |= counted.tcp_flags;
+        }
+        counted.packets
     }
 
     fn glance(&self, worker: WorkerId) -> FlowGlance {
@@ -88,10 +106,14 @@ pub(crate) struct Table {
     latest: [u32; LATEST],
     /// Lists of actions that are no more than an output, by the number of the port.
     outputs: [Option<Arc<[Action]>>; OUTPUTS],
+    /// The kernel, which forwards some flows itself, the places of these, and how many packets it has forwarded.
+    shortcuts: Arc<Shortcuts>,
+    handed: Vec<u32>,
+    forwarded: u64,
 }
 
 impl Table {
-    pub(crate) fn new() -> Table {
+    pub(crate) fn new(shortcuts: Arc<Shortcuts>) -> Table {
         Table {
             flows: Megaflows::new(),
             by_ufid: HashTable::new(),
@@ -99,7 +121,78 @@ impl Table {
             came: 0,
             latest: [0; LATEST],
             outputs: [const { None }; OUTPUTS],
+            shortcuts,
+            handed: Vec::new(),
+            forwarded: 0,
         }
+    }
+
+    /// Packets that the kernel is known to have forwarded.
+    pub(crate) fn forwarded(&self) -> u64 {
+        self.forwarded
+    }
+
+    /// Counts what the kernel has forwarded.
+    pub(crate) fn absorb(&mut self, now: Timestamp) {
+        let mut handed = std::mem::take(&mut self.handed);
+        handed.retain(|&place| self.absorb_one(place, now));
+        self.handed = handed;
+    }
+
+    /// The same of one flow; whether the kernel forwards it on.
+    fn absorb_one(&mut self, place: u32, now: Timestamp) -> bool {
+        let Some(entry) = self.flows.get_mut(place) else { return false };
+        let Heat::Handed(shortcut) = entry.heat else { return false };
+        let (counted, ending) = self.shortcuts.take(shortcut);
+        self.forwarded += entry.add(counted, now);
+        let Some(ending) = ending else { return true };
+        self.forwarded += entry.add(self.shortcuts.remove(shortcut), now);
+        entry.heat = Heat::after(ending, now);
+        false
+    }
+
+    /// The flow's way by the kernel, if it has one and that has not ended.
+    pub(crate) fn shortcut(&mut self, place: u32, now: Timestamp) -> Option<Shortcut> {
+        if !self.absorb_one(place, now) {
+            self.handed.retain(|other| *other != place);
+        }
+        match self.flows.get(place)?.heat {
+            Heat::Handed(shortcut) => Some(shortcut),
+            Heat::Looked(_) | Heat::Paused(_) | Heat::Refused => None,
+        }
+    }
+
+    /// Ends the way of all flows by the kernel.
+    pub(crate) fn end_shortcuts(&mut self, now: Timestamp) {
+        for place in std::mem::take(&mut self.handed) {
+            self.end_shortcut(place, now);
+        }
+    }
+
+    /// The same of one flow, before it is changed or removed.
+    fn end_shortcut(&mut self, place: u32, now: Timestamp) {
+        let Some(entry) = self.flows.get_mut(place) else { return };
+        if let Heat::Handed(shortcut) = std::mem::replace(&mut entry.heat, Heat::new(now)) {
+            self.forwarded += entry.add(self.shortcuts.remove(shortcut), now);
+            self.handed.retain(|other| *other != place);
+        }
+    }
+
+    /// Takes note of what has become of a flow that was to be the kernel's; false where the flow is another one by now.
+    pub(crate) fn hand_over(&mut self, place: u32, flow: &Flow, heat: Heat) -> bool {
+        let Some(entry) = self.flows.get_mut(place) else { return false };
+        let is_it = entry.ufid == flow.ufid
+            && Arc::ptr_eq(&entry.actions, &flow.actions)
+            && !matches!(entry.heat, Heat::Handed(_));
+        if is_it {
+            entry.heat = heat;
+            if let Heat::Handed(shortcut) = heat {
+                self.handed.push(place);
+                // It may have been confirmed meanwhile.
+                self.shortcuts.confirm(shortcut, entry.version.0);
+            }
+        }
+        is_it
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -174,6 +267,7 @@ impl Table {
             actions,
             stats: FlowStats::default(),
             version: Version::new(version),
+            heat: Heat::default(),
         };
         if log::log_enabled!(target: "dpif_netdev", log::Level::Debug) {
             let flow = dp::text::format_key(key, Some(mask), false, None);
@@ -216,6 +310,10 @@ impl Table {
             && Arc::ptr_eq(&entry.actions, &flow.actions)
         {
             entry.version = entry.version.max(Version(version));
+            if let Heat::Handed(shortcut) = entry.heat {
+                let version = entry.version.0;
+                self.shortcuts.confirm(shortcut, version);
+            }
         }
     }
 
@@ -225,9 +323,12 @@ impl Table {
         actions: Arc<[Action]>,
         version: Option<u64>,
         zero_stats: bool,
+        now: Timestamp,
     ) -> bool {
-        let Some(entry) = self.by_ufid_mut(ufid) else { return false };
-        entry.actions = actions;
+        let Some(place) = self.place_of(ufid) else { return false };
+        self.end_shortcut(place, now);
+        let Some(entry) = self.flows.get_mut(place) else { return false };
+        (entry.actions, entry.heat) = (actions, Heat::new(now));
         entry.version = Version::new(version);
         if zero_stats {
             entry.stats = FlowStats::default();
@@ -235,7 +336,10 @@ impl Table {
         true
     }
 
-    pub(crate) fn remove(&mut self, ufid: Ufid) -> Option<FlowStats> {
+    pub(crate) fn remove(&mut self, ufid: Ufid, now: Timestamp) -> Option<FlowStats> {
+        if let Some(place) = self.place_of(ufid) {
+            self.end_shortcut(place, now);
+        }
         let (flows, hasher) = (&self.flows, &self.hasher);
         let is_it = |&place: &u32| flows.get(place).is_some_and(|entry| entry.ufid == ufid);
         let (place, _) = self.by_ufid.find_entry(hasher.hash_one(ufid), is_it).ok()?.remove();
@@ -260,6 +364,7 @@ impl Table {
             mask: Arc::new(FlowMask::from(self.flows.mask(place)?)),
             actions: entry.actions.clone(),
             stats: entry.stats,
+            is_offloaded: matches!(entry.heat, Heat::Handed(_)),
             version: entry.version.get(),
         })
     }
@@ -306,7 +411,7 @@ mod tests {
 
     #[test]
     fn flows_that_came_since_are_found_and_only_they_are_looked_at() {
-        let mut table = Table::new();
+        let mut table = Table::new(Arc::new(Shortcuts::none()));
         add(&mut table, 1);
         let moment = table.moment();
         assert_eq!(table.lookup_since(moment, &key_of(1)), None, "it was there before");
@@ -329,10 +434,10 @@ mod tests {
 
     #[test]
     fn a_flow_that_came_and_went_is_not_found() {
-        let mut table = Table::new();
+        let mut table = Table::new(Arc::new(Shortcuts::none()));
         let moment = table.moment();
         add(&mut table, 1);
-        table.remove(Ufid::of(key_of(1).key())).unwrap();
+        table.remove(Ufid::of(key_of(1).key()), Timestamp::ZERO).unwrap();
         assert_eq!(table.lookup_since(moment, &key_of(1)), None);
         // Its place is another one's.
         add(&mut table, 2);
@@ -342,7 +447,7 @@ mod tests {
 
     #[test]
     fn flows_that_only_output_share_their_actions() {
-        let mut table = Table::new();
+        let mut table = Table::new(Arc::new(Shortcuts::none()));
         (1..=4).for_each(|port| add(&mut table, port));
         let actions = |port| table.get(Ufid::of(key_of(port).key()), WorkerId::Main).unwrap().actions;
         assert!(Arc::ptr_eq(&actions(1), &actions(3)) && Arc::ptr_eq(&actions(2), &actions(4)));

@@ -13,6 +13,8 @@
 //! A device that receives much gets a ring ([`PacketDevice::review_ring`]), and one that receives many TCP segments is made
 //! to merge them ([`netdev::Merging`]), while they come.
 //!
+//! Flows that the kernel forwards itself ([`netdev::Shortcuts`]) are reviewed here while there are some.
+//!
 //! It also listens for changes of links, and tells workers that wait for a processor where another one idles
 //! ([`crate::wandering`]).
 //!
@@ -25,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use netdev::shortcut::Segments;
 use netdev::{LeaseState, Listeners, packet::PacketDevice};
 use netlink::{EgressMonitor, LinkChange, Monitor};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -58,6 +61,9 @@ pub(crate) fn run(shared: &Shared) {
     // Ports may have changed before it was listened.
     shared.links_changed(&[LinkChange::Lost]);
     let due = Some(Instant::now());
+    if egress.is_err() {
+        shared.shortcuts.close();
+    }
     let mut office =
         Office { shared, egress: egress.ok(), links: links.ok(), due, wandering: Wandering::default() };
     while !shared.is_stopping.load(Ordering::Acquire) {
@@ -96,8 +102,19 @@ impl Office<'_> {
         self.end_changed(&ports);
         let now = Instant::now();
         let is_due = self.due.is_some_and(|due| due <= now);
+        let shortcuts = &self.shared.shortcuts;
+        if is_due && !shortcuts.is_empty() && !matches!(netlink::has_egress_chains(), Ok(false)) {
+            shortcuts.end_all();
+        }
+        let segments = if is_due { shortcuts.review(now) } else { Segments::default() };
         for device in devices(&ports) {
-            merge(device, is_due);
+            merge(device, is_due, &segments);
+        }
+        if is_due {
+            let sources = shortcuts.sources();
+            devices(&ports)
+                .filter(|device| !sources.contains(&device.ifindex()))
+                .for_each(PacketDevice::end_shortcuts);
         }
         self.review_sockets(&ports, now, is_due);
         if is_due {
@@ -129,8 +146,9 @@ impl Office<'_> {
                 || device.merging.is_on()
                 || device.has_ring()
                 || device.waits_for_sockets()
+                || device.is_filtered()
         };
-        if !devices(&ports).any(is_watching) {
+        if !devices(&ports).any(is_watching) && shortcuts.is_empty() {
             self.due = None;
         } else if is_due || self.due.is_none() {
             self.due = Some(Instant::now() + INTERVAL.max(cost * COST_FACTOR));
@@ -172,15 +190,23 @@ impl Office<'_> {
                 LeaseState::Granted => end(device, "the link or its traffic control changed"),
                 LeaseState::Quiet | LeaseState::Asking | LeaseState::Barred => {}
             }
+            // Filters of others may decide about what it receives.
+            device.end_shortcuts();
+            self.shared.shortcuts.end_device(device.ifindex());
         }
     }
 }
 
-/// Lets the device merge what it receives, or ends that.
-fn merge(device: &PacketDevice, is_due: bool) {
+/// Lets the device merge what it receives, or ends that. `segments` are those that do not come this way.
+fn merge(device: &PacketDevice, is_due: bool, segments: &Segments) {
+    let is_single = segments.single.contains(&device.ifindex());
+    if is_single {
+        device.merging.ask();
+    }
+    let has_segments = is_single || segments.merged.contains(&device.ifindex());
     if device.merging.is_asking() && device.begin_merging() {
         log::debug!(target: "dpif_netdev", "{}: received segments are merged", device.name());
-    } else if is_due && device.merging.is_on() && device.merging.is_idle() {
+    } else if is_due && device.merging.is_on() && !has_segments && device.merging.is_idle() {
         device.end_merging();
         log::debug!(target: "dpif_netdev", "{}: received segments are no longer merged", device.name());
     }

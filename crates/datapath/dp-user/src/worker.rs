@@ -20,6 +20,7 @@ use dp::{DropReason, Packet};
 use rustix::event::{Timespec, epoll};
 
 use crate::context::Context;
+use crate::pace::Pace;
 use crate::part::Part;
 use crate::ports::{Port, Queue};
 use crate::process::Run;
@@ -48,6 +49,7 @@ struct Source {
     is_active: bool,
     used: Timestamp,
     share: Share,
+    pace: Pace,
     /// Which of its rings is being waited for.
     ring: u32,
     /// Packets since it had none for a while.
@@ -248,6 +250,7 @@ impl Worker<'_> {
                     queue: number,
                     is_active: true,
                     used: Timestamp::ZERO,
+                    pace: Pace::default(),
                     share: Share::default(),
                     ring: 0,
                     streak: 0,
@@ -272,6 +275,8 @@ impl Worker<'_> {
             return;
         }
         self.active.retain(|&index| matches!(self.sources.get(index), Some(Some(_))));
+        // Flows that come by these queues stay with workers until another one hands them over.
+        self.context.settling.keep(|index| matches!(self.sources.get(index), Some(Some(_))));
         for source in &left {
             source.port.device.each_fd(source.queue, |fd| {
                 // It is not there any more when the device has failed.
@@ -341,6 +346,7 @@ impl Worker<'_> {
                 source.port.device.receive(source.queue, &mut self.context.pool, &mut self.batch, limit);
             match received {
                 Ok(0) => {
+                    self.context.settling.drained(index, &self.shared.shortcuts);
                     // A stopped clock must not keep the worker from sleep.
                     let lingers = now.since(source.used) < self.linger && !self.shared.clock.is_stopped();
                     let is_polled = polls && source.port.device.is_polled();
@@ -359,6 +365,8 @@ impl Worker<'_> {
                     if source.port.device.as_packet().is_some_and(|device| device.begins_to_ask(count)) {
                         self.shared.tuning.wake();
                     }
+                    let bytes = self.batch.iter().map(|packet| packet.len() as u64).sum();
+                    source.pace.count(count as u64, bytes, now);
                     source.port.device.police_received(&mut self.batch, &mut self.context.pool, now);
                     for packet in &mut self.batch {
                         packet.metadata.in_port = source.port.number;
@@ -366,6 +374,12 @@ impl Worker<'_> {
                     let mut run = Run::new(self.shared, self.part, &mut self.context);
                     run.batch(&mut self.batch);
                     run.flush();
+                    if count < limit {
+                        run.context.settling.drained(index, &self.shared.shortcuts);
+                    }
+                    if source.pace.is_moderate() {
+                        run.hand_over(index);
+                    }
                     now = self.shared.clock.now();
                     let elapsed = now.since(began);
                     source.share.used(count, elapsed);

@@ -200,6 +200,8 @@ pub struct Flow {
     pub mask: Arc<FlowMask>,
     pub actions: Arc<[Action]>,
     pub stats: FlowStats,
+    /// Its packets do not come to this process: the kernel forwards them.
+    pub is_offloaded: bool,
     /// The version of the rules by which it is known to be right; see [`Upcall::fence`]. `None` when it follows from no
     /// rules: somebody put it by hand.
     pub version: Option<u64>,
@@ -432,6 +434,8 @@ pub trait Datapath: Send + Sync {
     fn set_max_vlans(&self, max: usize);
 
     /// From here on misses go through this door; before, they are dropped.
+    /// Whether the kernel may forward packets of some flows itself, where it can; it may before this is called.
+    fn set_offload(&self, _is_allowed: bool) {}
     fn set_upcall(&self, upcall: Option<Arc<dyn Upcall>>);
 
     fn flow_put(&self, put: &FlowPut) -> Result<(), DpError>;

@@ -12,7 +12,6 @@ use base::{DpPort, MacAddr};
 use dp::sums::Abilities;
 use dp::{DpError, DropReason, Errno, Packet, PortInfo, PortKind, PortSpec, PortStats};
 
-use crate::Pool;
 use crate::dummy::Dummy;
 use crate::dummy_checks;
 use crate::dummy_queue::Queue;
@@ -21,6 +20,7 @@ use crate::packet::PacketDevice;
 use crate::qos::PortQos;
 use crate::tap::Tap;
 use crate::xdp::{self, Xdp};
+use crate::{Pool, Shortcuts};
 
 /// An open device.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ pub struct Device {
     /// Frames that the kernel had dropped when sending to the device before it was opened here.
     dropped_before: u64,
     qos: Arc<PortQos>,
+    shortcuts: Arc<Shortcuts>,
 }
 
 /// The kinds of devices.
@@ -145,6 +146,26 @@ impl Device {
                 Some(dummy.spec().option("numa_id").and_then(|text| text.parse().ok()).unwrap_or(0))
             }
             DeviceKind::Tap(_) | DeviceKind::Dummy(_) | DeviceKind::Tunnel => None,
+        }
+    }
+
+    /// The number of the device, if the kernel can forward what comes in by it.
+    pub fn shortcut_from(&self) -> Option<u32> {
+        let device = self.as_packet()?;
+        self.ifindex.filter(|_| device.xdp().is_none() && !self.qos.polices_received())
+    }
+
+    /// The number of the device, if the kernel can send by it and counts what it sends. Of what passes by a tap the kernel counts
+    /// only what this process has read and written.
+    pub fn shortcut_to(&self) -> Option<u32> {
+        let device = self.as_packet()?;
+        self.ifindex.filter(|_| device.xdp().is_none() && !self.qos.polices_sent())
+    }
+
+    /// Has all packets come by this process, at least until [`Device::shortcut_from`] and [`Device::shortcut_to`] are asked again.
+    pub fn end_shortcuts(&self) {
+        if let Some(ifindex) = self.ifindex {
+            self.shortcuts.end_device(ifindex);
         }
     }
 

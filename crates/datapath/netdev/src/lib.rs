@@ -39,6 +39,7 @@ mod qos;
 mod receiving;
 pub mod rights;
 mod ring;
+pub mod shortcut;
 mod socket;
 mod sync;
 pub mod tap;
@@ -54,6 +55,7 @@ pub use lease::{Lease, LeaseState};
 pub use listeners::Listeners;
 pub use merging::Merging;
 pub use pool::Pool;
+pub use shortcut::Shortcuts;
 
 /// Packets that a worker takes in one go.
 pub const BATCH: usize = 32;

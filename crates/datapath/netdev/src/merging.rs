@@ -50,6 +50,11 @@ impl Merging {
             && self.state.compare_exchange(OFF, ASKING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// Asks for a device whose segments do not come this way.
+    pub fn ask(&self) {
+        let _ = self.state.compare_exchange(OFF, ASKING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
     /// Whether the device receives many segments, and waits for a decision.
     pub fn is_asking(&self) -> bool {
         self.state.load(Ordering::Acquire) == ASKING

@@ -27,7 +27,7 @@ use crate::qos::priority_of;
 use crate::receiving::Receiving;
 use crate::ring::Ring;
 use crate::xdp::{Wish, Xdp};
-use crate::{BATCH, Pool, socket, vnet};
+use crate::{BATCH, Pool, Shortcuts, socket, vnet};
 
 const PACKET_STATISTICS: i32 = 6;
 
@@ -49,21 +49,22 @@ pub struct PacketDevice {
     /// Where frames of queues go that have a class of their own.
     prioritized: Prioritized,
     losses: Arc<Losses>,
-    _ingress: Option<IngressGuard>,
+    ingress: Option<IngressGuard>,
 }
 
 impl PacketDevice {
     /// Opens the device, sets it promiscuous, and keeps its frames from the host's own stack. `sequence` differs between
     /// all devices that are open. `is_deaf`: it receives nothing until [`PacketDevice::hear`]. What arrives is shared by
-    /// `queues` queues, all frames of a flow in the same one.
+    /// `queues` queues, all frames of a flow in the same one. Those of flows that the kernel forwards are not received.
     pub fn open(
         name: &str,
         ifindex: u32,
         sequence: u32,
         is_deaf: bool,
         queues: usize,
+        shortcuts: &Arc<Shortcuts>,
     ) -> io::Result<PacketDevice> {
-        let (receiving, others) = open_queues(ifindex, is_deaf, queues)?;
+        let (receiving, others) = open_queues(ifindex, is_deaf, queues, shortcuts)?;
         Ok(PacketDevice {
             name: name.to_owned(),
             ifindex,
@@ -74,7 +75,7 @@ impl PacketDevice {
             xdp: None,
             prioritized: Prioritized::default(),
             losses: Arc::default(),
-            _ingress: close_ingress(name, ifindex, sequence),
+            ingress: close_ingress(name, ifindex, sequence, shortcuts),
         })
     }
 
@@ -91,9 +92,40 @@ impl PacketDevice {
             // What fails here has changed nothing at the device of which the kernel would tell.
             xdp.open_now()?;
         }
-        let mut device = PacketDevice::open(name, ifindex, sequence, is_deaf, 1)?;
+        let mut device =
+            PacketDevice::open(name, ifindex, sequence, is_deaf, 1, &Arc::new(Shortcuts::none()))?;
         (device.lease, device.xdp) = (Lease::barred(ifindex), Some(xdp));
         Ok(device)
+    }
+
+    /// Whether the kernel may forward what it receives: nobody else decides about it before.
+    fn can_have_shortcuts(&self) -> bool {
+        matches!(self.ingress.as_ref().map(IngressGuard::decides), Some(Ok(true)))
+    }
+
+    /// Has the kernel look for flows that it forwards among what the device receives; whether it does.
+    pub fn begin_shortcuts(&self) -> bool {
+        self.queues().all(Receiving::is_filtered)
+            || self.can_have_shortcuts() && self.queues().all(|queue| self.filter(queue, true))
+    }
+
+    /// Ends that, where the kernel has no flows of this device any more.
+    pub fn end_shortcuts(&self) {
+        self.queues().filter(|queue| queue.is_filtered()).for_each(|queue| _ = self.filter(queue, false));
+    }
+
+    /// Whether the kernel does.
+    pub fn is_filtered(&self) -> bool {
+        self.queues().any(Receiving::is_filtered)
+    }
+
+    fn filter(&self, queue: &Receiving, is_filtered: bool) -> bool {
+        let result = queue.filter(is_filtered);
+        if let Err(error) = &result {
+            let why = base::error_text(error);
+            log::debug!(target: "netdev_linux", "{}: what the kernel forwards is not changed ({why})", self.name);
+        }
+        result.is_ok()
     }
 
     /// Its sockets, if it is of the type `afxdp`.
@@ -410,17 +442,22 @@ impl PacketDevice {
 }
 
 /// The first queue, and the others.
-fn open_queues(ifindex: u32, is_deaf: bool, count: usize) -> io::Result<(Receiving, Vec<Receiving>)> {
+fn open_queues(
+    ifindex: u32,
+    is_deaf: bool,
+    count: usize,
+    shortcuts: &Arc<Shortcuts>,
+) -> io::Result<(Receiving, Vec<Receiving>)> {
     let plain = open_plain(ifindex, is_deaf || count > 1)?;
     let now = Instant::now();
     if count <= 1 {
-        return Ok((Receiving::new(ifindex, plain, now), Vec::new()));
+        return Ok((Receiving::new(ifindex, plain, shortcuts, now), Vec::new()));
     }
     // It sends only: no frame shall cost a look at its filter.
     socket::bind(&plain, ifindex, socket::NO_PROTOCOL)?;
     let rings: Vec<Ring> = (0..count).map(|_| Ring::open(ifindex)).collect::<io::Result<_>>()?;
     socket::share_frames(rings.iter().map(|ring| &ring.fd))?;
-    let of = |plain: OwnedFd, ring| Receiving::one_of_several(ifindex, plain, ring, now);
+    let of = |plain: OwnedFd, ring| Receiving::one_of_several(ifindex, plain, ring, shortcuts, now);
     let queues: io::Result<Vec<Receiving>> =
         rings.into_iter().map(|ring| Ok(of(plain.try_clone()?, ring))).collect();
     let mut queues = queues?;
@@ -475,8 +512,8 @@ impl Losses {
 }
 
 /// Keeps what the device receives from the host's own stack; says what that means for addresses that it has.
-fn close_ingress(name: &str, ifindex: u32, sequence: u32) -> Option<IngressGuard> {
-    match IngressGuard::close(ifindex, sequence.wrapping_add(1).max(1), None) {
+fn close_ingress(name: &str, ifindex: u32, sequence: u32, shortcuts: &Shortcuts) -> Option<IngressGuard> {
+    match IngressGuard::close(ifindex, sequence.wrapping_add(1).max(1), shortcuts.ingress()) {
         Ok(guard) => {
             let addresses = netlink::addresses_of(ifindex).unwrap_or_default();
             for address in addresses.iter().filter(|address| !is_link_local(address)) {

@@ -188,6 +188,16 @@ impl PortQos {
         }
     }
 
+    /// Whether it may drop what has come in.
+    pub(crate) fn polices_received(&self) -> bool {
+        self.ingress.is_there.load(Ordering::Relaxed)
+    }
+
+    /// Whether it may drop what is about to be sent.
+    pub(crate) fn polices_sent(&self) -> bool {
+        self.egress.is_there.load(Ordering::Relaxed)
+    }
+
     /// Moves what may not come in to `out`.
     #[inline]
     pub(crate) fn police_received(&self, packets: &mut Vec<Packet>, out: &mut Vec<Packet>, now: Timestamp) {

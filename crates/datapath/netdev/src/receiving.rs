@@ -10,8 +10,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dp::Packet;
@@ -20,7 +20,7 @@ use crate::frame::{self, Frame};
 use crate::losses::Losses;
 use crate::merging::Merging;
 use crate::ring::Ring;
-use crate::{Pool, socket};
+use crate::{Pool, Shortcuts, socket};
 
 /// After how many frames it is asked how fast they came.
 const WORTH: u32 = 1024;
@@ -40,6 +40,9 @@ pub(crate) struct Receiving {
     /// The socket with the queue, which also sends.
     plain: OwnedFd,
     state: Mutex<State>,
+    /// Who forwards some frames, and whether these do not come here.
+    shortcuts: Arc<Shortcuts>,
+    is_filtered: AtomicBool,
     /// Frames since the last review.
     frames: AtomicU32,
     /// Moves when a ring comes.
@@ -65,7 +68,7 @@ enum Hearing {
 
 impl Receiving {
     /// `plain` is bound to the device.
-    pub(crate) fn new(ifindex: u32, plain: OwnedFd, now: Instant) -> Receiving {
+    pub(crate) fn new(ifindex: u32, plain: OwnedFd, shortcuts: &Arc<Shortcuts>, now: Instant) -> Receiving {
         let state =
             State { ring: None, hearing: Hearing::Plain, has_rest: false, reviewed: now, idle_since: None };
         Receiving {
@@ -73,13 +76,21 @@ impl Receiving {
             is_one_of_several: false,
             plain,
             state: Mutex::new(state),
+            shortcuts: Arc::clone(shortcuts),
+            is_filtered: AtomicBool::new(false),
             frames: AtomicU32::new(0),
             rings: AtomicU32::new(0),
         }
     }
 
     /// One of several queues of the device, with `ring` for it; `plain` only sends.
-    pub(crate) fn one_of_several(ifindex: u32, plain: OwnedFd, ring: Ring, now: Instant) -> Receiving {
+    pub(crate) fn one_of_several(
+        ifindex: u32,
+        plain: OwnedFd,
+        ring: Ring,
+        shortcuts: &Arc<Shortcuts>,
+        now: Instant,
+    ) -> Receiving {
         let hearing = Hearing::Ring;
         let state = State { ring: Some(ring), hearing, has_rest: false, reviewed: now, idle_since: None };
         Receiving {
@@ -87,6 +98,8 @@ impl Receiving {
             is_one_of_several: true,
             plain,
             state: Mutex::new(state),
+            shortcuts: Arc::clone(shortcuts),
+            is_filtered: AtomicBool::new(false),
             frames: AtomicU32::new(0),
             rings: AtomicU32::new(1),
         }
@@ -94,10 +107,31 @@ impl Receiving {
 
     /// Begins to receive, where it was opened deaf.
     pub(crate) fn hear(&self) -> io::Result<()> {
-        match &self.lock().ring {
-            Some(ring) if self.is_one_of_several => socket::hear_arriving(&ring.fd),
-            Some(_) | None => socket::hear(&self.plain),
+        self.hear_by(&self.lock())
+    }
+
+    /// The socket that hears takes the frames that are meant for it.
+    fn hear_by(&self, state: &State) -> io::Result<()> {
+        let filter = if self.is_filtered() { self.shortcuts.filter() } else { None };
+        match (&state.ring, state.hearing) {
+            (Some(ring), Hearing::Ring) if self.is_one_of_several && filter.is_none() => {
+                socket::hear_arriving(&ring.fd)
+            }
+            (Some(ring), Hearing::Ring) => socket::hear(&ring.fd, filter),
+            (Some(_) | None, _) => socket::hear(&self.plain, filter),
         }
+    }
+
+    /// Whether frames that the kernel forwards do not come here.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.is_filtered.load(Ordering::Acquire)
+    }
+
+    /// Keeps frames that the kernel forwards from coming here, or looks at none for that, which costs each a little.
+    pub(crate) fn filter(&self, is_filtered: bool) -> io::Result<()> {
+        let state = self.lock();
+        self.is_filtered.store(is_filtered, Ordering::Release);
+        self.hear_by(&state)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -226,8 +260,12 @@ impl Receiving {
         let ring = Ring::open(self.ifindex)?;
         let mut state = self.lock();
         socket::turn_deaf(&self.plain)?;
-        socket::hear(&ring.fd).inspect_err(|_| _ = socket::hear(&self.plain))?;
         (state.ring, state.hearing) = (Some(ring), Hearing::Ring);
+        if let Err(error) = self.hear_by(&state) {
+            (state.ring, state.hearing) = (None, Hearing::Plain);
+            let _ = self.hear_by(&state);
+            return Err(error);
+        }
         (state.has_rest, state.idle_since) = (true, None);
         drop(state);
         self.rings.fetch_add(1, Ordering::AcqRel);
@@ -241,8 +279,8 @@ impl Receiving {
         let mut state = self.lock();
         if let Some(ring) = &state.ring {
             socket::turn_deaf(&ring.fd)?;
-            socket::hear(&self.plain)?;
             (state.hearing, state.has_rest) = (Hearing::Plain, true);
+            self.hear_by(&state)?;
         }
         Ok(())
     }
@@ -276,9 +314,10 @@ mod tests {
                 return None;
             }
             let index = netlink::link("p").unwrap().unwrap().index;
+            let shortcuts = Arc::new(Shortcuts::none());
             let plain = crate::packet::open_plain(index, false).unwrap();
             let now = Instant::now();
-            let receiving = Receiving::new(index, plain, now);
+            let receiving = Receiving::new(index, plain, &shortcuts, now);
             Some(Port { receiving, wire: Wire::open("w"), now, received: Vec::new() })
         }
 

@@ -1,7 +1,7 @@
 //! The few system calls that packet sockets and taps share.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use dp::Packet;
@@ -169,13 +169,16 @@ pub(crate) fn turn_deaf(fd: &OwnedFd) -> io::Result<()> {
     unsafe { set_option_with_addresses(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program) }
 }
 
-/// Ends [`turn_deaf`].
-pub(crate) fn hear(fd: &OwnedFd) -> io::Result<()> {
-    set_option(fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0i32)
+/// Ends [`turn_deaf`]: the socket takes what `filter`, a program, lets it, or all frames.
+pub(crate) fn hear(fd: &OwnedFd, filter: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    match filter {
+        Some(filter) => set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_BPF, filter.as_raw_fd()),
+        None => set_option(fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0i32),
+    }
 }
 
-/// The same for a socket that shares its device's frames with others ([`share_frames`]): it takes none that is sent, which
-/// kernels before 5.19 do not keep from it otherwise.
+/// The same without a program, for a socket that shares its device's frames with others ([`share_frames`]): it takes none that is
+/// sent, which kernels before 5.19 do not keep from it otherwise.
 pub(crate) fn hear_arriving(fd: &OwnedFd) -> io::Result<()> {
     /// Where a filter finds who a frame is for, and the value for those that are sent.
     const FRAME_KIND: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;

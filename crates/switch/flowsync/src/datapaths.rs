@@ -115,6 +115,7 @@ struct Shared {
 struct Settings {
     bounds: Bounds,
     max_vlans: usize,
+    may_offload: bool,
     has_megaflows: bool,
     is_serving: bool,
     workers: WorkerSettings,
@@ -125,6 +126,7 @@ impl Default for Settings {
         Settings {
             bounds: Bounds::default(),
             max_vlans: 1,
+            may_offload: true,
             has_megaflows: true,
             is_serving: true,
             workers: WorkerSettings::default(),
@@ -182,6 +184,7 @@ impl Datapaths {
         datapath.watch_ports(Arc::clone(&self.watcher));
         let settings = open.settings.clone();
         datapath.set_max_vlans(settings.max_vlans);
+        datapath.set_offload(settings.may_offload);
         if let Some(workers) = datapath.workers() {
             workers.set_up(&settings.workers);
         }
@@ -285,6 +288,12 @@ impl Datapaths {
                 below.flows.purge();
             }
         }
+    }
+
+    /// Whether the kernel may forward packets of some flows itself.
+    pub fn set_offload(&self, is_allowed: bool) {
+        self.change(|settings| settings.may_offload = is_allowed);
+        self.shared().iter().for_each(|below| below.datapath.set_offload(is_allowed));
     }
 
     /// What holds for the threads that forward.

@@ -4,6 +4,8 @@
 pub(crate) mod counters;
 #[path = "../../../../crates/datapath/dp-user/src/flows.rs"]
 pub(crate) mod flows;
+#[path = "../../../../crates/datapath/dp-user/src/heat.rs"]
+pub(crate) mod heat;
 #[path = "../../../../crates/datapath/dp-user/src/known.rs"]
 pub(crate) mod known;
 #[path = "../../../../crates/datapath/dp-user/src/seat.rs"]

@@ -12,6 +12,9 @@ pub fn format_flow(flow: &Flow, now: Timestamp, verbose: bool, ports: Option<&Po
     let mut out = format_key(&flow.key, Some(&flow.mask), verbose, ports);
     out.push_str(", ");
     stats(&mut out, &flow.stats, now);
+    if verbose && flow.is_offloaded {
+        out.push_str(", offloaded:yes");
+    }
     out.push_str(", actions:");
     out.push_str(&format_actions(&flow.actions, ports));
     out
@@ -73,6 +76,7 @@ mod tests {
             mask: Arc::new(mask),
             actions: Arc::new([]),
             stats: FlowStats::default(),
+            is_offloaded: false,
             version: None,
         };
         let now = Timestamp::from_millis(2500);

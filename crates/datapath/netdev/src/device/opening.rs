@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use dp::{DpError, PortKind, PortSpec, TunnelKind, UnknownPortKind};
 
 use super::{Arrival, Device, DeviceKind};
+use crate::Shortcuts;
 use crate::dummy::{Dummy, wanted_queues};
 use crate::packet::PacketDevice;
 use crate::tap::Tap;
@@ -19,15 +20,16 @@ impl Device {
     /// Opens what `spec` asks for. `is_dummy`: the datapath is for tests, where system devices are dummies too;
     /// `sequence` counts devices, and gives dummies their addresses.
     pub fn open(spec: &PortSpec, sequence: u32, is_dummy: bool) -> Result<Device, DpError> {
-        Device::open_as(spec, sequence, is_dummy, Arrival::Alone)
+        Device::open_as(spec, sequence, is_dummy, Arrival::Alone, &Arc::new(Shortcuts::none()))
     }
 
-    /// The same, where another process may have the device.
+    /// The same, where another process may have the device, and the kernel may forward flows itself.
     pub fn open_as(
         spec: &PortSpec,
         sequence: u32,
         is_dummy: bool,
         arrival: Arrival,
+        shortcuts: &Arc<Shortcuts>,
     ) -> Result<Device, DpError> {
         let dummy = || DeviceKind::Dummy(Box::new(Dummy::open(spec, sequence)));
         let mut known = None;
@@ -51,7 +53,7 @@ impl Device {
             }
             PortKind::System | PortKind::Afxdp | PortKind::AfxdpNonPmd => {
                 let is_deaf = matches!(arrival, Arrival::Beside { .. });
-                let (device, link) = open_packet(spec, sequence, is_deaf)?;
+                let (device, link) = open_packet(spec, sequence, is_deaf, shortcuts)?;
                 known = Some(link);
                 DeviceKind::Packet(device)
             }
@@ -61,8 +63,14 @@ impl Device {
             }
             PortKind::Tunnel(_) => DeviceKind::Tunnel,
         };
-        let mut device =
-            Device { kind, spec: spec.clone(), ifindex: None, dropped_before: 0, qos: Arc::default() };
+        let mut device = Device {
+            kind,
+            spec: spec.clone(),
+            ifindex: None,
+            dropped_before: 0,
+            qos: Arc::default(),
+            shortcuts: Arc::clone(shortcuts),
+        };
         if let Some(link) = known.or_else(|| device.link()) {
             device.ifindex = Some(link.index);
             device.qos.begin(&link);
@@ -90,7 +98,7 @@ impl Device {
             }
             DeviceKind::Packet(_) | DeviceKind::Tap(_) | DeviceKind::Tunnel => return Ok(None),
         };
-        let (mut device, link) = open_packet(spec, sequence, true)?;
+        let (mut device, link) = open_packet(spec, sequence, true, &self.shortcuts)?;
         if Some(link.index) != self.ifindex {
             return Err(DpError::NoPortName(spec.name.clone()));
         }
@@ -107,6 +115,7 @@ impl Device {
             ifindex: self.ifindex,
             dropped_before: self.dropped_before,
             qos: Arc::clone(&self.qos),
+            shortcuts: Arc::clone(&self.shortcuts),
         }))
     }
 }
@@ -120,6 +129,7 @@ fn open_packet(
     spec: &PortSpec,
     sequence: u32,
     is_deaf: bool,
+    shortcuts: &Arc<Shortcuts>,
 ) -> Result<(PacketDevice, netlink::Link), DpError> {
     let link = netlink::link(&spec.name).map_err(|e| refused(spec, &e))?;
     let Some(link) = link else { return Err(refused(spec, &io::Error::from_raw_os_error(libc::ENODEV))) };
@@ -127,7 +137,7 @@ fn open_packet(
         let wish = Wish::of(spec)?;
         PacketDevice::open_xdp(&spec.name, link.index, sequence, is_deaf, wish)
     } else {
-        PacketDevice::open(&spec.name, link.index, sequence, is_deaf, wanted_queues(spec))
+        PacketDevice::open(&spec.name, link.index, sequence, is_deaf, wanted_queues(spec), shortcuts)
     };
     let device = device.map_err(|e| refused(spec, &e))?;
     Ok((device, link))

@@ -43,7 +43,11 @@ impl Device {
         if let Some(xdp) = self.xdp() {
             xdp.set_shaped(wanted.is_some_and(|wanted| !is_policer(wanted.kind)));
         }
-        self.qos.set(&link, speed, wanted, now)
+        let result = self.qos.set(&link, speed, wanted, now);
+        if self.qos.polices_sent() {
+            self.end_shortcuts();
+        }
+        result
     }
 
     /// What is in force of [`Device::set_qos`].
@@ -77,6 +81,9 @@ impl Device {
     pub fn set_policing(&self, limits: Policing, now: Timestamp) -> Result<(), DpError> {
         if self.has_qos() {
             self.qos.set_policing(limits, now);
+            if self.qos.polices_received() {
+                self.end_shortcuts();
+            }
         } else if limits != Policing::default() {
             return Err(DpError::Unsupported(format!("{}: policing is not supported", self.name())));
         }

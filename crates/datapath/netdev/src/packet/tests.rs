@@ -2,12 +2,16 @@ use super::*;
 use crate::testing::{Wire, frame, has_pair, ip, receive_all, until};
 
 /// Port `p`, of which `w` is the other end.
+fn none() -> Arc<Shortcuts> {
+    Arc::new(Shortcuts::none())
+}
+
 fn pair() -> Option<(PacketDevice, Wire)> {
     if !has_pair("p", "w") {
         return None;
     }
     let index = netlink::link("p").unwrap().unwrap().index;
-    Some((PacketDevice::open("p", index, 0, false, 1).unwrap(), Wire::open("w")))
+    Some((PacketDevice::open("p", index, 0, false, 1, &none()).unwrap(), Wire::open("w")))
 }
 
 fn tagged(len: usize) -> Vec<u8> {
@@ -60,7 +64,7 @@ fn queues_share_frames_and_all_of_a_flow_come_by_the_same_one_in_order() {
         return;
     }
     let index = netlink::link("p").unwrap().unwrap().index;
-    let device = PacketDevice::open("p", index, 0, false, 4).unwrap();
+    let device = PacketDevice::open("p", index, 0, false, 4, &none()).unwrap();
     let wire = Wire::open("w");
     // UDP over IPv4; the length says which frame it is.
     let datagram = |flow: u8, number: usize| {
@@ -142,7 +146,7 @@ fn the_ring_goes_round_and_what_it_has_no_room_for_is_counted() {
 #[test]
 fn a_deaf_device_hears_what_comes_from_when_it_is_to() {
     let Some((first, wire)) = pair() else { return };
-    let second = PacketDevice::open("p", first.ifindex(), 1, true, 1).unwrap();
+    let second = PacketDevice::open("p", first.ifindex(), 1, true, 1, &none()).unwrap();
     (0..3).for_each(|n| wire.send(&frame(60 + n)));
     receive_all(3, |pool, out| first.receive(0, pool, out, BATCH));
     wire.send(&frame(69));

@@ -21,6 +21,8 @@ pub struct DesiredLimits {
     pub max_revalidator: Duration,
     /// How many VLAN tags of a packet are looked at (`vlan-limit`).
     pub max_vlans: usize,
+    /// The kernel may forward packets of some flows itself (`hw-offload`).
+    pub may_offload: bool,
     /// Rules are about to be restored: until then no packet is served (`flow-restore-wait`).
     pub awaits_rules: bool,
 }
@@ -38,6 +40,7 @@ impl Default for DesiredLimits {
             max_idle: flowsync::DEFAULT_MAX_IDLE,
             max_revalidator: flowsync::REVALIDATION_INTERVAL,
             max_vlans: DEFAULT_MAX_VLANS,
+            may_offload: true,
             awaits_rules: false,
         }
     }
@@ -56,6 +59,9 @@ pub(crate) fn desire(root: &Row) -> DesiredLimits {
             Some(0) => usize::MAX,
             Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
         },
+        may_offload: root
+            .map_boolean(open_vswitch::OTHER_CONFIG, "hw-offload")
+            .unwrap_or(default.may_offload),
         awaits_rules: root.map_boolean(open_vswitch::OTHER_CONFIG, "flow-restore-wait").unwrap_or(false),
     }
 }
@@ -77,6 +83,7 @@ impl Concern for Limits {
             interval: limits.max_revalidator,
         });
         running.datapaths.set_max_vlans(limits.max_vlans);
+        running.datapaths.set_offload(limits.may_offload);
         running.limits = limits;
     }
 }

@@ -277,7 +277,7 @@ pub(crate) const KEYS: &[(&str, &str, &str, Use)] = &[
     // Its older name.
     (ROOT, open_vswitch::OTHER_CONFIG, "pmd-maxsleep", Read),
     (ROOT, open_vswitch::OTHER_CONFIG, "userspace-tso-enable", Tuning),
-    (ROOT, open_vswitch::OTHER_CONFIG, "hw-offload", Refused(OFFLOAD, &["false"])),
+    (ROOT, open_vswitch::OTHER_CONFIG, "hw-offload", Read),
     (ROOT, open_vswitch::OTHER_CONFIG, "hw-offload-priority", Refused(OFFLOAD, &[])),
     (ROOT, open_vswitch::OTHER_CONFIG, "n-offload-threads", Refused(OFFLOAD, &[])),
     (ROOT, open_vswitch::OTHER_CONFIG, "offload-rebalance", Refused(OFFLOAD, &["false"])),

@@ -20,17 +20,17 @@ pub(super) fn register(mut add: impl FnMut(&'static str, &'static str, usize, us
 /// `dpctl/dump-flows`: those of one thread, of kinds, or that a filter is about.
 fn dump(dpctl: &Dpctl, style: Style, words: &[&str]) -> Result<String, String> {
     let (Known { datapath, .. }, rest) = dpctl.open_first(words)?;
-    let (mut only, mut filter, mut has_any) = (None, Match::catch_all(), true);
+    let (mut only, mut filter, mut kinds) = (None, Match::catch_all(), Kinds::ALL);
     for word in rest {
         match word.split_once('=') {
             Some(("pmd", thread)) => only = Some(worker(thread).ok_or("Invalid pmd argument")?),
-            Some(("type", kinds)) => has_any = are_kept_here(kinds)?,
+            Some(("type", words)) => kinds = Kinds::parse(words)?,
             Some(("filter", text)) => filter = parse_filter(&*datapath, text)?,
             _ => return Err(format!("opening datapath {word} failed (No such device)")),
         }
     }
     let now = dpctl.clock.now();
-    let wanted = |flow: &Flow| has_any && is_about(&filter, flow);
+    let wanted = |flow: &Flow| kinds.have(flow) && is_about(&filter, flow);
     if let Some(only) = only {
         let wanted = |flow: &Flow| flow.worker == only && wanted(flow);
         return Ok(format_flows(&*datapath, style, now, ", ", wanted));
@@ -38,17 +38,33 @@ fn dump(dpctl: &Dpctl, style: Style, words: &[&str]) -> Result<String, String> {
     Ok(format_flows_by_thread(&*datapath, style, now, wanted))
 }
 
-/// Whether flows of one of these kinds are here: of those that devices can have taken over, there are none.
-fn are_kept_here(kinds: &str) -> Result<bool, String> {
-    let mut is_any = false;
-    for kind in kinds.split(',').filter(|kind| !kind.is_empty()) {
-        is_any |= match kind {
-            "ovs" | "non-offloaded" | "all" => true,
-            "tc" | "dpdk" | "offloaded" | "partially-offloaded" => false,
-            _ => return Err(format!("Failed to parse type ({kind}) (Invalid argument)")),
-        };
+/// Of which kinds flows are wanted: there are those that this process forwards, and those that the kernel does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Kinds {
+    workers: bool,
+    offloaded: bool,
+}
+
+impl Kinds {
+    const ALL: Kinds = Kinds { workers: true, offloaded: true };
+
+    fn parse(words: &str) -> Result<Kinds, String> {
+        let mut kinds = Kinds { workers: false, offloaded: false };
+        for word in words.split(',').filter(|word| !word.is_empty()) {
+            match word {
+                "ovs" | "all" => kinds = Kinds::ALL,
+                "non-offloaded" => kinds.workers = true,
+                "offloaded" => kinds.offloaded = true,
+                "tc" | "dpdk" | "partially-offloaded" => {}
+                _ => return Err(format!("Failed to parse type ({word}) (Invalid argument)")),
+            }
+        }
+        Ok(kinds)
     }
-    Ok(is_any)
+
+    fn have(self, flow: &Flow) -> bool {
+        if flow.is_offloaded { self.offloaded } else { self.workers }
+    }
 }
 
 /// Fields with values, as rules have them; ports are those of the datapath.
@@ -219,6 +235,7 @@ mod tests {
                 mask: mask.into(),
                 actions: [].into(),
                 stats: dp::FlowStats::default(),
+                is_offloaded: false,
                 version: None,
             }
         };
@@ -234,10 +251,13 @@ mod tests {
     }
 
     #[test]
-    fn flows_that_devices_took_over_are_of_kinds_that_are_not_here() {
-        assert_eq!(are_kept_here("tc,offloaded"), Ok(false));
-        assert_eq!(are_kept_here("tc,ovs"), Ok(true));
-        assert_eq!(are_kept_here("x").unwrap_err(), "Failed to parse type (x) (Invalid argument)");
+    fn flows_are_forwarded_by_workers_or_by_the_kernel() {
+        let kinds = |workers, offloaded| Ok(Kinds { workers, offloaded });
+        assert_eq!(Kinds::parse("tc,offloaded"), kinds(false, true));
+        assert_eq!(Kinds::parse("tc"), kinds(false, false));
+        assert_eq!(Kinds::parse("tc,ovs"), Ok(Kinds::ALL));
+        assert_eq!(Kinds::parse("non-offloaded"), kinds(true, false));
+        assert_eq!(Kinds::parse("x").unwrap_err(), "Failed to parse type (x) (Invalid argument)");
     }
 
     #[test]
