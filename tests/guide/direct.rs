@@ -47,7 +47,7 @@ impl Pair {
     }
 
     /// The first number after `word` in what a command shows.
-    fn counted(&self, shown: &str, word: &str) -> u64 {
+    pub(crate) fn counted(&self, shown: &str, word: &str) -> u64 {
         let text = self.switch.host.ok(shown);
         let mut counts =
             text.split(word).skip(1).filter_map(|rest| rest.split_whitespace().next()?.parse().ok());

@@ -47,6 +47,7 @@ mod refusals;
 mod restart;
 mod rows;
 mod sflow;
+mod shortcuts;
 mod spanning;
 mod succession;
 mod tunnel_ways;

@@ -110,6 +110,10 @@ for bridge in 0 1; do
     try "$nic: TCP from the bridge's own port" timeout 110 iperf3 -n 2M -R -c "172.16.$bridge.3"
     try "$nic: one answer to a ping" sh -c "/bin/ping -c 3 -i 0.2 172.16.$bridge.3 > /tmp/p; cat /tmp/p; ! grep -q -e DUP -e duplicates /tmp/p"
 done
+# Of the other bridge all packets may be sampled.
+in_vm vm11 timeout 100 iperf3 -t 90 -c 10.1.0.3 > /dev/null 2>&1 &
+try "the kernel forwards what is hot" awaits sh -c "sleep 0.3; ovs-appctl dpctl/dump-flows -m type=offloaded | grep -q offloaded:yes"
+kill $!
 try "sFlow has samples of the VMs" awaits grep -q '^FLOW,.*10.0.0.1,10.0.0.3' /tmp/sflow
 try "sFlow has counters" awaits grep -q '^CNTR,' /tmp/sflow
 try "no packet was lost to an error of ours" sh -c '! grep -e "internal error" -e panicked /tmp/ovs-vswitchd.log'
