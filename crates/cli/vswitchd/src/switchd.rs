@@ -73,12 +73,13 @@ impl Switchd {
         running.tls = options.tls.clone();
         running.start_protocols(watcher(&ports_changed)).map_err(|e| rpc::error_text(&e))?;
         let replica = follow_database(options, &clock);
-        let control = unixctl::Server::new(options.unixctl.as_deref(), PROGRAM)
-            .await
-            .map_err(|e| rpc::unixctl::not_listening(options.unixctl.as_deref(), &e))?;
         let mut state = State::new(clock, switch, datapaths, running, replica, ports_changed);
         state.keeper = keeper;
         log::info!(target: "vswitchd", "{}", rpc::version_text(PROGRAM));
+        introduce(&mut state).await;
+        let control = unixctl::Server::new(options.unixctl.as_deref(), PROGRAM)
+            .await
+            .map_err(|e| rpc::unixctl::not_listening(options.unixctl.as_deref(), &e))?;
         let commands = crate::commands::registry(&state, options.dummies != Dummies::None);
         Ok(Switchd { state, control, commands, handed, exports: exports_share(), keeper_path })
     }
@@ -149,6 +150,20 @@ impl Switchd {
             return;
         }
         self.state.datapaths.end();
+    }
+}
+
+/// How long the database may take for its next word before the control socket is there.
+const FIRST_WORDS: Duration = Duration::from_millis(100);
+
+/// Configures the switch, and writes into the database what it is, as far as that answers without delay: whoever waits for the
+/// control socket takes the switch for running, and may ask for the types of ports that it knows.
+async fn introduce(state: &mut State) {
+    while !state.is_configured
+        && let Ok(event) = tokio::time::timeout(FIRST_WORDS, state.replica.next()).await
+    {
+        state.database_event(event);
+        state.settle().await;
     }
 }
 
