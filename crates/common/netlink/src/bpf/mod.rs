@@ -166,7 +166,18 @@ fn make_map(
     }
     let mut make = Make { kind: kind.number(), key_size, value_size, max_entries, flags };
     // SAFETY: `make` is what the command takes; it has no pointers.
-    unsafe { bpf_fd(BPF_MAP_CREATE, &mut make) }
+    let mut create = || unsafe { bpf_fd(BPF_MAP_CREATE, &mut make) };
+    match create() {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) && allow_locked_memory() => create(),
+        result => result,
+    }
+}
+
+/// Lifts this process's limit of locked memory, as which kernels before 5.11 count that of maps; whether that could be done.
+fn allow_locked_memory() -> bool {
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the pointer is to a live rlimit, which is only read.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) == 0 }
 }
 
 /// A map from receive queues, of which it has room for `queues`, to AF_XDP sockets.
