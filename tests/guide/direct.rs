@@ -14,6 +14,8 @@ struct Flood(Child);
 
 impl Flood {
     fn start(pair: &Pair) -> Flood {
+        // It is about what workers send.
+        pair.switch.vsctl("set Open_vSwitch . other_config:hw-offload=false");
         let mut command = pair.a.command("iperf3");
         command.args(["-c", "10.1.0.2", "-u", "-l", "64", "-b", "20M", "-t", "600"]);
         let server = pair.b.command("iperf3").args(["-s", "-1", "-D"]).status().unwrap();
