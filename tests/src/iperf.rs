@@ -25,9 +25,11 @@ impl Iperf {
         until("iperf3's server is free", || {
             let output = from.run(&line);
             // Between two clients it listens anew, and rejects who comes then.
-            let is_rejected = ["Connection reset by peer", "Connection refused"]
-                .iter()
-                .any(|why| output.err.contains(&format!("unable to connect to server: {why}")));
+            let is_rejected = ["connect to server", "send cookie to server"].iter().any(|what| {
+                ["Connection reset by peer", "Connection refused"]
+                    .iter()
+                    .any(|why| output.err.contains(&format!("unable to {what}: {why}")))
+            });
             let is_busy = is_rejected || output.err.contains("the server is busy");
             done = Some(output);
             !is_busy
