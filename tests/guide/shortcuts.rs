@@ -133,6 +133,8 @@ fn what_the_kernel_forwards_is_counted_as_ever() {
     assert!(pair.a.reaches("10.1.0.2"));
     pair.ofctl("add-flow ovsbr0 priority=9,ip,in_port=pa,actions=output:pb");
     pair.ofctl("add-flow ovsbr0 priority=9,ip,in_port=pb,actions=output:pa");
+    // A host whose program has ended says so of datagrams that still come.
+    pair.ofctl("add-flow ovsbr0 priority=10,icmp,icmp_type=3,actions=normal");
     let streams = Streams::start(&pair);
     pair.until_offloaded();
     for _ in 0..5 {
