@@ -103,10 +103,6 @@ impl Pair {
             }
         });
     }
-
-    fn ofctl(&self, words: &str) -> String {
-        self.switch.ofctl(words)
-    }
 }
 
 /// A counter of a network device.
@@ -131,10 +127,10 @@ fn what_the_kernel_forwards_is_counted_as_ever() {
     }
     let pair = Pair::new();
     assert!(pair.a.reaches("10.1.0.2"));
-    pair.ofctl("add-flow ovsbr0 priority=9,ip,in_port=pa,actions=output:pb");
-    pair.ofctl("add-flow ovsbr0 priority=9,ip,in_port=pb,actions=output:pa");
+    pair.switch.ofctl("add-flow ovsbr0 priority=9,ip,in_port=pa,actions=output:pb");
+    pair.switch.ofctl("add-flow ovsbr0 priority=9,ip,in_port=pb,actions=output:pa");
     // A host whose program has ended says so of datagrams that still come.
-    pair.ofctl("add-flow ovsbr0 priority=10,icmp,icmp_type=3,actions=normal");
+    pair.switch.ofctl("add-flow ovsbr0 priority=10,icmp,icmp_type=3,actions=normal");
     let streams = Streams::start(&pair);
     pair.until_offloaded();
     for _ in 0..5 {
@@ -148,7 +144,7 @@ fn what_the_kernel_forwards_is_counted_as_ever() {
         let bytes = datagrams * 442 + 500 * 142;
         let mut shown = String::new();
         let is_counted = holds_within(LIMIT, || {
-            shown = pair.ofctl(&format!("dump-flows ovsbr0 ip,in_port={port}"));
+            shown = pair.switch.ofctl(&format!("dump-flows ovsbr0 ip,in_port={port}"));
             shown.contains(&format!("n_packets={packets}, n_bytes={bytes},"))
         });
         assert!(is_counted, "{packets} packets, {bytes} bytes were sent: {shown}");
@@ -183,15 +179,15 @@ fn a_rule_holds_from_the_next_packet_on() {
     for rule in ["priority=99,ip", "priority=99,ip,in_port=pb", "priority=99,dl_type=0x0800,nw_dst=10.1.0.2"]
     {
         pair.until_offloaded();
-        pair.ofctl(&format!("add-flow ovsbr0 {rule},actions=drop"));
+        pair.switch.ofctl(&format!("add-flow ovsbr0 {rule},actions=drop"));
         pair.expect_none();
-        pair.ofctl(&format!("--strict del-flows ovsbr0 {rule}"));
+        pair.switch.ofctl(&format!("--strict del-flows ovsbr0 {rule}"));
         assert!(pair.a.reaches("10.1.0.2"));
     }
     pair.until_offloaded();
-    pair.ofctl("mod-port ovsbr0 pb no-forward");
+    pair.switch.ofctl("mod-port ovsbr0 pb no-forward");
     pair.expect_none();
-    pair.ofctl("mod-port ovsbr0 pb forward");
+    pair.switch.ofctl("mod-port ovsbr0 pb forward");
     pair.until_offloaded();
 }
 
@@ -510,9 +506,10 @@ fn packets_keep_their_order_while_the_flow_changes_hands() {
         until("the kernel forwards", is_offloaded);
         // Rules that do not concern the flow.
         for number in 0..10 {
-            pair.ofctl(&format!("add-flow ovsbr0 priority={},tcp,tp_dst=7{number},actions=drop", 10 + round));
+            pair.switch
+                .ofctl(&format!("add-flow ovsbr0 priority={},tcp,tp_dst=7{number},actions=drop", 10 + round));
         }
-        pair.ofctl("del-flows ovsbr0 tcp");
+        pair.switch.ofctl("del-flows ovsbr0 tcp");
         // The worker gets it, and gives it away again.
         pair.switch.vsctl("set Open_vSwitch . other_config:hw-offload=false");
         until("the worker forwards", || !is_offloaded());

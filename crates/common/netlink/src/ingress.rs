@@ -23,8 +23,8 @@ use crate::tc::{EGRESS, INGRESS, filters, has_filters, header};
 /// The program's result is what becomes of the frame.
 const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
 const TCA_MATCHALL_ACT: u16 = 2;
-/// Ends the frame's way without counting it as dropped.
-const TC_ACT_STOLEN: i32 = 4;
+/// The verdict of a classifier that ends the frame's way, without counting it as dropped.
+pub const TC_ACT_STOLEN: i32 = 4;
 
 /// Where the discipline `clsact` is attached, and its handle.
 const CLSACT_PARENT: u32 = 0xffff_fff1;

@@ -50,7 +50,7 @@ pub use discipline::{
 };
 pub use driver::{Driver, driver};
 pub use egress::{EgressMonitor, has_egress_chains, has_egress_programs, is_queued_or_filtered};
-pub use ingress::IngressGuard;
+pub use ingress::{IngressGuard, TC_ACT_STOLEN};
 pub use link::{Link, LinkChange, Monitor, link, link_by_index, links, set_link};
 pub use merging::{is_merging, set_merging};
 pub use mode::{LinkMode, link_mode};

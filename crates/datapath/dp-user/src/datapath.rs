@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base::{Clock, DpPort, MacAddr};
 use dp::{
-    Capabilities, Datapath, DpError, DpStats, DummyControl, Errno, Execute, Flow, FlowGlance, FlowPut,
-    FlowStats, Meter, MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode, Succession,
-    TunnelSettings, Ufid, Upcall, WorkerId,
+    Capabilities, Datapath, DpError, DpStats, DummyControl, Errno, Execute, FenceWatcher, Flow, FlowGlance,
+    FlowPut, FlowStats, Meter, MeterStats, Packet, PortInfo, PortSpec, PortStats, PortWatcher, PutMode,
+    Succession, TunnelSettings, Ufid, Upcall, WorkerId,
 };
 use netdev::{Device, Shortcuts};
 
@@ -67,7 +67,6 @@ impl DpUser {
             connections,
             fragments,
             bonds: Bonds::default(),
-            is_fenced: AtomicBool::new(false),
             tunnels: ArcSwap::default(),
             tunnel_sequence: AtomicU32::new(0),
             meters: Meters::default(),
@@ -127,10 +126,7 @@ impl DpUser {
         let mut ports = Ports::clone(&self.shared.ports.load());
         let result = change(&mut ports)?;
         let new = ports.take_unassigned();
-        let before = self.shared.ports.swap(Arc::new(ports));
-        let after = self.shared.ports.load();
-        let stays = |port: &&Arc<Port>| after.get(port.number).is_some_and(|other| Arc::ptr_eq(other, port));
-        before.iter().filter(|port| !stays(port)).for_each(|port| port.end_shortcuts());
+        self.shared.ports.store(Arc::new(ports));
         self.shared.changes.note();
         if new.is_empty() {
             self.dismiss_idle();
@@ -139,6 +135,12 @@ impl DpUser {
             self.welcome(&mut team, &new);
         }
         Ok(result)
+    }
+
+    /// Closes a port that is not among the ports any more.
+    fn retire(&self, port: Arc<Port>) {
+        port.device.end_shortcuts();
+        self.shared.closing.close([port]);
     }
 
     /// Refuses what is taken, by a port or by a spec before it.
@@ -239,7 +241,7 @@ impl Datapath for DpUser {
 
     fn del_port(&self, port: DpPort) -> Result<(), DpError> {
         let removed = self.change_ports(|ports| ports.remove(port).ok_or(DpError::NoPort(port)))?;
-        self.shared.closing.close([removed]);
+        self.retire(removed);
         Ok(())
     }
 
@@ -319,7 +321,7 @@ impl Datapath for DpUser {
             ports.insert(Arc::new(Port::new(number, device)));
             Ok(())
         })?;
-        self.shared.closing.close([old]);
+        self.retire(old);
         Ok(())
     }
 
@@ -351,13 +353,12 @@ impl Datapath for DpUser {
         self.shared.shortcuts.allow(is_allowed);
     }
 
+    fn fence_watcher(&self) -> Option<FenceWatcher> {
+        let shortcuts = Arc::clone(&self.shared.shortcuts);
+        Some(Box::new(move |fence| shortcuts.raise_fence(fence)))
+    }
+
     fn set_upcall(&self, upcall: Option<Arc<dyn Upcall>>) {
-        if let Some(upcall) = &upcall
-            && !self.shared.is_fenced.swap(true, Ordering::AcqRel)
-        {
-            let shortcuts = Arc::clone(&self.shared.shortcuts);
-            upcall.watch_fence(Box::new(move |fence| shortcuts.raise_fence(fence)));
-        }
         self.shared.upcall.store(upcall.map(|upcall| Arc::new(UpcallDoor(upcall))));
     }
 

@@ -159,9 +159,7 @@ impl Flows {
     }
 
     pub(crate) fn get(&self, ufid: Ufid) -> Option<Flow> {
-        let mut table = self.lock();
-        table.absorb(self.clock.now());
-        table.get(ufid, self.worker)
+        self.lock().get(ufid, self.worker, self.clock.now())
     }
 
     /// Calls `visit` with every flow; the lock is not held during the call.
@@ -175,7 +173,7 @@ impl Flows {
     }
 
     fn walk<F>(&self, chunk: u32, copy: impl Fn(&Table, u32) -> Option<F>, visit: &mut dyn FnMut(F)) {
-        self.lock().absorb(self.clock.now());
+        drop(self.counted());
         let mut flows = Vec::new();
         let mut at = Some(0);
         while let Some(place) = at {

@@ -69,11 +69,6 @@ impl Port {
         self.info.changed();
     }
 
-    /// Has all packets from and to it pass by workers, until they find out anew how they pass.
-    pub(crate) fn end_shortcuts(&self) {
-        self.device.end_shortcuts();
-    }
-
     /// What the device says of itself; it is asked again only when it has changed.
     pub(crate) fn info(&self) -> Arc<PortInfo> {
         let ask = || self.device.info(self.number);

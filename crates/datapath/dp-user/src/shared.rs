@@ -104,8 +104,6 @@ pub(crate) struct Shared {
     pub(crate) bonds: Bonds,
     /// Flows that the kernel forwards.
     pub(crate) shortcuts: Arc<Shortcuts>,
-    /// They have been told of the fence.
-    pub(crate) is_fenced: AtomicBool,
     pub(crate) tunnels: ArcSwap<TunnelSettings>,
     /// The number of the next packet of a tunnel that numbers them.
     pub(crate) tunnel_sequence: AtomicU32,
@@ -156,7 +154,7 @@ impl Shared {
         let ports = self.ports.load_full();
         for port in ports.iter().filter(changed) {
             port.changed();
-            port.end_shortcuts();
+            port.device.end_shortcuts();
         }
         self.changes.note();
     }

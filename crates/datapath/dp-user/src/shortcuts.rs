@@ -28,7 +28,7 @@ pub(crate) fn way(ports: &Ports, megaflow: &Megaflow) -> Option<Way> {
         return None;
     }
     // What the kernel forwards goes past netfilter's hook at the device that sends.
-    if !matches!(netlink::has_egress_chains(), Ok(false)) || !from.device.as_packet()?.begin_shortcuts() {
+    if !matches!(netlink::has_egress_chains(), Ok(false)) || !from.device.as_packet()?.begin_lookups() {
         return None;
     }
     let max_len = goes_by.mtu.saturating_add(ethernet::HEADER_LEN as u32);

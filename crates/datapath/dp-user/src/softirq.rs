@@ -18,8 +18,7 @@ pub(crate) fn wait_for_sent() {
     let core = rustix::thread::sched_getcpu();
     let begin = Instant::now();
     loop {
-        let table = std::fs::read_to_string("/proc/net/softnet_stat").unwrap_or_default();
-        match queued(&table, core) {
+        match queued_on(core) {
             Some(0) => return,
             // Kernels before 5.10 do not say: a frame waits as long as others of a turn take.
             None => return std::thread::sleep(PATIENCE / 20),
@@ -31,11 +30,15 @@ pub(crate) fn wait_for_sent() {
 
 /// Whether frames wait that were sent on the processor of this thread, as far as the kernel says.
 pub(crate) fn has_queued() -> bool {
-    let table = std::fs::read_to_string("/proc/net/softnet_stat").unwrap_or_default();
-    queued(&table, rustix::thread::sched_getcpu()).is_some_and(|count| count > 0)
+    queued_on(rustix::thread::sched_getcpu()).is_some_and(|count| count > 0)
 }
 
-/// How many frames wait on a processor.
+/// How many frames wait on a processor now.
+fn queued_on(core: usize) -> Option<u64> {
+    queued(&std::fs::read_to_string("/proc/net/softnet_stat").unwrap_or_default(), core)
+}
+
+/// The same, as the kernel's table says.
 fn queued(table: &str, core: usize) -> Option<u64> {
     table.lines().find_map(|line| {
         let mut words = line.split_ascii_whitespace().map(|word| u64::from_str_radix(word, 16).ok());

@@ -151,11 +151,18 @@ impl Table {
         false
     }
 
-    /// The flow's way by the kernel, if it has one and that has not ended.
-    pub(crate) fn shortcut(&mut self, place: u32, now: Timestamp) -> Option<Shortcut> {
-        if !self.absorb_one(place, now) {
+    /// The same of one flow by itself, if the kernel forwards it.
+    fn absorb_at(&mut self, place: u32, now: Timestamp) {
+        if matches!(self.flows.get(place), Some(Entry { heat: Heat::Handed(_), .. }))
+            && !self.absorb_one(place, now)
+        {
             self.handed.retain(|other| *other != place);
         }
+    }
+
+    /// The flow's way by the kernel, if it has one and that has not ended.
+    pub(crate) fn shortcut(&mut self, place: u32, now: Timestamp) -> Option<Shortcut> {
+        self.absorb_at(place, now);
         match self.flows.get(place)?.heat {
             Heat::Handed(shortcut) => Some(shortcut),
             Heat::Looked(_) | Heat::Paused(_) | Heat::Refused => None,
@@ -337,9 +344,6 @@ impl Table {
     }
 
     pub(crate) fn remove(&mut self, ufid: Ufid, now: Timestamp) -> Option<FlowStats> {
-        if let Some(place) = self.place_of(ufid) {
-            self.end_shortcut(place, now);
-        }
         let (flows, hasher) = (&self.flows, &self.hasher);
         let is_it = |&place: &u32| flows.get(place).is_some_and(|entry| entry.ufid == ufid);
         let (place, _) = self.by_ufid.find_entry(hasher.hash_one(ufid), is_it).ok()?.remove();
@@ -347,11 +351,14 @@ impl Table {
             let hash_at = |&place: &u32| flows.get(place).map_or(0, |entry| hasher.hash_one(entry.ufid));
             self.by_ufid.shrink_to_fit(hash_at);
         }
+        self.end_shortcut(place, now);
         self.flows.remove(place).map(|entry| entry.stats)
     }
 
-    pub(crate) fn get(&self, ufid: Ufid, worker: WorkerId) -> Option<Flow> {
-        self.flow_at(self.place_of(ufid)?, worker)
+    pub(crate) fn get(&mut self, ufid: Ufid, worker: WorkerId, now: Timestamp) -> Option<Flow> {
+        let place = self.place_of(ufid)?;
+        self.absorb_at(place, now);
+        self.flow_at(place, worker)
     }
 
     /// A copy of the flow at `place`.
@@ -449,7 +456,8 @@ mod tests {
     fn flows_that_only_output_share_their_actions() {
         let mut table = Table::new(Arc::new(Shortcuts::none()));
         (1..=4).for_each(|port| add(&mut table, port));
-        let actions = |port| table.get(Ufid::of(key_of(port).key()), WorkerId::Main).unwrap().actions;
+        let mut actions =
+            |port| table.get(Ufid::of(key_of(port).key()), WorkerId::Main, Timestamp::ZERO).unwrap().actions;
         assert!(Arc::ptr_eq(&actions(1), &actions(3)) && Arc::ptr_eq(&actions(2), &actions(4)));
         assert_eq!(*actions(1), [Action::Output(DpPort(1))]);
     }

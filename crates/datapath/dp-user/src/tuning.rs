@@ -102,19 +102,9 @@ impl Office<'_> {
         self.end_changed(&ports);
         let now = Instant::now();
         let is_due = self.due.is_some_and(|due| due <= now);
-        let shortcuts = &self.shared.shortcuts;
-        if is_due && !shortcuts.is_empty() && !matches!(netlink::has_egress_chains(), Ok(false)) {
-            shortcuts.end_all();
-        }
-        let segments = if is_due { shortcuts.review(now) } else { Segments::default() };
+        let segments = if is_due { self.review_shortcuts(&ports, now) } else { Segments::default() };
         for device in devices(&ports) {
             merge(device, is_due, &segments);
-        }
-        if is_due {
-            let sources = shortcuts.sources();
-            devices(&ports)
-                .filter(|device| !sources.contains(&device.ifindex()))
-                .for_each(PacketDevice::end_shortcuts);
         }
         self.review_sockets(&ports, now, is_due);
         if is_due {
@@ -148,11 +138,25 @@ impl Office<'_> {
                 || device.waits_for_sockets()
                 || device.is_filtered()
         };
-        if !devices(&ports).any(is_watching) && shortcuts.is_empty() {
+        if !devices(&ports).any(is_watching) && self.shared.shortcuts.is_empty() {
             self.due = None;
         } else if is_due || self.due.is_none() {
             self.due = Some(Instant::now() + INTERVAL.max(cost * COST_FACTOR));
         }
+    }
+
+    /// Ends flows that workers have to serve, or serve better, and the look for those of devices that have none.
+    fn review_shortcuts(&self, ports: &Ports, now: Instant) -> Segments {
+        let shortcuts = &self.shared.shortcuts;
+        if !shortcuts.is_empty() && !matches!(netlink::has_egress_chains(), Ok(false)) {
+            shortcuts.end_all();
+        }
+        let segments = shortcuts.review(now);
+        let sources = shortcuts.sources();
+        devices(ports)
+            .filter(|device| !sources.contains(&device.ifindex()))
+            .for_each(PacketDevice::end_lookups);
+        segments
     }
 
     /// Gives rings to devices that receive much, and takes them from those that do not; opens sockets that are missing.
@@ -191,7 +195,7 @@ impl Office<'_> {
                 LeaseState::Quiet | LeaseState::Asking | LeaseState::Barred => {}
             }
             // Filters of others may decide about what it receives.
-            device.end_shortcuts();
+            device.end_lookups();
             self.shared.shortcuts.end_device(device.ifindex());
         }
     }

@@ -37,6 +37,7 @@ mod port_kind;
 mod qos;
 pub mod sums;
 pub mod text;
+mod ufid;
 mod upcall;
 mod workers;
 
@@ -52,13 +53,14 @@ pub use capabilities::{Capabilities, Tracking};
 pub use datapath::{
     Datapath, DpError, DpId, DpStats, DummyControl, Execute, Flow, FlowGlance, FlowPut, FlowStats, Meter,
     MeterBand, MeterStats, PortInfo, PortSpec, PortWatcher, PutMode, Succession, TunnelOption,
-    TunnelSettings, Ufid, UfidError, WorkerId,
+    TunnelSettings, WorkerId,
 };
 pub use drop_reason::{DropReason, Drops};
 pub use execute::{Executor, Tracked, execute};
 pub use packet::{HEADROOM, Offload, Packet, Segmentation};
 pub use port_kind::{PortKind, TunnelKind, UnknownPortKind};
 pub use qos::{Detail, Policing, Qos, QosKind, QosState, QualityOfService, QueueStats, Settings};
+pub use ufid::{Ufid, UfidError};
 pub use upcall::{Fence, FenceWatcher, Upcall, UpcallOutcome, UpcallPacket};
 pub use workers::{
     Assignment, AutoBalance, LOAD_INTERVAL, LOAD_INTERVALS, Performance, QueueInfo, SleepLimits, WorkerInfo,

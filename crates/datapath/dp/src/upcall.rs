@@ -59,7 +59,7 @@ pub struct Fence {
     pub going_up: u64,
 }
 
-/// Who has to know of the fence. Must not block.
+/// Who has to know of the fence: called with [`Fence::all`] whenever that has moved. Must not block.
 pub type FenceWatcher = Box<dyn Fn(u64) + Send + Sync>;
 
 /// What stands behind the door: `flowsync`.
@@ -74,9 +74,6 @@ pub trait Upcall: Send + Sync {
     fn fence(&self) -> Fence {
         Fence::default()
     }
-
-    /// Has `watcher` called with [`Fence::all`] whenever that has moved, before anybody is told that it has.
-    fn watch_fence(&self, _watcher: FenceWatcher) {}
 
     /// Finds out what a flow that is older than the fence should do now, and confirms, changes or removes it in the
     /// datapath.

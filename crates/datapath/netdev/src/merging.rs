@@ -46,13 +46,12 @@ impl Merging {
     /// Whether the device has begun to ask just now.
     #[inline]
     pub fn begins_to_ask(&self) -> bool {
-        self.segments.load(Ordering::Relaxed) >= WORTH
-            && self.state.compare_exchange(OFF, ASKING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.segments.load(Ordering::Relaxed) >= WORTH && self.ask()
     }
 
-    /// Asks for a device whose segments do not come this way.
-    pub fn ask(&self) {
-        let _ = self.state.compare_exchange(OFF, ASKING, Ordering::AcqRel, Ordering::Acquire);
+    /// Asks for the device, also for segments that do not come this way; whether it has begun to ask just now.
+    pub fn ask(&self) -> bool {
+        self.state.compare_exchange(OFF, ASKING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Whether the device receives many segments, and waits for a decision.

@@ -104,13 +104,13 @@ impl PacketDevice {
     }
 
     /// Has the kernel look for flows that it forwards among what the device receives; whether it does.
-    pub fn begin_shortcuts(&self) -> bool {
+    pub fn begin_lookups(&self) -> bool {
         self.queues().all(Receiving::is_filtered)
             || self.can_have_shortcuts() && self.queues().all(|queue| self.filter(queue, true))
     }
 
     /// Ends that, where the kernel has no flows of this device any more.
-    pub fn end_shortcuts(&self) {
+    pub fn end_lookups(&self) {
         self.queues().filter(|queue| queue.is_filtered()).for_each(|queue| _ = self.filter(queue, false));
     }
 

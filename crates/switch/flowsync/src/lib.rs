@@ -197,6 +197,9 @@ impl FlowSync {
         sink: Arc<dyn Sink>,
         clock: Clock,
     ) -> Arc<FlowSync> {
+        if let Some(watcher) = datapath.fence_watcher() {
+            network.watch_fence(watcher);
+        }
         let sync = Arc::new(FlowSync {
             network,
             id,

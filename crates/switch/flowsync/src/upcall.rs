@@ -87,10 +87,6 @@ impl Upcall for FlowSync {
         self.network.fence()
     }
 
-    fn watch_fence(&self, watcher: dp::FenceWatcher) {
-        self.network.watch_fence(watcher);
-    }
-
     fn check(&self, flow: &dp::Flow) {
         CHECKED.count();
         self.recheck(flow);

@@ -70,7 +70,7 @@ pub trait SharedNetwork: Send + Sync {
     /// The epoch of the last change that somebody made on purpose and may count on being in force: rules, groups, ports; and
     /// of the last one that was not of rules alone. What packets taught, and what timed out, moves the epoch alone.
     fn fence(&self) -> dp::Fence;
-    /// As [`dp::Upcall::watch_fence`].
+    /// Has `watcher` called with where the fence is now, and whenever it has moved, before anybody is told that it has.
     fn watch_fence(&self, _watcher: dp::FenceWatcher) {}
 }
 

@@ -92,9 +92,9 @@ pub fn load(kind: ProgramKind, code: Assembler) -> io::Result<OwnedFd> {
             let mut said = vec![0; 1 << 16];
             let again = load_silently(kind, &instructions, &mut said);
             let end = said.iter().position(|byte| *byte == 0).unwrap_or(said.len());
-            let text = String::from_utf8_lossy(said.get(..end).unwrap_or(&[])).into_owned();
-            let last = text.trim_end().rsplit('\n').take(6).collect::<Vec<_>>();
-            let last = last.into_iter().rev().collect::<Vec<_>>().join("; ");
+            let text = String::from_utf8_lossy(said.get(..end).unwrap_or(&[]));
+            let lines: Vec<&str> = text.lines().collect();
+            let last = lines.get(lines.len().saturating_sub(6)..).unwrap_or(&[]).join("; ");
             again.map_err(|error| io::Error::new(error.kind(), format!("{error}: {last}")))
         }
         result => result,

@@ -12,6 +12,7 @@ use std::io;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use super::key::LEN;
+use super::{Tagging, Way};
 use crate::mapping::Mapping;
 
 /// Masks at most, a bit of a gate for each: what is not forwarded by the kernel is looked up under all of its gate.
@@ -84,15 +85,6 @@ pub(super) struct Board {
     pub(super) layout: Layout,
 }
 
-/// What a flow does, as the programs read it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Record {
-    pub(super) ifindex: u32,
-    pub(super) steps: u32,
-    pub(super) max_len: u32,
-    pub(super) tci: u16,
-}
-
 impl Board {
     pub(super) fn new(mapping: Mapping, layout: Layout) -> io::Result<Board> {
         // Then all places below are in it, too.
@@ -146,18 +138,19 @@ impl Board {
     }
 
     /// Writes a flow, which nobody uses before its version is set. Its packets come to the worker before [`Board::set_sent`].
-    pub(super) fn put_flow(&self, flow: u32, record: Record) {
+    pub(super) fn put_flow(&self, flow: u32, way: &Way) {
         let begin = self.flow(flow);
+        let (steps, tci) = match way.tag {
+            Tagging::Keep => (0, 0),
+            Tagging::Pop => (POP, 0),
+            Tagging::Push { tci } => (PUSH, tci),
+        };
         self.put_double(begin + RECEIVED as usize, 0);
         self.set_sent(flow, u64::MAX);
-        self.put(begin + IFINDEX as usize, record.ifindex);
-        self.put(begin + STEPS as usize, record.steps);
-        self.put(begin + MAX_LEN as usize, record.max_len);
-        let tci = u32::from_ne_bytes({
-            let [first, second] = record.tci.to_ne_bytes();
-            [first, second, 0, 0]
-        });
-        self.put(begin + TCI as usize, tci);
+        self.put(begin + IFINDEX as usize, way.to);
+        self.put(begin + STEPS as usize, steps);
+        self.put(begin + MAX_LEN as usize, way.max_len);
+        self.put(begin + TCI as usize, u32::from(tci));
     }
 
     fn put_double(&self, offset: usize, value: u64) {

@@ -74,13 +74,12 @@ impl Pattern {
         }
         rest.set_bits(slot::IN_PORT, 0);
         pattern.put(DEVICE, &ifindex.to_ne_bytes(), &[0xff; 4]);
-        let mut known: Vec<&(Slot, usize, usize)> = OF_ALL.iter().collect();
-        match key.dl_type() {
-            ethernet::TYPE_IPV4 => known.extend(OF_IP.iter().chain(&OF_IPV4)),
-            ethernet::TYPE_IPV6 => known.extend(OF_IP.iter().chain(&OF_IPV6)),
-            _ => {}
-        }
-        for &&(place, at, len) in &known {
+        let layers: [&[(Slot, usize, usize)]; 3] = match key.dl_type() {
+            ethernet::TYPE_IPV4 => [&OF_ALL, &OF_IP, &OF_IPV4],
+            ethernet::TYPE_IPV6 => [&OF_ALL, &OF_IP, &OF_IPV6],
+            _ => [&OF_ALL, &[], &[]],
+        };
+        for &(place, at, len) in layers.into_iter().flatten() {
             let bits = mask.bits(place);
             rest.set_bits(place, 0);
             let tail = |value: u128| value.to_be_bytes();
@@ -95,8 +94,7 @@ impl Pattern {
             rest.set_bits(place, 0);
         }
         let can_tell = |(index, bits): (usize, u64)| index < FIRST_HEADER_WORD && key.word(index) & bits == 0;
-        let mut left = rest.as_key().present().collect::<Vec<_>>().into_iter();
-        (left.all(can_tell) && !key.has_tun_options()).then_some(pattern)
+        (rest.as_key().present().all(can_tell) && !key.has_tun_options()).then_some(pattern)
     }
 
     fn put(&mut self, at: usize, value: &[u8], bits: &[u8]) {

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use flow::{FlowKey, FlowMask};
 use netlink::bpf::{self, Table};
 
-use board::{Board, Layout, MASKS, Record};
+use board::{Board, Layout, MASKS};
 use key::{LEN, Pattern};
 use program::{Parts, Programs};
 
@@ -345,12 +345,7 @@ impl State {
         let mask = self.mask(kernel, &pattern.mask)?;
         let mut key = pattern.key;
         key.get_mut(key::MASK_NUMBER..)?.copy_from_slice(&(mask as u32).to_ne_bytes());
-        let (tag, tci) = match way.tag {
-            Tagging::Keep => (0, 0),
-            Tagging::Pop => (board::POP, 0),
-            Tagging::Push { tci } => (board::PUSH, tci),
-        };
-        kernel.board.put_flow(place, Record { ifindex: way.to, steps: tag, max_len: way.max_len, tci });
+        kernel.board.put_flow(place, way);
         kernel.board.set_version(place, version);
         let (packets, bytes) = kernel.board.counted(place);
         let generation = kernel.board.generation(place);
@@ -360,7 +355,7 @@ impl State {
             kernel.board.set_version(place, 0);
             return None;
         }
-        self.free.retain(|free| *free != place);
+        self.free.pop();
         self.use_mask(kernel, mask, way.from);
         let (from, to) = (way.from, way.to);
         let reviewed = (packets, bytes);
@@ -369,6 +364,7 @@ impl State {
         Some(Shortcut { place, generation })
     }
 
+    /// The last of the free places.
     fn free_place(&mut self) -> Option<u32> {
         while let Some(&(place, since)) = self.resting.front()
             && since.elapsed() >= REST

@@ -11,6 +11,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use netlink::TC_ACT_STOLEN;
 use netlink::bpf::{Assembler, Condition, Label, Operation, ProgramKind, Size, load};
 use wire::{ethernet, protocol};
 
@@ -49,9 +50,8 @@ const STAMPED: i32 = 0x4962_7267;
 
 const OUTGOING: i32 = libc::PACKET_OUTGOING as i32;
 
-/// Verdicts of classifiers: others may look, the frame has been taken.
+/// The verdict of a classifier that others may look.
 const NO_VERDICT: i32 = -1;
-const STOLEN: i32 = 4;
 
 /// Registers: the frame, the flow's record, its place and generation, TCP flags. The first three of arguments, a result.
 const FRAME: u8 = 6;
@@ -141,7 +141,7 @@ impl Parts<'_> {
         self.act(&mut code, steal);
         // It stands in the socket's queue by now.
         code.place(passed).set(A, 1).add_atomically(FLOW, board::RECEIVED, A);
-        code.place(steal).set(RESULT, STOLEN).exit();
+        code.place(steal).set(RESULT, TC_ACT_STOLEN).exit();
         // The process before or after this one has a classifier here, too.
         code.place(others).set(RESULT, NO_VERDICT).exit();
         code
@@ -252,7 +252,7 @@ impl Parts<'_> {
             no_push,
         );
         code.copy(A, FRAME).set(B, i32::from(ethernet::TYPE_VLAN.to_be())).load(
-            Size::Half,
+            Size::Word,
             C,
             FLOW,
             board::TCI,

@@ -8,7 +8,7 @@ use wire::{TypedForm, ethernet};
 
 use super::*;
 use crate::packet::PacketDevice;
-use crate::testing::{Wire, frame, has_pair, ip, until};
+use crate::testing::{Wire, add_pair, frame, has_pair, until};
 use crate::{BATCH, Pool};
 
 /// The port that all frames come in by.
@@ -30,11 +30,7 @@ impl World {
         if !has_pair("p", "w") {
             return None;
         }
-        ip("link add q type veth peer name x");
-        for name in ["q", "x"] {
-            std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1").ok();
-            ip(&format!("link set {name} up"));
-        }
+        add_pair("q", "x");
         World::between_pairs()
     }
 
@@ -53,7 +49,7 @@ impl World {
         };
         let (source, target) = (open("p", 0, &shortcuts), open("q", 1, &shortcuts));
         let far = open("x", 2, &Arc::new(Shortcuts::none()));
-        assert!(source.begin_shortcuts());
+        assert!(source.begin_lookups());
         Some(World { source, target, near: Wire::open("w"), far, shortcuts })
     }
 
@@ -288,11 +284,11 @@ fn where_others_decide_about_frames_the_kernel_forwards_none() {
         let words = words.split(' ').chain(words.contains("bytecode").then_some("1,6 0 0 0,"));
         assert!(std::process::Command::new("tc").args(words).status().unwrap().success());
     };
-    world.source.end_shortcuts();
+    world.source.end_lookups();
     tc("filter add dev p ingress pref 5 bpf bytecode");
-    assert!(!world.source.begin_shortcuts());
+    assert!(!world.source.begin_lookups());
     tc("filter del dev p ingress pref 5");
-    assert!(world.source.begin_shortcuts());
+    assert!(world.source.begin_lookups());
 }
 
 #[test]
