@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdout, Stdio};
+use std::time::{Duration, Instant};
 
 use end_to_end::{Host, LIMIT, Programs, can_run, can_watch, holds_within, until};
 
@@ -518,6 +519,47 @@ fn packets_keep_their_order_while_the_flow_changes_hands() {
     until("the kernel forwards", is_offloaded);
     sender.close_input();
     assert!(sender.line().parse::<u64>().unwrap() >= 10_000);
+    assert_eq!(receiver.line(), "late []");
+}
+
+/// Sends such datagrams on one processor as fast as it can, until its input ends.
+const FLOOD: &str = "
+import os, socket, sys, threading, time
+os.sched_setaffinity(0, {PROCESSOR})
+closed = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), closed.set()), daemon=True).start()
+end, count = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0
+while not closed.is_set():
+    for count in range(count + 1, count + 100):
+        end.sendto(count.to_bytes(8, 'big'), ('10.1.0.2', 7000))
+for _ in range(100):
+    end.sendto(b'', ('10.1.0.2', 7000))
+    time.sleep(0.01)
+";
+
+#[test]
+fn a_flood_is_the_kernels_where_the_worker_has_no_processor_for_itself() {
+    if !can_load() {
+        return;
+    }
+    let pair = Pair::new();
+    assert!(pair.a.reaches("10.1.0.2"));
+    let allowed = std::fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = allowed.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    let processor = allowed.trim().rsplit([',', '-']).next().unwrap();
+    pair.switch.host.ok(&format!("taskset -acp {processor} {}", pair.switch.pid()));
+    let mut receiver = Python::ready(&pair.b, RECEIVE_UDP);
+    let mut sender = Python::start(&pair.a, &FLOOD.replace("PROCESSOR", processor));
+    let came = || counter(&pair.b, "eth0", "rx_packets");
+    until("the kernel forwards a flood, and goes on", || {
+        let (before, began) = (came(), Instant::now());
+        let goes_on = (0..10).all(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            pair.offloads("pa")
+        });
+        goes_on && (came() - before) as f64 > 60_000.0 * began.elapsed().as_secs_f64()
+    });
+    sender.close_input();
     assert_eq!(receiver.line(), "late []");
 }
 

@@ -75,6 +75,7 @@ impl DpUser {
             workers: ArcSwap::default(),
             main_context: Mutex::new(Context::new(1)),
             tuning: Waker::new()?,
+            are_crowded: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
             is_forgotten: AtomicBool::new(false),
         });

@@ -34,9 +34,9 @@ impl Pace {
         }
     }
 
-    /// Whether the kernel should forward flows of this port, where it can.
-    pub(crate) fn is_moderate(&self) -> bool {
-        self.is_flood == Some(false)
+    /// Whether the kernel should forward flows of this port, where it can, and `takes_floods` or not.
+    pub(crate) fn is_for_kernel(&self, takes_floods: bool) -> bool {
+        self.is_flood.is_some_and(|is_flood| takes_floods || !is_flood)
     }
 }
 
@@ -48,12 +48,13 @@ mod tests {
     fn a_flood_is_many_short_packets() {
         let pass = |packets, len| {
             let mut pace = Pace::default();
-            assert!(!pace.is_moderate(), "nothing is known yet");
+            assert!(!pace.is_for_kernel(true), "nothing is known yet");
             let begin = Timestamp::ZERO + Duration::from_secs(1);
             pace.count(packets, packets * len, begin);
-            assert!(!pace.is_moderate(), "it was quiet before");
+            assert!(!pace.is_for_kernel(true), "it was quiet before");
             pace.count(packets, packets * len, begin + Duration::from_millis(10));
-            pace.is_moderate()
+            assert!(pace.is_for_kernel(true));
+            pace.is_for_kernel(false)
         };
         assert!(pass(10, 64) && pass(10_000, 1500) && !pass(10_000, 64));
     }

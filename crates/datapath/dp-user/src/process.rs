@@ -96,7 +96,8 @@ impl<'a> Run<'a> {
         let Some(place) = self.context.hot.take() else { return };
         let way = |flow: &dp::Flow| shortcuts::way(&self.shared.ports.load(), flow);
         if let Some(shortcut) = self.part.flows.hand_over(place, way) {
-            self.context.settling.begin(shortcut, source, &self.shared.shortcuts);
+            let now = self.shared.clock.now();
+            self.context.settling.begin(shortcut, source, now, &self.shared.shortcuts);
             self.shared.tuning.wake();
         }
     }

@@ -2,16 +2,32 @@
 //! those behind them ([`netdev::Shortcuts::sent`]).
 //!
 //! How many have come is read first; when the port then has none left, so many at least have been sent.
+//!
+//! A port with more packets than its worker can take always has some left. There the kernel would never come in, which would
+//! take them all: what stands in such a queue, and would have been lost a moment earlier or later, is dropped then
+//! ([`Settling::is_stuck`]).
 
+use std::time::Duration;
+
+use base::Timestamp;
 use netdev::Shortcuts;
 use netdev::shortcut::Shortcut;
 use smallvec::SmallVec;
 
 use crate::softirq;
 
+/// How long a queue that is never empty is waited for.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How often at most one is emptied.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The flows of one worker that are about to be forwarded by the kernel.
 #[derive(Debug, Default)]
-pub(crate) struct Settling(SmallVec<[Flow; 4]>);
+pub(crate) struct Settling {
+    flows: SmallVec<[Flow; 4]>,
+    /// When a queue was emptied last.
+    emptied: Option<Timestamp>,
+}
 
 #[derive(Debug)]
 struct Flow {
@@ -20,39 +36,76 @@ struct Flow {
     source: usize,
     /// How many had come before the queue was looked at.
     received: u64,
+    /// Since when the queue has not been empty.
+    since: Timestamp,
 }
 
 impl Settling {
     /// From here on, packets of a flow are waited for to be sent.
-    pub(crate) fn begin(&mut self, shortcut: Shortcut, source: usize, shortcuts: &Shortcuts) {
-        if !self.0.iter().any(|flow| flow.shortcut == shortcut)
+    pub(crate) fn begin(&mut self, shortcut: Shortcut, source: usize, now: Timestamp, shortcuts: &Shortcuts) {
+        if !self.flows.iter().any(|flow| flow.shortcut == shortcut)
             && let Some(received) = shortcuts.received(shortcut)
         {
-            self.0.push(Flow { shortcut, source, received });
+            self.flows.push(Flow { shortcut, source, received, since: now });
         }
     }
 
     /// Forgets the flows that do not come by queues of which `is_kept` says so.
     pub(crate) fn keep(&mut self, is_kept: impl Fn(usize) -> bool) {
-        self.0.retain(|flow| is_kept(flow.source));
+        self.flows.retain(|flow| is_kept(flow.source));
+    }
+
+    fn waits_for(&self, source: usize) -> bool {
+        self.flows.iter().any(|flow| flow.source == source)
+    }
+
+    /// Whether the queue has not been empty for a while that flows wait for.
+    pub(crate) fn is_stuck(&self, source: usize, now: Timestamp) -> bool {
+        let is_late = |flow: &Flow| flow.source == source && now.since(flow.since) >= PATIENCE;
+        self.flows.iter().any(is_late) && self.emptied.is_none_or(|emptied| now.since(emptied) >= PAUSE)
+    }
+
+    /// Empties the queue, of which `drop_some` drops a batch and says how many packets that were. What was sent before has
+    /// arrived.
+    pub(crate) fn empty(
+        &mut self,
+        source: usize,
+        now: Timestamp,
+        shortcuts: &Shortcuts,
+        mut drop_some: impl FnMut() -> usize,
+    ) {
+        /// Batches; a queue that fills faster than they are dropped stays as it is.
+        const MOST: usize = 10_000;
+        self.emptied = Some(now);
+        for _ in 0..MOST {
+            if drop_some() == 0 {
+                self.settle(source, now, shortcuts);
+                if !self.waits_for(source) {
+                    return;
+                }
+            }
+        }
     }
 
     /// The queue was empty just now, and all that it had has been sent.
     #[inline]
-    pub(crate) fn drained(&mut self, source: usize, shortcuts: &Shortcuts) {
-        if !self.0.is_empty() {
-            self.settle(source, shortcuts);
+    pub(crate) fn drained(&mut self, source: usize, now: Timestamp, shortcuts: &Shortcuts) {
+        if !self.flows.is_empty() {
+            self.sent_all(source, now, shortcuts);
         }
     }
 
     #[cold]
-    fn settle(&mut self, source: usize, shortcuts: &Shortcuts) {
+    fn sent_all(&mut self, source: usize, now: Timestamp, shortcuts: &Shortcuts) {
         let is_meant = |flow: &Flow| flow.source == source && flow.received > 0;
-        if self.0.iter().any(is_meant) && softirq::has_queued() {
-            // They may wait in the kernel's queue of this processor.
-            return;
+        // They may wait in the kernel's queue of this processor.
+        if !(self.flows.iter().any(is_meant) && softirq::has_queued()) {
+            self.settle(source, now, shortcuts);
         }
-        self.0.retain(|flow| {
+    }
+
+    fn settle(&mut self, source: usize, now: Timestamp, shortcuts: &Shortcuts) {
+        self.flows.retain(|flow| {
             if flow.source != source {
                 return true;
             }
@@ -63,7 +116,7 @@ impl Settling {
                 None => false,
                 Some(received) if received == flow.received && received > 0 => false,
                 Some(received) => {
-                    flow.received = received;
+                    (flow.received, flow.since) = (received, now);
                     true
                 }
             }

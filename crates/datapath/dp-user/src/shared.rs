@@ -116,6 +116,8 @@ pub(crate) struct Shared {
     pub(crate) main_context: Mutex<Context>,
     /// Wakes the thread that helps busy devices.
     pub(crate) tuning: Waker,
+    /// Workers have to wait for processors: the kernel takes floods of short packets, too.
+    pub(crate) are_crowded: AtomicBool,
     pub(crate) is_stopping: AtomicBool,
     /// Ports are another process's, and not closed here.
     pub(crate) is_forgotten: AtomicBool,

@@ -15,8 +15,8 @@
 //!
 //! Flows that the kernel forwards itself ([`netdev::Shortcuts`]) are reviewed here while there are some.
 //!
-//! It also listens for changes of links, and tells workers that wait for a processor where another one idles
-//! ([`crate::wandering`]).
+//! It also listens for changes of links, tells workers that wait for a processor where another one idles, and whether there
+//! is none ([`crate::wandering`]).
 //!
 //! While no device has much to do, the thread sleeps.
 
@@ -118,6 +118,7 @@ impl Office<'_> {
         }
         if is_due {
             self.wandering.look(&self.shared.workers.load(), now);
+            self.shared.are_crowded.store(self.wandering.are_crowded(), Ordering::Relaxed);
         }
         let can_lend = self.egress.is_some();
         let concerned = |device: &&PacketDevice| match device.lease.state() {
@@ -140,6 +141,8 @@ impl Office<'_> {
         };
         if !devices(&ports).any(is_watching) && self.shared.shortcuts.is_empty() {
             self.due = None;
+            self.wandering = Wandering::default();
+            self.shared.are_crowded.store(false, Ordering::Relaxed);
         } else if is_due || self.due.is_none() {
             self.due = Some(Instant::now() + INTERVAL.max(cost * COST_FACTOR));
         }
@@ -151,7 +154,7 @@ impl Office<'_> {
         if !shortcuts.is_empty() && !matches!(netlink::has_egress_chains(), Ok(false)) {
             shortcuts.end_all();
         }
-        let segments = shortcuts.review(now);
+        let segments = shortcuts.review(now, self.wandering.are_crowded());
         let sources = shortcuts.sources();
         devices(ports)
             .filter(|device| !sources.contains(&device.ifindex()))

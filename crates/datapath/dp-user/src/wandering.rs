@@ -3,6 +3,9 @@
 //! The kernel would move such a thread by itself, at any moment. Then frames that it has sent wait on the processor that it
 //! left, and those behind them overtake. So a worker stays where it is until it is told to go elsewhere, and goes when
 //! nothing is left behind ([`crate::softirq`]).
+//!
+//! Where no processor idles that a worker could go to, floods of short packets are better forwarded by whoever sends them, in
+//! the kernel: less work in all, and no thread that has to be waited for ([`Wandering::are_crowded`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,13 +15,15 @@ use crate::part::Part;
 use crate::processors;
 use crate::seat::Core;
 
-/// How often workers are looked at while they have much to do.
-const INTERVAL: Duration = Duration::from_millis(300);
+/// How often workers are looked at while they have much to do. What is seen twice in a row is acted on.
+const INTERVAL: Duration = Duration::from_millis(100);
 /// A worker that waited for more than this part of the time would like to go.
 const WAITED_PERCENT: u32 = 25;
 /// A processor that idled for more than this part of it is worth going to.
-const IDLE_PERCENT: u32 = 50;
-/// How long a worker stays at least where it went.
+const IDLE_PERCENT: u128 = 50;
+/// A worker that had one to itself for this part of it would not wait: the rest of [`WAITED_PERCENT`].
+const FREE_PERCENT: u128 = 75;
+/// How long a worker stays at least where it went, and floods with who forwards them.
 const STAY: Duration = Duration::from_secs(1);
 /// In one of these the kernel counts how long processors idle.
 const TICK: Duration = Duration::from_millis(10);
@@ -29,8 +34,9 @@ pub(crate) struct Wandering {
     looked: Option<Instant>,
     /// How long each worker has waited for a processor, ever, and when it went somewhere last.
     waited: BTreeMap<Core, Waited>,
-    /// How long processors have idled; known only after some worker had to wait.
+    /// How long processors have idled; known only after some worker had to wait, and while they are crowded.
     idled: Option<(Instant, BTreeMap<Core, Duration>)>,
+    crowd: Crowd,
 }
 
 struct Waited {
@@ -38,8 +44,25 @@ struct Waited {
     moved: Option<Instant>,
 }
 
+/// Whether workers have to wait for processors, and cannot go elsewhere; since when that is so.
+#[derive(Clone, Copy, Default)]
+struct Crowd {
+    is_there: bool,
+    since: Option<Instant>,
+}
+
+impl Crowd {
+    fn becomes(&mut self, is_there: bool, now: Instant) {
+        if is_there != self.is_there && self.since.is_none_or(|since| now - since >= STAY) {
+            *self = Crowd { is_there, since: Some(now) };
+            let what = if is_there { "the kernel" } else { "workers" };
+            log::debug!(target: "dpif_netdev", "floods of short packets are for {what}");
+        }
+    }
+}
+
 impl Wandering {
-    /// Looks at the workers that may change their processor, and tells those that should.
+    /// Looks at the workers, and tells those that should go to another processor.
     pub(crate) fn look(&mut self, workers: &[Arc<Part>], now: Instant) {
         let elapsed = match self.looked {
             Some(looked) if now - looked < INTERVAL => return,
@@ -47,26 +70,31 @@ impl Wandering {
             None => Duration::ZERO,
         };
         self.looked = Some(now);
-        let mut unhappy = Vec::new();
-        for worker in workers.iter().filter(|worker| worker.may_wander()) {
-            let Some(total) = worker.thread_id().and_then(waited) else { continue };
-            let known = self.waited.entry(worker.core()).or_insert(Waited { total, moved: None });
-            let lately = total.saturating_sub(std::mem::replace(&mut known.total, total));
-            let has_stayed = known.moved.is_none_or(|moved| now - moved >= STAY);
-            if has_stayed && elapsed > Duration::ZERO && lately * 100 >= elapsed * WAITED_PERCENT {
-                unhappy.push(worker);
-            }
-        }
-        if unhappy.is_empty() {
+        let unhappy = self.unhappy(workers, elapsed);
+        if unhappy.is_empty() && !self.crowd.is_there {
             self.idled = None;
             return;
         }
-        let idled = std::fs::read_to_string("/proc/stat").map(|table| idle_times(&table)).unwrap_or_default();
-        let before = self.idled.replace((now, idled));
-        let (Some((since, before)), Some((_, idled))) = (before, &self.idled) else { return };
-        let mut free = idle_processors(&before, idled, now - since, &processors::allowed());
+        let total = std::fs::read_to_string("/proc/stat").map(|table| idle_times(&table)).unwrap_or_default();
+        let Some((since, before)) = self.idled.replace((now, total)) else { return };
+        let Some((_, total)) = &self.idled else { return };
+        let idle = Idle::between(&before, total, now - since);
+        if unhappy.is_empty() {
+            let is_free =
+                |worker: &Arc<Part>| candidates(worker).iter().any(|core| idle.is(*core, FREE_PERCENT));
+            self.crowd.becomes(!workers.iter().filter(|worker| worker.is_active()).any(is_free), now);
+            return;
+        }
+        let mut free = idle.most(&processors::allowed());
         free.retain(|core| !workers.iter().any(|worker| worker.is_active() && worker.place() == *core));
-        for (worker, core) in unhappy.into_iter().zip(free) {
+        self.crowd.becomes(free.is_empty(), now);
+        let has_stayed = |worker: &&Arc<Part>| {
+            let known = self.waited.get(&worker.core()).and_then(|known| known.moved);
+            worker.may_wander() && known.is_none_or(|moved| now - moved >= STAY)
+        };
+        let going: Vec<(Arc<Part>, Core)> =
+            unhappy.into_iter().filter(has_stayed).cloned().zip(free).collect();
+        for (worker, core) in going {
             log::debug!(
                 target: "dpif_netdev",
                 "worker {}: processor {} is busy with others, goes to {core}",
@@ -78,8 +106,31 @@ impl Wandering {
                 known.moved = Some(now);
             }
         }
-        self.idled = None;
     }
+
+    /// Whether workers have to wait for processors, and there is none that they could go to.
+    pub(crate) fn are_crowded(&self) -> bool {
+        self.crowd.is_there
+    }
+
+    /// The workers that had to wait.
+    fn unhappy<'a>(&mut self, workers: &'a [Arc<Part>], elapsed: Duration) -> Vec<&'a Arc<Part>> {
+        let mut unhappy = Vec::new();
+        for worker in workers.iter().filter(|worker| worker.is_active()) {
+            let Some(total) = worker.thread_id().and_then(waited) else { continue };
+            let known = self.waited.entry(worker.core()).or_insert(Waited { total, moved: None });
+            let lately = total.saturating_sub(std::mem::replace(&mut known.total, total));
+            if elapsed > Duration::ZERO && lately * 100 >= elapsed * WAITED_PERCENT {
+                unhappy.push(worker);
+            }
+        }
+        unhappy
+    }
+}
+
+/// The processors that a worker may be on.
+fn candidates(worker: &Part) -> Vec<Core> {
+    if worker.may_wander() { processors::allowed() } else { vec![worker.place()] }
 }
 
 /// How long a thread has waited for a processor, ever.
@@ -99,23 +150,33 @@ fn idle_times(table: &str) -> BTreeMap<Core, Duration> {
     table.lines().filter_map(of_line).collect()
 }
 
-/// The processors that idled for much of the time, the idlest first.
-fn idle_processors(
-    before: &BTreeMap<Core, Duration>,
-    after: &BTreeMap<Core, Duration>,
-    elapsed: Duration,
-    allowed: &[Core],
-) -> Vec<Core> {
-    let mut idle: Vec<(Duration, Core)> = Vec::new();
-    for &core in allowed {
-        let (Some(before), Some(after)) = (before.get(&core), after.get(&core)) else { continue };
-        let idled = after.saturating_sub(*before);
-        if idled * 100 >= elapsed * IDLE_PERCENT {
-            idle.push((idled, core));
-        }
+/// For which part of a while processors idled, in percent.
+struct Idle(BTreeMap<Core, u128>);
+
+impl Idle {
+    fn between(
+        before: &BTreeMap<Core, Duration>,
+        after: &BTreeMap<Core, Duration>,
+        elapsed: Duration,
+    ) -> Idle {
+        let part = |(core, after): (&Core, &Duration)| {
+            let idled = after.saturating_sub(*before.get(core)?);
+            Some((*core, idled.as_nanos() * 100 / elapsed.as_nanos().max(1)))
+        };
+        Idle(after.iter().filter_map(part).collect())
     }
-    idle.sort_by_key(|(idled, core)| (std::cmp::Reverse(*idled), *core));
-    idle.into_iter().map(|(_, core)| core).collect()
+
+    fn is(&self, core: Core, percent: u128) -> bool {
+        self.0.get(&core).is_some_and(|idled| *idled >= percent)
+    }
+
+    /// Those of the processors that idled for much of the time, the idlest first.
+    fn most(&self, allowed: &[Core]) -> Vec<Core> {
+        let mut idle: Vec<Core> =
+            allowed.iter().copied().filter(|core| self.is(*core, IDLE_PERCENT)).collect();
+        idle.sort_by_key(|core| (std::cmp::Reverse(self.0.get(core)), *core));
+        idle
+    }
 }
 
 #[cfg(test)]
@@ -126,9 +187,10 @@ mod tests {
     fn the_idlest_of_the_allowed_processors_come_first() {
         let before = idle_times("cpu  1 2 3 400\ncpu0 1 2 3 100 5\ncpu1 1 2 3 100\ncpu2 1 2 3 100\nintr 5\n");
         let after = idle_times("cpu0 9 9 9 120 5\ncpu1 1 2 3 104\ncpu2 1 2 3 130\ncpu3 1 2 3 999\n");
-        let of = |allowed: &[Core]| idle_processors(&before, &after, Duration::from_millis(300), allowed);
-        assert_eq!(of(&[0, 1, 2, 3]), [2, 0]);
-        assert_eq!(of(&[0, 1]), [0]);
+        let idle = Idle::between(&before, &after, Duration::from_millis(300));
+        assert_eq!(idle.most(&[0, 1, 2, 3]), [2, 0]);
+        assert_eq!(idle.most(&[0, 1]), [0]);
+        assert!(idle.is(0, 66) && !idle.is(0, 67) && idle.is(2, 100) && !idle.is(3, 0), "3 came meanwhile");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use base::Timestamp;
 use dp::{DropReason, Packet};
+use netdev::Shortcuts;
 use rustix::event::{Timespec, epoll};
 
 use crate::context::Context;
@@ -61,6 +62,32 @@ struct Source {
 impl Source {
     fn seat(&self) -> Option<&Queue> {
         self.port.queues.get(self.queue)
+    }
+
+    /// Has the kernel forward its flows where that is better; `index` is the source's own.
+    #[inline]
+    fn hand_over(&self, index: usize, run: &mut Run<'_>, now: Timestamp) {
+        let are_crowded = run.shared.are_crowded.load(Ordering::Relaxed);
+        if self.pace.is_for_kernel(are_crowded) {
+            run.hand_over(index);
+        }
+        if are_crowded && run.context.settling.is_stuck(index, now) {
+            self.empty(index, run.context, &run.shared.shortcuts, now);
+        }
+    }
+
+    /// Drops what it has, so that the kernel can take its flows over.
+    #[cold]
+    fn empty(&self, index: usize, context: &mut Context, shortcuts: &Shortcuts, now: Timestamp) {
+        let Some(device) = self.port.device.as_packet() else { return };
+        log::debug!(
+            target: "dpif_netdev",
+            "{}: its queue never gets empty, and is emptied: the kernel can forward what comes",
+            device.name()
+        );
+        softirq::wait_for_sent();
+        let pool = &mut context.pool;
+        context.settling.empty(index, now, shortcuts, || device.discard(self.queue, pool));
     }
 
     /// Has `poll` no longer wait for it: it is asked again and again anyway, until it has been quiet for a while.
@@ -346,7 +373,7 @@ impl Worker<'_> {
                 source.port.device.receive(source.queue, &mut self.context.pool, &mut self.batch, limit);
             match received {
                 Ok(0) => {
-                    self.context.settling.drained(index, &self.shared.shortcuts);
+                    self.context.settling.drained(index, now, &self.shared.shortcuts);
                     // A stopped clock must not keep the worker from sleep.
                     let lingers = now.since(source.used) < self.linger && !self.shared.clock.is_stopped();
                     let is_polled = polls && source.port.device.is_polled();
@@ -375,11 +402,9 @@ impl Worker<'_> {
                     run.batch(&mut self.batch);
                     run.flush();
                     if count < limit {
-                        run.context.settling.drained(index, &self.shared.shortcuts);
+                        run.context.settling.drained(index, now, &self.shared.shortcuts);
                     }
-                    if source.pace.is_moderate() {
-                        run.hand_over(index);
-                    }
+                    source.hand_over(index, &mut run, now);
                     now = self.shared.clock.now();
                     let elapsed = now.since(began);
                     source.share.used(count, elapsed);

@@ -325,6 +325,17 @@ impl PacketDevice {
         Ok(count + receiving.receive(pool, out, limit - count, &self.merging, &self.losses)?)
     }
 
+    /// Drops a batch of frames of a queue, as if there had been no room for them; how many there were.
+    pub fn discard(&self, queue: usize, pool: &mut Pool) -> usize {
+        let mut frames = Vec::with_capacity(BATCH);
+        // An error is the next one's who receives.
+        let _ = self.receive(queue, pool, &mut frames, BATCH);
+        let count = frames.len();
+        frames.into_iter().for_each(|frame| pool.give_back(frame));
+        self.losses.count(DropReason::RxQueueFull, count as u64);
+        count
+    }
+
     /// Counts the frames that the kernel has dropped because there was no room for them; reading their number sets it back.
     pub(crate) fn count_overflow(&self) {
         self.sockets(|fd| self.losses.count_overflow(fd));

@@ -327,9 +327,10 @@ impl Shortcuts {
         self.0.as_ref().is_none_or(|kernel| kernel.state().flows.values().all(|flow| flow.ended.is_some()))
     }
 
-    /// Ends flows that a worker serves better. To be called again and again while there are some.
-    pub fn review(&self, now: Instant) -> Segments {
-        self.0.as_ref().map(|kernel| kernel.state().review(kernel, now)).unwrap_or_default()
+    /// Ends flows that a worker serves better, which floods are not where the kernel `takes_floods`. To be called again and again
+    /// while there are some.
+    pub fn review(&self, now: Instant, takes_floods: bool) -> Segments {
+        self.0.as_ref().map(|kernel| kernel.state().review(kernel, now, takes_floods)).unwrap_or_default()
     }
 }
 
@@ -440,7 +441,7 @@ impl State {
         (counted, flow.ended)
     }
 
-    fn review(&mut self, kernel: &Kernel, now: Instant) -> Segments {
+    fn review(&mut self, kernel: &Kernel, now: Instant, takes_floods: bool) -> Segments {
         let elapsed = self.reviewed.replace(now).map(|before| now.saturating_duration_since(before));
         let mut sources: HashMap<u32, (u64, u64)> = HashMap::new();
         let mut segments = Segments::default();
@@ -461,7 +462,7 @@ impl State {
         }
         self.end_where(kernel, Ending::Again, |flow| flow.idle >= IDLE_REVIEWS);
         for (source, (packets, bytes)) in sources {
-            if elapsed.is_some_and(|elapsed| is_flood(packets, bytes, elapsed)) {
+            if !takes_floods && elapsed.is_some_and(|elapsed| is_flood(packets, bytes, elapsed)) {
                 self.end_where(kernel, Ending::Later, |flow| flow.from == source);
             }
         }

@@ -321,16 +321,20 @@ fn idle_flows_and_floods_are_the_workers_again() {
     let (begin, interval) = (Instant::now(), Duration::from_millis(100));
     for review in 0..IDLE_REVIEWS {
         assert_eq!(world.shortcuts.take(shortcut).1, None, "{review}");
-        world.shortcuts.review(begin + interval * review);
+        world.shortcuts.review(begin + interval * review, false);
     }
     assert_eq!(world.shortcuts.take(shortcut).1, Some(Ending::Again));
     world.shortcuts.remove(shortcut);
 
     let shortcut = done(world.add(&udp(2), &mask_of(&[slot::NW_TTL]), 1));
     let later = begin + Duration::from_secs(10);
-    world.shortcuts.review(later);
-    (0..100).for_each(|_| world.near.send(&udp(2)));
-    world.shortcuts.review(later + Duration::from_millis(1));
+    world.shortcuts.review(later, true);
+    let flood = || (0..100).for_each(|_| world.near.send(&udp(2)));
+    flood();
+    world.shortcuts.review(later + Duration::from_millis(1), true);
+    assert_eq!(world.shortcuts.take(shortcut).1, None, "the kernel takes it");
+    flood();
+    world.shortcuts.review(later + Duration::from_millis(2), false);
     assert_eq!(world.shortcuts.take(shortcut).1, Some(Ending::Later));
 }
 
