@@ -522,10 +522,11 @@ fn packets_keep_their_order_while_the_flow_changes_hands() {
     assert_eq!(receiver.line(), "late []");
 }
 
-/// Sends such datagrams on one processor as fast as it can, until its input ends.
+/// Sends such datagrams on one processor, of which it has most, as fast as it can, until its input ends.
 const FLOOD: &str = "
 import os, socket, sys, threading, time
 os.sched_setaffinity(0, {PROCESSOR})
+os.nice(-10)
 closed = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), closed.set()), daemon=True).start()
 end, count = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0
@@ -538,7 +539,7 @@ for _ in range(100):
 ";
 
 #[test]
-fn a_flood_is_the_kernels_where_the_worker_has_no_processor_for_itself() {
+fn a_flood_is_the_kernels_where_workers_lose_it_for_want_of_a_processor() {
     if !can_load() {
         return;
     }

@@ -194,13 +194,21 @@ impl Flows {
         self.lock().end_shortcuts(self.clock.now());
     }
 
-    /// Has the kernel forward the flow at `place`, if `way_of` says how, and says so again afterwards. The flow's way by the kernel,
-    /// if it has one then.
-    pub(crate) fn hand_over(&self, place: u32, way_of: impl Fn(&Flow) -> Option<Way>) -> Option<Shortcut> {
+    /// Has the kernel forward the flow at `place`, if `way_of` says how, and says so again afterwards; one that is the worker's
+    /// for a while if `takes_paused`. The flow's way by the kernel, if it has one then.
+    pub(crate) fn hand_over(
+        &self,
+        place: u32,
+        takes_paused: bool,
+        way_of: impl Fn(&Flow) -> Option<Way>,
+    ) -> Option<Shortcut> {
         let flow = {
             let mut table = self.lock();
             if let Some(shortcut) = table.shortcut(place, self.clock.now()) {
                 return Some(shortcut);
+            }
+            if table.is_paused(place) && !takes_paused {
+                return None;
             }
             table.flow_at(place, self.worker)?
         };

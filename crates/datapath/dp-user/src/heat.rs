@@ -54,16 +54,22 @@ impl Heat {
         }
     }
 
-    /// To be called after every [`PACKETS`] that the worker forwards: whether the kernel is to go on.
+    /// To be called after every [`PACKETS`] that the worker forwards: whether the kernel is to go on, unless the flow
+    /// [`Heat::is_paused`].
     pub(crate) fn look(&mut self, now: Timestamp) -> bool {
         match *self {
             Heat::Refused | Heat::Handed(_) => false,
-            Heat::Paused(since) if within(PAUSE, since, now) => false,
+            Heat::Paused(since) if within(PAUSE, since, now) => true,
             Heat::Looked(since) | Heat::Paused(since) => {
                 *self = Heat::new(now);
                 within(SLOW, since, now)
             }
         }
+    }
+
+    /// Whether the worker forwards it for a while, however hot it is.
+    pub(crate) fn is_paused(self) -> bool {
+        matches!(self, Heat::Paused(_))
     }
 }
 
@@ -88,8 +94,9 @@ mod tests {
     #[test]
     fn a_flood_stays_with_the_worker_for_a_while() {
         let mut heat = Heat::after(Ending::Later, at(1000));
-        assert!(!heat.look(at(1010)) && !heat.look(at(5990)));
-        assert!(!heat.look(at(6010)), "it is looked at anew from here on");
+        assert!(heat.look(at(1010)) && heat.look(at(5990)));
+        assert!(heat.is_paused(), "hot, and the worker's");
+        assert!(!heat.look(at(6010)) && !heat.is_paused(), "it is looked at anew from here on");
         assert!(heat.look(at(6020)));
         let mut heat = Heat::after(Ending::Again, at(1000));
         assert!(heat.look(at(1010)));

@@ -91,11 +91,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Has the kernel forward the flow that is hot, if it can, and has come by this queue, whose number the worker knows.
-    pub(crate) fn hand_over(&mut self, source: usize) {
+    /// Has the kernel forward the flow that is hot, if it can, and has come by this queue, whose number the worker knows; floods,
+    /// too, if it `takes_floods`.
+    pub(crate) fn hand_over(&mut self, source: usize, takes_floods: bool) {
         let Some(place) = self.context.hot.take() else { return };
         let way = |flow: &dp::Flow| shortcuts::way(&self.shared.ports.load(), flow);
-        if let Some(shortcut) = self.part.flows.hand_over(place, way) {
+        if let Some(shortcut) = self.part.flows.hand_over(place, takes_floods, way) {
             let now = self.shared.clock.now();
             self.context.settling.begin(shortcut, source, now, &self.shared.shortcuts);
             self.shared.tuning.wake();

@@ -3,9 +3,9 @@
 //!
 //! How many have come is read first; when the port then has none left, so many at least have been sent.
 //!
-//! A port with more packets than its worker can take always has some left. There the kernel would never come in, which would
-//! take them all: what stands in such a queue, and would have been lost a moment earlier or later, is dropped then
-//! ([`Settling::is_stuck`]).
+//! A port with more packets than its worker can take always has some left, or more before it is known that it had none. There
+//! the kernel would never come in, which would take them all: what stands in such a queue, and would have been lost a moment
+//! earlier or later, is dropped then ([`Settling::is_stuck`]).
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use smallvec::SmallVec;
 
 use crate::softirq;
 
-/// How long a queue that is never empty is waited for.
+/// How long it is waited for a moment in which a queue is empty.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How often at most one is emptied.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The flows of one worker that are about to be forwarded by the kernel.
 #[derive(Debug, Default)]
@@ -36,7 +36,6 @@ struct Flow {
     source: usize,
     /// How many had come before the queue was looked at.
     received: u64,
-    /// Since when the queue has not been empty.
     since: Timestamp,
 }
 
@@ -59,7 +58,7 @@ impl Settling {
         self.flows.iter().any(|flow| flow.source == source)
     }
 
-    /// Whether the queue has not been empty for a while that flows wait for.
+    /// Whether flows have waited for long that the queue is empty.
     pub(crate) fn is_stuck(&self, source: usize, now: Timestamp) -> bool {
         let is_late = |flow: &Flow| flow.source == source && now.since(flow.since) >= PATIENCE;
         self.flows.iter().any(is_late) && self.emptied.is_none_or(|emptied| now.since(emptied) >= PAUSE)
@@ -79,7 +78,7 @@ impl Settling {
         self.emptied = Some(now);
         for _ in 0..MOST {
             if drop_some() == 0 {
-                self.settle(source, now, shortcuts);
+                self.settle(source, shortcuts);
                 if !self.waits_for(source) {
                     return;
                 }
@@ -89,22 +88,22 @@ impl Settling {
 
     /// The queue was empty just now, and all that it had has been sent.
     #[inline]
-    pub(crate) fn drained(&mut self, source: usize, now: Timestamp, shortcuts: &Shortcuts) {
+    pub(crate) fn drained(&mut self, source: usize, shortcuts: &Shortcuts) {
         if !self.flows.is_empty() {
-            self.sent_all(source, now, shortcuts);
+            self.sent_all(source, shortcuts);
         }
     }
 
     #[cold]
-    fn sent_all(&mut self, source: usize, now: Timestamp, shortcuts: &Shortcuts) {
+    fn sent_all(&mut self, source: usize, shortcuts: &Shortcuts) {
         let is_meant = |flow: &Flow| flow.source == source && flow.received > 0;
         // They may wait in the kernel's queue of this processor.
         if !(self.flows.iter().any(is_meant) && softirq::has_queued()) {
-            self.settle(source, now, shortcuts);
+            self.settle(source, shortcuts);
         }
     }
 
-    fn settle(&mut self, source: usize, now: Timestamp, shortcuts: &Shortcuts) {
+    fn settle(&mut self, source: usize, shortcuts: &Shortcuts) {
         self.flows.retain(|flow| {
             if flow.source != source {
                 return true;
@@ -116,7 +115,7 @@ impl Settling {
                 None => false,
                 Some(received) if received == flow.received && received > 0 => false,
                 Some(received) => {
-                    (flow.received, flow.since) = (received, now);
+                    flow.received = received;
                     true
                 }
             }

@@ -169,6 +169,11 @@ impl Table {
         }
     }
 
+    /// Whether a flow is the worker's for a while, however hot it is.
+    pub(crate) fn is_paused(&self, place: u32) -> bool {
+        self.flows.get(place).is_some_and(|entry| entry.heat.is_paused())
+    }
+
     /// Ends the way of all flows by the kernel.
     pub(crate) fn end_shortcuts(&mut self, now: Timestamp) {
         for place in std::mem::take(&mut self.handed) {

@@ -117,7 +117,8 @@ impl Office<'_> {
             }
         }
         if is_due {
-            self.wandering.look(&self.shared.workers.load(), now);
+            let lost = devices(&ports).map(PacketDevice::overflowed).sum();
+            self.wandering.look(&self.shared.workers.load(), lost, now);
             self.shared.are_crowded.store(self.wandering.are_crowded(), Ordering::Relaxed);
         }
         let can_lend = self.egress.is_some();

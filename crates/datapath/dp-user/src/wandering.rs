@@ -4,8 +4,9 @@
 //! left, and those behind them overtake. So a worker stays where it is until it is told to go elsewhere, and goes when
 //! nothing is left behind ([`crate::softirq`]).
 //!
-//! Where no processor idles that a worker could go to, floods of short packets are better forwarded by whoever sends them, in
-//! the kernel: less work in all, and no thread that has to be waited for ([`Wandering::are_crowded`]).
+//! Where no processor idles that a worker could go to, and ports lose frames meanwhile, floods of short packets are better
+//! forwarded by whoever sends them, in the kernel: less work in all, and no thread that has to be waited for
+//! ([`Wandering::are_crowded`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ const WAITED_PERCENT: u32 = 25;
 const IDLE_PERCENT: u128 = 50;
 /// A worker that had one to itself for this part of it would not wait: the rest of [`WAITED_PERCENT`].
 const FREE_PERCENT: u128 = 75;
+/// So many frames lost within an interval are more than some that came at a bad moment.
+const LOST: u64 = 100;
 /// How long a worker stays at least where it went, and floods with who forwards them.
 const STAY: Duration = Duration::from_secs(1);
 /// In one of these the kernel counts how long processors idle.
@@ -36,6 +39,9 @@ pub(crate) struct Wandering {
     waited: BTreeMap<Core, Waited>,
     /// How long processors have idled; known only after some worker had to wait, and while they are crowded.
     idled: Option<(Instant, BTreeMap<Core, Duration>)>,
+    /// Frames that ports had lost, ever, when it was looked last, and when they lost many.
+    lost: u64,
+    lost_many: Option<Instant>,
     crowd: Crowd,
 }
 
@@ -44,7 +50,7 @@ struct Waited {
     moved: Option<Instant>,
 }
 
-/// Whether workers have to wait for processors, and cannot go elsewhere; since when that is so.
+/// Whether workers have to wait for processors, cannot go elsewhere, and lose frames; since when that is so.
 #[derive(Clone, Copy, Default)]
 struct Crowd {
     is_there: bool,
@@ -62,15 +68,20 @@ impl Crowd {
 }
 
 impl Wandering {
-    /// Looks at the workers, and tells those that should go to another processor.
-    pub(crate) fn look(&mut self, workers: &[Arc<Part>], now: Instant) {
+    /// Looks at the workers, whose ports have `lost` so many frames, ever, and tells those that should go to another processor.
+    pub(crate) fn look(&mut self, workers: &[Arc<Part>], lost: u64, now: Instant) {
         let elapsed = match self.looked {
             Some(looked) if now - looked < INTERVAL => return,
             Some(looked) => now - looked,
             None => Duration::ZERO,
         };
         self.looked = Some(now);
-        let unhappy = self.unhappy(workers, elapsed);
+        if lost.saturating_sub(std::mem::replace(&mut self.lost, lost)) >= LOST {
+            self.lost_many = Some(now);
+        }
+        let is_losing = self.lost_many.is_some_and(|lost| now - lost < STAY);
+        let workers: Vec<&Arc<Part>> = workers.iter().filter(|worker| worker.is_active()).collect();
+        let unhappy = self.unhappy(&workers, elapsed);
         if unhappy.is_empty() && !self.crowd.is_there {
             self.idled = None;
             return;
@@ -79,52 +90,52 @@ impl Wandering {
         let Some((since, before)) = self.idled.replace((now, total)) else { return };
         let Some((_, total)) = &self.idled else { return };
         let idle = Idle::between(&before, total, now - since);
-        if unhappy.is_empty() {
-            let is_free =
-                |worker: &Arc<Part>| candidates(worker).iter().any(|core| idle.is(*core, FREE_PERCENT));
-            self.crowd.becomes(!workers.iter().filter(|worker| worker.is_active()).any(is_free), now);
-            return;
-        }
         let mut free = idle.most(&processors::allowed());
-        free.retain(|core| !workers.iter().any(|worker| worker.is_active() && worker.place() == *core));
-        self.crowd.becomes(free.is_empty(), now);
-        let has_stayed = |worker: &&Arc<Part>| {
-            let known = self.waited.get(&worker.core()).and_then(|known| known.moved);
-            worker.may_wander() && known.is_none_or(|moved| now - moved >= STAY)
+        free.retain(|core| !workers.iter().any(|worker| worker.place() == *core));
+        if self.crowd.is_there {
+            let is_free = |core: &Core| idle.is(*core, FREE_PERCENT);
+            self.crowd.becomes(!workers.iter().any(|worker| candidates(worker).iter().any(is_free)), now);
+        } else if is_losing && (free.is_empty() || !unhappy.iter().any(|worker| worker.may_wander())) {
+            self.crowd.becomes(true, now);
+        }
+        self.send(&unhappy, &free, now);
+    }
+
+    /// Sends workers to processors.
+    fn send(&mut self, unhappy: &[&Arc<Part>], free: &[Core], now: Instant) {
+        let may_go = |worker: &&&Arc<Part>| {
+            let moved = self.waited.get(&worker.core()).and_then(|known| known.moved);
+            worker.may_wander() && moved.is_none_or(|moved| now - moved >= STAY)
         };
-        let going: Vec<(Arc<Part>, Core)> =
-            unhappy.into_iter().filter(has_stayed).cloned().zip(free).collect();
-        for (worker, core) in going {
+        let going: Vec<&&Arc<Part>> = unhappy.iter().filter(may_go).collect();
+        for (worker, core) in going.into_iter().zip(free) {
             log::debug!(
                 target: "dpif_netdev",
                 "worker {}: processor {} is busy with others, goes to {core}",
                 worker.core(),
                 worker.place()
             );
-            worker.go_to(core);
+            worker.go_to(*core);
             if let Some(known) = self.waited.get_mut(&worker.core()) {
                 known.moved = Some(now);
             }
         }
     }
 
-    /// Whether workers have to wait for processors, and there is none that they could go to.
+    /// Whether workers have to wait for processors and lose frames, and there is none that they could go to.
     pub(crate) fn are_crowded(&self) -> bool {
         self.crowd.is_there
     }
 
-    /// The workers that had to wait.
-    fn unhappy<'a>(&mut self, workers: &'a [Arc<Part>], elapsed: Duration) -> Vec<&'a Arc<Part>> {
-        let mut unhappy = Vec::new();
-        for worker in workers.iter().filter(|worker| worker.is_active()) {
-            let Some(total) = worker.thread_id().and_then(waited) else { continue };
+    /// Those of the workers that had to wait.
+    fn unhappy<'a>(&mut self, workers: &[&'a Arc<Part>], elapsed: Duration) -> Vec<&'a Arc<Part>> {
+        let has_waited = |worker: &&Arc<Part>| {
+            let Some(total) = worker.thread_id().and_then(waited) else { return false };
             let known = self.waited.entry(worker.core()).or_insert(Waited { total, moved: None });
             let lately = total.saturating_sub(std::mem::replace(&mut known.total, total));
-            if elapsed > Duration::ZERO && lately * 100 >= elapsed * WAITED_PERCENT {
-                unhappy.push(worker);
-            }
-        }
-        unhappy
+            elapsed > Duration::ZERO && lately * 100 >= elapsed * WAITED_PERCENT
+        };
+        workers.iter().copied().filter(has_waited).collect()
     }
 }
 

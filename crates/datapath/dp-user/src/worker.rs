@@ -69,7 +69,7 @@ impl Source {
     fn hand_over(&self, index: usize, run: &mut Run<'_>, now: Timestamp) {
         let are_crowded = run.shared.are_crowded.load(Ordering::Relaxed);
         if self.pace.is_for_kernel(are_crowded) {
-            run.hand_over(index);
+            run.hand_over(index, are_crowded);
         }
         if are_crowded && run.context.settling.is_stuck(index, now) {
             self.empty(index, run.context, &run.shared.shortcuts, now);
@@ -82,7 +82,7 @@ impl Source {
         let Some(device) = self.port.device.as_packet() else { return };
         log::debug!(
             target: "dpif_netdev",
-            "{}: its queue never gets empty, and is emptied: the kernel can forward what comes",
+            "{}: its queue does not get empty, and is emptied: the kernel can forward what comes",
             device.name()
         );
         softirq::wait_for_sent();
@@ -373,7 +373,7 @@ impl Worker<'_> {
                 source.port.device.receive(source.queue, &mut self.context.pool, &mut self.batch, limit);
             match received {
                 Ok(0) => {
-                    self.context.settling.drained(index, now, &self.shared.shortcuts);
+                    self.context.settling.drained(index, &self.shared.shortcuts);
                     // A stopped clock must not keep the worker from sleep.
                     let lingers = now.since(source.used) < self.linger && !self.shared.clock.is_stopped();
                     let is_polled = polls && source.port.device.is_polled();
@@ -393,7 +393,7 @@ impl Worker<'_> {
                         self.shared.tuning.wake();
                     }
                     let bytes = self.batch.iter().map(|packet| packet.len() as u64).sum();
-                    source.pace.count(count as u64, bytes, now);
+                    source.pace.count(count as u64, bytes, count == limit, now);
                     source.port.device.police_received(&mut self.batch, &mut self.context.pool, now);
                     for packet in &mut self.batch {
                         packet.metadata.in_port = source.port.number;
@@ -402,7 +402,7 @@ impl Worker<'_> {
                     run.batch(&mut self.batch);
                     run.flush();
                     if count < limit {
-                        run.context.settling.drained(index, now, &self.shared.shortcuts);
+                        run.context.settling.drained(index, &self.shared.shortcuts);
                     }
                     source.hand_over(index, &mut run, now);
                     now = self.shared.clock.now();
