@@ -11,7 +11,7 @@ pub(crate) const PACKETS: u64 = 64;
 /// A flow whose packets take longer than this is not worth the change.
 const SLOW: Duration = Duration::from_millis(200);
 /// How long a flow stays with its worker that was a flood of short packets.
-const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a flow stands. Times are the low 32 bits of microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,10 +94,10 @@ mod tests {
     #[test]
     fn a_flood_stays_with_the_worker_for_a_while() {
         let mut heat = Heat::after(Ending::Later, at(1000));
-        assert!(heat.look(at(1010)) && heat.look(at(5990)));
+        assert!(heat.look(at(1010)) && heat.look(at(1990)));
         assert!(heat.is_paused(), "hot, and the worker's");
-        assert!(!heat.look(at(6010)) && !heat.is_paused(), "it is looked at anew from here on");
-        assert!(heat.look(at(6020)));
+        assert!(!heat.look(at(2010)) && !heat.is_paused(), "it is looked at anew from here on");
+        assert!(heat.look(at(2020)));
         let mut heat = Heat::after(Ending::Again, at(1000));
         assert!(heat.look(at(1010)));
     }

@@ -142,7 +142,7 @@ impl Office<'_> {
         };
         if !devices(&ports).any(is_watching) && self.shared.shortcuts.is_empty() {
             self.due = None;
-            self.wandering = Wandering::default();
+            self.wandering.rest();
             self.shared.are_crowded.store(false, Ordering::Relaxed);
         } else if is_due || self.due.is_none() {
             self.due = Some(Instant::now() + INTERVAL.max(cost * COST_FACTOR));

@@ -26,8 +26,14 @@ const IDLE_PERCENT: u128 = 50;
 const FREE_PERCENT: u128 = 75;
 /// So many frames lost within an interval are more than some that came at a bad moment.
 const LOST: u64 = 100;
-/// How long a worker stays at least where it went, and floods with who forwards them.
+/// How long a worker stays at least where it went.
 const STAY: Duration = Duration::from_secs(1);
+/// How long the kernel forwards floods at least, before it is looked whether that leaves a processor idle.
+const TRIAL: Duration = Duration::from_millis(200);
+/// A crowd that is over so soon was none: what the worker waited for was the kernel's work on what it had sent itself, which
+/// nothing tells from others'. How long it is not tried again then.
+const SOON: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(10);
 /// In one of these the kernel counts how long processors idle.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -50,19 +56,31 @@ struct Waited {
     moved: Option<Instant>,
 }
 
-/// Whether workers have to wait for processors, cannot go elsewhere, and lose frames; since when that is so.
-#[derive(Clone, Copy, Default)]
+/// Whether workers have to wait for processors, cannot go elsewhere, and lose frames.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 struct Crowd {
-    is_there: bool,
+    /// Since when that is so.
     since: Option<Instant>,
+    /// Until when it is not to become so.
+    paused: Option<Instant>,
 }
 
 impl Crowd {
-    fn becomes(&mut self, is_there: bool, now: Instant) {
-        if is_there != self.is_there && self.since.is_none_or(|since| now - since >= STAY) {
-            *self = Crowd { is_there, since: Some(now) };
-            let what = if is_there { "the kernel" } else { "workers" };
-            log::debug!(target: "dpif_netdev", "floods of short packets are for {what}");
+    fn is_there(&self) -> bool {
+        self.since.is_some()
+    }
+
+    fn begin(&mut self, now: Instant) {
+        if self.since.is_none() && self.paused.is_none_or(|paused| now >= paused) {
+            self.since = Some(now);
+            log::debug!(target: "dpif_netdev", "floods of short packets are for the kernel");
+        }
+    }
+
+    fn end(&mut self, now: Instant) {
+        if let Some(since) = self.since.take_if(|since| now - *since >= TRIAL) {
+            self.paused = (now - since < SOON).then(|| now + PAUSE);
+            log::debug!(target: "dpif_netdev", "floods of short packets are for workers");
         }
     }
 }
@@ -82,7 +100,7 @@ impl Wandering {
         let is_losing = self.lost_many.is_some_and(|lost| now - lost < STAY);
         let workers: Vec<&Arc<Part>> = workers.iter().filter(|worker| worker.is_active()).collect();
         let unhappy = self.unhappy(&workers, elapsed);
-        if unhappy.is_empty() && !self.crowd.is_there {
+        if unhappy.is_empty() && !self.crowd.is_there() {
             self.idled = None;
             return;
         }
@@ -92,11 +110,11 @@ impl Wandering {
         let idle = Idle::between(&before, total, now - since);
         let mut free = idle.most(&processors::allowed());
         free.retain(|core| !workers.iter().any(|worker| worker.place() == *core));
-        if self.crowd.is_there {
-            let is_free = |core: &Core| idle.is(*core, FREE_PERCENT);
-            self.crowd.becomes(!workers.iter().any(|worker| candidates(worker).iter().any(is_free)), now);
+        let is_free = |core: &Core| idle.is(*core, FREE_PERCENT);
+        if workers.iter().any(|worker| candidates(worker).iter().any(is_free)) {
+            self.crowd.end(now);
         } else if is_losing && (free.is_empty() || !unhappy.iter().any(|worker| worker.may_wander())) {
-            self.crowd.becomes(true, now);
+            self.crowd.begin(now);
         }
         self.send(&unhappy, &free, now);
     }
@@ -122,9 +140,14 @@ impl Wandering {
         }
     }
 
+    /// Nobody has much to do: there is nothing to be looked at for a while.
+    pub(crate) fn rest(&mut self) {
+        (self.looked, self.idled, self.crowd.since) = (None, None, None);
+    }
+
     /// Whether workers have to wait for processors and lose frames, and there is none that they could go to.
     pub(crate) fn are_crowded(&self) -> bool {
-        self.crowd.is_there
+        self.crowd.is_there()
     }
 
     /// Those of the workers that had to wait.
@@ -202,6 +225,24 @@ mod tests {
         assert_eq!(idle.most(&[0, 1, 2, 3]), [2, 0]);
         assert_eq!(idle.most(&[0, 1]), [0]);
         assert!(idle.is(0, 66) && !idle.is(0, 67) && idle.is(2, 100) && !idle.is(3, 0), "3 came meanwhile");
+    }
+
+    #[test]
+    fn a_crowd_that_was_none_is_not_seen_again_for_a_while() {
+        let begin = Instant::now();
+        let at = |ms| begin + Duration::from_millis(ms);
+        let mut crowd = Crowd::default();
+        crowd.begin(at(0));
+        crowd.end(at(100));
+        assert!(crowd.is_there(), "it is not known yet what comes of it");
+        crowd.end(at(2_000));
+        crowd.begin(at(2_100));
+        assert!(crowd.is_there());
+        crowd.end(at(2_300));
+        crowd.begin(at(12_000));
+        assert!(!crowd.is_there());
+        crowd.begin(at(12_300));
+        assert!(crowd.is_there());
     }
 
     #[test]
