@@ -54,8 +54,9 @@ impl Settling {
         self.flows.retain(|flow| is_kept(flow.source));
     }
 
+    /// Whether packets of flows have come by the queue that are not known to have been sent.
     fn waits_for(&self, source: usize) -> bool {
-        self.flows.iter().any(|flow| flow.source == source)
+        self.flows.iter().any(|flow| flow.source == source && flow.received > 0)
     }
 
     /// Whether flows have waited for long that the queue is empty.
@@ -64,7 +65,7 @@ impl Settling {
         self.flows.iter().any(is_late) && self.emptied.is_none_or(|emptied| now.since(emptied) >= PAUSE)
     }
 
-    /// Empties the queue, of which `drop_some` drops a batch and says how many packets that were. What was sent before has
+    /// Empties the queue, of which `drop_some` drops a batch and says how many packets that were, when what was sent before has
     /// arrived.
     pub(crate) fn empty(
         &mut self,
@@ -74,8 +75,12 @@ impl Settling {
         mut drop_some: impl FnMut() -> usize,
     ) {
         /// Batches; a queue that fills faster than they are dropped stays as it is.
-        const MOST: usize = 10_000;
+        const MOST: usize = 1000;
         self.emptied = Some(now);
+        softirq::wait_for_sent();
+        if softirq::has_queued() {
+            return;
+        }
         for _ in 0..MOST {
             if drop_some() == 0 {
                 self.settle(source, shortcuts);
@@ -96,9 +101,8 @@ impl Settling {
 
     #[cold]
     fn sent_all(&mut self, source: usize, shortcuts: &Shortcuts) {
-        let is_meant = |flow: &Flow| flow.source == source && flow.received > 0;
         // They may wait in the kernel's queue of this processor.
-        if !(self.flows.iter().any(is_meant) && softirq::has_queued()) {
+        if !(self.waits_for(source) && softirq::has_queued()) {
             self.settle(source, shortcuts);
         }
     }

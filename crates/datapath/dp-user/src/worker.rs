@@ -85,7 +85,6 @@ impl Source {
             "{}: its queue does not get empty, and is emptied: the kernel can forward what comes",
             device.name()
         );
-        softirq::wait_for_sent();
         let pool = &mut context.pool;
         context.settling.empty(index, now, shortcuts, || device.discard(self.queue, pool));
     }
