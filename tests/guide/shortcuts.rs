@@ -522,6 +522,34 @@ fn packets_keep_their_order_while_the_flow_changes_hands() {
     assert_eq!(receiver.line(), "late []");
 }
 
+#[test]
+fn a_frame_that_comes_in_again_is_a_new_one() {
+    if !can_load() {
+        return;
+    }
+    // A wire leads from one bridge to the other, whose rules leave the workers what comes by it.
+    let pair = Pair::new();
+    let host = &pair.switch.host;
+    host.ok("ip link add wa type veth peer name wb");
+    host.ok("ip link set wa up");
+    host.ok("ip link set wb up");
+    pair.switch
+        .vsctl("del-port pb -- add-port ovsbr0 wa -- add-br other -- set bridge other datapath_type=netdev");
+    pair.switch.vsctl("add-port other wb -- add-port other pb");
+    pair.switch.ofctl("add-flow other priority=9,in_port=wb,actions=normal,LOCAL");
+    assert!(pair.a.reaches("10.1.0.2"));
+    let before = counter(&pair.b, "eth0", "rx_packets");
+    let streams = Streams::start(&pair);
+    pair.until_offloaded();
+    for _ in 0..3 {
+        pair.expect_answers();
+    }
+    assert!(pair.offloads("pa") && !pair.offloads("wb"));
+    let [sent, _] = streams.stop();
+    let came = counter(&pair.b, "eth0", "rx_packets") - before;
+    assert!(came < sent + 1000, "{sent} datagrams were sent, {came} packets came");
+}
+
 /// Sends such datagrams on one processor, of which it has most, as fast as it can, until its input ends.
 const FLOOD: &str = "
 import os, socket, sys, threading, time

@@ -234,8 +234,11 @@ impl Parts<'_> {
         code.store(Size::Double, B, board::BYTES, A);
         code.load(Size::Word, A, B, board::TCP_FLAGS).with_register(Operation::Or, A, FLAGS);
         code.store(Size::Word, B, board::TCP_FLAGS, A);
-        // As of frames that this process sends.
-        code.set(A, 0).store(Size::Word, FRAME, PRIORITY, A).store(Size::Word, FRAME, MARK, A);
+        // As of frames that this process sends; and the frame may come in again, by a device without the other program.
+        code.set(A, 0);
+        for place in [PRIORITY, MARK, STAMP] {
+            code.store(Size::Word, FRAME, place, A);
+        }
         code.load(Size::Word, FLAGS, FLOW, board::STEPS);
         code.copy(A, FLAGS).with(Operation::And, A, board::POP as i32).jump_if(
             Condition::Equal,
