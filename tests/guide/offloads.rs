@@ -69,9 +69,7 @@ fn tagged_tcp_keeps_its_tag_whatever_a_trunk_cannot_do() {
     // Two bridges with a wire between them that carries the tag.
     let pair = Pair::new();
     let (switch, host) = (&pair.switch, &pair.switch.host);
-    host.ok("ip link add trunk0 type veth peer name trunk1");
-    host.ok("ip link set trunk0 up");
-    host.ok("ip link set trunk1 up");
+    host.wire("trunk0", "trunk1");
     switch.vsctl("set port pa tag=7 -- add-port ovsbr0 trunk0 trunks=7");
     switch
         .vsctl("del-port pb -- add-br ovsbr1 -- add-port ovsbr1 trunk1 trunks=7 -- add-port ovsbr1 pb tag=7");

@@ -326,9 +326,7 @@ fn a_mirror_gets_every_packet_from_then_on() {
     }
     let pair = Pair::new();
     let host = &pair.switch.host;
-    host.ok("ip link add mirror type veth peer name watcher");
-    host.ok("ip link set mirror up");
-    host.ok("ip link set watcher up");
+    host.wire("mirror", "watcher");
     pair.switch.vsctl("add-port ovsbr0 mirror");
     assert!(pair.a.reaches("10.1.0.2"));
     let _streams = Streams::start(&pair);
@@ -355,9 +353,7 @@ fn a_tag_is_put_on_and_taken_off_by_the_kernel() {
     // Two bridges with a wire between them that carries the tag.
     let pair = Pair::new();
     let host = &pair.switch.host;
-    host.ok("ip link add trunk0 type veth peer name trunk1");
-    host.ok("ip link set trunk0 up");
-    host.ok("ip link set trunk1 up");
+    host.wire("trunk0", "trunk1");
     pair.switch.vsctl("set port pa tag=7 -- add-port ovsbr0 trunk0 trunks=7,8 -- del-port pb");
     pair.switch.vsctl("add-br ovsbr1 -- add-port ovsbr1 trunk1 trunks=7,8 -- add-port ovsbr1 pb tag=7");
     assert!(pair.a.reaches("10.1.0.2"));
@@ -530,9 +526,7 @@ fn a_frame_that_comes_in_again_is_a_new_one() {
     // A wire leads from one bridge to the other, whose rules leave the workers what comes by it.
     let pair = Pair::new();
     let host = &pair.switch.host;
-    host.ok("ip link add wa type veth peer name wb");
-    host.ok("ip link set wa up");
-    host.ok("ip link set wb up");
+    host.wire("wa", "wb");
     pair.switch
         .vsctl("del-port pb -- add-port ovsbr0 wa -- add-br other -- set bridge other datapath_type=netdev");
     pair.switch.vsctl("add-port other wb -- add-port other pb");

@@ -96,6 +96,13 @@ impl Host {
         self.ok(&format!("ip addr add {address} dev {device}"));
     }
 
+    /// Adds a pair of devices that a wire joins, both up.
+    pub fn wire(&self, one: &str, other: &str) {
+        self.ok(&format!("ip link add {one} type veth peer name {other}"));
+        self.ok(&format!("ip link set {one} up"));
+        self.ok(&format!("ip link set {other} up"));
+    }
+
     /// Whether pings are answered, sooner or later.
     pub fn reaches(&self, address: &str) -> bool {
         holds_within(LIMIT, || self.is_answered(address))

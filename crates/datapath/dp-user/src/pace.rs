@@ -30,6 +30,7 @@ impl Pace {
         self.is_backlog &= more;
         let elapsed = now.since(self.since);
         if elapsed >= WINDOW {
+            // However long these took, more had come than was taken.
             let within = if self.is_backlog { Duration::ZERO } else { elapsed };
             let is_flood = || shortcut::is_flood(self.packets, self.bytes, within);
             // After a silence nothing is known.

@@ -36,6 +36,7 @@ struct Flow {
     source: usize,
     /// How many had come before the queue was looked at.
     received: u64,
+    /// When it began to wait.
     since: Timestamp,
 }
 
@@ -77,8 +78,7 @@ impl Settling {
         /// Batches; a queue that fills faster than they are dropped stays as it is.
         const MOST: usize = 1000;
         self.emptied = Some(now);
-        softirq::wait_for_sent();
-        if softirq::has_queued() {
+        if !softirq::wait_for_sent() {
             return;
         }
         for _ in 0..MOST {

@@ -13,16 +13,20 @@ const STEP: Duration = Duration::from_micros(50);
 const QUEUED: usize = 11;
 const PROCESSOR: usize = 12;
 
-/// Waits until no frame waits that was sent on the processor of this thread, but not for long.
-pub(crate) fn wait_for_sent() {
+/// Waits until no frame waits that was sent on the processor of this thread, but not for long; whether none does then, as far as
+/// the kernel says.
+pub(crate) fn wait_for_sent() -> bool {
     let core = rustix::thread::sched_getcpu();
     let begin = Instant::now();
     loop {
         match queued_on(core) {
-            Some(0) => return,
+            Some(0) => return true,
             // Kernels before 5.10 do not say: a frame waits as long as others of a turn take.
-            None => return std::thread::sleep(PATIENCE / 20),
-            Some(_) if begin.elapsed() >= PATIENCE => return,
+            None => {
+                std::thread::sleep(PATIENCE / 20);
+                return true;
+            }
+            Some(_) if begin.elapsed() >= PATIENCE => return false,
             Some(_) => std::thread::sleep(STEP),
         }
     }

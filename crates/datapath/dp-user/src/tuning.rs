@@ -119,7 +119,6 @@ impl Office<'_> {
         if is_due {
             let lost = devices(&ports).map(PacketDevice::overflowed).sum();
             self.wandering.look(&self.shared.workers.load(), lost, now);
-            self.shared.are_crowded.store(self.wandering.are_crowded(), Ordering::Relaxed);
         }
         let can_lend = self.egress.is_some();
         let concerned = |device: &&PacketDevice| match device.lease.state() {
@@ -143,10 +142,10 @@ impl Office<'_> {
         if !devices(&ports).any(is_watching) && self.shared.shortcuts.is_empty() {
             self.due = None;
             self.wandering.rest();
-            self.shared.are_crowded.store(false, Ordering::Relaxed);
         } else if is_due || self.due.is_none() {
             self.due = Some(Instant::now() + INTERVAL.max(cost * COST_FACTOR));
         }
+        self.shared.are_crowded.store(self.wandering.are_crowded(), Ordering::Relaxed);
     }
 
     /// Ends flows that workers have to serve, or serve better, and the look for those of devices that have none.

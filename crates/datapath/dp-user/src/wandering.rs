@@ -57,7 +57,7 @@ struct Waited {
 }
 
 /// Whether workers have to wait for processors, cannot go elsewhere, and lose frames.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Default)]
 struct Crowd {
     /// Since when that is so.
     since: Option<Instant>,
@@ -108,10 +108,14 @@ impl Wandering {
         let Some((since, before)) = self.idled.replace((now, total)) else { return };
         let Some((_, total)) = &self.idled else { return };
         let idle = Idle::between(&before, total, now - since);
-        let mut free = idle.most(&processors::allowed());
+        let allowed = processors::allowed();
+        let mut free = idle.most(&allowed);
         free.retain(|core| !workers.iter().any(|worker| worker.place() == *core));
         let is_free = |core: &Core| idle.is(*core, FREE_PERCENT);
-        if workers.iter().any(|worker| candidates(worker).iter().any(is_free)) {
+        let has_room = |worker: &&Arc<Part>| {
+            if worker.may_wander() { allowed.iter().any(is_free) } else { is_free(&worker.place()) }
+        };
+        if workers.iter().any(has_room) {
             self.crowd.end(now);
         } else if is_losing && (free.is_empty() || !unhappy.iter().any(|worker| worker.may_wander())) {
             self.crowd.begin(now);
@@ -160,11 +164,6 @@ impl Wandering {
         };
         workers.iter().copied().filter(has_waited).collect()
     }
-}
-
-/// The processors that a worker may be on.
-fn candidates(worker: &Part) -> Vec<Core> {
-    if worker.may_wander() { processors::allowed() } else { vec![worker.place()] }
 }
 
 /// How long a thread has waited for a processor, ever.

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use base::Timestamp;
 use dp::{DropReason, Packet};
-use netdev::Shortcuts;
 use rustix::event::{Timespec, epoll};
 
 use crate::context::Context;
@@ -72,21 +71,21 @@ impl Source {
             run.hand_over(index, are_crowded);
         }
         if are_crowded && run.context.settling.is_stuck(index, now) {
-            self.empty(index, run.context, &run.shared.shortcuts, now);
+            self.empty(index, run, now);
         }
     }
 
     /// Drops what it has, so that the kernel can take its flows over.
     #[cold]
-    fn empty(&self, index: usize, context: &mut Context, shortcuts: &Shortcuts, now: Timestamp) {
+    fn empty(&self, index: usize, run: &mut Run<'_>, now: Timestamp) {
         let Some(device) = self.port.device.as_packet() else { return };
         log::debug!(
             target: "dpif_netdev",
             "{}: its queue does not get empty, and is emptied: the kernel can forward what comes",
             device.name()
         );
-        let pool = &mut context.pool;
-        context.settling.empty(index, now, shortcuts, || device.discard(self.queue, pool));
+        let Context { settling, pool, .. } = &mut *run.context;
+        settling.empty(index, now, &run.shared.shortcuts, || device.discard(self.queue, pool));
     }
 
     /// Has `poll` no longer wait for it: it is asked again and again anyway, until it has been quiet for a while.

@@ -369,13 +369,13 @@ pub trait Datapath: Send + Sync {
     /// Flows that are installed stay as they are.
     fn set_max_vlans(&self, max: usize);
 
-    /// From here on misses go through this door; before, they are dropped.
     /// Whether the kernel may forward packets of some flows itself, where it can; it may before this is called.
     fn set_offload(&self, _is_allowed: bool) {}
     /// What has to be told when the fence moves, before anybody else is, if something has.
     fn fence_watcher(&self) -> Option<FenceWatcher> {
         None
     }
+    /// From here on misses go through this door; before, they are dropped.
     fn set_upcall(&self, upcall: Option<Arc<dyn Upcall>>);
 
     fn flow_put(&self, put: &FlowPut) -> Result<(), DpError>;
