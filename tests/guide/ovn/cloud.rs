@@ -14,10 +14,12 @@ const SCHEMAS: &str = "/usr/share/ovn";
 
 /// Complaints of `ovn-controller` that are no fault of the switch: there are no representors; it is faster than the switch that it
 /// asked for a bridge; tunnels are made anew; a gateway has moved; the machine is busy.
-const USUAL: [&str; 5] = [
+const USUAL: [&str; 6] = [
     "|timeval|",
     "|vif_plug_provider|",
     "br-int.mgmt: connection failed (No such file or directory)",
+    // Between bind(2) and listen(2), which a Unix socket has in the reference, too.
+    "br-int.mgmt: connection failed (Connection refused)",
     "Failed to locate tunnel to reach main chassis",
     "Trying to release unknown interface cr-",
 ];
