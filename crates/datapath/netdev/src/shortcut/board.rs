@@ -41,6 +41,9 @@ pub(super) const TCI: i16 = 24;
 pub(super) const RECEIVED: i16 = 32;
 pub(super) const SENT: i16 = 40;
 
+/// The bit of [`GENERATION`] that says that the flow has ended, and its place is no other's yet.
+pub(super) const ENDED: i32 = 1;
+
 /// Where a processor's counters are.
 pub(super) const PACKETS: i16 = 0;
 pub(super) const BYTES: i16 = 8;
@@ -174,12 +177,12 @@ impl Board {
         self.put_double(self.flow(flow) + SENT as usize, packets);
     }
 
-    /// What tells this flow from those that have had its place.
+    /// What tells this flow from those that have had its place, with [`ENDED`].
     pub(super) fn generation(&self, flow: u32) -> u32 {
         self.word(self.flow(flow) + GENERATION as usize).map_or(0, |place| place.load(Ordering::Relaxed))
     }
 
-    /// The flow's place is to be another one's: frames on their way by this one are not forwarded.
+    /// The flow has ended: frames on their way by it are its last. Once more, and the place is another flow's: none are forwarded.
     pub(super) fn next_generation(&self, flow: u32) {
         if let Some(place) = self.word(self.flow(flow) + GENERATION as usize) {
             place.store((place.load(Ordering::Relaxed) + 1) & 0x7fff, Ordering::Release);

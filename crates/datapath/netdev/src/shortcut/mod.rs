@@ -342,7 +342,7 @@ impl Kernel {
 
 impl State {
     fn add(&mut self, kernel: &Kernel, pattern: Pattern, way: &Way, version: u64) -> Option<Shortcut> {
-        let place = self.free_place()?;
+        let place = self.free_place(&kernel.board)?;
         let mask = self.mask(kernel, &pattern.mask)?;
         let mut key = pattern.key;
         key.get_mut(key::MASK_NUMBER..)?.copy_from_slice(&(mask as u32).to_ne_bytes());
@@ -366,11 +366,12 @@ impl State {
     }
 
     /// The last of the free places.
-    fn free_place(&mut self) -> Option<u32> {
+    fn free_place(&mut self, board: &Board) -> Option<u32> {
         while let Some(&(place, since)) = self.resting.front()
             && since.elapsed() >= REST
         {
             self.resting.pop_front();
+            board.next_generation(place);
             self.free.push(place);
         }
         self.free.last().copied()

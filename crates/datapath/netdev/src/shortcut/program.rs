@@ -136,7 +136,9 @@ impl Parts<'_> {
         code.load(Size::Word, A, FRAME, STAMP).jump_if(Condition::NotEqual, A, STAMPED, steal);
         code.load(Size::Word, A, FRAME, STAMP_PROCESS).jump_if(Condition::NotEqual, A, self.process, others);
         code.load(Size::Word, WHICH, FRAME, STAMP_FLOW).load(Size::Word, FLAGS, FRAME, STAMP_FLAGS);
-        self.find_record(&mut code, steal);
+        // A frame of a flow that has ended since still goes the way that it began.
+        self.load_record(&mut code);
+        code.with(Operation::And, A, !board::ENDED).jump_if_register(Condition::NotEqual, A, B, steal);
         code.jump_if(Condition::Equal, FLAGS, PASSED, passed);
         self.act(&mut code, steal);
         // It stands in the socket's queue by now.
@@ -173,7 +175,8 @@ impl Parts<'_> {
             code.jump_if(Condition::NotEqual, RESULT, 0, found).place(next);
         }
         code.jump(miss).place(found).load(Size::Word, WHICH, RESULT, 0);
-        self.find_record(code, miss);
+        self.load_record(code);
+        code.jump_if_register(Condition::NotEqual, A, B, miss);
     }
 
     /// Whether the flow may be used for the frame: else the frame, and all behind it, go by the worker until that has sent them.
@@ -198,14 +201,13 @@ impl Parts<'_> {
         code.load(Size::Byte, A, A, 0);
     }
 
-    /// From [`WHICH`] to [`FLOW`]; `gone` where the place is another flow's by now.
-    fn find_record(&self, code: &mut Assembler, gone: Label) {
+    /// From [`WHICH`] to [`FLOW`], with the generation that is at the place in [`A`] and the one that is meant in [`B`].
+    fn load_record(&self, code: &mut Assembler) {
         code.copy(A, WHICH).with(Operation::And, A, self.layout.flows as i32 - 1);
         code.with(Operation::ShiftLeft, A, board::FLOW_SHIFT);
         code.load_value(FLOW, self.board, board::FLOW_PLACE as i32).with_register(Operation::Add, FLOW, A);
         code.load(Size::Word, A, FLOW, board::GENERATION);
         code.copy(B, WHICH).with(Operation::ShiftRight, B, PLACE_BITS);
-        code.jump_if_register(Condition::NotEqual, A, B, gone);
     }
 
     /// Counts the frame, and does with it what the flow says.

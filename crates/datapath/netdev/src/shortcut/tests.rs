@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use base::DpPort;
 use dp::Packet;
@@ -237,6 +238,44 @@ fn a_flow_that_has_ended_is_not_confirmed() {
         world.shortcuts.remove(shortcut);
     }
     assert_eq!(world.add(&udp(1), &mask_of(&[]), 1), Handing::NotNow, "it is closed");
+}
+
+#[test]
+fn no_frame_is_lost_where_flows_end() {
+    const FRAMES: u16 = 30_000;
+    /// That are on their way at most, so that no queue overflows.
+    const WINDOW: u16 = 64;
+    let Some(world) = World::new() else { return };
+    let World { shortcuts, source, near, far, .. } = &world;
+    let arrived = std::sync::atomic::AtomicU16::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..FRAMES {
+                while number - arrived.load(Ordering::Relaxed) >= WINDOW {
+                    std::thread::yield_now();
+                }
+                near.send(&udp(number));
+            }
+        });
+        let (mut pool, mut packets) = (Pool::new(), Vec::new());
+        let mut receive = || {
+            let by_worker = source.receive(0, &mut pool, &mut packets, BATCH).unwrap();
+            let count = by_worker + far.receive(0, &mut pool, &mut packets, BATCH).unwrap();
+            packets.clear();
+            arrived.fetch_add(count as u16, Ordering::Relaxed) + count as u16
+        };
+        let (mut flow, mut forwarded) = (None, 0);
+        until("all frames arrive", || {
+            forwarded += flow.take().map_or(0, |flow| shortcuts.remove(flow).packets);
+            flow = if let Handing::Done(flow) = world.add(&udp(0), &mask_of(&[]), 1) {
+                Some(flow)
+            } else {
+                None
+            };
+            (0..8).any(|_| receive() == FRAMES)
+        });
+        assert!(forwarded > 0, "the kernel has forwarded none");
+    });
 }
 
 #[test]
