@@ -4,9 +4,8 @@
 //! one when it receives [`MANY`] frames a second and gives it back when few have come for a while. Whoever decides that
 //! ([`Receiving::review`]) may wait for the kernel, and is not the thread that takes frames.
 //!
-//! Two sockets stand side by side while one takes over from the other. The one that has heard until then turns deaf, and
-//! the other one begins to hear, with two calls: what comes between them, a microsecond, is lost, and no frame is taken
-//! twice. Frames that the old one has left are taken first, so their order is kept.
+//! Two sockets stand side by side while one takes over from the other ([`Shortcuts::hand_over`]). Frames that the old one has left
+//! are taken first, so their order is kept.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -112,7 +111,7 @@ impl Receiving {
 
     /// The socket that hears takes the frames that are meant for it.
     fn hear_by(&self, state: &State) -> io::Result<()> {
-        let filter = if self.is_filtered() { self.shortcuts.filter() } else { None };
+        let filter = self.chosen_filter();
         match (&state.ring, state.hearing) {
             (Some(ring), Hearing::Ring) if self.is_one_of_several && filter.is_none() => {
                 socket::hear_arriving(&ring.fd)
@@ -120,6 +119,10 @@ impl Receiving {
             (Some(ring), Hearing::Ring) => socket::hear(&ring.fd, filter),
             (Some(_) | None, _) => socket::hear(&self.plain, filter),
         }
+    }
+
+    fn chosen_filter(&self) -> Option<BorrowedFd<'_>> {
+        if self.is_filtered() { self.shortcuts.filter() } else { None }
     }
 
     /// Whether frames that the kernel forwards do not come here.
@@ -259,13 +262,11 @@ impl Receiving {
     fn take_ring(&self) -> io::Result<()> {
         let ring = Ring::open(self.ifindex)?;
         let mut state = self.lock();
-        socket::turn_deaf(&self.plain)?;
-        (state.ring, state.hearing) = (Some(ring), Hearing::Ring);
-        if let Err(error) = self.hear_by(&state) {
-            (state.ring, state.hearing) = (None, Hearing::Plain);
+        if let Err(error) = self.shortcuts.hand_over(&self.plain, &ring.fd, self.chosen_filter()) {
             let _ = self.hear_by(&state);
             return Err(error);
         }
+        (state.ring, state.hearing) = (Some(ring), Hearing::Ring);
         (state.has_rest, state.idle_since) = (true, None);
         drop(state);
         self.rings.fetch_add(1, Ordering::AcqRel);
@@ -278,9 +279,8 @@ impl Receiving {
         socket::bind(&self.plain, self.ifindex, libc::ETH_P_ALL as u16)?;
         let mut state = self.lock();
         if let Some(ring) = &state.ring {
-            socket::turn_deaf(&ring.fd)?;
+            self.shortcuts.hand_over(&ring.fd, &self.plain, self.chosen_filter())?;
             (state.hearing, state.has_rest) = (Hearing::Plain, true);
-            self.hear_by(&state)?;
         }
         Ok(())
     }
@@ -403,6 +403,53 @@ mod tests {
         assert!(!port.receiving.has_ring());
         let expected: Vec<Packet> = lens(60..260).collect();
         assert!(port.received.iter().map(Packet::bytes).eq(expected.iter().map(Packet::bytes)));
+    }
+
+    #[test]
+    fn none_is_lost_or_comes_twice_while_the_way_changes() {
+        const CHANGES: usize = 30;
+        let Some(mut port) = Port::open() else { return };
+        let shortcuts = match Shortcuts::open() {
+            Ok(shortcuts) => Arc::new(shortcuts),
+            Err(error) => return eprintln!("skipped: no programs ({error})"),
+        };
+        let plain = crate::packet::open_plain(port.receiving.ifindex, false).unwrap();
+        port.receiving = Receiving::new(port.receiving.ifindex, plain, &shortcuts, port.now);
+        let (merging, losses, mut pool) = (Merging::default(), Losses::default(), Pool::new());
+        let is_ending = AtomicBool::new(false);
+        let Port { receiving, wire, .. } = &port;
+        // The length of a frame follows that of the one before.
+        let len = |number: usize| 60 + number % 1000;
+        std::thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                let is_needed = |_: &usize| !is_ending.load(Ordering::Relaxed);
+                (0..).take_while(is_needed).map(|number| wire.send(&frame(len(number)))).count()
+            });
+            let changer = scope.spawn(|| {
+                for _ in 0..CHANGES {
+                    receiving.take_ring().unwrap();
+                    receiving.leave_ring().unwrap();
+                    while receiving.has_ring() {
+                        receiving.review(Instant::now(), true).unwrap();
+                    }
+                }
+                is_ending.store(true, Ordering::Relaxed);
+            });
+            let (mut taken, mut lens) = (Vec::new(), Vec::new());
+            let mut take = || {
+                receiving.receive(&mut pool, &mut taken, crate::BATCH, &merging, &losses).unwrap();
+                lens.extend(taken.drain(..).map(|packet| packet.len()));
+                lens.len()
+            };
+            while !sender.is_finished() {
+                take();
+            }
+            changer.join().unwrap();
+            let sent = sender.join().unwrap();
+            while take() < sent && socket::is_readable(receiving.plain()) {}
+            assert_eq!(take(), sent);
+            assert!(lens.into_iter().eq((0..sent).map(len)));
+        });
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | 1024 | gates, of a byte each: which masks the flows have that come from devices of one gate |
 //! | 2048 | flows, of 64 bytes each |
 //! | behind | counters, of 32 bytes for each flow and processor |
+//! | behind | words that filters of two sockets leave for each other, of 64 bytes for each processor |
 
 use std::io;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -28,6 +29,9 @@ pub(super) const FLOW_PLACE: usize = GATE_PLACE + GATES as usize;
 /// log2 of the bytes of a flow, and of one processor's counters of it.
 pub(super) const FLOW_SHIFT: i32 = 6;
 pub(super) const COUNTER_SHIFT: i32 = 5;
+
+/// log2 of the bytes of a processor's word.
+pub(super) const WORD_SHIFT: i32 = 6;
 
 /// Where a flow's parts are.
 pub(super) const VERSION: i16 = 0;
@@ -76,8 +80,12 @@ impl Layout {
         FLOW_PLACE + ((self.flows as usize) << FLOW_SHIFT)
     }
 
-    pub(super) fn size(self) -> usize {
+    pub(super) fn word_place(self) -> usize {
         self.counter_place() + (((self.flows * self.processors) as usize) << COUNTER_SHIFT)
+    }
+
+    pub(super) fn size(self) -> usize {
+        self.word_place() + ((self.processors as usize) << WORD_SHIFT)
     }
 }
 
@@ -133,6 +141,13 @@ impl Board {
         if let Some(place) = self.mapping.at::<u8>(GATE_PLACE + gate as usize) {
             // SAFETY: as above.
             unsafe { AtomicU8::from_ptr(place) }.store(masks, Ordering::Release);
+        }
+    }
+
+    /// No filter has a word for another one.
+    pub(super) fn clear_words(&self) {
+        for processor in 0..self.layout.processors as usize {
+            self.put(self.layout.word_place() + (processor << WORD_SHIFT), 0);
         }
     }
 

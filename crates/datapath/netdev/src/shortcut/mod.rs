@@ -16,7 +16,7 @@ mod program;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,7 @@ use key::{LEN, Pattern};
 use program::{Parts, Programs};
 
 use crate::mapping::Mapping;
+use crate::socket;
 
 /// How long the place of a flow, or of a mask, stays empty: until no program can be at the one that had it.
 const REST: Duration = Duration::from_secs(1);
@@ -135,6 +136,8 @@ struct Kernel {
     table: Table<LEN>,
     programs: Programs,
     state: Mutex<State>,
+    /// Held while one socket takes over from another.
+    change: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -200,7 +203,13 @@ impl Shortcuts {
         let parts = Parts { board: memory.as_fd(), layout, table: table.as_fd(), process };
         let programs = Programs::load(&parts)?;
         let state = State { free: (0..layout.flows).rev().collect(), ..State::default() };
-        Ok(Shortcuts(Some(Kernel { board, table, programs, state: Mutex::new(state) })))
+        Ok(Shortcuts(Some(Kernel {
+            board,
+            table,
+            programs,
+            state: Mutex::new(state),
+            change: Mutex::default(),
+        })))
     }
 
     /// The filter for packet sockets.
@@ -211,6 +220,29 @@ impl Shortcuts {
     /// The classifier for what their devices receive.
     pub(crate) fn ingress(&self) -> Option<BorrowedFd<'_>> {
         self.0.as_ref().map(|kernel| kernel.programs.ingress.as_fd())
+    }
+
+    /// The frames of a device that one socket has taken until now the other takes from here on, or the part of them that `filter`
+    /// lets it. No frame is lost or taken twice; without the right to load programs, those that come between two calls are lost.
+    /// `newer` is deaf, and was bound to the device after `older`, which is deaf in the end.
+    pub(crate) fn hand_over(
+        &self,
+        older: &OwnedFd,
+        newer: &OwnedFd,
+        filter: Option<BorrowedFd<'_>>,
+    ) -> io::Result<()> {
+        let Some(kernel) = &self.0 else {
+            socket::turn_deaf(older)?;
+            return socket::hear(newer, filter);
+        };
+        let programs = &kernel.programs;
+        let _one_at_a_time = kernel.change.lock().unwrap_or_else(PoisonError::into_inner);
+        kernel.board.clear_words();
+        socket::hear(newer, Some(programs.waiting.as_fd()))?;
+        socket::hear(older, Some(programs.yielding.as_fd()))?;
+        socket::hear(newer, Some(programs.taking.as_fd()))?;
+        socket::turn_deaf(older)?;
+        socket::hear(newer, filter)
     }
 
     /// Packets of flows with a lesser version come to the workers from here on.

@@ -7,6 +7,9 @@
 //!
 //! No frame overtakes one of its flow that goes by the worker: those the classifier counts when they stand in the socket's queue,
 //! and while the worker has not said that it has sent as many, more go that way.
+//!
+//! While one socket takes over from another, both are shown each frame, the newer one first and both at once on one processor. Its
+//! filter leaves word there whether it takes the frame, and the older one's takes those that it does not.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -88,28 +91,55 @@ pub(super) fn number(place: u32, generation: u32) -> u32 {
     generation << PLACE_BITS | place
 }
 
-/// The two programs.
+/// The programs.
 #[derive(Debug)]
 pub(super) struct Programs {
     pub(super) filter: OwnedFd,
     pub(super) ingress: OwnedFd,
+    /// Of a socket that is to take over, and takes no frame yet.
+    pub(super) waiting: OwnedFd,
+    /// Of the same when it takes all.
+    pub(super) taking: OwnedFd,
+    /// Of the one before it, which takes all others.
+    pub(super) yielding: OwnedFd,
+}
+
+/// What a filter has to do with a change from one socket to another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    None,
+    Taking,
+    Yielding,
 }
 
 impl Programs {
     pub(super) fn load(parts: &Parts<'_>) -> io::Result<Programs> {
         Ok(Programs {
-            filter: load(ProgramKind::SocketFilter, parts.filter())?,
+            filter: load(ProgramKind::SocketFilter, parts.filter(Change::None))?,
             ingress: load(ProgramKind::Classifier, parts.ingress())?,
+            waiting: load(ProgramKind::SocketFilter, parts.waiting())?,
+            taking: load(ProgramKind::SocketFilter, parts.filter(Change::Taking))?,
+            yielding: load(ProgramKind::SocketFilter, parts.filter(Change::Yielding))?,
         })
     }
 }
 
 impl Parts<'_> {
     /// A socket's filter.
-    fn filter(&self) -> Assembler {
+    fn filter(&self, change: Change) -> Assembler {
         let mut code = Assembler::new();
         let (miss, nothing, pass) = (code.label(), code.label(), code.label());
         code.copy(FRAME, A);
+        if change != Change::None {
+            self.load_word(&mut code);
+        }
+        match change {
+            Change::None => {}
+            Change::Taking => _ = code.store_value(Size::Word, A, 0, 1),
+            Change::Yielding => {
+                _ = code.load(Size::Word, B, A, 0).jump_if(Condition::NotEqual, B, 0, nothing);
+            }
+        }
         code.load(Size::Word, A, FRAME, FRAME_KIND).jump_if(Condition::Equal, A, OUTGOING, nothing);
         self.look_up(&mut code, miss);
         self.check(&mut code, pass);
@@ -119,6 +149,25 @@ impl Parts<'_> {
         self.stamp(&mut code);
         code.place(miss).set(RESULT, -1).exit();
         code
+    }
+
+    /// The filter of a socket that takes no frame, and says so.
+    fn waiting(&self) -> Assembler {
+        let mut code = Assembler::new();
+        self.load_word(&mut code);
+        code.store_value(Size::Word, A, 0, 0).set(RESULT, 0).exit();
+        code
+    }
+
+    /// Where the filters of two sockets have a word for each other on this processor, in [`A`].
+    fn load_word(&self, code: &mut Assembler) {
+        code.call(THIS_PROCESSOR).with(Operation::And, RESULT, self.layout.processors as i32 - 1);
+        code.with(Operation::ShiftLeft, RESULT, board::WORD_SHIFT);
+        code.load_value(A, self.board, self.layout.word_place() as i32).with_register(
+            Operation::Add,
+            A,
+            RESULT,
+        );
     }
 
     fn stamp(&self, code: &mut Assembler) {
