@@ -164,18 +164,18 @@ impl Office<'_> {
 
     /// Gives rings to devices that receive much, and takes them from those that do not; opens sockets that are missing.
     fn review_sockets(&self, ports: &Ports, now: Instant, is_due: bool) {
-        let mut has_come = false;
         for port in ports.iter() {
             let Some(device) = port.device.as_packet() else { continue };
-            has_come |= device.review_ring(now, is_due);
-            if device.review_sockets() {
-                has_come = true;
+            let has_ring = device.review_ring(now, is_due);
+            let has_sockets = device.review_sockets();
+            if has_sockets {
                 port.changed();
                 self.shared.changes.note();
             }
-        }
-        if has_come {
-            self.shared.call_workers();
+            // At once: other ports may have to wait for the kernel, and frames come by what nobody waits for yet.
+            if has_ring || has_sockets {
+                self.shared.call_workers();
+            }
         }
     }
 

@@ -54,6 +54,8 @@ struct State {
     hearing: Hearing,
     /// The other of the two may have frames from before.
     has_rest: bool,
+    /// A ring has come, and the kernel still shows each frame to the other socket, too.
+    is_shown_twice: bool,
     reviewed: Instant,
     /// Since when there was no need of a ring.
     idle_since: Option<Instant>,
@@ -65,11 +67,16 @@ enum Hearing {
     Ring,
 }
 
+impl State {
+    fn new(ring: Option<Ring>, hearing: Hearing, now: Instant) -> State {
+        State { ring, hearing, has_rest: false, is_shown_twice: false, reviewed: now, idle_since: None }
+    }
+}
+
 impl Receiving {
     /// `plain` is bound to the device.
     pub(crate) fn new(ifindex: u32, plain: OwnedFd, shortcuts: &Arc<Shortcuts>, now: Instant) -> Receiving {
-        let state =
-            State { ring: None, hearing: Hearing::Plain, has_rest: false, reviewed: now, idle_since: None };
+        let state = State::new(None, Hearing::Plain, now);
         Receiving {
             ifindex,
             is_one_of_several: false,
@@ -90,8 +97,7 @@ impl Receiving {
         shortcuts: &Arc<Shortcuts>,
         now: Instant,
     ) -> Receiving {
-        let hearing = Hearing::Ring;
-        let state = State { ring: Some(ring), hearing, has_rest: false, reviewed: now, idle_since: None };
+        let state = State::new(Some(ring), Hearing::Ring, now);
         Receiving {
             ifindex,
             is_one_of_several: true,
@@ -231,6 +237,7 @@ impl Receiving {
         if !(is_asking && !has_ring || is_due && has_ring) {
             return Ok(false);
         }
+        self.end_showing()?;
         let frames = self.frames.swap(0, Ordering::Relaxed);
         let mut state = self.lock();
         let elapsed = now.saturating_duration_since(state.reviewed).as_secs_f64();
@@ -258,7 +265,8 @@ impl Receiving {
         Ok(false)
     }
 
-    /// From here on frames come by a ring.
+    /// From here on frames come by a ring, which who waits for them has to know at once: [`Receiving::end_showing`] is left to
+    /// be done.
     fn take_ring(&self) -> io::Result<()> {
         let ring = Ring::open(self.ifindex)?;
         let mut state = self.lock();
@@ -267,15 +275,27 @@ impl Receiving {
             return Err(error);
         }
         (state.ring, state.hearing) = (Some(ring), Hearing::Ring);
-        (state.has_rest, state.idle_since) = (true, None);
+        (state.has_rest, state.is_shown_twice, state.idle_since) = (true, true, None);
         drop(state);
         self.rings.fetch_add(1, Ordering::AcqRel);
-        // It sends only: no frame shall cost a look at its filter.
-        socket::bind(&self.plain, self.ifindex, socket::NO_PROTOCOL)
+        Ok(())
+    }
+
+    /// The socket that sends only is shown no frames any more, of which each would cost a look at its filter. Waits for the kernel.
+    fn end_showing(&self) -> io::Result<()> {
+        if !self.lock().is_shown_twice {
+            return Ok(());
+        }
+        socket::bind(&self.plain, self.ifindex, socket::NO_PROTOCOL)?;
+        let mut state = self.lock();
+        // One may have been on its way into the queue when that was found empty.
+        (state.has_rest, state.is_shown_twice) = (true, false);
+        Ok(())
     }
 
     /// From here on frames come by the queue.
     fn leave_ring(&self) -> io::Result<()> {
+        self.end_showing()?;
         socket::bind(&self.plain, self.ifindex, libc::ETH_P_ALL as u16)?;
         let mut state = self.lock();
         if let Some(ring) = &state.ring {
@@ -376,6 +396,7 @@ mod tests {
         };
         assert_eq!(hearing(), 1);
         port.receiving.take_ring().unwrap();
+        port.receiving.review(port.now, true).unwrap();
         assert_eq!(hearing(), 1);
         port.receiving.leave_ring().unwrap();
         port.receiving.review(port.now, true).unwrap();
