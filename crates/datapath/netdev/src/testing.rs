@@ -10,7 +10,7 @@ use dp::Packet;
 use crate::{Pool, socket};
 
 /// How long a condition may take before the test fails.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 /// Moves this thread to a network namespace of its own; false where it has no right to, and the test is to be skipped.
 pub(crate) fn in_own_namespace() -> bool {

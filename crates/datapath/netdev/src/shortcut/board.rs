@@ -32,6 +32,14 @@ pub(super) const COUNTER_SHIFT: i32 = 5;
 
 /// log2 of the bytes of a processor's word.
 pub(super) const WORD_SHIFT: i32 = 6;
+/// The word of the newer of two sockets: the frame is the older one's.
+pub(super) const LEFT: i32 = 0;
+/// It is the newer one's.
+pub(super) const TAKEN: i32 = 1;
+/// The newer one's filter has stamped it, with what stands behind.
+pub(super) const STAMPED: i32 = 2;
+pub(super) const WORD_FLOW: i16 = 4;
+pub(super) const WORD_FLAGS: i16 = 8;
 
 /// Where a flow's parts are.
 pub(super) const VERSION: i16 = 0;
@@ -147,7 +155,7 @@ impl Board {
     /// No filter has a word for another one.
     pub(super) fn clear_words(&self) {
         for processor in 0..self.layout.processors as usize {
-            self.put(self.layout.word_place() + (processor << WORD_SHIFT), 0);
+            self.put(self.layout.word_place() + (processor << WORD_SHIFT), LEFT as u32);
         }
     }
 

@@ -8,8 +8,9 @@
 //! No frame overtakes one of its flow that goes by the worker: those the classifier counts when they stand in the socket's queue,
 //! and while the worker has not said that it has sent as many, more go that way.
 //!
-//! While one socket takes over from another, both are shown each frame, the newer one first and both at once on one processor. Its
-//! filter leaves word there whether it takes the frame, and the older one's takes those that it does not.
+//! While one socket takes over from another, both are shown each frame, the newer one first, and nothing comes between on that
+//! processor. There its filter leaves word what it has done with the frame: the older one's takes those that were left to it, and
+//! stamps others as they were, because the kernel clears the stamp before.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -130,23 +131,18 @@ impl Parts<'_> {
         let mut code = Assembler::new();
         let (miss, nothing, pass) = (code.label(), code.label(), code.label());
         code.copy(FRAME, A);
-        if change != Change::None {
-            self.load_word(&mut code);
-        }
         match change {
             Change::None => {}
-            Change::Taking => _ = code.store_value(Size::Word, A, 0, 1),
-            Change::Yielding => {
-                _ = code.load(Size::Word, B, A, 0).jump_if(Condition::NotEqual, B, 0, nothing);
-            }
+            Change::Taking => self.leave_word(&mut code, board::TAKEN),
+            Change::Yielding => self.yield_frame(&mut code, nothing),
         }
         code.load(Size::Word, A, FRAME, FRAME_KIND).jump_if(Condition::Equal, A, OUTGOING, nothing);
         self.look_up(&mut code, miss);
         self.check(&mut code, pass);
-        self.stamp(&mut code);
+        self.stamp(&mut code, change);
         code.place(nothing).set(RESULT, 0).exit();
         code.place(pass).set(FLAGS, PASSED);
-        self.stamp(&mut code);
+        self.stamp(&mut code, change);
         code.place(miss).set(RESULT, -1).exit();
         code
     }
@@ -154,9 +150,25 @@ impl Parts<'_> {
     /// The filter of a socket that takes no frame, and says so.
     fn waiting(&self) -> Assembler {
         let mut code = Assembler::new();
-        self.load_word(&mut code);
-        code.store_value(Size::Word, A, 0, 0).set(RESULT, 0).exit();
+        self.leave_word(&mut code, board::LEFT);
+        code.set(RESULT, 0).exit();
         code
+    }
+
+    fn leave_word(&self, code: &mut Assembler, word: i32) {
+        self.load_word(code);
+        code.store_value(Size::Word, A, 0, word);
+    }
+
+    /// The older socket has `nothing` of a frame that the newer one has not left to it.
+    fn yield_frame(&self, code: &mut Assembler, nothing: Label) {
+        let is_left = code.label();
+        self.load_word(code);
+        code.load(Size::Word, B, A, 0).jump_if(Condition::Equal, B, board::LEFT, is_left);
+        code.jump_if(Condition::NotEqual, B, board::STAMPED, nothing);
+        code.load(Size::Word, WHICH, A, board::WORD_FLOW).load(Size::Word, FLAGS, A, board::WORD_FLAGS);
+        self.stamp(code, Change::Yielding);
+        code.jump(nothing).place(is_left);
     }
 
     /// Where the filters of two sockets have a word for each other on this processor, in [`A`].
@@ -170,11 +182,15 @@ impl Parts<'_> {
         );
     }
 
-    fn stamp(&self, code: &mut Assembler) {
+    fn stamp(&self, code: &mut Assembler, change: Change) {
         for (place, value) in [(STAMP, STAMPED), (STAMP_PROCESS, self.process)] {
             code.set(A, value).store(Size::Word, FRAME, place, A);
         }
         code.store(Size::Word, FRAME, STAMP_FLOW, WHICH).store(Size::Word, FRAME, STAMP_FLAGS, FLAGS);
+        if change == Change::Taking {
+            self.leave_word(code, board::STAMPED);
+            code.store(Size::Word, A, board::WORD_FLOW, WHICH).store(Size::Word, A, board::WORD_FLAGS, FLAGS);
+        }
     }
 
     /// A classifier behind a socket with that filter.

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use base::DpPort;
 use dp::Packet;
@@ -140,6 +140,13 @@ fn tagged(frame: &[u8], tci: u16) -> Vec<u8> {
 }
 
 #[track_caller]
+/// The same with bytes behind it.
+fn udp_of_len(port: u16, len: usize) -> Vec<u8> {
+    let mut frame = udp(port);
+    frame.resize(len, 0);
+    frame
+}
+
 fn done(handing: Handing) -> Shortcut {
     match handing {
         Handing::Done(shortcut) => shortcut,
@@ -276,6 +283,71 @@ fn no_frame_is_lost_where_flows_end() {
         });
         assert!(forwarded > 0, "the kernel has forwarded none");
     });
+}
+
+#[test]
+fn no_frame_is_lost_or_overtaken_where_a_port_gets_a_ring() {
+    const CHANGES: usize = 30;
+    /// That are on their way at most, so that no queue overflows.
+    const WINDOW: usize = 200;
+    let Some(world) = World::new() else { return };
+    let World { shortcuts, source, near, far, .. } = &world;
+    done(world.add(&udp(1), &mask_of(&[slot::TP_SRC]), 1));
+    let (arrived, is_ending) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let len = |number: usize| 200 + number % 1000;
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut number = 0;
+            let begin = Instant::now();
+            while !is_ending.load(Ordering::Relaxed) && begin.elapsed() < crate::testing::LIMIT {
+                if number - arrived.load(Ordering::Relaxed) < WINDOW {
+                    near.send(&udp_of_len(1 + number as u16 % 2, len(number)));
+                    number += 1;
+                }
+            }
+            number
+        });
+        let changer = scope.spawn(|| {
+            let mut now = Instant::now();
+            for _ in 0..CHANGES {
+                until("a ring comes", || {
+                    now += Duration::from_millis(1);
+                    source.review_ring(now, true)
+                });
+                until("it goes", || {
+                    now += Duration::from_secs(3600);
+                    source.review_ring(now, true);
+                    !source.has_ring()
+                });
+            }
+            is_ending.store(true, Ordering::Relaxed);
+        });
+        let (mut pool, mut packets) = (Pool::new(), Vec::new());
+        let (mut next, mut wrong) = ([1, 0], Vec::new());
+        let mut take = || {
+            far.receive(0, &mut pool, &mut packets, BATCH).unwrap();
+            let forwarded = packets.len();
+            source.receive(0, &mut pool, &mut packets, BATCH).unwrap();
+            for (at, packet) in packets.iter().enumerate() {
+                let which = usize::from(at < forwarded);
+                if packet.len() != len(next[which]) {
+                    wrong.push((which, next[which], packet.len()));
+                }
+                next[which] += 2;
+            }
+            arrived.fetch_add(packets.len(), Ordering::Relaxed);
+            packets.drain(..).for_each(|packet| pool.give_back(packet));
+            arrived.load(Ordering::Relaxed)
+        };
+        while !sender.is_finished() {
+            take();
+        }
+        let sent = sender.join().unwrap();
+        until("all frames arrive", || take() == sent);
+        changer.join().unwrap();
+        assert_eq!(wrong, []);
+    });
+    assert_eq!(shortcuts.sources(), HashSet::from([source.ifindex()]));
 }
 
 #[test]
