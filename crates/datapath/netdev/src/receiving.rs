@@ -270,15 +270,18 @@ impl Receiving {
     fn take_ring(&self) -> io::Result<()> {
         let ring = Ring::open(self.ifindex)?;
         let mut state = self.lock();
-        if let Err(error) = self.shortcuts.hand_over(&self.plain, &ring.fd, self.chosen_filter()) {
-            let _ = self.hear_by(&state);
-            return Err(error);
-        }
+        self.hand_over(&state, &self.plain, &ring.fd)?;
         (state.ring, state.hearing) = (Some(ring), Hearing::Ring);
         (state.has_rest, state.is_shown_twice, state.idle_since) = (true, true, None);
         drop(state);
         self.rings.fetch_add(1, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// One socket takes over from the other; after an error the one hears that has heard before.
+    fn hand_over(&self, state: &State, older: &OwnedFd, newer: &OwnedFd) -> io::Result<()> {
+        let handed = self.shortcuts.hand_over(older, newer, self.chosen_filter());
+        handed.inspect_err(|_| _ = self.hear_by(state))
     }
 
     /// The socket that sends only is shown no frames any more, of which each would cost a look at its filter. Waits for the kernel.
@@ -299,7 +302,7 @@ impl Receiving {
         socket::bind(&self.plain, self.ifindex, libc::ETH_P_ALL as u16)?;
         let mut state = self.lock();
         if let Some(ring) = &state.ring {
-            self.shortcuts.hand_over(&ring.fd, &self.plain, self.chosen_filter())?;
+            self.hand_over(&state, &ring.fd, &self.plain)?;
             (state.hearing, state.has_rest) = (Hearing::Plain, true);
         }
         Ok(())
@@ -318,7 +321,7 @@ impl Hearing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Wire, frame, has_pair, ip, receive_all};
+    use crate::testing::{Wire, frame, has_pair, ip, open_shortcuts, receive_all};
     use dp::Packet;
 
     struct Port {
@@ -330,14 +333,17 @@ mod tests {
 
     impl Port {
         fn open() -> Option<Port> {
+            Port::with(&Arc::new(Shortcuts::none()))
+        }
+
+        fn with(shortcuts: &Arc<Shortcuts>) -> Option<Port> {
             if !has_pair("p", "w") {
                 return None;
             }
             let index = netlink::link("p").unwrap().unwrap().index;
-            let shortcuts = Arc::new(Shortcuts::none());
             let plain = crate::packet::open_plain(index, false).unwrap();
             let now = Instant::now();
-            let receiving = Receiving::new(index, plain, &shortcuts, now);
+            let receiving = Receiving::new(index, plain, shortcuts, now);
             Some(Port { receiving, wire: Wire::open("w"), now, received: Vec::new() })
         }
 
@@ -429,13 +435,8 @@ mod tests {
     #[test]
     fn none_is_lost_or_comes_twice_while_the_way_changes() {
         const CHANGES: usize = 30;
-        let Some(mut port) = Port::open() else { return };
-        let shortcuts = match Shortcuts::open() {
-            Ok(shortcuts) => Arc::new(shortcuts),
-            Err(error) => return eprintln!("skipped: no programs ({error})"),
-        };
-        let plain = crate::packet::open_plain(port.receiving.ifindex, false).unwrap();
-        port.receiving = Receiving::new(port.receiving.ifindex, plain, &shortcuts, port.now);
+        let Some(shortcuts) = open_shortcuts() else { return };
+        let Some(port) = Port::with(&shortcuts) else { return };
         let (merging, losses, mut pool) = (Merging::default(), Losses::default(), Pool::new());
         let is_ending = AtomicBool::new(false);
         let Port { receiving, wire, .. } = &port;

@@ -3,14 +3,27 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dp::Packet;
 
-use crate::{Pool, socket};
+use crate::{Pool, Shortcuts, socket};
 
 /// How long a condition may take before the test fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+
+/// The kernel's part, where the process has the right to it; otherwise the test is to be skipped.
+pub(crate) fn open_shortcuts() -> Option<Arc<Shortcuts>> {
+    match Shortcuts::open() {
+        Ok(shortcuts) => Some(Arc::new(shortcuts)),
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+            eprintln!("skipped: no right to load programs");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
 
 /// Moves this thread to a network namespace of its own; false where it has no right to, and the test is to be skipped.
 pub(crate) fn in_own_namespace() -> bool {

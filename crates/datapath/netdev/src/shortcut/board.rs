@@ -37,7 +37,7 @@ pub(super) const LEFT: i32 = 0;
 /// It is the newer one's.
 pub(super) const TAKEN: i32 = 1;
 /// The newer one's filter has stamped it, with what stands behind.
-pub(super) const STAMPED: i32 = 2;
+pub(super) const WITH_STAMP: i32 = 2;
 pub(super) const WORD_FLOW: i16 = 4;
 pub(super) const WORD_FLAGS: i16 = 8;
 

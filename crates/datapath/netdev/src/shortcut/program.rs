@@ -165,7 +165,7 @@ impl Parts<'_> {
         let is_left = code.label();
         self.load_word(code);
         code.load(Size::Word, B, A, 0).jump_if(Condition::Equal, B, board::LEFT, is_left);
-        code.jump_if(Condition::NotEqual, B, board::STAMPED, nothing);
+        code.jump_if(Condition::NotEqual, B, board::WITH_STAMP, nothing);
         code.load(Size::Word, WHICH, A, board::WORD_FLOW).load(Size::Word, FLAGS, A, board::WORD_FLAGS);
         self.stamp(code, Change::Yielding);
         code.jump(nothing).place(is_left);
@@ -173,7 +173,7 @@ impl Parts<'_> {
 
     /// Where the filters of two sockets have a word for each other on this processor, in [`A`].
     fn load_word(&self, code: &mut Assembler) {
-        code.call(THIS_PROCESSOR).with(Operation::And, RESULT, self.layout.processors as i32 - 1);
+        self.load_processor(code);
         code.with(Operation::ShiftLeft, RESULT, board::WORD_SHIFT);
         code.load_value(A, self.board, self.layout.word_place() as i32).with_register(
             Operation::Add,
@@ -182,13 +182,18 @@ impl Parts<'_> {
         );
     }
 
+    /// The processor's number, in [`RESULT`].
+    fn load_processor(&self, code: &mut Assembler) {
+        code.call(THIS_PROCESSOR).with(Operation::And, RESULT, self.layout.processors as i32 - 1);
+    }
+
     fn stamp(&self, code: &mut Assembler, change: Change) {
         for (place, value) in [(STAMP, STAMPED), (STAMP_PROCESS, self.process)] {
             code.set(A, value).store(Size::Word, FRAME, place, A);
         }
         code.store(Size::Word, FRAME, STAMP_FLOW, WHICH).store(Size::Word, FRAME, STAMP_FLAGS, FLAGS);
         if change == Change::Taking {
-            self.leave_word(code, board::STAMPED);
+            self.leave_word(code, board::WITH_STAMP);
             code.store(Size::Word, A, board::WORD_FLOW, WHICH).store(Size::Word, A, board::WORD_FLAGS, FLAGS);
         }
     }
@@ -278,7 +283,7 @@ impl Parts<'_> {
     /// Counts the frame, and does with it what the flow says.
     fn act(&self, code: &mut Assembler, steal: Label) {
         let (is_untagged, no_pop, no_push) = (code.label(), code.label(), code.label());
-        code.call(THIS_PROCESSOR).with(Operation::And, RESULT, self.layout.processors as i32 - 1);
+        self.load_processor(code);
         code.copy(A, WHICH).with(Operation::And, A, self.layout.flows as i32 - 1);
         code.with(Operation::Mul, A, self.layout.processors as i32);
         code.with_register(Operation::Add, A, RESULT).with(Operation::ShiftLeft, A, board::COUNTER_SHIFT);

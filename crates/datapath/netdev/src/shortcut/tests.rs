@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 
 use base::DpPort;
 use dp::Packet;
@@ -9,7 +9,7 @@ use wire::{TypedForm, ethernet};
 
 use super::*;
 use crate::packet::PacketDevice;
-use crate::testing::{Wire, add_pair, frame, has_pair, until};
+use crate::testing::{LIMIT, Wire, add_pair, frame, has_pair, open_shortcuts, until};
 use crate::{BATCH, Pool};
 
 /// The port that all frames come in by.
@@ -36,14 +36,7 @@ impl World {
     }
 
     fn between_pairs() -> Option<World> {
-        let shortcuts = match Shortcuts::open() {
-            Ok(shortcuts) => Arc::new(shortcuts),
-            Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
-                eprintln!("skipped: no right to load programs");
-                return None;
-            }
-            Err(error) => panic!("{error}"),
-        };
+        let shortcuts = open_shortcuts()?;
         let open = |name, sequence, shortcuts| {
             let index = netlink::link(name).unwrap().unwrap().index;
             PacketDevice::open(name, index, sequence, false, 1, shortcuts).unwrap()
@@ -139,14 +132,14 @@ fn tagged(frame: &[u8], tci: u16) -> Vec<u8> {
     [&frame[..12], &tag, &frame[12..]].concat()
 }
 
-#[track_caller]
-/// The same with bytes behind it.
+/// A frame of UDP with bytes behind it, this long in all.
 fn udp_of_len(port: u16, len: usize) -> Vec<u8> {
     let mut frame = udp(port);
     frame.resize(len, 0);
     frame
 }
 
+#[track_caller]
 fn done(handing: Handing) -> Shortcut {
     match handing {
         Handing::Done(shortcut) => shortcut,
@@ -254,7 +247,7 @@ fn no_frame_is_lost_where_flows_end() {
     const WINDOW: u16 = 64;
     let Some(world) = World::new() else { return };
     let World { shortcuts, source, near, far, .. } = &world;
-    let arrived = std::sync::atomic::AtomicU16::new(0);
+    let arrived = AtomicU16::new(0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for number in 0..FRAMES {
@@ -299,7 +292,7 @@ fn no_frame_is_lost_or_overtaken_where_a_port_gets_a_ring() {
         let sender = scope.spawn(|| {
             let mut number = 0;
             let begin = Instant::now();
-            while !is_ending.load(Ordering::Relaxed) && begin.elapsed() < crate::testing::LIMIT {
+            while !is_ending.load(Ordering::Relaxed) && begin.elapsed() < LIMIT {
                 if number - arrived.load(Ordering::Relaxed) < WINDOW {
                     near.send(&udp_of_len(1 + number as u16 % 2, len(number)));
                     number += 1;
